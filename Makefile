@@ -1,0 +1,58 @@
+# Two commands do everything: `make demo` shows the main job, `make test` proves it.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+export PYTHONSAFEPATH := 1
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: demo test test-long bench lint setup setup-demo packages types clean
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "tillwatch needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[agent,collector]'
+	touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[agent,collector,test]'
+	touch $@ $(VENV)/.demo
+
+setup-demo: $(VENV)/.demo
+setup: $(VENV)/.test types
+
+# mypy cannot follow the import hook of an editable install: it reads the four folders through links.
+types:
+	@mkdir -p build/types/tillwatch
+	@for d in agent collector device_profiles firmware_shims; do ln -sfn ../../../$$d build/types/tillwatch/$$d; done
+
+# Real servers, not mocks: what the tests start on ports of their own.
+DEBIAN_PACKAGES := mosquitto snmpd snmp chromium
+packages:
+	@missing=""; for p in $(DEBIAN_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then echo "installing$$missing"; $(SUDO) apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; fi
+
+demo: setup-demo
+	$(BIN)/python -P packaging/demo/demo.py $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy build/types/tillwatch/agent build/types/tillwatch/collector build/types/tillwatch/device_profiles build/types/tillwatch/firmware_shims
+	$(BIN)/mypy --platform win32 build/types/tillwatch/agent build/types/tillwatch/device_profiles build/types/tillwatch/firmware_shims
+	$(BIN)/lint-imports
+
+test: setup packages lint
+	$(BIN)/python -P -m pytest -m 'not long' $(ARGS)
+
+test-long: setup packages
+	$(BIN)/python -P -m pytest $(ARGS)
+
+bench: setup packages
+	$(BIN)/python -P -m tests.benchmarks $(ARGS)
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .demo

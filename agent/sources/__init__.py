@@ -1,0 +1,28 @@
+"""Where readings come from: one Source a file. A source reads; the sampler decides when and puts the time on."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from tillwatch.agent.model import PollClass, Sample
+
+
+class SourceError(Exception):
+    """A source could not be read. The text says what was asked, of whom, and what to look at."""
+
+
+class Source(Protocol):
+    """One device, or the machine itself.
+
+    `name` is unique in the configuration and the first part of every component name that the source gives.
+    `poll` is called by one task at a time, returns all samples of one polling class, and raises SourceError when
+    the device as a whole does not answer; a single value that cannot be read is left out or given as None.
+    It must bound its own time. `close` may be called without any poll before it.
+    """
+
+    name: str
+    classes: frozenset[PollClass]
+
+    async def poll(self, wanted: PollClass) -> list[Sample]: ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,1 @@
+"""Detectors: pure step(state, at, readings)."""

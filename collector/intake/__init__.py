@@ -1,0 +1,1 @@
+"""How sealed messages reach the collector."""

@@ -1,0 +1,144 @@
+"""What the console, the REST API and the command line may ask of the store. Read-only views; nothing here decides anything.
+
+Times are UTC nanoseconds. `condition` is `ok`, `warn`, `crit` or `unknown`; no data is `unknown`, with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tillwatch.agent.model import Value
+
+
+@dataclass(frozen=True, slots=True)
+class SignalView:
+    """The latest value of one signal. at: corrected reading time; received: when the collector got it."""
+
+    component: str
+    signal: str
+    unit: str
+    kind: str
+    value: Value
+    at: int
+    received: int
+    quality: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentView:
+    """One component. due: when it becomes unknown if nothing new arrives (0: no deadline)."""
+
+    name: str
+    condition: str
+    reason: str
+    last_at: int
+    interval_s: float
+    due: int
+    signals: tuple[SignalView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalView:
+    """One terminal as the fleet page shows it. connection: `online`, `offline` or `silent`; level: of its worst open alarm, 0 for none."""
+
+    id: str
+    branch: str
+    region: str
+    terminal_class: str
+    condition: str
+    reason: str
+    connection: str
+    level: int
+    open_alarms: int
+    last_received: int
+    lost: int
+    components: int
+    unknown_components: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmView:
+    """One episode of one condition on one component, with what a person needs to act."""
+
+    id: int
+    rule: str
+    terminal: str
+    branch: str
+    component: str
+    signal: str
+    level: int
+    condition: str
+    text: str
+    value: Value
+    unit: str
+    cause: str
+    consequence: str
+    action: str
+    raised_at: int
+    cleared_at: int
+    incident: str
+    ticket: str
+    ticket_state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A point of a history: one reading, or one hour (n > 1) with its mean, least and greatest value."""
+
+    at: int
+    value: Value
+    least: float | None
+    most: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A signal over time, oldest first. resolution: `reading` (out of the sealed batches) or `hour` (roll-ups)."""
+
+    terminal: str
+    component: str
+    signal: str
+    unit: str
+    resolution: str
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The monitoring's own health, counted since the collector started where not said otherwise."""
+
+    journal_entries: int
+    last_entry_at: int
+    outbox_pending: int
+    outbox_dead: int
+    refused: tuple[tuple[str, int], ...]
+    started_at: int
+    advanced_to: int
+
+
+class FleetReader(Protocol):
+    """Every call sees one consistent state of the store. Unknown terminals and signals raise KeyError with the name."""
+
+    def terminals(self) -> Sequence[TerminalView]:
+        """All terminals, worst first: level, then condition, then id."""
+        ...
+
+    def terminal(self, terminal: str) -> TerminalView: ...
+
+    def components(self, terminal: str) -> Sequence[ComponentView]: ...
+
+    def alarms(self, *, terminal: str | None = None, open_only: bool = True, limit: int = 500) -> Sequence[AlarmView]:
+        """Newest first within a level, level 1 first."""
+        ...
+
+    def history(self, terminal: str, component: str, signal: str, start: int, end: int) -> History: ...
+
+    def health(self) -> Health: ...
+
+    def revision(self) -> int:
+        """A number that changes whenever anything shown may have changed: cheap, for live pages."""
+        ...

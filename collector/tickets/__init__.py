@@ -1,0 +1,1 @@
+"""The durable outbox and one connector a file."""

@@ -1,0 +1,1 @@
+"""The REST API, the enrolment listener and the fleet console."""
