@@ -42,7 +42,9 @@ class ColumnsError(ValueError):
 
 @dataclass(slots=True)
 class Column:
-    """One signal of one component in a batch. at: UTC ms, shared between columns, never changed; odd: position -> other quality and state."""
+    """One signal of one component in a batch. at: UTC ms, shared between columns, never changed; odd: position -> other quality and state;
+    numeric: all values are numbers.
+    """
 
     component: str
     signal: str
@@ -50,6 +52,7 @@ class Column:
     values: list[Value]
     quality: Quality
     state: State
+    numeric: bool
     odd: dict[int, tuple[Quality, State]] | None = None
 
     def readings(self) -> Iterator[Reading]:
@@ -253,7 +256,7 @@ def _from_body(body: dict[str, Any], n: int) -> list[Column]:
         if left < 0:
             break
         values = _values(fmt & 15, row[4:], texts, len(columns))
-        columns.append(Column(components[ci], signals[si], at, values, _QUALITIES[fmt >> 4 & 3], _STATES[fmt >> 6]))
+        columns.append(Column(components[ci], signals[si], at, values, _QUALITIES[fmt >> 4 & 3], _STATES[fmt >> 6], fmt & 15 <= _MAX_DECIMALS))
     if left:
         msg = f"the columns do not hold the {n} readings of the header"
         raise ColumnsError(msg)
