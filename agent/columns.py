@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from math import isfinite
 from typing import Any
 
@@ -32,7 +32,7 @@ _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
 _STEP_MAX = 2**63 - 1
 _EXACT = 2**53
 _SCALES = tuple(10.0**e for e in range(_MAX_DECIMALS + 1))
-_INTS = {int}
+_INTS, _LISTS = {int}, {list}
 _TYPES = frozenset({int, float, str, type(None)})
 _FORMATS = {
     fmt | quality << 4 | state << 6: (fmt, quality, state)
@@ -214,28 +214,53 @@ def from_body(body: object, n: int) -> list[Column]:
     for text in texts:
         _check_text(text, "a text value")
     ticks = _ticks(_list(body, "t"), base, n)
+    rows = _list(body, "k")
+    # Bools, floats, bytes and maps would pass for indexes. One look at the types of the whole body is the cheapest; where it finds
+    # more than integers, each column is looked at.
+    if set(map(type, rows)) != _LISTS:
+        msg = "a column is not a list"
+        raise ColumnsError(msg)
+    plain = set(map(type, chain.from_iterable(rows))) == _INTS
+    nc, ns, nt = len(components), len(signals), len(ticks)
     columns: list[Column] = []
     seen: set[tuple[int, int]] = set()
     left = n
-    for row in _list(body, "k"):
-        # One look at all types is the cheapest check: bools, floats, bytes and maps would otherwise pass for indexes.
-        if type(row) is not list or (set(map(type, row)) != _INTS and set(map(type, row[:4])) != _INTS) or len(row) < 5:
-            msg = f"column {len(columns)} is not a list that begins with integers"
+    for row in rows:
+        if not plain and set(map(type, row[:4])) != _INTS:
+            msg = f"column {len(columns)} does not begin with four integers"
             raise ColumnsError(msg)
-        ci, si, ti, flags = row[:4]
-        if not (0 <= ci < len(components) and 0 <= si < len(signals) and 0 <= ti < len(ticks) and flags in _FORMATS):
+        if len(row) < 5:
+            msg = f"column {len(columns)} is empty"
+            raise ColumnsError(msg)
+        ci, si, ti, flags, *values = row
+        if not (0 <= ci < nc and 0 <= si < ns and 0 <= ti < nt and flags in _FORMATS):
             msg = f"column {len(columns)}: component {ci}, signal {si}, ticks {ti} or format {flags} is not known"
             raise ColumnsError(msg)
-        at, numbers = ticks[ti], row[4:]
-        if len(numbers) != len(at):
-            msg = f"column {len(columns)}: {len(numbers)} values for {len(at)} ticks"
+        at = ticks[ti]
+        if len(values) != len(at):
+            msg = f"column {len(columns)}: {len(values)} values for {len(at)} ticks"
             raise ColumnsError(msg)
         left -= len(at)
         if left < 0:
             break
         seen.add((ci, si))
         fmt, quality, state = _FORMATS[flags]
-        values = _values(fmt, numbers, texts, len(columns))
+        if fmt == _RAW:
+            _check_raw(values, len(columns))
+        else:
+            if not plain and set(map(type, values)) != _INTS:
+                msg = f"column {len(columns)}: steps are not integers"
+                raise ColumnsError(msg)
+            values = list(accumulate(values))
+            least, most = (0, len(texts) - 1) if fmt == _TEXT else (_INT_MIN, _INT_MAX)
+            if min(values) < least or max(values) > most:
+                msg = f"column {len(columns)}: a value outside {least} to {most}"
+                raise ColumnsError(msg)
+            if fmt == _TEXT:
+                values = [texts[i] for i in values]
+            elif fmt != _INTEGERS:
+                scale = _SCALES[fmt]
+                values = [v / scale for v in values]
         columns.append(Column(components[ci], signals[si], at, values, quality, state))
     if left:
         msg = f"the columns do not hold the {n} readings of the header"
@@ -299,33 +324,17 @@ def _ticks(patterns: list[Any], base: int, n: int) -> list[list[int]]:
     return ticks
 
 
-def _values(fmt: int, row: list[Any], texts: list[str], at: int) -> list[Value]:
-    if fmt == _RAW:
-        for value in row:
-            if type(value) is str:
-                _check_text(value, f"column {at}: a value")
-            elif type(value) is float:
-                if not isfinite(value):
-                    msg = f"column {at}: {value} is not a reading"
-                    raise ColumnsError(msg)
-            elif value is not None and (type(value) is not int or not _INT_MIN <= value <= _INT_MAX):
-                msg = f"column {at}: a value of type {type(value).__name__}, or past 64 bits"
+def _check_raw(values: list[Any], at: int) -> None:
+    for value in values:
+        if type(value) is str:
+            _check_text(value, f"column {at}: a value")
+        elif type(value) is float:
+            if not isfinite(value):
+                msg = f"column {at}: {value} is not a reading"
                 raise ColumnsError(msg)
-        return row
-    if set(map(type, row)) != _INTS:
-        msg = f"column {at}: steps are not integers"
-        raise ColumnsError(msg)
-    numbers: list[Any] = list(accumulate(row))
-    least, most = (0, len(texts) - 1) if fmt == _TEXT else (_INT_MIN, _INT_MAX)
-    if min(numbers) < least or max(numbers) > most:
-        msg = f"column {at}: a value outside {least} to {most}"
-        raise ColumnsError(msg)
-    if fmt == _INTEGERS:
-        return numbers
-    if fmt == _TEXT:
-        return [texts[i] for i in numbers]
-    scale = _SCALES[fmt]
-    return [v / scale for v in numbers]
+        elif value is not None and (type(value) is not int or not _INT_MIN <= value <= _INT_MAX):
+            msg = f"column {at}: a value of type {type(value).__name__}, or past 64 bits"
+            raise ColumnsError(msg)
 
 
 def _except(row: Any, columns: list[Column]) -> None:
