@@ -22,6 +22,7 @@ from typing import Any, Protocol
 import msgpack
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 from nacl.exceptions import BadSignatureError
+
 from tillwatch.agent.columns import (
     LATEST_MS,
     MAX_DEVICES,

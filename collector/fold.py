@@ -207,11 +207,7 @@ class Fold:
         new = state
         for i, (t, value) in enumerate(zip(at, column.values, strict=True)):
             quality, judged = (column.odd or {}).get(i, (column.quality, column.state))
-            if (
-                value is not None
-                and (quality is not Quality.ERROR or column.signal == "monitor.source")
-                and judged is not State.UNKNOWN | State.NONE
-            ):
+            if value is not None and (quality is not Quality.ERROR or column.signal == "monitor.source"):
                 new = step(limits, new, t * MS, value, int(judged))
         self._judged(rule, key, state, new, received)
 

@@ -177,14 +177,18 @@ class Pipeline:
                 reply.state = AckState.FORK
                 self._forks[terminal.id] += 1
                 if self._forks[terminal.id] <= MAX_FORKS:
-                    log.error("terminal %s: %s; enrol it anew and look for a second machine", terminal.id, decision.detail)
+                    log.error(
+                        "terminal %s: %s; enrol it anew and look for a second machine", terminal.id, decision.detail
+                    )
                     stamp["detail"] = decision.detail
                     entries.append(self._record(Kind.FORK, message, terminal.id, stamp, digest))
             case sequence.Verdict.ACCEPT if broken is not None:
                 self._count(broken.reason, terminal.id)
                 log.error("terminal %s, batch %d is refused: %s", terminal.id, header.seq, broken.detail)
                 reply.refused = (*reply.refused, (header.seq, broken.detail))
-                entries.append(self._record(Kind.REFUSED, message, terminal.id, {**stamp, "detail": broken.detail}, digest))
+                entries.append(
+                    self._record(Kind.REFUSED, message, terminal.id, {**stamp, "detail": broken.detail}, digest)
+                )
             case sequence.Verdict.ACCEPT:
                 assert opened is not None
                 entries.append(self._accept(terminal, opened, message, stamp))
@@ -198,7 +202,9 @@ class Pipeline:
         if terminal.age_ms(header.boot, header.up, header.sent, now) > HISTORICAL_MS:
             stamp["historical"] = True
         skew = terminal.skew_ms if terminal.delays_ms else (now - header.sent) // MS
-        correction = skew if abs(skew) > SUSPECT_SKEW_MS and not (stamp.get("historical") and not terminal.delays_ms) else 0
+        correction = (
+            skew if abs(skew) > SUSPECT_SKEW_MS and not (stamp.get("historical") and not terminal.delays_ms) else 0
+        )
         if correction:
             stamp["correction_ms"] = correction
         first = min(min(column.at) for column in opened.columns)
@@ -227,7 +233,9 @@ class Pipeline:
         """Append to the journal and fold. The entry's time never lies before what time alone has already done."""
         now = max(message.received if message else self._clock(), self.fold.advanced_to)
         payload = message.payload if message else None
-        entry = self.journal.append(kind, now, terminal=terminal, facts=facts, payload=payload, payload_digest=digest, span=span)
+        entry = self.journal.append(
+            kind, now, terminal=terminal, facts=facts, payload=payload, payload_digest=digest, span=span
+        )
         self.fold.apply(entry, content)
         return entry
 
@@ -287,4 +295,3 @@ class Pipeline:
     def _count(self, reason: Refusal, who: str) -> None:
         self.refused[reason.value] += 1
         self.culprits[reason.value] = who
-

@@ -185,7 +185,9 @@ def _rule(row: dict[str, Any]) -> Rule:
     signal = row.get("signal", "")
     compares = bool(limits.above or limits.below or limits.words or limits.judged)
     if not compares or bool(signal) == (name in BUILT_IN):
-        msg = f"rule {name}: needs a signal (the collector's own rules have none) and one of above, below, words, judged"
+        msg = (
+            f"rule {name}: needs a signal (the collector's own rules have none) and one of above, below, words, judged"
+        )
         raise RulesError(msg)
     return Rule(
         name,

@@ -120,18 +120,32 @@ def _item(plain: list[Any]) -> Item:
 def _table(plain: list[Any]) -> Table:
     group, items, collect, label, label_pattern, where, present = plain
     return Table(
-        group, tuple(_item(each) for each in items), tuple(_item(each) for each in collect), tuple(label), label_pattern, _conditions(where), present
+        group,
+        tuple(_item(each) for each in items),
+        tuple(_item(each) for each in collect),
+        tuple(label),
+        label_pattern,
+        _conditions(where),
+        present,
     )
 
 
 def _recognition(plain: list[Any]) -> Recognition:
     name, generic, matches = plain
-    return Recognition(name, generic, tuple(Match(oid, description, tuple(present)) for oid, description, present in matches))
+    return Recognition(
+        name, generic, tuple(Match(oid, description, tuple(present)) for oid, description, present in matches)
+    )
 
 
 def _profile(plain: list[Any]) -> DeviceProfile:
     name, title, recognition, scalars, tables = plain
-    return DeviceProfile(name, title, _recognition(recognition), tuple(_item(each) for each in scalars), tuple(_table(each) for each in tables))
+    return DeviceProfile(
+        name,
+        title,
+        _recognition(recognition),
+        tuple(_item(each) for each in scalars),
+        tuple(_table(each) for each in tables),
+    )
 
 
 class Library:
@@ -145,7 +159,9 @@ class Library:
                 raise ValueError(form)
             self.recognitions = tuple(_recognition(each) for each in recognitions)
         except (ValueError, TypeError, msgpack.UnpackException) as error:
-            raise CompiledError(f"not compiled profiles of format {FORMAT}: {error}; delete the file, the agent makes it anew") from error
+            raise CompiledError(
+                f"not compiled profiles of format {FORMAT}: {error}; delete the file, the agent makes it anew"
+            ) from error
 
     def profile(self, name: str) -> DeviceProfile:
         """Raises KeyError."""
@@ -192,7 +208,9 @@ def _compile_in_child(path: Path) -> None:
     command = [sys.executable, "-m", "tillwatch.device_profiles.compiled", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=COMPILE_SECONDS, check=False)  # noqa: S603 - our own interpreter and module
     if done.returncode:
-        raise CompiledError((done.stderr.strip() or f"compiling the profiles ended with {done.returncode}").splitlines()[-1])
+        raise CompiledError(
+            (done.stderr.strip() or f"compiling the profiles ended with {done.returncode}").splitlines()[-1]
+        )
 
 
 def open_library(cache_dir: Path) -> Library:
@@ -213,7 +231,9 @@ def open_library(cache_dir: Path) -> Library:
         _compile_in_child(path)
         return Library(path.read_bytes())
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise CompiledError(f"cannot compile the profiles to {path}: {error}; the agent must be able to write there") from error
+        raise CompiledError(
+            f"cannot compile the profiles to {path}: {error}; the agent must be able to write there"
+        ) from error
 
 
 def main(args: list[str]) -> int:

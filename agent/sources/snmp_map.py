@@ -11,7 +11,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tillwatch.agent.model import Quality, Sample, State, Value
-from tillwatch.device_profiles.model import Absent, Condition, DeviceProfile, Field, Item, Kind, Limits, Signal, Table, Test, Words
+from tillwatch.device_profiles.model import (
+    Absent,
+    Condition,
+    DeviceProfile,
+    Field,
+    Item,
+    Kind,
+    Limits,
+    Signal,
+    Table,
+    Test,
+    Words,
+)
 
 Raw = int | float | bytes | str
 """As a client gives it: octets are bytes; OIDs and addresses are str; what a device does not have is absent from the mapping."""
@@ -24,7 +36,20 @@ MAX_ROWS = 256
 """Of one table: the largest branch switch stack has about 200 ports; a VPN concentrator may show thousands of interfaces."""
 MAX_NUMBER = 2**64
 """Beyond it no SNMP type counts; a longer number is a broken text."""
-NO_VALUE = frozenset({"", "n/a", "na", "none", "unknown", "not supported", "not available", "no sensor", "nosuchobject", "nosuchinstance"})
+NO_VALUE = frozenset(
+    {
+        "",
+        "n/a",
+        "na",
+        "none",
+        "unknown",
+        "not supported",
+        "not available",
+        "no sensor",
+        "nosuchobject",
+        "nosuchinstance",
+    }
+)
 """Texts that devices give instead of a number or an identity (recorded), in lower case."""
 _NUMBER = re.compile(r"\s*([+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30}))\s*")
 _STATES = {"ok": State.OK, "warn": State.WARN, "crit": State.CRIT, "unknown": State.UNKNOWN}
@@ -98,7 +123,7 @@ def _is_sentinel(field: Field, raw: Raw) -> bool:
     return any(_same(raw, sentinel) for sentinel in field.sentinels)
 
 
-def _unsigned(number: int | float, field: Field) -> int | float:
+def _unsigned(number: float, field: Field) -> int | float:
     return number + 2**32 if field.unsigned32 and -(2**31) <= number < 0 else number
 
 
@@ -130,12 +155,16 @@ def _quantity(field: Field, raws: Mapping[str, Raw], suffix: str) -> int | float
     return number if math.isfinite(number) and abs(number) <= MAX_NUMBER else None
 
 
-def _judge(limits: Limits, number: int | float, raws: Mapping[str, Raw], suffix: str) -> State:
+def _judge(limits: Limits, number: float, raws: Mapping[str, Raw], suffix: str) -> State:
     if not _all(limits.conditions, raws, suffix):
         return State.OK
-    if (limits.crit_below is not None and number < limits.crit_below) or (limits.crit_above is not None and number > limits.crit_above):
+    if (limits.crit_below is not None and number < limits.crit_below) or (
+        limits.crit_above is not None and number > limits.crit_above
+    ):
         return State.CRIT
-    if (limits.warn_below is not None and number < limits.warn_below) or (limits.warn_above is not None and number > limits.warn_above):
+    if (limits.warn_below is not None and number < limits.warn_below) or (
+        limits.warn_above is not None and number > limits.warn_above
+    ):
         return State.WARN
     return State.OK
 
@@ -197,12 +226,19 @@ class Bound:
         """Every OID that evaluating it may look at."""
         found = []
         words, limits = self.item.words, self.item.limits
-        conditions = [*(limits.conditions if limits else ()), *(c for _, when in (words.overrides if words else ()) for c in when)]
+        conditions = [
+            *(limits.conditions if limits else ()),
+            *(c for _, when in (words.overrides if words else ()) for c in when),
+        ]
         for field in self.item.fields:
             found += [field.oid, *filter(None, (field.percent_of, field.multiply_by))]
             conditions += field.when
         found += [condition.oid for condition in conditions]
-        return [oid + suffix for suffix in (self.rows if self.rows is not None else (self.suffix,)) for oid in dict.fromkeys(found)]
+        return [
+            oid + suffix
+            for suffix in (self.rows if self.rows is not None else (self.suffix,))
+            for oid in dict.fromkeys(found)
+        ]
 
     def sample(self, signal: Signal, value: Value, state: State, oid: str) -> Sample:
         quality = Quality.ERROR if value is None else Quality.GOOD
@@ -264,7 +300,9 @@ def _evaluate(bound: Bound, raws: Mapping[str, Raw]) -> list[Sample]:
 def _evaluate_rows(bound: Bound, raws: Mapping[str, Raw], rows: Sequence[str]) -> list[Sample]:
     """A collected item: one sample about all rows that fulfil its field's conditions."""
     item, field = bound.item, bound.item.fields[0]
-    values = [raw for index in rows if (raw := raws.get(field.oid + index)) is not None and _all(field.when, raws, index)]
+    values = [
+        raw for index in rows if (raw := raws.get(field.oid + index)) is not None and _all(field.when, raws, index)
+    ]
     if item.signal.kind is Kind.TEXT:
         text = text_of("; ".join(filter(None, (text_of(raw) for raw in values))))
         return [bound.sample(item.signal, text, State.NONE, field.oid)]
@@ -330,7 +368,11 @@ def bind(device: str, profiles: Iterable[DeviceProfile], raws: Mapping[str, Raw]
             bound = Bound(item, f"{device}/{item.part}" if item.part else device)
             bounds.setdefault(bound.key, bound)
         for table in profile.tables:
-            rows = [index for index in _indexes(raws, (f.oid for item in table.items for f in item.fields)) if _all(table.where, raws, index)]
+            rows = [
+                index
+                for index in _indexes(raws, (f.oid for item in table.items for f in item.fields))
+                if _all(table.where, raws, index)
+            ]
             omitted += max(0, len(rows) - MAX_ROWS)
             labels = {index: _label(table, raws, index) for index in rows[:MAX_ROWS]}
             counts: dict[str, int] = {}
@@ -344,7 +386,9 @@ def bind(device: str, profiles: Iterable[DeviceProfile], raws: Mapping[str, Raw]
                         bounds.setdefault(bound.key, bound)
             for item in table.collect:
                 indexes = tuple(i for i in _indexes(raws, (f.oid for f in item.fields)) if _all(table.where, raws, i))
-                if indexes or (table.present and any(oid == table.present or oid.startswith(f"{table.present}.") for oid in raws)):
+                if indexes or (
+                    table.present and any(oid == table.present or oid.startswith(f"{table.present}.") for oid in raws)
+                ):
                     omitted += max(0, len(indexes) - MAX_ROWS)
                     bound = Bound(item, device, rows=indexes[:MAX_ROWS])
                     bounds.setdefault(bound.key, bound)

@@ -14,7 +14,7 @@ from typing import Any
 import msgpack
 
 from tillwatch.agent.columns import MAX_SPAN_MS
-from tillwatch.agent.model import AGENT, MS, Quality, State
+from tillwatch.agent.model import MS, Quality, State
 from tillwatch.agent.wire import stored_columns
 from tillwatch.collector.fleet import Component, Terminal
 from tillwatch.collector.read import AlarmView, ComponentView, Health, History, Point, SignalView, TerminalView
@@ -44,7 +44,9 @@ class SqliteReader:
         if not path.is_file():
             msg = f"{path} is not there; has the collector been started once with this data directory?"
             raise StoreError(msg)
-        self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=10)
+        self._db = sqlite3.connect(
+            f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=10
+        )
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version != SCHEMA_VERSION:
             msg = f"{path} has schema {version}, this program reads {SCHEMA_VERSION}"
@@ -93,12 +95,16 @@ class SqliteReader:
             )
         }
         alarms: dict[str, list[tuple[int, str]]] = {}
-        for name, level, rule in db.execute("SELECT terminal, level, rule FROM alarm WHERE condition <> 'normal' ORDER BY level, id"):
+        for name, level, rule in db.execute(
+            "SELECT terminal, level, rule FROM alarm WHERE condition <> 'normal' ORDER BY level, id"
+        ):
             alarms.setdefault(name, []).append((level, rule))
         rules = self._rules_now(db)
         views = []
         for row in db.execute(
-            "SELECT id, branch, region, class, state, enrolled_at, status FROM terminal" + (" WHERE id = ?" if only is not None else ""), args
+            "SELECT id, branch, region, class, state, enrolled_at, status FROM terminal"
+            + (" WHERE id = ?" if only is not None else ""),
+            args,
         ):
             terminal = Terminal(row[0], row[1], row[2], row[3], row[5], row[4])
             terminal.unpack_status(row[6])
@@ -139,15 +145,20 @@ class SqliteReader:
             rules = self._rules_now(db)
             levels: dict[str, tuple[int, str]] = {}
             for name, level, rule in db.execute(
-                "SELECT component, level, rule FROM alarm WHERE terminal = ? AND condition <> 'normal' ORDER BY level DESC, id", (terminal,)
+                "SELECT component, level, rule FROM alarm WHERE terminal = ? AND condition <> 'normal' ORDER BY level DESC, id",
+                (terminal,),
             ):
                 levels[name] = (level, rules.by_id[rule].text if rule in rules.by_id else rule)
             return [
                 self._component(Component.unpack(name, packed), state, levels.get(name, (0, "")), rules)
-                for name, packed in db.execute("SELECT name, state FROM component WHERE terminal = ? ORDER BY name", (terminal,))
+                for name, packed in db.execute(
+                    "SELECT name, state FROM component WHERE terminal = ? ORDER BY name", (terminal,)
+                )
             ]
 
-    def _component(self, component: Component, terminal: Terminal, alarm: tuple[int, str], rules: Rules) -> ComponentView:
+    def _component(
+        self, component: Component, terminal: Terminal, alarm: tuple[int, str], rules: Rules
+    ) -> ComponentView:
         signals = tuple(
             SignalView(
                 component=component.name,
@@ -202,11 +213,25 @@ class SqliteReader:
                 " coalesce(l.external_id, ''), coalesce(l.state, (SELECT state FROM outbox o WHERE o.incident = a.incident"
                 " ORDER BY seq DESC LIMIT 1), '')"
                 " FROM alarm a JOIN terminal t ON t.id = a.terminal LEFT JOIN ticket_link l ON l.incident = a.incident"
-                f" {where} ORDER BY a.level, a.id DESC LIMIT ?",  # noqa: S608 - constants above
+                f" {where} ORDER BY a.level, a.id DESC LIMIT ?",
                 (*args, limit),
             ).fetchall()
         views = []
-        for number, rule_id, name, branch, component, level, condition, raised, cleared, incident, packed, ticket, ticket_state in rows:
+        for (
+            number,
+            rule_id,
+            name,
+            branch,
+            component,
+            level,
+            condition,
+            raised,
+            cleared,
+            incident,
+            packed,
+            ticket,
+            ticket_state,
+        ) in rows:
             rule, detail = rules.by_id.get(rule_id), msgpack.unpackb(packed)
             views.append(
                 AlarmView(
@@ -244,7 +269,9 @@ class SqliteReader:
 
     def history(self, terminal: str, component: str, signal: str, start: int, end: int) -> History:
         with self._snapshot() as db:
-            row = db.execute("SELECT state FROM component WHERE terminal = ? AND name = ?", (terminal, component)).fetchone()
+            row = db.execute(
+                "SELECT state FROM component WHERE terminal = ? AND name = ?", (terminal, component)
+            ).fetchone()
             kept = Component.unpack(component, row[0]) if row else None
             if kept is None or signal not in kept.series:
                 raise KeyError(f"{terminal} {component} {signal}")
@@ -263,7 +290,15 @@ class SqliteReader:
             meta = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('advanced_to', 'refused')").fetchall())
         refused = msgpack.unpackb(meta["refused"]) if "refused" in meta else {}
         waiting = sum(states.get(state, 0) for state in ("pending", "sending", "uncertain"))
-        return Health(n, at, waiting, states.get("dead", 0), tuple(sorted(refused.items())), started, int(meta.get("advanced_to", 0)))
+        return Health(
+            n,
+            at,
+            waiting,
+            states.get("dead", 0),
+            tuple(sorted(refused.items())),
+            started,
+            int(meta.get("advanced_to", 0)),
+        )
 
 
 def _judge(connection: str, level: int, worst: int, unknown: int) -> tuple[str, str]:
@@ -279,7 +314,9 @@ def _judge(connection: str, level: int, worst: int, unknown: int) -> tuple[str, 
     return "ok", ""
 
 
-def _readings(db: sqlite3.Connection, terminal: str, component: str, signal: str, start: int, end: int) -> list[Point] | None:
+def _readings(
+    db: sqlite3.Connection, terminal: str, component: str, signal: str, start: int, end: int
+) -> list[Point] | None:
     """Out of the sealed batches, or None if there are more than MAX_POINTS."""
     first, last = start // MS, end // MS
     points: list[Point] = []

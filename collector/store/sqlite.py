@@ -101,7 +101,9 @@ class SqliteStore:
             terminal = Terminal(row[0], row[1], row[2], row[3], row[5], row[4])
             terminal.unpack_status(row[6])
             fleet.terminals[terminal.id] = terminal
-        for name, key_id, public, state, since in db.execute("SELECT terminal, key_id, public, state, since FROM terminal_key"):
+        for name, key_id, public, state, since in db.execute(
+            "SELECT terminal, key_id, public, state, since FROM terminal_key"
+        ):
             fleet.terminals[name].keys[key_id] = TerminalKey(VerifyKey(public), state, since)
         for name, epoch, mark, tail in db.execute("SELECT terminal, epoch, mark, tail FROM stream"):
             fleet.terminals[name].streams[epoch] = Stream(epoch, mark, tail)
@@ -128,7 +130,8 @@ class SqliteStore:
 
     def _load_recent(self, fold: Fold, terminal: str) -> None:
         rows = self.conn.execute(
-            "SELECT facts, payload_digest FROM journal WHERE terminal = ? AND t1 IS NOT NULL ORDER BY t1 DESC LIMIT ?", (terminal, RECENT)
+            "SELECT facts, payload_digest FROM journal WHERE terminal = ? AND t1 IS NOT NULL ORDER BY t1 DESC LIMIT ?",
+            (terminal, RECENT),
         ).fetchall()
         for facts, digest in reversed(rows):
             stamp = msgpack.unpackb(facts)
@@ -144,7 +147,11 @@ class SqliteStore:
             (t.id, t.branch, t.region, t.terminal_class, t.state, t.enrolled_at, t.pack_status())
             for t in (fleet[name] for name in sorted(dirty.terminals))
         ]
-        keys = [(name, key_id, k.verify.public, k.state, k.since) for name, key_id in dirty.keys for k in (fleet[name].keys[key_id],)]
+        keys = [
+            (name, key_id, k.verify.public, k.state, k.since)
+            for name, key_id in dirty.keys
+            for k in (fleet[name].keys[key_id],)
+        ]
         streams = [
             (name, epoch, s.mark, s.tail, int(fleet[name].epoch == epoch))
             for name, epoch in dirty.streams
@@ -170,10 +177,21 @@ class SqliteStore:
         ]  # fmt: skip
         events = [(e.alarm, e.kind, e.at, e.level, msgpack.packb(e.detail)) for e in dirty.events]
         incidents = [
-            (i.corr_id, i.terminal, i.branch, i.level, i.state, i.opened_at, i.restored_at, i.seq) for i in dirty.incidents.values()
+            (i.corr_id, i.terminal, i.branch, i.level, i.state, i.opened_at, i.restored_at, i.seq)
+            for i in dirty.incidents.values()
         ]
         journal = [
-            (e.n, e.at, int(e.kind), e.terminal, e.facts, e.payload, e.payload_digest, e.digest, *(e.span or (None, None)))
+            (
+                e.n,
+                e.at,
+                int(e.kind),
+                e.terminal,
+                e.facts,
+                e.payload,
+                e.payload_digest,
+                e.digest,
+                *(e.span or (None, None)),
+            )
             for e in entries
         ]
         meta: list[tuple[str, Any]] = [("advanced_to", fold.advanced_to)]
@@ -192,7 +210,9 @@ class SqliteStore:
             ("INSERT OR REPLACE INTO incident VALUES (?,?,?,?,?,?,?,?)", incidents),
             ("INSERT OR REPLACE INTO meta VALUES (?,?)", meta),
         ]
-        return Commit(entries, [(sql, params) for sql, params in rows if params], dirty.rollups, dirty, fold.advanced_to, also)
+        return Commit(
+            entries, [(sql, params) for sql, params in rows if params], dirty.rollups, dirty, fold.advanced_to, also
+        )
 
     def commit(self, group: Commit, *, deliver: bool = True) -> None:
         """Write one group in one transaction, or raise StoreError with nothing written. May run in another thread.
@@ -210,7 +230,8 @@ class SqliteStore:
                     enqueue(db, message, message.at)
             for change in group.dirty.tickets:
                 db.execute(
-                    "INSERT OR REPLACE INTO ticket_link VALUES (:incident, :connector, :external_id, :url, :state)", change
+                    "INSERT OR REPLACE INTO ticket_link VALUES (:incident, :connector, :external_id, :url, :state)",
+                    change,
                 )
             for also in group.also:
                 also(db)
@@ -230,11 +251,14 @@ class SqliteStore:
         for terminal, component, hour, signal, late in rollups:
             key = (terminal, component, hour)
             if key not in hours:
-                row = self.conn.execute("SELECT signals FROM rollup WHERE terminal = ? AND component = ? AND hour = ?", key).fetchone()
+                row = self.conn.execute(
+                    "SELECT signals FROM rollup WHERE terminal = ? AND component = ? AND hour = ?", key
+                ).fetchone()
                 hours[key] = msgpack.unpackb(row[0]) if row else {}
             hours[key][signal] = merge(hours[key].get(signal), late)
         self.conn.executemany(
-            "INSERT OR REPLACE INTO rollup VALUES (?,?,?,?)", [(*key, msgpack.packb(signals)) for key, signals in hours.items()]
+            "INSERT OR REPLACE INTO rollup VALUES (?,?,?,?)",
+            [(*key, msgpack.packb(signals)) for key, signals in hours.items()],
         )
 
     def meta(self, key: str) -> bytes | None:
@@ -262,7 +286,17 @@ class SqliteStore:
             if not rows:
                 return
             for n, at, kind, terminal, facts, payload, payload_digest, digest, t0, t1 in rows:
-                yield Entry(n, at, Kind(kind), terminal, facts, payload, payload_digest, digest, (t0, t1) if t1 is not None else None)
+                yield Entry(
+                    n,
+                    at,
+                    Kind(kind),
+                    terminal,
+                    facts,
+                    payload,
+                    payload_digest,
+                    digest,
+                    (t0, t1) if t1 is not None else None,
+                )
             after = rows[-1][0]
 
 
