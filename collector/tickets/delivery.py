@@ -100,10 +100,8 @@ def settle(row: Row, outcome: Outcome, now: int, *, settle_s: float, pace: Pace,
             if row.op is Op.UPDATE and row.followed and row.attempts >= UPDATE_REFUSALS:
                 return replace(row, state=RowState.DEAD, answer=f"gave way to a later message: {reason}"[:MAX_ANSWER])
             wait = pace.refused_s * (0.5 + jitter)
-        case Retry(reason, after_s=None):
-            wait = pace.back_off(row.attempts, jitter)
-        case Retry(reason, after_s=float(asked_s)):
-            wait = pace.after(asked_s, jitter)
+        case Retry(reason, asked_s):
+            wait = pace.back_off(row.attempts, jitter) if asked_s is None else pace.after(asked_s, jitter)
     not_before = now + int(min(wait, LONGEST_WAIT_S) * SECOND)
     return replace(row, state=again, not_before=not_before, answer=reason[:MAX_ANSWER])
 
@@ -129,7 +127,7 @@ class Gate:
                 return self
             case Disabled(reason):
                 return replace(self, disabled=reason)
-            case Retry(after_s=float(asked_s)):
+            case Retry(after_s=asked_s) if asked_s is not None:
                 until = now + int(pace.after(asked_s, jitter) * SECOND)
                 return replace(self, failures=self.failures + 1, closed_until=max(self.closed_until, until))
         failures = self.failures + 1

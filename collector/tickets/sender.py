@@ -12,6 +12,7 @@ import logging
 import random
 import sqlite3
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -172,8 +173,7 @@ class OutboxSender:
             try:
                 await self._on_change(row.incident, link.state, link.external_id, link.url, self._clock())
             except Exception as error:  # the row stays undone and is sent again: the journal must hear of it
-                log.exception(f"{row.incident}: the answer of {self._port.name} could not be journalled")
-                outcome = Uncertain(f"not journalled: {type(error).__name__}")
+                outcome = Uncertain(f"the answer could not be journalled: {_where(error)}")
         now = self._clock()
         settled = settle(row, outcome, now, settle_s=self._port.settle_s, pace=self._pace, jitter=self._jitter())
         before = self._gate
@@ -193,8 +193,7 @@ class OutboxSender:
         try:
             return await self._port.deliver(message, link, doubtful=row.doubtful)
         except Exception as error:  # one message that a connector stumbles over stops no other
-            log.exception(f"{row.incident} message {row.seq}: the connector {self._port.name} failed")
-            return Uncertain(f"the connector failed: {type(error).__name__}")
+            return Uncertain(f"the connector {self._port.name} failed: {_where(error)}")
 
     def _say(self, row: Row, settled: Row, before: Gate, now: int) -> None:
         """One line when something turns worse, one when it is well again. While the endpoint is ill, single rows say nothing."""
@@ -244,6 +243,12 @@ class OutboxSender:
         if self._conn is not None:
             self._conn.close()
             self._conn = None
+
+
+def _where(error: Exception) -> str:
+    """The kind of an error and its place. Its text stays out of logs and the store: it may quote an address with a token in it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}" if frames else type(error).__name__
 
 
 def _record(conn: sqlite3.Connection, row: Row, now: int, connector: str, link: Link | None) -> bool:

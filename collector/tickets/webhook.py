@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -60,8 +61,12 @@ class WebhookPort:
         settle_s: float = SETTLE_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        parts = urlsplit(address)
-        if parts.scheme not in {"https", "http"} or not parts.hostname:
+        try:
+            parts = urlsplit(address)
+            usable = parts.scheme in {"https", "http"} and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable or not parts.hostname or not address.isascii() or not address.isprintable():
             raise ValueError("the webhook's address must be https://host/path")
         if parts.scheme == "http" and not _is_loopback(parts.hostname):
             raise ValueError(
@@ -112,6 +117,9 @@ class WebhookPort:
         import httpx2  # noqa: PLC0415 - as above
 
         if self._client is None:
+            logging.getLogger("httpx2").setLevel(
+                logging.WARNING
+            )  # at INFO it writes every address called, tokens in it included
             self._client = httpx2.AsyncClient(
                 verify=ssl.create_default_context(cafile=self._ca) if self._address.startswith("https") else False,
                 timeout=httpx2.Timeout(self._timeout_s, connect=min(CONNECT_S, self._timeout_s)),
