@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from tillwatch.collector.authority import Authority, RequestError, open_request, request_terminal
-from tillwatch.collector.registry import SECRET, Enrolment, EnrolError, EnrolRequest, Registrar, proves, secret_digest
+from tillwatch.collector.registry import SECRET, EnrolError, Enrolment, EnrolRequest, Registrar, proves, secret_digest
 
 log = logging.getLogger(__name__)
 
@@ -226,12 +226,9 @@ class EnrolListener:
             limit_concurrency=MAX_CONNECTIONS,
             timeout_graceful_shutdown=3,
         )
+        config.load()  # a key file that cannot be read fails here; connections wait in the socket's backlog until serve() runs
         self._server = _Server(config)
         self._task = asyncio.create_task(self._server.serve([listening]), name="enrolment listener")
-        while not self._server.started and not self._task.done():
-            await asyncio.sleep(0.01)  # uvicorn offers a flag, no event
-        if self._task.done():
-            self._task.result()
 
     async def stop(self) -> None:
         if self._server is not None and self._task is not None:
