@@ -397,7 +397,8 @@ def open_batch(topic: str, payload: bytes, keys: Keys) -> Opened:
     try:
         columns = from_body(_unpack(body, MAX_READINGS + 8), header.n)
     except (ColumnsError, ValueError, RecursionError, msgpack.UnpackException) as error:
-        raise WireError(Refusal.BODY, str(error)[:MAX_REASON], header, digest) from None
+        detail = str(error)[:MAX_REASON] or type(error).__name__
+        raise WireError(Refusal.BODY, detail, header, digest) from None
     return Opened(header, digest, columns)
 
 
