@@ -42,7 +42,9 @@ _RATINGS = re.compile(
     rb"#(?P<output>\d{3}\.\d|%(gap)b) (?P<current>\d{3}|\d{1,2}\.\d|%(gap)b) (?P<battery>\d{2,3}\.\d|\d\d\.\d\d|%(gap)b)"
     rb" (?P<hertz>\d\d\.\d|%(gap)b) ?" % {b"gap": _GAP}
 )
-_IDENTITY = re.compile(rb"#(?P<maker>[ -~]{15}) (?P<model>[ -~]{10}) (?P<version>[ -~]{1,10})")
+_IDENTITY = re.compile(
+    rb"#(?P<maker>[ -\"$-~]{15}) (?P<model>[ -\"$-~]{10}) (?P<version>[ -\"$-~]{1,10})"
+)  # no second #
 
 Q1 = Query(b"Q1\r", _STATUS, lead=b"(", min_len=46)
 F = Query(b"F\r", _RATINGS, lead=b"#", min_len=21, every="slow", optional=True, first=True)
