@@ -68,7 +68,6 @@ class Link:
 
     def __init__(self, client_id: str, will: tuple[str, bytes], on_message: OnMessage) -> None:
         self.lost = asyncio.Event()
-        self.reason = ""
         self._unanswered = _Unanswered()
         self._on_message = on_message
         self._granted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -123,7 +122,7 @@ class Link:
         try:
             await asyncio.wait({wanted, lost}, return_when=asyncio.FIRST_COMPLETED)
             if not wanted.done():
-                raise LinkError(f"the connection was closed{self.reason and f': {self.reason}'}")
+                raise LinkError("the broker closed the connection")
             return wanted.result()
         finally:
             lost.cancel()
@@ -165,6 +164,5 @@ class Link:
         if not self._granted.done():
             self._granted.set_result(granted[0])
 
-    def _disconnected(self, _: object, packet: object, exc: Exception | None = None) -> None:
-        self.reason = self.reason or (str(exc) if exc else "")
+    def _disconnected(self, *_: object) -> None:
         self.lost.set()
