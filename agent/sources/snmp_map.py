@@ -5,6 +5,7 @@ No raw value raises, whatever a device sends: what cannot be read as the profile
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
