@@ -34,8 +34,8 @@ class Taken:
 class Buffer:
     """Readings in the order in which they were taken. on_ripe: called when a batch is full before its time."""
 
-    def __init__(self, on_ripe: Callable[[], None] = lambda: None) -> None:
-        self._on_ripe = on_ripe
+    def __init__(self) -> None:
+        self.on_ripe: Callable[[], None] = lambda: None
         self._items: list[Taken] = []
         self._cost = 0
         self.lost = 0
@@ -55,7 +55,7 @@ class Buffer:
             self._cost += _cost(item)
         self._bound()
         if self.ripe:
-            self._on_ripe()
+            self.on_ripe()
 
     def restore(self, items: list[Taken]) -> None:
         """Put back what could not be sealed: it is older than what is here."""

@@ -82,7 +82,7 @@ class SystemConfig:
 
 @dataclass(frozen=True, slots=True)
 class SnmpConfig:
-    """version: `1`, `2c` or `3`. auth and priv: protocol names, empty for none; secrets are never shown (repr is off)."""
+    """version: `1`, `2c` or `3`. auth and priv: protocols of version 3. profile: empty to find it. Secrets are never shown (repr is off)."""
 
     name: str
     host: str
@@ -96,6 +96,7 @@ class SnmpConfig:
     priv_secret: str = field(repr=False)
     profile: str
     timeout: float
+    retries: int
     intervals: Intervals
     where: str
 
@@ -313,31 +314,24 @@ def _snmp(table: _Table, intervals: Intervals, path: Path) -> SnmpConfig:
     community = _secret(table, "community", path, literal=True)
     auth_secret = _secret(table, "auth", path)
     priv_secret = _secret(table, "priv", path)
-    user = table.take("user", "", _text)
-    auth = table.take("auth", "", _one_of("md5", "sha", "sha224", "sha256", "sha384", "sha512"))
-    priv = table.take("priv", "", _one_of("des", "aes", "aes128", "aes192", "aes256"))
-    if version == "3" and not user:
-        raise _WrongError(f'{table.where()}: [snmp] with version = "3" needs `user`')
-    if bool(auth) != bool(auth_secret) or bool(priv) != bool(priv_secret):
-        which = "auth" if bool(auth) != bool(auth_secret) else "priv"
+    if version == "3" and not (auth_secret and priv_secret):
         raise _WrongError(
-            f"{table.where(which)}: `{which}` names the protocol and `{which}_file` or `{which}_env` its pass phrase: give both"
+            f'{table.where()}: [snmp] with version = "3" needs user, auth_file and priv_file (or auth_env and priv_env)'
         )
-    if priv and not auth:
-        raise table.wrong("priv", "needs `auth` too: SNMPv3 has no privacy without authentication")
     device = SnmpConfig(
         name=table.need("name", _source_name, '"ups"'),
         host=table.need("host", _text, '"192.0.2.10"'),
         port=table.take("port", 161, _port),
         version=version,
-        community=community or ("public" if version != "3" else ""),
-        user=user,
-        auth=auth,
+        community=community or "public",
+        user=table.take("user", "", _text),
+        auth=table.take("auth", "sha256", _text),
         auth_secret=auth_secret,
-        priv=priv,
+        priv=table.take("priv", "aes", _text),
         priv_secret=priv_secret,
         profile=table.take("profile", "", _text),
-        timeout=table.take("timeout", 2.0, _duration(0.05, 60.0)),
+        timeout=table.take("timeout", 5.0, _duration(0.05, 60.0)),
+        retries=table.take("retries", 1, _int(0, 5)),
         intervals=_intervals(table, intervals),
         where=table.where(),
     )

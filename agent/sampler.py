@@ -22,8 +22,8 @@ from tillwatch.agent.wire import MAX_NAME, MAX_TEXT
 
 log = logging.getLogger(__name__)
 
-POLL_TIMEOUT = 30.0
-"""Seconds. A source bounds its own time; this is for one that does not."""
+POLL_TIMEOUT = 150.0
+"""Seconds. A source bounds its own time (SNMP at 120 s); this is for one that does not."""
 FIRST_SPREAD = 5.0
 """Seconds, at most, over which the first polls after the start are spread."""
 TELL_INTERVALS = 86_400.0

@@ -14,13 +14,13 @@ from collections.abc import Collection, Iterator
 
 from tillwatch.agent import clock, health, identity
 from tillwatch.agent.buffer import Buffer
-from tillwatch.agent.config import MAX_SEAL, Config, ConfigError, Intervals, SystemConfig
+from tillwatch.agent.config import MAX_SEAL, Config, ConfigError, Intervals, SerialConfig, SnmpConfig, SystemConfig
 from tillwatch.agent.identity import Identity
 from tillwatch.agent.model import AGENT, PollClass, Quality, Sample, State
 from tillwatch.agent.notify import notify, watchdog_seconds
 from tillwatch.agent.sampler import Sampler
 from tillwatch.agent.sealer import Sealer
-from tillwatch.agent.sources import Source
+from tillwatch.agent.sources import Source, SourceError
 from tillwatch.agent.spool import Spool, SpoolFullError
 from tillwatch.agent.uplink import Uplink, small_tls_buffers, tls_context, where_to
 from tillwatch.device_profiles.compiled import CompiledError, Library, open_library
@@ -54,7 +54,42 @@ def sources_of(config: Config, library: Library) -> list[tuple[Source, Intervals
         from tillwatch.agent.sources.system import SystemSource  # noqa: PLC0415 - only what is configured is imported
 
         found.append((_Chosen(SystemSource(config.system.name), config.system), config.system.intervals))
+    found += [(_snmp(device, library), device.intervals) for device in config.snmp]
+    found += [(_serial(device), device.intervals) for device in config.serial]
     return found
+
+
+def _snmp(device: SnmpConfig, library: Library) -> Source:
+    from tillwatch.agent.sources.snmp import SnmpSource  # noqa: PLC0415 - only what is configured is imported
+    from tillwatch.agent.sources.snmp_client import SnmpTarget, open_client  # noqa: PLC0415 - the same
+
+    try:
+        target = SnmpTarget(
+            device.host,
+            device.port,
+            device.version,
+            device.community,
+            device.user,
+            device.auth,
+            device.auth_secret,
+            device.priv,
+            device.priv_secret,
+            device.timeout,
+            device.retries,
+        )
+        return SnmpSource(device.name, open_client(target), library, device.profile)
+    except (ValueError, SourceError) as error:
+        raise ConfigError(f"{device.where}: {error}") from None
+
+
+def _serial(device: SerialConfig) -> Source:
+    from tillwatch.agent.sources.serial import SerialSource  # noqa: PLC0415 - only what is configured is imported
+    from tillwatch.firmware_shims.base import ShimError  # noqa: PLC0415 - the same
+
+    try:
+        return SerialSource(device.name, device.port, device.shim, baud=device.baud)
+    except (ValueError, ShimError) as error:
+        raise ConfigError(f"{device.where}: {error}") from None
 
 
 class _Chosen:
@@ -103,7 +138,7 @@ class _Agent:
     def __init__(self, config: Config, who: Identity, spool: Spool, uplink: Uplink, names: frozenset[str]) -> None:
         self._config, self._spool, self._uplink = config, spool, uplink
         self._reason = ""
-        self._buffer = Buffer(on_ripe=lambda: self._sealer.wake())
+        self._buffer = Buffer()
         self._sampler = Sampler(self._buffer, names, config.seal)
         self._sealer = Sealer(
             who,
@@ -114,7 +149,7 @@ class _Agent:
             before=self._own_state,
             sealed=uplink.wake,
         )
-        uplink.on_new_epoch = self._sealer.wake
+        self._buffer.on_ripe = uplink.on_new_epoch = self._sealer.wake
         log.info("terminal %s, %s, state in %s", who.terminal, config.path or "no configuration file", config.state_dir)
 
     async def run(self, sources: list[tuple[Source, Intervals]], stop: asyncio.Event) -> None:
@@ -142,10 +177,10 @@ class _Agent:
     async def _farewell(self, sending: asyncio.Task[None]) -> None:
         """Let the last batches go out, if they go soon."""
         self._uplink.wake()
-        with contextlib.suppress(TimeoutError, SpoolFullError):
-            async with asyncio.timeout(FAREWELL):
-                while self._uplink.connected and self._spool.batches and not sending.done():
-                    await asyncio.sleep(0.02)
+        if self._uplink.connected and not sending.done():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FAREWELL):
+                    await self._uplink.drained.wait()
 
     def _own_state(self, interval: float) -> None:
         samples = health.samples(self._spool, self._uplink, self._buffer.lost)

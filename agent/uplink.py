@@ -94,6 +94,8 @@ class Uplink:
         self._window: Window | None = None
         self._link: Link | None = None
         self._woken = asyncio.Event()
+        self.drained = asyncio.Event()
+        """Set while the collector has stored all that is sealed."""
         self._heard: deque[bytes] = deque(maxlen=MAX_ACKS)
         self._attempt = 0
         self._unreachable = Condition(log, f"connected to {broker.host}:{broker.port} again")
@@ -130,6 +132,7 @@ class Uplink:
 
     def wake(self) -> None:
         """The spool has changed."""
+        self.drained.clear()
         self._woken.set()
 
     async def run(self) -> None:
@@ -201,6 +204,10 @@ class Uplink:
                 self._overdue.begins(
                     "no ack from the collector for 30 s: it is down, or the broker drops what this terminal publishes"
                 )
+            if window.base == window.end:
+                self.drained.set()
+            else:
+                self.drained.clear()
             if not any(isinstance(action, Discard | Park) for action in actions):
                 seconds = None if window.deadline is None else max(window.deadline - loop.time(), 0.0)
                 await self._wait(seconds, link.lost, self._woken)
