@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import ssl
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
 from tillwatch.agent.wire import SigningKey, valid_terminal
 
 log = logging.getLogger(__name__)
@@ -243,9 +245,9 @@ def _create(folder: Path, now: datetime) -> None:
         .add_extension(identifier, critical=False)
         .sign(key, hashes.SHA256())
     )
-    making = folder.with_name(f"{folder.name}.new-{os.getpid()}")
     try:
-        making.mkdir(mode=0o700, parents=True)
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        making = Path(tempfile.mkdtemp(prefix=f"{folder.name}.new-", dir=folder.parent))
         _write_private(making / _CA_KEY, _key_pem(key))
         _write_private(making / _ACK_SEED, os.urandom(32))
         _write_private(making / _CA, certificate.public_bytes(serialization.Encoding.PEM))
@@ -279,14 +281,12 @@ def _leaf(path: Path) -> x509.Certificate:
 
 
 def _write_private(path: Path, content: bytes) -> None:
-    making = path.with_name(f"{path.name}.new-{os.getpid()}")
-    making.unlink(missing_ok=True)
-    descriptor = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor, making = tempfile.mkstemp(prefix=f"{path.name}.new-", dir=path.parent)  # mode 0600
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    making.replace(path)
+    Path(making).replace(path)
 
 
 def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -214,8 +214,8 @@ class Config:
     def certificate_hosts(self) -> tuple[str, ...]:
         """The names of the server certificate, in a fixed order without doubles."""
         named = (self.address, self.broker.address, *self.enrolment.hosts, "localhost", "127.0.0.1")
-        bound = (host for host in (self.enrolment.host, self.broker.host) if not is_unspecified(host))
-        return tuple(dict.fromkeys(host for host in (*named, *bound) if host))
+        listening = (self.enrolment.host, self.broker.host if self.broker.embedded else "")
+        return tuple(dict.fromkeys(host for host in (*named, *listening) if host and not is_unspecified(host)))
 
 
 _SECTIONS: Mapping[str, tuple[str, type]] = {

@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 from gmqtt import Client, Subscription
 from gmqtt import Message as Will
 from gmqtt.mqtt.constants import MQTTv311
+
 from tillwatch.collector.authority import Authority, open_authority, open_request
 from tillwatch.collector.intake import Message
 from tillwatch.collector.intake.broker import EmbeddedBroker

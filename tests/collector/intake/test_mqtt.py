@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from tillwatch.collector.authority import COLLECTOR_NAME
 from tillwatch.collector.intake.broker import EmbeddedBroker
 from tillwatch.collector.intake.mqtt import BACKOFF_MOST_S, MqttIntake, MqttSettings
