@@ -226,6 +226,15 @@ def certificate_ends(path: Path) -> datetime:
     return _leaf(path).not_valid_after_utc
 
 
+def certificate_hosts(path: Path) -> list[str]:
+    """The names in the first certificate of a PEM file. Raises OSError or ValueError."""
+    try:
+        named = _leaf(path).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return [str(name.value) for name in named]
+
+
 def _create(folder: Path, now: datetime) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key()

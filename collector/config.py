@@ -206,6 +206,15 @@ class Config:
     intake: IntakeSection = IntakeSection()
 
     @property
+    def database(self) -> Path:
+        return self.collector.data_dir / "collector.db"
+
+    @property
+    def authority(self) -> Path:
+        """The folder of the collector's own keys and certificates."""
+        return self.collector.data_dir / "authority"
+
+    @property
     def address(self) -> str:
         """Where terminals reach this collector."""
         return self.enrolment.address or socket.gethostname()
