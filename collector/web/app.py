@@ -37,6 +37,7 @@ class Console:
             redoc_url=None,
             openapi_url=f"{api.PREFIX}/openapi.json",
             lifespan=self._lifespan,
+            telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},  # nothing leaves the bank
         )
         api.add_problem_handlers(self.app)
         self.app.include_router(api.router(self.reads, self.feed, now))

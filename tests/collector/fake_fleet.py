@@ -59,7 +59,7 @@ class FakeFleet:
         condition = fault[1] if fault else "unknown" if silent or k % 17 == 16 else "ok"
         reason = "" if fault or condition == "ok" else "silent since 47 minutes" if silent else "printer: no reading for 12 minutes"
         return TerminalView(
-            name, branch, region, {"ATM": "atm", "POS": "pos", "SRV": "server"}[kind], condition, reason, "silent" if silent else "offline" if k % 23 == 22 else "online",
+            name, branch, region, {"ATM": "atm", "POS": "pos", "SRV": "server"}[name[:3]], condition, reason, "silent" if silent else "offline" if k % 23 == 22 else "online",
             fault[0] if fault else 0, 1 if fault else 0, self.base - (47 * 60 * NANO if silent else (k % 50 + 1) * NANO), 120 if k % 11 == 7 else 0, 7,
             7 if silent else 1 if condition == "unknown" else 0,
         )  # fmt: skip
@@ -144,7 +144,7 @@ class FakeFleet:
             if at < start or HOUR * 9 < since < HOUR * 12 or (hourly and HOUR * 100 < since < HOUR * 130):
                 continue  # the terminal was off
             if found.kind in {"state", "text"}:
-                points.append(Point(at, "battery" if k % 400 < 25 and found.kind == "state" else found.value, None, None, 1))
+                points.append(Point(at, ("battery" if k % 400 < 25 else "normal") if found.signal == "output.source" else found.value, None, None, 1))
                 continue
             if found.value is None or HOUR * 4 < since < HOUR * 4 + 20 * 60 * NANO:
                 points.append(Point(at, None, None, None, 1))

@@ -44,7 +44,7 @@ def _tiles(client: Client, feed: Feed, text: Text) -> None:
             words("span", label).classes("tw-tile-label")
 
     with ui.element("section").classes("tw-tiles").props(f'aria-label="{text("fleet.terminals")}"'):
-        figure("terminals", text("fleet.terminals"), kind="plain")
+        figure("terminals", text("fleet.terminals"), kind="plain tw-total")
         for condition in CONDITIONS:
             figure(condition, text(f"condition.{condition}"), kind=condition, filters=f"condition:{condition}")
         with ui.element("div").classes("tw-tile tw-levels"):
@@ -88,6 +88,7 @@ def _filters(text: Text) -> None:
                     for condition in CONDITIONS:
                         words("option", text(f"condition.{condition}")).props(f"value={condition}")
             select.on("change", js_handler=f"(e) => tw.fleet.set('{name}', e.target.value)")
+        words("span", text("fleet.no_match")).props("id=tw-nomatch role=status hidden").classes("tw-reason")
         words("button", text("fleet.clear")).props("type=button id=tw-clear").classes("tw-button").on("click", js_handler="() => tw.fleet.clear()")
         ui.element("span").classes("tw-count").props("id=tw-count role=status")
 
@@ -98,7 +99,7 @@ def _grid(text: Text) -> None:
         {"colId": "terminal", "field": "id", "headerName": text("fleet.terminal"), ":cellRenderer": "tw.cells.terminal", "minWidth": 130, "flex": 2},
         {"colId": "branch", "field": "branch", "headerName": text("fleet.branch"), ":cellRenderer": "tw.cells.branch", "minWidth": 130, "flex": 3},
         {"colId": "class", "field": "class", "headerName": text("fleet.class"), "width": 92},
-        {"colId": "worst", "field": "alarm", "headerName": text("fleet.worst"), ":cellRenderer": "tw.cells.worst", "minWidth": 240, "flex": 6},
+        {"colId": "worst", "field": "alarm", "headerName": text("fleet.worst"), ":cellRenderer": "tw.cells.worst", "minWidth": 200, "flex": 6},
         {"colId": "alarms", "field": "alarms", "headerName": text("fleet.open"), "width": 92, "cellClass": "tw-number", "headerClass": "tw-number-header"},
         {"colId": "connection", "field": "connection", "headerName": text("fleet.connection"), ":cellRenderer": "tw.cells.connection", "width": 122},
         {"colId": "received", "field": "at", "headerName": text("fleet.received"), ":cellRenderer": "tw.cells.age", "width": 150},
@@ -120,6 +121,6 @@ def _grid(text: Text) -> None:
         "animateRows": False,
         "suppressCellFocus": False,
         "loading": True,
-        "localeText": {"noRowsToShow": text("fleet.none"), "noMatchingRows": text("fleet.no_match"), "loadingOoo": text("fleet.loading")},
+        "localeText": {"noRowsToShow": text("fleet.none"), "loadingOoo": text("fleet.loading")},
     }
     ui.aggrid(options, theme="quartz", auto_size_columns=False).classes("tw-grid")

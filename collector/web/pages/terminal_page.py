@@ -161,11 +161,12 @@ class ChartPanel:
         self._message = words("p", self._text("chart.choose")).classes("tw-chart-message").props("role=status")
         self._chart = ui.echart({}).classes("tw-chart").props("id=tw-chart role=img")
         self._chart.on("chart:datazoom", js_handler=f"() => tw.zoomed({self._chart.id})")
-        self._chart.set_visibility(False)
-        with ui.element("div").classes("tw-chart-foot"):
+        with ui.element("div").classes("tw-chart-foot") as self._foot:
             self._made_of = words("span")
             words("span").props("id=tw-shown")
             words("button", self._text("chart.reset")).classes("tw-button").props("type=button id=tw-reset").on("click", js_handler=f"() => tw.unzoom({self._chart.id})")
+        self._chart.set_visibility(False)
+        self._foot.set_visibility(False)
         self._built = True
         self._mark_range()
 
@@ -215,8 +216,12 @@ class ChartPanel:
         else:
             option, message = chart.option(history, start, end, view.interval_s if view else 0.0, self._text)
             if not option and not message:
+                asked_for = {"start": _stamp(start), "end": _stamp(end)}
                 last = next((item.at for item in view.signals if item.signal == signal), 0) if view else 0
-                message = self._text("chart.never") if not last else self._text("chart.empty", start=_stamp(start), end=_stamp(end), last=_stamp(last))
+                if history.points:
+                    message = self._text("chart.unread", n=f"{len(history.points):,}", **asked_for)
+                else:
+                    message = self._text("chart.empty", last=_stamp(last), **asked_for) if last else self._text("chart.never")
         if asked != self._asked or self._client.is_deleted:
             return
         with self._client:
@@ -225,6 +230,7 @@ class ChartPanel:
             self._message.set_text(message)
             self._message.set_visibility(not option)
             self._chart.set_visibility(bool(option))
+            self._foot.set_visibility(bool(option))
             if option:
                 if whole:
                     for zoom in option["dataZoom"]:

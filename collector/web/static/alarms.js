@@ -90,7 +90,7 @@ export default {
       try {
         const got = await tw.json(`/api/v1/alarms?state=${state}&limit=${LIMIT}${only}`);
         if (state !== this.state) return;
-        this.list = got.items;
+        this.list = [...got.items.filter((a) => !a.cleared_at), ...got.items.filter((a) => a.cleared_at)];
         this.total = got.total;
         this.failed = false;
       } catch (error) {

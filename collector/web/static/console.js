@@ -5,6 +5,7 @@
 const tw = {
   offset: window.TW.now - Date.now(),
   readers: new Set(),
+  heard: Date.now(),
 
   t(key, values = {}) {
     let text = window.TW.texts[key] ?? key;
@@ -79,6 +80,7 @@ const tw = {
       }
       return [tw.number(n), names[k] + unit.slice(1)];
     }
+    if (unit === "1") return [tw.number(value), ""];
     if (unit === "s" && Math.abs(value) >= 120) return [tw.span(value * 1000), ""];
     return [tw.number(value), unit];
   },
@@ -113,7 +115,8 @@ const tw = {
     }
     const lost = document.querySelector(".tw-lost");
     if (lost) {
-      const gone = window.socket !== undefined && !window.socket.connected;
+      if (window.socket?.connected) tw.heard = Date.now();
+      const gone = Date.now() - tw.heard > 4000; // a page that just opened, or one lost second, is no news
       const text = gone ? lost.dataset.text : "";
       if (lost.textContent !== text) lost.textContent = text;
       document.body.classList.toggle("tw-gone", gone);
@@ -348,6 +351,7 @@ tw.fleet = {
       n: tw.fleet.api.getDisplayedRowCount().toLocaleString("en"),
       total: tw.fleet.rows.size.toLocaleString("en"),
     });
+    document.getElementById("tw-nomatch").hidden = !tw.fleet.rows.size || tw.fleet.api.getDisplayedRowCount() > 0;
   },
   open(p) {
     if (p.event?.target?.closest?.("a")) return;
@@ -357,7 +361,8 @@ tw.fleet = {
   fit(p) {
     const narrow = p.clientWidth < 720;
     const middle = p.clientWidth < 1100;
-    p.api.setColumnsVisible(["condition", "branch", "worst", "connection", "received"], !narrow);
+    p.api.setColumnsVisible(["condition", "branch", "worst", "received"], !narrow);
+    p.api.setColumnsVisible(["connection"], p.clientWidth >= 900);
     p.api.setColumnsVisible(["class", "alarms", "components"], !narrow && !middle);
     if (narrow !== tw.fleet.narrow) {
       tw.fleet.narrow = narrow;
