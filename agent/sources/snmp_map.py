@@ -1,0 +1,395 @@
+"""From raw SNMP values to samples: pure, over a mapping of OID to value, so that a recording and a living device go the same way.
+
+No raw value raises, whatever a device sends: what cannot be read as the profile says is no reading.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tillwatch.agent.model import Quality, Sample, State, Value
+from tillwatch.device_profiles.model import (
+    Absent,
+    Condition,
+    DeviceProfile,
+    Field,
+    Item,
+    Kind,
+    Limits,
+    Signal,
+    Table,
+    Test,
+    Words,
+)
+
+Raw = int | float | bytes | str
+"""As a client gives it: octets are bytes; OIDs and addresses are str; what a device does not have is absent from the mapping."""
+
+MAX_TEXT_BYTES = 512
+"""Of a text value. Longest honest ones are descriptions of 255 octets; a device must not fill the spool with text."""
+MAX_LABEL_CHARS = 120
+"""Of a row's label: it is a part of the component's name, which stands in every batch."""
+MAX_ROWS = 256
+"""Of one table: the largest branch switch stack has about 200 ports; a VPN concentrator may show thousands of interfaces."""
+MAX_NUMBER = 2**64
+"""Beyond it no SNMP type counts; a longer number is a broken text."""
+NO_VALUE = frozenset(
+    {
+        "",
+        "n/a",
+        "na",
+        "none",
+        "unknown",
+        "not supported",
+        "not available",
+        "no sensor",
+        "nosuchobject",
+        "nosuchinstance",
+    }
+)
+"""Texts that devices give instead of a number or an identity (recorded), in lower case."""
+_NUMBER = re.compile(r"\s*([+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30}))\s*")
+_STATES = {"ok": State.OK, "warn": State.WARN, "crit": State.CRIT, "unknown": State.UNKNOWN}
+_WORST = {"ok": 0, "unknown": 1, "warn": 2, "crit": 3}
+
+
+def text_of(raw: Raw) -> str:
+    """UTF-8, else Latin-1; control characters are gone, ends are stripped, at most MAX_TEXT_BYTES when encoded."""
+    if isinstance(raw, bytes):
+        raw = raw[: 4 * MAX_TEXT_BYTES]
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            text = raw.decode("latin-1")
+    else:
+        text = str(raw) if not isinstance(raw, int) or abs(raw) <= MAX_NUMBER else ""
+    text = "".join(c if c.isprintable() else " " for c in text).strip()
+    return text.encode("utf-8", "replace")[:MAX_TEXT_BYTES].decode("utf-8", "ignore").strip()
+
+
+def number_of(raw: Raw | None, pattern: str = "") -> int | float | None:
+    """A finite number of at most 64 bits, also out of text such as `229` or, with a pattern, `1920 INCHES`; else None."""
+    if raw is None:
+        return None
+    if isinstance(raw, int | float):
+        number: int | float = raw
+    else:
+        text = text_of(raw)
+        if pattern:
+            found = re.search(pattern, text)
+            text = (found[1] or "") if found else ""
+        if not (whole := _NUMBER.fullmatch(text)):
+            return None
+        number = float(whole[1]) if "." in whole[1] else int(whole[1])
+    return number if math.isfinite(number) and abs(number) <= MAX_NUMBER else None
+
+
+def _same(raw: Raw, expected: str) -> bool:
+    number = number_of(raw)
+    if number is not None and (wanted := number_of(expected)) is not None:
+        return number == wanted
+    return text_of(raw).casefold() == expected.casefold()
+
+
+def holds(condition: Condition, raws: Mapping[str, Raw], suffix: str) -> bool:
+    """Whether a raw value is as a profile asks."""
+    raw = raws.get(condition.oid + suffix)
+    match condition.test:
+        case Test.EXISTS:
+            return (raw is not None) == (condition.values == ("true",))
+        case Test.NOT_IN:
+            return raw is None or not any(_same(raw, value) for value in condition.values)
+        case Test.IN:
+            return raw is not None and any(_same(raw, value) for value in condition.values)
+        case Test.MATCHES:
+            return raw is not None and re.search(condition.values[0], text_of(raw)) is not None
+        case Test.LACKS:
+            return raw is not None and re.search(condition.values[0], text_of(raw)) is None
+    number = number_of(raw)
+    if number is None:
+        return False
+    limit = float(condition.values[0])
+    return number > limit if condition.test is Test.ABOVE else number < limit
+
+
+def _all(conditions: Sequence[Condition], raws: Mapping[str, Raw], suffix: str) -> bool:
+    return all(holds(condition, raws, suffix) for condition in conditions)
+
+
+def _is_sentinel(field: Field, raw: Raw) -> bool:
+    return any(_same(raw, sentinel) for sentinel in field.sentinels)
+
+
+def _unsigned(number: float, field: Field) -> int | float:
+    return number + 2**32 if field.unsigned32 and -(2**31) <= number < 0 else number
+
+
+def _quantity(field: Field, raws: Mapping[str, Raw], suffix: str) -> int | float | None:
+    """The number that a field gives, or None. Division makes it a float for good, so that a signal keeps its type."""
+    number = number_of(raws.get(field.oid + suffix), field.pattern)
+    if number is None:
+        return None
+    number = _unsigned(number, field)
+    if field.rescale_above and number > field.rescale_above:
+        number = number / field.rescale_divisor
+    if field.multiplier != 1:
+        number *= field.multiplier
+    if field.divisor != 1:
+        number /= field.divisor
+    number += field.offset
+    if field.multiply_by:
+        factor = number_of(raws.get(field.multiply_by + suffix))
+        if factor is None:
+            return None
+        number *= factor
+    if field.percent_of:
+        whole = number_of(raws.get(field.percent_of + suffix))
+        if whole is None or (whole := _unsigned(whole, field)) <= 0:
+            return None
+        number = 100 * number / whole
+    if isinstance(number, float):
+        number = float(f"{number:.12g}")  # 7 / 10 * 3 is 2.1, not 2.0999999999999996
+    return number if math.isfinite(number) and abs(number) <= MAX_NUMBER else None
+
+
+def _judge(limits: Limits, number: float, raws: Mapping[str, Raw], suffix: str) -> State:
+    if not _all(limits.conditions, raws, suffix):
+        return State.OK
+    if (limits.crit_below is not None and number < limits.crit_below) or (
+        limits.crit_above is not None and number > limits.crit_above
+    ):
+        return State.CRIT
+    if (limits.warn_below is not None and number < limits.warn_below) or (
+        limits.warn_above is not None and number > limits.warn_above
+    ):
+        return State.WARN
+    return State.OK
+
+
+def _octets(raw: Raw) -> bytes | None:
+    """A short number in place of octets is the first octet (recorded on agents that give the bits as an integer)."""
+    if isinstance(raw, bytes):
+        return raw or None
+    return bytes([raw]) if isinstance(raw, int) and 0 <= raw <= 255 else None
+
+
+def _flags(words: Words, raw: Raw) -> list[str] | None:
+    """Every word that holds, in the profile's order; None where the value is neither bits nor a mask."""
+    if words.bits:
+        octets = _octets(raw)
+        if octets is None:
+            return None
+        return [word for bit, word in words.bits if bit // 8 < len(octets) and octets[bit // 8] & (0x80 >> bit % 8)]
+    number = number_of(raw)
+    if not isinstance(number, int) or number < 0:
+        return None
+    return [word for mask, value, word in words.masks if number & mask == value]
+
+
+def _word(words: Words, signal: Signal, raw: Raw) -> str | None:
+    """The word for one code; `unknown` or `other`, where the state has it, for a code that the profile does not know."""
+    number = number_of(raw)
+    text = str(int(number)) if number is not None and number == int(number) else text_of(raw).casefold()
+    if text in words.codes:
+        return words.codes[text]
+    if number is not None:
+        for least, most, word in words.ranges:
+            if least <= number <= most:
+                return word
+    known = {word for word, _ in signal.states}
+    return next((word for word in ("unknown", "other") if word in known), None)
+
+
+def _worst(signal: Signal, words: Iterable[str]) -> str | None:
+    """The first of the worst."""
+    return max(words, key=lambda word: _WORST[signal.severity(word)], default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An item of a profile on one device: its component, and the index behind its OIDs. rows: indexes of a table that is read as a whole."""
+
+    item: Item
+    component: str
+    label: str = ""
+    suffix: str = ""
+    rows: tuple[str, ...] | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.component, self.item.signal.name
+
+    def oids(self) -> list[str]:
+        """Every OID that evaluating it may look at."""
+        found = []
+        words, limits = self.item.words, self.item.limits
+        conditions = [
+            *(limits.conditions if limits else ()),
+            *(c for _, when in (words.overrides if words else ()) for c in when),
+        ]
+        for field in self.item.fields:
+            found += [field.oid, *filter(None, (field.percent_of, field.multiply_by))]
+            conditions += field.when
+        found += [condition.oid for condition in conditions]
+        return [
+            oid + suffix
+            for suffix in (self.rows if self.rows is not None else (self.suffix,))
+            for oid in dict.fromkeys(found)
+        ]
+
+    def sample(self, signal: Signal, value: Value, state: State, oid: str) -> Sample:
+        quality = Quality.ERROR if value is None else Quality.GOOD
+        return Sample(self.component, signal.name, value, state, quality, self.label, signal.unit, oid)
+
+    def missing(self) -> Sample:
+        """Says that what could be read before cannot be read now."""
+        return self.sample(self.item.signal, None, State.UNKNOWN, self.item.fields[0].oid + self.suffix)
+
+
+def _state(bound: Bound, raws: Mapping[str, Raw], field: Field, raw: Raw) -> list[Sample]:
+    item, oid = bound.item, field.oid + bound.suffix
+    words, signal = item.words, item.signal
+    assert words is not None
+    flags: list[str] | None = None
+    if words.bits or words.masks:
+        flags = _flags(words, raw)
+        word = None if flags is None else _worst(signal, flags) or words.none or None
+    else:
+        word = _word(words, signal, raw)
+    word = next((w for w, when in words.overrides if _all(when, raws, bound.suffix)), word)
+    if word is None:
+        return []
+    samples = [bound.sample(signal, word, _STATES[signal.severity(word)], oid)]
+    if item.all:
+        samples.append(bound.sample(item.all, ",".join(flags) if flags else word, State.NONE, oid))
+    return samples
+
+
+def _evaluate(bound: Bound, raws: Mapping[str, Raw]) -> list[Sample]:
+    item = bound.item
+    absent = False
+    for field in item.fields:
+        raw = raws.get(field.oid + bound.suffix)
+        if raw is None or not _all(field.when, raws, bound.suffix):
+            continue
+        if _is_sentinel(field, raw):
+            absent = True
+            continue
+        oid = field.oid + bound.suffix
+        if item.signal.kind is Kind.STATE:
+            if samples := _state(bound, raws, field, raw):
+                return samples
+        elif item.signal.kind is Kind.TEXT:
+            text = text_of(raw)
+            if field.pattern:
+                found = re.search(field.pattern, text)
+                text = (found[1] or "") if found else ""
+            if text.casefold() not in NO_VALUE:
+                return [bound.sample(item.signal, text, State.NONE, oid)]
+        elif (number := _quantity(field, raws, bound.suffix)) is not None:
+            state = _judge(item.limits, number, raws, bound.suffix) if item.limits else State.NONE
+            return [bound.sample(item.signal, number, state, oid)]
+    if absent and item.absent is not Absent.IGNORE:
+        return [replace(bound.missing(), state=State.CRIT if item.absent is Absent.FAULT else State.UNKNOWN)]
+    return [] if item.optional or absent else [bound.missing()]
+
+
+def _evaluate_rows(bound: Bound, raws: Mapping[str, Raw], rows: Sequence[str]) -> list[Sample]:
+    """A collected item: one sample about all rows that fulfil its field's conditions."""
+    item, field = bound.item, bound.item.fields[0]
+    values = [
+        raw for index in rows if (raw := raws.get(field.oid + index)) is not None and _all(field.when, raws, index)
+    ]
+    if item.signal.kind is Kind.TEXT:
+        text = text_of("; ".join(filter(None, (text_of(raw) for raw in values))))
+        return [bound.sample(item.signal, text, State.NONE, field.oid)]
+    if item.words is None:
+        return [bound.sample(item.signal, len(values), State.NONE, field.oid)]
+    signal = item.signal
+    found = list(dict.fromkeys(word for raw in values if (word := _word(item.words, signal, raw)) is not None))
+    worst = _worst(signal, found) or item.words.none
+    samples = [bound.sample(signal, worst, _STATES[signal.severity(worst)], field.oid)]
+    if item.all:
+        samples.append(bound.sample(item.all, ",".join(found) or worst, State.NONE, field.oid))
+    return samples
+
+
+def evaluate(bounds: Iterable[Bound], raws: Mapping[str, Raw]) -> list[Sample]:
+    """The samples of what is bound, out of these raw values. Never raises on a raw value."""
+    samples: list[Sample] = []
+    for bound in bounds:
+        samples += _evaluate(bound, raws) if bound.rows is None else _evaluate_rows(bound, raws, bound.rows)
+    return samples
+
+
+def _indexes(raws: Mapping[str, Raw], columns: Iterable[str]) -> dict[str, None]:
+    """The index of every cell of the columns, `.` in front, in the order of the columns' numbers."""
+    prefixes = tuple(f"{column}." for column in columns)
+    found = {oid[len(prefix) - 1 :] for prefix in prefixes for oid in raws if oid.startswith(prefix)}
+    return dict.fromkeys(sorted(found, key=lambda index: [int(n) for n in index[1:].split(".")]))
+
+
+def _label(table: Table, raws: Mapping[str, Raw], index: str) -> str:
+    for column in table.label:
+        text = text_of(raws.get(column + index, ""))
+        if table.label_pattern and (found := re.search(table.label_pattern, text)):
+            text = found[1] or ""
+        if text := text[:MAX_LABEL_CHARS].strip():
+            return text
+    return index[1:]
+
+
+def table_columns(table: Table) -> tuple[str, ...]:
+    """The columns that decide which rows there are and what they are called: all that binding looks at but the values."""
+    rows = [field.oid for item in (*table.items, *table.collect) for field in item.fields]
+    return tuple(dict.fromkeys([*table.label, *(condition.oid for condition in table.where), *rows]))
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A profile on one device. omitted: rows beyond MAX_ROWS, which are not read."""
+
+    bounds: tuple[Bound, ...]
+    omitted: int
+
+
+def bind(device: str, profiles: Iterable[DeviceProfile], raws: Mapping[str, Raw]) -> Binding:
+    """What the profiles read on a device of which `raws` was walked. Of two that give the same signal of the same component the first stands.
+
+    device: the name of the source; components are `device`, `device/part` or `device/group:label`.
+    """
+    bounds: dict[tuple[str, str], Bound] = {}
+    omitted = 0
+    for profile in profiles:
+        for item in profile.scalars:
+            bound = Bound(item, f"{device}/{item.part}" if item.part else device)
+            bounds.setdefault(bound.key, bound)
+        for table in profile.tables:
+            rows = [
+                index
+                for index in _indexes(raws, (f.oid for item in table.items for f in item.fields))
+                if _all(table.where, raws, index)
+            ]
+            omitted += max(0, len(rows) - MAX_ROWS)
+            labels = {index: _label(table, raws, index) for index in rows[:MAX_ROWS]}
+            counts: dict[str, int] = {}
+            for label in labels.values():
+                counts[label] = counts.get(label, 0) + 1
+            for index, label in labels.items():
+                name = label if counts[label] == 1 else f"{label} {index[1:]}"
+                for item in table.items:
+                    if any(field.oid + index in raws for field in item.fields):
+                        bound = Bound(item, f"{device}/{table.group}:{name}", name, index)
+                        bounds.setdefault(bound.key, bound)
+            for item in table.collect:
+                indexes = tuple(i for i in _indexes(raws, (f.oid for f in item.fields)) if _all(table.where, raws, i))
+                if indexes or (
+                    table.present and any(oid == table.present or oid.startswith(f"{table.present}.") for oid in raws)
+                ):
+                    omitted += max(0, len(indexes) - MAX_ROWS)
+                    bound = Bound(item, device, rows=indexes[:MAX_ROWS])
+                    bounds.setdefault(bound.key, bound)
+    return Binding(tuple(bounds.values()), omitted)
