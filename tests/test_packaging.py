@@ -154,7 +154,9 @@ def test_make_runs_python_without_the_checkout_on_its_path() -> None:
 
 def test_tests_of_a_dependency_do_not_hide_these() -> None:
     """`make bench` runs `python -m tests.benchmarks`; in site-packages lies another package of the name."""
-    assert Path(run([sys.executable, "-c", "import tests; print(tests.__file__)"], cwd=ROOT).strip()).is_relative_to(ROOT)
+    assert Path(run([sys.executable, "-c", "import tests; print(tests.__file__)"], cwd=ROOT).strip()).is_relative_to(
+        ROOT
+    )
 
 
 @pytest.fixture(scope="session")
