@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 import msgpack
+
 from tillwatch.agent.wire import VerifyKey, valid_terminal
 
 TOKEN_PREFIX = "tw1."  # noqa: S105 - the form's name, not a secret

@@ -23,6 +23,7 @@ from amqtt.errors import AMQTTError, MQTTError, NoDataError
 from amqtt.mqtt.connect import ConnectPacket
 from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 from amqtt.session import Session
+
 from tillwatch.agent.wire import MAX_PAYLOAD, TOPIC_ROOT, valid_terminal
 from tillwatch.collector.authority import COLLECTOR_NAME
 

@@ -18,6 +18,7 @@ from typing import Any
 from gmqtt import Client, Subscription
 from gmqtt.mqtt.constants import MQTTv311
 from gmqtt.mqtt.handler import MQTTConnectError
+
 from tillwatch.agent.wire import ack_topic
 from tillwatch.collector.intake import Message
 

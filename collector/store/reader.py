@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgpack
 
@@ -27,6 +26,21 @@ READINGS_SPAN_NS = 48 * 3600 * 10**9
 """Longer histories come from the roll-ups: two days of readings are what a chart can show."""
 MAX_POINTS = 20_000
 """Readings in one answer; where there are more, the roll-ups answer."""
+_ALARMS = """
+    SELECT a.id, a.rule, a.terminal, t.branch, a.component, a.level, a.condition, a.raised_at, a.cleared_at, a.incident, a.detail,
+        coalesce(l.external_id, ''),
+        coalesce(l.state, (SELECT state FROM outbox o WHERE o.incident = a.incident ORDER BY seq DESC LIMIT 1), '')
+    FROM alarm a JOIN terminal t ON t.id = a.terminal LEFT JOIN ticket_link l ON l.incident = a.incident
+    WHERE (:closed OR a.condition <> 'normal') AND (:terminal IS NULL OR a.terminal = :terminal)
+    ORDER BY a.level, a.id DESC LIMIT :limit
+"""
+_COUNTS = """
+    SELECT terminal, count(*), sum(unknown <> ''), max(worst) FROM component
+    WHERE :only IS NULL OR terminal = :only GROUP BY terminal
+"""
+_TERMINALS = """
+    SELECT id, branch, region, class, state, enrolled_at, status FROM terminal WHERE :only IS NULL OR id = :only
+"""
 _RANK = {"crit": 0, "unknown": 1, "warn": 2, "ok": 3}
 _CONDITION = {int(State.WARN): "warn", int(State.CRIT): "crit"}
 _SILENCE = {
@@ -86,14 +100,8 @@ class SqliteReader:
         return views[0]
 
     def _terminals(self, db: sqlite3.Connection, only: str | None) -> list[TerminalView]:
-        where, args = ("WHERE terminal = ?", (only,)) if only is not None else ("", ())
-        counted = {
-            row[0]: row[1:]
-            for row in db.execute(
-                f"SELECT terminal, count(*), sum(unknown <> ''), max(worst) FROM component {where} GROUP BY terminal",  # noqa: S608 - constants
-                args,
-            )
-        }
+        wanted = {"only": only}
+        counted = {row[0]: row[1:] for row in db.execute(_COUNTS, wanted)}
         alarms: dict[str, list[tuple[int, str]]] = {}
         for name, level, rule in db.execute(
             "SELECT terminal, level, rule FROM alarm WHERE condition <> 'normal' ORDER BY level, id"
@@ -101,11 +109,7 @@ class SqliteReader:
             alarms.setdefault(name, []).append((level, rule))
         rules = self._rules_now(db)
         views = []
-        for row in db.execute(
-            "SELECT id, branch, region, class, state, enrolled_at, status FROM terminal"
-            + (" WHERE id = ?" if only is not None else ""),
-            args,
-        ):
+        for row in db.execute(_TERMINALS, wanted):
             terminal = Terminal(row[0], row[1], row[2], row[3], row[5], row[4])
             terminal.unpack_status(row[6])
             components, unknown, worst = counted.get(terminal.id, (0, 0, 0))
@@ -200,22 +204,9 @@ class SqliteReader:
     # Alarms.
 
     def alarms(self, *, terminal: str | None = None, open_only: bool = True, limit: int = 500) -> Sequence[AlarmView]:
-        conditions = ["a.condition <> 'normal'"] if open_only else []
-        args: list[Any] = []
-        if terminal is not None:
-            conditions.append("a.terminal = ?")
-            args.append(terminal)
-        where = "WHERE " + " AND ".join(conditions) if conditions else ""
         with self._snapshot() as db:
             rules = self._rules_now(db)
-            rows = db.execute(
-                "SELECT a.id, a.rule, a.terminal, t.branch, a.component, a.level, a.condition, a.raised_at, a.cleared_at, a.incident, a.detail,"
-                " coalesce(l.external_id, ''), coalesce(l.state, (SELECT state FROM outbox o WHERE o.incident = a.incident"
-                " ORDER BY seq DESC LIMIT 1), '')"
-                " FROM alarm a JOIN terminal t ON t.id = a.terminal LEFT JOIN ticket_link l ON l.incident = a.incident"
-                f" {where} ORDER BY a.level, a.id DESC LIMIT ?",
-                (*args, limit),
-            ).fetchall()
+            rows = db.execute(_ALARMS, {"closed": not open_only, "terminal": terminal, "limit": limit}).fetchall()
         views = []
         for (
             number,

@@ -305,7 +305,7 @@ _INCIDENT = "corr_id, terminal, branch, level, state, opened_at, restored_at, se
 
 
 def alarm_of(row: tuple[Any, ...]) -> Alarm:
-    return Alarm(*row[:10], detail=msgpack.unpackb(row[10]))
+    return Alarm(*(*row[:10], msgpack.unpackb(row[10])))
 
 
 def plain(value: Any) -> Value:

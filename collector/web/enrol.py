@@ -24,6 +24,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+
 from tillwatch.collector.authority import Authority, RequestError, open_request, request_terminal
 from tillwatch.collector.registry import SECRET, EnrolError, Enrolment, EnrolRequest, Registrar, proves, secret_digest
 
