@@ -60,15 +60,10 @@ def test_agent_example_loads_whole(whole: Path) -> None:
 
 def test_agent_example_names_what_exists() -> None:
     named = tomllib.loads(COMMENTED.sub("", example("agent")))
-    profiles = [
-        PACKAGING.parent / "device_profiles" / f"{device['profile']}.yaml"
-        for device in named["snmp"]
-        if "profile" in device
-    ]
-    shims = [PACKAGING.parent / "firmware_shims" / f"{device['shim']}.py" for device in named["serial"]]
-    assert profiles
-    assert shims
-    assert [path for path in profiles + shims if not path.is_file()] == []
+    profiles = {path.stem for path in (PACKAGING.parent / "device_profiles").rglob("*.yaml")}
+    shims = {path.stem for path in (PACKAGING.parent / "firmware_shims").glob("*.py")}
+    assert {device["profile"] for device in named["snmp"] if "profile" in device} <= profiles
+    assert {device["shim"] for device in named["serial"]} <= shims
 
 
 def test_collector_example_changes_nothing(tmp_path: Path) -> None:
