@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import psutil
+
 from tillwatch.agent.model import PollClass, Sample, State, Value
 from tillwatch.agent.sources import SourceError
 

@@ -1,8 +1,8 @@
 """A Megatec Q1 UPS on a pseudo-terminal: answers Q1, F and I as fast as a line of 2400 baud lets it, and echoes the rest.
 
-    ups = MegatecUps(clock(), "ups-1")
-    ups.start()                # ups.path is what an agent opens
-    ups.model.mains_fail()
+ups = MegatecUps(clock(), "ups-1")
+ups.start()                # ups.path is what an agent opens
+ups.model.mains_fail()
 """
 
 from __future__ import annotations

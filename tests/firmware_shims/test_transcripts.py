@@ -10,6 +10,7 @@ import dataclasses
 import re
 
 import pytest
+
 from tillwatch.firmware_shims.base import Check, Counted, Decoded, Line, Query, Row, Shim, ShimError, Trait, load_all
 from tillwatch.firmware_shims.engine import Dialogue
 
