@@ -83,16 +83,26 @@ class _Class:
 
 
 class SnmpSource:
-    """A Source. profiles: the ids found, empty before the first poll. Owns the client and closes it."""
+    """A Source. Owns the client and closes it.
+
+    profile: the id of the profile to use, empty to find it; an unknown one raises ValueError. profiles: the ids in use, empty before the first poll.
+    omitted: rows that are left out because a table has more than MAX_ROWS.
+    """
 
     classes = frozenset(PollClass)
 
-    def __init__(self, name: str, client: SnmpClient, library: Library) -> None:
+    def __init__(self, name: str, client: SnmpClient, library: Library, profile: str = "") -> None:
+        known = sorted(each.id for each in library.recognitions)
+        if profile and profile not in known:
+            raise ValueError(
+                f"{name}: no profile {profile!r}; leave it out to have it found, or write one of {', '.join(known)}"
+            )
         self.name = name
         self.profiles: tuple[str, ...] = ()
         self.omitted = 0
         self._client = client
         self._library = library
+        self._fixed = (profile,) if profile else ()
         self._found: tuple[DeviceProfile, ...] = ()
         self._prepared: dict[PollClass, _Class] = {}
         self._uptime = 0.0
@@ -123,16 +133,14 @@ class SnmpSource:
         if not self._found:
             await self._recognise()
         if wanted is PollClass.NORMAL or not self._prepared:
-            raws = await read_all(self._client, self._found)
-            self._prepare(raws)
+            raws = await self._read_all()
         else:
             prepared = self._prepared[wanted]
             raws = await self._client.get([SYS_UPTIME, *prepared.oids])
             for column in prepared.columns:
                 raws |= await self._client.walk(column, MAX_WALK)
             if self._restarted(raws):
-                raws = await read_all(self._client, self._found)
-                self._prepare(raws)
+                raws = await self._read_all()
         if not raws:
             raise SourceError(
                 f"{self.name}: the device answers and gives none of the values that it gave before; look at its SNMP view"
@@ -141,7 +149,7 @@ class SnmpSource:
         return self._samples(wanted, raws)
 
     async def _recognise(self) -> None:
-        ids = await recognise_device(self._client, self._library)
+        ids = self._fixed or await recognise_device(self._client, self._library)
         if not ids:
             facts = await self._client.get([SYS_OBJECT_ID, SYS_DESCR])
             said = ", ".join(
@@ -156,6 +164,11 @@ class SnmpSource:
             _log.info("%s: profile %s", self.name, "+".join(ids))
         self.profiles = ids
         self._found = tuple(self._library.profile(name) for name in ids)
+
+    async def _read_all(self) -> dict[str, Raw]:
+        raws = await read_all(self._client, self._found)
+        self._prepare(raws)
+        return raws
 
     def _restarted(self, raws: dict[str, Raw]) -> bool:
         """Rows may have moved. sysUpTime also wraps after 497 days, which costs one walk."""

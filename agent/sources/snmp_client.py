@@ -19,8 +19,9 @@ FIRST_SIZE = 20
 REPETITIONS = 20
 """Rows of one GETBULK answer: about 1 kB, under every device's limit and every path's MTU."""
 VERSIONS = ("1", "2c", "3")
-AUTHS = ("sha", "sha224", "sha256", "sha384", "sha512")
-PRIVS = ("aes",)
+AUTHS = ("", "md5", "sha", "sha224", "sha256", "sha384", "sha512")
+PRIVS = ("", "des", "aes", "aes128", "aes192", "aes256")
+"""Empty: none. `aes` is `aes128`, the only one that RFC 3826 knows; the longer ones extend the key as net-snmp does (Blumenthal)."""
 MIN_KEY = 8
 """Characters of an SNMPv3 pass phrase (RFC 3414, 11.2)."""
 
@@ -29,7 +30,7 @@ MIN_KEY = 8
 class SnmpTarget:
     """A device and how to ask it. Wrong values raise ValueError, whose text names the field.
 
-    version: `1`, `2c` or `3`. Version 3 is always authPriv: user, auth (AUTHS) with auth_key, priv (`aes`: AES-128) with priv_key.
+    version: `1`, `2c` or `3`. Version 3: user; auth (one of AUTHS) with auth_key, priv (one of PRIVS) with priv_key. authPriv is what to use.
     timeout in seconds, of one request; retries: how often one is asked again.
     """
 
@@ -38,9 +39,9 @@ class SnmpTarget:
     version: str = "2c"
     community: str = field(default="public", repr=False)
     user: str = ""
-    auth: str = "sha256"
+    auth: str = ""
     auth_key: str = field(default="", repr=False)
-    priv: str = "aes"
+    priv: str = ""
     priv_key: str = field(default="", repr=False)
     timeout: float = 5.0
     retries: int = 1
@@ -59,9 +60,11 @@ class SnmpTarget:
         if not self.user:
             raise ValueError("version 3 needs a user")
         if self.auth not in AUTHS or self.priv not in PRIVS:
-            raise ValueError(f"auth must be one of {', '.join(AUTHS)}, priv one of {', '.join(PRIVS)}")
-        for name in ("auth_key", "priv_key"):
-            if len(getattr(self, name)) < MIN_KEY:
+            raise ValueError(f"auth must be one of {', '.join(AUTHS[1:])}, priv one of {', '.join(PRIVS[1:])}")
+        if self.priv and not self.auth:
+            raise ValueError("priv needs auth: SNMPv3 has no privacy without authentication")
+        for name, protocol, key in (("auth_key", self.auth, self.auth_key), ("priv_key", self.priv, self.priv_key)):
+            if protocol and len(key) < MIN_KEY:
                 raise ValueError(f"{name} must have at least {MIN_KEY} characters (RFC 3414)")
 
     def __str__(self) -> str:

@@ -10,7 +10,12 @@ from contextlib import asynccontextmanager
 
 from gufo.snmp import (
     Aes128Key,
+    Aes192Key,
+    Aes256Key,
     BaseAuthKey,
+    BasePrivKey,
+    DesKey,
+    Md5Key,
     Sha1Key,
     Sha224Key,
     Sha256Key,
@@ -31,12 +36,28 @@ REFRESH_SECONDS = 60
 """gufo-snmp keeps the engine's time as last heard and asks for a refresh after 150 s of silence (RFC 3414's window)."""
 _VERSIONS = {"1": SnmpVersion.v1, "2c": SnmpVersion.v2c, "3": SnmpVersion.v3}
 _AUTHS: dict[str, type[BaseAuthKey]] = {
+    "md5": Md5Key,
     "sha": Sha1Key,
     "sha224": Sha224Key,
     "sha256": Sha256Key,
     "sha384": Sha384Key,
     "sha512": Sha512Key,
 }
+_PRIVS: dict[str, type[BasePrivKey]] = {
+    "des": DesKey,
+    "aes": Aes128Key,
+    "aes128": Aes128Key,
+    "aes192": Aes192Key,
+    "aes256": Aes256Key,
+}
+
+
+def _user(target: SnmpTarget) -> User:
+    return User(
+        target.user,
+        auth_key=_AUTHS[target.auth](target.auth_key.encode()) if target.auth else None,
+        priv_key=_PRIVS[target.priv](target.priv_key.encode()) if target.priv else None,
+    )
 
 
 class GufoClient:
@@ -54,20 +75,11 @@ class GufoClient:
             return self._session
         if not self._session:
             found = await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)
-            user = (
-                User(
-                    target.user,
-                    auth_key=_AUTHS[target.auth](target.auth_key.encode()),
-                    priv_key=Aes128Key(target.priv_key.encode()),
-                )
-                if target.version == "3"
-                else None
-            )
             self._session = SnmpSession(
                 str(found[0][4][0]),
                 target.port,
                 community=target.community,
-                user=user,
+                user=_user(target) if target.version == "3" else None,
                 version=_VERSIONS[target.version],
                 timeout=target.timeout,
                 max_repetitions=REPETITIONS,

@@ -14,11 +14,21 @@ from tillwatch.agent.sources.snmp_map import Raw
 from tillwatch.device_profiles.recognise import beneath
 
 _AUTHS = {
+    "": hlapi.usmNoAuthProtocol,
+    "md5": hlapi.usmHMACMD5AuthProtocol,
     "sha": hlapi.usmHMACSHAAuthProtocol,
     "sha224": hlapi.usmHMAC128SHA224AuthProtocol,
     "sha256": hlapi.usmHMAC192SHA256AuthProtocol,
     "sha384": hlapi.usmHMAC256SHA384AuthProtocol,
     "sha512": hlapi.usmHMAC384SHA512AuthProtocol,
+}
+_PRIVS = {
+    "": hlapi.usmNoPrivProtocol,
+    "des": hlapi.usmDESPrivProtocol,
+    "aes": hlapi.usmAesCfb128Protocol,
+    "aes128": hlapi.usmAesCfb128Protocol,
+    "aes192": hlapi.usmAesBlumenthalCfb192Protocol,
+    "aes256": hlapi.usmAesBlumenthalCfb256Protocol,
 }
 _NOT_LET_IN = (
     errind.WrongDigest,
@@ -52,10 +62,10 @@ class PysnmpClient:
         if target.version == "3":
             self._auth: Any = hlapi.UsmUserData(
                 target.user,
-                authKey=target.auth_key,
-                privKey=target.priv_key,
+                authKey=target.auth_key or None,
+                privKey=target.priv_key or None,
                 authProtocol=_AUTHS[target.auth],
-                privProtocol=hlapi.usmAesCfb128Protocol,
+                privProtocol=_PRIVS[target.priv],
             )
         else:
             self._auth = hlapi.CommunityData(target.community, mpModel=0 if target.version == "1" else 1)
