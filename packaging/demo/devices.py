@@ -83,7 +83,7 @@ class SnmpUps(SnmpDevice):
         location: str = "",
         runtime_min: float = 30.0,
         recharge_min: float = 60.0,
-        **net: int,
+        **net: Any,
     ) -> None:
         self.model = ups = UpsModel(now, seed, runtime_min, recharge_min)
         base = f"{M2}.33.1"
@@ -310,12 +310,19 @@ class Printer(SnmpDevice):
             f"{printer}.11.1.1.8.1.1": integer(100),
             f"{printer}.11.1.1.9.1.1": integer(lambda: max(0, round(self._toner - self._printed_pages() / 60))),
             f"{printer}.16.5.1.2.1.1": text(lambda: "LOAD TRAY 1: A4" if self._empty else "Ready"),
-            f"{printer}.18.1.1.2.1.1": integer(lambda: self._alert(3)),
-            f"{printer}.18.1.1.3.1.1": integer(lambda: self._alert(3)),
-            f"{printer}.18.1.1.4.1.1": integer(lambda: self._alert(8)),
-            f"{printer}.18.1.1.5.1.1": integer(lambda: self._alert(1)),
-            f"{printer}.18.1.1.7.1.1": integer(lambda: self._alert(808)),
-            f"{printer}.18.1.1.8.1.1": text(lambda: "Tray 1 empty" if self._empty else None),
+            # A row that is always there, as many makers do; the second comes and goes.
+            f"{printer}.18.1.1.2.1.1": integer(1),
+            f"{printer}.18.1.1.3.1.1": integer(7),
+            f"{printer}.18.1.1.4.1.1": integer(5),
+            f"{printer}.18.1.1.5.1.1": integer(1),
+            f"{printer}.18.1.1.7.1.1": integer(1),
+            f"{printer}.18.1.1.8.1.1": text("Power save allowed"),
+            f"{printer}.18.1.1.2.1.2": integer(lambda: self._alert(3)),
+            f"{printer}.18.1.1.3.1.2": integer(lambda: self._alert(3)),
+            f"{printer}.18.1.1.4.1.2": integer(lambda: self._alert(8)),
+            f"{printer}.18.1.1.5.1.2": integer(lambda: self._alert(1)),
+            f"{printer}.18.1.1.7.1.2": integer(lambda: self._alert(808)),
+            f"{printer}.18.1.1.8.1.2": text(lambda: "Tray 1 empty" if self._empty else None),
         }
         super().__init__(now, tree, **net)
 

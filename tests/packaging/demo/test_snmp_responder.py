@@ -7,7 +7,6 @@ import contextlib
 import os
 import shutil
 import socket
-import tempfile
 
 import pytest
 from hypothesis import given
@@ -43,8 +42,10 @@ ALL_BUT_ABSENT = len(TREE) - 1
 
 
 @pytest.fixture
-async def responder():
+async def responder(tmp_path):
+    (tmp_path / "cert_indexes").mkdir()  # the tools make it at first use, and say so
     responder = SnmpResponder(0, "secret", TREE)
+    responder.folder = str(tmp_path)
     await responder.start()
     yield responder
     responder.stop()
@@ -53,7 +54,7 @@ async def responder():
 async def ask(responder, tool, *args, version="2c", community="secret"):
     path = shutil.which(tool)
     assert path, f"{tool} is not installed: apt-get install snmp"
-    environment = os.environ | {"SNMP_PERSISTENT_DIR": tempfile.gettempdir(), "SNMPCONFPATH": "/nonexistent"}
+    environment = os.environ | {"SNMP_PERSISTENT_DIR": responder.folder, "SNMPCONFPATH": responder.folder}
     process = await asyncio.create_subprocess_exec(
         path, f"-v{version}", "-c", community, "-t", "0.3", "-r", "0", "-On", "-m", "", f"127.0.0.1:{responder.port}", *args,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, env=environment,
