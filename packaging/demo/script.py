@@ -69,7 +69,7 @@ def script(bank: Bank) -> list[Fault]:
             _now(ups.model.mains_fail), _now(ups.model.mains_return), _any("ups.battery.charge", lambda v: v < 50),
         ),
         Fault(
-            "mains fails at the serial UPS", "atm-harbour-2", "ups.mains-failed", 12, 70,
+            "mains fails at the serial UPS", "atm-harbour-2", "ups.on-battery", 12, 70,
             _now(serial.model.mains_fail), _now(serial.model.mains_return), _any("ups.mains", lambda v: v == "failed"),
         ),
         Fault(
