@@ -105,7 +105,7 @@ def _read(read: Callable[[Any], Any], default: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class CollectorSection:
-    data_dir: Path = _read(_path, Path("/var/lib/tillwatch/collector"))
+    data_dir: Path = _read(_path, Path("/var/lib/tillwatch-collector"))
     name: str = _read(_text, "tillwatch")
 
 

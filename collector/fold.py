@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from tillwatch.agent.model import AGENT, MS, Quality, Value
 from tillwatch.agent.wire import Column, Life, Opened, VerifyKey
@@ -33,6 +33,31 @@ SUSPECT_SKEW_MS = 60_000
 
 Rollup = tuple[str, str, int, str, list[Any]]
 """(terminal, component, hour, signal, [n, sum, min, max, last, last_at]): to be merged, in this order."""
+
+
+_MONITOR = frozenset({"monitor.source", "monitor.reason", "monitor.interval"})
+"""What the agent says of its own work: it does not show that the component lives."""
+
+
+class _Ticks(NamedTuple):
+    """Times that columns share. at: corrected, UTC ms; hour: that of all of them, -1 if they lie in two; newest: UTC ns, at position;
+    last: UTC ns of the last one.
+    """
+
+    at: list[int]
+    hour: int
+    newest: int
+    position: int
+    last: int
+
+
+def _ticks(at: list[int], correction: int) -> _Ticks:
+    if correction:
+        at = [t + correction for t in at]
+    first, last, newest = min(at), at[-1], max(at)
+    hour = first // HOUR_MS
+    position = len(at) - 1 if last == newest else at.index(newest)
+    return _Ticks(at, hour if hour == newest // HOUR_MS else -1, newest * MS, position, last * MS)
 
 
 @dataclass(slots=True)
@@ -119,61 +144,75 @@ class Fold:
         terminal.lost = max(terminal.lost, header.lost) if terminal.epoch == header.epoch else header.lost
         terminal.epoch = header.epoch
         self._heard(terminal, entry.at)
-        failed: list[tuple[str, bool, str]] = []
+        sources: list[tuple[str, bool]] = []
+        ticks: dict[int, _Ticks] = {}
+        component = None
         for column in opened.columns:
-            component = terminal.components.get(column.component)
-            if component is None:
-                component = terminal.components[column.component] = Component(column.component)
-                terminal.next_due = 0
+            tick = ticks.get(id(column.at))
+            if tick is None:
+                tick = ticks[id(column.at)] = _ticks(column.at, correction)
+            if component is None or component.name != column.component:
+                component = self._component(terminal, column.component)
             series = component.series.get(column.signal)
             if series is None:
                 series = component.series[column.signal] = Series()
-            at = [t + correction for t in column.at] if correction else column.at
-            self._keep(terminal.id, component.name, column, series, at, entry.at)
-            self.dirty.components.add((terminal.id, component.name))
+            bounds = self._keep(terminal.id, component.name, column, series, tick, entry.at)
             if historical:
                 continue
-            if column.signal.startswith("monitor."):
+            if column.signal in _MONITOR:
                 if column.signal == "monitor.interval" and isinstance(series.value, int | float):
                     component.interval_s, terminal.next_due = float(series.value), 0
                 elif column.signal == "monitor.source":
-                    reason = component.series.get("monitor.reason")
-                    failed.append((component.name, series.value == "failed", str(reason.value) if reason else ""))
+                    sources.append((component.name, series.value == "failed"))
             elif column.numeric or any(v is not None for v in column.values):
                 component.heard = entry.at
                 if component.unknown or component.blind:
                     self._regain(terminal.id, component, entry.at)
             for rule in self.rules.by_signal.get(column.signal, ()):
-                self._judge_column(rule, terminal, column, at, entry.at)
-        for name, is_failed, _ in failed:
-            self._source(terminal, name, failed=is_failed, at=entry.at)
+                self._judge_column(rule, terminal, column, tick, bounds, entry.at)
+        for name, failed in sources:
+            self._source(terminal, name, failed=failed, at=entry.at)
         if not historical and entry.at >= terminal.next_due:
             self._overdue_components(terminal, entry.at)
 
+    def _component(self, terminal: Terminal, name: str) -> Component:
+        component = terminal.components.get(name)
+        if component is None:
+            component = terminal.components[name] = Component(name)
+            terminal.next_due = 0
+        self.dirty.components.add((terminal.id, name))
+        return component
+
     def _keep(
-        self, terminal: str, component: str, column: Column, series: Series, at: list[int], received: int
-    ) -> None:
-        """Latest value and open hour. Late hours go to the roll-ups, in the order in which they came."""
-        values = column.values
-        first, last = at[0] // HOUR_MS, at[-1] // HOUR_MS
-        if column.numeric and first == last == series.hour and at[-1] >= series.at // MS and column.odd is None:
+        self, terminal: str, component: str, column: Column, series: Series, tick: _Ticks, received: int
+    ) -> tuple[float, float] | None:
+        """Latest value and open hour. Late hours go to the roll-ups, in the order in which they came.
+
+        Returns least and most of the column where it is numbers, good ones, of the open hour: the common case.
+        """
+        values: list[Any] = column.values
+        bounds = None
+        if tick.hour == series.hour and column.numeric and column.odd is None and tick.newest >= series.at:
+            least, most = bounds = min(values), max(values)
             series.n += len(values)
-            series.total += sum(values)  # type: ignore[arg-type]
-            least, most = min(values), max(values)  # type: ignore[type-var]
-            if series.least is None or least < series.least:  # type: ignore[operator]
-                series.least = least  # type: ignore[assignment]
-            if series.most is None or most > series.most:  # type: ignore[operator]
-                series.most = most  # type: ignore[assignment]
-            series.last, series.last_at = values[-1], at[-1] * MS
+            series.total += sum(values)
+            if series.least is None or least < series.least:
+                series.least = least
+            if series.most is None or most > series.most:
+                series.most = most
+            series.last, series.last_at = values[-1], tick.last
         else:
-            for t, value in zip(at, values, strict=True):
+            for t, value in zip(tick.at, values, strict=True):
                 self._count(terminal, component, column.signal, series, t, value)
-        position = len(at) - 1 if at[-1] == max(at) else at.index(max(at))
-        newest = at[position] * MS
-        if series.at <= newest <= received + AHEAD_NS:
-            quality, state = (column.odd or {}).get(position, (column.quality, column.state))
-            series.at, series.value, series.received = newest, values[position], received
+        if series.at <= tick.newest <= received + AHEAD_NS:
+            quality, state = (
+                column.odd.get(tick.position, (column.quality, column.state))
+                if column.odd
+                else (column.quality, column.state)
+            )
+            series.at, series.value, series.received = tick.newest, values[tick.position], received
             series.quality, series.state = int(quality), int(state)
+        return bounds
 
     def _count(self, terminal: str, component: str, signal: str, series: Series, at_ms: int, value: Value) -> None:
         hour = at_ms // HOUR_MS
@@ -193,19 +232,25 @@ class Fold:
             series.most = number if series.most is None else max(series.most, number)
         series.last, series.last_at = value, at_ms * MS
 
-    def _judge_column(self, rule: Rule, terminal: Terminal, column: Column, at: list[int], received: int) -> None:
+    def _judge_column(
+        self,
+        rule: Rule,
+        terminal: Terminal,
+        column: Column,
+        tick: _Ticks,
+        bounds: tuple[float, float] | None,
+        received: int,
+    ) -> None:
         key = (rule.id, terminal.id, column.component)
         limits, state = rule.limits, self.limits.get(key, QUIET)
-        if (
-            state is QUIET
-            and column.numeric
-            and limits.judged is None
-            and not (limits.above and max(column.values) > limits.above[0].limit)  # type: ignore[type-var,operator]
-            and not (limits.below and min(column.values) < limits.below[0].limit)  # type: ignore[type-var,operator]
-        ):
-            return
+        if state is QUIET and bounds is not None and limits.judged is None:
+            least, most = bounds
+            if not (limits.above and most > limits.above[0].limit) and not (
+                limits.below and least < limits.below[0].limit
+            ):
+                return
         new = state
-        for i, (t, value) in enumerate(zip(at, column.values, strict=True)):
+        for i, (t, value) in enumerate(zip(tick.at, column.values, strict=True)):
             quality, judged = (column.odd or {}).get(i, (column.quality, column.state))
             if value is not None and (quality is not Quality.ERROR or column.signal == "monitor.source"):
                 new = step(limits, new, t * MS, value, int(judged))
