@@ -150,7 +150,7 @@ def _quantity(field: Field, raws: Mapping[str, Raw], suffix: str) -> int | float
         whole = number_of(raws.get(field.percent_of + suffix))
         if whole is None or (whole := _unsigned(whole, field)) <= 0:
             return None
-        number = 100 * number / whole
+        number = round(100 * number / whole, 2)
     if isinstance(number, float):
         number = float(f"{number:.12g}")  # 7 / 10 * 3 is 2.1, not 2.0999999999999996
     return number if math.isfinite(number) and abs(number) <= MAX_NUMBER else None

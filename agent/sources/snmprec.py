@@ -49,7 +49,10 @@ def parse(data: bytes, name: str) -> dict[str, Raw]:
                 f"{name}:{number}: not a line of a recording; write OID|TYPE|VALUE, such as 1.3.6.1.2.1.1.5.0|4|ups1"
             )
         oid, tag, form, module, text = match.groups()
-        if module and (inner := _MODULE_VALUE.search(text)):
+        if module:
+            inner = _MODULE_VALUE.search(text)
+            if not inner:
+                continue  # a generator of numbers, not a recorded value
             text = inner[1]
         try:
             value = _value(int(tag), form == "x", text)
