@@ -262,7 +262,14 @@ def _show(config: Config, options: argparse.Namespace) -> int:
     for one in components:
         rows.append((one.name, one.condition, "", "", _age(one.last_at), one.reason))
         rows += [
-            ("", signal.state, f"  {signal.signal}", _value(signal.value, signal.unit), _age(signal.at), signal.quality)
+            (
+                "",
+                signal.state.replace("none", ""),  # the device profile does not judge it
+                f"  {signal.signal}",
+                _value(signal.value, signal.unit),
+                _age(signal.at),
+                signal.quality.replace("good", ""),
+            )
             for signal in one.signals
             if options.signal in {None, signal.signal}
         ]
