@@ -146,16 +146,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(config: Config, options: argparse.Namespace) -> int:
     from tillwatch.collector import service  # noqa: PLC0415 - the other commands need none of it
+    from tillwatch.collector.intake.broker import BrokerStartError  # noqa: PLC0415
+    from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
 
     # journald puts its own time before every line.
     clock = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
     logging.basicConfig(level=options.log_level.upper(), format=f"{clock}%(levelname)s %(name)s: %(message)s")
-    from tillwatch.collector.intake.broker import BrokerStartError  # noqa: PLC0415
-    from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
-
     try:
-        return service.main(config, console=not options.no_console)
-    except (StoreError, BrokerStartError, OSError) as error:
+        return service.main(config)
+    except (BrokerStartError, StoreError, OSError) as error:
         raise _CommandError(str(error)) from None
 
 
@@ -263,7 +262,14 @@ def _show(config: Config, options: argparse.Namespace) -> int:
     for one in components:
         rows.append((one.name, one.condition, "", "", _age(one.last_at), one.reason))
         rows += [
-            ("", signal.state, f"  {signal.signal}", _value(signal.value, signal.unit), _age(signal.at), signal.quality)
+            (
+                "",
+                signal.state.replace("none", ""),  # the device profile does not judge it
+                f"  {signal.signal}",
+                _value(signal.value, signal.unit),
+                _age(signal.at),
+                signal.quality.replace("good", ""),
+            )
             for signal in one.signals
             if options.signal in {None, signal.signal}
         ]

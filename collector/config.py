@@ -325,7 +325,7 @@ class _Reader:
                 # A secret may stand in the wrong place: its value is never repeated.
                 shown = key if "secret" in key else f"{key} = {str(value)[:60]!r}"
                 raise self._error(section, key, f"{shown}: {error}") from None
-            values[key] = self._source.parent / read if isinstance(read, Path) else read
+            values[key] = (self._source.parent / read).absolute() if isinstance(read, Path) else read
         return kind(**values)
 
     def _check(self, config: Config, tables: dict[str, Any]) -> None:

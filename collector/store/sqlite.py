@@ -57,7 +57,13 @@ def open_db(path: Path) -> sqlite3.Connection:
         raise StoreError(msg)
     if version < SCHEMA_VERSION:
         schema = (files("tillwatch.collector.store") / "schema_v1.sql").read_text(encoding="utf-8")
-        conn.executescript(f"BEGIN IMMEDIATE;\n{schema}\nPRAGMA user_version={SCHEMA_VERSION};\nCOMMIT;")
+        try:
+            conn.executescript(f"BEGIN IMMEDIATE;\n{schema}\nPRAGMA user_version={SCHEMA_VERSION};\nCOMMIT;")
+        except sqlite3.OperationalError:
+            # A command beside the first start may have made the tables while this one waited for its turn.
+            conn.rollback()
+            if conn.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
+                raise
     return conn
 
 
