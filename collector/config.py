@@ -105,7 +105,7 @@ def _read(read: Callable[[Any], Any], default: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class CollectorSection:
-    data_dir: Path = _read(_path, Path("/var/lib/tillwatch/collector"))
+    data_dir: Path = _read(_path, Path("/var/lib/tillwatch-collector"))
     name: str = _read(_text, "tillwatch")
 
 
@@ -206,6 +206,15 @@ class Config:
     intake: IntakeSection = IntakeSection()
 
     @property
+    def database(self) -> Path:
+        return self.collector.data_dir / "collector.db"
+
+    @property
+    def authority(self) -> Path:
+        """The folder of the collector's own keys and certificates."""
+        return self.collector.data_dir / "authority"
+
+    @property
     def address(self) -> str:
         """Where terminals reach this collector."""
         return self.enrolment.address or socket.gethostname()
@@ -214,8 +223,8 @@ class Config:
     def certificate_hosts(self) -> tuple[str, ...]:
         """The names of the server certificate, in a fixed order without doubles."""
         named = (self.address, self.broker.address, *self.enrolment.hosts, "localhost", "127.0.0.1")
-        bound = (host for host in (self.enrolment.host, self.broker.host) if not is_unspecified(host))
-        return tuple(dict.fromkeys(host for host in (*named, *bound) if host))
+        listening = (self.enrolment.host, self.broker.host if self.broker.embedded else "")
+        return tuple(dict.fromkeys(host for host in (*named, *listening) if host and not is_unspecified(host)))
 
 
 _SECTIONS: Mapping[str, tuple[str, type]] = {
