@@ -45,7 +45,7 @@ def test_without_a_specific_profile_all_generic_ones_are_used() -> None:
 def test_a_tie_names_both_and_the_mend() -> None:
     twin = specific("twin", Match(object_id="1.3.6.1.4.1.318"))
     with pytest.raises(
-        AmbiguousError, match="maker and twin fit sysObjectID 1.3.6.1.4.1.318.4 equally well; give one a longer"
+        AmbiguousError, match=r"maker and twin fit sysObjectID 1.3.6.1.4.1.318.4 equally well; give one a longer"
     ):
         found([MAKER, twin], "1.3.6.1.4.1.318.4")
 
