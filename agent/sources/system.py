@@ -30,6 +30,9 @@ MAX_PARTS = 64
 MIN_CPU_SPAN_S = 0.2
 """The shortest time over which processor use says something: 20 ticks of a processor's clock."""
 
+DISK_WARN, DISK_CRIT = 90.0, 97.0
+"""Percent in use: the same limits as for a host that is read over SNMP (host-resources.yaml)."""
+
 IMAGES = {"squashfs", "iso9660", "udf", "erofs", "cramfs", "romfs"}
 """File systems that are full by nature."""
 
@@ -154,12 +157,15 @@ class SystemSource:
             else:
                 worked = True
                 parts = list(dict.fromkeys(sample.component for sample in found))
-                if len(parts) > MAX_PARTS:
+                omitted = len(parts) - MAX_PARTS
+                if omitted > 0:
                     kept = set(parts[:MAX_PARTS])
                     found = [sample for sample in found if sample.component in kept]
                     self._failed(what, f"{len(parts)} parts, of which {MAX_PARTS} are read")
+                    samples.append(self._sample(what, "monitor.omitted", omitted))
                 elif self._failing.pop(what, None):
                     log.info("%s: %s can be read again", self.name, what)
+                    samples.append(self._sample(what, "monitor.omitted", 0))
                 samples += found
         if not worked:
             raise SourceError(f"{self.name}: {'; '.join(f'{what}: {why}' for what, why in self._failing.items())}")
@@ -228,7 +234,8 @@ class SystemSource:
         part = f"disk:{path.rstrip(os.sep) or path}"
         yield self._sample(part, "host.disk.total", usage.total, "B")
         yield self._sample(part, "host.disk.free", usage.free, "B")
-        yield self._sample(part, "host.disk.percent", round(usage.percent, 1), "%")
+        state = State.CRIT if usage.percent > DISK_CRIT else State.WARN if usage.percent > DISK_WARN else State.OK
+        yield self._sample(part, "host.disk.percent", round(usage.percent, 1), "%", state)
         if sys.platform != "win32":
             inodes = os.statvfs(path)
             if inodes.f_files:  # btrfs and FAT have none to run out of

@@ -119,8 +119,15 @@ async def test_file_systems(source, monkeypatch):
     assert {component for component, _ in found if "disk:" in component} == {"host/disk:/", "host/disk:/boot/efi"}
     assert found["host/disk:/", "host.disk.percent"].value == 75.0
     assert found["host/disk:/", "host.disk.free"].value == 1
+    assert found["host/disk:/", "host.disk.percent"].state is State.OK
     assert found["host/disk:/", "host.disk.inodes.percent"].value == 85.0
     assert ("host/disk:/boot/efi", "host.disk.inodes.percent") not in found
+
+
+@pytest.mark.parametrize(("percent", "state"), [(90, State.OK), (91, State.WARN), (97, State.WARN), (98, State.CRIT)])
+async def test_how_full_is_too_full(source, monkeypatch, percent, state):
+    monkeypatch.setattr(psutil, "disk_usage", lambda path: disk(used=percent, total=100))
+    assert by_name(await source.poll(PollClass.NORMAL))["host/disk:/", "host.disk.percent"].state is state
 
 
 async def test_in_a_container_the_root_is_read_all_the_same(source, monkeypatch):
@@ -279,9 +286,13 @@ async def test_nothing_can_be_read(source, monkeypatch):
 async def test_more_parts_than_are_kept_are_declared(source, monkeypatch, caplog):
     link = SimpleNamespace(isup=True, flags="up", speed=0)
     monkeypatch.setattr(psutil, "net_if_stats", lambda: {f"eth{n:03}": link for n in range(system.MAX_PARTS + 6)})
-    found = [sample for sample in await source.poll(PollClass.FAST) if sample.signal == "net.oper"]
-    assert len(found) == system.MAX_PARTS
+    samples = await source.poll(PollClass.FAST)
+    assert len([sample for sample in samples if sample.signal == "net.oper"]) == system.MAX_PARTS
+    assert by_name(samples)["host/links", "monitor.omitted"].value == 6
+    assert_catalogued(samples)
     assert "links: 70 parts, of which 64 are read" in caplog.text
+    monkeypatch.setattr(psutil, "net_if_stats", lambda: {"eth0": link})
+    assert by_name(await source.poll(PollClass.FAST))["host/links", "monitor.omitted"].value == 0
 
 
 async def test_a_file_system_that_hangs_costs_a_poll_and_not_the_agent(source, monkeypatch):
