@@ -28,6 +28,7 @@ from gufo.snmp import (
     User,
 )
 from gufo.snmp.aio import SnmpSession
+
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.snmp_client import REPETITIONS, ChunkedGet, SnmpTarget, no_answer, refused
 from tillwatch.agent.sources.snmp_map import Raw
