@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Protocol, TypeVar
 
 import psutil
+
 from tillwatch.agent.model import PollClass, Quality, Sample, State, Value
 from tillwatch.agent.sources import SourceError
 

@@ -11,6 +11,7 @@ import re
 import sys
 
 import pytest
+
 from tillwatch.agent.model import PollClass
 from tillwatch.agent.sources import serial as serial_source
 from tillwatch.firmware_shims.base import Check, Counted, Decoded, Line, Query, Row, Shim, ShimError, Trait, load_all

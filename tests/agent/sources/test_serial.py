@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import serial
+
 from tillwatch.agent.model import PollClass, Quality, State
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources import serial as serial_source

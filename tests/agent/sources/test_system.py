@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 import yaml
+
 from tillwatch.agent.model import PollClass, Quality, State
 from tillwatch.agent.sources import SourceError, system
 from tillwatch.agent.sources.system import SystemSource
