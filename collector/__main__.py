@@ -105,6 +105,10 @@ def _parser() -> argparse.ArgumentParser:
         "--log-level", choices=("debug", "info", "warning"), default="info", help="how much to log (default: info)"
     )
 
+    run.add_argument(
+        "--no-console", action="store_true", help="without the console, where that is a service of its own"
+    )
+
     terminals = add("terminals", _terminals, "list all terminals, worst first", "tillwatch-collector terminals --json")
 
     token = add(
@@ -141,12 +145,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(config: Config, options: argparse.Namespace) -> int:
-    from tillwatch.collector import service  # type: ignore[attr-defined]  # noqa: PLC0415 - the other commands need none of it
+    from tillwatch.collector import service  # noqa: PLC0415 - the other commands need none of it
 
     # journald puts its own time before every line.
     clock = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
     logging.basicConfig(level=options.log_level.upper(), format=f"{clock}%(levelname)s %(name)s: %(message)s")
-    return int(service.main(config))
+    from tillwatch.collector.intake.broker import BrokerStartError  # noqa: PLC0415
+    from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
+
+    try:
+        return service.main(config, console=not options.no_console)
+    except (StoreError, BrokerStartError, OSError) as error:
+        raise _CommandError(str(error)) from None
 
 
 def _enrol_token(config: Config, options: argparse.Namespace) -> int:

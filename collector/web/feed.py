@@ -1,5 +1,6 @@
 """What every open page shows, read once for all of them: one poller asks the store for its revision, and only when it moved
-reads the fleet, finds the rows that differ and tells the pages that show them. A page then fetches what changed at its own pace."""
+reads the fleet, finds the rows that differ and tells the pages that show them. A page then fetches what changed at its own pace.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """The door of the console: strict headers on every answer, and only requests that were meant for this machine. Without users,
-the loopback address is the only protection, so a name that merely resolves to it (DNS rebinding) and a page of another origin are refused."""
+the loopback address is the only protection, so a name that merely resolves to it (DNS rebinding) and a page of another origin are refused.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +60,9 @@ class Guard:
         origin = headers.get("origin")
         own = headers.get("host", "")
         if host_of(own) not in LOOPBACK:
-            await self._refuse(scope, receive, send, "this console answers on the loopback address only: use http://127.0.0.1")
+            await self._refuse(
+                scope, receive, send, "this console answers on the loopback address only: use http://127.0.0.1"
+            )
             return
         if origin is not None and urlsplit(origin).netloc != own:
             await self._refuse(scope, receive, send, "this console answers its own pages only")

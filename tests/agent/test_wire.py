@@ -16,6 +16,7 @@ import msgpack
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
 from tillwatch.agent import wire
 from tillwatch.agent.model import MS, Batch, Clock, Quality, Reading, State, Value
 from tillwatch.agent.preset import PRESETS, SCHEMA

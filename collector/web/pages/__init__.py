@@ -26,7 +26,11 @@ def mount(app: FastAPI, reads: Reads, feed: Feed, now: Callable[[], int]) -> Non
     @app.get("/console/fleet.json", include_in_schema=False)
     async def fleet_document(request: Request, since: Annotated[str, Query(max_length=40)] = "") -> Response:
         await feed.ready()
-        return Response(feed.document(since), media_type="application/json", headers={"Content-Encoding": "gzip", "Cache-Control": "no-store"})
+        return Response(
+            feed.document(since),
+            media_type="application/json",
+            headers={"Content-Encoding": "gzip", "Cache-Control": "no-store"},
+        )
 
     @app.get(f"/console/{static_version()}/{{name}}", include_in_schema=False)
     async def static_file(name: str) -> Response:

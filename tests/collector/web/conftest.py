@@ -27,7 +27,11 @@ class Running:
         self.changes = directory / "changes.json"
         self.revision = 1
         self.process = subprocess.Popen(
-            [sys.executable, "-P", str(FLEET), "--changes", str(self.changes), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+            [sys.executable, "-P", str(FLEET), "--changes", str(self.changes), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )
         assert self.process.stdout
         line = self.process.stdout.readline()
@@ -72,9 +76,19 @@ class Watched:
         self.url = url
         self.troubles: list[str] = []
         host = url.removeprefix("http://").rstrip("/")
-        page.on("console", lambda message: self.troubles.append(message.text) if message.type in {"error", "warning"} else None)
+        page.on(
+            "console",
+            lambda message: self.troubles.append(message.text) if message.type in {"error", "warning"} else None,
+        )
         page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        page.on("request", lambda request: None if request.url.startswith(("data:", "blob:")) or f"//{host}/" in request.url else self.troubles.append(request.url))
+        page.on(
+            "request",
+            lambda request: (
+                None
+                if request.url.startswith(("data:", "blob:")) or f"//{host}/" in request.url
+                else self.troubles.append(request.url)
+            ),
+        )
 
     async def open(self, path: str = "", ready: str = ".tw-main") -> Page:
         await self.page.goto(self.url + path)
