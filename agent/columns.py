@@ -52,7 +52,9 @@ class ColumnsError(ValueError):
 
 @dataclass(slots=True)
 class Column:
-    """One signal of one component in a batch. at: UTC ms, shared between columns, never changed; odd: position -> other quality and state."""
+    """One signal of one component in a batch. at: UTC ms, shared between columns, never changed; odd: position -> other quality and state;
+    numeric: all values are numbers.
+    """
 
     component: str
     signal: str
@@ -60,6 +62,7 @@ class Column:
     values: list[Value]
     quality: Quality
     state: State
+    numeric: bool
     odd: dict[int, tuple[Quality, State]] | None = None
 
     def readings(self) -> Iterator[Reading]:
@@ -264,7 +267,7 @@ def from_body(body: object, n: int) -> list[Column]:
             elif fmt != _INTEGERS:
                 scale = _SCALES[fmt]
                 values = [v / scale for v in values]
-        columns.append(Column(components[ci], signals[si], at, values, quality, state))
+        columns.append(Column(components[ci], signals[si], at, values, quality, state, fmt not in {_RAW, _TEXT}))
     if left:
         msg = f"the columns do not hold the {n} readings of the header"
         raise ColumnsError(msg)

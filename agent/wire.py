@@ -22,6 +22,7 @@ from typing import Any, Protocol
 import msgpack
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 from nacl.exceptions import BadSignatureError
+
 from tillwatch.agent.columns import (
     LATEST_MS,
     MAX_DEVICES,
@@ -72,6 +73,7 @@ __all__ = [
     "seal",
     "seal_ack",
     "seal_life",
+    "stored_columns",
     "valid_terminal",
 ]
 
@@ -401,6 +403,16 @@ def open_batch(topic: str, payload: bytes, keys: Keys) -> Opened:
         detail = str(error)[:MAX_REASON] or type(error).__name__
         raise WireError(Refusal.BODY, detail, header, digest) from None
     return Opened(header, digest, columns)
+
+
+def stored_columns(payload: bytes) -> list[Column]:
+    """The columns of a payload that was opened before it was stored: read again, not proven again. Raises WireError if it is damaged."""
+    frame = frame_of(payload)
+    members, body = _split(frame)
+    try:
+        return from_body(_unpack(body, MAX_READINGS + 8), _int(members, "n"))
+    except (ColumnsError, KeyError, ValueError, RecursionError, msgpack.UnpackException) as error:
+        raise WireError(Refusal.BODY, str(error)[:MAX_REASON] or type(error).__name__) from None
 
 
 def open_life(topic: str, payload: bytes, keys: Keys) -> Life:

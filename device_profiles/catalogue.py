@@ -40,8 +40,14 @@ def read_signal(name: str, keys: dict[str, Spot], spot: Spot, units: frozenset[s
     if unit and kind in {Kind.STATE, Kind.TEXT}:
         keys["unit"].wrong(f"a {kind} has no unit; leave it out")
     if (kind is Kind.STATE) != ("states" in keys):
-        spot.wrong(f"{name} is a {kind}: " + ("add `states: {word: severity}`" if kind is Kind.STATE else "leave `states` out"))
-    states = tuple((k.text(), v.choice(SEVERITIES, "severity")) for k, v in keys["states"].pairs()) if "states" in keys else ()
+        spot.wrong(
+            f"{name} is a {kind}: " + ("add `states: {word: severity}`" if kind is Kind.STATE else "leave `states` out")
+        )
+    states = (
+        tuple((k.text(), v.choice(SEVERITIES, "severity")) for k, v in keys["states"].pairs())
+        if "states" in keys
+        else ()
+    )
     return Signal(name, kind, unit, keys["meaning"].text(), states)
 
 

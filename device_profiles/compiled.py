@@ -84,8 +84,21 @@ def _conditions(plain: list[Any]) -> tuple[Condition, ...]:
 
 
 def _field(plain: list[Any]) -> Field:
-    oid, divisor, multiplier, offset, sentinels, *middle, when = plain
-    return Field(oid, divisor, multiplier, offset, tuple(sentinels), *middle, when=_conditions(when))
+    oid, divisor, multiplier, offset, sentinels, pattern, percent_of, multiply_by, unsigned32, above, by, when = plain
+    return Field(
+        oid,
+        divisor,
+        multiplier,
+        offset,
+        tuple(sentinels),
+        pattern,
+        percent_of,
+        multiply_by,
+        unsigned32,
+        above,
+        by,
+        _conditions(when),
+    )
 
 
 def _words(plain: list[Any] | None) -> Words | None:
@@ -112,7 +125,7 @@ def _item(plain: list[Any]) -> Item:
         optional,
         Absent(absent),
         _words(words),
-        Limits(*limits[:4], conditions=_conditions(limits[4])) if limits else None,
+        Limits(limits[0], limits[1], limits[2], limits[3], _conditions(limits[4])) if limits else None,
         _signal(collected),
     )
 
@@ -120,18 +133,32 @@ def _item(plain: list[Any]) -> Item:
 def _table(plain: list[Any]) -> Table:
     group, items, collect, label, label_pattern, where, present = plain
     return Table(
-        group, tuple(_item(each) for each in items), tuple(_item(each) for each in collect), tuple(label), label_pattern, _conditions(where), present
+        group,
+        tuple(_item(each) for each in items),
+        tuple(_item(each) for each in collect),
+        tuple(label),
+        label_pattern,
+        _conditions(where),
+        present,
     )
 
 
 def _recognition(plain: list[Any]) -> Recognition:
     name, generic, matches = plain
-    return Recognition(name, generic, tuple(Match(oid, description, tuple(present)) for oid, description, present in matches))
+    return Recognition(
+        name, generic, tuple(Match(oid, description, tuple(present)) for oid, description, present in matches)
+    )
 
 
 def _profile(plain: list[Any]) -> DeviceProfile:
     name, title, recognition, scalars, tables = plain
-    return DeviceProfile(name, title, _recognition(recognition), tuple(_item(each) for each in scalars), tuple(_table(each) for each in tables))
+    return DeviceProfile(
+        name,
+        title,
+        _recognition(recognition),
+        tuple(_item(each) for each in scalars),
+        tuple(_table(each) for each in tables),
+    )
 
 
 class Library:
@@ -145,7 +172,9 @@ class Library:
                 raise ValueError(form)
             self.recognitions = tuple(_recognition(each) for each in recognitions)
         except (ValueError, TypeError, msgpack.UnpackException) as error:
-            raise CompiledError(f"not compiled profiles of format {FORMAT}: {error}; delete the file, the agent makes it anew") from error
+            raise CompiledError(
+                f"not compiled profiles of format {FORMAT}: {error}; delete the file, the agent makes it anew"
+            ) from error
 
     def profile(self, name: str) -> DeviceProfile:
         """Raises KeyError."""
@@ -192,7 +221,9 @@ def _compile_in_child(path: Path) -> None:
     command = [sys.executable, "-m", "tillwatch.device_profiles.compiled", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=COMPILE_SECONDS, check=False)  # noqa: S603 - our own interpreter and module
     if done.returncode:
-        raise CompiledError((done.stderr.strip() or f"compiling the profiles ended with {done.returncode}").splitlines()[-1])
+        raise CompiledError(
+            (done.stderr.strip() or f"compiling the profiles ended with {done.returncode}").splitlines()[-1]
+        )
 
 
 def open_library(cache_dir: Path) -> Library:
@@ -213,7 +244,9 @@ def open_library(cache_dir: Path) -> Library:
         _compile_in_child(path)
         return Library(path.read_bytes())
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise CompiledError(f"cannot compile the profiles to {path}: {error}; the agent must be able to write there") from error
+        raise CompiledError(
+            f"cannot compile the profiles to {path}: {error}; the agent must be able to write there"
+        ) from error
 
 
 def main(args: list[str]) -> int:

@@ -32,7 +32,20 @@ from tillwatch.device_profiles.yaml_nodes import ProfileError, Spot, nearest, re
 
 _TOP = ("title", "extends", "generic", "match", "sentinels", "scalars", "tables")
 _MATCH = ("sysObjectID", "sysDescr", "present")
-_FIELD = ("oid", "column", "divisor", "multiplier", "offset", "sentinels", "pattern", "percent_of", "multiply_by", "unsigned32", "rescale_above", "when")
+_FIELD = (
+    "oid",
+    "column",
+    "divisor",
+    "multiplier",
+    "offset",
+    "sentinels",
+    "pattern",
+    "percent_of",
+    "multiply_by",
+    "unsigned32",
+    "rescale_above",
+    "when",
+)
 _WORDS = ("words", "bits", "masks", "none", "overrides")
 _OWN = ("kind", "unit", "meaning", "states")
 _ITEM = (*_FIELD, *_WORDS, *_OWN, "signal", "first_of", "all", "limits", "poll", "optional", "part", "absent")
@@ -46,7 +59,9 @@ _INDEX = "index"
 
 def _oid(spot: Spot) -> str:
     if not _OID.fullmatch(spot.text()):
-        spot.wrong(f"{spot.text()!r} is not an OID; write numbers with dots, without a leading dot, such as 1.3.6.1.2.1.33.1.2.1.0")
+        spot.wrong(
+            f"{spot.text()!r} is not an OID; write numbers with dots, without a leading dot, such as 1.3.6.1.2.1.33.1.2.1.0"
+        )
     return spot.text()
 
 
@@ -56,7 +71,9 @@ def _pattern(spot: Spot, groups: int) -> str:
     except re.error as error:
         spot.wrong(f"not a regular expression: {error}; put it in single quotes and double nothing")
     if groups and found != groups:
-        spot.wrong(f"the expression has {found} groups; put parentheses round the one part that is wanted, (?:...) round others")
+        spot.wrong(
+            f"the expression has {found} groups; put parentheses round the one part that is wanted, (?:...) round others"
+        )
     return spot.text()
 
 
@@ -75,7 +92,9 @@ class _Columns:
             return f"{self.entry}.{text}"
         if _OID.fullmatch(text):
             return text
-        return spot.wrong(f"no column {text!r} in `columns`; {nearest(text, self.names) if self.names else 'write its number under `entry`'}")
+        return spot.wrong(
+            f"no column {text!r} in `columns`; {nearest(text, self.names) if self.names else 'write its number under `entry`'}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +137,9 @@ class _Reader:
             divisor=number("divisor", 1),
             multiplier=number("multiplier", 1),
             offset=number("offset", 0),
-            sentinels=tuple(each.text() for each in keys["sentinels"].items()) if "sentinels" in keys else self.sentinels,
+            sentinels=tuple(each.text() for each in keys["sentinels"].items())
+            if "sentinels" in keys
+            else self.sentinels,
             pattern=_pattern(keys["pattern"], 1) if "pattern" in keys else "",
             percent_of=self.oid(keys["percent_of"]) if "percent_of" in keys else "",
             multiply_by=self.oid(keys["multiply_by"]) if "multiply_by" in keys else "",
@@ -134,7 +155,9 @@ class _Reader:
         signal = self.catalogue.signal(spot)
         for key, expected in (("kind", signal.kind.value), ("unit", signal.unit)):
             if key in keys and keys[key].text() != expected:
-                keys[key].wrong(f"the catalogue says {key} {expected or '(none)'} for {name}; write that or leave it out")
+                keys[key].wrong(
+                    f"the catalogue says {key} {expected or '(none)'} for {name}; write that or leave it out"
+                )
         for key in ("states", "meaning"):
             if key in keys:
                 keys[key].wrong(f"the catalogue says the {key} of {name}; leave it out")
@@ -195,12 +218,18 @@ class _Reader:
         choices = [each.mapping(_FIELD) for each in keys["first_of"].items()] if "first_of" in keys else [{}]
         shared = {name: value for name, value in keys.items() if name in _FIELD}
         if counts_rows and signal.kind is Kind.GAUGE:
-            fields: tuple[Field, ...] = (Field(self.oid(keys[self.oid_key]), when=self.conditions(keys.get("when"))),) if self.oid_key in keys else ()
+            fields: tuple[Field, ...] = (
+                (Field(self.oid(keys[self.oid_key]), when=self.conditions(keys.get("when"))),)
+                if self.oid_key in keys
+                else ()
+            )
             if not fields:
                 spot.wrong(f"{self.oid_key!r} is missing; name a column that every row has")
         else:
             fields = tuple(self._field(spot, {**shared, **choice}) for choice in choices)
-        if signal.kind is Kind.TEXT and any(f.divisor != 1 or f.multiplier != 1 or f.offset or f.percent_of or f.multiply_by for f in fields):
+        if signal.kind is Kind.TEXT and any(
+            f.divisor != 1 or f.multiplier != 1 or f.offset or f.percent_of or f.multiply_by for f in fields
+        ):
             spot.wrong(f"{signal.name} is a text; leave divisor, multiplier, offset, percent_of and multiply_by out")
         collected = self.catalogue.signal(keys["all"]) if "all" in keys else None
         if collected and collected.kind is not Kind.TEXT:
@@ -209,9 +238,15 @@ class _Reader:
             signal=signal,
             fields=fields,
             part=keys["part"].text() if "part" in keys else "",
-            poll=Poll(keys["poll"].choice([p.value for p in Poll], "polling class")) if "poll" in keys else Poll.SLOW if signal.kind is Kind.TEXT else Poll.NORMAL,
+            poll=Poll(keys["poll"].choice([p.value for p in Poll], "polling class"))
+            if "poll" in keys
+            else Poll.SLOW
+            if signal.kind is Kind.TEXT
+            else Poll.NORMAL,
             optional="optional" in keys and keys["optional"].truth(),
-            absent=Absent(keys["absent"].choice([a.value for a in Absent], "meaning of a sentinel")) if "absent" in keys else Absent.IGNORE,
+            absent=Absent(keys["absent"].choice([a.value for a in Absent], "meaning of a sentinel"))
+            if "absent" in keys
+            else Absent.IGNORE,
             words=self._words(spot, keys, signal),
             limits=self._limits(keys["limits"], signal) if "limits" in keys else None,
             all=collected,
@@ -246,7 +281,9 @@ def _table(spot: Spot, catalogue: Catalogue, sentinels: tuple[str, ...]) -> Tabl
     keys = spot.mapping(_TABLE, ("group", "items"))
     entry = _oid(keys["entry"]) if "entry" in keys else ""
     plain = _Columns(entry, {})
-    column = _Columns(entry, {key.text(): plain(value) for key, value in keys["columns"].pairs()} if "columns" in keys else {})
+    column = _Columns(
+        entry, {key.text(): plain(value) for key, value in keys["columns"].pairs()} if "columns" in keys else {}
+    )
     reader = _Reader(catalogue, column, "column", sentinels)
     labels = [each for each in keys["label"].items() if each.text() != _INDEX] if "label" in keys else []
     collects = keys["collect"].items() if "collect" in keys else ()
@@ -267,7 +304,9 @@ def _draft(path: Path, folder: Path, catalogue: Catalogue) -> _Draft:
     keys = spot.mapping(_TOP, () if mixin else ("title", "match"))
     for name in ("title", "generic", "match") if mixin else ():
         if name in keys:
-            keys[name].wrong(f"a mixin matches no device by itself; leave {name!r} out or name the file without the underscore")
+            keys[name].wrong(
+                f"a mixin matches no device by itself; leave {name!r} out or name the file without the underscore"
+            )
     draft = _Draft(
         spot,
         title=keys["title"].text() if "title" in keys else "",
@@ -316,7 +355,9 @@ def _refuse_twins(drafts: Collection[_Draft]) -> None:
     for draft in drafts:
         for rule, spot in draft.matches if not draft.generic else ():
             if rule in seen:
-                spot.wrong(f"the same rule as {seen[rule].file}:{seen[rule].line}; no device could tell them apart: add a condition to one")
+                spot.wrong(
+                    f"the same rule as {seen[rule].file}:{seen[rule].line}; no device could tell them apart: add a condition to one"
+                )
             seen[rule] = spot
 
 
@@ -331,7 +372,9 @@ def load_yaml(folder: Path = HERE, catalogue: Catalogue | None = None) -> tuple[
     drafts: dict[str, _Draft] = {}
     for path in profile_files(folder):
         if path.stem in drafts:
-            raise ProfileError(f"{path.relative_to(folder).as_posix()}:1: {drafts[path.stem].spot.file} has the same name; name one of them otherwise")
+            raise ProfileError(
+                f"{path.relative_to(folder).as_posix()}:1: {drafts[path.stem].spot.file} has the same name; name one of them otherwise"
+            )
         drafts[path.stem] = _draft(path, folder, catalogue)
     _refuse_twins(drafts.values())
     profiles = []
@@ -342,5 +385,7 @@ def load_yaml(folder: Path = HERE, catalogue: Catalogue | None = None) -> tuple[
         if not whole.scalars and not whole.tables:
             whole.spot.wrong("the profile reads nothing; add `scalars`, `tables` or `extends`")
         recognition = Recognition(name, whole.generic, tuple(rule for rule, _ in whole.matches))
-        profiles.append(DeviceProfile(name, whole.title, recognition, tuple(whole.scalars.values()), tuple(whole.tables.values())))
+        profiles.append(
+            DeviceProfile(name, whole.title, recognition, tuple(whole.scalars.values()), tuple(whole.tables.values()))
+        )
     return tuple(profiles)

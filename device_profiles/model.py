@@ -169,7 +169,8 @@ class Table:
 @dataclass(frozen=True, slots=True)
 class Match:
     """One rule: all that is not empty must hold. object_id: prefix of sysObjectID. description: regular expression searched in sysDescr.
-    present: OIDs of which each, or one beneath it, answers."""
+    present: OIDs of which each, or one beneath it, answers.
+    """
 
     object_id: str = ""
     description: str = ""

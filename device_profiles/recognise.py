@@ -31,7 +31,9 @@ def _rank(rule: Match, object_id: str, description: str, present: Callable[[str]
     return rule.object_id.count("."), bool(rule.object_id) + bool(rule.description) + len(rule.present)
 
 
-def recognise(known: Iterable[Recognition], object_id: str, description: str, present: Callable[[str], bool]) -> tuple[str, ...]:
+def recognise(
+    known: Iterable[Recognition], object_id: str, description: str, present: Callable[[str], bool]
+) -> tuple[str, ...]:
     """The ids of the profiles for a device, sorted; empty where none fits. Raises AmbiguousError."""
     best: list[str] = []
     best_rank = (-1, -1)

@@ -114,7 +114,9 @@ def read(path: Path, name: str) -> Spot:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
-        raise ProfileError(f"{name}:{mark.line + 1 if mark else 1}: not YAML: {getattr(error, 'problem', error)}; check indentation, colons and quotes") from error
+        raise ProfileError(
+            f"{name}:{mark.line + 1 if mark else 1}: not YAML: {getattr(error, 'problem', error)}; check indentation, colons and quotes"
+        ) from error
     if node is None:
         raise ProfileError(f"{name}:1: the file is empty; see model.py for what a profile holds")
     return Spot(name, node)

@@ -5,13 +5,26 @@ No raw value raises, whatever a device sends: what cannot be read as the profile
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tillwatch.agent.model import Quality, Sample, State, Value
-from tillwatch.device_profiles.model import Absent, Condition, DeviceProfile, Field, Item, Kind, Limits, Signal, Table, Test, Words
+from tillwatch.device_profiles.model import (
+    Absent,
+    Condition,
+    DeviceProfile,
+    Field,
+    Item,
+    Kind,
+    Limits,
+    Signal,
+    Table,
+    Test,
+    Words,
+)
 
 Raw = int | float | bytes | str
 """As a client gives it: octets are bytes; OIDs and addresses are str; what a device does not have is absent from the mapping."""
@@ -24,7 +37,20 @@ MAX_ROWS = 256
 """Of one table: the largest branch switch stack has about 200 ports; a VPN concentrator may show thousands of interfaces."""
 MAX_NUMBER = 2**64
 """Beyond it no SNMP type counts; a longer number is a broken text."""
-NO_VALUE = frozenset({"", "n/a", "na", "none", "unknown", "not supported", "not available", "no sensor", "nosuchobject", "nosuchinstance"})
+NO_VALUE = frozenset(
+    {
+        "",
+        "n/a",
+        "na",
+        "none",
+        "unknown",
+        "not supported",
+        "not available",
+        "no sensor",
+        "nosuchobject",
+        "nosuchinstance",
+    }
+)
 """Texts that devices give instead of a number or an identity (recorded), in lower case."""
 _NUMBER = re.compile(r"\s*([+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30}))\s*")
 _STATES = {"ok": State.OK, "warn": State.WARN, "crit": State.CRIT, "unknown": State.UNKNOWN}
@@ -98,7 +124,7 @@ def _is_sentinel(field: Field, raw: Raw) -> bool:
     return any(_same(raw, sentinel) for sentinel in field.sentinels)
 
 
-def _unsigned(number: int | float, field: Field) -> int | float:
+def _unsigned(number: float, field: Field) -> int | float:
     return number + 2**32 if field.unsigned32 and -(2**31) <= number < 0 else number
 
 
@@ -124,18 +150,22 @@ def _quantity(field: Field, raws: Mapping[str, Raw], suffix: str) -> int | float
         whole = number_of(raws.get(field.percent_of + suffix))
         if whole is None or (whole := _unsigned(whole, field)) <= 0:
             return None
-        number = 100 * number / whole
+        number = round(100 * number / whole, 2)
     if isinstance(number, float):
         number = float(f"{number:.12g}")  # 7 / 10 * 3 is 2.1, not 2.0999999999999996
     return number if math.isfinite(number) and abs(number) <= MAX_NUMBER else None
 
 
-def _judge(limits: Limits, number: int | float, raws: Mapping[str, Raw], suffix: str) -> State:
+def _judge(limits: Limits, number: float, raws: Mapping[str, Raw], suffix: str) -> State:
     if not _all(limits.conditions, raws, suffix):
         return State.OK
-    if (limits.crit_below is not None and number < limits.crit_below) or (limits.crit_above is not None and number > limits.crit_above):
+    if (limits.crit_below is not None and number < limits.crit_below) or (
+        limits.crit_above is not None and number > limits.crit_above
+    ):
         return State.CRIT
-    if (limits.warn_below is not None and number < limits.warn_below) or (limits.warn_above is not None and number > limits.warn_above):
+    if (limits.warn_below is not None and number < limits.warn_below) or (
+        limits.warn_above is not None and number > limits.warn_above
+    ):
         return State.WARN
     return State.OK
 
@@ -181,28 +211,31 @@ def _worst(signal: Signal, words: Iterable[str]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """An item of a profile on one device: its component, and the index behind its OIDs. rows: indexes of a table that is read as a whole."""
+    """An item of a profile on one device: its component, and the index behind its OIDs. rows: the conditions of a table that is read as a whole."""
 
     item: Item
     component: str
     label: str = ""
     suffix: str = ""
-    rows: tuple[str, ...] | None = None
+    rows: tuple[Condition, ...] | None = None
 
     @property
     def key(self) -> tuple[str, str]:
         return self.component, self.item.signal.name
 
     def oids(self) -> list[str]:
-        """Every OID that evaluating it may look at."""
+        """Every OID that evaluating it may look at; columns, where it is about all rows."""
         found = []
         words, limits = self.item.words, self.item.limits
-        conditions = [*(limits.conditions if limits else ()), *(c for _, when in (words.overrides if words else ()) for c in when)]
+        conditions = [
+            *(limits.conditions if limits else ()),
+            *(c for _, when in (words.overrides if words else ()) for c in when),
+        ]
         for field in self.item.fields:
             found += [field.oid, *filter(None, (field.percent_of, field.multiply_by))]
             conditions += field.when
         found += [condition.oid for condition in conditions]
-        return [oid + suffix for suffix in (self.rows if self.rows is not None else (self.suffix,)) for oid in dict.fromkeys(found)]
+        return [oid + self.suffix for oid in dict.fromkeys(found)]
 
     def sample(self, signal: Signal, value: Value, state: State, oid: str) -> Sample:
         quality = Quality.ERROR if value is None else Quality.GOOD
@@ -253,7 +286,9 @@ def _evaluate(bound: Bound, raws: Mapping[str, Raw]) -> list[Sample]:
                 text = (found[1] or "") if found else ""
             if text.casefold() not in NO_VALUE:
                 return [bound.sample(item.signal, text, State.NONE, oid)]
-        elif (number := _quantity(field, raws, bound.suffix)) is not None:
+        elif (number := _quantity(field, raws, bound.suffix)) is not None and (
+            number >= 0 or item.signal.kind is not Kind.COUNTER
+        ):
             state = _judge(item.limits, number, raws, bound.suffix) if item.limits else State.NONE
             return [bound.sample(item.signal, number, state, oid)]
     if absent and item.absent is not Absent.IGNORE:
@@ -261,10 +296,17 @@ def _evaluate(bound: Bound, raws: Mapping[str, Raw]) -> list[Sample]:
     return [] if item.optional or absent else [bound.missing()]
 
 
-def _evaluate_rows(bound: Bound, raws: Mapping[str, Raw], rows: Sequence[str]) -> list[Sample]:
+def _rows(item: Item, where: Sequence[Condition], raws: Mapping[str, Raw]) -> list[str]:
+    """Indexes of the rows that a collected item is about, at most MAX_ROWS + 1."""
+    indexes = (index for index in _indexes(raws, (field.oid for field in item.fields)) if _all(where, raws, index))
+    return list(itertools.islice(indexes, MAX_ROWS + 1))
+
+
+def _evaluate_rows(bound: Bound, raws: Mapping[str, Raw], where: Sequence[Condition]) -> list[Sample]:
     """A collected item: one sample about all rows that fulfil its field's conditions."""
     item, field = bound.item, bound.item.fields[0]
-    values = [raw for index in rows if (raw := raws.get(field.oid + index)) is not None and _all(field.when, raws, index)]
+    rows = _rows(item, where, raws)[:MAX_ROWS]
+    values = [raw for i in rows if (raw := raws.get(field.oid + i)) is not None and _all(field.when, raws, i)]
     if item.signal.kind is Kind.TEXT:
         text = text_of("; ".join(filter(None, (text_of(raw) for raw in values))))
         return [bound.sample(item.signal, text, State.NONE, field.oid)]
@@ -304,12 +346,6 @@ def _label(table: Table, raws: Mapping[str, Raw], index: str) -> str:
     return index[1:]
 
 
-def table_columns(table: Table) -> tuple[str, ...]:
-    """The columns that decide which rows there are and what they are called: all that binding looks at but the values."""
-    rows = [field.oid for item in (*table.items, *table.collect) for field in item.fields]
-    return tuple(dict.fromkeys([*table.label, *(condition.oid for condition in table.where), *rows]))
-
-
 @dataclass(frozen=True, slots=True)
 class Binding:
     """A profile on one device. omitted: rows beyond MAX_ROWS, which are not read."""
@@ -330,7 +366,11 @@ def bind(device: str, profiles: Iterable[DeviceProfile], raws: Mapping[str, Raw]
             bound = Bound(item, f"{device}/{item.part}" if item.part else device)
             bounds.setdefault(bound.key, bound)
         for table in profile.tables:
-            rows = [index for index in _indexes(raws, (f.oid for item in table.items for f in item.fields)) if _all(table.where, raws, index)]
+            rows = [
+                index
+                for index in _indexes(raws, (f.oid for item in table.items for f in item.fields))
+                if _all(table.where, raws, index)
+            ]
             omitted += max(0, len(rows) - MAX_ROWS)
             labels = {index: _label(table, raws, index) for index in rows[:MAX_ROWS]}
             counts: dict[str, int] = {}
@@ -343,9 +383,11 @@ def bind(device: str, profiles: Iterable[DeviceProfile], raws: Mapping[str, Raw]
                         bound = Bound(item, f"{device}/{table.group}:{name}", name, index)
                         bounds.setdefault(bound.key, bound)
             for item in table.collect:
-                indexes = tuple(i for i in _indexes(raws, (f.oid for f in item.fields)) if _all(table.where, raws, i))
-                if indexes or (table.present and any(oid == table.present or oid.startswith(f"{table.present}.") for oid in raws)):
-                    omitted += max(0, len(indexes) - MAX_ROWS)
-                    bound = Bound(item, device, rows=indexes[:MAX_ROWS])
+                rows = _rows(item, table.where, raws)
+                if rows or (
+                    table.present and any(oid == table.present or oid.startswith(f"{table.present}.") for oid in raws)
+                ):
+                    omitted += max(0, len(rows) - MAX_ROWS)
+                    bound = Bound(item, device, rows=table.where)
                     bounds.setdefault(bound.key, bound)
     return Binding(tuple(bounds.values()), omitted)

@@ -17,6 +17,7 @@ from itertools import chain
 from pathlib import Path
 
 import yaml
+
 from tillwatch.agent import preset, wire
 from tillwatch.agent.columns import to_body
 from tillwatch.agent.model import MS, Batch, Clock, Quality, Reading, State, Value

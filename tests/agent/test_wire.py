@@ -17,6 +17,7 @@ import msgpack
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
 from tillwatch.agent import wire
 from tillwatch.agent.model import MS, Batch, Clock, Quality, Reading, State, Value
 from tillwatch.agent.preset import PRESETS, SCHEMA
@@ -1001,6 +1002,28 @@ def test_nothing_but_a_wire_error_comes_out() -> None:
 def test_nothing_but_a_wire_error_comes_out_of_a_million() -> None:
     for seed in range(10):
         assert "a detail that does not print" not in fuzz(100_000, seed=1_000 + seed)
+
+
+# What the store reads again.
+
+
+def test_stored_columns_are_those_that_were_opened() -> None:
+    payload = seal(mixed()).payload
+    opened = open_batch(payload).columns
+    assert wire.stored_columns(payload) == opened
+    assert [c.numeric for c in opened] == [all(type(v) in (int, float) for v in c.values) for c in opened]
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_damaged_stored_body_is_refused(name: str) -> None:
+    assert refusal(wire.stored_columns, deflated(frame(HEADER, BODIES[name]))).reason is Refusal.BODY
+
+
+def test_a_damaged_stored_payload_is_refused() -> None:
+    for cut in range(len(BATCH)):
+        refusal(wire.stored_columns, BATCH[:cut])
+    for n in (None, True, -1, 1, 3, "2"):
+        refusal(wire.stored_columns, deflated(frame(HEADER | {"n": n}, BODY)))
 
 
 # What was sealed once can be opened for ever. The files were written when version 1 was fixed; they are never written again.
