@@ -109,6 +109,8 @@ def _parser() -> argparse.ArgumentParser:
         "--no-console", action="store_true", help="without the console, where that is a service of its own"
     )
 
+    add("console", _console, "run the console alone, over the store of a collector", "tillwatch-collector console")
+
     terminals = add("terminals", _terminals, "list all terminals, worst first", "tillwatch-collector terminals --json")
 
     token = add(
@@ -156,6 +158,13 @@ def _run(config: Config, options: argparse.Namespace) -> int:
         return service.main(config)
     except (BrokerStartError, StoreError, OSError) as error:
         raise _CommandError(str(error)) from None
+
+
+def _console(config: Config, _: argparse.Namespace) -> int:
+    from tillwatch.collector.web import __main__ as web  # noqa: PLC0415 - the other commands need none of it
+
+    where = ("--db", str(config.database), "--host", config.console.host, "--port", str(config.console.port))
+    return web.main(where)
 
 
 def _enrol_token(config: Config, options: argparse.Namespace) -> int:
