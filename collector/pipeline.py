@@ -207,10 +207,12 @@ class Pipeline:
         now = max(message.received, self.journal.at + 1)
         if terminal.age_ms(header.boot, header.up, header.sent, now) > HISTORICAL_MS:
             stamp["historical"] = True
-        skew = terminal.skew_ms if terminal.delays_ms else (now - header.sent) // MS
-        correction = (
-            skew if abs(skew) > SUSPECT_SKEW_MS and not (stamp.get("historical") and not terminal.delays_ms) else 0
-        )
+        if terminal.skews_ms:
+            skew = terminal.skew_ms
+        else:
+            first = terminal.skew_of(header.boot, header.up, header.sent, now)
+            skew = 0 if first is None or "historical" in stamp else first
+        correction = skew if abs(skew) > SUSPECT_SKEW_MS else 0
         if correction:
             stamp["correction_ms"] = correction
         ticks = {id(column.at): column.at for column in opened.columns}.values()

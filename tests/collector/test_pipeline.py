@@ -239,6 +239,34 @@ async def test_a_clock_that_is_a_day_off_is_corrected_and_a_reading_from_the_fut
     reader.close()
 
 
+async def test_a_backlog_is_no_wrong_clock(world: World) -> None:
+    """Five minutes of outage: every batch comes minutes after it was sealed, and each was read when it says."""
+    (atm,) = await opened(world, "atm-1")
+    kept = [atm.batch(disk(T0 + 10 * S * i, 40.0 + i), T0 + 10 * S * i, received=T0 + 300 * S) for i in range(20)]
+    world.now = T0 + 300 * S
+    await world.pipeline.take([atm.life(world.now), *kept[:12]])
+    await world.pipeline.take(kept[12:])
+    reader = SqliteReader(world.path)
+    history = reader.history("atm-1", "host/disk:/", "host.disk.percent", T0, world.now)
+    assert [(p.at, p.value) for p in history.points] == [(T0 + 10 * S * i, 40.0 + i) for i in range(20)]
+    reader.close()
+
+
+async def test_a_wrong_clock_is_seen_through_a_backlog(world: World) -> None:
+    (atm,) = await opened(world, "atm-1")
+    day = 86400 * S
+    kept = [
+        atm.batch(disk(T0 + day + 10 * S * i, 40.0 + i), T0 + 10 * S * i, received=T0 + 300 * S, clock_off=day)
+        for i in range(20)
+    ]
+    world.now = T0 + 300 * S
+    await world.pipeline.take([atm.life(world.now), *kept])
+    reader = SqliteReader(world.path)
+    history = reader.history("atm-1", "host/disk:/", "host.disk.percent", T0, world.now)
+    assert [(p.at, p.value) for p in history.points] == [(T0 + 10 * S * i, 40.0 + i) for i in range(20)]
+    reader.close()
+
+
 async def test_bad_messages_are_refused_counted_and_stop_nothing(world: World) -> None:
     (atm,) = await opened(world, "atm-1")
     good = atm.batch(disk(T0, 40.0), T0)
