@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from tillwatch.agent.model import MS
 from tillwatch.agent.wire import (
     Ack,
     AckState,
