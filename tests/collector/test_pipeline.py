@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +22,7 @@ from tillwatch.collector.rebuild import rebuild, tables
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.sqlite import StoreError
 
+KILLED_COLLECTOR = Path(__file__).with_name("killed_collector.py")
 RULES = """
 [fold]
 silent_least = "10s"
@@ -337,3 +345,29 @@ async def test_a_rebuild_from_the_journal_gives_the_same_state(world: World) -> 
     again = sqlite3.connect(copy)
     assert tables(again) == tables(world.store.conn)
     again.close()
+
+
+async def test_a_collector_killed_anywhere_in_its_commit_or_before_its_ack_stores_all_or_nothing_and_once(
+    world: World,
+) -> None:
+    world.store.close()
+    path = os.pathsep.join([str(KILLED_COLLECTOR.parents[2]), *sys.path])
+    done = subprocess.run(
+        [sys.executable, KILLED_COLLECTOR, world.path],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    *killed, stored, last = [json.loads(line) for line in done.stdout.splitlines()] or [{}, {}]
+    assert len(killed) > 10, f"a group is more statements than these: {done.stdout}\n{done.stderr}"
+    assert killed == [{"ended": -signal.SIGKILL, "batches": 0, "mark": 0, "alarms": 0, "outbox": 0}] * len(killed)
+    assert stored == {"ended": -signal.SIGKILL, "batches": 2, "mark": 2, "alarms": 1, "outbox": 1}, (
+        "stored, and nobody was told"
+    )
+    assert last == {**stored, "ended": 2}, "known again as stored, and acknowledged"
+    copy = world.path.with_name("rebuilt.db")
+    rebuild(world.path, copy)
+    with closing(sqlite3.connect(world.path)) as old, closing(sqlite3.connect(copy)) as new:
+        assert tables(new) == tables(old)
