@@ -1,13 +1,18 @@
 """Against a small HTTPS server with its own CA: the contract of POST /api/v1/enrol as the agent keeps it."""
 
+import asyncio
 import base64
+import contextlib
 import datetime as dt
 import http.server
 import ipaddress
 import json
 import os
+import socket
 import ssl
+import subprocess
 import threading
+import time
 from hashlib import sha256
 
 import msgpack
@@ -17,7 +22,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tillwatch.agent import identity
+from tillwatch.agent.config import CollectorConfig
 from tillwatch.agent.enrol import DOMAIN, EnrolError, Token, enrol, parse_token
+from tillwatch.agent.mqtt import Link, LinkError
+from tillwatch.agent.uplink import tls_context
 from tillwatch.agent.wire import VerifyKey
 
 SECRET = bytes(range(20))
@@ -128,6 +136,72 @@ class Server:
         self.http.shutdown()
         self.http.server_close()
         self.thread.join()
+
+
+MOSQUITTO = """
+user root
+listener {port} 127.0.0.1
+cafile {ca}
+certfile {folder}/chain.pem
+keyfile {folder}/key.pem
+require_certificate true
+use_identity_as_username true
+acl_file {folder}/acl
+"""
+ACL = "pattern write tw/1/%u/batch\npattern write tw/1/%u/life\npattern read tw/1/%u/ack\n"
+
+
+@contextlib.contextmanager
+def broker(folder, ca):
+    """mosquitto with client certificates, its name in the access list: the set-up of one machine."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    (folder / "acl").write_text(ACL)
+    (folder / "broker.conf").write_text(MOSQUITTO.format(port=port, folder=folder, ca=ca))
+    process = subprocess.Popen(
+        ["/usr/sbin/mosquitto", "-c", folder / "broker.conf"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                assert time.monotonic() < deadline
+                assert process.poll() is None, process.args
+                time.sleep(0.01)
+        yield port
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+async def link(port, state_dir):
+    return await Link.connect(
+        "127.0.0.1",
+        port,
+        client_id="atm-7",
+        tls=tls_context(CollectorConfig(), state_dir),
+        will=("tw/1/atm-7/life", b"gone"),
+        subscribe="tw/1/atm-7/ack",
+        on_message=lambda *_: None,
+    )
+
+
+async def test_what_enrolment_gave_opens_the_broker(server, tmp_path):
+    state = tmp_path / "state"
+    loop = asyncio.get_running_loop()
+    await loop.run_in_executor(None, lambda: enrol(parse_token(server.token()), state, say=lambda _: None))
+    with broker(tmp_path, state / "ca.crt") as port:
+        opened = await link(port, state)
+        opened.publish("tw/1/atm-7/life", b"here")
+        await opened.close()
+        stranger = Authority()
+        (state / "ca.crt").write_bytes(pem(stranger.cert))
+        with pytest.raises(LinkError, match="verify failed"):
+            await link(port, state)
 
 
 def pem(cert):

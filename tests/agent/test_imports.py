@@ -37,7 +37,8 @@ def python(code):
 def test_the_running_agent_imports_nothing_heavy():
     """psutil stands for itself: the machine is read by default."""
     loaded = python(
-        "import tillwatch.agent.__main__, tillwatch.agent.service, tillwatch.agent.sources.system, sys; print(*sys.modules)"
+        "import tillwatch.agent.__main__ as main, sys; main._parser(['run']).parse_args(['run'])\n"
+        "import tillwatch.agent.service, tillwatch.agent.sources.system; print(*sys.modules)"
     ).split()
     assert not [name for name in HEAVY if name in loaded]
 
