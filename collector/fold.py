@@ -80,6 +80,7 @@ class Fold:
                 self.alarming.dirty.tickets.append(entry.facts_map())
             case Kind.STARTED | Kind.STOPPED:
                 pass
+        self.advance(entry.at)  # what has lasted long enough by the readings' own times is due at once
 
     # Batches: the path that every reading takes.
 
