@@ -6,7 +6,6 @@ No raw value raises, whatever a device sends: what cannot be read as the profile
 from __future__ import annotations
 
 import itertools
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,8 +34,8 @@ MAX_LABEL_CHARS = 120
 """Of a row's label: it is a part of the component's name, which stands in every batch."""
 MAX_ROWS = 256
 """Of one table: the largest branch switch stack has about 200 ports; a VPN concentrator may show thousands of interfaces."""
-MAX_NUMBER = 2**64
-"""Beyond it no SNMP type counts; a longer number is a broken text."""
+MIN_NUMBER, MAX_NUMBER = -(2**63), 2**64 - 1
+"""Beyond it no SNMP type counts, nor msgpack. Infinities and NaN fail the comparison as well."""
 NO_VALUE = frozenset(
     {
         "",
@@ -66,7 +65,7 @@ def text_of(raw: Raw) -> str:
         except UnicodeDecodeError:
             text = raw.decode("latin-1")
     else:
-        text = str(raw) if not isinstance(raw, int) or abs(raw) <= MAX_NUMBER else ""
+        text = str(raw) if not isinstance(raw, int) or MIN_NUMBER <= raw <= MAX_NUMBER else ""
     text = "".join(c if c.isprintable() else " " for c in text).strip()
     return text.encode("utf-8", "replace")[:MAX_TEXT_BYTES].decode("utf-8", "ignore").strip()
 
@@ -85,7 +84,7 @@ def number_of(raw: Raw | None, pattern: str = "") -> int | float | None:
         if not (whole := _NUMBER.fullmatch(text)):
             return None
         number = float(whole[1]) if "." in whole[1] else int(whole[1])
-    return number if math.isfinite(number) and abs(number) <= MAX_NUMBER else None
+    return number if MIN_NUMBER <= number <= MAX_NUMBER else None
 
 
 def _same(raw: Raw, expected: str) -> bool:
@@ -153,7 +152,7 @@ def _quantity(field: Field, raws: Mapping[str, Raw], suffix: str) -> int | float
         number = round(100 * number / whole, 2)
     if isinstance(number, float):
         number = float(f"{number:.12g}")  # 7 / 10 * 3 is 2.1, not 2.0999999999999996
-    return number if math.isfinite(number) and abs(number) <= MAX_NUMBER else None
+    return number if MIN_NUMBER <= number <= MAX_NUMBER else None
 
 
 def _judge(limits: Limits, number: float, raws: Mapping[str, Raw], suffix: str) -> State:
