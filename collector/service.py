@@ -7,23 +7,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import sqlite3
 import sys
-import time
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
+from typing import Any
 
-from tillwatch.collector import registry
 from tillwatch.collector.authority import Authority, open_authority
 from tillwatch.collector.config import Config, ConfigError, is_loopback
 from tillwatch.collector.intake.broker import EmbeddedBroker
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
-from tillwatch.collector.notify import notify, watchdog_interval
+from tillwatch.collector.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
 from tillwatch.collector.pipeline import Pipeline
-from tillwatch.collector.registry import Enrolment, EnrolRequest
+from tillwatch.collector.registry import JournalRegistrar
 from tillwatch.collector.rules import RulesError, parse_rules, shipped_text
-from tillwatch.collector.store.sqlite import SqliteStore
+from tillwatch.collector.store.sqlite import SqliteStore, open_db
 from tillwatch.collector.tickets.outbox import connect
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.tickets.signature import Secret
@@ -37,36 +34,9 @@ STOP_S = 3.0
 """For the console to end by itself; with all else a stop stays within five seconds."""
 
 
-def database(config: Config) -> Path:
-    return config.collector.data_dir / "collector.db"
-
-
-def authority(config: Config) -> Authority:
-    return open_authority(config.collector.data_dir / "authority")
-
-
 def main(config: Config, *, console: bool = True) -> int:
     """Run until a signal ends it; the exit code. Errors of configuration and start come up to the caller."""
     return asyncio.run(_serve(config, console=console))
-
-
-class _Registrar:
-    """Enrolments through the journal: the token is used up in the transaction that records the enrolment."""
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
-        self._one = asyncio.Lock()
-
-    async def enrol(self, secret_digest: bytes, request: EnrolRequest) -> Enrolment:
-        async with self._one:
-            now = time.time_ns()
-            enrolment = registry.find_token(self._pipeline.store.conn, secret_digest, request.terminal, now)
-
-            def consume(connection: sqlite3.Connection) -> None:
-                registry.consume_token(connection, secret_digest, request.terminal, now)
-
-            await self._pipeline.operate(registry.operator_facts(enrolment, request), consume)
-            return enrolment
 
 
 def site_rules(config: Config) -> str:
@@ -89,21 +59,25 @@ def site_rules(config: Config) -> str:
 def _sender(config: Config, pipeline: Pipeline) -> OutboxSender | None:
     if config.webhook is None or not config.webhook.url:
         return None
-    port = WebhookPort(config.webhook.url, [Secret.parse(word) for word in config.webhook.secret().split()])
+    try:
+        port = WebhookPort(config.webhook.url, [Secret.parse(word) for word in config.webhook.secret().split()])
+    except ValueError as error:
+        msg = f"[tickets.webhook]: {error}"
+        raise ConfigError(msg) from None
 
     async def changed(incident: str, state: str, external_id: str, url: str, at: int) -> None:  # noqa: ARG001 - the journal has its own time
         await pipeline.ticket_changed(
             {"incident": incident, "connector": port.name, "external_id": external_id, "url": url, "state": state}
         )
 
-    sender = OutboxSender(partial(connect, database(config)), port, on_change=changed)
+    sender = OutboxSender(partial(connect, config.database), port, on_change=changed)
     pipeline.on_messages = lambda _: sender.wake()
     return sender
 
 
 async def _console(config: Config) -> asyncio.subprocess.Process:
     """The console is a process of its own: slow, flooded or stopped, it does not reach intake and alarms."""
-    where = ("--db", str(database(config)), "--host", config.console.host, "--port", str(config.console.port))
+    where = ("--db", str(config.database), "--host", config.console.host, "--port", str(config.console.port))
     return await asyncio.create_subprocess_exec(sys.executable, "-P", "-m", "tillwatch.collector.web", *where)
 
 
@@ -124,8 +98,8 @@ async def _serve(config: Config, *, console: bool) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     async with AsyncExitStack() as stack:
-        own = authority(config)
-        store = SqliteStore(database(config))
+        own = open_authority(config.authority)
+        store = SqliteStore(config.database)
         stack.callback(store.close)
         units = {name: known.unit for name, known in load_catalogue().signals.items()}
         page = f"http://{config.console.host}:{config.console.port}"
@@ -138,15 +112,17 @@ async def _serve(config: Config, *, console: bool) -> int:
         await intake.start()
         stack.push_async_callback(intake.stop)
 
-        mqtt = MqttAddress(config.broker.address, settings_port(config), config.broker.tls)
-        app = enrol_app(_Registrar(pipeline), own, mqtt, config.certificate_hosts)
+        mqtt = MqttAddress(config.broker.address, config.broker.port, config.broker.tls)
+        tokens = open_db(config.database)
+        stack.callback(tokens.close)
+        app = enrol_app(JournalRegistrar(tokens, pipeline.operate), own, mqtt, config.certificate_hosts)
         listener = EnrolListener(
             app, config.enrolment.host, config.enrolment.port, own.server_file(config.certificate_hosts)
         )
         await listener.start()
         stack.push_async_callback(listener.stop)
 
-        tasks = {
+        tasks: set[asyncio.Task[Any]] = {
             asyncio.create_task(
                 pipeline.run(intake, max_n=config.intake.group_messages, max_wait_s=config.intake.group_wait),
                 name="pipeline",
@@ -162,26 +138,23 @@ async def _serve(config: Config, *, console: bool) -> int:
             process = await _console(config)
             stack.push_async_callback(_end, process)
             tasks.add(asyncio.create_task(process.wait(), name="console"))
-        notify("READY=1")
+        notify(READY)
         log.info("collector %s runs: console %s, enrolment port %d", config.collector.name, page, listener.port)
         code = await _until(ended, tasks)
-        notify("STOPPING=1")
+        notify(STOPPING)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     return code
 
 
-def settings_port(config: Config) -> int:
-    """The port that terminals are told."""
-    return config.broker.port
-
-
 async def _broker(config: Config, own: Authority, stack: AsyncExitStack) -> MqttSettings:
-    bounds = {"queue": config.intake.queue, "queue_bytes": config.intake.queue_bytes}
+    queue, queue_bytes = config.intake.queue, config.intake.queue_bytes
     if not config.broker.embedded:
         tls = own.client_context() if config.broker.tls else None
-        return MqttSettings(config.broker.host, config.broker.port, "tillwatch-collector", tls, **bounds)
+        return MqttSettings(
+            config.broker.host, config.broker.port, "tillwatch-collector", tls, queue=queue, queue_bytes=queue_bytes
+        )
     if not config.broker.tls and not is_loopback(config.broker.host):
         msg = (
             f"[broker] tls = false needs a loopback host, not {config.broker.host}: terminals would speak in the clear"
@@ -195,22 +168,29 @@ async def _broker(config: Config, own: Authority, stack: AsyncExitStack) -> Mqtt
     await broker.start()
     stack.push_async_callback(broker.stop)
     return MqttSettings(
-        broker.internal_host, broker.internal_port, "collector", None, "collector", broker.internal_password, **bounds
+        broker.internal_host,
+        broker.internal_port,
+        "collector",
+        None,
+        "collector",
+        broker.internal_password,
+        queue,
+        queue_bytes,
     )
 
 
 async def _watch(pipeline: Pipeline) -> None:
     """Tell systemd that the pipeline still turns, as long as it does."""
-    interval = watchdog_interval()
-    while interval is not None:
+    interval = watchdog_s()
+    while interval:
         turns = pipeline.turns
         await asyncio.sleep(interval)
         if pipeline.turns != turns:
-            notify("WATCHDOG=1")
+            notify(WATCHDOG)
     await asyncio.Event().wait()
 
 
-async def _until(ended: asyncio.Event, tasks: set[asyncio.Task[object]]) -> int:
+async def _until(ended: asyncio.Event, tasks: set[asyncio.Task[Any]]) -> int:
     """Wait for a signal, or for a task that should not have ended."""
     signalled = asyncio.create_task(ended.wait())
     done, _ = await asyncio.wait({signalled, *tasks}, return_when=asyncio.FIRST_COMPLETED)

@@ -45,7 +45,9 @@ class Server(uvicorn.Server):
 def listen(host: str, port: int) -> socket.socket:
     """A bound socket on a loopback address, or Refused."""
     if host not in LOOPBACK:
-        raise Refused(f"--host {host}: the console has no users yet and answers on the loopback address only; use 127.0.0.1 and an SSH tunnel")
+        raise Refused(
+            f"--host {host}: the console has no users yet and answers on the loopback address only; use 127.0.0.1 and an SSH tunnel"
+        )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -67,10 +69,18 @@ def serve(open_reader: Callable[[], FleetReader], host: str, port: int) -> None:
 
     console = Console(open_reader)
     config = uvicorn.Config(
-        console.app, log_level="warning", access_log=False, timeout_graceful_shutdown=GOODBYE_S, limit_concurrency=MAX_CONNECTIONS, server_header=False
+        console.app,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=GOODBYE_S,
+        limit_concurrency=MAX_CONNECTIONS,
+        server_header=False,
     )
     server = Server(config, console.feed.close)
-    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again when it is done; the end was asked for and is clean
+    for number in (
+        signal.SIGTERM,
+        signal.SIGINT,
+    ):  # uvicorn raises the signal again when it is done; the end was asked for and is clean
         signal.signal(number, lambda *_: None)
     place = f"[{host}]" if ":" in host else host
     print(f"the console is at http://{place}:{listener.getsockname()[1]}/", flush=True)
@@ -78,21 +88,23 @@ def serve(open_reader: Callable[[], FleetReader], host: str, port: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="tillwatch-collector console", description="The fleet console and REST API, read-only over the collector's store.")
+    parser = argparse.ArgumentParser(
+        prog="tillwatch-collector console",
+        description="The fleet console and REST API, read-only over the collector's store.",
+    )
     parser.add_argument("--db", required=True, type=Path, help="the collector's store")
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default: %(default)s)")
     parser.add_argument("--port", default=8080, type=int, help="0 takes a free one (default: %(default)s)")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     from tillwatch.collector.store.reader import SqliteReader  # noqa: PLC0415  # --help must not need the store
+    from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
 
     try:
-        if not options.db.is_file():
-            raise Refused(f"--db {options.db}: no such store; start the collector first, or check the path")
         try:
-            SqliteReader(options.db).revision()
-        except (sqlite3.Error, OSError) as error:
-            raise Refused(f"--db {options.db}: this is not a store of the collector: {error}") from None
+            SqliteReader(options.db).close()
+        except (StoreError, sqlite3.Error) as error:
+            raise Refused(f"--db {options.db}: cannot be read as the collector's store: {error}") from None
         serve(lambda: SqliteReader(options.db), options.host, options.port)
     except Refused as error:
         print(f"error: {error}", file=sys.stderr)

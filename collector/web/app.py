@@ -26,7 +26,9 @@ def release() -> str:
 class Console:
     """The application and what it lives on. `open_reader` is called once on each reading thread. with_pages=False: the API alone."""
 
-    def __init__(self, open_reader: Callable[[], FleetReader], *, now: Callable[[], int] = time.time_ns, with_pages: bool = True) -> None:
+    def __init__(
+        self, open_reader: Callable[[], FleetReader], *, now: Callable[[], int] = time.time_ns, with_pages: bool = True
+    ) -> None:
         self.reads = Reads(open_reader)
         self.feed = Feed(self.reads)
         self.app = FastAPI(
@@ -37,7 +39,12 @@ class Console:
             redoc_url=None,
             openapi_url=f"{api.PREFIX}/openapi.json",
             lifespan=self._lifespan,
-            telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},  # nothing leaves the bank
+            telemetry={
+                "tracing": False,
+                "metrics": False,
+                "logs": False,
+                "auto_configure": False,
+            },  # nothing leaves the bank
         )
         api.add_problem_handlers(self.app)
         self.app.include_router(api.router(self.reads, self.feed, now))

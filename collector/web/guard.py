@@ -1,5 +1,6 @@
 """The door of the console: strict headers on every answer, and only requests that were meant for this machine. Without users,
-the loopback address is the only protection, so a name that merely resolves to it (DNS rebinding) and a page of another origin are refused."""
+the loopback address is the only protection, so a name that merely resolves to it (DNS rebinding) and a page of another origin are refused.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",  # NiceGUI writes its start script into the page and Vue compiles templates there
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data:",
-        "font-src 'self'",
-        "connect-src 'self'",
-        "manifest-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
+# NiceGUI writes its start script into the page and Vue compiles templates there: hence unsafe-inline and unsafe-eval.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 HEADERS = {
@@ -59,7 +51,9 @@ class Guard:
         origin = headers.get("origin")
         own = headers.get("host", "")
         if host_of(own) not in LOOPBACK:
-            await self._refuse(scope, receive, send, "this console answers on the loopback address only: use http://127.0.0.1")
+            await self._refuse(
+                scope, receive, send, "this console answers on the loopback address only: use http://127.0.0.1"
+            )
             return
         if origin is not None and urlsplit(origin).netloc != own:
             await self._refuse(scope, receive, send, "this console answers its own pages only")

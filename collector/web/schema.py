@@ -10,8 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from tillwatch.collector.read import AlarmView, ComponentView, Health, History, SignalView, TerminalView
 
 Condition = Literal["ok", "warn", "crit", "unknown"]
-Connection = Literal["online", "offline", "silent"]
-
 T = TypeVar("T")
 
 _SECOND = 1_000_000_000
@@ -33,10 +31,20 @@ class Terminal(_Model):
     branch: Annotated[str, Field(examples=["Harbour Road"])]
     region: Annotated[str, Field(examples=["South"])]
     terminal_class: Annotated[str, Field(alias="class", examples=["atm"])]
-    condition: Annotated[str, Field(description="`ok`, `warn`, `crit` or `unknown`; no data is `unknown`", examples=["crit"])]
+    condition: Annotated[
+        str, Field(description="`ok`, `warn`, `crit` or `unknown`; no data is `unknown`", examples=["crit"])
+    ]
     reason: Annotated[str, Field(description="Why the condition is what it is, where that is not an alarm")]
-    connection: Annotated[str, Field(description="`online`, `offline` (it said goodbye) or `silent` (it should have been heard)", examples=["online"])]
-    level: Annotated[int, Field(description="Level 1 to 3 of its worst open alarm, 0 for none", ge=0, le=3, examples=[2])]
+    connection: Annotated[
+        str,
+        Field(
+            description="`online`, `offline` (the connection was closed), `silent` (it should have been heard) or `new` (never heard of)",
+            examples=["online"],
+        ),
+    ]
+    level: Annotated[
+        int, Field(description="Level 1 to 3 of its worst open alarm, 0 for none", ge=0, le=3, examples=[2])
+    ]
     open_alarms: Annotated[int, Field(examples=[1])]
     last_received: Annotated[datetime | None, Field(description="When the collector last got anything from it")]
     lost: Annotated[int, Field(description="Readings that the terminal itself declared lost or thinned", examples=[0])]
@@ -58,11 +66,16 @@ class Signal(_Model):
     signal: Annotated[str, Field(examples=["battery.charge"])]
     unit: Annotated[str, Field(examples=["%"])]
     kind: Annotated[str, Field(description="`gauge`, `counter`, `state` or `text`", examples=["gauge"])]
-    value: Annotated[int | float | str | None, Field(description="null: it was asked for and could not be read", examples=[97.5])]
+    value: Annotated[
+        int | float | str | None, Field(description="null: it was asked for and could not be read", examples=[97.5])
+    ]
     at: Annotated[datetime | None, Field(description="When the terminal read it, on the collector's clock")]
     received: Annotated[datetime | None, Field(description="When the collector got it")]
     quality: Annotated[str, Field(description="`good`, `stale`, `clock_suspect` or `error`", examples=["good"])]
-    state: Annotated[str, Field(description="What the device profile says of the value; `none` where it does not judge", examples=["ok"])]
+    state: Annotated[
+        str,
+        Field(description="What the device profile says of the value; `none` where it does not judge", examples=["ok"]),
+    ]
 
     @classmethod
     def of(cls, view: SignalView) -> Signal:
@@ -79,7 +92,9 @@ class Component(_Model):
     reason: Annotated[str, Field(description="Why it is `unknown`, or what is wrong")]
     last_at: Annotated[datetime | None, Field(description="The newest reading of any of its signals")]
     interval_s: Annotated[float, Field(description="How often it is expected to be read, seconds", examples=[60.0])]
-    due: Annotated[datetime | None, Field(description="When it becomes `unknown` if nothing new arrives; null: no deadline")]
+    due: Annotated[
+        datetime | None, Field(description="When it becomes `unknown` if nothing new arrives; null: no deadline")
+    ]
     signals: list[Signal]
 
     @classmethod
@@ -100,7 +115,13 @@ class Alarm(_Model):
     component: Annotated[str, Field(examples=["ups"])]
     signal: Annotated[str, Field(examples=["output.source"])]
     level: Annotated[int, Field(description="1: core business stopped; 2: part of it; 3: secondary", examples=[2])]
-    condition: Annotated[str, Field(description="`active`, `unknown` (it was active and nothing is heard since) or `normal` (cleared)", examples=["active"])]
+    condition: Annotated[
+        str,
+        Field(
+            description="`active`, `unknown` (it was active and nothing is heard since) or `normal` (cleared)",
+            examples=["active"],
+        ),
+    ]
     text: Annotated[str, Field(examples=["The terminal runs on battery"])]
     value: Annotated[int | float | str | None, Field(description="The value that raised it", examples=["battery"])]
     unit: str
@@ -124,7 +145,9 @@ class Alarm(_Model):
 
 class HistoryPoint(_Model):
     at: datetime | None
-    value: Annotated[int | float | str | None, Field(description="A reading, or the mean of n readings; null: nothing could be read")]
+    value: Annotated[
+        int | float | str | None, Field(description="A reading, or the mean of n readings; null: nothing could be read")
+    ]
     least: float | None
     most: float | None
     n: Annotated[int, Field(description="Readings in this point")]
@@ -137,8 +160,15 @@ class SignalHistory(_Model):
     component: str
     signal: str
     unit: str
-    resolution: Annotated[str, Field(description="`reading` (out of the sealed batches) or `hour` (roll-ups)", examples=["reading"])]
-    merged: Annotated[int, Field(description="Points that were merged into others to stay within the bound; extremes are kept", examples=[0])]
+    resolution: Annotated[
+        str, Field(description="`reading` (out of the sealed batches) or `hour` (roll-ups)", examples=["reading"])
+    ]
+    merged: Annotated[
+        int,
+        Field(
+            description="Points that were merged into others to stay within the bound; extremes are kept", examples=[0]
+        ),
+    ]
     points: list[HistoryPoint]
 
     @classmethod
@@ -158,7 +188,9 @@ class MonitoringHealth(_Model):
     outbox_dead: Annotated[int, Field(description="Deliveries that were given up; a person must look", examples=[0])]
     refused: Annotated[dict[str, int], Field(description="Refused batches by reason", examples=[{"bad_signature": 0}])]
     started_at: datetime | None
-    advanced_to: Annotated[datetime | None, Field(description="How far the collector's time has come; far behind now: it stands still")]
+    advanced_to: Annotated[
+        datetime | None, Field(description="How far the collector's time has come; far behind now: it stands still")
+    ]
 
     @classmethod
     def of(cls, health: Health) -> MonitoringHealth:

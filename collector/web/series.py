@@ -25,7 +25,9 @@ def thin(history: History, limit: int) -> tuple[History, int]:
     if len(points) <= limit:
         return history, 0
     if any(isinstance(point.value, str) for point in points):
-        kept = [point for k, point in enumerate(points) if k in {0, len(points) - 1} or point.value != points[k - 1].value]
+        kept = [
+            point for k, point in enumerate(points) if k in {0, len(points) - 1} or point.value != points[k - 1].value
+        ]
         kept = kept[-limit:]  # the newest changes: what an engineer asks for first
         return replace(history, points=tuple(kept)), len(points) - len(kept)
     width = max(1, (points[-1].at - points[0].at) // max(1, limit // 2) + 1)
@@ -59,11 +61,15 @@ def _merge(bucket: Sequence[Point]) -> Point:
 
 
 def _low(point: Point) -> float | None:
-    return point.least if point.least is not None else float(point.value) if isinstance(point.value, int | float) else None
+    return (
+        point.least if point.least is not None else float(point.value) if isinstance(point.value, int | float) else None
+    )
 
 
 def _high(point: Point) -> float | None:
-    return point.most if point.most is not None else float(point.value) if isinstance(point.value, int | float) else None
+    return (
+        point.most if point.most is not None else float(point.value) if isinstance(point.value, int | float) else None
+    )
 
 
 def gap_after(history: History, interval_s: float) -> int:

@@ -31,14 +31,22 @@ HOSTILE = "ATM-006"
 """The terminal whose component, text values and alarm carry markup."""
 
 FAULTS = {
-    "ATM-001": (1, "crit", "The terminal runs on battery and the charge falls", "ups/battery", "battery.charge", 23.5, "%"),
+    "ATM-001": (
+        1,
+        "crit",
+        "The terminal runs on battery and the charge falls",
+        "ups/battery",
+        "battery.charge",
+        23.5,
+        "%",
+    ),
     "ATM-003": (2, "crit", "The disk of the terminal is nearly full", "system/disk.C", "disk.free", 3_221_225_472, "B"),
     "POS-008": (3, "warn", "Receipt paper is low", "printer", "paper.remaining", 9, "%"),
     "ATM-013": (2, "warn", "The cabinet is hotter than it should be", "environment", "temperature", 47.25, "°C"),
     HOSTILE: (3, "warn", f"Printer reports {SCRIPT}", f"printer/{SCRIPT}", "console.text", SCRIPT, ""),
 }
 SILENT = ("SRV-005", "POS-014")
-WORST = {"crit": 0, "warn": 1, "unknown": 2, "ok": 3}
+WORST = {"crit": 0, "unknown": 1, "warn": 2, "ok": 3}
 
 
 class FakeFleet:
@@ -57,7 +65,13 @@ class FakeFleet:
         fault = FAULTS.get(name)
         silent = name in SILENT
         condition = fault[1] if fault else "unknown" if silent or k % 17 == 16 else "ok"
-        reason = "" if fault or condition == "ok" else "silent since 47 minutes" if silent else "printer: no reading for 12 minutes"
+        reason = (
+            ""
+            if fault or condition == "ok"
+            else "silent since 47 minutes"
+            if silent
+            else "printer: no reading for 12 minutes"
+        )
         return TerminalView(
             name, branch, region, {"ATM": "atm", "POS": "pos", "SRV": "server"}[name[:3]], condition, reason, "silent" if silent else "offline" if k % 23 == 22 else "online",
             fault[0] if fault else 0, 1 if fault else 0, self.base - (47 * 60 * NANO if silent else (k % 50 + 1) * NANO), 120 if k % 11 == 7 else 0, 7,
@@ -88,11 +102,23 @@ class FakeFleet:
         fault = FAULTS.get(terminal)
         silent = view.connection == "silent"
 
-        def signal(component: str, name: str, unit: str, kind: str, value: object, state: str = "none", quality: str = "good") -> SignalView:
+        def signal(
+            component: str, name: str, unit: str, kind: str, value: object, state: str = "none", quality: str = "good"
+        ) -> SignalView:
             if fault and (fault[3], fault[4]) == (component, name):
                 value, state = fault[5], fault[1]
             value = values.get(f"{terminal} {component} {name}", value)
-            return SignalView(component, name, unit, kind, value, view.last_received - NANO // 4, view.last_received, "stale" if silent else quality, state)
+            return SignalView(
+                component,
+                name,
+                unit,
+                kind,
+                value,
+                view.last_received - NANO // 4,
+                view.last_received,
+                "stale" if silent else quality,
+                state,
+            )
 
         table: list[tuple[str, list[tuple[str, str, str, object]]]] = [
             ("system", [("cpu.used", "%", "gauge", 12.4), ("memory.used", "%", "gauge", 61.0), ("uptime", "s", "counter", 1_934_221)]),
@@ -108,7 +134,9 @@ class FakeFleet:
             unknown = silent or (view.condition == "unknown" and name == "printer")
             condition = "unknown" if unknown else fault[1] if fault and fault[3] == name else "ok"
             last = view.last_received - (12 * 60 * NANO if unknown and not silent else NANO // 4)
-            reason = "" if not unknown else "terminal is silent" if silent else "no reading for 12 minutes; asked every 60 s"
+            reason = (
+                "" if not unknown else "terminal is silent" if silent else "no reading for 12 minutes; asked every 60 s"
+            )
             signals = tuple(signal(name, *row, quality="error" if row[3] is None else "good") for row in rows)
             out.append(ComponentView(name, condition, reason, last, 60.0, last + 180 * NANO, signals))
         return out
@@ -124,7 +152,16 @@ class FakeFleet:
                 number, f"rule-{number}", key, views[key].branch, component, signal, level, "active", text, value, unit, "Mains power at the branch has failed" if number == 1 else "Outside the limit for 5 minutes",
                 "The terminal stops in about 9 minutes" if number == 1 else "Service may stop", "Call the branch; check the mains fuse; bring a UPS" if number == 1 else "Plan a visit",
             )  # fmt: skip
-            out.append(AlarmView(*common, self.base - number * 7 * 60 * NANO, 0, f"3f6c{number}d20-8b1e-4c55-9d0a-77aa12f0c00{number}", ticket, "open" if ticket else "pending"))
+            out.append(
+                AlarmView(
+                    *common,
+                    self.base - number * 7 * 60 * NANO,
+                    0,
+                    f"3f6c{number}d20-8b1e-4c55-9d0a-77aa12f0c00{number}",
+                    ticket,
+                    "open" if ticket else "pending",
+                )
+            )
             if not open_only:
                 out.append(AlarmView(number + 100, *common[1:7], "normal", *common[8:], self.base - 90 * HOUR, self.base - 88 * HOUR, f"9a0c{number}d20-8b1e-4c55", f"INC00{11000 + number}", "resolved"))  # fmt: skip
         for key, changed in self._now().get("terminals", {}).items():
@@ -144,18 +181,30 @@ class FakeFleet:
             if at < start or HOUR * 9 < since < HOUR * 12 or (hourly and HOUR * 100 < since < HOUR * 130):
                 continue  # the terminal was off
             if found.kind in {"state", "text"}:
-                points.append(Point(at, ("battery" if k % 400 < 25 else "normal") if found.signal == "output.source" else found.value, None, None, 1))
+                points.append(
+                    Point(
+                        at,
+                        ("battery" if k % 400 < 25 else "normal") if found.signal == "output.source" else found.value,
+                        None,
+                        None,
+                        1,
+                    )
+                )
                 continue
             if found.value is None or HOUR * 4 < since < HOUR * 4 + 20 * 60 * NANO:
                 points.append(Point(at, None, None, None, 1))
                 continue
             wave = (abs(k % 48 - 24) - 12) / 24 + (k * 7919 % 13 - 6) / 60
             mean = float(found.value) * (1 + wave / 8) + wave
-            points.append(Point(at, mean, mean * 0.9 - 1, mean * 1.08 + 1, 60) if hourly else Point(at, mean, None, None, 1))
+            points.append(
+                Point(at, mean, mean * 0.9 - 1, mean * 1.08 + 1, 60) if hourly else Point(at, mean, mean, mean, 1)
+            )
         return History(terminal, component, signal, found.unit, "hour" if hourly else "reading", tuple(points))
 
     def health(self) -> Health:
-        return Health(120_934, self.base - NANO, 2, 1, (("bad_signature", 3), ("replayed", 1)), self.base - 40 * HOUR, self.base)
+        return Health(
+            120_934, self.base - NANO, 2, 1, (("bad_signature", 3), ("replayed", 1)), self.base - 40 * HOUR, self.base
+        )
 
     def revision(self) -> int:
         return int(self._now().get("revision", 1))

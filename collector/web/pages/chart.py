@@ -34,10 +34,14 @@ def option(history: History, start: int, end: int, interval_s: float, text: Text
         return {}, text("chart.words", n=MAX_WORDS)
     if not any(point.value is not None for point in drawn.points):
         return {}, ""
-    longest = gap_after(drawn, interval_s) if not words or not merged else end - start  # words are thinned to their changes
+    longest = (
+        gap_after(drawn, interval_s) if not words or not merged else end - start
+    )  # words are thinned to their changes
     holes = gaps(drawn.points, longest)
     breaks = {hole_start for hole_start, _ in holes}
-    banded = any(point.least is not None and point.most is not None for point in drawn.points)
+    banded = any(
+        point.least is not None and point.most is not None and point.least < point.most for point in drawn.points
+    )
     mean: list[list[Any]] = []
     low: list[list[Any]] = []
     high: list[list[Any]] = []
@@ -52,8 +56,8 @@ def option(history: History, start: int, end: int, interval_s: float, text: Text
             low.append([at, least])
             high.append([at, (point.most if point.most is not None else number) - least])
         if point.at in breaks:
-            for line in (mean, low, high):
-                line.append([at + 1, None])
+            for data in (mean, low, high):
+                data.append([at + 1, None])
     shades = sorted(holes, key=lambda hole: hole[0] - hole[1])[:MAX_SHADES]
     colour = {":color": "tw.colour('--tw-accent')"}
     series: list[dict[str, Any]] = [
@@ -69,8 +73,16 @@ def option(history: History, start: int, end: int, interval_s: float, text: Text
     ]  # fmt: skip
     axis_text = {":color": "tw.colour('--tw-ink2')", "fontSize": 12}
     line = {"lineStyle": {":color": "tw.colour('--tw-line')"}}
-    value_axis: dict[str, Any] = {"type": "category", "data": words} if words else {"type": "value", "scale": True, "axisLabel": {":formatter": f"tw.axis({_js(history.unit)})"}}
-    value_axis["axisLabel"] = {**value_axis.get("axisLabel", {}), **axis_text, **({"width": 92, "overflow": "truncate"} if words else {})}
+    value_axis: dict[str, Any] = (
+        {"type": "category", "data": words}
+        if words
+        else {"type": "value", "scale": True, "axisLabel": {":formatter": f"tw.axis({_js(history.unit)})"}}
+    )
+    value_axis["axisLabel"] = {
+        **value_axis.get("axisLabel", {}),
+        **axis_text,
+        **({"width": 92, "overflow": "truncate"} if words else {}),
+    }
     chart = {
         "animation": False,
         "backgroundColor": "transparent",
@@ -87,7 +99,9 @@ def option(history: History, start: int, end: int, interval_s: float, text: Text
         ],
         "series": series,
     }  # fmt: skip
-    made_of = [text("chart.by_hour" if history.resolution == "hour" else "chart.by_reading", n=f"{len(history.points):,}")]
+    made_of = [
+        text("chart.by_hour" if history.resolution == "hour" else "chart.by_reading", n=f"{len(history.points):,}")
+    ]
     if merged:
         made_of.append(text("chart.merged", n=f"{merged:,}"))
     if holes:

@@ -50,7 +50,9 @@ def _tiles(client: Client, feed: Feed, text: Text) -> None:
         with ui.element("div").classes("tw-tile tw-levels"):
             with ui.element("div").classes("tw-level-row"):
                 for level in (1, 2, 3):
-                    with ui.element("span").classes(f"tw-level tw-l{level}").props(f'title="{text(f"level.l{level}")}"'):
+                    with (
+                        ui.element("span").classes(f"tw-level tw-l{level}").props(f'title="{text(f"level.l{level}")}"')
+                    ):
                         words("span", f"{level}").classes("tw-level-mark")
                         figures[f"level{level}"] = words("span").classes("tw-figure")
             words("span", text("fleet.alarms")).classes("tw-tile-label")
@@ -78,9 +80,9 @@ def _tiles(client: Client, feed: Feed, text: Text) -> None:
 
 def _filters(text: Text) -> None:
     with ui.element("search").classes("tw-filters"):
-        ui.element("input").props(f'type=search id=tw-q placeholder="{text("fleet.filter_text")}" aria-label="{text("fleet.filter_text")}"').on(
-            "input", js_handler="(e) => tw.fleet.set('q', e.target.value)"
-        )
+        ui.element("input").props(
+            f'type=search id=tw-q placeholder="{text("fleet.filter_text")}" aria-label="{text("fleet.filter_text")}"'
+        ).on("input", js_handler="(e) => tw.fleet.set('q', e.target.value)")
         for name, label in (("branch", text("fleet.filter_branch")), ("condition", text("fleet.filter_condition"))):
             with words("select").props(f'id=tw-{name} aria-label="{label}"') as select:
                 words("option", label).props('value=""')
@@ -89,7 +91,9 @@ def _filters(text: Text) -> None:
                         words("option", text(f"condition.{condition}")).props(f"value={condition}")
             select.on("change", js_handler=f"(e) => tw.fleet.set('{name}', e.target.value)")
         words("span", text("fleet.no_match")).props("id=tw-nomatch role=status hidden").classes("tw-reason")
-        words("button", text("fleet.clear")).props("type=button id=tw-clear").classes("tw-button").on("click", js_handler="() => tw.fleet.clear()")
+        words("button", text("fleet.clear")).props("type=button id=tw-clear").classes("tw-button").on(
+            "click", js_handler="() => tw.fleet.clear()"
+        )
         ui.element("span").classes("tw-count").props("id=tw-count role=status")
 
 
@@ -107,7 +111,13 @@ def _grid(text: Text) -> None:
     ]  # fmt: skip
     options = {
         "columnDefs": columns,
-        "defaultColDef": {"sortable": True, "resizable": True, "suppressHeaderMenuButton": True, "suppressMovable": True, "sortingOrder": ["asc", "desc"]},
+        "defaultColDef": {
+            "sortable": True,
+            "resizable": True,
+            "suppressHeaderMenuButton": True,
+            "suppressMovable": True,
+            "sortingOrder": ["asc", "desc"],
+        },
         ":getRowId": "(p) => p.data.id",
         ":onGridReady": "(p) => tw.fleet.attach(p.api)",
         ":onRowClicked": "(p) => tw.fleet.open(p)",

@@ -18,7 +18,7 @@ from tillwatch.collector.web.messages import Text
 from tillwatch.collector.web.pages import chart
 from tillwatch.collector.web.pages.alarms_page import AlarmList
 from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
-from tillwatch.collector.web.reads import Reads
+from tillwatch.collector.web.reads import Busy, Reads, Unreadable
 
 NANO = 1_000_000_000
 
@@ -58,7 +58,9 @@ def add(reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
                 words("h2", text("terminal.alarms"))
                 AlarmList(terminal)
             query = request.query_params
-            picked = await reads(lambda reader: _first_signal(reader, terminal, query.get("component", ""), query.get("signal", "")))
+            picked = await reads(
+                lambda reader: _first_signal(reader, terminal, query.get("component", ""), query.get("signal", ""))
+            )
             with ui.element("div").classes("tw-split"):
                 with ui.element("section").classes("tw-section"):
                     words("h2", text("terminal.components"))
@@ -127,12 +129,14 @@ def _header(text: Text, view: TerminalView) -> Callable[[TerminalView], None]:
         facts["branch"].set_text(fresh.branch)
         facts["region"].set_text(fresh.region)
         facts["class"].set_text(fresh.terminal_class)
-        connection = fresh.connection if fresh.connection in {"online", "offline"} else "silent"
+        connection = fresh.connection if fresh.connection in {"online", "offline", "new"} else "silent"
         facts["connection"].set_text(text(f"connection.{connection}"))
         facts["connection"].classes(replace=f"tw-connection tw-is-{connection}")
         facts["received"].classes(replace="tw-age" if connection == "online" else "tw-age tw-stale")
         facts["received"].props(f"data-at={fresh.last_received // MS}")
-        facts["lost"].set_text(text("terminal.lost_readings", n=f"{fresh.lost:,}") if fresh.lost else text("terminal.lost_none"))
+        facts["lost"].set_text(
+            text("terminal.lost_readings", n=f"{fresh.lost:,}") if fresh.lost else text("terminal.lost_none")
+        )
 
     show(view)
     return show
@@ -155,7 +159,9 @@ class ChartPanel:
         with ui.element("div").classes("tw-chart-bar"):
             self._title = words("h3").classes("tw-chart-title")
             with ui.element("div").classes("tw-ranges").props(f'role=group aria-label="{self._text("chart.range")}"'):
-                self._buttons = {name: words("button", self._text(f"range.{name}")).props("type=button") for name in RANGES}
+                self._buttons = {
+                    name: words("button", self._text(f"range.{name}")).props("type=button") for name in RANGES
+                }
                 for name, button in self._buttons.items():
                     button.on("click", lambda name=name: self._choose_range(name))
         self._message = words("p", self._text("chart.choose")).classes("tw-chart-message").props("role=status")
@@ -164,7 +170,9 @@ class ChartPanel:
         with ui.element("div").classes("tw-chart-foot") as self._foot:
             self._made_of = words("span")
             words("span").props("id=tw-shown")
-            words("button", self._text("chart.reset")).classes("tw-button").props("type=button id=tw-reset").on("click", js_handler=f"() => tw.unzoom({self._chart.id})")
+            words("button", self._text("chart.reset")).classes("tw-button").props("type=button id=tw-reset").on(
+                "click", js_handler=f"() => tw.unzoom({self._chart.id})"
+            )
         self._chart.set_visibility(False)
         self._foot.set_visibility(False)
         self._built = True
@@ -193,7 +201,9 @@ class ChartPanel:
         """Draws again soon, but not more often than REDRAW_S."""
         if self._picked[0] and self._again is None:
             wait = max(0.0, self._drawn + REDRAW_S - time.monotonic())
-            self._again = asyncio.get_running_loop().call_later(wait, lambda: background_tasks.create(self._redraw(), name="draw new points"))
+            self._again = asyncio.get_running_loop().call_later(
+                wait, lambda: background_tasks.create(self._redraw(), name="draw new points")
+            )
 
     async def _redraw(self) -> None:
         if not self._client.is_deleted:
@@ -205,14 +215,19 @@ class ChartPanel:
         asked, self._again, self._drawn = self._asked, None, time.monotonic()
         whole = whole or (component, signal) != self._picked
         self._picked = (component, signal)
+        with self._client:
+            self._message.set_text(self._text("chart.loading"))
         end = self._now()
         start = end - RANGES[self._range] * NANO
+        option: dict[str, Any] = {}
         try:
-            history, view = await self._reads(lambda reader: _read(reader, self._terminal, component, signal, start, end))
+            history, view = await self._reads(
+                lambda reader: _read(reader, self._terminal, component, signal, start, end)
+            )
         except KeyError:
-            option, message = {}, self._text("chart.never")
-        except Exception as error:  # the page stays, the chart says why it is empty
-            option, message = {}, self._text("chart.failed", error=type(error).__name__)
+            message = self._text("chart.never")
+        except (Busy, Unreadable) as error:  # the page stays, the chart says why it is empty
+            message = self._text("chart.failed", error=error)
         else:
             option, message = chart.option(history, start, end, view.interval_s if view else 0.0, self._text)
             if not option and not message:
@@ -221,7 +236,9 @@ class ChartPanel:
                 if history.points:
                     message = self._text("chart.unread", n=f"{len(history.points):,}", **asked_for)
                 else:
-                    message = self._text("chart.empty", last=_stamp(last), **asked_for) if last else self._text("chart.never")
+                    message = (
+                        self._text("chart.empty", last=_stamp(last), **asked_for) if last else self._text("chart.never")
+                    )
         if asked != self._asked or self._client.is_deleted:
             return
         with self._client:
@@ -245,7 +262,9 @@ def _stamp(ns: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.gmtime(ns // NANO)) + " UTC"
 
 
-def _read(reader: FleetReader, terminal: str, component: str, signal: str, start: int, end: int) -> tuple[History, ComponentView | None]:
+def _read(
+    reader: FleetReader, terminal: str, component: str, signal: str, start: int, end: int
+) -> tuple[History, ComponentView | None]:
     views: Sequence[ComponentView] = reader.components(terminal)
     view = next((item for item in views if item.name == component), None)
     return reader.history(terminal, component, signal, start, end), view

@@ -41,31 +41,42 @@ def words(tag: str, text: str = "") -> TextElement:
 
 
 def text_of(request: Request) -> Text:
-    return choose(request.query_params.get("lang"), request.cookies.get("tw_lang"), request.headers.get("accept-language", ""))
+    return choose(
+        request.query_params.get("lang"), request.cookies.get("tw_lang"), request.headers.get("accept-language", "")
+    )
 
 
 def _script(value: object) -> str:
     """JSON that may stand inside a script element, whatever the text in it."""
-    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return (
+        json.dumps(value, ensure_ascii=False)
+        .replace("<", "\\u003c")
+        .replace("\u2028", "\\u2028")
+        .replace("\u2029", "\\u2029")
+    )
 
 
-def _head(text: Text, language_asked: bool) -> str:
+def _head(text: Text, *, remember: bool) -> str:
     base = f"/console/{static_version()}"
-    settings = {"lang": text.language, "texts": text.texts, "now": time.time_ns() // MS, "remember": language_asked}
+    settings = {"lang": text.language, "texts": text.texts, "now": time.time_ns() // MS, "remember": remember}
     return f'<link rel="stylesheet" href="{base}/console.css"><script>window.TW={_script(settings)}</script><script src="{base}/console.js"></script>'
 
 
 @contextmanager
-def frame(request: Request, client: Client, feed: Feed, text: Text, active: str, on_theme: Callable[[], None] = lambda: None) -> Iterator[None]:
+def frame(
+    request: Request, client: Client, feed: Feed, text: Text, active: str, on_theme: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     """Navigation above, the page's content inside. on_theme: called after the theme changed, for what is drawn and not styled."""
-    ui.add_head_html(_head(text, "lang" in request.query_params))
+    ui.add_head_html(_head(text, remember="lang" in request.query_params))
     remembered = request.cookies.get("tw_theme", "auto")
     names = list(THEMES)
     dark = ui.dark_mode(THEMES.get(remembered))
     chosen = [names.index(remembered) if remembered in THEMES else 0]
 
     def theme_label() -> str:
-        return {"auto": text("app.theme_auto"), "dark": text("app.theme_dark"), "light": text("app.theme_light")}[names[chosen[0]]]
+        return {"auto": text("app.theme_auto"), "dark": text("app.theme_dark"), "light": text("app.theme_light")}[
+            names[chosen[0]]
+        ]
 
     def next_theme() -> None:
         chosen[0] = (chosen[0] + 1) % len(names)
@@ -79,21 +90,32 @@ def frame(request: Request, client: Client, feed: Feed, text: Text, active: str,
         ui.link(text("app.skip"), "#tw-main").classes("tw-skip")
         ui.link(text("app.name"), "/").classes("tw-brand")
         with ui.element("nav").props(f'aria-label="{text("app.nav")}"'):
-            for key, address, label in (("fleet", "/", text("fleet.title")), ("alarms", "/alarms", text("alarms.title"))):
+            for key, address, label in (
+                ("fleet", "/", text("fleet.title")),
+                ("alarms", "/alarms", text("alarms.title")),
+            ):
                 ui.link(label, address).props('aria-current="page"' if key == active else "")
         ui.element("span").classes("tw-grow")
         with ui.element("span").classes("tw-live").props("role=status"):
             words("span", text("app.live"))
-        ui.link(text("app.language"), _with_language(request, "en" if text.language == "zh" else "zh")).classes("tw-quiet").props(
-            f'title="{text("app.language_hint")}" lang={"en" if text.language == "zh" else "zh-CN"}'
-        )
+        ui.link(text("app.language"), _with_language(request, "en" if text.language == "zh" else "zh")).classes(
+            "tw-quiet"
+        ).props(f'title="{text("app.language_hint")}" lang={"en" if text.language == "zh" else "zh-CN"}')
         ui.link(text("app.api"), "/api/v1/openapi.json").classes("tw-quiet tw-wide")
-        toggle = ui.element("button").classes("tw-theme").props(f'type=button aria-label="{theme_label()}" title="{theme_label()}" data-theme={names[chosen[0]]}')
+        toggle = (
+            ui.element("button")
+            .classes("tw-theme")
+            .props(f'type=button aria-label="{theme_label()}" title="{theme_label()}" data-theme={names[chosen[0]]}')
+        )
         toggle.on("click", next_theme)
     ui.element("div").classes("tw-banner tw-lost").props(f'role=alert data-text="{text("app.lost_connection")}"')
     problem = words("div", text("app.problem")).classes("tw-banner").props("role=alert")
     problem.set_visibility(bool(feed.problem))
-    quiet = ui.element("div").classes("tw-banner tw-quiet-banner").props(f"role=status data-newest={feed.summary.newest // MS} data-after={QUIET_S}")
+    quiet = (
+        ui.element("div")
+        .classes("tw-banner tw-quiet-banner")
+        .props(f"role=status data-newest={feed.summary.newest // MS} data-after={QUIET_S}")
+    )
 
     def on_change(change: Change) -> None:
         problem.set_visibility(bool(feed.problem))
