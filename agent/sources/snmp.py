@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from tillwatch.agent.model import PollClass, Sample
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.snmp_client import SYS_UPTIME, SnmpClient
-from tillwatch.agent.sources.snmp_map import MAX_ROWS, Bound, Raw, bind, evaluate, number_of, text_of
+from tillwatch.agent.sources.snmp_map import MAX_ROWS, Bound, bind, evaluate
+from tillwatch.agent.sources.snmp_values import Raw, number_of, text_of
 from tillwatch.device_profiles.compiled import Library
 from tillwatch.device_profiles.model import DeviceProfile
 from tillwatch.device_profiles.recognise import SYS_DESCR, SYS_OBJECT_ID, AmbiguousError, questions, recognise

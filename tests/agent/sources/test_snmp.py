@@ -10,7 +10,8 @@ from tillwatch.agent.model import PollClass, Quality, Sample, State
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.snmp import SnmpSource
 from tillwatch.agent.sources.snmp_client import SYS_UPTIME, open_client
-from tillwatch.agent.sources.snmp_map import MAX_ROWS, Raw
+from tillwatch.agent.sources.snmp_map import MAX_ROWS
+from tillwatch.agent.sources.snmp_values import Raw
 from tillwatch.agent.sources.snmprec import Replay
 from tillwatch.device_profiles.compiled import Library, compile_folder
 

@@ -6,19 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tillwatch.agent.columns import MAX_NAME
 from tillwatch.agent.model import Quality, Sample, State
-from tillwatch.agent.sources.snmp_map import (
-    MAX_LABEL_CHARS,
-    MAX_NUMBER,
-    MAX_ROWS,
-    MAX_TEXT_BYTES,
-    MIN_NUMBER,
-    Raw,
-    bind,
-    evaluate,
-    number_of,
-    text_of,
-)
+from tillwatch.agent.sources.snmp_map import MAX_ROWS, bind, evaluate
+from tillwatch.agent.sources.snmp_values import MAX_NUMBER, MAX_TEXT_BYTES, MIN_NUMBER, Raw, number_of, text_of
 from tillwatch.device_profiles.loader import load_yaml
 from tillwatch.device_profiles.model import (
     Absent,
@@ -165,7 +156,6 @@ def test_a_code_becomes_a_word(raw: Raw, word: str, state: State) -> None:
         (b"\x80", "poor", "poor"),
         (b"\x01\x00", "unknown", "unknown"),
         (b"\x80\x40", "bad", "poor,bad"),
-        (0x80, "poor", "poor"),
         (b"\x40\x3f", "good", "good"),
     ],
 )
@@ -175,7 +165,7 @@ def test_bits_count_from_the_highest_of_the_first_octet(raw: Raw, word: str, eve
     assert (worst.value, said.value, said.oid) == (word, every, OID)
 
 
-@pytest.mark.parametrize("raw", [b"", 256, -1, "1.3.6"])
+@pytest.mark.parametrize("raw", [b"", 128, -1, "1.3.6"])
 def test_what_is_no_bits_is_no_reading(raw: Raw) -> None:
     assert (
         read(Item(STATE, (Field(OID),), words=Words({}, bits=((0, "poor"),), none="good"), optional=True), {OID: raw})
@@ -267,6 +257,23 @@ def test_rows_are_named_by_label_and_only_twins_by_index() -> None:
         ("d/disk:8", 8),
         ("d/disk:b 10", 10),
     ]
+
+
+def test_a_name_is_bounded_and_twins_that_the_bound_makes_have_their_index() -> None:
+    profile = table(Item(VOLTS, (Field("1.2"),), optional=True), label=("1.1",))
+    long = b"x" * 200
+    raws: dict[str, Raw] = {
+        "1.1.7": long + b"a",
+        "1.1.1234567": long + b"b",
+        "1.1.8": long[:10],
+        "1.2.7": 1,
+        "1.2.1234567": 2,
+        "1.2.8": 3,
+    }
+    device = "d" * 48
+    names = [sample.component for sample in evaluate(bind(device, [profile], raws).bounds, raws)]
+    assert [name.removeprefix(f"{device}/disk:").replace("x", "") for name in names] == [" 7", "", " 1234567"]
+    assert [len(name) for name in names] == [MAX_NAME, 64, MAX_NAME]
 
 
 def test_a_series_keeps_its_name_when_its_index_moves() -> None:
@@ -365,7 +372,7 @@ def test_no_raw_value_raises_or_breaks_a_bound(raws: dict[str, Raw]) -> None:
     keys = [(sample.component, sample.signal) for sample in samples]
     assert len(keys) == len(set(keys))
     for sample in samples:
-        assert len(sample.component) <= len("device/printer:") + MAX_LABEL_CHARS + 20
+        assert 0 < len(sample.component) <= MAX_NAME
         assert sample.component.isprintable()
         if isinstance(sample.value, str):
             assert sample.value.isprintable()

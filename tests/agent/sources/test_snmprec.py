@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tillwatch.agent.sources import SourceError
-from tillwatch.agent.sources.snmp_map import Raw
+from tillwatch.agent.sources.snmp_values import Raw
 from tillwatch.agent.sources.snmprec import Replay, parse, read_recording
 
 
