@@ -204,3 +204,16 @@ async def test_a_real_snmpd(library: Library, snmpd: Snmpd, version: str) -> Non
     assert set(again) == set(fast)
     assert {s.signal: s.value for s in await source.poll(SLOW)}["identity.maker"] == "Voltwerk"
     await source.close()
+
+
+async def test_an_alert_that_is_gone_is_none_and_not_unknown(library: Library) -> None:
+    severity = "1.3.6.1.2.1.43.18.1.1.2.1.7"
+    device = Device({SYS_UPTIME: 1, "1.3.6.1.2.1.43.16.5.1.2.1.1": b"Ready"})
+    source = SnmpSource("printer", device, library)
+    seen = []
+    for row in (None, 3, None):
+        device.put(severity, row)
+        for wanted in (FAST, NORMAL, FAST):
+            samples = by_signal(await source.poll(wanted))
+            seen += [samples["printer.alert"].value] if wanted is FAST else []
+    assert seen == ["none", "none", "critical", "critical", "none", "none"]
