@@ -47,7 +47,7 @@ LONG = {
     "collector/fold.py": "the fold of every kind of journal entry",
 }
 
-MAY_PRINT: frozenset[str] = frozenset()
+MAY_PRINT = frozenset({"agent/trial.py"})
 """Modules beside `__main__.py`, and outside a function `main`, that speak to a person at a command line."""
 
 POSIX_ONLY = ("fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty")
