@@ -57,7 +57,7 @@ def option(history: History, start: int, end: int, interval_s: float, text: Text
             high.append([at, (point.most if point.most is not None else number) - least])
         if point.at in breaks:
             for data in (mean, low, high):
-                data.append([at + 1, None])
+                data.append([at + 1, "-" if words else None])  # a category axis takes null for its first word
     shades = sorted(holes, key=lambda hole: hole[0] - hole[1])[:MAX_SHADES]
     colour = {":color": "tw.colour('--tw-accent')"}
     series: list[dict[str, Any]] = [
