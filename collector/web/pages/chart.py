@@ -56,7 +56,7 @@ def option(history: History, start: int, end: int, interval_s: float, text: Text
             low.append([at, least])
             high.append([at, (point.most if point.most is not None else number) - least])
         if point.at in breaks:
-            for data in (mean, low, high):
+            for data in (mean, low, high) if low else (mean,):
                 data.append([at + 1, "-" if words else None])  # a category axis takes null for its first word
     shades = sorted(holes, key=lambda hole: hole[0] - hole[1])[:MAX_SHADES]
     colour = {":color": "tw.colour('--tw-accent')"}
