@@ -49,6 +49,8 @@ def option(history: History, start: int, end: int, interval_s: float, text: Text
         if point.value is None:
             continue
         at = point.at // MS
+        if words and mean and mean[-1][1] not in {"-", str(point.value)}:
+            mean.append([at - 1, mean[-1][1], None, None, 1])  # a word holds until the next reading
         mean.append([at, str(point.value) if words else point.value, point.least, point.most, point.n])
         if banded and not words:
             number = float(point.value)
@@ -62,7 +64,7 @@ def option(history: History, start: int, end: int, interval_s: float, text: Text
     colour = {":color": "tw.colour('--tw-accent')"}
     series: list[dict[str, Any]] = [
         {
-            "id": "value", "type": "line", "data": mean, "showSymbol": len(mean) <= 60, "symbolSize": 5, "connectNulls": False, "step": "end" if words else False,
+            "id": "value", "type": "line", "data": mean, "showSymbol": len(mean) <= 60, "symbolSize": 5, "connectNulls": False,
             "lineStyle": {"width": 1.6, **colour}, "itemStyle": colour, "sampling": None, "animation": False, "z": 3,
             "markArea": {
                 "silent": True, "itemStyle": {":color": "tw.colour('--tw-gap')"}, "data": [[{"xAxis": a // MS}, {"xAxis": b // MS}] for a, b in shades],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from tests.collector.fake_fleet import HOUR, NANO, FakeFleet
 from tillwatch.agent.model import MS
 from tillwatch.collector.read import History, Point
@@ -43,8 +45,11 @@ def test_a_year_stays_small():
 def test_words_become_steps():
     chart, _ = drawn("ups", "output.source", 24)
     assert sorted(chart["yAxis"]["data"]) == ["battery", "normal"]
-    assert chart["series"][0]["step"] == "end"
-    assert "-" in [point[1] for point in chart["series"][0]["data"]]
+    data = chart["series"][0]["data"]
+    assert "-" in [point[1] for point in data]
+    changes = [(a, b) for a, b in pairwise(data) if a[1] != b[1] and "-" not in {a[1], b[1]}]
+    assert changes
+    assert all(b[0] - a[0] == 1 for a, b in changes)
 
 
 def test_what_cannot_be_drawn_says_why():
