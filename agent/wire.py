@@ -296,27 +296,31 @@ def seal(
     up: int,
     clock: Clock,
 ) -> Sealed:
-    """Seal a batch once; resends carry the same bytes. Raises WireError(BODY or OVERSIZE) where a limit does not hold."""
+    """Seal a batch once; resends carry the same bytes. What is sealed can be opened: raises WireError(BODY, HEADER or OVERSIZE) where
+    a limit does not hold.
+    """
     try:
         body = msgpack.packb(to_body(batch.readings))
     except (ColumnsError, UnicodeEncodeError) as error:
         raise WireError(Refusal.BODY, str(error)) from None
+    # What changes least stands together and last, so that one match of the preset covers many members.
     header = {
         "terminal": terminal,
         "key": key.key_id,
         "epoch": epoch,
-        "seq": seq,
-        "prev": prev,
-        "floor": floor,
-        "sent": sent // MS,
         "boot": boot,
+        "prev": prev,
+        "seq": seq,
+        "floor": floor,
         "up": up,
+        "sent": sent // MS,
         "clock": {"src": clock.src, "err_ms": clock.err_ms},
+        "lost": batch.lost,
         "codec": 1,
         "schema": SCHEMA,
         "n": len(batch.readings),
-        "lost": batch.lost,
     }
+    _batch_header(header)
     frame = _frame(key, "batch", batch_topic(terminal), header, body)
     if len(frame) > MAX_BODY:
         raise WireError(Refusal.OVERSIZE, f"a frame of {len(frame)} bytes; the limit is {MAX_BODY}")
@@ -330,6 +334,7 @@ def seal(
 
 
 def seal_life(key: SigningKey, life: Life) -> bytes:
+    """The payload of a life message. Its `key` is that of the signing key. Raises WireError(HEADER) as seal does."""
     header = {
         "terminal": life.terminal,
         "key": key.key_id,
@@ -343,10 +348,12 @@ def seal_life(key: SigningKey, life: Life) -> bytes:
         "n": life.n,
         "state": life.state,
     }
+    _life(header)
     return _plain(_frame(key, "life", life_topic(life.terminal), header, b""))
 
 
 def seal_ack(key: SigningKey, terminal: str, ack: Ack) -> bytes:
+    """The payload of an ack. Reasons are cut at MAX_REASON, refused batches at MAX_REFUSED. Raises WireError(HEADER) as seal does."""
     header = {
         "terminal": terminal,
         "key": key.key_id,
@@ -359,12 +366,17 @@ def seal_ack(key: SigningKey, terminal: str, ack: Ack) -> bytes:
         "time": ack.time // MS,
     }
     # The refused batches stand in the body: their reasons may outgrow a header.
-    refused = [[seq, reason[:MAX_REASON]] for seq, reason in ack.refused[:MAX_REFUSED]]
+    refused = [
+        [seq, reason[:MAX_REASON].encode(errors="replace").decode()] for seq, reason in ack.refused[:MAX_REFUSED]
+    ]
+    _ack(header, refused)
     body = msgpack.packb({"refused": refused}) if refused else b""
     return _plain(_frame(key, "ack", ack_topic(terminal), header, body))
 
 
 def _frame(key: SigningKey, kind: str, topic: str, header: dict[str, Any], body: bytes) -> bytes:
+    if not valid_terminal(header["terminal"]):
+        raise WireError(Refusal.TERMINAL, f"{header['terminal'][:MAX_NAME]!r} cannot be the id of a terminal")
     packed: bytes = msgpack.packb(header)
     if len(packed) > MAX_HEADER:
         raise WireError(Refusal.HEADER, f"a header of {len(packed)} bytes; the limit is {MAX_HEADER}")
@@ -388,7 +400,8 @@ def open_batch(topic: str, payload: bytes, keys: Keys) -> Opened:
     try:
         columns = from_body(_unpack(body, MAX_READINGS + 8), header.n)
     except (ColumnsError, ValueError, RecursionError, msgpack.UnpackException) as error:
-        raise WireError(Refusal.BODY, str(error)[:MAX_REASON], header, digest) from None
+        detail = str(error)[:MAX_REASON] or type(error).__name__
+        raise WireError(Refusal.BODY, detail, header, digest) from None
     return Opened(header, digest, columns)
 
 
@@ -399,28 +412,13 @@ def stored_columns(payload: bytes) -> list[Column]:
     try:
         return from_body(_unpack(body, MAX_READINGS + 8), _int(members, "n"))
     except (ColumnsError, KeyError, ValueError, RecursionError, msgpack.UnpackException) as error:
-        raise WireError(Refusal.BODY, str(error)[:MAX_REASON]) from None
+        raise WireError(Refusal.BODY, str(error)[:MAX_REASON] or type(error).__name__) from None
 
 
 def open_life(topic: str, payload: bytes, keys: Keys) -> Life:
     terminal, frame = _unwrap("life", topic, payload, keys.knows)
     members, _ = _split(frame)
-    try:
-        life = Life(
-            terminal=_text(members, "terminal", MAX_TERMINAL),
-            key=_bytes(members, "key", 8),
-            epoch=_bytes(members, "epoch", EPOCH),
-            floor=_int(members, "floor"),
-            next=_int(members, "next"),
-            lost=_int(members, "lost"),
-            boot=_bytes(members, "boot", 8),
-            up=_int(members, "up"),
-            now=_time(members, "now"),
-            n=_int(members, "n"),
-            state=_text(members, "state", 16),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise WireError(Refusal.HEADER, f"life message: {error}") from None
+    life = _life(members)
     _prove("life", topic, of_topic=terminal, of_header=life.terminal, key_id=life.key, frame=frame, find=keys.key)
     return life
 
@@ -440,19 +438,10 @@ def open_ack(terminal: str, payload: bytes, keys: Callable[[bytes], VerifyKey | 
 
     _prove("ack", topic, of_topic=terminal, of_header=named, key_id=key_id, frame=frame, find=pinned)
     try:
-        refused = _unpack(body, MAX_REFUSED + 8).get("refused", []) if body else []
-        return Ack(
-            epoch=_bytes(members, "epoch", EPOCH),
-            seq=_int(members, "seq"),
-            want=_int(members, "want"),
-            state=AckState(members["state"]),
-            window=_int(members, "window"),
-            min_interval=_int(members, "min_interval"),
-            time=_time(members, "time"),
-            refused=tuple((int(seq), str(reason)[:MAX_REASON]) for seq, reason in refused[:MAX_REFUSED]),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, msgpack.UnpackException) as error:
-        raise WireError(Refusal.HEADER, f"ack: {error}") from None
+        more = _unpack(body, MAX_REFUSED + 8) if body else {}
+    except (ValueError, RecursionError, msgpack.UnpackException) as error:
+        raise WireError(Refusal.BODY, f"ack: {error}") from None
+    return _ack(members, more.get("refused", []) if type(more) is dict else None)
 
 
 def frame_of(payload: bytes) -> bytes:
@@ -510,8 +499,23 @@ def _split(frame: bytes) -> tuple[dict[str, Any], bytes]:
 def _unpack(data: bytes, longest: int) -> Any:
     # A length is believed only as far as the limits go: msgpack would reserve the memory that an array or a map merely claims.
     return msgpack.unpackb(
-        data, max_str_len=MAX_TEXT * 4, max_bin_len=MAX_HEADER, max_array_len=longest, max_map_len=64, max_ext_len=0
+        data,
+        object_pairs_hook=_map,
+        max_str_len=MAX_TEXT * 4,
+        max_bin_len=MAX_HEADER,
+        max_array_len=longest,
+        max_map_len=64,
+        max_ext_len=0,
     )
+
+
+def _map(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Signed bytes must have one meaning: decoders differ in which of two equal keys they keep.
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        msg = "a map with the same key twice"
+        raise ValueError(msg)
+    return members
 
 
 def _batch_header(members: dict[str, Any]) -> Header:
@@ -540,6 +544,57 @@ def _batch_header(members: dict[str, Any]) -> Header:
     return header
 
 
+def _life(members: dict[str, Any]) -> Life:
+    try:
+        return Life(
+            terminal=_text(members, "terminal", MAX_TERMINAL),
+            key=_bytes(members, "key", 8),
+            epoch=_bytes(members, "epoch", EPOCH),
+            floor=_int(members, "floor"),
+            next=_int(members, "next"),
+            lost=_int(members, "lost"),
+            boot=_bytes(members, "boot", 8),
+            up=_int(members, "up"),
+            now=_time(members, "now"),
+            n=_int(members, "n"),
+            state=_text(members, "state", 16),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise WireError(Refusal.HEADER, f"life message: {error}") from None
+
+
+def _ack(members: dict[str, Any], refused: object) -> Ack:
+    try:
+        return Ack(
+            epoch=_bytes(members, "epoch", EPOCH),
+            seq=_int(members, "seq"),
+            want=_int(members, "want"),
+            state=AckState(_text(members, "state", 16)),
+            window=_int(members, "window"),
+            min_interval=_int(members, "min_interval"),
+            time=_time(members, "time"),
+            refused=_refused(refused),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise WireError(Refusal.HEADER, f"ack: {error}") from None
+
+
+def _refused(rows: object) -> tuple[tuple[int, str], ...]:
+    if type(rows) is not list or len(rows) > MAX_REFUSED:
+        msg = f"refused is not a list of at most {MAX_REFUSED}"
+        raise ValueError(msg)
+    for row in rows:
+        if (
+            type(row) is not list
+            or list(map(type, row)) != [int, str]
+            or not 0 < row[0] <= _U63
+            or len(row[1]) > MAX_REASON
+        ):
+            msg = "a refused batch is not a seq with a reason"
+            raise ValueError(msg)
+    return tuple((seq, reason) for seq, reason in rows)
+
+
 def _prove(
     kind: str,
     topic: str,
@@ -551,7 +606,7 @@ def _prove(
     find: Callable[[str, bytes], VerifyKey | Refusal],
 ) -> None:
     if of_header != of_topic:
-        raise WireError(Refusal.TERMINAL, f"sealed by {of_header} and sent as {of_topic}")
+        raise WireError(Refusal.TERMINAL, f"sealed by {of_header!r} and sent as {of_topic}")
     key = find(of_topic, key_id)
     if isinstance(key, Refusal):
         raise WireError(key, f"key {key_id.hex()} of {of_topic}")

@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import ssl
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -225,6 +226,15 @@ def certificate_ends(path: Path) -> datetime:
     return _leaf(path).not_valid_after_utc
 
 
+def certificate_hosts(path: Path) -> list[str]:
+    """The names in the first certificate of a PEM file. Raises OSError or ValueError."""
+    try:
+        named = _leaf(path).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return [str(name.value) for name in named]
+
+
 def _create(folder: Path, now: datetime) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key()
@@ -244,9 +254,9 @@ def _create(folder: Path, now: datetime) -> None:
         .add_extension(identifier, critical=False)
         .sign(key, hashes.SHA256())
     )
-    making = folder.with_name(f"{folder.name}.new-{os.getpid()}")
     try:
-        making.mkdir(mode=0o700, parents=True)
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        making = Path(tempfile.mkdtemp(prefix=f"{folder.name}.new-", dir=folder.parent))
         _write_private(making / _CA_KEY, _key_pem(key))
         _write_private(making / _ACK_SEED, os.urandom(32))
         _write_private(making / _CA, certificate.public_bytes(serialization.Encoding.PEM))
@@ -280,14 +290,12 @@ def _leaf(path: Path) -> x509.Certificate:
 
 
 def _write_private(path: Path, content: bytes) -> None:
-    making = path.with_name(f"{path.name}.new-{os.getpid()}")
-    making.unlink(missing_ok=True)
-    descriptor = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor, making = tempfile.mkstemp(prefix=f"{path.name}.new-", dir=path.parent)  # mode 0600
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    making.replace(path)
+    Path(making).replace(path)
 
 
 def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:

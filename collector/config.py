@@ -105,7 +105,7 @@ def _read(read: Callable[[Any], Any], default: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class CollectorSection:
-    data_dir: Path = _read(_path, Path("/var/lib/tillwatch/collector"))
+    data_dir: Path = _read(_path, Path("/var/lib/tillwatch-collector"))
     name: str = _read(_text, "tillwatch")
 
 
@@ -138,13 +138,6 @@ class EnrolmentSection:
 class ConsoleSection:
     host: str = _read(_host, "127.0.0.1")
     port: int = _read(_port, 8080)
-
-
-@dataclass(frozen=True, slots=True)
-class FreshnessSection:
-    """default: seconds without a reading until a component is unknown, where its own interval is not known yet."""
-
-    default: float = _read(duration, 300.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,10 +193,18 @@ class Config:
     broker: BrokerSection = BrokerSection()
     enrolment: EnrolmentSection = EnrolmentSection()
     console: ConsoleSection = ConsoleSection()
-    freshness: FreshnessSection = FreshnessSection()
     rules: RulesSection = RulesSection()
     webhook: WebhookSection | None = None
     intake: IntakeSection = IntakeSection()
+
+    @property
+    def database(self) -> Path:
+        return self.collector.data_dir / "collector.db"
+
+    @property
+    def authority(self) -> Path:
+        """The folder of the collector's own keys and certificates."""
+        return self.collector.data_dir / "authority"
 
     @property
     def address(self) -> str:
@@ -214,8 +215,8 @@ class Config:
     def certificate_hosts(self) -> tuple[str, ...]:
         """The names of the server certificate, in a fixed order without doubles."""
         named = (self.address, self.broker.address, *self.enrolment.hosts, "localhost", "127.0.0.1")
-        bound = (host for host in (self.enrolment.host, self.broker.host) if not is_unspecified(host))
-        return tuple(dict.fromkeys(host for host in (*named, *bound) if host))
+        listening = (self.enrolment.host, self.broker.host if self.broker.embedded else "")
+        return tuple(dict.fromkeys(host for host in (*named, *listening) if host and not is_unspecified(host)))
 
 
 _SECTIONS: Mapping[str, tuple[str, type]] = {
@@ -223,7 +224,6 @@ _SECTIONS: Mapping[str, tuple[str, type]] = {
     "broker": ("broker", BrokerSection),
     "enrolment": ("enrolment", EnrolmentSection),
     "console": ("console", ConsoleSection),
-    "freshness": ("freshness", FreshnessSection),
     "rules": ("rules", RulesSection),
     "tickets.webhook": ("webhook", WebhookSection),
     "intake": ("intake", IntakeSection),
@@ -316,7 +316,7 @@ class _Reader:
                 # A secret may stand in the wrong place: its value is never repeated.
                 shown = key if "secret" in key else f"{key} = {str(value)[:60]!r}"
                 raise self._error(section, key, f"{shown}: {error}") from None
-            values[key] = self._source.parent / read if isinstance(read, Path) else read
+            values[key] = (self._source.parent / read).absolute() if isinstance(read, Path) else read
         return kind(**values)
 
     def _check(self, config: Config, tables: dict[str, Any]) -> None:
@@ -338,8 +338,6 @@ class _Reader:
             )
         if not broker.embedded and "host" not in tables.get("broker", {}):
             raise self._error("broker", "embedded", "embedded = false needs the broker's host = ... beside it")
-        if config.freshness.default < 1:
-            raise self._error("freshness", "default", "write at least 1s, or every component would be unknown always")
         if config.intake.group_wait > 1:
             raise self._error("intake", "group_wait", "write at most 1s; terminals wait this long for every ack")
         if is_unspecified(config.enrolment.address) or is_unspecified(broker.address):

@@ -61,7 +61,9 @@ class Reply:
 
 
 class Pipeline:
-    """clock: UTC ns. refused: messages not opened, by reason, since the start; culprits: the terminals or topics that sent them last."""
+    """clock: UTC ns. refused: messages not opened, by reason, since the start; culprits: the terminals or topics that sent them last;
+    turns: passes of the loop that were stored, for the watchdog.
+    """
 
     def __init__(
         self,
@@ -80,6 +82,7 @@ class Pipeline:
         self._units = units
         self._page = page
         self._clock = clock
+        self.turns = 0
         self._forks: Counter[str] = Counter()
         self._lock = asyncio.Lock()
         self._load()
@@ -91,7 +94,9 @@ class Pipeline:
     async def start(self, shipped: str, site: str) -> None:
         """Journal that the collector runs, and its table of rules if it changed."""
         entries: list[tuple[Kind, dict[str, Any]]] = [(Kind.STARTED, {"down_since": self.fold.advanced_to})]
-        if (self.fold.rules.shipped, self.fold.rules.text) != (shipped, site) or self.store.meta("rules") is None:
+        if (self.fold.alarming.rules.shipped, self.fold.alarming.rules.text) != (shipped, site) or self.store.meta(
+            "rules"
+        ) is None:
             entries.append((Kind.RULES_CHANGED, {"shipped": shipped, "site": site}))
         async with self._lock:
             await self._keep([self._record(kind, facts=facts) for kind, facts in entries])
@@ -120,6 +125,7 @@ class Pipeline:
             if not ok:
                 log.warning("the store takes readings again")
                 ok = True
+            self.turns += 1
             slow = intake.take_slow()
             for terminal, reply in replies.items():
                 intake.publish_ack(terminal, self._ack(terminal, reply, slow=terminal in slow))
@@ -207,9 +213,8 @@ class Pipeline:
         )
         if correction:
             stamp["correction_ms"] = correction
-        first = min(min(column.at) for column in opened.columns)
-        last = max(max(column.at) for column in opened.columns)
-        span = (first + correction, last + correction)
+        ticks = {id(column.at): column.at for column in opened.columns}.values()
+        span = (min(map(min, ticks)) + correction, max(map(max, ticks)) + correction)
         return self._record(Kind.BATCH, message, terminal.id, stamp, opened.digest, span, opened)
 
     def _life(self, message: Message, entries: list[Entry], replies: dict[str, Reply]) -> None:

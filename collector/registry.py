@@ -4,6 +4,7 @@ enrolment, so that a token and the terminal it makes can never come apart.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import os
@@ -118,21 +119,27 @@ def create_token(
     return TOKEN_PREFIX + base64.urlsafe_b64encode(msgpack.packb(fields)).rstrip(b"=").decode()
 
 
-def consume_token(connection: sqlite3.Connection, digest: bytes, terminal: str, now: int) -> Enrolment:
-    """Use a token up. Called inside the transaction that appends the Operator entry; raises EnrolError, having changed nothing."""
+def find_token(connection: sqlite3.Connection, digest: bytes, terminal: str, now: int) -> Enrolment:
+    """What a token that is good now would make of the terminal. Raises EnrolError."""
     row = connection.execute(
-        "UPDATE token SET used_at = ? WHERE secret_digest = ? AND terminal = ? AND used_at IS NULL AND expires_at > ?"
-        " RETURNING terminal, branch, region, class",
-        (now, digest, terminal, now),
+        "SELECT terminal, branch, region, class, used_at, expires_at FROM token WHERE secret_digest = ?", (digest,)
     ).fetchone()
-    if row is not None:
-        return Enrolment(*row)
-    found = connection.execute("SELECT terminal, used_at FROM token WHERE secret_digest = ?", (digest,)).fetchone()
-    if found is None:
+    if row is None:
         raise EnrolError(Refused.UNKNOWN)
-    if found[1] is not None:
+    if row[0] != terminal:
+        raise EnrolError(Refused.TERMINAL)
+    if row[4] is not None:
         raise EnrolError(Refused.USED)
-    raise EnrolError(Refused.TERMINAL if found[0] != terminal else Refused.EXPIRED)
+    if row[5] <= now:
+        raise EnrolError(Refused.EXPIRED)
+    return Enrolment(*row[:4])
+
+
+def use_token(connection: sqlite3.Connection, digest: bytes, now: int) -> None:
+    """Called inside the transaction that keeps the enrolment; raises EnrolError if another one has used the token meanwhile."""
+    done = connection.execute("UPDATE token SET used_at = ? WHERE secret_digest = ? AND used_at IS NULL", (now, digest))
+    if done.rowcount != 1:
+        raise EnrolError(Refused.USED)
 
 
 def operator_facts(enrolment: Enrolment, request: EnrolRequest) -> dict[str, Any]:
@@ -150,26 +157,29 @@ def operator_facts(enrolment: Enrolment, request: EnrolRequest) -> dict[str, Any
     }
 
 
-class SqliteRegistrar:
-    """A Registrar over one connection. append_operator writes the entry and its fold, within the open transaction."""
+class Operate(Protocol):
+    """Journals what an operator did, in one transaction with `also`; raises what `also` raises, and then nothing is kept."""
+
+    async def __call__(self, facts: dict[str, Any], also: Callable[[sqlite3.Connection], None]) -> None: ...
+
+
+class JournalRegistrar:
+    """A Registrar over the journal. connection: reads tokens only; what is written goes through `operate`."""
 
     def __init__(
-        self,
-        connection: sqlite3.Connection,
-        append_operator: Callable[[dict[str, Any]], None],
-        now: Callable[[], int] = time.time_ns,
+        self, connection: sqlite3.Connection, operate: Operate, clock: Callable[[], int] = time.time_ns
     ) -> None:
         self._connection = connection
-        self._append_operator = append_operator
-        self._now = now
+        self._operate = operate
+        self._clock = clock
+        self._one_at_a_time = asyncio.Lock()
 
     async def enrol(self, secret_digest: bytes, request: EnrolRequest) -> Enrolment:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            enrolment = consume_token(self._connection, secret_digest, request.terminal, self._now())
-            self._append_operator(operator_facts(enrolment, request))
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+        # One after the other: the loser of a race should be told here, before the journal has begun to fold its entry.
+        async with self._one_at_a_time:
+            now = self._clock()
+            enrolment = find_token(self._connection, secret_digest, request.terminal, now)
+            await self._operate(
+                operator_facts(enrolment, request), lambda connection: use_token(connection, secret_digest, now)
+            )
         return enrolment

@@ -84,8 +84,21 @@ def _conditions(plain: list[Any]) -> tuple[Condition, ...]:
 
 
 def _field(plain: list[Any]) -> Field:
-    oid, divisor, multiplier, offset, sentinels, *middle, when = plain
-    return Field(oid, divisor, multiplier, offset, tuple(sentinels), *middle, when=_conditions(when))
+    oid, divisor, multiplier, offset, sentinels, pattern, percent_of, multiply_by, unsigned32, above, by, when = plain
+    return Field(
+        oid,
+        divisor,
+        multiplier,
+        offset,
+        tuple(sentinels),
+        pattern,
+        percent_of,
+        multiply_by,
+        unsigned32,
+        above,
+        by,
+        _conditions(when),
+    )
 
 
 def _words(plain: list[Any] | None) -> Words | None:
@@ -112,7 +125,7 @@ def _item(plain: list[Any]) -> Item:
         optional,
         Absent(absent),
         _words(words),
-        Limits(*limits[:4], conditions=_conditions(limits[4])) if limits else None,
+        Limits(limits[0], limits[1], limits[2], limits[3], _conditions(limits[4])) if limits else None,
         _signal(collected),
     )
 

@@ -5,6 +5,7 @@ No raw value raises, whatever a device sends: what cannot be read as the profile
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -128,7 +129,7 @@ def _unsigned(number: float, field: Field) -> int | float:
 
 
 def _quantity(field: Field, raws: Mapping[str, Raw], suffix: str) -> int | float | None:
-    """The number that a field gives, or None. Division makes it a float for good, so that a signal keeps its type."""
+    """The number that a field gives, or None."""
     number = number_of(raws.get(field.oid + suffix), field.pattern)
     if number is None:
         return None
@@ -149,7 +150,7 @@ def _quantity(field: Field, raws: Mapping[str, Raw], suffix: str) -> int | float
         whole = number_of(raws.get(field.percent_of + suffix))
         if whole is None or (whole := _unsigned(whole, field)) <= 0:
             return None
-        number = 100 * number / whole
+        number = round(100 * number / whole, 2)
     if isinstance(number, float):
         number = float(f"{number:.12g}")  # 7 / 10 * 3 is 2.1, not 2.0999999999999996
     return number if math.isfinite(number) and abs(number) <= MAX_NUMBER else None
@@ -210,20 +211,20 @@ def _worst(signal: Signal, words: Iterable[str]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """An item of a profile on one device: its component, and the index behind its OIDs. rows: indexes of a table that is read as a whole."""
+    """An item of a profile on one device: its component, and the index behind its OIDs. rows: the conditions of a table that is read as a whole."""
 
     item: Item
     component: str
     label: str = ""
     suffix: str = ""
-    rows: tuple[str, ...] | None = None
+    rows: tuple[Condition, ...] | None = None
 
     @property
     def key(self) -> tuple[str, str]:
         return self.component, self.item.signal.name
 
     def oids(self) -> list[str]:
-        """Every OID that evaluating it may look at."""
+        """Every OID that evaluating it may look at; columns, where it is about all rows."""
         found = []
         words, limits = self.item.words, self.item.limits
         conditions = [
@@ -234,11 +235,7 @@ class Bound:
             found += [field.oid, *filter(None, (field.percent_of, field.multiply_by))]
             conditions += field.when
         found += [condition.oid for condition in conditions]
-        return [
-            oid + suffix
-            for suffix in (self.rows if self.rows is not None else (self.suffix,))
-            for oid in dict.fromkeys(found)
-        ]
+        return [oid + self.suffix for oid in dict.fromkeys(found)]
 
     def sample(self, signal: Signal, value: Value, state: State, oid: str) -> Sample:
         quality = Quality.ERROR if value is None else Quality.GOOD
@@ -268,6 +265,13 @@ def _state(bound: Bound, raws: Mapping[str, Raw], field: Field, raw: Raw) -> lis
     return samples
 
 
+def _divides(item: Item) -> bool:
+    """Whether any field can give a fraction: then all give floats, and the signal keeps its type whichever field is valid."""
+    return any(
+        f.divisor != 1 or f.percent_of or f.rescale_above or not float(f.multiplier).is_integer() for f in item.fields
+    )
+
+
 def _evaluate(bound: Bound, raws: Mapping[str, Raw]) -> list[Sample]:
     item = bound.item
     absent = False
@@ -289,7 +293,11 @@ def _evaluate(bound: Bound, raws: Mapping[str, Raw]) -> list[Sample]:
                 text = (found[1] or "") if found else ""
             if text.casefold() not in NO_VALUE:
                 return [bound.sample(item.signal, text, State.NONE, oid)]
-        elif (number := _quantity(field, raws, bound.suffix)) is not None:
+        elif (number := _quantity(field, raws, bound.suffix)) is not None and (
+            number >= 0 or item.signal.kind is not Kind.COUNTER
+        ):
+            if _divides(item):
+                number = float(number)
             state = _judge(item.limits, number, raws, bound.suffix) if item.limits else State.NONE
             return [bound.sample(item.signal, number, state, oid)]
     if absent and item.absent is not Absent.IGNORE:
@@ -297,12 +305,17 @@ def _evaluate(bound: Bound, raws: Mapping[str, Raw]) -> list[Sample]:
     return [] if item.optional or absent else [bound.missing()]
 
 
-def _evaluate_rows(bound: Bound, raws: Mapping[str, Raw], rows: Sequence[str]) -> list[Sample]:
+def _rows(item: Item, where: Sequence[Condition], raws: Mapping[str, Raw]) -> list[str]:
+    """Indexes of the rows that a collected item is about, at most MAX_ROWS + 1."""
+    indexes = (index for index in _indexes(raws, (field.oid for field in item.fields)) if _all(where, raws, index))
+    return list(itertools.islice(indexes, MAX_ROWS + 1))
+
+
+def _evaluate_rows(bound: Bound, raws: Mapping[str, Raw], where: Sequence[Condition]) -> list[Sample]:
     """A collected item: one sample about all rows that fulfil its field's conditions."""
     item, field = bound.item, bound.item.fields[0]
-    values = [
-        raw for index in rows if (raw := raws.get(field.oid + index)) is not None and _all(field.when, raws, index)
-    ]
+    rows = _rows(item, where, raws)[:MAX_ROWS]
+    values = [raw for i in rows if (raw := raws.get(field.oid + i)) is not None and _all(field.when, raws, i)]
     if item.signal.kind is Kind.TEXT:
         text = text_of("; ".join(filter(None, (text_of(raw) for raw in values))))
         return [bound.sample(item.signal, text, State.NONE, field.oid)]
@@ -342,12 +355,6 @@ def _label(table: Table, raws: Mapping[str, Raw], index: str) -> str:
     return index[1:]
 
 
-def table_columns(table: Table) -> tuple[str, ...]:
-    """The columns that decide which rows there are and what they are called: all that binding looks at but the values."""
-    rows = [field.oid for item in (*table.items, *table.collect) for field in item.fields]
-    return tuple(dict.fromkeys([*table.label, *(condition.oid for condition in table.where), *rows]))
-
-
 @dataclass(frozen=True, slots=True)
 class Binding:
     """A profile on one device. omitted: rows beyond MAX_ROWS, which are not read."""
@@ -385,11 +392,11 @@ def bind(device: str, profiles: Iterable[DeviceProfile], raws: Mapping[str, Raw]
                         bound = Bound(item, f"{device}/{table.group}:{name}", name, index)
                         bounds.setdefault(bound.key, bound)
             for item in table.collect:
-                indexes = tuple(i for i in _indexes(raws, (f.oid for f in item.fields)) if _all(table.where, raws, i))
-                if indexes or (
+                rows = _rows(item, table.where, raws)
+                if rows or (
                     table.present and any(oid == table.present or oid.startswith(f"{table.present}.") for oid in raws)
                 ):
-                    omitted += max(0, len(indexes) - MAX_ROWS)
-                    bound = Bound(item, device, rows=indexes[:MAX_ROWS])
+                    omitted += max(0, len(rows) - MAX_ROWS)
+                    bound = Bound(item, device, rows=table.where)
                     bounds.setdefault(bound.key, bound)
     return Binding(tuple(bounds.values()), omitted)

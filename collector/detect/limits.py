@@ -69,7 +69,7 @@ def step(limits: Limits, state: LimitState, at: int, value: float | str, judged:
     """One reading, its corrected time in UTC ns. The time an abnormal value has lasted goes on when it asks for another level."""
     asked = level_of(limits, state.level, value, judged)
     if asked == state.level:
-        if asked == state.wanted and not asked:
+        if asked == state.wanted:
             return state
         return replace(state, wanted=asked, since=at, at=at, value=value)
     lasting = state.wanted != state.level and (asked == state.wanted or (not state.level and asked and state.wanted))

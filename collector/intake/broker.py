@@ -14,6 +14,7 @@ import logging
 import secrets
 import ssl
 from asyncio import sslproto
+from collections.abc import Callable
 from typing import Any, cast
 
 from amqtt.adapters import BufferReader, ReaderAdapter, StreamWriterAdapter
@@ -40,7 +41,9 @@ MAX_SILENCE_S = 1800.0
 """For a client that asks for no keep-alive; others are gone after one and a half of theirs, as MQTT 3.1.1 wants."""
 MAX_INSIDE = 2000
 """Messages that may wait inside amqtt; beyond it terminals are not read, so that TCP holds them back."""
+HOLD_S = 0.05
 TAKE_OVER_S = 5.0
+"""For a connection to end: the old one of a client that comes back, or all of them when the broker stops."""
 TLS_BUFFER = 32 * 1024
 """Read buffer of a TLS connection; asyncio's 256 KiB make a client five times as large and nothing here faster."""
 ANYBODY = "*"
@@ -50,6 +53,9 @@ _CONNECT = 0x10
 _PUBLISH = 0x30
 _RETAIN = 0x01
 _NOT_AUTHORISED = bytes((0x20, 2, 0, 5))
+
+
+_Inside = Callable[[str], int]
 
 
 class BrokerStartError(Exception):
@@ -142,11 +148,11 @@ class EmbeddedBroker:
             server.close()
         for door in list(self._clients.values()):
             door.end()
-        for task in [task for task in self._tasks if not task.done()]:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(task), TAKE_OVER_S)
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            _, late = await asyncio.wait(set(self._tasks), timeout=TAKE_OVER_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         if self._broker is not None:
             await self._broker.shutdown()
         for server in self._servers:
@@ -167,7 +173,7 @@ class EmbeddedBroker:
 
     async def _terminal_connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         who = ANYBODY if self._tls is None else _certified(writer)
-        await self._serve(_Door(reader, writer, who, self._hold_back))
+        await self._serve(_Door(reader, writer, who, self._inside))
 
     async def _collector_connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._serve(_Door(reader, writer, COLLECTOR_NAME, None, self.internal_password))
@@ -206,27 +212,39 @@ class EmbeddedBroker:
         self._clients[door.client_id] = door
         return True
 
-    async def _hold_back(self) -> None:
-        while self._inside() > MAX_INSIDE:  # noqa: ASYNC110 - amqtt has no back-pressure; its queues are looked at from outside
-            await asyncio.sleep(0.05)
-
-    def _inside(self) -> int:
+    def _inside(self, client_id: str) -> int:
+        """Messages on their way through amqtt: those of one client that it has not looked at, those that wait to be sent on, and those
+        that the collector has not acknowledged.
+        """
         broker = self._broker
-        return 0 if broker is None else broker._broadcast_queue.qsize() + len(broker._tasks_queue)  # noqa: SLF001 - see above
+        if broker is None:
+            return 0
+        sessions = broker.sessions
+        inside = broker._broadcast_queue.qsize()  # noqa: SLF001 - it tells nobody how full it is
+        if client_id in sessions:
+            inside += sessions[client_id][0].delivered_message_queue.qsize()
+        if COLLECTOR_NAME in sessions:
+            inside += len(sessions[COLLECTOR_NAME][0].inflight_out)
+        return int(inside)
 
 
 class _Door(ReaderAdapter):  # type: ignore[misc] # amqtt has no types
     """What amqtt reads of one client: whole packets, bounded, with the name that the door gave it. Ends when the client falls silent."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, who: str, hold_back: Any, password: str = ""
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        who: str,
+        inside: _Inside | None,
+        password: str = "",
     ) -> None:
         self.writer = writer
         self.who = who
         self.client_id = ""
         self.ended = asyncio.Event()
         self._reader = reader
-        self._hold_back = hold_back
+        self._inside = inside
         self._password = password
         self._silence_s = CONNECT_TIMEOUT_S
         self._packet = memoryview(b"")
@@ -292,8 +310,10 @@ class _Door(ReaderAdapter):  # type: ignore[misc] # amqtt has no types
 
     async def _receive(self, most: int) -> bytes | None:
         """The next packet; None when the client is gone, silent or sends what is no packet of at most `most` bytes."""
-        if self._hold_back is not None:
-            await self._hold_back()
+        await asyncio.sleep(0)  # lets amqtt take what was read before, and other clients have their turn
+        # amqtt has no back-pressure: its queues are looked at from outside, and a client that is not read is held by TCP.
+        while self._inside and self._inside(self.client_id) > MAX_INSIDE and not self.writer.is_closing():  # noqa: ASYNC110 - no event to wait for
+            await asyncio.sleep(HOLD_S)
         try:
             async with asyncio.timeout(self._silence_s):
                 head = bytearray(await self._reader.readexactly(2))

@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from tillwatch.collector.tickets import outbox
-from tillwatch.collector.tickets.delivery import SECOND, Gate, Pace, Row, RowState, settle
+from tillwatch.collector.tickets.delivery import SECOND, TRIPPED, Gate, Pace, Row, RowState, settle
 from tillwatch.collector.tickets.port import (
     Dead,
     Done,
@@ -97,7 +97,7 @@ class OutboxSender:
 
     def enable(self) -> None:
         """Send again after the endpoint had disabled itself: a person's decision. A restart of the collector asks once more, too."""
-        self._gate = Gate()
+        self._gate = Gate(failures=TRIPPED)  # one message first: it may say no again
         self.wake()
 
     def wake(self) -> None:

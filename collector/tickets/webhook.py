@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -224,8 +226,10 @@ def _told(error: Exception) -> str:
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"certificate: {cause.verify_message}"
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
+        if isinstance(cause, socket.gaierror):
+            return f"name not found: {cause.strerror}"
+        if isinstance(cause, OSError) and cause.errno and cause.errno > 0:
+            return os.strerror(cause.errno)
         cause = cause.__cause__ or cause.__context__
     return type(error).__name__
 

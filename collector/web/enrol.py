@@ -15,6 +15,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,8 @@ class RefusalLimit:
 
 
 class _Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
-    def __init__(self, status: int, title: str) -> None:
-        super().__init__(title)
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
         self.status = status
 
 
@@ -178,8 +179,9 @@ def _check(body: bytes) -> _Asked:
     return _Asked(secret, public_key, request, terminal)
 
 
-def _problem(status: int, title: str) -> Response:
-    return JSONResponse({"status": status, "title": title}, status, media_type=_PROBLEM)
+def _problem(status: int, detail: str) -> Response:
+    fields = {"status": status, "title": HTTPStatus(status).phrase, "detail": detail}
+    return JSONResponse(fields, status, media_type=_PROBLEM)
 
 
 def _address(request: Request) -> str:
@@ -208,6 +210,8 @@ class EnrolListener:
         self._host = host
         self._chain = chain
         self.port = port
+        # Its lines on start and stop say nothing that the service does not say.
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
 
