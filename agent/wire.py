@@ -14,14 +14,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any
 
 import msgpack
-from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
-from nacl.exceptions import BadSignatureError
+
 from tillwatch.agent.columns import (
     LATEST_MS,
     MAX_DEVICES,
@@ -34,7 +31,30 @@ from tillwatch.agent.columns import (
     from_body,
     to_body,
 )
-from tillwatch.agent.model import MS, Batch, Clock, Reading
+from tillwatch.agent.keys import SIGNATURE, Keys, SigningKey, VerifyKey
+from tillwatch.agent.messages import (
+    DIGEST,
+    EPOCH,
+    FIRST_PREV,
+    MAX_REASON,
+    MAX_REFUSED,
+    MAX_TERMINAL,
+    TOPIC_ROOT,
+    Ack,
+    AckState,
+    Header,
+    Life,
+    Opened,
+    Refusal,
+    Sealed,
+    WireError,
+    ack_topic,
+    batch_topic,
+    life_topic,
+    new_epoch,
+    valid_terminal,
+)
+from tillwatch.agent.model import MS, Batch, Clock
 from tillwatch.agent.preset import PRESETS, SCHEMA
 
 __all__ = [
@@ -72,212 +92,20 @@ __all__ = [
     "seal",
     "seal_ack",
     "seal_life",
+    "stored_columns",
     "valid_terminal",
 ]
 
 MAJOR = 1
 MAGIC = b"TW"
-TOPIC_ROOT = "tw/1"
 MAX_PAYLOAD = 128 * 1024
 """Bytes of an MQTT payload: the least that hosted brokers promise to carry."""
 MAX_BODY = 1024 * 1024
 """Bytes of a frame after inflating: a bomb stops here, in one pass."""
 MAX_HEADER = 1024
-MAX_TERMINAL = 64
-MAX_REFUSED = 64
-"""Refused batches named in one ack; the rest follow in the next one."""
-MAX_REASON = 200
-"""Characters of a reason in an ack."""
-SIGNATURE = 64
-DIGEST = 32
-EPOCH = 12
-FIRST_PREV = bytes(DIGEST)
 _DEFLATED = 1
 _U63 = 2**63 - 1
 _DOMAINS = {"batch": b"tillwatch/batch/1\0", "life": b"tillwatch/life/1\0", "ack": b"tillwatch/ack/1\0"}
-
-
-class Refusal(StrEnum):
-    """Why a message was not opened. Counted by this word on the health page."""
-
-    OVERSIZE = "oversize"
-    TOPIC = "topic"
-    UNKNOWN_TERMINAL = "unknown_terminal"
-    MAGIC = "magic"
-    VERSION = "version"
-    CORRUPT = "corrupt"
-    INFLATE = "inflate"
-    HEADER = "header"
-    TERMINAL = "terminal_mismatch"
-    UNKNOWN_KEY = "unknown_key"
-    REVOKED_KEY = "revoked_key"
-    SIGNATURE = "signature"
-    BODY = "body"
-
-
-class WireError(Exception):
-    """A message that is not opened, or a batch that cannot be sealed. header and digest are set once the signature has held."""
-
-    def __init__(self, reason: Refusal, detail: str, header: Header | None = None, digest: bytes = b"") -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-        self.header = header
-        self.digest = digest
-
-
-class SigningKey:
-    """An Ed25519 key made from a seed of 32 bytes."""
-
-    __slots__ = ("_secret", "key_id", "public")
-
-    def __init__(self, seed: bytes) -> None:
-        self.public, self._secret = crypto_sign_seed_keypair(seed)
-        self.key_id = sha256(self.public).digest()[:8]
-
-    def sign(self, message: bytes) -> bytes:
-        return bytes(crypto_sign(message, self._secret)[:SIGNATURE])
-
-
-class VerifyKey:
-    """The public half. key_id: the first 8 bytes of SHA-256 over it."""
-
-    __slots__ = ("key_id", "public")
-
-    def __init__(self, public: bytes) -> None:
-        if len(public) != 32:
-            msg = f"an Ed25519 public key has 32 bytes, not {len(public)}"
-            raise ValueError(msg)
-        self.public = public
-        self.key_id = sha256(public).digest()[:8]
-
-    def verify(self, signature: bytes, message: bytes) -> bool:
-        try:
-            crypto_sign_open(signature + message, self.public)
-        except BadSignatureError:
-            return False
-        return True
-
-
-class Keys(Protocol):
-    """What the opener asks of the registry."""
-
-    def knows(self, terminal: str) -> bool: ...
-
-    def key(self, terminal: str, key_id: bytes) -> VerifyKey | Refusal:
-        """The key if it may sign now, else UNKNOWN_KEY or REVOKED_KEY."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """Of a sealed batch. sent: UTC ns on a whole ms; up: ms since boot; prev: digest of the frame before; lost: since the epoch began."""
-
-    terminal: str
-    key: bytes
-    epoch: bytes
-    seq: int
-    prev: bytes
-    floor: int
-    sent: int
-    boot: bytes
-    up: int
-    clock: Clock
-    lost: int
-    n: int
-    codec: int = 1
-    schema: int = SCHEMA
-
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """payload: what is published and what the spool keeps; digest: SHA-256 of the uncompressed frame, the next batch's prev."""
-
-    payload: bytes
-    digest: bytes
-    n: int
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A batch whose signature has held and whose body is well-formed."""
-
-    header: Header
-    digest: bytes
-    columns: list[Column]
-
-    def readings(self) -> list[Reading]:
-        return [reading for column in self.columns for reading in column.readings()]
-
-
-@dataclass(frozen=True, slots=True)
-class Life:
-    """The signed state of a terminal's stream. floor: oldest seq it still has; next: the seq it will seal next; n: counts the life
-    messages of the epoch, and the will carries the n of its birth. now: UTC ns; up: ms since boot; state: `online` or `offline`.
-    """
-
-    terminal: str
-    key: bytes
-    epoch: bytes
-    floor: int
-    next: int
-    lost: int
-    boot: bytes
-    up: int
-    now: int
-    n: int
-    state: str = "online"
-
-
-class AckState(StrEnum):
-    OK = "ok"
-    RESEND = "resend"
-    REFUSED = "refused"
-    ENROL = "enrol"
-    SLOW = "slow"
-    FORK = "fork"
-
-
-@dataclass(frozen=True, slots=True)
-class Ack:
-    """What the collector has stored. seq: cumulative; want: seq to go back to, 0 for none; min_interval: ms between seals, 0 for free;
-    time: the collector's UTC ns.
-    """
-
-    epoch: bytes
-    seq: int
-    want: int
-    state: AckState
-    window: int
-    min_interval: int
-    time: int
-    refused: tuple[tuple[int, str], ...] = ()
-
-
-def valid_terminal(terminal: str) -> bool:
-    """Letters, digits, `-` and `_`, at most MAX_TERMINAL: safe in a topic, a certificate, a file name and an address."""
-    return (
-        0 < len(terminal) <= MAX_TERMINAL
-        and terminal.isascii()
-        and terminal.replace("-", "a").replace("_", "a").isalnum()
-    )
-
-
-def batch_topic(terminal: str) -> str:
-    return f"{TOPIC_ROOT}/{terminal}/batch"
-
-
-def life_topic(terminal: str) -> str:
-    return f"{TOPIC_ROOT}/{terminal}/life"
-
-
-def ack_topic(terminal: str) -> str:
-    return f"{TOPIC_ROOT}/{terminal}/ack"
-
-
-def new_epoch(now_ns: int, random: bytes) -> bytes:
-    """An epoch id: creation time in seconds (4 bytes, for people; it decides nothing) and 8 random bytes."""
-    return (now_ns // 1_000_000_000 & 0xFFFFFFFF).to_bytes(4, "big") + random[: EPOCH - 4].ljust(EPOCH - 4, b"\0")
 
 
 def seal(
@@ -294,27 +122,31 @@ def seal(
     up: int,
     clock: Clock,
 ) -> Sealed:
-    """Seal a batch once; resends carry the same bytes. Raises WireError(BODY or OVERSIZE) where a limit does not hold."""
+    """Seal a batch once; resends carry the same bytes. What is sealed can be opened: raises WireError(BODY, HEADER or OVERSIZE) where
+    a limit does not hold.
+    """
     try:
         body = msgpack.packb(to_body(batch.readings))
     except (ColumnsError, UnicodeEncodeError) as error:
         raise WireError(Refusal.BODY, str(error)) from None
+    # What changes least stands together and last, so that one match of the preset covers many members.
     header = {
         "terminal": terminal,
         "key": key.key_id,
         "epoch": epoch,
-        "seq": seq,
-        "prev": prev,
-        "floor": floor,
-        "sent": sent // MS,
         "boot": boot,
+        "prev": prev,
+        "seq": seq,
+        "floor": floor,
         "up": up,
+        "sent": sent // MS,
         "clock": {"src": clock.src, "err_ms": clock.err_ms},
+        "lost": batch.lost,
         "codec": 1,
         "schema": SCHEMA,
         "n": len(batch.readings),
-        "lost": batch.lost,
     }
+    _batch_header(header)
     frame = _frame(key, "batch", batch_topic(terminal), header, body)
     if len(frame) > MAX_BODY:
         raise WireError(Refusal.OVERSIZE, f"a frame of {len(frame)} bytes; the limit is {MAX_BODY}")
@@ -328,6 +160,7 @@ def seal(
 
 
 def seal_life(key: SigningKey, life: Life) -> bytes:
+    """The payload of a life message. Its `key` is that of the signing key. Raises WireError(HEADER) as seal does."""
     header = {
         "terminal": life.terminal,
         "key": key.key_id,
@@ -341,10 +174,12 @@ def seal_life(key: SigningKey, life: Life) -> bytes:
         "n": life.n,
         "state": life.state,
     }
+    _life(header)
     return _plain(_frame(key, "life", life_topic(life.terminal), header, b""))
 
 
 def seal_ack(key: SigningKey, terminal: str, ack: Ack) -> bytes:
+    """The payload of an ack. Reasons are cut at MAX_REASON, refused batches at MAX_REFUSED. Raises WireError(HEADER) as seal does."""
     header = {
         "terminal": terminal,
         "key": key.key_id,
@@ -357,12 +192,17 @@ def seal_ack(key: SigningKey, terminal: str, ack: Ack) -> bytes:
         "time": ack.time // MS,
     }
     # The refused batches stand in the body: their reasons may outgrow a header.
-    refused = [[seq, reason[:MAX_REASON]] for seq, reason in ack.refused[:MAX_REFUSED]]
+    refused = [
+        [seq, reason[:MAX_REASON].encode(errors="replace").decode()] for seq, reason in ack.refused[:MAX_REFUSED]
+    ]
+    _ack(header, refused)
     body = msgpack.packb({"refused": refused}) if refused else b""
     return _plain(_frame(key, "ack", ack_topic(terminal), header, body))
 
 
 def _frame(key: SigningKey, kind: str, topic: str, header: dict[str, Any], body: bytes) -> bytes:
+    if not valid_terminal(header["terminal"]):
+        raise WireError(Refusal.TERMINAL, f"{header['terminal'][:MAX_NAME]!r} cannot be the id of a terminal")
     packed: bytes = msgpack.packb(header)
     if len(packed) > MAX_HEADER:
         raise WireError(Refusal.HEADER, f"a header of {len(packed)} bytes; the limit is {MAX_HEADER}")
@@ -386,29 +226,25 @@ def open_batch(topic: str, payload: bytes, keys: Keys) -> Opened:
     try:
         columns = from_body(_unpack(body, MAX_READINGS + 8), header.n)
     except (ColumnsError, ValueError, RecursionError, msgpack.UnpackException) as error:
-        raise WireError(Refusal.BODY, str(error)[:MAX_REASON], header, digest) from None
+        detail = str(error)[:MAX_REASON] or type(error).__name__
+        raise WireError(Refusal.BODY, detail, header, digest) from None
     return Opened(header, digest, columns)
+
+
+def stored_columns(payload: bytes) -> list[Column]:
+    """The columns of a payload that was opened before it was stored: read again, not proven again. Raises WireError if it is damaged."""
+    frame = frame_of(payload)
+    members, body = _split(frame)
+    try:
+        return from_body(_unpack(body, MAX_READINGS + 8), _int(members, "n"))
+    except (ColumnsError, KeyError, ValueError, RecursionError, msgpack.UnpackException) as error:
+        raise WireError(Refusal.BODY, str(error)[:MAX_REASON] or type(error).__name__) from None
 
 
 def open_life(topic: str, payload: bytes, keys: Keys) -> Life:
     terminal, frame = _unwrap("life", topic, payload, keys.knows)
     members, _ = _split(frame)
-    try:
-        life = Life(
-            terminal=_text(members, "terminal", MAX_TERMINAL),
-            key=_bytes(members, "key", 8),
-            epoch=_bytes(members, "epoch", EPOCH),
-            floor=_int(members, "floor"),
-            next=_int(members, "next"),
-            lost=_int(members, "lost"),
-            boot=_bytes(members, "boot", 8),
-            up=_int(members, "up"),
-            now=_time(members, "now"),
-            n=_int(members, "n"),
-            state=_text(members, "state", 16),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise WireError(Refusal.HEADER, f"life message: {error}") from None
+    life = _life(members)
     _prove("life", topic, of_topic=terminal, of_header=life.terminal, key_id=life.key, frame=frame, find=keys.key)
     return life
 
@@ -428,19 +264,10 @@ def open_ack(terminal: str, payload: bytes, keys: Callable[[bytes], VerifyKey | 
 
     _prove("ack", topic, of_topic=terminal, of_header=named, key_id=key_id, frame=frame, find=pinned)
     try:
-        refused = _unpack(body, MAX_REFUSED + 8).get("refused", []) if body else []
-        return Ack(
-            epoch=_bytes(members, "epoch", EPOCH),
-            seq=_int(members, "seq"),
-            want=_int(members, "want"),
-            state=AckState(members["state"]),
-            window=_int(members, "window"),
-            min_interval=_int(members, "min_interval"),
-            time=_time(members, "time"),
-            refused=tuple((int(seq), str(reason)[:MAX_REASON]) for seq, reason in refused[:MAX_REFUSED]),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, msgpack.UnpackException) as error:
-        raise WireError(Refusal.HEADER, f"ack: {error}") from None
+        more = _unpack(body, MAX_REFUSED + 8) if body else {}
+    except (ValueError, RecursionError, msgpack.UnpackException) as error:
+        raise WireError(Refusal.BODY, f"ack: {error}") from None
+    return _ack(members, more.get("refused", []) if type(more) is dict else None)
 
 
 def frame_of(payload: bytes) -> bytes:
@@ -498,8 +325,23 @@ def _split(frame: bytes) -> tuple[dict[str, Any], bytes]:
 def _unpack(data: bytes, longest: int) -> Any:
     # A length is believed only as far as the limits go: msgpack would reserve the memory that an array or a map merely claims.
     return msgpack.unpackb(
-        data, max_str_len=MAX_TEXT * 4, max_bin_len=MAX_HEADER, max_array_len=longest, max_map_len=64, max_ext_len=0
+        data,
+        object_pairs_hook=_map,
+        max_str_len=MAX_TEXT * 4,
+        max_bin_len=MAX_HEADER,
+        max_array_len=longest,
+        max_map_len=64,
+        max_ext_len=0,
     )
+
+
+def _map(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Signed bytes must have one meaning: decoders differ in which of two equal keys they keep.
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        msg = "a map with the same key twice"
+        raise ValueError(msg)
+    return members
 
 
 def _batch_header(members: dict[str, Any]) -> Header:
@@ -528,6 +370,57 @@ def _batch_header(members: dict[str, Any]) -> Header:
     return header
 
 
+def _life(members: dict[str, Any]) -> Life:
+    try:
+        return Life(
+            terminal=_text(members, "terminal", MAX_TERMINAL),
+            key=_bytes(members, "key", 8),
+            epoch=_bytes(members, "epoch", EPOCH),
+            floor=_int(members, "floor"),
+            next=_int(members, "next"),
+            lost=_int(members, "lost"),
+            boot=_bytes(members, "boot", 8),
+            up=_int(members, "up"),
+            now=_time(members, "now"),
+            n=_int(members, "n"),
+            state=_text(members, "state", 16),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise WireError(Refusal.HEADER, f"life message: {error}") from None
+
+
+def _ack(members: dict[str, Any], refused: object) -> Ack:
+    try:
+        return Ack(
+            epoch=_bytes(members, "epoch", EPOCH),
+            seq=_int(members, "seq"),
+            want=_int(members, "want"),
+            state=AckState(_text(members, "state", 16)),
+            window=_int(members, "window"),
+            min_interval=_int(members, "min_interval"),
+            time=_time(members, "time"),
+            refused=_refused(refused),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise WireError(Refusal.HEADER, f"ack: {error}") from None
+
+
+def _refused(rows: object) -> tuple[tuple[int, str], ...]:
+    if type(rows) is not list or len(rows) > MAX_REFUSED:
+        msg = f"refused is not a list of at most {MAX_REFUSED}"
+        raise ValueError(msg)
+    for row in rows:
+        if (
+            type(row) is not list
+            or list(map(type, row)) != [int, str]
+            or not 0 < row[0] <= _U63
+            or len(row[1]) > MAX_REASON
+        ):
+            msg = "a refused batch is not a seq with a reason"
+            raise ValueError(msg)
+    return tuple((seq, reason) for seq, reason in rows)
+
+
 def _prove(
     kind: str,
     topic: str,
@@ -539,7 +432,7 @@ def _prove(
     find: Callable[[str, bytes], VerifyKey | Refusal],
 ) -> None:
     if of_header != of_topic:
-        raise WireError(Refusal.TERMINAL, f"sealed by {of_header} and sent as {of_topic}")
+        raise WireError(Refusal.TERMINAL, f"sealed by {of_header!r} and sent as {of_topic}")
     key = find(of_topic, key_id)
     if isinstance(key, Refusal):
         raise WireError(key, f"key {key_id.hex()} of {of_topic}")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
+
 from tillwatch.device_profiles.model import (
     Absent,
     Condition,

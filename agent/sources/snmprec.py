@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tillwatch.agent.sources import SourceError
-from tillwatch.agent.sources.snmp_map import Raw
+from tillwatch.agent.sources.snmp_values import Raw
 from tillwatch.device_profiles.recognise import beneath
 
 MAX_BYTES = 64 * 2**20
@@ -49,7 +49,10 @@ def parse(data: bytes, name: str) -> dict[str, Raw]:
                 f"{name}:{number}: not a line of a recording; write OID|TYPE|VALUE, such as 1.3.6.1.2.1.1.5.0|4|ups1"
             )
         oid, tag, form, module, text = match.groups()
-        if module and (inner := _MODULE_VALUE.search(text)):
+        if module:
+            inner = _MODULE_VALUE.search(text)
+            if not inner:
+                continue  # a generator of numbers, not a recorded value
             text = inner[1]
         try:
             value = _value(int(tag), form == "x", text)

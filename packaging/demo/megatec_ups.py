@@ -1,13 +1,14 @@
 """A Megatec Q1 UPS on a pseudo-terminal: answers Q1, F and I as fast as a line of 2400 baud lets it, and echoes the rest.
 
-    ups = MegatecUps(clock(), "ups-1")
-    ups.start()                # ups.path is what an agent opens
-    ups.model.mains_fail()
+ups = MegatecUps(clock(), "ups-1")
+ups.start()                # ups.path is what an agent opens
+ups.model.mains_fail()
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 
 from drift import Now
@@ -61,7 +62,7 @@ class MegatecUps:
         """The answer to one request, without its CR."""
         ups = self.model
         if request == "Q1":
-            bits = f"{int(not ups.mains)}{int(ups.low)}0{int(ups.dead)}1{0}{int(ups.dead)}1"
+            bits = f"{int(not ups.mains)}{int(ups.low)}0010{int(ups.dead)}1"
             return (
                 f"({ups.input_voltage:05.1f} {ups.fault_voltage:05.1f} {ups.output_voltage:05.1f} {ups.load:03.0f}"
                 f" {ups.input_frequency:04.1f} {ups.battery_voltage:04.1f} {ups.temperature:04.1f} {bits}"
@@ -94,7 +95,6 @@ class MegatecUps:
 
     def _write(self, chunk: bytes) -> None:
         if self._master >= 0:
-            try:
+            # Nobody reads, and the terminal is full: what comes is lost, as on a real line.
+            with contextlib.suppress(BlockingIOError):
                 os.write(self._master, chunk)
-            except BlockingIOError:
-                pass  # nobody reads, and the terminal is full: the line drops what comes, as a real one

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import bisect
 from collections.abc import Callable, Iterator, Mapping
+from itertools import accumulate
 from typing import NamedTuple
 
 Oid = tuple[int, ...]
@@ -150,10 +151,22 @@ def _decode_oid(content: bytes) -> Oid:
     return (first, numbers[0] - 40 * first, *numbers[1:])
 
 
-def _response(version: bytes, community: bytes, request_id: bytes, status: int, index: int, bindings: bytes) -> bytes:
-    pdu = _encode(INTEGER, request_id) + _encode_integer(INTEGER, status) + _encode_integer(INTEGER, index)
-    body = _encode(RESPONSE, pdu + _encode(SEQUENCE, bindings))
-    return _encode(SEQUENCE, _encode(INTEGER, version) + _encode(OCTETS, community) + body)
+class _Request(NamedTuple):
+    """What an answer repeats of its request."""
+
+    version: int
+    community: bytes
+    kind: int
+    request_id: bytes
+    bindings: bytes
+
+    def reply(self, bindings: bytes, status: int = 0, index: int = 0) -> bytes:
+        pdu = _encode(INTEGER, self.request_id) + _encode_integer(INTEGER, status) + _encode_integer(INTEGER, index)
+        body = _encode(RESPONSE, pdu + _encode(SEQUENCE, bindings))
+        return _encode(SEQUENCE, _encode_integer(INTEGER, self.version) + _encode(OCTETS, self.community) + body)
+
+    def refuse(self, status: int, index: int = 0) -> bytes:
+        return self.reply(self.bindings, status, index)
 
 
 class SnmpResponder(asyncio.DatagramProtocol):
@@ -197,32 +210,31 @@ class SnmpResponder(asyncio.DatagramProtocol):
             oids = [_decode_oid(next(_elements(binding))[1]) for _, binding in _elements(bindings)]
         except (ValueError, StopIteration):
             raise BadMessageError("not an SNMP message") from None
-        number = _decode_integer(version)
-        if number not in (V1, V2C) or community != self._community:
+        request = _Request(_decode_integer(version), community, kind, request_id, bindings)
+        if request.version not in (V1, V2C) or community != self._community:
             return None
         if kind == SET:
-            return _response(version, community, request_id, READ_ONLY if number == V1 else NOT_WRITABLE, 1, bindings)
+            return request.refuse(READ_ONLY if request.version == V1 else NOT_WRITABLE, 1)
         if kind == GET:
-            found = [(oid, self._get(oid, number)) for oid in oids]
+            found = [(oid, self._get(oid, request.version)) for oid in oids]
         elif kind == GET_NEXT:
-            found = [self._next(oid, number) for oid in oids]
-        elif kind == GET_BULK and number == V2C:
+            found = [self._next(oid, request.version) for oid in oids]
+        elif kind == GET_BULK and request.version == V2C:
             found = self._bulk(oids, _decode_integer(first), min(_decode_integer(second), MAX_REPETITIONS))
         else:
             return None
+        return self._reply(request, found)
+
+    def _reply(self, request: _Request, found: list[tuple[Oid, tuple[int, Plain]]]) -> bytes:
         for index, (_, (tag, _content)) in enumerate(found, 1):
-            if number == V1 and tag in (NO_SUCH_OBJECT, NO_SUCH_INSTANCE, END_OF_VIEW):
-                return _response(version, community, request_id, NO_SUCH_NAME, index, bindings)
+            if request.version == V1 and tag in (NO_SUCH_OBJECT, NO_SUCH_INSTANCE, END_OF_VIEW):
+                return request.refuse(NO_SUCH_NAME, index)
         encoded = [_encode(SEQUENCE, _encode_oid(oid) + _encode_value(tag, content)) for oid, (tag, content) in found]
-        room = MAX_MESSAGE
-        for i, binding in enumerate(encoded):
-            room -= len(binding)
-            if room < 0:
-                if kind != GET_BULK or i == 0:
-                    return _response(version, community, request_id, TOO_BIG, 0, bindings if number == V1 else b"")
-                encoded = encoded[:i]
-                break
-        return _response(version, community, request_id, 0, 0, b"".join(encoded))
+        size = list(accumulate(map(len, encoded)))
+        fitting = bisect.bisect_right(size, MAX_MESSAGE)
+        if fitting < len(encoded) and (request.kind != GET_BULK or not fitting):
+            return request.refuse(TOO_BIG)
+        return request.reply(b"".join(encoded[:fitting]))
 
     def _get(self, oid: Oid, version: int) -> tuple[int, Plain]:
         if value := self._values.get(oid):

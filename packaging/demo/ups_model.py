@@ -105,7 +105,13 @@ class UpsModel:
     @property
     def battery_current(self) -> float:
         """A; positive while it discharges."""
-        return 0.0 if self.dead or (self.mains and self.charge >= 100) else -2.0 if self.mains else self._load() / 100 * 700 / 24
+        return (
+            0.0
+            if self.dead or (self.mains and self.charge >= 100)
+            else -2.0
+            if self.mains
+            else self._load() / 100 * 700 / 24
+        )
 
     @property
     def temperature(self) -> float:

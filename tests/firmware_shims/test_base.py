@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tillwatch.firmware_shims import base
 from tillwatch.firmware_shims.base import Check, Counted, Ended, Line, Query, Row, Shim, ShimError, load, load_all
 

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tillwatch.firmware_shims.checksums import CHECKSUMS, lrc, sum8
 
 CHECK_VALUES = {

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from tillwatch.firmware_shims import engine, megatec_q1
 from tillwatch.firmware_shims.base import (
     NotAllowedError,

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from tillwatch.firmware_shims.base import ShimError
 from tillwatch.firmware_shims.engine import Dialogue, decode
 from tillwatch.firmware_shims.megatec_q1 import Q1, SHIM, F, I

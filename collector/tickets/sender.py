@@ -1,0 +1,255 @@
+"""The task in the collector that empties the outbox into one ticket system.
+
+Everything it knows is in the outbox: it may be ended at any point, by SIGKILL too, and what it left is sent again under the same identity.
+What the ticket system said goes to `on_change` (the journal) before the row is recorded as done, so the journal hears of each answer at
+least once. SQLite is touched on one thread of the sender's own: the collector's loop never waits for a disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import sqlite3
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+from tillwatch.collector.tickets import outbox
+from tillwatch.collector.tickets.delivery import SECOND, TRIPPED, Gate, Pace, Row, RowState, settle
+from tillwatch.collector.tickets.port import (
+    Dead,
+    Done,
+    Link,
+    Op,
+    Outcome,
+    TicketMessage,
+    TicketPort,
+    Uncertain,
+)
+
+log = logging.getLogger(__name__)
+
+IDLE_S = 30.0
+"""The longest sleep: rows that another process brought back (the command line) are found within it."""
+
+STORE_AGAIN_S = 1.0
+"""Between attempts at a store that does not take the sender's writes (busy, disk full)."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class OnChange(Protocol):
+    """Called with what the ticket system said of an incident's ticket. It may be called again with the same after a crash."""
+
+    def __call__(self, incident: str, state: str, external_id: str, url: str, at: int) -> Awaitable[None]: ...
+
+
+async def _unheard(incident: str, state: str, external_id: str, url: str, at: int) -> None:
+    """Nobody asked to hear of changes."""
+
+
+class OutboxSender:
+    """Sends the rows of one outbox through one port, until `run` is cancelled.
+
+    connect: opens the sender's own connection (outbox.connect); it is called on the sender's thread. clock: UTC ns.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        port: TicketPort,
+        *,
+        on_change: OnChange = _unheard,
+        clock: Callable[[], int] = time.time_ns,
+        pace: Pace | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._connect = connect
+        self._port = port
+        self._on_change = on_change
+        self._clock = clock
+        self._pace = pace or Pace()
+        self._jitter = jitter
+        self._gate = Gate()
+        self._down_since: int | None = None
+        self._store_ill = False
+        self._sending: set[asyncio.Task[None]] = set()
+        self._wanted = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._conn: sqlite3.Connection | None = None
+        self._failure: BaseException | None = None
+
+    @property
+    def disabled(self) -> str:
+        """Why the ticket system wants no more messages; empty while it does."""
+        return self._gate.disabled
+
+    @property
+    def down_since(self) -> int | None:
+        """Since when the ticket system has not taken messages, UTC ns; None while it does."""
+        return self._down_since
+
+    def enable(self) -> None:
+        """Send again after the endpoint had disabled itself: a person's decision. A restart of the collector asks once more, too."""
+        self._gate = Gate(failures=TRIPPED)  # one message first: it may say no again
+        self.wake()
+
+    def wake(self) -> None:
+        """New rows were committed. May be called from any thread, and before `run`."""
+        if self._loop is None:
+            self._wanted.set()
+        else:
+            with suppress(RuntimeError):  # the loop has ended, and with it the need to wake
+                self._loop.call_soon_threadsafe(self._wanted.set)
+
+    async def run(self) -> None:
+        """Send until cancelled. Requests under way are given up then, and settled at the next start like those of a crash."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = ThreadPoolExecutor(1, "outbox")
+        try:
+            left = await self._stored(outbox.recover, self._clock(), self._port.settle_s)
+            if left:
+                log.warning(
+                    f"{self._port.name}: {left} ticket messages were under way when the sender ended; they are sent again under the same id"
+                )
+            while True:
+                self._wanted.clear()
+                room = self._gate.room(self._clock(), len(self._sending))
+                for row, body, link in await self._stored(outbox.take_due, self._clock(), room) if room else ():
+                    task = asyncio.create_task(self._send(row, body, link))
+                    self._sending.add(task)
+                    task.add_done_callback(self._sent)
+                await self._sleep()
+                if self._failure is not None:
+                    raise self._failure
+        finally:
+            for task in self._sending:
+                task.cancel()
+            await asyncio.gather(*self._sending, return_exceptions=True)
+            await self._port.close()
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+            self._thread.shutdown()
+            self._loop = self._thread = None
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._failure = task.exception()
+        self._wanted.set()
+
+    async def _sleep(self) -> None:
+        now = self._clock()
+        wait = IDLE_S
+        if closed_s := self._gate.closed_s(now):
+            wait = min(wait, closed_s)
+        elif self._gate.room(now, len(self._sending)):
+            due = await self._stored(outbox.next_due, now)
+            wait = wait if due is None else min(wait, (due - now) / SECOND)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wanted.wait(), wait)
+
+    async def _send(self, row: Row, body: bytes, link: Link | None) -> None:
+        outcome = await self._deliver(row, body, link)
+        if isinstance(outcome, Done):
+            known = link or Link("", "", "")
+            link = Link(
+                outcome.external_id or known.external_id,
+                outcome.url or known.url,
+                outcome.state
+                or (
+                    known.state
+                    if row.op is Op.UPDATE and known.state
+                    else "resolved"
+                    if row.op is Op.RESOLVE
+                    else "open"
+                ),
+            )
+            try:
+                await self._on_change(row.incident, link.state, link.external_id, link.url, self._clock())
+            except Exception as error:  # the row stays undone and is sent again: the journal must hear of it
+                outcome = Uncertain(f"the answer could not be journalled: {_where(error)}")
+        now = self._clock()
+        settled = settle(row, outcome, now, settle_s=self._port.settle_s, pace=self._pace, jitter=self._jitter())
+        before = self._gate
+        self._gate = before.after(outcome, now, pace=self._pace, jitter=self._jitter())
+        self._say(row, settled, before, now)
+        kept = link if settled.state is RowState.DONE else None
+        if not await self._stored(_record, settled, now, self._port.name, kept):
+            log.error(
+                f"{row.incident} message {row.seq}: the row was taken by another sender; only one collector may run on a store"
+            )
+
+    async def _deliver(self, row: Row, body: bytes, link: Link | None) -> Outcome:
+        try:
+            message = TicketMessage.unpack(body)
+        except ValueError as error:
+            return Dead(str(error))
+        try:
+            return await self._port.deliver(message, link, doubtful=row.doubtful)
+        except Exception as error:  # one message that a connector stumbles over stops no other
+            return Uncertain(f"the connector {self._port.name} failed: {_where(error)}")
+
+    def _say(self, row: Row, settled: Row, before: Gate, now: int) -> None:
+        """One line when something turns worse, one when it is well again. While the endpoint is ill, single rows say nothing."""
+        name, gate, message = self._port.name, self._gate, f"{row.incident} message {row.seq} ({row.op})"
+        if gate.disabled and not before.disabled:
+            self._down_since = self._down_since or now
+            log.error(f"{name}: {gate.disabled}; all ticket messages wait until it is enabled again")
+        elif settled.state is RowState.DEAD:
+            log.error(f"{message} is dead: {settled.answer}")
+        elif gate.tripped and not before.tripped:
+            self._down_since = now
+            log.warning(f"{name}: {settled.answer}; ticket messages wait and are tried one at a time")
+        elif before.tripped and not gate.tripped:
+            down_s = (now - (self._down_since or now)) / SECOND
+            self._down_since = None
+            log.info(f"{name}: takes ticket messages again after {down_s:.0f} s")
+        elif not gate.tripped and settled.state is RowState.DONE and row.answer:
+            log.info(f"{message} was delivered at attempt {row.attempts}")
+        elif not gate.tripped and settled.state is not RowState.DONE and settled.answer != row.answer:
+            log.warning(f"{message} waits: {settled.answer}")
+
+    async def _stored(
+        self, do: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run on the sender's thread, for as long as the store refuses: what was sent must be recorded before anything else is."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                result = await loop.run_in_executor(self._thread, lambda: do(self._connection(), *args, **kwargs))
+            except sqlite3.OperationalError as error:
+                if not self._store_ill:
+                    log.error(f"the outbox cannot be written: {error}; trying again every {STORE_AGAIN_S:g} s")
+                self._store_ill = True
+                await asyncio.sleep(STORE_AGAIN_S)
+                continue
+            if self._store_ill:
+                log.info("the outbox can be written again")
+                self._store_ill = False
+            return result
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._conn is None:
+            self._conn = self._connect()
+        return self._conn
+
+    def _close(self) -> None:
+        if self._conn is not None:
+            self._conn.close()
+            self._conn = None
+
+
+def _where(error: Exception) -> str:
+    """The kind of an error and its place. Its text stays out of logs and the store: it may quote an address with a token in it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}" if frames else type(error).__name__
+
+
+def _record(conn: sqlite3.Connection, row: Row, now: int, connector: str, link: Link | None) -> bool:
+    return outbox.record_outcome(conn, row, now, connector=connector, link=link)

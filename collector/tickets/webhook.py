@@ -1,0 +1,247 @@
+"""The generic webhook: every message becomes one POST as Standard Webhooks 1.0 describes it.
+
+The webhook id is the same for every attempt at a message, so sending again is safe with any receiver that remembers ids. A receiver may
+answer with JSON `{"id", "url", "state"}`, which becomes the incident's ticket. Addresses may hold tokens and secrets are secrets: what is
+logged or kept is the host, the status and our own words, never a path, a header or a body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import ssl
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from tillwatch.agent.model import MS
+from tillwatch.collector.tickets.delivery import IN_FLIGHT
+from tillwatch.collector.tickets.port import Disabled, Done, Link, Op, Outcome, Retry, TicketMessage, Uncertain
+from tillwatch.collector.tickets.signature import Secret, signed_headers
+
+if TYPE_CHECKING:
+    import httpx2
+
+TIMEOUT_S = 20.0
+"""For the whole exchange. Standard Webhooks recommends 15 to 30 s."""
+
+CONNECT_S = 5.0
+"""For the connection: a host that is there answers in milliseconds, and an attempt that never connected is known not to have happened."""
+
+SETTLE_S = 5.0
+"""Sending again is safe at any time; the wait spares a receiver that is still at work on the first."""
+
+MAX_ANSWER = 64 * 1024
+"""Bytes of an answer that are read. An id, an address and a state need far less."""
+
+MAX_FIELD = 500
+"""Characters of an id, an address or a state in an answer."""
+
+_EVENT = {Op.OPEN: "incident.opened", Op.UPDATE: "incident.updated", Op.RESOLVE: "incident.resolved"}
+
+
+class WebhookPort:
+    """One receiver. address: https, or http on this machine. secrets: the current one first. ca: trusted instead of the system's own."""
+
+    name = "webhook"
+
+    def __init__(
+        self,
+        address: str,
+        secrets: Sequence[Secret],
+        *,
+        ca: Path | None = None,
+        timeout_s: float = TIMEOUT_S,
+        settle_s: float = SETTLE_S,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        try:
+            parts = urlsplit(address)
+            usable = parts.scheme in {"https", "http"} and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable or not parts.hostname or not address.isascii() or not address.isprintable():
+            raise ValueError("the webhook's address must be https://host/path")
+        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+            raise ValueError(
+                f"the webhook's address at {parts.hostname} must be https: tickets say which terminals are weak, and where"
+            )
+        if not secrets:
+            raise ValueError("the webhook needs a secret to sign with")
+        self._address = address
+        self._host = parts.hostname
+        self._secrets = tuple(secrets)
+        self._ca = ca
+        self._timeout_s = timeout_s
+        self.settle_s = settle_s
+        self._clock = clock
+        self._client: httpx2.AsyncClient | None = None
+
+    async def deliver(self, message: TicketMessage, link: Link | None, *, doubtful: bool) -> Outcome:  # noqa: ARG002 - the webhook id makes every attempt safe
+        import httpx2  # noqa: PLC0415 - late: a collector without a webhook does not carry an HTTP client
+
+        body = render(message)
+        headers = signed_headers(self._secrets, webhook_id(message), int(self._clock()), body)
+        # Unencoded: a compressed answer could grow past every bound. The host is asked for no more than a small JSON object.
+        headers |= {"content-type": "application/json", "accept": "application/json", "accept-encoding": "identity"}
+        try:
+            async with (
+                asyncio.timeout(self._timeout_s),
+                self._open().stream("POST", self._address, content=body, headers=headers) as response,
+            ):
+                answer = bytearray()
+                async for chunk in response.aiter_raw():
+                    answer += chunk
+                    if len(answer) > MAX_ANSWER:
+                        break
+                return judge(response.status_code, response.headers, bytes(answer), self._host, self._clock())
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
+            return Retry(f"no connection to {self._host} ({_told(error)})")
+        except (TimeoutError, httpx2.TimeoutException):
+            return Uncertain(f"no answer from {self._host} within {self._timeout_s:g} s")
+        except httpx2.HTTPError as error:
+            return Uncertain(f"the connection to {self._host} broke off ({type(error).__name__})")
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    def _open(self) -> httpx2.AsyncClient:
+        import httpx2  # noqa: PLC0415 - as above
+
+        if self._client is None:
+            logging.getLogger("httpx2").setLevel(
+                logging.WARNING
+            )  # at INFO it writes every address called, tokens in it included
+            self._client = httpx2.AsyncClient(
+                verify=ssl.create_default_context(cafile=self._ca) if self._address.startswith("https") else False,
+                timeout=httpx2.Timeout(self._timeout_s, connect=min(CONNECT_S, self._timeout_s)),
+                limits=httpx2.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT),
+                follow_redirects=False,
+                trust_env=False,  # the address in the configuration is the address called: no proxy, no .netrc
+                headers={"user-agent": "tillwatch"},
+            )
+        return self._client
+
+
+def webhook_id(message: TicketMessage) -> str:
+    """The identity of a message, the same for every attempt. No dot in it: dots part the fields of what is signed."""
+    return f"{message.incident}_{message.seq}"
+
+
+def render(message: TicketMessage) -> bytes:
+    """The JSON body. A message always renders to the same bytes."""
+    data: dict[str, Any] = {
+        "incident": message.incident,
+        "seq": message.seq,
+        "level": message.level,
+        "terminal": message.terminal,
+        "branch": message.branch,
+        "region": message.region,
+        "component": message.component,
+        "what": message.what,
+        "since": _iso(message.since),
+        "evidence": [
+            {"signal": e.signal, "value": e.value, "unit": e.unit, "at": _iso(e.at)} for e in message.evidence
+        ],
+        "evidence_left_out": message.evidence_left_out,
+        "cause": message.cause,
+        "consequence": message.consequence,
+        "action": message.action,
+        "address": message.address,
+    }
+    event = {"type": _EVENT[message.op], "timestamp": _iso(message.at), "data": data}
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def judge(status: int, headers: Mapping[str, str], body: bytes, host: str, now: float) -> Outcome:
+    """What an answer means. headers: looked up by lower-case names; now: Unix seconds, for a Retry-After that is a date."""
+    said = f"{host} answered {status}"
+    if 200 <= status < 300:
+        if body[:512].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+            # Single sign-on and proxies answer a POST that never got through with 200 and a page.
+            return Retry(f"{said} with a web page, as a login or a proxy does: check the address", refused=True)
+        return _done(body)
+    if status == 410:
+        return Disabled(f"{said} (gone): it wants no more messages")
+    after_s = retry_after(headers.get("retry-after", ""), now)
+    if status in {408, 429} or (status == 503 and after_s is not None):
+        return Retry(said, after_s=after_s)
+    if status >= 500:
+        return Uncertain(said)
+    if 300 <= status < 400:
+        return Retry(f"{said} (redirect, not followed): configure the final address", refused=True)
+    hint = {401: ": check the secret and both clocks", 403: ": check the secret", 404: ": check the address"}.get(
+        status, ""
+    )
+    return Retry(f"{said} (declined){hint}", refused=True)
+
+
+def retry_after(text: str, now: float) -> float | None:
+    """Seconds to wait, from either form of Retry-After; None if there is none that can be read."""
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, at.replace(tzinfo=at.tzinfo or UTC).timestamp() - now)
+
+
+def _done(body: bytes) -> Done:
+    """The ticket an answer names. An answer without one, or in another form, is as good: the specification asks for the status only."""
+    try:
+        said = json.loads(body) if len(body) <= MAX_ANSWER else {}
+    except (ValueError, RecursionError):
+        said = {}
+    if not isinstance(said, dict):
+        return Done()
+    return Done(external_id=_field(said, "id"), url=_address(_field(said, "url")), state=_field(said, "state"))
+
+
+def _field(said: Mapping[str, Any], name: str) -> str:
+    value = said.get(name, "")
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    return text if len(text) <= MAX_FIELD and text.isprintable() else ""
+
+
+def _address(text: str) -> str:
+    # It becomes a link in the console: nothing but a web address may be one.
+    return text if text.startswith(("https://", "http://")) else ""
+
+
+def _told(error: Exception) -> str:
+    """Why there is no connection, in the words of the operating system or the TLS library, which name no path and no secret."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"certificate: {cause.verify_message}"
+        if isinstance(cause, socket.gaierror):
+            return f"name not found: {cause.strerror}"
+        if isinstance(cause, OSError) and cause.errno and cause.errno > 0:
+            return os.strerror(cause.errno)
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _iso(at: int) -> str:
+    return datetime.fromtimestamp(at // MS / 1000, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,227 @@
+"""A store with the outbox's tables, the demo's ticket desk as a process, and a proxy before it that misbehaves as told."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import http.client
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tillwatch.collector.tickets.delivery import SECOND
+from tillwatch.collector.tickets.port import Evidence, Op, TicketMessage
+
+ROOT = Path(__file__).parents[3]
+RECEIVER = ROOT / "packaging/demo/ticket_receiver.py"
+SCHEMA = ROOT / "collector/store/schema_v1.sql"
+AT = 1_772_352_000 * SECOND
+SECRET = "whsec_" + base64.b64encode(b"tillwatch-test-secret-0123456789").decode()
+
+
+@pytest.fixture
+def message() -> Callable[..., TicketMessage]:
+    def make(incident: str = "HWM-0011-1", op: Op = Op.OPEN, seq: int = 1, **fields: Any) -> TicketMessage:
+        given = {
+            "level": 2,
+            "terminal": "atm-017",
+            "branch": "north",
+            "region": "r1",
+            "component": "ups",
+            "what": "UPS runs on battery",
+            "at": AT + seq * SECOND,
+            "since": AT,
+            "evidence": (Evidence("battery.charge", 41.5, "%", AT),),
+            "cause": "mains failed",
+            "consequence": "the terminal stops in 9 min",
+            "action": "check the mains",
+            "address": "http://127.0.0.1:8080/incident/HWM-0011-1",
+        }
+        return TicketMessage(incident, op, seq, **(given | fields))
+
+    return make
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A database file with the collector's schema, in WAL as the collector sets it."""
+    path = tmp_path / "store.sqlite"
+    conn = sqlite3.connect(path)
+    conn.execute("PRAGMA journal_mode = WAL")
+    conn.executescript(SCHEMA.read_text())
+    conn.close()
+    return path
+
+
+@pytest.fixture
+def secret_file(tmp_path: Path) -> Path:
+    path = tmp_path / "secret"
+    path.write_text(f"# the demo's\n{SECRET}\n")
+    return path
+
+
+@dataclass
+class Desk:
+    """The running receiver."""
+
+    address: str
+    log: Path
+
+    def tickets(self) -> list[dict[str, Any]]:
+        status, body = ask(self.address, "GET", "/tickets")
+        assert status == 200
+        return json.loads(body)
+
+    def received(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+def ask(
+    address: str, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> tuple[int, bytes]:
+    parts = urlsplit(address)
+    conn = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    try:
+        conn.request(method, path, body, headers or {})
+        response = conn.getresponse()
+        return response.status, response.read()
+    finally:
+        conn.close()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, secret_file: Path) -> Iterator[Desk]:
+    log = tmp_path / "desk.jsonl"
+    command = [sys.executable, str(RECEIVER), "--port", "0", "--secret-file", str(secret_file), "--log", str(log)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield Desk(process.stdout.readline().strip(), log)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+
+
+@dataclass
+class Misbehaving:
+    """A proxy before the desk. `script` names what to do with the next requests; when it is empty it forwards faithfully."""
+
+    address: str = ""
+    script: list[str] = field(default_factory=list)
+    seen: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    hold_s: float = 1.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def next(self) -> str:
+        with self.lock:
+            return self.script.pop(0) if self.script else "pass"
+
+
+@pytest.fixture
+def proxy(desk: Desk) -> Iterator[Misbehaving]:
+    state = Misbehaving()
+    ended = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            state.seen.append((headers["webhook-id"], headers, body))
+            behaviour = state.next()
+            if behaviour in {"pass", "500 after commit", "hang", "drop after commit", "huge", "garbage", "drip"}:
+                status, answer = ask(desk.address, "POST", "/", body, headers)
+            match behaviour:
+                case "pass":
+                    self.reply(status, answer)
+                case "500 after commit":
+                    self.reply(500, b"oops")
+                case "hang":
+                    ended.wait(state.hold_s)
+                    self.close_connection = True
+                case "drop after commit" | "drop":
+                    self.close_connection = True
+                case "huge":
+                    self.reply(200, b"x" * 5_000_000)
+                case "garbage":
+                    self.reply(200, b'{"id": ')
+                case "drip":
+                    self.send_response(200)
+                    self.send_header("content-length", "100000")
+                    self.end_headers()
+                    until = time.monotonic() + state.hold_s
+                    while time.monotonic() < until and not ended.wait(0.05):
+                        self.wfile.write(b" ")
+                        self.wfile.flush()
+                    self.close_connection = True
+                case "429" | "503":
+                    self.reply(int(behaviour), b"slow down", {"retry-after": "1"})
+                case "302":
+                    self.reply(302, b"", {"location": desk.address})
+                case "login":
+                    self.reply(200, b"<!DOCTYPE html><title>Sign in</title>", {"content-type": "text/html"})
+                case _:
+                    self.reply(int(behaviour), b"no")
+
+        def reply(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+            self.send_response(status)
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None: ...
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        block_on_close = False
+
+        def handle_error(self, *_: Any) -> None:
+            """The sender hung up, as it should."""
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        state.address = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield state
+        ended.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def until() -> Callable[..., Any]:
+    async def wait(condition: Callable[[], bool], within_s: float = 30.0) -> None:
+        end = time.monotonic() + within_s
+        while not condition():
+            assert time.monotonic() < end, "the condition did not come true in time"
+            await asyncio.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture
+def states(store: Path) -> Iterator[Callable[[], dict[str, int]]]:
+    """How many outbox rows are in which state, read over a connection of its own."""
+    conn = sqlite3.connect(store)
+
+    def count() -> dict[str, int]:
+        return dict(conn.execute("SELECT state, COUNT(*) FROM outbox GROUP BY state"))
+
+    yield count
+    conn.close()

@@ -1,0 +1,237 @@
+"""The outbox on real SQLite, against a plain model of its rules."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tillwatch.collector.tickets import outbox
+from tillwatch.collector.tickets.delivery import LONGEST_WAIT_S, SECOND, Pace, Row, settle
+from tillwatch.collector.tickets.port import Dead, Disabled, Done, Link, Op, Retry, TicketMessage, Uncertain
+
+SCHEMA = (Path(__file__).parents[3] / "collector/store/schema_v1.sql").read_text()
+NOW = 1_772_352_000 * SECOND
+
+
+def open_store() -> sqlite3.Connection:
+    conn = sqlite3.connect(":memory:", isolation_level=None)
+    conn.executescript(SCHEMA)
+    return conn
+
+
+@pytest.fixture
+def conn():
+    with contextlib.closing(open_store()) as conn:
+        yield conn
+
+
+def make(incident: str, op: Op, seq: int, level: int = 2) -> TicketMessage:
+    return TicketMessage(incident, op, seq, level, "t", "b", "r", "c", "what", NOW, NOW)
+
+
+def finish(conn: sqlite3.Connection, row: Row, outcome, now: int = NOW, jitter: float = 0.5) -> bool:
+    return outbox.record_outcome(conn, settle(row, outcome, now, settle_s=5, pace=Pace(), jitter=jitter), now)
+
+
+outcomes = st.one_of(
+    st.just(Done("T-1")),
+    st.just(Uncertain("timeout")),
+    st.just(Dead("unreadable")),
+    st.just(Disabled("gone")),
+    st.builds(Retry, st.just("no"), st.none() | st.floats(0, 5000), st.booleans()),
+)
+
+
+class OutboxMachine(RuleBasedStateMachine):
+    """Several incidents, outcomes of every kind, crashes and a person who revives the dead, in any order."""
+
+    @initialize()
+    def start(self) -> None:
+        self.conn = open_store()
+        self.now = NOW
+        self.written: dict[str, list[Op]] = {}
+        self.taken: dict[int, Row] = {}
+        self.delivered: list[tuple[str, int]] = []
+        self.enqueued: set[tuple[str, int]] = set()
+
+    @rule(incident=st.sampled_from("abcd"), resolve=st.booleans())
+    def change(self, incident: str, resolve: bool) -> None:
+        before = self.written.setdefault(incident, [])
+        if Op.RESOLVE in before:
+            return
+        op = Op.OPEN if not before else Op.RESOLVE if resolve else Op.UPDATE
+        before.append(op)
+        assert outbox.enqueue(self.conn, make(incident, op, len(before), level=1 + ord(incident) % 3), self.now)
+        self.enqueued.add((incident, len(before)))
+
+    @rule(limit=st.integers(0, 4))
+    def take(self, limit: int) -> None:
+        expected = self.due()[:limit]
+        got = outbox.take_due(self.conn, self.now, limit)
+        assert [row.id for row, _, _ in got] == expected
+        for row, body, _ in got:
+            assert TicketMessage.unpack(body).seq == row.seq
+            self.taken[row.id] = row
+
+    @precondition(lambda self: self.taken)
+    @rule(data=st.data(), outcome=outcomes, jitter=st.floats(0, 1, exclude_max=True))
+    def answer(self, data, outcome, jitter: float) -> None:
+        row = self.taken.pop(data.draw(st.sampled_from(sorted(self.taken))))
+        assert finish(self.conn, row, outcome, self.now, jitter)
+        if isinstance(outcome, Done):
+            self.delivered.append((row.incident, row.seq))
+
+    @rule(seconds=st.sampled_from([0.1, 5, 60, 4000, -86400]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += int(seconds * SECOND)
+
+    @rule()
+    def crash(self) -> None:
+        assert outbox.recover(self.conn, self.now, 5) == len(self.taken)
+        stale = list(self.taken.values())
+        self.taken.clear()
+        for row in stale:
+            assert not finish(self.conn, row, Done("late")), "a sender that lost its row still wrote to it"
+
+    @rule()
+    def a_person_revives(self) -> None:
+        self.conn.execute("UPDATE outbox SET state = 'pending', not_before = 0 WHERE state = 'dead' AND op <> 'update'")
+
+    def rows(self) -> list[tuple]:
+        return self.conn.execute(
+            "SELECT id, incident, op, seq, level, created_at, state, not_before FROM outbox"
+        ).fetchall()
+
+    def heads(self) -> list[tuple]:
+        found = []
+        for incident in self.written:
+            mine = sorted((row for row in self.rows() if row[1] == incident), key=lambda row: row[3])
+            undone = [row for row in mine if row[6] != "done" and not (row[6] == "dead" and row[2] == "update")]
+            if undone and undone[0][6] in {"pending", "uncertain"}:
+                found.append(undone[0])
+        return found
+
+    def due(self) -> list[int]:
+        ready = [row for row in self.heads() if row[7] <= self.now or row[7] > self.now + LONGEST_WAIT_S * SECOND]
+        return [row[0] for row in sorted(ready, key=lambda row: (row[4], row[5], row[0]))]
+
+    @invariant()
+    def nothing_is_lost_or_out_of_order(self) -> None:
+        if not hasattr(self, "conn"):
+            return
+        rows = self.rows()
+        assert {(row[1], row[3]) for row in rows} == self.enqueued
+        assert sorted((row[1], row[3]) for row in rows if row[6] == "done") == sorted(self.delivered)
+        for incident in self.written:
+            seqs = [seq for name, seq in self.delivered if name == incident]
+            assert seqs == sorted(set(seqs)), "delivered twice or out of order"
+            assert sum(row[1] == incident and row[6] == "sending" for row in rows) <= 1
+
+    @invariant()
+    def the_next_time_is_the_first_of_the_heads(self) -> None:
+        if hasattr(self, "conn"):
+            coming = [row[7] for row in self.heads() if self.now < row[7] <= self.now + LONGEST_WAIT_S * SECOND]
+            assert outbox.next_due(self.conn, self.now) == min(coming, default=None)
+
+    def teardown(self) -> None:
+        """Once the ticket system takes everything, all arrives that a dead open does not hold back."""
+        if not hasattr(self, "conn"):
+            return
+        self.crash()
+        for _ in range(len(self.enqueued) + 1):
+            self.now += int(LONGEST_WAIT_S * SECOND)
+            for row, _, _ in outbox.take_due(self.conn, self.now, 100):
+                assert finish(self.conn, row, Done("T-1"), self.now)
+        rows = self.rows()
+        held = {row[1] for row in rows if row[6] == "dead" and row[2] == "open"}
+        dead_resolves = {row[1] for row in rows if row[6] == "dead" and row[2] == "resolve"}
+        for row in rows:
+            if row[1] not in held | dead_resolves:
+                assert row[6] == "done" or (row[6] == "dead" and row[2] == "update")
+        self.conn.close()
+
+
+TestOutboxMachine = OutboxMachine.TestCase
+TestOutboxMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_a_message_lives_and_dies_with_its_incidents_transaction(conn) -> None:
+    conn.execute("BEGIN IMMEDIATE")
+    outbox.enqueue(conn, make("a", Op.OPEN, 1), NOW)
+    conn.execute("ROLLBACK")
+    assert outbox.take_due(conn, NOW, 10) == []
+    conn.execute("BEGIN IMMEDIATE")
+    outbox.enqueue(conn, make("a", Op.OPEN, 1), NOW)
+    conn.execute("COMMIT")
+    assert [row.incident for row, _, _ in outbox.take_due(conn, NOW, 10)] == ["a"]
+
+
+def test_the_same_message_enqueued_again_stands_as_it_was(conn) -> None:
+    assert outbox.enqueue(conn, make("a", Op.OPEN, 1, level=1), NOW)
+    assert not outbox.enqueue(conn, make("a", Op.OPEN, 1, level=3), NOW)
+    [(row, body, _)] = outbox.take_due(conn, NOW, 10)
+    assert (row.level, TicketMessage.unpack(body).level) == (1, 1)
+
+
+def test_a_resolve_waits_for_its_open_even_if_both_are_due(conn) -> None:
+    outbox.enqueue(conn, make("a", Op.OPEN, 1), NOW)
+    outbox.enqueue(conn, make("a", Op.RESOLVE, 2), NOW)
+    [(opened, _, _)] = outbox.take_due(conn, NOW, 10)
+    assert opened.op is Op.OPEN
+    assert opened.followed
+    assert outbox.take_due(conn, NOW, 10) == []
+    finish(conn, opened, Uncertain("timeout"))
+    assert outbox.take_due(conn, NOW, 10) == []
+    [(opened, _, _)] = outbox.take_due(conn, NOW + 10 * SECOND, 10)
+    assert opened.doubtful
+    finish(conn, opened, Done("T-1"))
+    [(resolve, _, _)] = outbox.take_due(conn, NOW, 10)
+    assert resolve.op is Op.RESOLVE
+    assert not resolve.followed
+
+
+def test_level_one_goes_first_then_the_oldest(conn) -> None:
+    for number, level in enumerate([3, 2, 1, 2, 1]):
+        outbox.enqueue(conn, make(f"i{number}", Op.OPEN, 1, level=level), NOW + number)
+    assert [row.incident for row, _, _ in outbox.take_due(conn, NOW + 9, 10)] == ["i2", "i4", "i1", "i3", "i0"]
+
+
+def test_the_ticket_is_kept_with_its_row_or_not_at_all(conn) -> None:
+    outbox.enqueue(conn, make("a", Op.OPEN, 1), NOW)
+    outbox.enqueue(conn, make("a", Op.RESOLVE, 2), NOW)
+    [(row, _, link)] = outbox.take_due(conn, NOW, 10)
+    assert link is None
+    done = settle(row, Done("T-1"), NOW, settle_s=5, pace=Pace(), jitter=0)
+    assert outbox.record_outcome(conn, done, NOW, connector="webhook", link=Link("T-1", "http://x/1", "open"))
+    [(row, _, link)] = outbox.take_due(conn, NOW, 10)
+    assert link == Link("T-1", "http://x/1", "open")
+    assert outbox.recover(conn, NOW, 5) == 1
+    done = settle(row, Done("T-9"), NOW, settle_s=5, pace=Pace(), jitter=0)
+    assert not outbox.record_outcome(conn, done, NOW, connector="webhook", link=Link("T-9", "", ""))
+    assert outbox.link_of(conn, "a") == Link("T-1", "http://x/1", "open")
+
+
+def test_a_row_stamped_by_a_clock_that_ran_ahead_is_due(conn) -> None:
+    outbox.enqueue(conn, make("a", Op.OPEN, 1), NOW)
+    [(row, _, _)] = outbox.take_due(conn, NOW, 1)
+    finish(conn, row, Retry("no", after_s=60), NOW + 86400 * SECOND)
+    assert outbox.take_due(conn, NOW, 1)
+
+
+def test_rows_that_are_done_are_not_looked_at(conn) -> None:
+    seen: list[str] = []
+    conn.set_trace_callback(seen.append)
+    outbox.take_due(conn, NOW, 4)
+    outbox.next_due(conn, NOW)
+    conn.set_trace_callback(None)
+    selects = [sql for sql in seen if sql.lstrip().startswith("SELECT")]
+    assert len(selects) == 2
+    for sql in selects:
+        plan = " ".join(row[3] for row in conn.execute("EXPLAIN QUERY PLAN " + sql))
+        assert "SCAN outbox" not in plan.replace("SCAN outbox USING INDEX outbox_waiting", ""), plan
