@@ -11,6 +11,7 @@ import time
 import gmqtt
 import pytest
 from gmqtt.mqtt.constants import MQTTv311
+
 from tillwatch.agent import identity
 from tillwatch.agent.model import MS
 from tillwatch.agent.wire import (

@@ -1,5 +1,6 @@
 import hypothesis.strategies as st
 from hypothesis import given
+
 from tillwatch.agent.buffer import MAX_PENDING, Buffer, Taken, thin
 from tillwatch.agent.model import Quality, State
 from tillwatch.agent.wire import MAX_DEVICES, MAX_READINGS, MAX_SPAN_MS

@@ -2,6 +2,7 @@ import sys
 import time
 
 import pytest
+
 from tillwatch.agent import clock
 from tillwatch.agent.model import MS
 

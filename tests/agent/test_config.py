@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from tillwatch.agent import config
 from tillwatch.agent.config import ConfigError, Intervals, parse
 

@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+
 from tillwatch.agent import identity
 from tillwatch.agent.identity import HeldError, IdentityError, NotEnrolledError
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 import tillwatch.agent.service as service_module
 
 AGENT = Path(service_module.__file__).parent

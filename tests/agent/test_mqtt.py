@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 import pytest
+
 from tillwatch.agent import mqtt
 from tillwatch.agent.mqtt import Link, LinkError
 

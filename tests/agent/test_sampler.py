@@ -7,6 +7,7 @@ import math
 from itertools import pairwise
 
 import pytest
+
 from tillwatch.agent import sampler as module
 from tillwatch.agent.buffer import Buffer
 from tillwatch.agent.config import Intervals

@@ -2,6 +2,7 @@ import asyncio
 import time
 
 import pytest
+
 from tillwatch.agent import clock, identity
 from tillwatch.agent.buffer import Buffer, Taken
 from tillwatch.agent.config import SpoolConfig

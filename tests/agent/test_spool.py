@@ -13,6 +13,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
 from tillwatch.agent import spool as module
 from tillwatch.agent.config import SpoolConfig
 from tillwatch.agent.spool import MAX_PARKED, PLAUSIBLE, ROW_COST, Spool, SpoolFullError, SpoolVersionError

@@ -6,6 +6,7 @@ import dataclasses
 import os
 
 import pytest
+
 from tillwatch.agent import clock, identity, uplink
 from tillwatch.agent.buffer import Buffer, Taken
 from tillwatch.agent.config import CollectorConfig, ConfigError, SpoolConfig

@@ -4,6 +4,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
 from tillwatch.agent.window import (
     ACK_TIMEOUT,
     HALT_PROBE,
