@@ -4,13 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 export PYTHONSAFEPATH := 1
-SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: demo test test-long bench lint setup setup-demo packages types clean
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "tillwatch needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/install-packages $$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[agent,collector]'
@@ -29,11 +29,9 @@ types:
 	@for d in agent collector device_profiles firmware_shims; do ln -sfn ../../../$$d build/types/tillwatch/$$d; done
 
 # Real servers, not mocks: what the tests start on ports of their own.
-DEBIAN_PACKAGES := mosquitto snmpd snmp chromium
+DEBIAN_PACKAGES := mosquitto snmpd snmp chromium systemd
 packages:
-	@missing=""; for p in $(DEBIAN_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
-	if [ -n "$$missing" ]; then echo "installing$$missing"; $(SUDO) apt-get update -qq && \
-	DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; fi
+	@.ci/install-packages $(DEBIAN_PACKAGES)
 
 demo: setup-demo
 	$(BIN)/python -P packaging/demo/demo.py $(ARGS)
@@ -52,7 +50,7 @@ test-long: setup packages
 	$(BIN)/python -P -m pytest $(ARGS)
 
 bench: setup packages
-	$(BIN)/python -P -m tests.benchmarks $(ARGS)
+	PYTHONSAFEPATH= $(BIN)/python -m tests.benchmarks $(ARGS)
 
 clean:
-	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .demo
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .demo

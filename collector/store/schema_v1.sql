@@ -92,6 +92,8 @@ CREATE TABLE stream (
 CREATE TABLE component (
     terminal TEXT NOT NULL,
     name TEXT NOT NULL,
+    unknown TEXT NOT NULL,          -- why nothing current is known of it; empty: it is known
+    worst INTEGER NOT NULL,         -- gravest judgement among its latest values: 0 none, 1 ok, 2 warn, 3 crit
     state BLOB NOT NULL,
     PRIMARY KEY (terminal, name)
 ) WITHOUT ROWID;
@@ -122,7 +124,7 @@ CREATE TABLE alarm (
     condition TEXT NOT NULL,        -- normal | active | unknown
     level INTEGER NOT NULL,
     raised_at INTEGER NOT NULL,
-    cleared_at INTEGER,
+    cleared_at INTEGER NOT NULL,    -- 0 while open
     incident TEXT NOT NULL,
     detail BLOB NOT NULL,           -- msgpack map: text, signal, value, unit, evidence
     UNIQUE (rule, terminal, component, episode)
@@ -146,5 +148,6 @@ CREATE TABLE incident (
     level INTEGER NOT NULL,
     state TEXT NOT NULL,            -- open | restored
     opened_at INTEGER NOT NULL,
-    restored_at INTEGER
+    restored_at INTEGER NOT NULL,
+    seq INTEGER NOT NULL            -- deliveries enqueued so far
 ) WITHOUT ROWID;

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 import msgpack
+
 from tillwatch.agent.model import Value
 
 MAX_EVIDENCE = 40

@@ -113,6 +113,8 @@ class TicketDesk:
             ticket.level, ticket.terminal, ticket.what = level, terminal, what
             if kind == "incident.resolved":
                 ticket.state, ticket.resolved = "resolved", str(event["timestamp"])
+            elif kind == "incident.opened":  # a fault that returned while its episode was young
+                ticket.state, ticket.resolved = "open", ""
         return {"id": ticket.id, "url": f"{self._address}/#{ticket.id}", "state": ticket.state}
 
     def _forget(self) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
 from tillwatch.collector.tickets.delivery import SECOND
 from tillwatch.collector.tickets.port import Evidence, Op, TicketMessage
 

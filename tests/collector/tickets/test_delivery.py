@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tillwatch.collector.tickets.delivery import (
     IN_FLIGHT,
     LONGEST_WAIT_S,

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
 from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.delivery import LONGEST_WAIT_S, SECOND, Pace, Row, settle
 from tillwatch.collector.tickets.port import Dead, Disabled, Done, Link, Op, Retry, TicketMessage, Uncertain

@@ -6,6 +6,7 @@ import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tillwatch.collector.tickets.port import MAX_EVIDENCE, MAX_TEXT, Evidence, Op, TicketMessage
 
 text = st.text(max_size=50)

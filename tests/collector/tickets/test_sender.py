@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.delivery import IN_FLIGHT, Pace
 from tillwatch.collector.tickets.port import Done, Op, Retry, Uncertain

@@ -1,0 +1,255 @@
+"""`tillwatch-agent doctor`: looks at everything the agent needs, one line each with the mend. It changes nothing and can run beside the agent."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import sqlite3
+import ssl
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+
+from tillwatch.agent import clock, config, identity, service, spool
+from tillwatch.agent.config import Config, ConfigError
+from tillwatch.agent.identity import HeldError, Identity, IdentityError, NotEnrolledError
+from tillwatch.agent.model import PollClass
+from tillwatch.agent.sources import Source
+from tillwatch.agent.uplink import tls_context, where_to
+
+TIMEOUT = 15.0
+"""Seconds for the broker and for one poll of one source: a person waits."""
+LOW_DISK = 1.5
+"""Times the spool's limit that should be free: the file, its log, and a damaged one that was moved aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """result: `ok`, `warn` or `fail`. mend: what to do, empty for ok."""
+
+    check: str
+    result: str
+    text: str
+    mend: str = ""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code 1 if anything fails."""
+    findings = asyncio.run(_all(args))
+    if args.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
+    else:
+        for finding in findings:
+            print(_line(finding))
+    return int(any(finding.result == "fail" for finding in findings))
+
+
+def _line(finding: Finding) -> str:
+    mark = f"{finding.result:4}"
+    if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+        mark = {"ok": "\033[32m", "warn": "\033[33m", "fail": "\033[31m"}[finding.result] + mark + "\033[0m"
+    mend = f"\n     -> {finding.mend}" if finding.mend else ""
+    return f"{mark} {finding.check}: {finding.text}{mend}"
+
+
+async def _all(args: argparse.Namespace) -> list[Finding]:
+    try:
+        settings = config.load(args.config, args.state_dir)
+    except ConfigError as error:
+        return [Finding("configuration", "fail", str(error), "mend the line; nothing else was checked")]
+    found = [Finding("configuration", "ok", str(settings.path or "none; the machine itself is read"))]
+    found += _state_dir(settings)
+    who: Identity | None = None
+    try:
+        who = identity.load(settings.state_dir)
+        found.append(
+            Finding(
+                "identity", "ok", f"terminal {who.terminal}, branch {who.branch or '-'}, key {who.key.key_id.hex()}"
+            )
+        )
+    except NotEnrolledError as error:
+        found.append(Finding("identity", "fail", str(error), "tillwatch-agent enrol TOKEN"))
+    except IdentityError as error:
+        found.append(Finding("identity", "fail", str(error), "see the text"))
+    found += [*_spool(settings), _clock(), _disk(settings)]
+    found += [finding async for finding in _sources(settings)]
+    if who is not None:
+        found.append(await _broker(settings, who))
+    return found
+
+
+def _state_dir(settings: Config) -> Iterator[Finding]:
+    folder = settings.state_dir
+    if not folder.is_dir():
+        yield Finding(
+            "state directory",
+            "fail",
+            f"{folder} is not there",
+            f"create it for the agent's user: install -d -m 700 {folder}",
+        )
+    elif not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        yield Finding(
+            "state directory", "fail", f"{folder} cannot be written by this user", "run this as the agent's user"
+        )
+    elif sys.platform != "win32" and folder.stat().st_mode & 0o022:
+        yield Finding("state directory", "warn", f"others can write {folder}", f"chmod 700 {folder}")
+    else:
+        yield Finding("state directory", "ok", str(folder))
+
+
+def _running(settings: Config) -> bool:
+    if not (settings.state_dir / identity.LOCK).exists():
+        return False
+    try:
+        with identity.hold(settings.state_dir):
+            return False
+    except HeldError:
+        return True
+    except IdentityError:
+        return False
+
+
+def _spool(settings: Config) -> Iterator[Finding]:
+    file = settings.state_dir / identity.SPOOL
+    if not file.exists():
+        yield Finding("spool", "ok", "none yet; the agent makes it at its first start")
+    else:
+        try:
+            with closing(spool.connect(file, read_only=True)) as db:
+                said = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+                waiting = db.execute("SELECT count(*) FROM sealed").fetchone()[0]
+                parked = db.execute("SELECT count(*) FROM parked").fetchone()[0]
+        except sqlite3.Error as error:
+            yield Finding(
+                "spool",
+                "fail",
+                f"{file}: {error}",
+                "the agent moves a damaged spool aside at its next start; nothing is to be done by hand",
+            )
+        else:
+            if said != "ok":
+                yield Finding(
+                    "spool",
+                    "fail",
+                    f"{file}: {said}",
+                    "restart the agent: it moves the damaged spool aside and begins a new one",
+                )
+            elif parked:
+                yield Finding(
+                    "spool", "warn", f"{waiting} batches wait, {parked} were refused", "see tillwatch-agent show"
+                )
+            else:
+                yield Finding("spool", "ok", f"{waiting} batches wait")
+    aside = sorted(settings.state_dir.glob("spool.corrupt-*"))
+    if aside:
+        yield Finding(
+            "damaged spools",
+            "warn",
+            f"{len(aside)} were moved aside, the last is {aside[-1].name}",
+            "check the disk; keep them for support or delete them",
+        )
+
+
+def _clock() -> Finding:
+    source = clock.source()
+    if source.src == "unsync":
+        return Finding(
+            "clock",
+            "warn",
+            f"not synchronised (error up to {source.err_ms} ms)",
+            "start the machine's NTP client; until then reading times are corrected by the collector",
+        )
+    return Finding("clock", "ok", f"{source.src}, error up to {source.err_ms} ms" if source.err_ms else source.src)
+
+
+def _disk(settings: Config) -> Finding:
+    try:
+        free = shutil.disk_usage(settings.state_dir).free
+    except OSError as error:
+        return Finding("disk", "fail", f"{settings.state_dir}: {error.strerror}", "see state directory")
+    file = settings.state_dir / identity.SPOOL
+    wanted = LOW_DISK * settings.spool.max_bytes - (file.stat().st_size if file.exists() else 0)
+    text = f"{free >> 20} MiB free for a spool of at most {settings.spool.max_bytes >> 20} MiB"
+    if free < wanted:
+        return Finding("disk", "warn", text, "free some, or set a smaller [spool] max_bytes")
+    return Finding("disk", "ok", text)
+
+
+async def _sources(settings: Config) -> AsyncIterator[Finding]:
+    try:
+        library = service.library_of(settings)
+        sources = service.sources_of(settings, library)
+    except ConfigError as error:
+        yield Finding("sources", "fail", str(error), "mend the configuration")
+        return
+    running = _running(settings)
+    serial = {device.name for device in settings.serial}
+    for source, _ in sources:
+        if running and source.name in serial:
+            yield Finding(
+                f"source {source.name}", "ok", "not asked: the running agent has the port; see the fleet page"
+            )
+        else:
+            yield await _poll(source)
+
+
+async def _poll(source: Source) -> Finding:
+    check = f"source {source.name}"
+    wanted = next(each for each in (PollClass.NORMAL, PollClass.FAST, PollClass.SLOW) if each in source.classes)
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            samples = await source.poll(wanted)
+    except TimeoutError:
+        return Finding(check, "fail", f"no answer in {TIMEOUT:.0f} s", "look at power, cable and address")
+    except Exception as error:  # whatever a source does, the other checks go on
+        return Finding(check, "fail", str(error) or type(error).__name__, "see the text")
+    finally:
+        await source.close()
+    return Finding(check, "ok", f"{len(samples)} values of {len({sample.component for sample in samples})} components")
+
+
+async def _broker(settings: Config, who: Identity) -> Finding:
+    """Reaches for the broker and proves both certificates. No MQTT session: it would throw the running agent's out."""
+    try:
+        broker = where_to(settings.collector, who.broker)
+        tls = tls_context(settings.collector, settings.state_dir) if broker.tls else None
+    except ConfigError as error:
+        return Finding("broker", "fail", str(error), "enrol again, or mend [collector]")
+    where = f"{broker.host}:{broker.port}"
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            reader, writer = await asyncio.open_connection(broker.host, broker.port, ssl=tls)
+            if tls is not None:
+                await _accepted(reader)
+            writer.transport.abort()
+    except TimeoutError:
+        return Finding(
+            "broker", "fail", f"{where}: no answer in {TIMEOUT:.0f} s", "look at the network and the firewall"
+        )
+    except ssl.SSLError as error:
+        return Finding(
+            "broker",
+            "fail",
+            f"{where}: TLS: {error}",
+            "the certificates of broker and terminal must be of the enrolment's CA; enrol again if it was renewed",
+        )
+    except OSError as error:
+        return Finding(
+            "broker", "fail", f"{where}: {error}", "look at the address, the network and that the broker runs"
+        )
+    return Finding(
+        "broker", "ok", f"{where}, {'TLS with both certificates' if tls else 'without TLS, on this machine'}"
+    )
+
+
+async def _accepted(reader: asyncio.StreamReader) -> None:
+    """In TLS 1.3 a refused client certificate shows only at the first read; a broker that accepts it waits in silence for CONNECT."""
+    try:
+        async with asyncio.timeout(1.0):
+            await reader.read(1)
+    except TimeoutError:
+        return

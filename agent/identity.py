@@ -1,0 +1,164 @@
+"""Who this terminal is: what the enrolment left in the state directory. `identity.json` is written last and read first; the seed of the
+signing key never leaves the machine. One process at a time holds the directory.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tillwatch.agent.wire import SigningKey, VerifyKey, valid_terminal
+
+FILE = "identity.json"
+SEED = "seed"
+TLS_KEY = "tls.key"
+TLS_CERT = "tls.crt"
+CA_CERT = "ca.crt"
+LOCK = "agent.lock"
+SPOOL = "spool.db"
+VERSION = 1
+
+
+class IdentityError(Exception):
+    """The text says which file, what is wrong and what to do."""
+
+
+class NotEnrolledError(IdentityError):
+    pass
+
+
+class HeldError(IdentityError):
+    """Another process holds the state directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    host: str
+    port: int
+    tls: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """ack_keys: the collector's keys, pinned at enrolment, by key id."""
+
+    terminal: str
+    branch: str
+    region: str
+    key: SigningKey
+    ack_keys: dict[bytes, VerifyKey]
+    broker: Broker
+    state_dir: Path
+
+
+def load(state_dir: Path) -> Identity:
+    file = state_dir / FILE
+    try:
+        data = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise NotEnrolledError(
+            f"{state_dir}: this terminal is not enrolled; make a token on the collector, then: tillwatch-agent enrol TOKEN"
+        ) from None
+    except OSError as error:
+        raise IdentityError(f"{file}: {error.strerror}; run this as the user that owns {state_dir}") from None
+    except ValueError:
+        raise _damaged(file) from None
+    try:
+        if data["version"] != VERSION or not valid_terminal(data["terminal"]):
+            raise _damaged(file)
+        keys = [VerifyKey(base64.b64decode(key, validate=True)) for key in data["ack_keys"]]
+        mqtt = data["mqtt"]
+        identity = Identity(
+            terminal=data["terminal"],
+            branch=str(data["branch"]),
+            region=str(data["region"]),
+            key=SigningKey(_seed(state_dir / SEED)),
+            ack_keys={key.key_id: key for key in keys},
+            broker=Broker(str(mqtt["host"]), int(mqtt["port"]), bool(mqtt["tls"])),
+            state_dir=state_dir,
+        )
+    except (KeyError, TypeError, ValueError, binascii.Error):
+        raise _damaged(file) from None
+    return identity
+
+
+def _damaged(file: Path) -> IdentityError:
+    return IdentityError(f"{file}: damaged; enrol again with a new token: tillwatch-agent enrol --force TOKEN")
+
+
+def _seed(file: Path) -> bytes:
+    try:
+        seed = file.read_bytes()
+    except OSError as error:
+        raise IdentityError(f"{file}: {error.strerror}; run this as its owner, or enrol again with --force") from None
+    if len(seed) != 32:
+        raise _damaged(file)
+    if sys.platform != "win32" and file.stat().st_mode & 0o077:
+        raise IdentityError(
+            f"{file}: others can read the signing key; chmod 600 {file}, and enrol again if they may have"
+        )
+    return seed
+
+
+def save(state_dir: Path, reply: dict[str, Any], files: dict[str, bytes]) -> None:
+    """Write what an enrolment gave: the files first, identity.json last, each replaced whole or not at all."""
+    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name, content in files.items():
+        write_private(state_dir / name, content)
+    write_private(state_dir / FILE, json.dumps({"version": VERSION, **reply}, indent=2).encode())
+
+
+def write_private(file: Path, content: bytes) -> None:
+    """Replace `file`, readable by the owner of its directory only, also when root enrols for the service's user."""
+    temporary = file.with_name(f".{file.name}.new")
+    temporary.unlink(missing_ok=True)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    with os.fdopen(handle, "wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    if sys.platform != "win32" and os.geteuid() == 0:
+        owner = file.parent.stat()
+        os.chown(temporary, owner.st_uid, owner.st_gid)
+    temporary.replace(file)
+
+
+@contextmanager
+def hold(state_dir: Path) -> Iterator[None]:
+    """Hold the state directory for this process alone; the operating system lets go when the process ends, however it ends."""
+    file = state_dir / LOCK
+    try:
+        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise IdentityError(
+            f"{file}: {error.strerror}; {state_dir} must exist and belong to the user of the agent"
+        ) from None
+    try:
+        try:
+            _lock(handle)
+        except OSError:
+            raise HeldError(
+                f"{state_dir}: another tillwatch-agent runs on this state directory; stop it first"
+            ) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt  # noqa: PLC0415 - Windows only
+
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl  # noqa: PLC0415 - POSIX only
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,215 @@
+"""Decides when each source is read and puts the time on what it gives. One task a source; a source that fails is told on the transition, its
+device turns `failed`, and nothing else stops. Whatever a source gives is made fit for the wire here, or left out, told once and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from tillwatch.agent import clock
+from tillwatch.agent.buffer import Buffer, Taken
+from tillwatch.agent.columns import ColumnsError, check_name
+from tillwatch.agent.config import Intervals
+from tillwatch.agent.model import AGENT, MS, PollClass, Quality, Sample, State, Value
+from tillwatch.agent.sources import Source, SourceError
+from tillwatch.agent.transition import Condition
+from tillwatch.agent.wire import MAX_NAME, MAX_TEXT
+
+log = logging.getLogger(__name__)
+
+POLL_TIMEOUT = 150.0
+"""Seconds. A source bounds its own time (SNMP at 120 s); this is for one that does not."""
+FIRST_SPREAD = 5.0
+"""Seconds, at most, over which the first polls after the start are spread."""
+TELL_INTERVALS = 86_400.0
+"""Seconds after which an interval that has not changed is told again: whoever lost it learns it within a day."""
+MAX_COMPONENTS = 2_000
+"""Components of one terminal: bounds what a device with a runaway table can make of memory here and in the store."""
+MAX_ODD = 200
+"""Odd names that are told once each; later ones are counted only."""
+UNMAPPED = "unmapped."
+_FREE = (UNMAPPED, "experimental.")
+_INT64, _UINT64 = -(2**63), 2**64 - 1
+
+
+class Schedule:
+    """When a source is due: each class at a fixed rate from a random start; polls that were missed are left out, not made up for."""
+
+    def __init__(self, classes: Collection[PollClass], intervals: Intervals, now: float) -> None:
+        self._every = {wanted: intervals.of(wanted) for wanted in PollClass if wanted in classes}
+        spread = min(FIRST_SPREAD, *self._every.values())
+        start = now + random.uniform(0, spread)  # noqa: S311 - spreads load, hides nothing
+        self._due = dict.fromkeys(self._every, start)
+
+    def next(self) -> tuple[float, PollClass]:
+        """The earliest due; of two, the one that is asked for more often."""
+        return min((due, self._every[wanted], wanted) for wanted, due in self._due.items())[::2]
+
+    def polled(self, wanted: PollClass, now: float) -> None:
+        every = self._every[wanted]
+        self._due[wanted] += every * max(1, math.ceil((now - self._due[wanted]) / every))
+
+
+@dataclass(slots=True)
+class _Known:
+    """What the collector was told of how often a component is read."""
+
+    interval: float
+    told_at: float
+
+
+class Sampler:
+    """names: the catalogue's signals; another is sent as `unmapped.<name>` and told once. told_every: seconds between two tellings that
+    a source is well, or still failed.
+    """
+
+    def __init__(self, buffer: Buffer, names: Collection[str], told_every: float) -> None:
+        self._buffer, self._names, self._told_every = buffer, names, told_every
+        self._known: dict[str, _Known] = {}
+        self._odd: set[str] = set()
+
+    async def run(self, sources: Iterable[tuple[Source, Intervals]]) -> None:
+        """Until cancelled; then every source is closed."""
+        async with asyncio.TaskGroup() as tasks:
+            for source, intervals in sources:
+                tasks.create_task(self._watch(source, intervals), name=f"source {source.name}")
+
+    async def _watch(self, source: Source, intervals: Intervals) -> None:
+        loop = asyncio.get_running_loop()
+        watched = _Watched(source, self, max(self._told_every, min(intervals.of(c) for c in source.classes)))
+        schedule = Schedule(source.classes, intervals, loop.time())
+        try:
+            while True:
+                due, wanted = schedule.next()
+                await asyncio.sleep(max(0.0, due - loop.time()))
+                await watched.poll(wanted, intervals.of(wanted))
+                schedule.polled(wanted, loop.time())
+        finally:
+            try:
+                await source.close()
+            except Exception as error:  # a source that cannot be closed stops nothing
+                log.warning("%s: could not be closed: %s", source.name, error)
+
+    def take(self, samples: Iterable[Sample], up: int, interval: float) -> None:
+        """Buffer samples of one moment (ns since boot), and first the interval of every component that is new here or read at another rate."""
+        taken = [
+            Taken(sample.component, signal, up, *_fit(sample), sample.state)
+            for sample in samples
+            if (signal := self._name(sample)) is not None
+        ]
+        now = asyncio.get_running_loop().time()
+        told = [
+            Taken(name, "monitor.interval", up, known.interval, Quality.GOOD, State.NONE)
+            for name in dict.fromkeys(item.component for item in taken)
+            if (known := self._interval(name, interval, now)) is not None
+        ]
+        self._buffer.add(told + [item for item in taken if item.component in self._known])
+
+    def _interval(self, component: str, interval: float, now: float) -> _Known | None:
+        """What is to be told, if anything. A component that several classes read has the shortest interval of them."""
+        known = self._known.get(component)
+        if known is None:
+            if len(self._known) >= MAX_COMPONENTS:
+                self._leave_out(component, f"more than {MAX_COMPONENTS} components; it is left out")
+                return None
+            known = self._known[component] = _Known(interval, now)
+            return known
+        # The agent itself has one interval only, which the collector may stretch.
+        shortest = interval if component == AGENT else min(interval, known.interval)
+        if shortest != known.interval or now - known.told_at >= TELL_INTERVALS:
+            known.interval, known.told_at = shortest, now
+            return known
+        return None
+
+    def _name(self, sample: Sample) -> str | None:
+        """The signal's name on the wire; None for a sample that cannot be sent."""
+        signal = sample.signal
+        if signal not in self._names and not signal.startswith(_FREE):
+            signal = (UNMAPPED + signal)[:MAX_NAME]
+            self._tell_once(
+                signal, f"{sample.component}: signal {sample.signal!r} is not in the catalogue; sent as {signal!r}"
+            )
+        try:
+            check_name(sample.component, "component")
+            check_name(signal, "signal")
+        except ColumnsError as error:
+            self._leave_out(sample.component, f"{error}; it is left out")
+            return None
+        return signal
+
+    def _leave_out(self, name: str, text: str) -> None:
+        self._buffer.lost += 1
+        self._tell_once(name, f"{name[:MAX_NAME]}: {text}")
+
+    def _tell_once(self, name: str, text: str) -> None:
+        if name not in self._odd and len(self._odd) < MAX_ODD:
+            self._odd.add(name)
+            log.warning("%s", text)
+
+
+class _Watched:
+    """One source and whether it can be read."""
+
+    def __init__(self, source: Source, sampler: Sampler, told_every: float) -> None:
+        self._source, self._sampler, self._told_every = source, sampler, told_every
+        self._failing: set[PollClass] = set()
+        self._trouble = Condition(log, f"{source.name}: can be read again")
+        self._told_at = -math.inf
+
+    async def poll(self, wanted: PollClass, interval: float) -> None:
+        name = self._source.name
+        samples: list[Sample] = []
+        reason = ""
+        try:
+            async with asyncio.timeout(POLL_TIMEOUT):
+                samples = await self._source.poll(wanted)
+        except SourceError as error:
+            reason = str(error) or "no answer"
+        except TimeoutError:
+            reason = f"no answer in {POLL_TIMEOUT:.0f} s"
+        except Exception as error:  # a fault in a source stops nothing else
+            reason = f"{type(error).__name__}: {error}"
+            if not self._trouble.text:
+                log.exception("%s: a fault in the source", name)
+        up = clock.uptime_ns() // MS * MS
+        if reason:
+            self._failing.add(wanted)
+            changed = self._trouble.begins(f"{name}: {reason}")
+        else:
+            self._failing.discard(wanted)
+            changed = not self._failing and self._trouble.ends()
+        now = asyncio.get_running_loop().time()
+        if changed or now - self._told_at >= self._told_every:
+            self._told_at = now
+            self._sampler.take(self._state(changed=changed), up, self._told_every)
+        self._sampler.take(samples, up, interval)
+
+    def _state(self, *, changed: bool) -> list[Sample]:
+        name = self._source.name
+        if self._failing:
+            return [
+                Sample(name, "monitor.source", "failed", State.UNKNOWN, Quality.ERROR),
+                Sample(name, "monitor.reason", self._trouble.text.removeprefix(f"{name}: ")),
+            ]
+        told = [Sample(name, "monitor.source", "ok", State.OK)]
+        return [*told, Sample(name, "monitor.reason", "")] if changed else told
+
+
+def _fit(sample: Sample) -> tuple[Value, Quality]:
+    """A value that the wire carries. What is no number is no reading; text is cut at the wire's limit."""
+    value = sample.value
+    if isinstance(value, bool):
+        value = int(value)
+    if isinstance(value, str):
+        encoded = value.encode("utf-8", "replace")
+        return encoded[:MAX_TEXT].decode("utf-8", "ignore"), sample.quality
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None, Quality.ERROR
+    if isinstance(value, int) and not _INT64 <= value <= _UINT64:
+        return None, Quality.ERROR
+    return value, sample.quality

@@ -1,0 +1,176 @@
+"""Turns what was read into sealed batches in the spool, at the pace that operator and collector want, and earlier when a batch is full. What
+cannot be stored now stays in the buffer; what is not sealed when the process is killed is lost, at most one interval.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from functools import partial
+
+from tillwatch.agent import clock
+from tillwatch.agent.buffer import Buffer, Taken
+from tillwatch.agent.config import MAX_SEAL
+from tillwatch.agent.identity import Identity
+from tillwatch.agent.model import MS, Batch, Reading
+from tillwatch.agent.spool import Slot, Spool, SpoolFullError
+from tillwatch.agent.transition import Condition
+from tillwatch.agent.wire import Refusal, Sealed, VerifyKey, WireError, batch_topic, open_batch, seal
+
+log = logging.getLogger(__name__)
+
+SPACING = 0.1
+"""Seconds between two seals: at most 600 batches a minute, whatever a source does."""
+
+
+class Sealer:
+    """interval and least: seconds between two seals that are wanted, and that the collector asks for. before: called at each interval with its
+    length, so that the agent's own state goes into the batch. sealed: called after each batch.
+    """
+
+    def __init__(
+        self,
+        who: Identity,
+        spool: Spool,
+        buffer: Buffer,
+        *,
+        interval: Callable[[], float],
+        least: Callable[[], float] = lambda: SPACING,
+        before: Callable[[float], None],
+        sealed: Callable[[], None],
+    ) -> None:
+        self._who, self._spool, self._buffer = who, spool, buffer
+        self._interval, self._least, self._before, self._sealed = interval, least, before, sealed
+        self._woken = asyncio.Event()
+        self.trouble = Condition(log, "the spool can be written again")
+        self._poison = Condition(log, "")
+
+    def wake(self) -> None:
+        """A batch is full, or former ones wait to be sealed again."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Until cancelled. `flush` after that seals the rest."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + random.uniform(0, self._interval())  # noqa: S311 - spreads load over the fleet
+        last = loop.time()
+        while True:
+            try:
+                async with asyncio.timeout_at(due):
+                    await self._woken.wait()
+                    await asyncio.sleep(max(0.0, last + self._least() - loop.time()))
+            except TimeoutError:
+                length = min(max(self._interval(), self._least(), SPACING), MAX_SEAL)
+                self._before(length)
+                due = max(due + length, loop.time())
+                await self._all(rest=True)
+            else:
+                await self._all(rest=False)
+            last = loop.time()
+
+    async def _all(self, *, rest: bool) -> None:
+        """Seal full batches, and at the end of an interval the rest too."""
+        self._woken.clear()
+        try:
+            if clock.source().src != "unsync":
+                self._spool.expire(clock.now())
+            # What is older goes first, so that the stream stays in the order of reading.
+            while self._spool.former:
+                self._spool.reseal(self._again)
+                self._sealed()
+                await asyncio.sleep(0)
+            while (rest or self._buffer.ripe) and self.one():
+                self._sealed()
+                await asyncio.sleep(SPACING)
+            self.trouble.ends()
+        except SpoolFullError as error:
+            self.trouble.begins(f"{error}; what is read waits in memory, the oldest numbers go first when it is full")
+
+    def one(self) -> bool:
+        """Seal one batch; False when nothing waits."""
+        parts = [self._buffer.cut()]
+        if not parts[0]:
+            return False
+        while parts:
+            part = parts.pop(0)
+            lost = self._buffer.lost
+            try:
+                self._spool.append(partial(self._seal, part), clock.now(), lost)
+                self._buffer.lost -= lost
+            except SpoolFullError:
+                self._buffer.restore([item for each in (part, *parts) for item in each])
+                raise
+            except WireError as error:
+                # The sampler lets nothing through that cannot be sealed. Should it: one bad reading must not take a batch with it.
+                if len(part) == 1:
+                    self._poison.begins(
+                        f"{part[0].component} {part[0].signal}: cannot be sealed and is left out: {error}"
+                    )
+                    self._buffer.lost += 1
+                else:
+                    parts[:0] = [part[: len(part) // 2], part[len(part) // 2 :]]
+        return True
+
+    def flush(self) -> None:
+        """Seal all that waits, at once: the last act of a clean stop."""
+        try:
+            while self.one():
+                pass
+        except SpoolFullError as error:
+            log.error("%s; %d readings are lost", error, len(self._buffer))
+
+    def _seal(self, taken: list[Taken], slot: Slot) -> Sealed:
+        wall, up = time.time_ns(), clock.uptime_ns()
+        readings = tuple(
+            Reading(
+                item.component, item.signal, (wall - (up - item.up)) // MS * MS, item.value, item.quality, item.state
+            )
+            for item in taken
+        )
+        return seal(
+            self._who.key,
+            Batch(readings, slot.lost),
+            terminal=self._who.terminal,
+            epoch=slot.epoch,
+            seq=slot.seq,
+            prev=slot.prev,
+            floor=slot.floor,
+            sent=wall // MS * MS,
+            boot=clock.boot_id(),
+            up=up // MS,
+            clock=clock.source(),
+        )
+
+    def _again(self, slot: Slot, payload: bytes, public: VerifyKey) -> Sealed:
+        """Seal a former batch for its new place. When it was read, in which boot and by which clock stays as it was."""
+        opened = open_batch(batch_topic(self._who.terminal), payload, _OwnKey(self._who.terminal, public))
+        header = opened.header
+        return seal(
+            self._who.key,
+            Batch(tuple(opened.readings()), slot.lost),
+            terminal=self._who.terminal,
+            epoch=slot.epoch,
+            seq=slot.seq,
+            prev=slot.prev,
+            floor=slot.floor,
+            sent=header.sent,
+            boot=header.boot,
+            up=header.up,
+            clock=header.clock,
+        )
+
+
+class _OwnKey:
+    """The registry that opens one's own batches."""
+
+    def __init__(self, terminal: str, public: VerifyKey) -> None:
+        self._terminal, self._public = terminal, public
+
+    def knows(self, terminal: str) -> bool:
+        return terminal == self._terminal
+
+    def key(self, _: str, key_id: bytes) -> VerifyKey | Refusal:
+        return self._public if key_id == self._public.key_id else Refusal.UNKNOWN_KEY

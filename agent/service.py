@@ -1,0 +1,227 @@
+"""The composition root: puts the parts of the running agent together, starts them, and ends them cleanly within five seconds. Only what the
+configuration asks for is imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fnmatch
+import logging
+import signal
+import sys
+from collections.abc import Collection, Iterator
+
+from tillwatch.agent import clock, health, identity
+from tillwatch.agent.buffer import Buffer
+from tillwatch.agent.config import MAX_SEAL, Config, ConfigError, Intervals, SerialConfig, SnmpConfig, SystemConfig
+from tillwatch.agent.identity import Identity
+from tillwatch.agent.model import AGENT, PollClass, Quality, Sample, State
+from tillwatch.agent.notify import notify, watchdog_seconds
+from tillwatch.agent.sampler import Sampler
+from tillwatch.agent.sealer import Sealer
+from tillwatch.agent.sources import Source, SourceError
+from tillwatch.agent.spool import Spool, SpoolFullError
+from tillwatch.agent.uplink import Uplink, small_tls_buffers, tls_context, where_to
+from tillwatch.device_profiles.compiled import CompiledError, Library, open_library
+
+log = logging.getLogger(__name__)
+
+CLOSE_SOURCES = 1.0
+"""Seconds for the sources to let go at a stop."""
+FAREWELL = 1.0
+"""Seconds for the last batches to be acknowledged at a stop; what is not stays in the spool."""
+
+
+def run(config: Config) -> None:
+    """Run until SIGTERM, SIGINT or, on Windows, Ctrl-Break. Raises ConfigError, IdentityError and SpoolVersionError before anything starts."""
+    who = identity.load(config.state_dir)
+    with identity.hold(config.state_dir):
+        asyncio.run(_serve(config, who))
+
+
+def library_of(config: Config) -> Library:
+    try:
+        return open_library(config.state_dir)
+    except CompiledError as error:
+        raise ConfigError(str(error)) from None
+
+
+def sources_of(config: Config, library: Library) -> list[tuple[Source, Intervals]]:
+    """The configured sources. Raises ConfigError naming the place in the configuration."""
+    found: list[tuple[Source, Intervals]] = []
+    if config.system.enabled:
+        from tillwatch.agent.sources.system import SystemSource  # noqa: PLC0415 - only what is configured is imported
+
+        found.append((_Chosen(SystemSource(config.system.name), config.system), config.system.intervals))
+    found += [(_snmp(device, library), device.intervals) for device in config.snmp]
+    found += [(_serial(device), device.intervals) for device in config.serial]
+    return found
+
+
+def _snmp(device: SnmpConfig, library: Library) -> Source:
+    from tillwatch.agent.sources.snmp import SnmpSource  # noqa: PLC0415 - only what is configured is imported
+    from tillwatch.agent.sources.snmp_client import SnmpTarget, open_client  # noqa: PLC0415 - the same
+
+    try:
+        target = SnmpTarget(
+            device.host,
+            device.port,
+            device.version,
+            device.community,
+            device.user,
+            device.auth,
+            device.auth_secret,
+            device.priv,
+            device.priv_secret,
+            device.timeout,
+            device.retries,
+        )
+        return SnmpSource(device.name, open_client(target), library, device.profile)
+    except (ValueError, SourceError) as error:
+        raise ConfigError(f"{device.where}: {error}") from None
+
+
+def _serial(device: SerialConfig) -> Source:
+    from tillwatch.agent.sources.serial import SerialSource  # noqa: PLC0415 - only what is configured is imported
+    from tillwatch.firmware_shims.base import ShimError  # noqa: PLC0415 - the same
+
+    try:
+        return SerialSource(device.name, device.port, device.shim, baud=device.baud)
+    except (ValueError, ShimError) as error:
+        raise ConfigError(f"{device.where}: {error}") from None
+
+
+class _Chosen:
+    """The machine without the parts that the operator does not want. Parts are patterns such as `net:veth*`."""
+
+    def __init__(self, source: Source, config: SystemConfig) -> None:
+        self.name, self.classes = source.name, source.classes
+        self._source, self._only, self._disable = source, config.only, config.disable
+
+    async def poll(self, wanted: PollClass) -> list[Sample]:
+        return [sample for sample in await self._source.poll(wanted) if self._is_wanted(sample)]
+
+    async def close(self) -> None:
+        await self._source.close()
+
+    def _is_wanted(self, sample: Sample) -> bool:
+        part = sample.component.partition("/")[2]
+        return (not self._only or _fits(part, self._only)) and not _fits(part, self._disable)
+
+
+def _fits(part: str, patterns: Collection[str]) -> bool:
+    return any(fnmatch.fnmatchcase(part, pattern) for pattern in patterns)
+
+
+async def _serve(config: Config, who: Identity) -> None:
+    library = library_of(config)
+    sources = sources_of(config, library)
+    names = frozenset(library.signals())
+    del library
+    broker = where_to(config.collector, who.broker)
+    tls = tls_context(config.collector, config.state_dir) if broker.tls else None
+    if tls is not None:
+        small_tls_buffers()
+    spool = Spool(config.state_dir / identity.SPOOL, who.terminal, who.key.public, config.spool)
+    # What cannot be written now is told by the first sealing, and again when it can.
+    with contextlib.suppress(SpoolFullError):
+        spool.open()
+    agent = _Agent(config, who, spool, Uplink(who, spool, broker, tls), names)
+    with _signals() as stop:
+        await agent.run(sources, stop)
+
+
+class _Agent:
+    """The parts, and what goes between them."""
+
+    def __init__(self, config: Config, who: Identity, spool: Spool, uplink: Uplink, names: frozenset[str]) -> None:
+        self._config, self._spool, self._uplink = config, spool, uplink
+        self._reason = ""
+        self._buffer = Buffer()
+        self._sampler = Sampler(self._buffer, names, config.seal)
+        self._sealer = Sealer(
+            who,
+            spool,
+            self._buffer,
+            interval=lambda: min(config.seal * uplink.pace, MAX_SEAL),
+            least=lambda: uplink.min_interval,
+            before=self._own_state,
+            sealed=uplink.wake,
+        )
+        self._buffer.on_ripe = uplink.on_new_epoch = self._sealer.wake
+        log.info("terminal %s, %s, state in %s", who.terminal, config.path or "no configuration file", config.state_dir)
+
+    async def run(self, sources: list[tuple[Source, Intervals]], stop: asyncio.Event) -> None:
+        """Until `stop` is set. A part that ends by a fault of its own ends the agent, so that the service manager starts it anew."""
+        sampling = asyncio.create_task(self._sampler.run(sources), name="sampler")
+        sealing = asyncio.create_task(self._sealer.run(), name="sealer")
+        sending = asyncio.create_task(self._uplink.run(), name="uplink")
+        parts = [sampling, sealing, sending, asyncio.create_task(_watchdog(), name="watchdog")]
+        stopping = asyncio.create_task(stop.wait())
+        notify("READY=1")
+        await asyncio.wait([*parts, stopping], return_when=asyncio.FIRST_COMPLETED)
+        notify("STOPPING=1")
+        await _end(sampling, sealing, stopping)
+        self._own_state(self._config.seal)
+        self._sealer.flush()
+        await self._farewell(sending)
+        await _end(*parts)
+        await self._uplink.goodbye()
+        self._spool.close()
+        for part in parts:
+            if not part.cancelled() and (error := part.exception()) is not None:
+                raise error
+        log.info("stopped")
+
+    async def _farewell(self, sending: asyncio.Task[None]) -> None:
+        """Let the last batches go out, if they go soon."""
+        self._uplink.wake()
+        if self._uplink.connected and not sending.done():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FAREWELL):
+                    await self._uplink.drained.wait()
+
+    def _own_state(self, interval: float) -> None:
+        samples = health.samples(self._spool, self._uplink, self._buffer.lost)
+        notices, self._spool.notices = self._spool.notices, []
+        for notice in notices:
+            log.error("%s", notice)
+        reason = "; ".join([*notices, self._sealer.trouble.text]).strip("; ")
+        if reason != self._reason:
+            state = (State.UNKNOWN, Quality.ERROR) if self._sealer.trouble.text else (State.OK, Quality.GOOD)
+            samples.append(Sample(AGENT, "monitor.source", "failed" if self._sealer.trouble.text else "ok", *state))
+            samples.append(Sample(AGENT, "monitor.reason", reason))
+            self._reason = reason
+        self._sampler.take(samples, clock.uptime_ns(), interval)
+
+
+async def _end(*tasks: asyncio.Task[object]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=CLOSE_SOURCES)
+
+
+async def _watchdog() -> None:
+    seconds = watchdog_seconds()
+    while True:
+        notify("WATCHDOG=1")
+        await asyncio.sleep(seconds or MAX_SEAL)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[asyncio.Event]:
+    """An event that the usual signals set. Windows' loops have no add_signal_handler; there the handler wakes the loop itself."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    wanted = [signal.SIGTERM, signal.SIGINT]
+    if sys.platform == "win32":
+        wanted.append(signal.SIGBREAK)
+    before = {number: signal.getsignal(number) for number in wanted}
+    for number in wanted:
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

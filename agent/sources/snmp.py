@@ -1,0 +1,211 @@
+"""An SNMP device as a Source: finds its profile once, and again after each failure; reads what the profile says, one polling class at a time.
+
+The NORMAL class walks the tables, so that rows that came, went or moved are seen, and prepares what the FAST and SLOW classes ask for with plain GETs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tillwatch.agent.model import PollClass, Sample
+from tillwatch.agent.sources import SourceError
+from tillwatch.agent.sources.snmp_client import SYS_UPTIME, SnmpClient
+from tillwatch.agent.sources.snmp_map import MAX_ROWS, Bound, bind, evaluate
+from tillwatch.agent.sources.snmp_values import Raw, number_of, text_of
+from tillwatch.device_profiles.compiled import Library
+from tillwatch.device_profiles.model import DeviceProfile
+from tillwatch.device_profiles.recognise import SYS_DESCR, SYS_OBJECT_ID, AmbiguousError, questions, recognise
+
+POLL_SECONDS = 120.0
+"""For one poll of one device: a slow BMC with a few hundred values takes 30 s; what takes longer must not hold up the sampler."""
+MAX_WALK = 4 * MAX_ROWS
+"""Values of one column that are walked: more than MAX_ROWS, so that rows a filter leaves out do not hide those that it keeps."""
+
+_log = logging.getLogger(__name__)
+
+
+async def recognise_device(client: SnmpClient, library: Library) -> tuple[str, ...]:
+    """The ids of the device's profiles; empty where none fits. Raises SourceError."""
+    asked = questions(library.recognitions)
+    facts = await client.get([SYS_OBJECT_ID, SYS_DESCR, *(oid for oid in asked if oid.endswith(".0"))])
+    here = {oid for oid in asked if oid in facts}
+    for oid in asked:
+        if oid not in here and await client.walk(oid, 1):
+            here.add(oid)
+    try:
+        return recognise(
+            library.recognitions,
+            text_of(facts.get(SYS_OBJECT_ID, "")),
+            text_of(facts.get(SYS_DESCR, "")),
+            here.__contains__,
+        )
+    except AmbiguousError as error:
+        raise SourceError(str(error)) from error
+
+
+def columns_of(profiles: Iterable[DeviceProfile]) -> list[str]:
+    """Every column that a table of the profiles looks at, and what decides whether its rows are collected."""
+    found: list[str] = []
+    for profile in profiles:
+        for table in profile.tables:
+            found += [*table.label, *(condition.oid for condition in table.where)]
+            for item in (*table.items, *table.collect):
+                found += Bound(item, "").oids()
+    return list(dict.fromkeys(found))
+
+
+def scalars_of(profiles: Sequence[DeviceProfile]) -> list[str]:
+    """Every OID that is asked for by itself."""
+    found = [oid for profile in profiles for item in profile.scalars for oid in Bound(item, "").oids()]
+    # A column or a subtree is no instance: SNMPv1 would refuse the request. Of those the walked columns tell.
+    found += [t.present for profile in profiles for t in profile.tables if t.present.endswith(".0")]
+    return list(dict.fromkeys(found))
+
+
+async def read_all(client: SnmpClient, profiles: Sequence[DeviceProfile]) -> dict[str, Raw]:
+    """All raw values that the profiles look at. Raises SourceError."""
+    raws = await client.get([SYS_UPTIME, *scalars_of(profiles)])
+    for column in columns_of(profiles):
+        raws |= await client.walk(column, MAX_WALK)
+    return raws
+
+
+@dataclass(slots=True)
+class _Class:
+    """One polling class, prepared: what is evaluated, what is asked for, which columns are walked, and what was given last time."""
+
+    bounds: list[Bound]
+    oids: list[str]
+    columns: list[str]
+    given: dict[tuple[str, str], Bound]
+
+
+class SnmpSource:
+    """A Source. Owns the client and closes it.
+
+    profile: the id of the profile to use, empty to find it; an unknown one raises ValueError. profiles: the ids in use, empty before the first poll.
+    omitted: rows that are left out because a table has more than MAX_ROWS.
+    """
+
+    classes = frozenset(PollClass)
+
+    def __init__(self, name: str, client: SnmpClient, library: Library, profile: str = "") -> None:
+        known = sorted(each.id for each in library.recognitions)
+        if profile and profile not in known:
+            raise ValueError(
+                f"{name}: no profile {profile!r}; leave it out to have it found, or write one of {', '.join(known)}"
+            )
+        self.name = name
+        self.profiles: tuple[str, ...] = ()
+        self.omitted = 0
+        self._client = client
+        self._library = library
+        self._fixed = (profile,) if profile else ()
+        self._found: tuple[DeviceProfile, ...] = ()
+        self._prepared: dict[PollClass, _Class] = {}
+        self._uptime = 0.0
+
+    async def poll(self, wanted: PollClass) -> list[Sample]:
+        """Raises SourceError when the device as a whole cannot be read; the next poll then begins with finding its profile."""
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                return await self._poll(wanted)
+        except TimeoutError:
+            self._forget()
+            raise SourceError(
+                f"{self.name}: the device did not finish within {POLL_SECONDS:g} s; look at its load and at the network"
+            ) from None
+        except SourceError:
+            self._forget()
+            raise
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    def _forget(self) -> None:
+        self._found = ()
+        self._prepared = {}
+        self._uptime = 0.0
+
+    async def _poll(self, wanted: PollClass) -> list[Sample]:
+        if not self._found:
+            await self._recognise()
+        if wanted is PollClass.NORMAL or not self._prepared:
+            raws = await self._read_all()
+        else:
+            prepared = self._prepared[wanted]
+            raws = await self._client.get([SYS_UPTIME, *prepared.oids])
+            for column in prepared.columns:
+                raws |= await self._client.walk(column, MAX_WALK)
+            if self._restarted(raws):
+                raws = await self._read_all()
+        if not raws:
+            raise SourceError(
+                f"{self.name}: the device answers and gives none of the values that it gave before; look at its SNMP view"
+            )
+        self._uptime = number_of(raws.get(SYS_UPTIME)) or 0.0
+        return self._samples(wanted, raws)
+
+    async def _recognise(self) -> None:
+        ids = self._fixed or await recognise_device(self._client, self._library)
+        if not ids:
+            facts = await self._client.get([SYS_OBJECT_ID, SYS_DESCR])
+            said = ", ".join(
+                f"{name} {text_of(facts[oid])}"
+                for name, oid in (("sysObjectID", SYS_OBJECT_ID), ("sysDescr", SYS_DESCR))
+                if oid in facts
+            )
+            raise SourceError(
+                f"{self.name}: no profile fits this device ({said or 'it says nothing of itself'}); add one to device_profiles"
+            )
+        if ids != self.profiles:
+            _log.info("%s: profile %s", self.name, "+".join(ids))
+        self.profiles = ids
+        self._found = tuple(self._library.profile(name) for name in ids)
+
+    async def _read_all(self) -> dict[str, Raw]:
+        raws = await read_all(self._client, self._found)
+        self._prepare(raws)
+        return raws
+
+    def _restarted(self, raws: dict[str, Raw]) -> bool:
+        """Rows may have moved. sysUpTime also wraps after 497 days, which costs one walk."""
+        return (number_of(raws.get(SYS_UPTIME)) or 0.0) < self._uptime
+
+    def _prepare(self, raws: dict[str, Raw]) -> None:
+        binding = bind(self.name, self._found, raws)
+        if binding.omitted and not self.omitted:
+            _log.warning("%s: %d rows beyond the %d of a table are left out", self.name, binding.omitted, MAX_ROWS)
+        self.omitted = binding.omitted
+        before = self._prepared
+        self._prepared = {}
+        for each in PollClass:
+            bounds = [bound for bound in binding.bounds if bound.item.poll.value == each.value]
+            bounds = [
+                bound
+                for bound in bounds
+                if bound.rows is not None
+                or not bound.item.optional
+                or any(f.oid + bound.suffix in raws for f in bound.item.fields)
+            ]
+            collected = {oid for bound in bounds if bound.rows is not None for oid in bound.oids()}
+            single = {oid for bound in bounds if bound.rows is None for oid in bound.oids()}
+            # Only what answered: one OID that is missing makes an SNMPv1 device refuse the whole request.
+            self._prepared[each] = _Class(
+                bounds, sorted(single & raws.keys()), sorted(collected), before[each].given if each in before else {}
+            )
+
+    def _samples(self, wanted: PollClass, raws: dict[str, Raw]) -> list[Sample]:
+        prepared = self._prepared[wanted]
+        samples = evaluate(prepared.bounds, raws)
+        now = {(sample.component, sample.signal) for sample in samples}
+        lost = {key: bound for key, bound in prepared.given.items() if key not in now}
+        samples += [bound.missing() for bound in lost.values()]
+        # What is still bound goes on being missed; a row that is gone is said once, then its component falls silent.
+        prepared.given = {bound.key: bound for bound in prepared.bounds if bound.key in now or bound.key in lost}
+        if wanted is PollClass.NORMAL:
+            samples.append(Sample(self.name, "monitor.omitted", self.omitted))
+        return samples

@@ -1,0 +1,149 @@
+"""SNMP through gufo-snmp: 60 us of CPU for a GET of 40 OIDs. Linux only, by its wheels."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from gufo.snmp import (
+    Aes128Key,
+    Aes192Key,
+    Aes256Key,
+    BaseAuthKey,
+    BasePrivKey,
+    DesKey,
+    Md5Key,
+    Sha1Key,
+    Sha224Key,
+    Sha256Key,
+    Sha384Key,
+    Sha512Key,
+    SnmpAuthError,
+    SnmpEncodeError,
+    SnmpError,
+    SnmpVersion,
+    User,
+)
+from gufo.snmp.aio import SnmpSession
+
+from tillwatch.agent.sources import SourceError
+from tillwatch.agent.sources.snmp_client import REPETITIONS, ChunkedGet, SnmpTarget, no_answer, refused
+from tillwatch.agent.sources.snmp_values import Raw
+
+REFRESH_SECONDS = 60
+"""gufo-snmp keeps the engine's time as last heard and asks for a refresh after 150 s of silence (RFC 3414's window)."""
+_VERSIONS = {"1": SnmpVersion.v1, "2c": SnmpVersion.v2c, "3": SnmpVersion.v3}
+_AUTHS: dict[str, type[BaseAuthKey]] = {
+    "md5": Md5Key,
+    "sha": Sha1Key,
+    "sha224": Sha224Key,
+    "sha256": Sha256Key,
+    "sha384": Sha384Key,
+    "sha512": Sha512Key,
+}
+_PRIVS: dict[str, type[BasePrivKey]] = {
+    "des": DesKey,
+    "aes": Aes128Key,
+    "aes128": Aes128Key,
+    "aes192": Aes192Key,
+    "aes256": Aes256Key,
+}
+
+
+def _user(target: SnmpTarget) -> User:
+    return User(
+        target.user,
+        auth_key=_AUTHS[target.auth](target.auth_key.encode()) if target.auth else None,
+        priv_key=_PRIVS[target.priv](target.priv_key.encode()) if target.priv else None,
+    )
+
+
+class GufoClient:
+    """An SnmpClient. The session opens with the first request, and anew after each failure: an SNMPv3 engine may have restarted."""
+
+    def __init__(self, target: SnmpTarget) -> None:
+        self._target = target
+        self._session: SnmpSession | None = None
+        self._heard = 0.0
+        self._get = ChunkedGet(self._ask)
+
+    async def _open(self) -> SnmpSession:
+        target = self._target
+        if self._session and (target.version != "3" or time.monotonic() - self._heard < REFRESH_SECONDS):
+            return self._session
+        if not self._session:
+            found = await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)
+            self._session = SnmpSession(
+                str(found[0][4][0]),
+                target.port,
+                community=target.community,
+                user=_user(target) if target.version == "3" else None,
+                version=_VERSIONS[target.version],
+                timeout=target.timeout,
+                max_repetitions=REPETITIONS,
+            )
+        if target.version == "3":
+            await self._session.refresh()
+        return self._session
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
+        """One error for each way to fail."""
+        try:
+            yield
+            self._heard = time.monotonic()
+        except TimeoutError:
+            self._session = None
+            raise no_answer(self._target) from None
+        except SnmpAuthError:
+            self._session = None
+            raise refused(self._target) from None
+        except (OSError, SnmpError, ValueError) as error:
+            self._session = None
+            raise SourceError(f"{self._target}: {error}; look at the host's name and the network") from error
+
+    async def _ask(self, oids: list[str]) -> dict[str, Raw]:
+        left = self._target.retries
+        while True:
+            try:
+                session = await self._open()
+                return {oid: value for oid, value in (await session.get_many(oids)).items() if value is not None}
+            except SnmpEncodeError:
+                return {}  # more than its buffer of 4 KiB holds: as good as tooBig
+            except TimeoutError:
+                if not left:
+                    raise
+                left -= 1
+
+    async def get(self, oids: Sequence[str]) -> dict[str, Raw]:
+        async with self._asking():
+            return await self._get(oids)
+
+    async def walk(self, base: str, limit: int) -> dict[str, Raw]:
+        """Starts again from the beginning when a request was not answered."""
+        found: dict[str, Raw] = {}
+        left = self._target.retries
+        async with self._asking():
+            while True:
+                try:
+                    session = await self._open()
+                    async for oid, value in session.getnext(base) if limit == 1 else session.fetch(base):
+                        if oid in found:
+                            break  # an agent that goes in a circle
+                        if value is not None:
+                            found[oid] = value
+                        if len(found) >= limit:
+                            break
+                    break
+                except TimeoutError:
+                    if not left:
+                        raise
+                    left -= 1
+                    found.clear()
+        return found
+
+    async def close(self) -> None:
+        self._session = None  # its socket closes with it

@@ -1,0 +1,437 @@
+"""The only durable copy of what was read until the collector says stored. A batch gets its number in the transaction that stores it,
+leaves on the collector's word only, and where a bound is reached the oldest go first, counted and declared by the floor. A spool that
+cannot be written says so and stops nothing; one that is damaged is moved aside, never deleted, and a new epoch begins.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+
+from tillwatch.agent import clock
+from tillwatch.agent.config import SpoolConfig
+from tillwatch.agent.wire import FIRST_PREV, Sealed, VerifyKey, WireError, new_epoch
+
+SCHEMA_VERSION = 1
+ROW_COST = 96
+"""Bytes that a stored batch takes beside its payload: the row, its index entry, its share of a page."""
+MAX_PARKED = 4 << 20
+"""Bytes of refused batches that are kept for a person to look at."""
+RESEAL_AT_ONCE = 50
+"""Former batches sealed again in one transaction: some 30 ms, so that the event loop goes on in between."""
+CACHE_KIB = 256
+"""SQLite's page cache: the spool is written once and read once, a larger one is only resident memory."""
+WAL_LIMIT = 4 << 20
+PLAUSIBLE = 1_704_067_200 * 1_000_000_000
+"""2024-01-01 in ns. A batch sealed before was stamped by a clock that had lost its battery: its age is not known, so it never expires."""
+_CORRUPT = {11, 26}
+"""SQLITE_CORRUPT, SQLITE_NOTADB."""
+
+
+class SpoolFullError(Exception):
+    """The spool cannot be written now: disk full, read-only, unreadable. The text says why; the caller keeps what it has and tries later."""
+
+
+class SpoolVersionError(Exception):
+    """The file was written by a newer version of the agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The place in the stream that a batch is sealed for."""
+
+    epoch: bytes
+    seq: int
+    prev: bytes
+    floor: int
+    lost: int
+
+
+Seal = Callable[[Slot], Sealed]
+Reseal = Callable[[Slot, bytes, VerifyKey], Sealed]
+"""Seals the readings of a payload again, whose signature the given key verifies. Raises WireError where that cannot be."""
+
+
+@dataclass(slots=True)
+class _Epoch:
+    """A row of `epochs`, in the order of its columns."""
+
+    gen: int
+    epoch: bytes
+    terminal: str
+    public: bytes
+    next_seq: int = 1
+    acked: int = 0
+    tail: bytes = FIRST_PREV
+    lost: int = 0
+    lives: int = 0
+
+
+class Spool:
+    """One writer, the one that holds the state directory. Every method but the constructor and close may raise SpoolFullError."""
+
+    def __init__(self, file: Path, terminal: str, public: bytes, limits: SpoolConfig) -> None:
+        self.file = file
+        self.trouble = ""
+        self.notices: list[str] = []
+        """What a person must hear of, for example of a damaged file; the service takes them out and sends them."""
+        self._terminal, self._public, self._limits = terminal, public, limits
+        self._book: _Book | None = None
+
+    @property
+    def book(self) -> _Book:
+        """What is committed; not to be changed."""
+        self.open()
+        assert self._book is not None
+        return self._book
+
+    @property
+    def is_open(self) -> bool:
+        return self._book is not None
+
+    @property
+    def epoch(self) -> bytes:
+        return self.book.now.epoch
+
+    @property
+    def next_seq(self) -> int:
+        return self.book.now.next_seq
+
+    @property
+    def acked(self) -> int:
+        return self.book.now.acked
+
+    @property
+    def floor(self) -> int:
+        """The oldest seq of the epoch that is still here; next_seq when nothing is."""
+        return self.book.floor
+
+    @property
+    def lost(self) -> int:
+        """Readings thinned or dropped since the epoch began."""
+        return self.book.now.lost
+
+    @property
+    def batches(self) -> int:
+        return self.book.batches
+
+    @property
+    def size(self) -> int:
+        """Bytes that the batches which wait take."""
+        return self.book.size
+
+    @property
+    def former(self) -> int:
+        """Batches of former epochs that wait to be sealed again."""
+        return self.book.former
+
+    def open(self) -> None:
+        if self._book is None:
+            with self._telling():
+                try:
+                    self._book = self._open()
+                except sqlite3.DatabaseError as error:
+                    if not _is_corrupt(error):
+                        raise
+                    self._move_aside(str(error))
+                    self._book = self._open()
+
+    def append(self, seal: Seal, at: int, lost: int = 0) -> int:
+        """Seal and store one batch; its seq. lost: readings thinned since the last call. Raises what `seal` raises, with nothing changed."""
+        with self._transaction() as book:
+            book.count_lost(lost)
+            seq = book.now.next_seq
+            sealed = seal(book.slot())
+            while book.batches and book.size + len(sealed.payload) + ROW_COST > self._limits.max_bytes:
+                book.drop_oldest()
+            book.put(sealed, at)
+        return seq
+
+    def read(self, seq: int) -> bytes | None:
+        """The payload of a batch of this epoch; None if it is no longer here."""
+        book = self.book
+        with self._telling():
+            row = book.db.execute("SELECT bytes FROM sealed WHERE gen = ? AND seq = ?", (book.now.gen, seq)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def ack(self, seq: int) -> None:
+        """The collector has stored all up to seq."""
+        if seq > self.acked or seq >= self.floor:
+            with self._transaction() as book:
+                book.now.acked = max(seq, book.now.acked)
+                book.delete("gen = ? AND seq <= ?", (book.now.gen, seq))
+
+    def park(self, seq: int, reason: str) -> None:
+        """Take a refused batch out of the stream and keep it, within a bound, for a person to look at."""
+        with self._transaction() as book:
+            book.park("gen = ? AND seq = ?", (book.now.gen, seq), reason)
+
+    def expire(self, now: int) -> None:
+        """Drop what is older than the limit, oldest first, as declared loss."""
+        limit = now - int(self._limits.max_age * 1e9)
+        oldest = self.oldest()
+        if oldest is not None and PLAUSIBLE <= oldest < limit:
+            with self._transaction() as book:
+                while (oldest := book.oldest()) is not None and PLAUSIBLE <= oldest < limit:
+                    book.drop_oldest()
+
+    def next_life(self) -> int:
+        """The number of the next life message of the epoch. Where it cannot be written down it still counts on in memory."""
+        lives = self.book.now.lives + 1
+        try:
+            with self._transaction() as book:
+                book.now.lives = lives
+        except SpoolFullError:
+            if self._book is None:
+                raise
+            self._book.now.lives = lives
+        return lives
+
+    def begin_epoch(self) -> None:
+        """A new history: the collector has seen another one under this one's name. What waits is sealed again by `reseal`."""
+        with self._transaction() as book:
+            book.begin(self._terminal, self._public)
+
+    def reseal(self, seal: Reseal) -> None:
+        """Seal the oldest batches of former epochs into this one; call it until `former` is 0."""
+        with self._transaction() as book:
+            for row, at, payload, terminal, public in book.former_rows():
+                try:
+                    if terminal != self._terminal:
+                        book.park("id = ?", (row,), f"read by {terminal}, not by {self._terminal}")
+                        continue
+                    sealed = seal(book.slot(), payload, VerifyKey(public))
+                except WireError as error:
+                    book.park("id = ?", (row,), f"could not be sealed again: {error}")
+                    continue
+                book.delete("id = ?", (row,))
+                book.put(sealed, at)
+            if not book.former:
+                book.db.execute("DELETE FROM epochs WHERE gen < ?", (book.now.gen,))
+
+    def oldest(self) -> int | None:
+        """When the oldest batch that waits was sealed, UTC ns."""
+        book = self.book
+        with self._telling():
+            return book.oldest()
+
+    def parked(self) -> int:
+        """Refused batches that are kept."""
+        book = self.book
+        with self._telling():
+            return int(book.db.execute("SELECT count(*) FROM parked").fetchone()[0])
+
+    def close(self) -> None:
+        if self._book is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._book.db.close()
+        self._book = None
+
+    def _open(self) -> _Book:
+        db = connect(self.file)
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            # NORMAL can lose the last commits when the power goes, and terminals get switched off.
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+            if (said := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                raise _CorruptError(said)
+            migrate(db)
+            page = db.execute("PRAGMA page_size").fetchone()[0]
+            # A second net below the own accounting: a payload may waste most of its last page.
+            db.execute(f"PRAGMA max_page_count = {(2 * self._limits.max_bytes + 4 * MAX_PARKED) // page}")
+            row = db.execute("SELECT * FROM epochs ORDER BY gen DESC LIMIT 1").fetchone()
+            now = _Epoch(*row) if row else _Epoch(0, b"", "", b"")
+            book = _Book(db, now)
+            if (now.terminal, now.public) != (self._terminal, self._public):
+                with _commit(db):
+                    book.begin(self._terminal, self._public)
+            book.count()
+        except BaseException:
+            db.close()
+            raise
+        return book
+
+    @contextmanager
+    def _transaction(self) -> Iterator[_Book]:
+        """A copy of the book to change; it becomes the book when the commit stands."""
+        before = self.book
+        with self._telling():
+            book = replace(before, now=replace(before.now))
+            with _commit(before.db):
+                yield book
+                book.save()
+            self._book = book
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            self.trouble = f"{self.file}: {error}"
+            if _is_corrupt(error):
+                self._move_aside(str(error))
+            raise SpoolFullError(self.trouble) from None
+        except OSError as error:
+            self.trouble = f"{self.file}: {error.strerror}"
+            raise SpoolFullError(self.trouble) from None
+        self.trouble = ""
+
+    def _move_aside(self, why: str) -> None:
+        self.close()
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        aside = self.file.with_name(f"{self.file.stem}.corrupt-{stamp}")
+        attempt = 1
+        while aside.exists():
+            aside = self.file.with_name(f"{self.file.stem}.corrupt-{stamp}.{attempt}")
+            attempt += 1
+        self.file.replace(aside)
+        for suffix in ("-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                self.file.with_name(self.file.name + suffix).replace(aside.with_name(aside.name + suffix))
+        self.notices.append(f"the spool was damaged ({why}); moved aside to {aside.name}, a new epoch begins")
+
+
+@dataclass(slots=True)
+class _Book:
+    """The epoch that is sealed into and the sums over what waits. Its methods run inside a transaction and keep the sums right."""
+
+    db: sqlite3.Connection
+    now: _Epoch
+    floor: int = 1
+    batches: int = 0
+    size: int = 0
+    former: int = 0
+
+    def slot(self) -> Slot:
+        return Slot(self.now.epoch, self.now.next_seq, self.now.tail, self.floor, self.now.lost)
+
+    def begin(self, terminal: str, public: bytes) -> None:
+        epoch = new_epoch(clock.now(), os.urandom(8))
+        self.now = _Epoch(self.now.gen + 1, epoch, terminal, public)
+        self.db.execute("INSERT INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(self.now))
+        self.count()
+
+    def put(self, sealed: Sealed, at: int) -> None:
+        now = self.now
+        self.db.execute(
+            "INSERT INTO sealed (gen, seq, n, at, bytes) VALUES (?, ?, ?, ?, ?)",
+            (now.gen, now.next_seq, sealed.n, at, sealed.payload),
+        )
+        now.next_seq += 1
+        now.tail = sealed.digest
+        self.batches += 1
+        self.size += len(sealed.payload) + ROW_COST
+
+    def save(self) -> None:
+        """Write the epoch's row: the last act of every transaction."""
+        now = self.now
+        self.db.execute(
+            "UPDATE epochs SET next_seq = ?, acked = ?, tail = ?, lost = ?, lives = ? WHERE gen = ?",
+            (now.next_seq, now.acked, now.tail, now.lost, now.lives, now.gen),
+        )
+
+    def delete(self, which: str, values: Sequence[int]) -> None:
+        count, size, former = self._measure(which, values)
+        self.db.execute(f"DELETE FROM sealed WHERE {which}", values)  # noqa: S608 - constants of this file
+        self.batches -= count
+        self.size -= size
+        self.former -= former
+        self._find_floor()
+
+    def drop_oldest(self) -> None:
+        row, n = self.db.execute("SELECT id, n FROM sealed ORDER BY id LIMIT 1").fetchone()
+        self.delete("id = ?", (row,))
+        self.count_lost(n)
+
+    def count_lost(self, n: int) -> None:
+        self.now.lost += n
+
+    def park(self, which: str, values: Sequence[int], reason: str) -> None:
+        self.db.execute(
+            "INSERT INTO parked (epoch, seq, n, at, reason, bytes)"  # noqa: S608 - constants of this file
+            f" SELECT (SELECT epoch FROM epochs WHERE epochs.gen = sealed.gen), seq, n, at, ?, bytes FROM sealed WHERE {which}",
+            (reason, *values),
+        )
+        self.delete(which, values)
+        while self.db.execute("SELECT coalesce(sum(length(bytes)), 0) FROM parked").fetchone()[0] > MAX_PARKED:
+            row, n = self.db.execute("SELECT id, n FROM parked ORDER BY id LIMIT 1").fetchone()
+            self.db.execute("DELETE FROM parked WHERE id = ?", (row,))
+            self.count_lost(n)
+
+    def former_rows(self) -> list[tuple[int, int, bytes, str, bytes]]:
+        return self.db.execute(
+            "SELECT id, at, bytes, terminal, public FROM sealed JOIN epochs USING (gen) WHERE gen < ? ORDER BY id LIMIT ?",
+            (self.now.gen, RESEAL_AT_ONCE),
+        ).fetchall()
+
+    def oldest(self) -> int | None:
+        row = self.db.execute("SELECT at FROM sealed ORDER BY id LIMIT 1").fetchone()
+        return None if row is None else int(row[0])
+
+    def count(self) -> None:
+        """Take the sums anew; the file may hold tens of thousands of batches, so this is for the opening and for a new epoch."""
+        self.batches, self.size, self.former = self._measure("1", ())
+        self._find_floor()
+
+    def _measure(self, which: str, values: Sequence[int]) -> tuple[int, int, int]:
+        """Of the batches that fit: how many, their cost, and how many of them are of a former epoch."""
+        count, size, former = self.db.execute(
+            f"SELECT count(*), coalesce(sum(length(bytes) + {ROW_COST}), 0), coalesce(sum(gen < {self.now.gen}), 0)"  # noqa: S608 - constants of this file
+            f" FROM sealed WHERE {which}",
+            values,
+        ).fetchone()
+        return count, size, former
+
+    def _find_floor(self) -> None:
+        row = self.db.execute("SELECT min(seq) FROM sealed WHERE gen = ?", (self.now.gen,)).fetchone()
+        self.floor = self.now.next_seq if row[0] is None else row[0]
+
+
+class _CorruptError(sqlite3.DatabaseError):
+    sqlite_errorcode = 11
+
+
+def connect(file: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    uri = f"{file.resolve().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+    return sqlite3.connect(uri, uri=True, timeout=1.0, isolation_level=None)
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring the file to SCHEMA_VERSION, one numbered step at a time, each in its own transaction."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise SpoolVersionError(
+            f"the spool has schema {version}, this agent knows {SCHEMA_VERSION}: install the newer agent again"
+        )
+    for step in range(version + 1, SCHEMA_VERSION + 1):
+        script = Path(__file__).with_name(f"schema_v{step}.sql").read_text(encoding="utf-8")
+        try:
+            db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {step}; COMMIT;")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+
+@contextmanager
+def _commit(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _is_corrupt(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT

@@ -1,0 +1,222 @@
+"""`tillwatch-agent try`: reads one device once, a recorded or a living one, and shows what the agent would make of it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tillwatch.agent.model import Sample, State
+from tillwatch.agent.sources import SourceError
+from tillwatch.agent.sources.snmp import read_all, recognise_device
+from tillwatch.agent.sources.snmp_client import AUTHS, PRIVS, VERSIONS, SnmpClient, SnmpTarget, open_client
+from tillwatch.agent.sources.snmp_map import bind, evaluate
+from tillwatch.agent.sources.snmprec import Replay, read_recording
+from tillwatch.device_profiles.compiled import CompiledError, Library, compile_folder
+
+SECRET_VARIABLES = {"auth_key": "TILLWATCH_SNMP_AUTH_KEY", "priv_key": "TILLWATCH_SNMP_PRIV_KEY"}
+"""Where pass phrases come from: on the command line every user of the machine could read them."""
+_WIDTHS = (44, 30, 28, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What one reading of a device gave. profile: ids joined by `+`; None where no profile fits."""
+
+    profile: str | None
+    samples: tuple[Sample, ...]
+    omitted: int = 0
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON. A reading that the profile does not judge is ok if it has a value, else unknown."""
+        return {"profile": self.profile, "readings": [_reading(sample) for sample in self.samples]}
+
+
+def _state(sample: Sample) -> str:
+    if sample.state is State.NONE:
+        return "unknown" if sample.value is None else "ok"
+    return sample.state.name.lower()
+
+
+def _reading(sample: Sample) -> dict[str, Any]:
+    return {
+        "component": sample.component,
+        "label": sample.label,
+        "signal": sample.signal,
+        "value": sample.value,
+        "unit": sample.unit,
+        "state": _state(sample),
+        "oid": sample.oid,
+    }
+
+
+async def try_client(name: str, client: SnmpClient, library: Library, profile: str = "") -> Trial:
+    """Everything that the device's profiles read. profile: use this one instead of finding it. Raises SourceError."""
+    ids = (profile,) if profile else await recognise_device(client, library)
+    if not ids:
+        return Trial(None, ())
+    try:
+        profiles = [library.profile(each) for each in ids]
+    except KeyError:
+        known = ", ".join(sorted(each.id for each in library.recognitions))
+        raise SourceError(f"no profile {profile!r}; write one of {known}") from None
+    raws = await read_all(client, profiles)
+    binding = bind(name, profiles, raws)
+    return Trial("+".join(ids), tuple(evaluate(binding.bounds, raws)), binding.omitted)
+
+
+async def try_snmprec(path: Path, library: Library, profile: str = "") -> Trial:
+    """A recorded device; its name is the file's. Raises SourceError."""
+    return await try_client(path.stem, Replay(read_recording(path)), library, profile)
+
+
+async def try_snmp(target: SnmpTarget, library: Library, profile: str = "") -> Trial:
+    """A living device; its name is the host's. Raises SourceError."""
+    client = open_client(target)
+    try:
+        return await try_client(target.host, client, library, profile)
+    finally:
+        await client.close()
+
+
+async def try_serial(port: str, shim: str) -> Trial:
+    """A device on a serial line; the profile is the shim's name. Raises SourceError, ValueError."""
+    from tillwatch.agent.sources.serial import SerialSource  # noqa: PLC0415 - only where a port is asked for
+    from tillwatch.firmware_shims.base import ShimError  # noqa: PLC0415 - the same
+
+    try:
+        source = SerialSource(shim, port, shim)
+    except ShimError as error:
+        raise SourceError(str(error)) from error
+    try:
+        samples = [sample for wanted in sorted(source.classes) for sample in await source.poll(wanted)]
+    finally:
+        await source.close()
+    return Trial(shim, tuple(samples))
+
+
+def _wide(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def table(trial: Trial) -> str:
+    """For people: one line a reading."""
+
+    def line(*cells: str) -> str:
+        padded = (cell + " " * max(0, width - _wide(cell)) for cell, width in zip(cells, (*_WIDTHS, 0), strict=True))
+        return "  ".join(padded).rstrip()
+
+    rows = [line("component", "signal", "value", "state", "oid")]
+    for sample in trial.samples:
+        value = "-" if sample.value is None else f"{sample.value} {sample.unit}".strip()
+        rows.append(line(sample.component, sample.signal, value, _state(sample), sample.oid))
+    head = f"profile {trial.profile}, {len(trial.samples)} readings"
+    return "\n".join([head if trial.profile else "no profile fits this device", *(rows if trial.samples else ())])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `try`."""
+    device = parser.add_mutually_exclusive_group(required=True)
+    device.add_argument("recording", nargs="?", type=Path, metavar="DEVICE.snmprec", help="a recorded device")
+    device.add_argument("--snmp", metavar="HOST[:PORT]", help="a living device; an IPv6 address in [brackets]")
+    device.add_argument("--serial", metavar="PORT", help="a device on a serial line, such as /dev/ttyUSB0 or COM3")
+    parser.add_argument("--shim", help="with --serial: how the device speaks, such as megatec_q1")
+    parser.add_argument("--profile", default="", help="use this profile instead of finding it")
+    parser.add_argument("--snmp-version", choices=VERSIONS, help="3 where --v3-user is given, else 2c")
+    parser.add_argument("--community", default="public")
+    parser.add_argument(
+        "--v3-user",
+        default="",
+        metavar="USER",
+        help="SNMPv3; pass phrases come from " + ", ".join(SECRET_VARIABLES.values()),
+    )
+    parser.add_argument("--v3-auth", choices=AUTHS[1:], default="sha256")
+    parser.add_argument("--v3-priv", choices=PRIVS[1:], default="aes")
+    parser.add_argument("--timeout", type=float, default=5.0, metavar="SECONDS")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+
+
+def _split(address: str) -> tuple[str, int]:
+    """HOST, HOST:PORT, [ADDRESS]:PORT. Raises ValueError."""
+    if address.startswith("["):
+        host, closed, rest = address[1:].partition("]")
+        if not closed or (rest and not rest.startswith(":")):
+            raise ValueError(f"{address!r}: write [ADDRESS]:PORT")
+        port = rest[1:]
+    elif address.count(":") == 1:
+        host, _, port = address.partition(":")
+    else:
+        host, port = address, ""
+    if port and not port.isdigit():
+        raise ValueError(f"{address!r}: the port {port!r} is not a number")
+    return host, int(port) if port else 161
+
+
+def _target(args: argparse.Namespace) -> SnmpTarget:
+    host, port = _split(args.snmp)
+    version = args.snmp_version or ("3" if args.v3_user else "2c")
+    if version != "3":
+        return SnmpTarget(host, port, version, args.community, timeout=args.timeout)
+    keys = {name: os.environ.get(variable, "") for name, variable in SECRET_VARIABLES.items()}
+    return SnmpTarget(
+        host,
+        port,
+        version,
+        "",
+        args.v3_user,
+        args.v3_auth,
+        keys["auth_key"],
+        args.v3_priv,
+        keys["priv_key"],
+        args.timeout,
+    )
+
+
+def _compiled() -> Library:
+    """Out of the YAML itself, so that a profile can be tried while it is written."""
+    from tillwatch.device_profiles.yaml_nodes import ProfileError  # noqa: PLC0415 - PyYAML, in this one-shot command only
+
+    try:
+        return Library(compile_folder())
+    except ProfileError as error:
+        raise SourceError(str(error)) from error
+
+
+async def _read(args: argparse.Namespace) -> Trial:
+    if args.serial:
+        if not args.shim:
+            raise ValueError("--serial needs --shim NAME: how the device speaks")
+        return await try_serial(args.serial, args.shim)
+    library = _compiled()
+    if args.snmp:
+        return await try_snmp(_target(args), library, args.profile)
+    return await try_snmprec(args.recording, library, args.profile)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the trial. 0: the device was read, also when no profile fits; 1: it was not, and stderr says why."""
+    try:
+        trial = asyncio.run(_read(args))
+    except (SourceError, CompiledError, ValueError, ImportError) as error:
+        print(f"try: {error}", file=sys.stderr)
+        return 1
+    if trial.omitted:
+        print(f"try: {trial.omitted} rows of large tables are left out", file=sys.stderr)
+    print(json.dumps(trial.plain(), ensure_ascii=False) if args.json else table(trial))
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`try` by itself, for whoever has no other command line."""
+    parser = argparse.ArgumentParser(
+        prog="tillwatch-agent try", description="Reads one device once and shows what the agent makes of it."
+    )
+    add_arguments(parser)
+    return run(parser.parse_args(argv))

@@ -1,0 +1,297 @@
+"""Carries the sealed batches to the collector, for as long as it takes. Connects with back-off, says where the stream stands, sends
+what the window says and believes only acks that a pinned key of the collector has signed. The spool loses a batch on such an ack alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import ssl
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from tillwatch.agent import clock, identity
+from tillwatch.agent.config import CollectorConfig, ConfigError, loopback
+from tillwatch.agent.identity import Broker, Identity
+from tillwatch.agent.mqtt import Link, LinkError
+from tillwatch.agent.spool import Spool, SpoolFullError
+from tillwatch.agent.transition import Condition
+from tillwatch.agent.window import Action, Discard, NewEpoch, Park, Send, SendLife, Window
+from tillwatch.agent.wire import (
+    AckState,
+    Life,
+    WireError,
+    ack_topic,
+    batch_topic,
+    life_topic,
+    open_ack,
+    seal_life,
+)
+
+log = logging.getLogger(__name__)
+
+BACKOFF_FIRST = 1.0
+BACKOFF_MOST = 300.0
+"""Seconds. Full jitter between 0 and a bound that doubles from the first to the most, so that a broker's restart does not line up a fleet."""
+FIRST_FLUSH = 3.0
+"""Seconds, at most and at random, between saying where the stream stands and sending what waits."""
+MAX_ACKS = 64
+"""Acks that wait to be handled. They are cumulative: the newest says it all."""
+TLS_BUFFER = 32 * 1024
+"""Bytes that asyncio reserves for one TLS connection; its default of 256 KiB is resident memory for acks of 200 bytes."""
+
+
+def where_to(config: CollectorConfig, enrolled: Broker) -> Broker:
+    """The broker: what the enrolment said, where the configuration does not say otherwise."""
+    host = config.host or enrolled.host
+    tls = enrolled.tls if config.tls is None else config.tls
+    if not tls and not loopback(host):
+        raise ConfigError(f"[collector] tls = false is for this machine itself only, not for {host}; set tls = true")
+    return Broker(host, config.port or enrolled.port, tls)
+
+
+def tls_context(config: CollectorConfig, state_dir: Path) -> ssl.SSLContext:
+    """Believes the pinned CA alone and shows this terminal's certificate. Raises ConfigError naming the file."""
+    ca = config.ca or state_dir / identity.CA_CERT
+    cert = config.cert or state_dir / identity.TLS_CERT
+    key = config.key or state_dir / identity.TLS_KEY
+    # Not create_default_context: it would load the system's CAs, which have no say here and cost 1 MiB.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    for file in (ca, cert, key):
+        if not file.is_file():
+            raise ConfigError(f"{file}: missing; enrol this terminal, or name the file in [collector]")
+    try:
+        context.load_verify_locations(ca)
+        context.load_cert_chain(cert, key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"{ca}, {cert}, {key}: not usable for TLS: {error}") from None
+    return context
+
+
+def small_tls_buffers() -> None:
+    """For the whole process, before the first TLS connection."""
+    import asyncio.sslproto  # noqa: PLC0415 - asyncio loads it anyway with ssl
+
+    asyncio.sslproto.SSLProtocol.max_size = TLS_BUFFER
+
+
+class Uplink:
+    """One per spool. `run` ends on cancellation only; `wake` after each sealing. on_new_epoch: called when there are batches to be sealed again."""
+
+    def __init__(
+        self,
+        who: Identity,
+        spool: Spool,
+        broker: Broker,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self._who, self._spool, self._broker, self._tls = who, spool, broker, tls
+        self.on_new_epoch: Callable[[], None] = lambda: None
+        self._window: Window | None = None
+        self._link: Link | None = None
+        self._woken = asyncio.Event()
+        self.drained = asyncio.Event()
+        """Set while the collector has stored all that is sealed."""
+        self._heard: deque[bytes] = deque(maxlen=MAX_ACKS)
+        self._attempt = 0
+        self._unreachable = Condition(log, f"connected to {broker.host}:{broker.port} again")
+        self._overdue = Condition(log, "the collector acknowledges again")
+        self._halted = Condition(log, "the collector accepts this terminal again")
+        self._refusing = Condition(log, "the collector takes batches again")
+        self._false = Condition(log, "acks are genuine again")
+        self._resent = 0
+        self.bad_acks = 0
+
+    @property
+    def pace(self) -> int:
+        """How many times longer than configured the seal interval is to be."""
+        return self._window.pace if self._window else 1
+
+    @property
+    def min_interval(self) -> float:
+        """Seconds that the collector wants between seals."""
+        return self._window.min_interval if self._window else 0.0
+
+    @property
+    def resent(self) -> int:
+        """Batches sent again since the start."""
+        return self._resent + (self._window.resent if self._window else 0)
+
+    @property
+    def latency(self) -> float:
+        """Seconds from sending a batch to its ack, of the last one."""
+        return self._window.latency if self._window else 0.0
+
+    @property
+    def connected(self) -> bool:
+        return self._window is not None and self._window.connected
+
+    def wake(self) -> None:
+        """The spool has changed."""
+        self.drained.clear()
+        self._woken.set()
+
+    async def run(self) -> None:
+        while True:
+            bound = min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** min(self._attempt, 16))
+            await asyncio.sleep(random.uniform(0, bound))  # noqa: S311 - spreads load, hides nothing
+            self._attempt += 1
+            try:
+                await self._connection()
+            except LinkError as error:
+                self._unreachable.begins(f"{error}; what is read waits in the spool")
+            except SpoolFullError as error:
+                self._unreachable.begins(str(error))
+
+    async def goodbye(self) -> None:
+        """Say offline and close, so that the broker need not send the will. For a clean stop, after `run` has been cancelled."""
+        if self._link is not None and not self._link.lost.is_set():
+            with contextlib.suppress(LinkError, SpoolFullError):
+                self._link.publish(life_topic(self._who.terminal), self._life("offline", self._spool.next_life()))
+            await self._link.close()
+
+    async def _connection(self) -> None:
+        """One connection, from birth to loss."""
+        terminal, spool = self._who.terminal, self._spool
+        if self._window is None or self._window.epoch != spool.epoch:
+            self._resent = self.resent
+            self._window = Window(spool.epoch, max(spool.acked + 1, spool.floor), spool.next_seq)
+        window = self._window
+        window.sealed(spool.next_seq, spool.floor, 0.0)
+        birth = spool.next_life()
+        self._heard.clear()
+        link = self._link = await Link.connect(
+            self._broker.host,
+            self._broker.port,
+            client_id=terminal,
+            tls=self._tls,
+            will=(life_topic(terminal), self._life("offline", birth)),
+            subscribe=ack_topic(terminal),
+            on_message=self._hear,
+        )
+        self._unreachable.ends()
+        try:
+            link.publish(life_topic(terminal), self._life("online", birth))
+            await self._wait(FIRST_FLUSH * random.random(), link.lost)  # noqa: S311 - spreads load, hides nothing
+            await self._serve(link, window)
+        except (LinkError, SpoolFullError):
+            await link.close()
+            raise
+        finally:
+            window.disconnect()
+        await link.close()
+
+    async def _serve(self, link: Link, window: Window) -> None:
+        """Until the link is lost (LinkError) or a new epoch begins (returns)."""
+        loop = asyncio.get_running_loop()
+        actions: list[Action] = window.connect(loop.time())
+        while not link.lost.is_set():
+            self._woken.clear()
+            actions += window.sealed(self._spool.next_seq, self._spool.floor, loop.time())
+            while self._heard:
+                actions += self._acked(window, self._heard.popleft(), loop.time())
+            actions += window.tick(loop.time())
+            for action in actions:
+                self._carry_out(link, action)
+            if self._spool.epoch != window.epoch:
+                self.on_new_epoch()
+                return
+            if window.overdue:
+                self._overdue.begins(
+                    "no ack from the collector for 30 s: it is down, or the broker drops what this terminal publishes"
+                )
+            if window.base == window.end:
+                self.drained.set()
+            else:
+                self.drained.clear()
+            if not any(isinstance(action, Discard | Park) for action in actions):
+                seconds = None if window.deadline is None else max(window.deadline - loop.time(), 0.0)
+                await self._wait(seconds, link.lost, self._woken)
+            actions = []
+        raise LinkError(f"broker {self._broker.host}:{self._broker.port}: the connection was lost")
+
+    def _carry_out(self, link: Link, action: Action) -> None:
+        terminal, spool = self._who.terminal, self._spool
+        match action:
+            case Send(seq):
+                # None: parked or dropped meanwhile. The collector will ask for it and be told the floor.
+                if (payload := spool.read(seq)) is not None:
+                    link.publish(batch_topic(terminal), payload)
+            case SendLife():
+                link.publish(life_topic(terminal), self._life("online", spool.next_life()))
+            case Discard(seq):
+                # Where the disk is full the batch stays and is sent once more after a restart: a duplicate, not a loss.
+                with contextlib.suppress(SpoolFullError):
+                    spool.ack(seq)
+            case Park(seq, reason):
+                self._refusing.begins(
+                    f"the collector refused batch {seq}: {reason}; it is kept in the spool, see `tillwatch-agent show`"
+                )
+                with contextlib.suppress(SpoolFullError):
+                    spool.park(seq, reason)
+            case NewEpoch(why):
+                log.error(
+                    "%s; a new epoch begins. Is this terminal's disk a copy of another's, or restored from a backup?",
+                    why,
+                )
+                spool.begin_epoch()
+
+    def _acked(self, window: Window, payload: bytes, now: float) -> list[Action]:
+        try:
+            ack = open_ack(self._who.terminal, payload, self._who.ack_keys.get)
+        except WireError as error:
+            self.bad_acks += 1
+            self._false.begins(
+                f"an ack that is not the collector's was ignored ({error}); someone else may publish on the broker"
+            )
+            return []
+        self._attempt = 0
+        self._false.ends()
+        actions = window.acked(ack, now)
+        if ack.state is AckState.ENROL:
+            self._halted.begins(
+                "the collector does not accept this terminal's key: enrol it again; what is read waits in the spool"
+            )
+        else:
+            self._halted.ends()
+        if not window.overdue:
+            self._overdue.ends()
+        if ack.state is AckState.OK:
+            self._refusing.ends()
+        return actions
+
+    def _hear(self, _: str, payload: bytes) -> None:
+        self._heard.append(payload)
+        self._woken.set()
+
+    def _life(self, state: str, n: int) -> bytes:
+        spool = self._spool
+        return seal_life(
+            self._who.key,
+            Life(
+                terminal=self._who.terminal,
+                key=self._who.key.key_id,
+                epoch=spool.epoch,
+                floor=spool.floor,
+                next=spool.next_seq,
+                lost=spool.lost,
+                boot=clock.boot_id(),
+                up=clock.uptime_ms(),
+                now=clock.now(),
+                n=n,
+                state=state,
+            ),
+        )
+
+    async def _wait(self, seconds: float | None, *events: asyncio.Event) -> None:
+        """Until the time is over or one of the events is set."""
+        waiters = [asyncio.ensure_future(event.wait()) for event in events]
+        try:
+            await asyncio.wait(waiters, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiter in waiters:
+                waiter.cancel()

@@ -1,0 +1,170 @@
+"""Go-back-N as a pure state machine: what was sealed, acknowledged or timed out goes in, what to send, discard or park comes out. It has
+no clock and does no I/O; `now` is any clock that only goes forward, in seconds. Nothing is discarded but on an ack of this epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tillwatch.agent.wire import Ack, AckState
+
+WINDOW = 8
+"""Batches in flight. One round trip of some 100 ms then carries 80 batches a second: a day's backlog in under a minute."""
+MAX_WINDOW = 64
+"""What a collector may raise it to: 64 payloads of at most 128 KiB are what the transport may have to hold."""
+ACK_TIMEOUT = 30.0
+REWIND_QUIET = 2.0
+"""Every batch behind a lost one makes the collector ask for it again: asked once, it is sent once in this many seconds."""
+HALT_PROBE = 600.0
+"""While the collector says `enrol`, one life message in so many seconds asks whether it still does."""
+MAX_PACE = 8
+"""How far `slow` stretches the seal interval."""
+MAX_MIN_INTERVAL = 3_600.0
+"""Seconds that a collector may ask for between seals: a batch spans at most one hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendLife:
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """All up to seq is stored."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    seq: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewEpoch:
+    why: str
+
+
+Action = Send | SendLife | Discard | Park | NewEpoch
+
+
+class Window:
+    """The stream of one epoch. base: the oldest seq that is not known to be stored; next: the one to send next; end: the one that will
+    be sealed next.
+    """
+
+    def __init__(self, epoch: bytes, base: int, end: int, size: int = WINDOW) -> None:
+        self.epoch, self.base, self.next, self.end = epoch, base, base, end
+        self.limit = self.size = size
+        self.connected = self.halted = self.overdue = False
+        self.pace = 1
+        self.min_interval = 0.0
+        self.resent = 0
+        self.latency = 0.0
+        """Seconds from the last sending of a batch to its ack."""
+        self._high = base
+        self._sent_at: dict[int, float] = {}
+        self._deadline: float | None = None
+        self._rewound = (0, float("-inf"))
+
+    @property
+    def deadline(self) -> float | None:
+        """When `tick` has something to do."""
+        return self._deadline
+
+    def connect(self, now: float) -> list[Action]:
+        """A new connection: whatever was in flight on the old one is sent again. The birth is the caller's, before this."""
+        self.connected, self.halted = True, False
+        self.next = self.base
+        return self._fill(now)
+
+    def disconnect(self) -> None:
+        self.connected = False
+        self._deadline = None
+        self._sent_at.clear()
+
+    def sealed(self, end: int, floor: int, now: float) -> list[Action]:
+        """The spool holds floor to end-1. A floor above the base is declared loss: the collector must hear of it."""
+        self.end = max(end, self.end)
+        actions: list[Action] = []
+        if floor > self.base:
+            self.base, self.next = floor, max(self.next, floor)
+            if self.connected:
+                actions.append(SendLife("batches were dropped"))
+        return actions + self._fill(now)
+
+    def acked(self, ack: Ack, now: float) -> list[Action]:
+        if ack.state is AckState.ENROL:
+            self.halted = True
+            self._deadline = now + HALT_PROBE
+            return []
+        if ack.epoch != self.epoch:
+            return []
+        if ack.state is AckState.FORK:
+            return [NewEpoch("the collector knows another history of this epoch")]
+        if ack.seq >= self.end:
+            return [NewEpoch(f"the collector has batch {ack.seq} of this epoch, which was never sealed here")]
+        self.halted = self.overdue = False
+        if ack.window:
+            self.limit = min(ack.window, MAX_WINDOW)
+        self.min_interval = min(ack.min_interval / 1000, MAX_MIN_INTERVAL)
+        self.pace = min(self.pace * 2, MAX_PACE) if ack.state is AckState.SLOW else max(self.pace // 2, 1)
+        actions: list[Action] = [Park(seq, reason) for seq, reason in ack.refused if self.base <= seq < self.end]
+        if ack.seq >= self.base:
+            self._advance(ack.seq, now)
+            actions.append(Discard(ack.seq))
+        self.size = min(self.size, self.limit)
+        actions += self._wanted(ack, now)
+        return actions + self._fill(now)
+
+    def tick(self, now: float) -> list[Action]:
+        if not self.connected or self._deadline is None or now < self._deadline:
+            return []
+        if self.halted:
+            self._deadline = now + HALT_PROBE
+            return [SendLife("is this terminal enrolled again?")]
+        # The life message goes along: the collector may have missed the one that tells where this epoch begins.
+        self.overdue = True
+        self.size = max(self.size // 2, 1)
+        self.next = self.base
+        self._deadline = None
+        return [SendLife("no ack"), *self._fill(now)]
+
+    def _advance(self, seq: int, now: float) -> None:
+        if sent := self._sent_at.get(seq):
+            self.latency = now - sent
+        self._sent_at = {later: at for later, at in self._sent_at.items() if later > seq}
+        self.base = seq + 1
+        self.next = max(self.next, self.base)
+        self.size = min(self.size + 1, self.limit)
+        self._deadline = now + ACK_TIMEOUT if self.next > self.base else None
+
+    def _wanted(self, ack: Ack, now: float) -> list[Action]:
+        want = ack.want or (ack.seq + 1 if ack.state is AckState.RESEND else 0)
+        if not want or want >= self.next:
+            return []
+        seq, at = self._rewound
+        if want == seq and now - at < REWIND_QUIET:
+            return []
+        self._rewound = (want, now)
+        self.next = max(want, self.base)
+        return [SendLife(f"{want} is wanted and gone")] if want < self.base else []
+
+    def _fill(self, now: float) -> list[Action]:
+        actions: list[Action] = []
+        if self.connected and not self.halted:
+            while self.next < self.end and self.next - self.base < self.size:
+                self._sent_at[self.next] = now
+                self.resent += self.next < self._high
+                actions.append(Send(self.next))
+                self.next += 1
+            self._high = max(self._high, self.next)
+            if actions and self._deadline is None:
+                self._deadline = now + ACK_TIMEOUT
+        return actions

@@ -1,0 +1,404 @@
+"""The command line of the collector. It opens the same configuration and database as the service, and works beside it and without it."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tillwatch.agent.model import Value
+from tillwatch.collector.authority import AuthorityError, open_authority
+from tillwatch.collector.config import Config, ConfigError, duration, load_config
+from tillwatch.collector.read import ComponentView, FleetReader, History, TerminalView
+from tillwatch.collector.registry import CLASSES, TOKEN_LIFE_NS, Enrolment, create_token
+
+DONE, FAILED, USAGE = 0, 1, 2
+NS = 1_000_000_000
+MAX_SPAN_S = 10 * 366 * 86400.0
+_TIMES = {"at", "received", "last_at", "due", "last_received", "expires"}
+_COLOURS = {"crit": "31", "fail": "31", "warn": "33", "unknown": "35", "silent": "35", "offline": "35", "ok": "32"}
+
+_HELP = """\
+The collector takes the signed readings of every terminal, keeps them, shows the fleet and opens tickets.
+
+A first evening:
+  tillwatch-collector doctor                                  is everything in place?
+  tillwatch-collector run                                     start it (systemd does this on a server)
+  tillwatch-collector enrol-token till-0042 --branch Harbour --region North --class atm
+                                                              prints a token; on the terminal: tillwatch-agent enrol TOKEN
+  tillwatch-collector terminals                               who is ill, worst first
+  tillwatch-collector show till-0042                          what it is made of, and its latest readings
+"""
+_ENDS = """\
+Exit codes: 0 done, 1 it could not be done or something is ill, 2 the command or the configuration is wrong.
+NO_COLOR switches colours off. --json prints one JSON value on standard output.
+"""
+
+
+class _CommandError(Exception):
+    """Something that the text explains, with its mend. status: the exit code."""
+
+    def __init__(self, text: str, status: int = FAILED) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        config = load_config(options.config)
+        command: Callable[[Config, argparse.Namespace], int] = options.command
+        return command(config, options)
+    except ConfigError as error:
+        print(f"tillwatch-collector: {error}", file=sys.stderr)
+        return USAGE
+    except (_CommandError, AuthorityError) as error:
+        print(f"tillwatch-collector: {error}", file=sys.stderr)
+        return error.status if isinstance(error, _CommandError) else FAILED
+    except BrokenPipeError:
+        # The reader of a pipe has seen enough (`| head`); Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except KeyboardInterrupt:
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tillwatch-collector",
+        description=_HELP,
+        epilog=_ENDS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(
+        name: str, command: Callable[[Config, argparse.Namespace], int], text: str, example: str
+    ) -> argparse.ArgumentParser:
+        one = commands.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            epilog=f"example:\n  {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        one.add_argument(
+            "--config", type=Path, metavar="FILE", help="configuration instead of /etc/tillwatch/collector.toml"
+        )
+        one.set_defaults(command=command)
+        return one
+
+    run = add(
+        "run", _run, "run the collector until it is told to stop", "tillwatch-collector run --config ./collector.toml"
+    )
+    run.add_argument(
+        "--log-level", choices=("debug", "info", "warning"), default="info", help="how much to log (default: info)"
+    )
+
+    run.add_argument(
+        "--no-console", action="store_true", help="without the console, where that is a service of its own"
+    )
+
+    add("console", _console, "run the console alone, over the store of a collector", "tillwatch-collector console")
+
+    terminals = add("terminals", _terminals, "list all terminals, worst first", "tillwatch-collector terminals --json")
+
+    token = add(
+        "enrol-token",
+        _enrol_token,
+        "make a one-time token for one terminal, good for 24 hours",
+        "tillwatch-collector enrol-token till-0042 --branch Harbour --region North --class atm --host 10.1.2.3",
+    )
+    token.add_argument("terminal", help="its id: letters, digits, - and _, at most 64")
+    token.add_argument("--branch", required=True, help="where it stands")
+    token.add_argument("--region", required=True, help="what the branch belongs to")
+    token.add_argument("--class", dest="terminal_class", required=True, choices=CLASSES, help="what it is")
+    token.add_argument(
+        "--host", metavar="ADDRESS", help="where the terminal reaches this collector (default: address in [enrolment])"
+    )
+
+    show = add(
+        "show",
+        _show,
+        "show one terminal: its components with their latest readings, or the history of one signal",
+        "tillwatch-collector show till-0042 --component ups --signal battery.charge --since 6h",
+    )
+    show.add_argument("terminal")
+    show.add_argument("--component", metavar="C", help="only this component")
+    show.add_argument("--signal", metavar="S", help="only this signal; with --component, its history")
+    show.add_argument(
+        "--since", metavar="SPAN", help="how far back the history goes, for example 30m, 6h or 7d (default: 1h)"
+    )
+
+    doctor = add("doctor", _doctor, "look for what is wrong and say what to do", "tillwatch-collector doctor")
+    for one in (terminals, token, show, doctor):
+        one.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _run(config: Config, options: argparse.Namespace) -> int:
+    from tillwatch.collector import service  # noqa: PLC0415 - the other commands need none of it
+    from tillwatch.collector.intake.broker import BrokerStartError  # noqa: PLC0415
+    from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
+
+    # journald puts its own time before every line.
+    clock = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
+    logging.basicConfig(level=options.log_level.upper(), format=f"{clock}%(levelname)s %(name)s: %(message)s")
+    try:
+        return service.main(config)
+    except (BrokerStartError, StoreError, OSError) as error:
+        raise _CommandError(str(error)) from None
+
+
+def _console(config: Config, _: argparse.Namespace) -> int:
+    from tillwatch.collector.web import __main__ as web  # noqa: PLC0415 - the other commands need none of it
+
+    where = ("--db", str(config.database), "--host", config.console.host, "--port", str(config.console.port))
+    return web.main(where)
+
+
+def _enrol_token(config: Config, options: argparse.Namespace) -> int:
+    from tillwatch.collector.store.sqlite import StoreError, open_db  # noqa: PLC0415 - help should not wait for it
+
+    host = options.host or config.address
+    if host not in config.certificate_hosts:
+        where = config.source or "the configuration"
+        raise _CommandError(
+            f'the collector\'s certificate does not name {host}: write hosts = ["{host}"] in [enrolment] of {where}, and '
+            "restart the collector",
+            USAGE,
+        )
+    _prepare_data_dir(config.collector.data_dir)
+    enrolment = Enrolment(options.terminal, options.branch, options.region, options.terminal_class)
+    now = time.time_ns()
+    try:
+        authority = open_authority(config.authority)
+        with closing(open_db(config.database)) as connection:
+            token = create_token(
+                connection, enrolment, host=host, port=config.enrolment.port, ca=authority.fingerprint, now=now
+            )
+            query = "SELECT count(*) FROM terminal WHERE id = ?"
+            known = connection.execute(query, (options.terminal,)).fetchone()[0]
+    except ValueError as error:
+        raise _CommandError(str(error), USAGE) from None
+    except StoreError as error:
+        raise _CommandError(str(error)) from None
+    if options.json:
+        fields = asdict(enrolment) | {
+            "token": token,
+            "host": host,
+            "port": config.enrolment.port,
+            "expires": now + TOKEN_LIFE_NS,
+        }
+        _print_json(fields)
+        return DONE
+    print(token)
+    note = f"{options.terminal} is enrolled already; this token gives it new keys.\n" if known else ""
+    print(f"{note}Good once, for 24 hours. On the terminal: tillwatch-agent enrol TOKEN", file=sys.stderr)
+    return DONE
+
+
+def _terminals(config: Config, options: argparse.Namespace) -> int:
+    with closing(_reader(config)) as reader:
+        views = reader.terminals()
+    if options.json:
+        _print_json([asdict(view) for view in views])
+        return DONE
+    if not views:
+        print("No terminal is enrolled yet: tillwatch-collector enrol-token --help", file=sys.stderr)
+    _print_table(
+        ("TERMINAL", "CONDITION", "CONNECTION", "LEVEL", "ALARMS", "BRANCH", "REGION", "CLASS", "HEARD"),
+        [_terminal_row(view) for view in views],
+    )
+    return DONE
+
+
+def _terminal_row(view: TerminalView) -> tuple[str, ...]:
+    level = str(view.level or "-")
+    place = (view.branch, view.region, view.terminal_class)
+    return (view.id, view.condition, view.connection, level, str(view.open_alarms), *place, _age(view.last_received))
+
+
+def _show(config: Config, options: argparse.Namespace) -> int:
+    if options.since and not (options.component and options.signal):
+        raise _CommandError("--since is for the history of one signal: name it with --component and --signal", USAGE)
+    try:
+        span = duration(options.since) if options.since else 3600.0
+    except ValueError as error:
+        raise _CommandError(f"--since {options.since}: {error}", USAGE) from None
+    with closing(_reader(config)) as reader:
+        try:
+            view = reader.terminal(options.terminal)
+        except KeyError:
+            raise _unknown("terminal", options.terminal, [one.id for one in reader.terminals()]) from None
+        components = reader.components(options.terminal)
+        if options.component:
+            names = [one.name for one in components]
+            components = [one for one in components if one.name == options.component]
+            if not components:
+                raise _unknown(f"component of {view.id}", options.component, names)
+        if options.signal:
+            names = sorted({signal.signal for one in components for signal in one.signals})
+            if options.signal not in names:
+                raise _unknown("signal", options.signal, names)
+        if options.component and options.signal:
+            end = time.time_ns()
+            start = end - int(min(span, MAX_SPAN_S) * NS)
+            history = reader.history(options.terminal, options.component, options.signal, start, end)
+            _print_json(asdict(history)) if options.json else _print_history(history)
+            return DONE
+    if options.json:
+        _print_json(asdict(view) | {"parts": [_component(one, options.signal) for one in components]})
+        return DONE
+    reason = f" ({view.reason})" if view.reason else ""
+    print(
+        f"{view.id}: {_coloured(view.condition)}{reason}, {_coloured(view.connection)}, heard {_age(view.last_received)}"
+    )
+    print(
+        f"{view.branch}, {view.region}, {view.terminal_class}; {view.open_alarms} open alarms; {view.lost} readings lost\n"
+    )
+    rows = []
+    for one in components:
+        rows.append((one.name, one.condition, "", "", _age(one.last_at), one.reason))
+        rows += [
+            (
+                "",
+                signal.state.replace("none", ""),  # the device profile does not judge it
+                f"  {signal.signal}",
+                _value(signal.value, signal.unit),
+                _age(signal.at),
+                signal.quality.replace("good", ""),
+            )
+            for signal in one.signals
+            if options.signal in {None, signal.signal}
+        ]
+    _print_table(("COMPONENT", "CONDITION", "SIGNAL", "VALUE", "READ", "NOTE"), rows)
+    return DONE
+
+
+def _component(view: ComponentView, signal: str | None) -> dict[str, Any]:
+    fields = asdict(view)
+    fields["signals"] = [one for one in fields["signals"] if signal in {None, one["signal"]}]
+    return fields
+
+
+def _print_history(history: History) -> None:
+    if not history.points:
+        print("No readings in this span; a longer one: --since 7d", file=sys.stderr)
+    by_hour = history.resolution == "hour"
+    headings = ("TIME", "MEAN", "LEAST", "MOST", "READINGS") if by_hour else ("TIME", "VALUE")
+    rows = []
+    for point in history.points:
+        row = [_iso(point.at), _value(point.value, history.unit)]
+        if by_hour:
+            row += [_value(point.least, history.unit), _value(point.most, history.unit), str(point.n)]
+        rows.append(tuple(row))
+    _print_table(headings, rows)
+
+
+def _doctor(config: Config, options: argparse.Namespace) -> int:
+    from tillwatch.collector.doctor import examine  # noqa: PLC0415 - the other commands need none of it
+
+    findings = list(examine(config))
+    if options.json:
+        _print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            print(f"{_coloured(finding.state.ljust(4))}  {finding.subject}: {finding.text}")
+    return FAILED if any(finding.state == "fail" for finding in findings) else DONE
+
+
+def _reader(config: Config) -> Any:
+    from tillwatch.collector.store.reader import SqliteReader  # noqa: PLC0415 - help should not wait for it
+    from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
+
+    try:
+        reader: FleetReader = SqliteReader(config.database)
+    except (StoreError, OSError) as error:
+        raise _CommandError(str(error)) from None
+    return reader
+
+
+def _prepare_data_dir(folder: Path) -> None:
+    """Make it, or become its owner: what root writes here would lock the service out of its own database."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owner = folder.stat()
+    except OSError as error:
+        raise _CommandError(
+            f"{folder}: {error.strerror}; run this as the collector's user, or set data_dir in [collector]"
+        ) from None
+    if os.name == "posix" and os.geteuid() == 0 and owner.st_uid != 0:
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> _CommandError:
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.4)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    return _CommandError(f"no {what} is called {name}{hint}")
+
+
+def _print_json(value: Any) -> None:
+    json.dump(_with_iso_times(value), sys.stdout, ensure_ascii=False, indent=2)
+    print()
+
+
+def _with_iso_times(value: Any) -> Any:
+    """UTC nanoseconds inside, ISO 8601 outside; 0 stands for never."""
+    if isinstance(value, dict):
+        return {
+            key: (_iso(one) if one else None) if key in _TIMES and isinstance(one, int) else _with_iso_times(one)
+            for key, one in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_with_iso_times(one) for one in value]
+    return value
+
+
+def _iso(at: int) -> str:
+    return datetime.fromtimestamp(at / NS, UTC).astimezone().isoformat(timespec="milliseconds")
+
+
+def _age(at: int) -> str:
+    if not at:
+        return "never"
+    seconds = max(0, (time.time_ns() - at) // NS)
+    for length, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit} ago"
+    return f"{seconds} s ago"
+
+
+def _value(value: Value, unit: str) -> str:
+    if value is None:
+        return "-"
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{text} {unit}".rstrip()
+
+
+def _print_table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(len(row[place]) for row in (headings, *rows)) for place in range(len(headings))]
+    for row in (headings, *rows):
+        print("  ".join(_coloured(cell.ljust(size)) for cell, size in zip(row, widths, strict=True)).rstrip())
+
+
+def _coloured(word: str) -> str:
+    if not sys.stdout.isatty() or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb":
+        return word
+    colour = _COLOURS.get(word.strip())
+    return f"\x1b[{colour}m{word}\x1b[0m" if colour else word
+
+
+if __name__ == "__main__":
+    sys.exit(main())

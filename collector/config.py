@@ -1,0 +1,380 @@
+"""The collector's configuration: TOML into frozen values, with defaults that work without any file. Every error names the file, the line
+and the mend; nothing is guessed and no unknown key is passed over.
+"""
+# ruff: noqa: RUF009 - _read() makes a dataclasses.field, which is what the rule wants to see
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import re
+import socket
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+DEFAULT_FILE = Path("/etc/tillwatch/collector.toml")
+MAX_CONFIG = 1024 * 1024
+"""Bytes of a configuration file: a mistaken path (a disk, a log) must not be read into memory."""
+
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"([0-9]+)\s*(B|KiB|MiB|GiB)")
+_BYTES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
+_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used. The text has the file, the line where there is one, and what to write instead."""
+
+
+def duration(value: Any) -> float:
+    """Seconds out of "500ms", "10s", "5m", "2h" or "30d". Raises ValueError."""
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
+        return float(match[1]) * _SECONDS[match[2]]
+    raise ValueError('write a duration with its unit, for example "10s", "5m" or "500ms"')
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+        return int(match[1]) * _BYTES[match[2]]
+    raise ValueError('write a size with its unit, for example "64MiB"')
+
+
+def _flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ValueError("write true or false, without quotes")
+
+
+def _port(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535:
+        return value
+    raise ValueError("write a port from 1 to 65535, without quotes")
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise ValueError("write a whole number of at least 1, without quotes")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str) and _NAME.fullmatch(value):
+        return value
+    raise ValueError("write a text of 1 to 60 characters, in quotes")
+
+
+def _host(value: Any) -> str:
+    if isinstance(value, str) and _HOST.fullmatch(value):
+        return value
+    raise ValueError('write one host name or IP address, without scheme or port, for example "tills.bank.example"')
+
+
+def _hosts(value: Any) -> tuple[str, ...]:
+    if isinstance(value, list):
+        return tuple(_host(one) for one in value)
+    raise ValueError('write a list of host names or addresses, for example ["tills.bank.example", "10.1.2.3"]')
+
+
+def _path(value: Any) -> Path:
+    if isinstance(value, str) and value:
+        return Path(value).expanduser()
+    raise ValueError("write a path, in quotes")
+
+
+def _variable(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        return value
+    raise ValueError('write the name of an environment variable, for example "TILLWATCH_WEBHOOK_SECRET"')
+
+
+def _url(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"https?://[^\s]{1,2000}", value):
+        return value
+    raise ValueError('write the whole address, for example "https://desk.bank.example/hooks/tillwatch"')
+
+
+def _read(read: Callable[[Any], Any], default: Any) -> Any:
+    return field(default=default, metadata={"read": read})
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorSection:
+    data_dir: Path = _read(_path, Path("/var/lib/tillwatch-collector"))
+    name: str = _read(_text, "tillwatch")
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSection:
+    """embedded: the broker runs in the collector and host is what it listens on; otherwise host is where the broker is.
+
+    address: what enrolled terminals are told; empty means the address that they enrolled at.
+    """
+
+    embedded: bool = _read(_flag, True)
+    # Terminals are on other machines, and this listener takes nobody without a certificate of the collector's own authority.
+    host: str = _read(_host, "0.0.0.0")  # noqa: S104 - see above
+    port: int = _read(_port, 8883)
+    tls: bool = _read(_flag, True)
+    address: str = _read(_host, "")
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentSection:
+    """address: what tokens carry, this machine's name unless set. hosts: further names that the server certificate must hold."""
+
+    host: str = _read(_host, "0.0.0.0")  # noqa: S104 - terminals enrol from other machines, over TLS, with a token
+    port: int = _read(_port, 8843)
+    address: str = _read(_host, "")
+    hosts: tuple[str, ...] = _read(_hosts, ())
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleSection:
+    host: str = _read(_host, "127.0.0.1")
+    port: int = _read(_port, 8080)
+
+
+@dataclass(frozen=True, slots=True)
+class RulesSection:
+    """file: None means the rules that come with the collector."""
+
+    file: Path | None = _read(_path, None)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSection:
+    """The secret is never written into this file: secret_file or secret_env says where it is."""
+
+    url: str = _read(_url, "")
+    secret_file: Path | None = _read(_path, None)
+    secret_env: str = _read(_variable, "")
+
+    def secret(self) -> str:
+        """The secret, read now. Raises ConfigError when there is none."""
+        if self.secret_env:
+            value = os.environ.get(self.secret_env, "")
+            where = f"environment variable {self.secret_env}"
+        else:
+            where = f"file {self.secret_file}"
+            try:
+                value = self.secret_file.read_text("utf-8") if self.secret_file else ""
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigError(f"[tickets.webhook] secret_file: cannot read {self.secret_file}: {error}") from None
+        if not value.strip():
+            raise ConfigError(f"[tickets.webhook]: the {where} holds no secret; put the desk's signing secret there")
+        return value.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeSection:
+    """queue, queue_bytes: what waits for the store at most; beyond it messages are dropped and sent again by the terminals.
+
+    group_messages, group_wait: one commit holds at most this many messages and waits at most this long (s) for them.
+    """
+
+    queue: int = _read(_count, 4096)
+    queue_bytes: int = _read(_size, 64 * 1024**2)
+    group_messages: int = _read(_count, 256)
+    group_wait: float = _read(duration, 0.005)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """source: the file it was read from, None for the defaults."""
+
+    source: Path | None = None
+    collector: CollectorSection = CollectorSection()
+    broker: BrokerSection = BrokerSection()
+    enrolment: EnrolmentSection = EnrolmentSection()
+    console: ConsoleSection = ConsoleSection()
+    rules: RulesSection = RulesSection()
+    webhook: WebhookSection | None = None
+    intake: IntakeSection = IntakeSection()
+
+    @property
+    def database(self) -> Path:
+        return self.collector.data_dir / "collector.db"
+
+    @property
+    def authority(self) -> Path:
+        """The folder of the collector's own keys and certificates."""
+        return self.collector.data_dir / "authority"
+
+    @property
+    def address(self) -> str:
+        """Where terminals reach this collector."""
+        return self.enrolment.address or socket.gethostname()
+
+    @property
+    def certificate_hosts(self) -> tuple[str, ...]:
+        """The names of the server certificate, in a fixed order without doubles."""
+        named = (self.address, self.broker.address, *self.enrolment.hosts, "localhost", "127.0.0.1")
+        listening = (self.enrolment.host, self.broker.host if self.broker.embedded else "")
+        return tuple(dict.fromkeys(host for host in (*named, *listening) if host and not is_unspecified(host)))
+
+
+_SECTIONS: Mapping[str, tuple[str, type]] = {
+    "collector": ("collector", CollectorSection),
+    "broker": ("broker", BrokerSection),
+    "enrolment": ("enrolment", EnrolmentSection),
+    "console": ("console", ConsoleSection),
+    "rules": ("rules", RulesSection),
+    "tickets.webhook": ("webhook", WebhookSection),
+    "intake": ("intake", IntakeSection),
+}
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def is_unspecified(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def load_config(path: Path | None = None) -> Config:
+    """The configuration in `path`; without one, that in DEFAULT_FILE if it exists, else the defaults. Raises ConfigError."""
+    if path is None:
+        if not DEFAULT_FILE.exists():
+            return Config()
+        path = DEFAULT_FILE
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_CONFIG + 1)
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot read the configuration: {error.strerror}; name a file with --config"
+        ) from None
+    if len(raw) > MAX_CONFIG:
+        raise ConfigError(f"{path}: this is no configuration file, it is larger than 1 MiB; name another with --config")
+    try:
+        text = raw.decode()
+        return parse_config(text, path)
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path}, line {line}: a byte that is not UTF-8; save the file as UTF-8") from None
+
+
+def parse_config(text: str, source: Path) -> Config:
+    """Raises ConfigError. Relative paths are taken from the folder of `source`."""
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"\(at line (\d+), column \d+\)", str(error))
+        where = f"{source}, line {place[1]}" if place else str(source)
+        reason = re.sub(r" \(at .*\)$", "", str(error))
+        raise ConfigError(f"{where}: not TOML: {reason}") from None
+    return _Reader(text, source).config(tables)
+
+
+class _Reader:
+    def __init__(self, text: str, source: Path) -> None:
+        self._lines = text.splitlines()
+        self._source = source
+
+    def config(self, tables: dict[str, Any]) -> Config:
+        parts: dict[str, Any] = {"source": self._source}
+        flat = dict(tables)
+        tickets = flat.pop("tickets", {})
+        if not isinstance(tickets, dict):
+            raise self._error("tickets", "", "write a section [tickets.webhook]")
+        flat.update({f"tickets.{name}": table for name, table in tickets.items()})
+        for name, table in flat.items():
+            if name not in _SECTIONS:
+                raise self._unknown("section", name, list(_SECTIONS), name, "")
+            if not isinstance(table, dict):
+                raise self._error("", name, f"{name} is a section; write [{name}] and its keys below it")
+            attribute, kind = _SECTIONS[name]
+            parts[attribute] = self._section(name, kind, table)
+        config = Config(**parts)
+        self._check(config, tables)
+        return config
+
+    def _section(self, section: str, kind: type, table: dict[str, Any]) -> Any:
+        known: dict[str, Field[Any]] = {one.name: one for one in fields(kind)}
+        values = {}
+        for key, value in table.items():
+            if key not in known:
+                if section == "tickets.webhook" and key == "secret":
+                    raise self._error(section, key, "no secrets in this file; use secret_file or secret_env")
+                raise self._unknown("key", key, list(known), section, key)
+            try:
+                read = known[key].metadata["read"](value)
+            except ValueError as error:
+                # A secret may stand in the wrong place: its value is never repeated.
+                shown = key if "secret" in key else f"{key} = {str(value)[:60]!r}"
+                raise self._error(section, key, f"{shown}: {error}") from None
+            values[key] = (self._source.parent / read).absolute() if isinstance(read, Path) else read
+        return kind(**values)
+
+    def _check(self, config: Config, tables: dict[str, Any]) -> None:
+        """What no single key can say."""
+        if not is_loopback(config.console.host):
+            raise self._error(
+                "console",
+                "host",
+                f"there are no console users yet, so the console must stay on this machine: write host = "
+                f'"127.0.0.1" instead of "{config.console.host}" and reach it through an SSH tunnel',
+            )
+        broker = config.broker
+        if broker.embedded and not broker.tls and not is_loopback(broker.host):
+            raise self._error(
+                "broker",
+                "tls",
+                f'without TLS the embedded broker cannot tell terminals apart: write tls = true, or host = "127.0.0.1" '
+                f'instead of "{broker.host}"',
+            )
+        if not broker.embedded and "host" not in tables.get("broker", {}):
+            raise self._error("broker", "embedded", "embedded = false needs the broker's host = ... beside it")
+        if config.intake.group_wait > 1:
+            raise self._error("intake", "group_wait", "write at most 1s; terminals wait this long for every ack")
+        if is_unspecified(config.enrolment.address) or is_unspecified(broker.address):
+            section = "enrolment" if is_unspecified(config.enrolment.address) else "broker"
+            raise self._error(
+                section, "address", "terminals cannot connect to this; write the name or address they reach"
+            )
+        webhook = config.webhook
+        if webhook is not None and not webhook.url:
+            raise self._error("tickets.webhook", "", "url is missing; write the address that takes the tickets")
+        if webhook is not None and bool(webhook.secret_file) == bool(webhook.secret_env):
+            raise self._error("tickets.webhook", "", "write either secret_file or secret_env, and not both")
+
+    def _unknown(self, what: str, name: str, known: list[str], section: str, key: str) -> ConfigError:
+        near = difflib.get_close_matches(name, known, n=1)
+        mend = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+        return self._error(section, key, f"unknown {what} {name!r}; {mend}")
+
+    def _error(self, section: str, key: str, mend: str) -> ConfigError:
+        line = self._line(section, key)
+        where = f"{self._source}, line {line}" if line else str(self._source)
+        inside = f"[{section}] " if section and key else ""
+        return ConfigError(f"{where}: {inside}{mend}")
+
+    def _line(self, section: str, key: str) -> int:
+        """Where `key` of `section` stands, else where the section or its parent begins, else 0. The file is TOML already."""
+        current, best = "", 0
+        for number, line in enumerate(self._lines, 1):
+            if header := re.match(r"\s*\[\s*([A-Za-z0-9_.\"' -]+?)\s*\]", line):
+                current = re.sub(r"[\s\"']", "", header[1])
+                if current == section or current.startswith(section + "."):
+                    best = best or number
+            elif entry := re.match(r"\s*([A-Za-z0-9_.\"'-]+)\s*=", line):
+                name = re.sub(r"[\"']", "", entry[1])
+                whole = f"{current}.{name}" if current else name
+                if whole == (f"{section}.{key}" if section and key else section or key):
+                    return number
+                if section and (whole == section or whole.startswith(section + ".")):
+                    best = best or number
+        return best

@@ -1,0 +1,241 @@
+"""Looks at everything the collector stands on and says what to do about what is wrong. It changes nothing and holds no lock for long."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import shutil
+import socket
+import sqlite3
+import ssl
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tillwatch.collector.authority import (
+    COLLECTOR_NAME,
+    RENEW_BEFORE,
+    Authority,
+    AuthorityError,
+    certificate_ends,
+    certificate_hosts,
+    open_authority,
+)
+from tillwatch.collector.config import Config, is_unspecified
+from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
+
+LEAST_FREE = 1024**3
+"""Bytes of disk; below it the journal of a large fleet has days left."""
+ANSWER_S = 3.0
+CA_WARNING_DAYS = 180
+"""A new authority means that every terminal enrols again: a bank plans that months ahead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """state: `ok`, `warn` or `fail`; text: what was seen, and for the other two what to do."""
+
+    subject: str
+    state: str
+    text: str
+
+
+def examine(config: Config) -> Iterator[Finding]:
+    yield Finding("configuration", "ok", f"read from {config.source}" if config.source else "defaults, no file")
+    yield from _data_dir(config.collector.data_dir)
+    yield _database(config.database)
+    authority = None
+    if config.authority.exists():
+        try:
+            authority = open_authority(config.authority)
+        except AuthorityError as error:
+            yield Finding("authority", "fail", str(error))
+    else:
+        yield Finding("authority", "ok", "not there yet; it is made at the first start")
+    if authority is not None:
+        yield from _certificates(authority, config)
+    running = authority is not None and _is_collector(authority, config)
+    yield from _ports(config, running=running)
+    if not config.broker.embedded:
+        yield _outside_broker(authority, config)
+    yield _clock(config.database)
+
+
+def _data_dir(folder: Path) -> Iterator[Finding]:
+    try:
+        mode = folder.stat().st_mode
+    except FileNotFoundError:
+        yield Finding("data directory", "ok", f"{folder} is not there yet; it is made at the first start")
+        return
+    except OSError as error:
+        yield Finding("data directory", "fail", f"{folder}: {error.strerror}; run this as the collector's user")
+        return
+    if not stat.S_ISDIR(mode):
+        yield Finding("data directory", "fail", f"{folder} is no folder; set data_dir in [collector]")
+        return
+    if mode & 0o077:
+        text = f"{folder} is open to other users (mode {stat.S_IMODE(mode):04o}); chmod 0700 {folder}"
+        yield Finding("data directory", "warn", text)
+    else:
+        yield Finding("data directory", "ok", str(folder))
+    free = shutil.disk_usage(folder).free
+    text = f"{free / 1024**3:.1f} GiB free"
+    if free < LEAST_FREE:
+        yield Finding("disk", "fail", f"{text} at {folder}; make room, or the collector will stop taking readings")
+    else:
+        yield Finding("disk", "ok", text)
+
+
+def _database(path: Path) -> Finding:
+    if not path.exists():
+        return Finding("database", "ok", "not there yet; it is made at the first start")
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=ANSWER_S)
+        try:
+            answer = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+            terminals = connection.execute("SELECT count(*) FROM terminal").fetchone()[0]
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        return Finding("database", "fail", f"{path}: {error}; restore it from a backup, and keep the damaged file")
+    if answer != "ok":
+        return Finding("database", "fail", f"{path}: {answer}; restore it from a backup, and keep the damaged file")
+    return Finding("database", "ok", f"{path.stat().st_size / 1024**2:.1f} MiB, sound, {terminals} terminals")
+
+
+def _certificates(authority: Authority, config: Config) -> Iterator[Finding]:
+    ends = authority.certificate.not_valid_after_utc
+    days = (ends - datetime.now(UTC)).days
+    if days < CA_WARNING_DAYS:
+        yield Finding(
+            "authority", "warn" if days > 0 else "fail", f"ends {ends:%Y-%m-%d}; plan to enrol all terminals again"
+        )
+    else:
+        yield Finding("authority", "ok", f"until {ends:%Y-%m-%d}")
+    path = authority.folder / "server.pem"
+    try:
+        ends, hosts = certificate_ends(path), certificate_hosts(path)
+    except FileNotFoundError:
+        yield Finding("server certificate", "ok", "not there yet; it is made at the first start")
+        return
+    except (OSError, ValueError) as error:
+        yield Finding("server certificate", "fail", f"{path}: {error}; remove it and restart the collector")
+        return
+    missing = [host for host in config.certificate_hosts if host not in hosts]
+    if missing:
+        yield Finding("server certificate", "warn", f"does not name {', '.join(missing)}; restart the collector")
+    elif ends - datetime.now(UTC) < RENEW_BEFORE:
+        yield Finding("server certificate", "warn", f"ends {ends:%Y-%m-%d}; restart the collector, it renews it")
+    else:
+        yield Finding("server certificate", "ok", f"until {ends:%Y-%m-%d}, for {', '.join(hosts)}")
+
+
+def _is_collector(authority: Authority, config: Config) -> bool:
+    """Whether this very collector answers on its enrolment port."""
+    context = ssl.create_default_context(cafile=str(authority.ca_file))
+    context.check_hostname = False  # asked at the listening address, which need not be in the certificate
+    host = _reachable(config.enrolment.host)
+    connection = http.client.HTTPSConnection(host, config.enrolment.port, timeout=ANSWER_S, context=context)
+    try:
+        connection.request("GET", "/api/v1/health")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _ports(config: Config, *, running: bool) -> Iterator[Finding]:
+    wanted = [
+        ("enrolment", config.enrolment.host, config.enrolment.port),
+        ("console", config.console.host, config.console.port),
+    ]
+    if config.broker.embedded:
+        wanted.insert(1, ("broker", config.broker.host, config.broker.port))
+    yield Finding("collector", "ok", "running" if running else "not running")
+    for name, host, port in wanted:
+        taken = _answers(_reachable(host), port)
+        if running and not taken:
+            yield Finding(f"{name} port", "fail", f"nothing answers on {host} port {port}; see the collector's log")
+        elif taken and not running:
+            text = f"{host} port {port} is held by another program; end it, or set port in [{name}]"
+            yield Finding(f"{name} port", "fail", text)
+        else:
+            yield Finding(f"{name} port", "ok", f"{host} port {port} {'answers' if taken else 'is free'}")
+
+
+def _outside_broker(authority: Authority | None, config: Config) -> Finding:
+    broker = config.broker
+    if authority is None and broker.tls:
+        return Finding("broker", "warn", "not asked: the collector's certificate is made at the first start")
+
+    async def ask() -> bool:
+        tls = authority.client_context() if authority is not None and broker.tls else None
+        # A session of its own, beside that of the running collector.
+        intake = MqttIntake(MqttSettings(broker.host, broker.port, f"{COLLECTOR_NAME}.doctor", tls))
+        await intake.start()
+        try:
+            await asyncio.wait_for(intake.wait_connected(), ANSWER_S)
+        except TimeoutError:
+            return False
+        finally:
+            await intake.stop()
+        return True
+
+    where = f"{broker.host} port {broker.port}"
+    if asyncio.run(ask()):
+        return Finding("broker", "ok", f"{where} answers and lets the collector read")
+    return Finding(
+        "broker", "fail", f"{where} does not let the collector in; see its log, its certificates and its access rules"
+    )
+
+
+def _clock(database: Path) -> Finding:
+    now = time.time_ns()
+    try:
+        connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=ANSWER_S)
+        try:
+            last = connection.execute("SELECT at FROM journal ORDER BY n DESC LIMIT 1").fetchone()
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        last = None
+    if last is not None and last[0] > now + 1_000_000_000:
+        behind = (last[0] - now) / 1_000_000_000
+        return Finding(
+            "clock", "fail", f"{behind:.0f} s behind the last entry of the journal; set the clock before the next start"
+        )
+    program = shutil.which("timedatectl")
+    if program is None:
+        return Finding("clock", "ok", "not before the last entry; whether it is synchronised cannot be seen here")
+    try:
+        asked = subprocess.run(  # noqa: S603 - a fixed command
+            [program, "show", "--property=NTPSynchronized", "--value"],
+            capture_output=True,
+            text=True,
+            timeout=ANSWER_S,
+            check=False,
+        ).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        asked = ""
+    if asked == "no":
+        return Finding("clock", "warn", "not synchronised; set up NTP, or readings get wrong times")
+    return Finding("clock", "ok", "synchronised" if asked == "yes" else "not before the last entry")
+
+
+def _reachable(host: str) -> str:
+    if not is_unspecified(host):
+        return host
+    return "::1" if ":" in host else "127.0.0.1"
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), ANSWER_S):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,193 @@
+"""What the collector knows of its terminals between two entries of the journal: the state that the fold changes and the store keeps. Values
+only; how they change stands in fold.py.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgpack
+
+from tillwatch.agent.model import MS, State, Value, device_of
+from tillwatch.agent.wire import Refusal, VerifyKey
+from tillwatch.collector.sequence import Stream
+
+SKEW_WINDOW = 10
+"""Batches whose least delay estimates the skew of a terminal's clock: the least is the one that waited nowhere."""
+RECENT = 64
+"""Digests kept at hand for each terminal: eight windows, more than a reconnecting agent sends again."""
+
+
+class Series:
+    """One signal of one component: its latest value and its open hour. at: corrected reading time, UTC ms; received: UTC ns;
+    hour: hours since 1970; n, total, least, most count the numbers of the hour, last is its latest value whatever its kind.
+    """
+
+    __slots__ = (
+        "at",
+        "hour",
+        "last",
+        "last_at",
+        "least",
+        "most",
+        "n",
+        "quality",
+        "received",
+        "state",
+        "total",
+        "value",
+    )
+
+    def __init__(self) -> None:
+        self.at = -1
+        self.value: Value = None
+        self.received = 0
+        self.quality = 0
+        self.state = 0
+        self.open_hour(-1)
+
+    def open_hour(self, hour: int) -> None:
+        self.hour = hour
+        self.n = 0
+        self.total = 0.0
+        self.least: float | None = None
+        self.most: float | None = None
+        self.last: Value = None
+        self.last_at = -1
+
+    def rollup(self) -> list[Any]:
+        """The open hour as it is kept: [n, sum, min, max, last, last_at]."""
+        return [self.n, self.total, self.least, self.most, self.last, self.last_at]
+
+    def pack(self) -> list[Any]:
+        return [self.at, self.value, self.received, self.quality, self.state, self.hour, *self.rollup()]
+
+    @classmethod
+    def unpack(cls, row: list[Any]) -> Series:
+        series = cls()
+        series.at, series.value, series.received, series.quality, series.state, series.hour = row[:6]
+        series.n, series.total, series.least, series.most, series.last, series.last_at = row[6:]
+        return series
+
+
+class Component:
+    """unknown: why nothing current is known of it, empty while something is. heard: UTC ns from which its deadline counts, that is its
+    last data, or the return of whoever kept it from speaking; 0 before the first data. blind: an alarm of it is open on a condition
+    that cannot be seen.
+    """
+
+    __slots__ = ("blind", "heard", "interval_s", "name", "series", "unknown")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.series: dict[str, Series] = {}
+        self.heard = 0
+        self.interval_s = 0.0
+        self.unknown = ""
+        self.blind = False
+
+    def pack(self) -> bytes:
+        rows = {name: series.pack() for name, series in self.series.items()}
+        packed: bytes = msgpack.packb([self.heard, self.interval_s, self.unknown, self.blind, rows])
+        return packed
+
+    def worst(self) -> int:
+        """The gravest judgement of the device profile among the latest values."""
+        return max((series.state for series in self.series.values() if series.state <= State.CRIT), default=0)
+
+    @classmethod
+    def unpack(cls, name: str, packed: bytes) -> Component:
+        component = cls(name)
+        component.heard, component.interval_s, component.unknown, component.blind, rows = msgpack.unpackb(packed)
+        component.series = {signal: Series.unpack(row) for signal, row in rows.items()}
+        return component
+
+
+@dataclass(slots=True)
+class TerminalKey:
+    verify: VerifyKey
+    state: str
+    since: int
+
+
+@dataclass(slots=True)
+class Terminal:
+    """One enrolled terminal. connection: `new` until the first message, then `online`, `offline` (its own or its broker's word) or
+    `silent`; received: its last message; heard: from when its deadline counts; up_ms at up_received: its uptime at its last life
+    message; holes: batches it declared gone; next_due: before this UTC ns no component is overdue.
+    """
+
+    id: str
+    branch: str
+    region: str
+    terminal_class: str
+    enrolled_at: int
+    state: str = "active"
+    keys: dict[bytes, TerminalKey] = field(default_factory=dict)
+    streams: dict[bytes, Stream] = field(default_factory=dict)
+    epoch: bytes = b""
+    connection: str = "new"
+    received: int = 0
+    heard: int = 0
+    lost: int = 0
+    holes: int = 0
+    boot: bytes = b""
+    up_ms: int = 0
+    up_received: int = 0
+    life_n: int = 0
+    delays_ms: deque[int] = field(default_factory=lambda: deque(maxlen=SKEW_WINDOW))
+    components: dict[str, Component] = field(default_factory=dict)
+    next_due: int = 0
+
+    _STATUS = ("epoch", "connection", "received", "heard", "lost", "holes", "boot", "up_ms", "up_received", "life_n")
+
+    def pack_status(self) -> bytes:
+        status = {name: getattr(self, name) for name in Terminal._STATUS}
+        packed: bytes = msgpack.packb({**status, "delays_ms": list(self.delays_ms)})
+        return packed
+
+    def unpack_status(self, packed: bytes) -> None:
+        status = msgpack.unpackb(packed)
+        self.delays_ms.extend(status.pop("delays_ms"))
+        for name, value in status.items():
+            setattr(self, name, value)
+
+    def of_device(self, device: str) -> list[Component]:
+        """The components that this device has, the device itself among them."""
+        return [self.components[name] for name in sorted(self.components) if device_of(name) == device]
+
+    @property
+    def skew_ms(self) -> int:
+        """How far the terminal's clock lags behind the collector's, delay of the fastest delivery included; 0 without deliveries."""
+        return min(self.delays_ms, default=0)
+
+    def age_ms(self, boot: bytes, up_ms: int, sent: int, now: int) -> int:
+        """How old a batch is: by the terminal's uptime within one boot, which no clock can falsify, else by its corrected time."""
+        if boot == self.boot and self.up_received:
+            return self.up_ms + (now - self.up_received) // MS - up_ms
+        return (now - sent) // MS - self.skew_ms
+
+
+class Fleet:
+    """All terminals, and the registry's answer to who may sign."""
+
+    def __init__(self) -> None:
+        self.terminals: dict[str, Terminal] = {}
+        self.recent: dict[tuple[str, bytes], dict[int, bytes]] = {}
+
+    def knows(self, terminal: str) -> bool:
+        return terminal in self.terminals
+
+    def key(self, terminal: str, key_id: bytes) -> VerifyKey | Refusal:
+        found = self.terminals[terminal].keys.get(key_id)
+        if found is None or found.state == "pending":
+            return Refusal.UNKNOWN_KEY
+        return Refusal.REVOKED_KEY if found.state == "revoked" else found.verify
+
+    def remember(self, terminal: str, epoch: bytes, seq: int, digest: bytes) -> None:
+        recent = self.recent.setdefault((terminal, epoch), {})
+        recent[seq] = digest
+        if len(recent) > RECENT:
+            del recent[next(iter(recent))]

@@ -1,0 +1,266 @@
+"""The fold: how each entry of the journal changes what the collector knows. Everything shown, raised or counted comes from here, and a replay
+of the same entries gives the same state. Time enters only with an entry: timers that are due fire before it, in due order, at their due
+time; a live tick only does this earlier. No I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tillwatch.agent.model import MS, Value
+from tillwatch.agent.wire import Column, Life, Opened, VerifyKey
+from tillwatch.collector import sequence
+from tillwatch.collector.alarming import Alarming
+from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
+from tillwatch.collector.fleet import Component, Fleet, Series, Terminal, TerminalKey
+from tillwatch.collector.journal import Entry, Kind
+from tillwatch.collector.presence import Presence
+from tillwatch.collector.rules import FORK
+from tillwatch.collector.timers import Timers
+
+AHEAD_NS = 600 * 10**9
+"""A reading from further in the future than this never becomes the latest one (delivery.md 6.7)."""
+MAX_INTERVAL_S = 7 * 86_400
+"""The longest interval that a component may claim: slow signals are read daily, some sites read them weekly."""
+HISTORICAL_MS = 15 * 60 * 1000
+"""Older batches are history: they repair series and raise nothing (delivery.md 6.6)."""
+SUSPECT_SKEW_MS = 60_000
+"""From this skew on times are corrected by it, and both are kept."""
+
+_MONITOR = frozenset({"monitor.source", "monitor.reason", "monitor.interval"})
+"""What the agent says of its own work: it does not show that the component lives."""
+
+
+class Fold:
+    """The state and its two movements, `advance` and `apply`. units: signal -> unit, of the catalogue; page: address of the console."""
+
+    def __init__(self, units: Mapping[str, str], page: str = "") -> None:
+        self.fleet = Fleet()
+        self.timers = Timers()
+        self.alarming = Alarming(self.fleet, self.timers, units, page)
+        self.presence = Presence(self.alarming, self.timers)
+        self.advanced_to = 0
+
+    @property
+    def dirty(self) -> Dirty:
+        return self.alarming.dirty
+
+    def take_dirty(self) -> Dirty:
+        dirty, self.alarming.dirty = self.alarming.dirty, Dirty()
+        return dirty
+
+    def advance(self, until: int) -> None:
+        """Let everything happen that time alone brings, up to this UTC ns."""
+        while (hit := self.timers.pop(until)) is not None:
+            due, (what, terminal, component, rule) = hit
+            if what == "silent":
+                self.presence.silent_due(self.fleet.terminals[terminal], due)
+            else:
+                self.alarming.limit_due((rule, terminal, component), due)
+        self.advanced_to = max(self.advanced_to, until)
+
+    def apply(self, entry: Entry, content: Opened | Life | None = None) -> None:
+        """One entry. content: the opened message of BATCH and LIFE entries."""
+        if entry.kind is Kind.STARTED:
+            self._started(entry)
+        self.advance(entry.at)
+        match entry.kind:
+            case Kind.BATCH:
+                assert isinstance(content, Opened)
+                self._batch(self.fleet.terminals[entry.terminal], entry, content)
+            case Kind.LIFE:
+                assert isinstance(content, Life)
+                self._life(self.fleet.terminals[entry.terminal], entry.at, content)
+            case Kind.REFUSED | Kind.FORK:
+                self._unusable(self.fleet.terminals[entry.terminal], entry)
+            case Kind.OPERATOR:
+                self._operator(entry)
+            case Kind.RULES_CHANGED:
+                self._rules_changed(entry)
+            case Kind.TICKET_CHANGE:
+                self.alarming.dirty.tickets.append(entry.facts_map())
+            case Kind.STARTED | Kind.STOPPED:
+                pass
+        self.advance(entry.at)  # what has lasted long enough by the readings' own times is due at once
+
+    # Batches: the path that every reading takes.
+
+    def _batch(self, terminal: Terminal, entry: Entry, opened: Opened) -> None:
+        header = opened.header
+        facts = entry.facts_map()
+        historical, correction = bool(facts.get("historical")), int(facts.get("correction_ms", 0))
+        self._accepted(terminal, sequence.Stream(header.epoch, header.seq, opened.digest))
+        if not historical:
+            terminal.delays_ms.append((entry.at - header.sent) // MS)
+        terminal.lost = max(terminal.lost, header.lost) if terminal.epoch == header.epoch else header.lost
+        terminal.epoch = header.epoch
+        self.presence.heard(terminal, entry.at)
+        sources: list[tuple[str, bool]] = []
+        ticks: dict[int, Ticks] = {}
+        component = None
+        for column in opened.columns:
+            tick = ticks.get(id(column.at))
+            if tick is None:
+                tick = ticks[id(column.at)] = ticks_of(column.at, correction)
+            if component is None or component.name != column.component:
+                component = self._component(terminal, column.component)
+            series = component.series.get(column.signal)
+            if series is None:
+                series = component.series[column.signal] = Series()
+            bounds = self._keep(terminal.id, component.name, column, series, tick, entry.at)
+            if historical:
+                continue
+            if column.signal in _MONITOR:
+                if column.signal == "monitor.interval":
+                    self._interval(terminal, component, series.value)
+                elif column.signal == "monitor.source":
+                    sources.append((component.name, series.value == "failed"))
+            elif column.numeric or any(v is not None for v in column.values):
+                component.heard = entry.at
+                if component.unknown or component.blind:
+                    self.presence.regained(terminal, component, entry.at)
+            for rule in self.alarming.rules.by_signal.get(column.signal, ()):
+                self.alarming.judge_column(rule, terminal, column, tick, bounds, entry.at)
+        for name, failed in sources:
+            self.presence.source(terminal, name, failed=failed, at=entry.at)
+        if not historical and entry.at >= terminal.next_due:
+            self.presence.overdue(terminal, entry.at)
+
+    def _interval(self, terminal: Terminal, component: Component, said: Value) -> None:
+        """How often the agent means to read the component: believed up to MAX_INTERVAL_S, or a liar would never be missed."""
+        if isinstance(said, int | float) and said > 0:
+            component.interval_s = float(min(said, MAX_INTERVAL_S))
+            terminal.next_due = 0
+
+    def _component(self, terminal: Terminal, name: str) -> Component:
+        component = terminal.components.get(name)
+        if component is None:
+            component = terminal.components[name] = Component(name)
+            terminal.next_due = 0
+        self.alarming.dirty.components.add((terminal.id, name))
+        return component
+
+    def _keep(
+        self, terminal: str, component: str, column: Column, series: Series, tick: Ticks, received: int
+    ) -> tuple[float, float] | None:
+        """Latest value and open hour. Late hours go to the roll-ups, in the order in which they came.
+
+        Returns least and most of the column where it is numbers, good ones, of the open hour: the common case.
+        """
+        values: list[Any] = column.values
+        bounds = None
+        if tick.hour == series.hour and column.numeric and column.odd is None and tick.newest >= series.at:
+            least, most = bounds = min(values), max(values)
+            series.n += len(values)
+            series.total += float(sum(values))
+            if series.least is None or least < series.least:
+                series.least = least
+            if series.most is None or most > series.most:
+                series.most = most
+            series.last, series.last_at = values[-1], tick.last
+        else:
+            for t, value in zip(tick.at, values, strict=True):
+                self._count(terminal, component, column.signal, series, t, value)
+        if series.at <= tick.newest <= received + AHEAD_NS:
+            quality, state = (
+                column.odd.get(tick.position, (column.quality, column.state))
+                if column.odd
+                else (column.quality, column.state)
+            )
+            series.at, series.value, series.received = tick.newest, values[tick.position], received
+            series.quality, series.state = int(quality), int(state)
+        return bounds
+
+    def _count(self, terminal: str, component: str, signal: str, series: Series, at_ms: int, value: Value) -> None:
+        hour = at_ms // HOUR_MS
+        if hour > series.hour:
+            if series.hour >= 0:
+                self.alarming.dirty.rollups.append((terminal, component, series.hour, signal, series.rollup()))
+            series.open_hour(hour)
+        number = float(value) if isinstance(value, int | float) else None
+        if hour < series.hour:
+            row = [int(number is not None), number or 0.0, number, number, value, at_ms * MS]
+            self.alarming.dirty.rollups.append((terminal, component, hour, signal, row))
+            return
+        if number is not None:
+            series.n += 1
+            series.total += number
+            series.least = number if series.least is None else min(series.least, number)
+            series.most = number if series.most is None else max(series.most, number)
+        series.last, series.last_at = value, at_ms * MS
+
+    # Streams, life, operators, rules, the collector itself.
+
+    def _accepted(self, terminal: Terminal, stream: sequence.Stream) -> None:
+        terminal.streams[stream.epoch] = stream
+        self.alarming.dirty.streams.add((terminal.id, stream.epoch))
+        self.fleet.remember(terminal.id, stream.epoch, stream.mark, stream.tail)
+
+    def _life(self, terminal: Terminal, at: int, life: Life) -> None:
+        decision = sequence.on_life(terminal.streams, life)
+        if terminal.streams.get(life.epoch) != decision.stream:
+            terminal.streams[life.epoch] = decision.stream
+            self.alarming.dirty.streams.add((terminal.id, life.epoch))
+        if decision.loss is not None:
+            terminal.holes += decision.loss[1] - decision.loss[0] + 1
+        self.alarming.dirty.terminals.add(terminal.id)
+        same = terminal.epoch == life.epoch
+        if life.state == "offline":
+            # A will that arrives after a later birth speaks of a connection that is no more.
+            if same and life.n >= terminal.life_n and terminal.connection == "online":
+                self.presence.gone(terminal, "offline", at)
+            return
+        terminal.lost = life.lost
+        terminal.epoch, terminal.life_n = life.epoch, life.n
+        terminal.boot, terminal.up_ms, terminal.up_received = life.boot, life.up, at
+        self.presence.heard(terminal, at)
+
+    def _unusable(self, terminal: Terminal, entry: Entry) -> None:
+        """A batch that is kept but not read: the stream goes on behind a refused one, and stands still at a fork."""
+        facts = entry.facts_map()
+        if entry.kind is Kind.REFUSED:
+            self._accepted(terminal, sequence.Stream(facts["epoch"], facts["seq"], entry.payload_digest))
+            self.presence.heard(terminal, entry.at)
+        else:
+            self.alarming.judge(FORK, terminal, "", "fork", entry.at)
+
+    def _operator(self, entry: Entry) -> None:
+        facts = entry.facts_map()
+        if facts["action"] == "enrol":
+            known = self.fleet.terminals.get(entry.terminal)
+            terminal = Terminal(entry.terminal, facts["branch"], facts["region"], facts["class"], entry.at)
+            if known is not None:
+                known.branch, known.region, known.terminal_class = (
+                    terminal.branch,
+                    terminal.region,
+                    terminal.terminal_class,
+                )
+                terminal = known
+            for key_id, key in terminal.keys.items():
+                key.state = "revoked"
+                self.alarming.dirty.keys.add((terminal.id, key_id))
+            verify = VerifyKey(facts["public"])
+            terminal.keys[verify.key_id] = TerminalKey(verify, "active", entry.at)
+            self.fleet.terminals[terminal.id] = terminal
+            self.alarming.dirty.keys.add((terminal.id, verify.key_id))
+            self.alarming.dirty.terminals.add(terminal.id)
+
+    def _rules_changed(self, entry: Entry) -> None:
+        facts = entry.facts_map()
+        self.alarming.change_rules(facts["site"], facts["shipped"], entry.at)
+        self.rearm()
+
+    def _started(self, entry: Entry) -> None:
+        self.advance(entry.facts_map()["down_since"])
+        for terminal in self.fleet.terminals.values():
+            self.presence.restarted(terminal, entry.at)
+            self.alarming.restarted(terminal.id, entry.at)
+        self.rearm()
+
+    def rearm(self) -> None:
+        """Set every timer from the state alone, as after loading it."""
+        self.timers.clear()
+        for terminal in self.fleet.terminals.values():
+            self.presence.rearm(terminal)
+        self.alarming.rearm(self.advanced_to)

@@ -1,0 +1,254 @@
+"""The intake over MQTT 3.1.1: one clean session that comes back by itself, and a bounded queue. What does not fit is dropped, counted
+and told, since the broker was answered before this code ran; the terminal sends it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gmqtt import Client, Subscription
+from gmqtt.mqtt.constants import MQTTv311
+from gmqtt.mqtt.handler import MQTTConnectError
+
+from tillwatch.agent.wire import ack_topic
+from tillwatch.collector.intake import Message
+
+log = logging.getLogger(__name__)
+
+SUBSCRIPTIONS = ("tw/1/+/batch", "tw/1/+/life")
+KEEPALIVE_S = 30
+ANSWER_TIMEOUT_S = 10.0
+"""For the connection, the CONNACK and the SUBACK together."""
+BACKOFF_FIRST_S = 0.5
+BACKOFF_MOST_S = 30.0
+"""One collector does not flood a broker, and the whole fleet waits for it: it comes back sooner than a terminal would."""
+MAX_SLOW = 10_000
+"""Terminals remembered as too fast between two calls of take_slow()."""
+MAX_UNSENT = 4 * 1024 * 1024
+"""Bytes that may wait for a broker that does not read; acks beyond it are dropped, and the next ones make them good."""
+_NO_RECONNECT = -2
+"""Below gmqtt's -1 for "unlimited": its own reconnect has neither back-off nor jitter."""
+
+
+@dataclass(frozen=True, slots=True)
+class MqttSettings:
+    """Where the broker is. tls: None for a plain connection. queue, queue_bytes: bounds of what waits for the pipeline."""
+
+    host: str
+    port: int
+    client_id: str
+    tls: ssl.SSLContext | None = None
+    username: str = ""
+    password: str = ""
+    queue: int = 4096
+    queue_bytes: int = 64 * 1024 * 1024
+
+
+def full_jitter(most: float) -> float:
+    return random.uniform(0, most)  # noqa: S311 - it spreads load and keeps no secret
+
+
+class MqttIntake:
+    """The Intake over gmqtt. jitter(most): seconds between 0 and most to wait before the next attempt."""
+
+    def __init__(self, settings: MqttSettings, jitter: Callable[[float], float] = full_jitter) -> None:
+        # What gmqtt logs is one line a packet and a warning a retry; the transitions are logged here.
+        logging.getLogger("gmqtt").setLevel(logging.CRITICAL)
+        self.dropped = 0
+        self.unsent_acks = 0
+        self._settings = settings
+        self._jitter = jitter
+        self._client: Any = None
+        self._lost = asyncio.Event()
+        self._subscribed = asyncio.Event()
+        self._granted: tuple[int, ...] = ()
+        self._task: asyncio.Task[None] | None = None
+        self._queue: deque[Message] = deque()
+        self._bytes = 0
+        self._wanted = 1
+        self._enough = asyncio.Event()
+        self._slow: set[str] = set()
+        self._full = False
+
+    @property
+    def connected(self) -> bool:
+        return self._subscribed.is_set() and not self._lost.is_set()
+
+    async def start(self) -> None:
+        """Returns at once; the connection is made, and made again, in the background."""
+        self._task = asyncio.create_task(self._keep_connected(), name="mqtt intake")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def wait_connected(self) -> None:
+        await self._subscribed.wait()
+
+    async def get_batch(self, max_n: int, max_wait_s: float) -> list[Message]:
+        queue = self._queue
+        if not queue:
+            await self._until(1)
+        if len(queue) < max_n and max_wait_s > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max_wait_s):
+                    await self._until(max_n)
+        batch = [queue.popleft() for _ in range(min(max_n, len(queue)))]
+        self._bytes -= sum(len(message.payload) for message in batch)
+        if self._full and not queue:
+            self._full = False
+            log.warning(
+                "the intake has caught up; %d messages were dropped since the start, terminals send them again",
+                self.dropped,
+            )
+        return batch
+
+    def publish_ack(self, terminal: str, payload: bytes) -> None:
+        if not self.connected or self._transport().get_write_buffer_size() > MAX_UNSENT:
+            self.unsent_acks += 1
+            return
+        self._client.publish(ack_topic(terminal), payload, qos=0)
+
+    def take_slow(self) -> frozenset[str]:
+        slow = frozenset(self._slow)
+        self._slow.clear()
+        return slow
+
+    async def _until(self, count: int) -> None:
+        self._wanted = count
+        self._enough.clear()
+        await self._enough.wait()
+
+    def _on_message(self, _client: Any, topic: str, payload: bytes, *_: Any) -> None:
+        queue = self._queue
+        if type(topic) is not str:  # gmqtt hands over as bytes what is not UTF-8, which no terminal sends
+            self.dropped += 1
+            return
+        if len(queue) >= self._settings.queue or self._bytes + len(payload) > self._settings.queue_bytes:
+            self._drop(topic)
+            return
+        queue.append(Message(topic, payload, time.time_ns()))
+        self._bytes += len(payload)
+        if len(queue) >= self._wanted:
+            self._enough.set()
+
+    def _drop(self, topic: str) -> None:
+        self.dropped += 1
+        levels = topic.split("/")
+        if len(levels) == 4 and len(self._slow) < MAX_SLOW:
+            self._slow.add(levels[2])
+        if not self._full:
+            self._full = True
+            log.warning(
+                "the intake queue is full (%d messages, %d bytes): messages are dropped and terminals told to slow down; "
+                "see the store's speed, or raise queue in [intake]",
+                len(self._queue),
+                self._bytes,
+            )
+
+    async def _keep_connected(self) -> None:
+        failing, attempt = False, 0
+        where = f"MQTT broker {self._settings.host} port {self._settings.port}"
+        while True:
+            try:
+                await self._connect()
+            except (OSError, TimeoutError, MQTTConnectError, _SubscribeError) as error:
+                if not failing:
+                    log.warning("%s: cannot connect (%s); trying again until it answers", where, _reason(error))
+                failing = True
+            else:
+                log.info("%s: connected", where)
+                failing, attempt = False, 0
+                try:
+                    await self._lost.wait()
+                finally:
+                    await self._disconnect()
+                log.warning("%s: connection lost; trying again until it answers", where)
+                failing = True
+            await asyncio.sleep(self._jitter(min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2**attempt)))
+            attempt = min(attempt + 1, 16)
+
+    async def _connect(self) -> None:
+        settings = self._settings
+        self._lost.clear()
+        client = self._client = Client(settings.client_id, clean_session=True)
+        client.set_config({"reconnect_retries": _NO_RECONNECT})
+        if settings.username:
+            client.set_auth_credentials(settings.username, settings.password)
+        client.on_message = self._on_message
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        answer = asyncio.create_task(self._subscribe(client))
+        lost = asyncio.create_task(self._lost.wait())
+        try:
+            await asyncio.wait({answer, lost}, timeout=ANSWER_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+            if lost.done():
+                # A refusal and the end of the connection arrive together; the refusal says why.
+                await asyncio.wait({answer}, timeout=0.2)
+            if answer.done():
+                answer.result()
+            elif lost.done():
+                raise ConnectionError("the broker closed the connection")
+            else:
+                raise TimeoutError
+        except BaseException:
+            await self._disconnect()
+            raise
+        finally:
+            answer.cancel()
+            lost.cancel()
+            await asyncio.gather(answer, lost, return_exceptions=True)
+
+    async def _subscribe(self, client: Any) -> None:
+        settings = self._settings
+        await client.connect(settings.host, settings.port, settings.tls or False, KEEPALIVE_S, MQTTv311)
+        client.subscribe([Subscription(topic, qos=1) for topic in SUBSCRIPTIONS])
+        await self._subscribed.wait()
+        if any(granted > 2 for granted in self._granted):
+            raise _SubscribeError
+
+    def _on_subscribe(self, client: Any, _mid: int, granted: tuple[int, ...], _properties: Any) -> None:
+        if client is self._client:
+            self._granted = granted
+            self._subscribed.set()
+
+    def _on_disconnect(self, client: Any, *_: Any) -> None:
+        if client is self._client:
+            self._lost.set()
+
+    async def _disconnect(self) -> None:
+        client, self._client = self._client, None
+        self._subscribed.clear()
+        if client is not None:
+            # A connection that is gone already cannot be closed politely.
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                    await client.disconnect()
+
+    def _transport(self) -> asyncio.Transport:
+        # gmqtt shows no other way how much waits for a broker that does not read.
+        transport: asyncio.Transport = self._client._connection._transport  # noqa: SLF001
+        return transport
+
+
+class _SubscribeError(Exception):
+    pass
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {ANSWER_TIMEOUT_S:g} s"
+    if isinstance(error, _SubscribeError):
+        return f"the broker refuses {' and '.join(SUBSCRIPTIONS)}: give the collector's user read rights on them"
+    return str(error)

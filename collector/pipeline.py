@@ -1,0 +1,302 @@
+"""From a message to an ack, top to bottom: open, decide, journal, fold, commit, ack. One group of messages is one transaction, and nothing is
+acknowledged before it is stored. Whatever a message brings, it can only be refused; it stops nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from tillwatch.agent.model import MS
+from tillwatch.agent.wire import (
+    Ack,
+    AckState,
+    Life,
+    Opened,
+    Refusal,
+    SigningKey,
+    WireError,
+    frame_of,
+    open_batch,
+    open_life,
+    seal_ack,
+)
+from tillwatch.collector import sequence
+from tillwatch.collector.fleet import Terminal
+from tillwatch.collector.fold import HISTORICAL_MS, SUSPECT_SKEW_MS, Fold
+from tillwatch.collector.intake import Intake, Message
+from tillwatch.collector.journal import Entry, Journal, Kind
+from tillwatch.collector.store.sqlite import Commit, SqliteStore, StoreError
+from tillwatch.collector.tickets.port import TicketMessage
+
+log = logging.getLogger(__name__)
+
+WINDOW = 8
+"""Batches a terminal may have in flight (delivery.md 6.4)."""
+SLOW_MS = 120_000
+"""Between seals of a terminal whose messages found the queue full: twice the default interval."""
+TICK_S = 1.0
+"""How often time alone is let through when nothing comes."""
+MAX_FORKS = 16
+"""Batches of a second history kept of one terminal since the start: enough to prove it, not enough to fill the disk."""
+RETRY_S = 5.0
+"""Before the next try after the store refused a group: a full disk is not made emptier by trying."""
+
+
+@dataclass(slots=True)
+class Reply:
+    """What one terminal will be told when its group is stored."""
+
+    state: AckState = AckState.OK
+    epoch: bytes = b""
+    want: int = 0
+    refused: tuple[tuple[int, str], ...] = ()
+
+
+class Pipeline:
+    """clock: UTC ns. refused: messages not opened, by reason, since the start; culprits: the terminals or topics that sent them last;
+    turns: passes of the loop that were stored, for the watchdog.
+    """
+
+    def __init__(
+        self,
+        store: SqliteStore,
+        key: SigningKey,
+        units: Mapping[str, str],
+        *,
+        page: str = "",
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.store = store
+        self.refused: Counter[str] = Counter()
+        self.culprits: dict[str, str] = {}
+        self.on_messages: Callable[[Sequence[TicketMessage]], None] = lambda _: None
+        self._key = key
+        self._units = units
+        self._page = page
+        self._clock = clock
+        self.turns = 0
+        self._forks: Counter[str] = Counter()
+        self._lock = asyncio.Lock()
+        self._load()
+
+    def _load(self) -> None:
+        self.fold = Fold(self._units, self._page)
+        self.journal: Journal = self.store.load(self.fold)
+
+    async def start(self, shipped: str, site: str) -> None:
+        """Journal that the collector runs, and its table of rules if it changed."""
+        entries: list[tuple[Kind, dict[str, Any]]] = [(Kind.STARTED, {"down_since": self.fold.advanced_to})]
+        if (self.fold.alarming.rules.shipped, self.fold.alarming.rules.text) != (shipped, site) or self.store.meta(
+            "rules"
+        ) is None:
+            entries.append((Kind.RULES_CHANGED, {"shipped": shipped, "site": site}))
+        async with self._lock:
+            await self._keep([self._record(kind, facts=facts) for kind, facts in entries])
+
+    async def stop(self) -> None:
+        async with self._lock:
+            await self._keep([self._record(Kind.STOPPED)])
+
+    async def run(self, intake: Intake, *, max_n: int, max_wait_s: float) -> None:
+        """Take groups until cancelled. A store that refuses is tried again; the terminals keep what was not acknowledged."""
+        ok = True
+        while True:
+            try:
+                messages = await asyncio.wait_for(intake.get_batch(max_n, max_wait_s), TICK_S)
+            except TimeoutError:
+                messages = []
+            try:
+                async with self._lock:
+                    replies = await self.take(messages)
+            except StoreError as error:
+                if ok:
+                    log.error("the store does not take readings: %s", error)
+                ok = False
+                await asyncio.sleep(RETRY_S)
+                continue
+            if not ok:
+                log.warning("the store takes readings again")
+                ok = True
+            self.turns += 1
+            slow = intake.take_slow()
+            for terminal, reply in replies.items():
+                intake.publish_ack(terminal, self._ack(terminal, reply, slow=terminal in slow))
+            for terminal in slow - replies.keys():
+                if self.fold.fleet.knows(terminal):
+                    intake.publish_ack(terminal, self._ack(terminal, Reply(), slow=True))
+
+    async def take(self, messages: Sequence[Message]) -> dict[str, Reply]:
+        """One group: what to tell the terminals once this returns. Raises StoreError, and then nothing has changed."""
+        replies: dict[str, Reply] = {}
+        entries: list[Entry] = []
+        for message in messages:
+            try:
+                if message.topic.endswith("/batch"):
+                    self._batch(message, entries, replies)
+                else:
+                    self._life(message, entries, replies)
+            except WireError as error:
+                self._refuse(message, error)
+        if not messages:
+            self.fold.advance(max(self._clock(), self.fold.advanced_to))
+        if entries or self._changed():
+            await self._keep(entries)
+        return replies
+
+    def _changed(self) -> bool:
+        dirty = self.fold.dirty
+        return bool(dirty.terminals or dirty.components or dirty.limits or dirty.alarms or dirty.messages)
+
+    def _batch(self, message: Message, entries: list[Entry], replies: dict[str, Reply]) -> None:
+        broken: WireError | None = None
+        opened: Opened | None = None
+        try:
+            opened = open_batch(message.topic, message.payload, self.fold.fleet)
+            header, digest = opened.header, opened.digest
+        except WireError as error:
+            if error.header is None:
+                raise
+            header, digest, broken = error.header, error.digest, error
+        terminal = self.fold.fleet.terminals[header.terminal]
+        reply = replies.setdefault(terminal.id, Reply())
+        stored = None
+        known = terminal.streams.get(header.epoch)
+        if known is not None and header.seq <= known.mark:
+            stored = self._stored(terminal, header.epoch, header.seq)
+        decision = sequence.decide(terminal.streams, header, digest, stored)
+        reply.epoch = header.epoch
+        stamp: dict[str, Any] = {"epoch": header.epoch, "seq": header.seq}
+        match decision.verdict:
+            case sequence.Verdict.DUPLICATE:
+                pass
+            case sequence.Verdict.GAP:
+                reply.state, reply.want = AckState.RESEND, decision.want
+            case sequence.Verdict.FORK:
+                reply.state = AckState.FORK
+                self._forks[terminal.id] += 1
+                if self._forks[terminal.id] <= MAX_FORKS:
+                    log.error(
+                        "terminal %s: %s; enrol it anew and look for a second machine", terminal.id, decision.detail
+                    )
+                    stamp["detail"] = decision.detail
+                    entries.append(self._record(Kind.FORK, message, terminal.id, stamp, digest))
+            case sequence.Verdict.ACCEPT if broken is not None:
+                self._count(broken.reason, terminal.id)
+                log.error("terminal %s, batch %d is refused: %s", terminal.id, header.seq, broken.detail)
+                reply.refused = (*reply.refused, (header.seq, broken.detail))
+                entries.append(
+                    self._record(Kind.REFUSED, message, terminal.id, {**stamp, "detail": broken.detail}, digest)
+                )
+            case sequence.Verdict.ACCEPT:
+                assert opened is not None
+                entries.append(self._accept(terminal, opened, message, stamp))
+                if reply.state is AckState.RESEND:
+                    reply.state, reply.want = AckState.OK, 0
+
+    def _accept(self, terminal: Terminal, opened: Opened, message: Message, stamp: dict[str, Any]) -> Entry:
+        """Age and clock correction are computed once, here, and kept beside the frame."""
+        header = opened.header
+        now = max(message.received, self.journal.at + 1)
+        if terminal.age_ms(header.boot, header.up, header.sent, now) > HISTORICAL_MS:
+            stamp["historical"] = True
+        skew = terminal.skew_ms if terminal.delays_ms else (now - header.sent) // MS
+        correction = (
+            skew if abs(skew) > SUSPECT_SKEW_MS and not (stamp.get("historical") and not terminal.delays_ms) else 0
+        )
+        if correction:
+            stamp["correction_ms"] = correction
+        ticks = {id(column.at): column.at for column in opened.columns}.values()
+        span = (min(map(min, ticks)) + correction, max(map(max, ticks)) + correction)
+        return self._record(Kind.BATCH, message, terminal.id, stamp, opened.digest, span, opened)
+
+    def _life(self, message: Message, entries: list[Entry], replies: dict[str, Reply]) -> None:
+        life = open_life(message.topic, message.payload, self.fold.fleet)
+        digest = sha256(frame_of(message.payload)).digest()
+        entries.append(self._record(Kind.LIFE, message, life.terminal, {"state": life.state}, digest, content=life))
+        if life.state == "online":
+            reply = replies.setdefault(life.terminal, Reply())
+            reply.epoch, reply.state, reply.want = life.epoch, AckState.OK, 0
+
+    def _record(
+        self,
+        kind: Kind,
+        message: Message | None = None,
+        terminal: str = "",
+        facts: dict[str, Any] | None = None,
+        digest: bytes | None = None,
+        span: tuple[int, int] | None = None,
+        content: Opened | Life | None = None,
+    ) -> Entry:
+        """Append to the journal and fold. The entry's time never lies before what time alone has already done."""
+        now = max(message.received if message else self._clock(), self.fold.advanced_to)
+        payload = message.payload if message else None
+        entry = self.journal.append(
+            kind, now, terminal=terminal, facts=facts, payload=payload, payload_digest=digest, span=span
+        )
+        self.fold.apply(entry, content)
+        return entry
+
+    async def _keep(self, entries: Sequence[Entry], also: Sequence[Callable[[sqlite3.Connection], None]] = ()) -> None:
+        group: Commit = self.store.prepare(self.fold, entries, also)
+        try:
+            await asyncio.to_thread(self.store.commit, group)
+        except BaseException:
+            # The fold is ahead of the store: what is kept is the truth.
+            self._load()
+            raise
+        if group.dirty.messages:
+            self.on_messages(group.dirty.messages)
+
+    async def operate(self, facts: dict[str, Any], also: Callable[[sqlite3.Connection], None] | None = None) -> None:
+        """Journal what an operator did, in one transaction with `also`."""
+        async with self._lock:
+            entry = self._record(Kind.OPERATOR, terminal=str(facts.get("terminal", "")), facts=facts)
+            await self._keep([entry], [also] if also else [])
+
+    async def ticket_changed(self, facts: dict[str, Any]) -> None:
+        """Journal what a ticket system said: {incident, connector, external_id, url, state}."""
+        async with self._lock:
+            await self._keep([self._record(Kind.TICKET_CHANGE, facts=facts)])
+
+    def _stored(self, terminal: Terminal, epoch: bytes, seq: int) -> bytes | None:
+        recent = self.fold.fleet.recent.get((terminal.id, epoch), {}).get(seq)
+        return recent if recent is not None else self.store.stored_digest(terminal.id, epoch, seq)
+
+    def _ack(self, terminal: str, reply: Reply, *, slow: bool) -> bytes:
+        state = self.fold.fleet.terminals[terminal]
+        epoch = reply.epoch or state.epoch
+        stream = state.streams.get(epoch) or sequence.Stream(epoch)
+        said = AckState.SLOW if slow and reply.state is AckState.OK else reply.state
+        return seal_ack(
+            self._key,
+            terminal,
+            Ack(
+                epoch=epoch,
+                seq=stream.mark,
+                want=reply.want,
+                state=AckState.REFUSED if reply.refused and said is AckState.OK else said,
+                window=WINDOW,
+                min_interval=SLOW_MS if slow else 0,
+                time=self._clock(),
+                refused=reply.refused,
+            ),
+        )
+
+    def _refuse(self, message: Message, error: WireError) -> None:
+        who = message.topic.split("/")[2][:64] if message.topic.count("/") == 3 else message.topic[:64]
+        first = self.culprits.get(error.reason) != who
+        self._count(error.reason, who)
+        if first:
+            log.warning("message refused (%s) on %s: %s", error.reason, message.topic[:96], error.detail)
+
+    def _count(self, reason: Refusal, who: str) -> None:
+        self.refused[reason.value] += 1
+        self.culprits[reason.value] = who

@@ -1,0 +1,197 @@
+"""The master alarm table: each rule with its limits and, after IEC 62682, its cause, consequence, action, owner and review date. Without an
+action there is no alarm. The table is TOML; what the fold needs of it goes into the journal as text, so that a replay uses the rules of
+that day.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from tillwatch.agent.model import State
+from tillwatch.collector.detect.limits import Limits, Step
+
+SILENT = "terminal.silent"
+"""Nothing comes from a terminal any more."""
+COMPONENT_SILENT = "component.silent"
+"""A terminal speaks, but not of this component."""
+FORK = "delivery.fork"
+"""Two histories under one key: a cloned terminal, or a spool that was rolled back."""
+BUILT_IN = (SILENT, COMPONENT_SILENT, FORK)
+"""Conditions that the collector itself finds: their rules have words and no signal."""
+
+_UNITS = {"ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
+_KEYS = {
+    "id",
+    "signal",
+    "above",
+    "below",
+    "words",
+    "judged",
+    "deadband",
+    "for",
+    "hold",
+    "level",
+    "text",
+    "cause",
+    "consequence",
+    "action",
+}
+_KEYS |= {"owner", "review"}
+_JUDGED = {"warn": int(State.WARN), "crit": int(State.CRIT)}
+
+
+class RulesError(ValueError):
+    """The table cannot be used. The text names the rule, the key and the mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of the table. signal: the catalogue name that is compared; empty for the conditions that the collector finds."""
+
+    id: str
+    signal: str
+    limits: Limits
+    text: str
+    cause: str
+    consequence: str
+    action: str
+    owner: str
+    review: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All rules and the fold's other settings. shipped, text: what was parsed, the shipped and the site's, as they stand in the journal."""
+
+    by_id: Mapping[str, Rule]
+    by_signal: Mapping[str, tuple[Rule, ...]]
+    silent_after: float
+    silent_least_ns: int
+    default_interval_s: float
+    reopen_ns: int
+    shipped: str = field(repr=False)
+    text: str = field(repr=False)
+
+
+def duration(text: object, where: str) -> int:
+    """`90s`, `10m`, `2h`, `1d`, `250ms` to ns."""
+    if isinstance(text, str):
+        number = text.rstrip("smhd")
+        unit = text[len(number) :]
+        if unit in _UNITS and number.replace(".", "", 1).isdigit():
+            return round(float(number) * _UNITS[unit])
+    msg = f'{where}: {text!r} is not a duration; write "90s", "10m", "2h" or "1d"'
+    raise RulesError(msg)
+
+
+@cache
+def shipped_text() -> str:
+    return (files("tillwatch.collector") / "rules.toml").read_text(encoding="utf-8")
+
+
+def parse_rules(site: str = "", *, shipped: str | None = None) -> Rules:
+    """The shipped table with a site's own laid over it: [fold] settings and rules of the same id are changed key by key, others are added."""
+    shipped = shipped if shipped is not None else shipped_text()
+    base = _toml(shipped, "shipped rules")
+    own = _toml(site, "site rules") if site.strip() else {}
+    settings = {**base.get("fold", {}), **own.get("fold", {})}
+    table: dict[str, dict[str, Any]] = {}
+    for where, source in (("shipped rules", base), ("site rules", own)):
+        for row in source.get("rule", []):
+            if not isinstance(row.get("id"), str):
+                msg = f"{where}: a [[rule]] without an id"
+                raise RulesError(msg)
+            unknown = set(row) - _KEYS
+            if unknown:
+                msg = f"{where}, rule {row['id']}: unknown key {min(unknown)!r}; known are {', '.join(sorted(_KEYS))}"
+                raise RulesError(msg)
+            table[row["id"]] = {**table.get(row["id"], {}), **row}
+    rules = {name: _rule(row) for name, row in table.items()}
+    missing = [name for name in BUILT_IN if name not in rules]
+    if missing:
+        msg = f"the rule {missing[0]} must stand in the table: the collector itself raises it"
+        raise RulesError(msg)
+    by_signal: dict[str, tuple[Rule, ...]] = {}
+    for rule in rules.values():
+        if rule.signal:
+            by_signal[rule.signal] = (*by_signal.get(rule.signal, ()), rule)
+    known = {"silent_after", "silent_least", "default_interval", "reopen"}
+    if set(settings) - known:
+        msg = f"[fold]: unknown key {min(set(settings) - known)!r}; known are {', '.join(sorted(known))}"
+        raise RulesError(msg)
+    return Rules(
+        by_id=rules,
+        by_signal=by_signal,
+        silent_after=float(settings["silent_after"]),
+        silent_least_ns=duration(settings["silent_least"], "[fold] silent_least"),
+        default_interval_s=duration(settings["default_interval"], "[fold] default_interval") / 1e9,
+        reopen_ns=duration(settings["reopen"], "[fold] reopen"),
+        shipped=shipped,
+        text=site,
+    )
+
+
+def _toml(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        msg = f"{where}: {error}"
+        raise RulesError(msg) from None
+
+
+def _steps(row: dict[str, Any], key: str) -> tuple[Step, ...]:
+    steps = row.get(key, [])
+    try:
+        found = tuple(Step(float(s["limit"]), int(s["level"])) for s in steps)
+    except (KeyError, TypeError, ValueError):
+        msg = f"rule {row['id']}: {key} is a list such as [{{limit = 90, level = 3}}, {{limit = 97, level = 2}}]"
+        raise RulesError(msg) from None
+    ordered = sorted(found, key=lambda s: s.limit, reverse=key == "below")
+    levels = [s.level for s in ordered]
+    if levels != sorted(levels, reverse=True) or any(not 1 <= level <= 3 for level in levels):
+        msg = f"rule {row['id']}: {key} must get graver (3, 2, 1) the further the limit lies out"
+        raise RulesError(msg)
+    return tuple(ordered)
+
+
+def _rule(row: dict[str, Any]) -> Rule:
+    name = row["id"]
+    for key in ("text", "cause", "consequence", "action", "owner", "review"):
+        if not isinstance(row.get(key), str) or not row[key].strip():
+            msg = f"rule {name}: {key} is missing; without an action, an owner and a review date it is no alarm"
+            raise RulesError(msg)
+    judged = row.get("judged", {})
+    if set(judged) - set(_JUDGED):
+        msg = f"rule {name}: judged knows `warn` and `crit`"
+        raise RulesError(msg)
+    limits = Limits(
+        above=_steps(row, "above"),
+        below=_steps(row, "below"),
+        words=row.get("words"),
+        judged={_JUDGED[word]: level for word, level in judged.items()} or None,
+        deadband=float(row.get("deadband", 0)),
+        for_ns=duration(row.get("for", "0s"), f"rule {name}, for"),
+        hold_ns=duration(row.get("hold", "10m"), f"rule {name}, hold"),
+    )
+    levels = [*(limits.words or {}).values(), *(limits.judged or {}).values()]
+    if any(type(level) is not int or not 1 <= level <= 3 for level in levels):
+        msg = f"rule {name}: a level is 1 (core business stopped), 2 (part of it) or 3 (secondary)"
+        raise RulesError(msg)
+    signal = row.get("signal", "")
+    compares = bool(limits.above or limits.below or limits.words or limits.judged)
+    if not compares or bool(signal) == (name in BUILT_IN):
+        msg = (
+            f"rule {name}: needs a signal (the collector's own rules have none) and one of above, below, words, judged"
+        )
+        raise RulesError(msg)
+    return Rule(
+        name,
+        signal,
+        limits,
+        *(row[k] for k in ("text", "cause", "consequence", "action", "owner", "review")),
+    )

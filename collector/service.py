@@ -1,0 +1,203 @@
+"""The composition root: broker, intake, pipeline, enrolment, tickets and console of one collector, started in the order of their needs and
+ended in the opposite one. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any
+
+from tillwatch.collector.authority import Authority, open_authority
+from tillwatch.collector.config import Config, ConfigError, is_loopback
+from tillwatch.collector.intake.broker import EmbeddedBroker
+from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
+from tillwatch.collector.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
+from tillwatch.collector.pipeline import Pipeline
+from tillwatch.collector.registry import JournalRegistrar
+from tillwatch.collector.rules import RulesError, parse_rules, shipped_text
+from tillwatch.collector.store.sqlite import SqliteStore, open_db
+from tillwatch.collector.tickets.outbox import connect
+from tillwatch.collector.tickets.sender import OutboxSender
+from tillwatch.collector.tickets.signature import Secret
+from tillwatch.collector.tickets.webhook import WebhookPort
+from tillwatch.collector.web.enrol import EnrolListener, MqttAddress, enrol_app
+from tillwatch.device_profiles.catalogue import load_catalogue
+
+log = logging.getLogger(__name__)
+
+STOP_S = 3.0
+"""For the console to end by itself; with all else a stop stays within five seconds."""
+
+
+def main(config: Config, *, console: bool = True) -> int:
+    """Run until a signal ends it; the exit code. Errors of configuration and start come up to the caller."""
+    return asyncio.run(_serve(config, console=console))
+
+
+def site_rules(config: Config) -> str:
+    """The site's own table, checked. Raises ConfigError naming the file."""
+    path = config.rules.file
+    if path is None:
+        return ""
+    try:
+        text = path.read_text(encoding="utf-8")
+        parse_rules(text)
+    except OSError as error:
+        msg = f"[rules] file: cannot read {path}: {error.strerror}"
+        raise ConfigError(msg) from None
+    except (RulesError, UnicodeDecodeError) as error:
+        msg = f"{path}: {error}"
+        raise ConfigError(msg) from None
+    return text
+
+
+def _sender(config: Config, pipeline: Pipeline) -> OutboxSender | None:
+    if config.webhook is None or not config.webhook.url:
+        return None
+    try:
+        port = WebhookPort(config.webhook.url, [Secret.parse(word) for word in config.webhook.secret().split()])
+    except ValueError as error:
+        msg = f"[tickets.webhook]: {error}"
+        raise ConfigError(msg) from None
+
+    async def changed(incident: str, state: str, external_id: str, url: str, at: int) -> None:  # noqa: ARG001 - the journal has its own time
+        await pipeline.ticket_changed(
+            {"incident": incident, "connector": port.name, "external_id": external_id, "url": url, "state": state}
+        )
+
+    sender = OutboxSender(partial(connect, config.database), port, on_change=changed)
+    pipeline.on_messages = lambda _: sender.wake()
+    return sender
+
+
+async def _console(config: Config) -> asyncio.subprocess.Process:
+    """The console is a process of its own: slow, flooded or stopped, it does not reach intake and alarms."""
+    where = ("--db", str(config.database), "--host", config.console.host, "--port", str(config.console.port))
+    return await asyncio.create_subprocess_exec(sys.executable, "-P", "-m", "tillwatch.collector.web", *where)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def _serve(config: Config, *, console: bool) -> int:
+    site = site_rules(config)
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    async with AsyncExitStack() as stack:
+        own = open_authority(config.authority)
+        store = SqliteStore(config.database)
+        stack.callback(store.close)
+        units = {name: known.unit for name, known in load_catalogue().signals.items()}
+        page = f"http://{config.console.host}:{config.console.port}"
+        pipeline = Pipeline(store, own.ack_key, units, page=page)
+        await pipeline.start(shipped_text(), site)
+        stack.push_async_callback(pipeline.stop)
+
+        settings = await _broker(config, own, stack)
+        intake = MqttIntake(settings)
+        await intake.start()
+        stack.push_async_callback(intake.stop)
+
+        mqtt = MqttAddress(config.broker.address, config.broker.port, config.broker.tls)
+        tokens = open_db(config.database)
+        stack.callback(tokens.close)
+        app = enrol_app(JournalRegistrar(tokens, pipeline.operate), own, mqtt, config.certificate_hosts)
+        listener = EnrolListener(
+            app, config.enrolment.host, config.enrolment.port, own.server_file(config.certificate_hosts)
+        )
+        await listener.start()
+        stack.push_async_callback(listener.stop)
+
+        tasks: set[asyncio.Task[Any]] = {
+            asyncio.create_task(
+                pipeline.run(intake, max_n=config.intake.group_messages, max_wait_s=config.intake.group_wait),
+                name="pipeline",
+            ),
+            asyncio.create_task(_watch(pipeline), name="watchdog"),
+        }
+        sender = _sender(config, pipeline)
+        if sender is not None:
+            tasks.add(asyncio.create_task(sender.run(), name="outbox"))
+        else:
+            log.warning("no ticket system is configured: incidents wait in the outbox; see [tickets.webhook]")
+        if console:
+            process = await _console(config)
+            stack.push_async_callback(_end, process)
+            tasks.add(asyncio.create_task(process.wait(), name="console"))
+        notify(READY)
+        log.info("collector %s runs: console %s, enrolment port %d", config.collector.name, page, listener.port)
+        code = await _until(ended, tasks)
+        notify(STOPPING)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return code
+
+
+async def _broker(config: Config, own: Authority, stack: AsyncExitStack) -> MqttSettings:
+    queue, queue_bytes = config.intake.queue, config.intake.queue_bytes
+    if not config.broker.embedded:
+        tls = own.client_context() if config.broker.tls else None
+        return MqttSettings(
+            config.broker.host, config.broker.port, "tillwatch-collector", tls, queue=queue, queue_bytes=queue_bytes
+        )
+    if not config.broker.tls and not is_loopback(config.broker.host):
+        msg = (
+            f"[broker] tls = false needs a loopback host, not {config.broker.host}: terminals would speak in the clear"
+        )
+        raise ConfigError(msg)
+    broker = EmbeddedBroker(
+        config.broker.host,
+        config.broker.port,
+        own.terminal_context(config.certificate_hosts) if config.broker.tls else None,
+    )
+    await broker.start()
+    stack.push_async_callback(broker.stop)
+    return MqttSettings(
+        broker.internal_host,
+        broker.internal_port,
+        "collector",
+        None,
+        "collector",
+        broker.internal_password,
+        queue,
+        queue_bytes,
+    )
+
+
+async def _watch(pipeline: Pipeline) -> None:
+    """Tell systemd that the pipeline still turns, as long as it does."""
+    interval = watchdog_s()
+    while interval:
+        turns = pipeline.turns
+        await asyncio.sleep(interval)
+        if pipeline.turns != turns:
+            notify(WATCHDOG)
+    await asyncio.Event().wait()
+
+
+async def _until(ended: asyncio.Event, tasks: set[asyncio.Task[Any]]) -> int:
+    """Wait for a signal, or for a task that should not have ended."""
+    signalled = asyncio.create_task(ended.wait())
+    done, _ = await asyncio.wait({signalled, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    if signalled in done:
+        return 0
+    signalled.cancel()
+    for task in done:
+        failure = task.exception() if not task.cancelled() else None
+        log.critical("%s has ended: %s", task.get_name(), failure or "see above", exc_info=failure)
+    return 1

@@ -1,0 +1,349 @@
+"""The store as the console, the REST API and the command line see it: read-only, every call one consistent state, in a process of its own
+if need be. History comes out of the sealed batches, long spans out of the hourly roll-ups.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgpack
+
+from tillwatch.agent.model import MS, Quality, State
+from tillwatch.agent.wire import MAX_SPAN_MS, stored_columns
+from tillwatch.collector.fleet import Component, Terminal
+from tillwatch.collector.read import AlarmView, ComponentView, Health, History, Point, SignalView, TerminalView
+from tillwatch.collector.rules import SILENT, Rules, parse_rules
+from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, plain
+from tillwatch.device_profiles.catalogue import load_catalogue
+
+HOUR_MS = 3_600_000
+READINGS_SPAN_NS = 48 * 3600 * 10**9
+"""Longer histories come from the roll-ups: two days of readings are what a chart can show."""
+MAX_POINTS = 20_000
+"""Readings in one answer; where there are more, the roll-ups answer."""
+_ALARMS = """
+    SELECT a.id, a.rule, a.terminal, t.branch, a.component, a.level, a.condition, a.raised_at, a.cleared_at, a.incident, a.detail,
+        coalesce(l.external_id, ''),
+        coalesce(l.state, (SELECT state FROM outbox o WHERE o.incident = a.incident ORDER BY seq DESC LIMIT 1), '')
+    FROM alarm a JOIN terminal t ON t.id = a.terminal LEFT JOIN ticket_link l ON l.incident = a.incident
+    WHERE (:closed OR a.condition <> 'normal') AND (:terminal IS NULL OR a.terminal = :terminal)
+    ORDER BY a.level, a.id DESC LIMIT :limit
+"""
+_COUNTS = """
+    SELECT terminal, count(*), sum(unknown <> ''), max(worst) FROM component
+    WHERE :only IS NULL OR terminal = :only GROUP BY terminal
+"""
+_TERMINALS = """
+    SELECT id, branch, region, class, state, enrolled_at, status FROM terminal WHERE :only IS NULL OR id = :only
+"""
+_RANK = {"crit": 0, "unknown": 1, "warn": 2, "ok": 3}
+_CONDITION = {int(State.WARN): "warn", int(State.CRIT): "crit"}
+_SILENCE = {
+    "new": "enrolled, not heard of yet",
+    "offline": "the connection was closed",
+    "silent": "nothing comes any more",
+}
+_UNKNOWN = {"silent": "nothing comes of it any more", "unreadable": "the agent cannot read it"}
+
+
+class SqliteReader:
+    """A FleetReader over the collector's file."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            msg = f"{path} is not there; has the collector been started once with this data directory?"
+            raise StoreError(msg)
+        self._db = sqlite3.connect(
+            f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=10
+        )
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version != SCHEMA_VERSION:
+            msg = f"{path} has schema {version}, this program reads {SCHEMA_VERSION}"
+            raise StoreError(msg)
+        self._lock = threading.Lock()
+        self._catalogue = load_catalogue().signals
+        self._rules: tuple[bytes, Rules] = (b"", parse_rules())
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._db.execute("BEGIN")
+            try:
+                yield self._db
+            finally:
+                self._db.execute("COMMIT")
+
+    def revision(self) -> int:
+        with self._lock:
+            return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
+    # Terminals and components.
+
+    def terminals(self) -> Sequence[TerminalView]:
+        with self._snapshot() as db:
+            views = self._terminals(db, None)
+        return sorted(views, key=lambda v: (v.level or 9, _RANK[v.condition], v.id))
+
+    def terminal(self, terminal: str) -> TerminalView:
+        with self._snapshot() as db:
+            views = self._terminals(db, terminal)
+        if not views:
+            raise KeyError(terminal)
+        return views[0]
+
+    def _terminals(self, db: sqlite3.Connection, only: str | None) -> list[TerminalView]:
+        wanted = {"only": only}
+        counted = {row[0]: row[1:] for row in db.execute(_COUNTS, wanted)}
+        alarms: dict[str, list[tuple[int, str]]] = {}
+        for name, level, rule in db.execute(
+            "SELECT terminal, level, rule FROM alarm WHERE condition <> 'normal' ORDER BY level, id"
+        ):
+            alarms.setdefault(name, []).append((level, rule))
+        rules = self._rules_now(db)
+        views = []
+        for row in db.execute(_TERMINALS, wanted):
+            terminal = Terminal(row[0], row[1], row[2], row[3], row[5], row[4])
+            terminal.unpack_status(row[6])
+            components, unknown, worst = counted.get(terminal.id, (0, 0, 0))
+            open_alarms = alarms.get(terminal.id, [])
+            level = open_alarms[0][0] if open_alarms else 0
+            condition, reason = _judge(terminal.connection, level, worst, unknown)
+            if open_alarms and (terminal.connection == "online" or open_alarms[0][1] == SILENT):
+                rule = rules.by_id.get(open_alarms[0][1])
+                reason = rule.text if rule is not None else open_alarms[0][1]
+            online = terminal.connection == "online"
+            views.append(
+                TerminalView(
+                    id=terminal.id,
+                    branch=terminal.branch,
+                    region=terminal.region,
+                    terminal_class=terminal.terminal_class,
+                    condition=condition,
+                    reason=reason,
+                    connection=terminal.connection,
+                    level=level,
+                    open_alarms=len(open_alarms),
+                    last_received=terminal.received,
+                    lost=terminal.lost,
+                    components=components,
+                    unknown_components=unknown if online else components,
+                )
+            )
+        return views
+
+    def components(self, terminal: str) -> Sequence[ComponentView]:
+        with self._snapshot() as db:
+            row = db.execute("SELECT status FROM terminal WHERE id = ?", (terminal,)).fetchone()
+            if row is None:
+                raise KeyError(terminal)
+            state = Terminal(terminal, "", "", "", 0)
+            state.unpack_status(row[0])
+            rules = self._rules_now(db)
+            levels: dict[str, tuple[int, str]] = {}
+            for name, level, rule in db.execute(
+                "SELECT component, level, rule FROM alarm WHERE terminal = ? AND condition <> 'normal' ORDER BY level DESC, id",
+                (terminal,),
+            ):
+                levels[name] = (level, rules.by_id[rule].text if rule in rules.by_id else rule)
+            return [
+                self._component(Component.unpack(name, packed), state, levels.get(name, (0, "")), rules)
+                for name, packed in db.execute(
+                    "SELECT name, state FROM component WHERE terminal = ? ORDER BY name", (terminal,)
+                )
+            ]
+
+    def _component(
+        self, component: Component, terminal: Terminal, alarm: tuple[int, str], rules: Rules
+    ) -> ComponentView:
+        signals = tuple(
+            SignalView(
+                component=component.name,
+                signal=name,
+                unit=self._unit(name),
+                kind=self._kind(name),
+                value=plain(series.value),
+                at=series.at,
+                received=series.received,
+                quality=Quality(series.quality).name.lower(),
+                state=State(series.state).name.lower(),
+            )
+            for name, series in sorted(component.series.items())
+        )
+        interval = component.interval_s or rules.default_interval_s
+        allowed = max(round(interval * rules.silent_after * 1e9), rules.silent_least_ns)
+        if terminal.connection != "online":
+            condition, reason = "unknown", _SILENCE[terminal.connection]
+        elif component.unknown:
+            condition, reason = "unknown", _UNKNOWN[component.unknown]
+            why = component.series.get("monitor.reason")
+            if component.unknown == "unreadable" and why is not None and why.value:
+                reason = f"{reason}: {why.value}"
+        else:
+            condition, reason = _judge("online", alarm[0], component.worst(), 0)
+            reason = alarm[1] or reason
+        newest = max((s.at for s in signals if not s.signal.startswith("monitor.")), default=0)
+        due = component.heard + allowed if component.heard else 0
+        return ComponentView(component.name, condition, reason, newest, interval, due, signals)
+
+    def _unit(self, signal: str) -> str:
+        known = self._catalogue.get(signal)
+        return known.unit if known is not None else ""
+
+    def _kind(self, signal: str) -> str:
+        known = self._catalogue.get(signal)
+        return known.kind.value if known is not None else "gauge"
+
+    # Alarms.
+
+    def alarms(self, *, terminal: str | None = None, open_only: bool = True, limit: int = 500) -> Sequence[AlarmView]:
+        with self._snapshot() as db:
+            rules = self._rules_now(db)
+            rows = db.execute(_ALARMS, {"closed": not open_only, "terminal": terminal, "limit": limit}).fetchall()
+        views = []
+        for (
+            number,
+            rule_id,
+            name,
+            branch,
+            component,
+            level,
+            condition,
+            raised,
+            cleared,
+            incident,
+            packed,
+            ticket,
+            ticket_state,
+        ) in rows:
+            rule, detail = rules.by_id.get(rule_id), msgpack.unpackb(packed)
+            views.append(
+                AlarmView(
+                    id=number,
+                    rule=rule_id,
+                    terminal=name,
+                    branch=branch,
+                    component=component,
+                    signal=detail["signal"],
+                    level=level,
+                    condition=condition,
+                    text=rule.text if rule else rule_id,
+                    value=detail["value"],
+                    unit=detail["unit"],
+                    cause=rule.cause if rule else "",
+                    consequence=rule.consequence if rule else "",
+                    action=rule.action if rule else "",
+                    raised_at=raised,
+                    cleared_at=cleared,
+                    incident=incident,
+                    ticket=ticket,
+                    ticket_state=ticket_state,
+                )
+            )
+        return views
+
+    def _rules_now(self, db: sqlite3.Connection) -> Rules:
+        row = db.execute("SELECT value FROM meta WHERE key = 'rules'").fetchone()
+        if row is not None and row[0] != self._rules[0]:
+            shipped, site = msgpack.unpackb(row[0])
+            self._rules = (row[0], parse_rules(site, shipped=shipped))
+        return self._rules[1]
+
+    # History.
+
+    def history(self, terminal: str, component: str, signal: str, start: int, end: int) -> History:
+        with self._snapshot() as db:
+            row = db.execute(
+                "SELECT state FROM component WHERE terminal = ? AND name = ?", (terminal, component)
+            ).fetchone()
+            kept = Component.unpack(component, row[0]) if row else None
+            if kept is None or signal not in kept.series:
+                raise KeyError(f"{terminal} {component} {signal}")
+            points, resolution = None, "reading"
+            if end - start <= READINGS_SPAN_NS:
+                points = _readings(db, terminal, component, signal, start, end)
+            if points is None:
+                points, resolution = _hours(db, terminal, kept, signal, start, end), "hour"
+        return History(terminal, component, signal, self._unit(signal), resolution, tuple(points))
+
+    def health(self) -> Health:
+        with self._snapshot() as db:
+            n, at = db.execute("SELECT n, at FROM journal ORDER BY n DESC LIMIT 1").fetchone() or (0, 0)
+            started = db.execute("SELECT max(at) FROM journal WHERE kind = 1").fetchone()[0] or 0
+            states = dict(db.execute("SELECT state, count(*) FROM outbox GROUP BY state").fetchall())
+            meta = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('advanced_to', 'refused')").fetchall())
+        refused = msgpack.unpackb(meta["refused"]) if "refused" in meta else {}
+        waiting = sum(states.get(state, 0) for state in ("pending", "sending", "uncertain"))
+        return Health(
+            n,
+            at,
+            waiting,
+            states.get("dead", 0),
+            tuple(sorted(refused.items())),
+            started,
+            int(meta.get("advanced_to", 0)),
+        )
+
+
+def _judge(connection: str, level: int, worst: int, unknown: int) -> tuple[str, str]:
+    """The condition of a terminal or a component, and the reason for it where no alarm gives a better one."""
+    if connection != "online":
+        return "unknown", _SILENCE[connection]
+    if level:
+        return ("crit" if level <= 2 else "warn"), ""
+    if worst in _CONDITION:
+        return _CONDITION[worst], "a value is out of its range"
+    if unknown:
+        return "unknown", f"{unknown} of its components are unknown"
+    return "ok", ""
+
+
+def _readings(
+    db: sqlite3.Connection, terminal: str, component: str, signal: str, start: int, end: int
+) -> list[Point] | None:
+    """Out of the sealed batches, or None if there are more than MAX_POINTS."""
+    first, last = start // MS, end // MS
+    points: list[Point] = []
+    for facts, payload in db.execute(
+        "SELECT facts, payload FROM journal WHERE terminal = ? AND t1 >= ? AND t1 <= ? AND t0 <= ? AND kind = 3 AND payload IS NOT NULL",
+        (terminal, first, last + MAX_SPAN_MS, last),
+    ):
+        correction = int(msgpack.unpackb(facts).get("correction_ms", 0))
+        for column in stored_columns(payload):
+            if column.component == component and column.signal == signal:
+                for at, value in zip(column.at, column.values, strict=True):
+                    if first <= at + correction <= last:
+                        number = float(value) if isinstance(value, int | float) else None
+                        points.append(Point((at + correction) * MS, value, number, number, 1))
+        if len(points) > MAX_POINTS:
+            return None
+    return sorted(points, key=lambda p: p.at)
+
+
+def _hours(db: sqlite3.Connection, terminal: str, kept: Component, signal: str, start: int, end: int) -> list[Point]:
+    rows = [
+        (hour, msgpack.unpackb(packed).get(signal))
+        for hour, packed in db.execute(
+            "SELECT hour, signals FROM rollup WHERE terminal = ? AND component = ? AND hour BETWEEN ? AND ? ORDER BY hour",
+            (terminal, kept.name, start // MS // HOUR_MS, end // MS // HOUR_MS),
+        )
+    ]
+    series = kept.series[signal]
+    if start // MS // HOUR_MS <= series.hour <= end // MS // HOUR_MS:
+        rows = [row for row in rows if row[0] != series.hour] + [(series.hour, series.rollup())]
+    points = []
+    for hour, row in rows:
+        if row is not None:
+            n, total, least, most, value, _ = row
+            mean = total / n if n else value
+            if isinstance(mean, float) and not math.isfinite(mean):
+                mean = None  # the sum of an hour outgrew a float; its extremes are still true
+            points.append(Point(hour * HOUR_MS * MS, mean, least, most, n or 1))
+    return points

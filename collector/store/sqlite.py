@@ -1,0 +1,320 @@
+"""The embedded store: one SQLite file, WAL, synchronous=FULL. One transaction keeps all that one group of entries changed: journal, latest
+values, roll-ups, watermarks, detector state, alarms, and the outbox rows of their incidents. There is one writer.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from tillwatch.agent.model import Value
+from tillwatch.agent.wire import VerifyKey
+from tillwatch.collector.alarms import Alarm
+from tillwatch.collector.changes import Dirty, Rollup
+from tillwatch.collector.detect.limits import LimitState
+from tillwatch.collector.fleet import RECENT, Component, Terminal, TerminalKey
+from tillwatch.collector.fold import Fold
+from tillwatch.collector.incidents import Incident
+from tillwatch.collector.journal import GENESIS, Entry, Journal, Kind
+from tillwatch.collector.rules import parse_rules
+from tillwatch.collector.sequence import Stream
+from tillwatch.collector.tickets.outbox import enqueue
+
+SCHEMA_VERSION = 1
+BUSY_MS = 10_000
+"""Waiting for the outbox's or a command's short transaction: ten times the longest that was ever needed."""
+FOLD_TABLES = (
+    "terminal", "terminal_key", "stream", "component", "rollup", "detector", "alarm", "alarm_event", "incident",
+)  # fmt: skip
+"""What a rebuild makes anew."""
+
+
+class StoreError(Exception):
+    """The store cannot be used or written. The text says where it is and what to do."""
+
+
+def open_db(path: Path) -> sqlite3.Connection:
+    """Open the collector's file, made if it is not there. Raises StoreError for a file of a newer version or one that is damaged."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        conn = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1000, check_same_thread=False)
+        conn.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        conn.execute("PRAGMA journal_mode=WAL")
+        conn.execute("PRAGMA synchronous=FULL")
+        version = conn.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        msg = f"{path}: {error}; stop the collector, keep the file, and restore the last backup beside it"
+        raise StoreError(msg) from None
+    if version > SCHEMA_VERSION:
+        conn.close()
+        msg = f"{path} was written by a newer tillwatch (schema {version}, this one knows {SCHEMA_VERSION}); install that version again"
+        raise StoreError(msg)
+    if version < SCHEMA_VERSION:
+        schema = (files("tillwatch.collector.store") / "schema_v1.sql").read_text(encoding="utf-8")
+        try:
+            conn.executescript(f"BEGIN IMMEDIATE;\n{schema}\nPRAGMA user_version={SCHEMA_VERSION};\nCOMMIT;")
+        except sqlite3.OperationalError:
+            # A command beside the first start may have made the tables while this one waited for its turn.
+            conn.rollback()
+            if conn.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
+                raise
+    return conn
+
+
+def merge(row: list[Any] | None, late: list[Any]) -> list[Any]:
+    """Two roll-ups of one hour as one, the second being the later one by sequence: [n, sum, min, max, last, last_at]."""
+    if row is None:
+        return late
+    least = [v for v in (row[2], late[2]) if v is not None]
+    most = [v for v in (row[3], late[3]) if v is not None]
+    return [row[0] + late[0], row[1] + late[1], min(least, default=None), max(most, default=None), late[4], late[5]]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One group, ready to be written; made on the loop's thread, so that the writing thread shares nothing with the fold."""
+
+    entries: Sequence[Entry]
+    rows: Sequence[tuple[str, Sequence[tuple[Any, ...]]]]
+    rollups: Sequence[Rollup]
+    dirty: Dirty
+    advanced_to: int
+    also: Sequence[Callable[[sqlite3.Connection], None]] = ()
+
+
+class SqliteStore:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.conn = open_db(path)
+
+    def close(self) -> None:
+        self.conn.close()
+
+    def load(self, fold: Fold) -> Journal:
+        """Fill the fold with what is kept, and give the end of the journal."""
+        db = self.conn
+        fleet = fold.fleet
+        rules = self.meta("rules")
+        if rules is not None:
+            shipped, site = msgpack.unpackb(rules)
+            fold.alarming.rules = parse_rules(site, shipped=shipped)
+        for row in db.execute("SELECT id, branch, region, class, state, enrolled_at, status FROM terminal ORDER BY id"):
+            terminal = Terminal(row[0], row[1], row[2], row[3], row[5], row[4])
+            terminal.unpack_status(row[6])
+            fleet.terminals[terminal.id] = terminal
+        for name, key_id, public, state, since in db.execute(
+            "SELECT terminal, key_id, public, state, since FROM terminal_key"
+        ):
+            fleet.terminals[name].keys[key_id] = TerminalKey(VerifyKey(public), state, since)
+        for name, epoch, mark, tail in db.execute("SELECT terminal, epoch, mark, tail FROM stream"):
+            fleet.terminals[name].streams[epoch] = Stream(epoch, mark, tail)
+        for name, component, state in db.execute("SELECT terminal, name, state FROM component ORDER BY terminal, name"):
+            fleet.terminals[name].components[component] = Component.unpack(component, state)
+        for rule, name, component, state in db.execute("SELECT detector, terminal, component, state FROM detector"):
+            fold.alarming.limits[rule, name, component] = LimitState(*msgpack.unpackb(state))
+        # Only the last episode of a condition goes on living.
+        for row in db.execute(f"SELECT {_ALARM} FROM alarm ORDER BY id"):  # noqa: S608 - a constant list of columns
+            alarm = alarm_of(row)
+            fold.alarming.alarms[alarm.key] = alarm
+            fold.alarming.of_terminal.setdefault(alarm.terminal, set()).add(alarm.key)
+            fold.alarming.count = alarm.id
+        living = {alarm.incident for alarm in fold.alarming.alarms.values()}
+        for row in db.execute(f"SELECT {_INCIDENT} FROM incident"):  # noqa: S608 - a constant list of columns
+            if row[0] in living:
+                fold.alarming.incidents[row[0]] = Incident(*row)
+        for name in fleet.terminals:
+            self._load_recent(fold, name)
+        last = db.execute("SELECT n, at, digest FROM journal ORDER BY n DESC LIMIT 1").fetchone() or (0, 0, GENESIS)
+        fold.advanced_to = max(last[1], self.meta_int("advanced_to"))
+        fold.rearm()
+        return Journal(*last)
+
+    def _load_recent(self, fold: Fold, terminal: str) -> None:
+        rows = self.conn.execute(
+            "SELECT facts, payload_digest FROM journal WHERE terminal = ? AND t1 IS NOT NULL ORDER BY t1 DESC LIMIT ?",
+            (terminal, RECENT),
+        ).fetchall()
+        for facts, digest in reversed(rows):
+            stamp = msgpack.unpackb(facts)
+            fold.fleet.remember(terminal, stamp["epoch"], stamp["seq"], digest)
+
+    def prepare(
+        self, fold: Fold, entries: Sequence[Entry], also: Sequence[Callable[[sqlite3.Connection], None]] = ()
+    ) -> Commit:
+        """Take what the fold has changed and put it into rows."""
+        dirty = fold.take_dirty()
+        fleet = fold.fleet.terminals
+        terminals = [
+            (t.id, t.branch, t.region, t.terminal_class, t.state, t.enrolled_at, t.pack_status())
+            for t in (fleet[name] for name in sorted(dirty.terminals))
+        ]
+        keys = [
+            (name, key_id, k.verify.public, k.state, k.since)
+            for name, key_id in dirty.keys
+            for k in (fleet[name].keys[key_id],)
+        ]
+        streams = [
+            (name, epoch, s.mark, s.tail, int(fleet[name].epoch == epoch))
+            for name, epoch in dirty.streams
+            for s in (fleet[name].streams[epoch],)
+        ]
+        components = [
+            (name, c, kept.unknown, kept.worst(), kept.pack())
+            for name, c in sorted(dirty.components)
+            for kept in (fleet[name].components[c],)
+        ]
+        limits = []
+        quiet = []
+        for key in dirty.limits:
+            state = fold.alarming.limits.get(key)
+            if state is None:
+                quiet.append(key)
+            else:
+                limits.append((*key, msgpack.packb([state.level, state.wanted, state.since, state.at, state.value])))
+        alarms = [
+            (a.id, a.rule, a.terminal, a.component, a.episode, a.condition, a.level, a.raised_at, a.cleared_at, a.incident,
+             msgpack.packb(a.detail))
+            for a in dirty.alarms.values()
+        ]  # fmt: skip
+        events = [(e.alarm, e.kind, e.at, e.level, msgpack.packb(e.detail)) for e in dirty.events]
+        incidents = [
+            (i.corr_id, i.terminal, i.branch, i.level, i.state, i.opened_at, i.restored_at, i.seq)
+            for i in dirty.incidents.values()
+        ]
+        journal = [
+            (
+                e.n,
+                e.at,
+                int(e.kind),
+                e.terminal,
+                e.facts,
+                e.payload,
+                e.payload_digest,
+                e.digest,
+                *(e.span or (None, None)),
+            )
+            for e in entries
+        ]
+        meta: list[tuple[str, Any]] = [("advanced_to", fold.advanced_to)]
+        if dirty.rules:
+            meta.append(("rules", msgpack.packb([fold.alarming.rules.shipped, fold.alarming.rules.text])))
+        rows = [
+            ("INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?,?)", journal),
+            ("INSERT OR REPLACE INTO terminal VALUES (?,?,?,?,?,?,?)", terminals),
+            ("INSERT OR REPLACE INTO terminal_key VALUES (?,?,?,?,?)", keys),
+            ("INSERT OR REPLACE INTO stream VALUES (?,?,?,?,?)", streams),
+            ("INSERT OR REPLACE INTO component VALUES (?,?,?,?,?)", components),
+            ("INSERT OR REPLACE INTO detector VALUES (?,?,?,?)", limits),
+            ("DELETE FROM detector WHERE detector = ? AND terminal = ? AND component = ?", quiet),
+            ("INSERT OR REPLACE INTO alarm VALUES (?,?,?,?,?,?,?,?,?,?,?)", alarms),
+            ("INSERT INTO alarm_event (alarm, kind, at, level, detail) VALUES (?,?,?,?,?)", events),
+            ("INSERT OR REPLACE INTO incident VALUES (?,?,?,?,?,?,?,?)", incidents),
+            ("INSERT OR REPLACE INTO meta VALUES (?,?)", meta),
+        ]
+        return Commit(
+            entries, [(sql, params) for sql, params in rows if params], dirty.rollups, dirty, fold.advanced_to, also
+        )
+
+    def commit(self, group: Commit, *, deliver: bool = True) -> None:
+        """Write one group in one transaction, or raise StoreError with nothing written. May run in another thread.
+
+        deliver: False in a rebuild, where the messages to ticket systems were enqueued long ago.
+        """
+        db = self.conn
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            for sql, params in group.rows:
+                db.executemany(sql, params)
+            self._merge(group.rollups)
+            if deliver:
+                for message in group.dirty.messages:
+                    enqueue(db, message, message.at)
+            for change in group.dirty.tickets:
+                db.execute(
+                    "INSERT OR REPLACE INTO ticket_link VALUES (:incident, :connector, :external_id, :url, :state)",
+                    change,
+                )
+            for also in group.also:
+                also(db)
+            db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            msg = f"{self.path}: {error}; nothing of this group was stored and nothing was acknowledged"
+            raise StoreError(msg) from error
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def _merge(self, rollups: Sequence[Rollup]) -> None:
+        hours: dict[tuple[str, str, int], dict[str, list[Any]]] = {}
+        for terminal, component, hour, signal, late in rollups:
+            key = (terminal, component, hour)
+            if key not in hours:
+                row = self.conn.execute(
+                    "SELECT signals FROM rollup WHERE terminal = ? AND component = ? AND hour = ?", key
+                ).fetchone()
+                hours[key] = msgpack.unpackb(row[0]) if row else {}
+            hours[key][signal] = merge(hours[key].get(signal), late)
+        self.conn.executemany(
+            "INSERT OR REPLACE INTO rollup VALUES (?,?,?,?)",
+            [(*key, msgpack.packb(signals)) for key, signals in hours.items()],
+        )
+
+    def meta(self, key: str) -> bytes | None:
+        row = self.conn.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def meta_int(self, key: str) -> int:
+        row = self.conn.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def stored_digest(self, terminal: str, epoch: bytes, seq: int) -> bytes | None:
+        """The digest kept for a batch that left the recent ones long ago. Rare and slow: it reads the terminal's whole index."""
+        for facts, digest in self.conn.execute(
+            "SELECT facts, payload_digest FROM journal WHERE terminal = ? AND t1 IS NOT NULL", (terminal,)
+        ):
+            stamp = msgpack.unpackb(facts)
+            if stamp["seq"] == seq and stamp["epoch"] == epoch:
+                return bytes(digest)
+        return None
+
+    def entries(self, after: int = 0, chunk: int = 500) -> Any:
+        """The journal in order, entry by entry."""
+        while True:
+            rows = self.conn.execute("SELECT * FROM journal WHERE n > ? ORDER BY n LIMIT ?", (after, chunk)).fetchall()
+            if not rows:
+                return
+            for n, at, kind, terminal, facts, payload, payload_digest, digest, t0, t1 in rows:
+                yield Entry(
+                    n,
+                    at,
+                    Kind(kind),
+                    terminal,
+                    facts,
+                    payload,
+                    payload_digest,
+                    digest,
+                    (t0, t1) if t1 is not None else None,
+                )
+            after = rows[-1][0]
+
+
+_ALARM = "id, rule, terminal, component, episode, condition, level, raised_at, cleared_at, incident, detail"
+_INCIDENT = "corr_id, terminal, branch, level, state, opened_at, restored_at, seq"
+
+
+def alarm_of(row: tuple[Any, ...]) -> Alarm:
+    return Alarm(*(*row[:10], msgpack.unpackb(row[10])))
+
+
+def plain(value: Any) -> Value:
+    """A value out of msgpack, which knows no other kinds."""
+    return value if isinstance(value, int | float | str) else None

@@ -1,0 +1,116 @@
+"""The console as a process of its own, so that ingest and alarms do not notice whether it runs: `python -m tillwatch.collector.web`."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import logging
+import os
+import signal
+import socket
+import sqlite3
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from tillwatch.collector.read import FleetReader
+from tillwatch.collector.web.guard import LOOPBACK
+
+GOODBYE_S = 3
+"""How long open connections may take to end after SIGTERM; then they are cut."""
+
+MAX_CONNECTIONS = 1_000
+"""Connections at once; more are told 503. Fifty viewers hold about 150."""
+
+
+class Refused(Exception):  # noqa: N818  # it is the user's input that is wrong
+    """The console cannot start. The text says why and what to do."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn that ends open event streams by itself when it is told to stop."""
+
+    def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_exit = on_exit
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._on_exit()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket on a loopback address, or Refused."""
+    if host not in LOOPBACK:
+        raise Refused(
+            f"--host {host}: the console has no users yet and answers on the loopback address only; use 127.0.0.1 and an SSH tunnel"
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":  # elsewhere the option would let a second process take the port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        why = "another program listens there" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+        raise Refused(f"--port {port}: cannot listen on {host}:{port}: {why}; choose another with --port") from None
+    return listener
+
+
+def serve(open_reader: Callable[[], FleetReader], host: str, port: int) -> None:
+    """Runs the console until SIGTERM or SIGINT. Raises Refused before anything is served."""
+    listener = listen(host, port)
+    from tillwatch.collector.web.app import Console  # noqa: PLC0415  # half a second of imports: wrong input is told before
+
+    console = Console(open_reader)
+    config = uvicorn.Config(
+        console.app,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=GOODBYE_S,
+        limit_concurrency=MAX_CONNECTIONS,
+        server_header=False,
+    )
+    server = Server(config, console.feed.close)
+    for number in (
+        signal.SIGTERM,
+        signal.SIGINT,
+    ):  # uvicorn raises the signal again when it is done; the end was asked for and is clean
+        signal.signal(number, lambda *_: None)
+    place = f"[{host}]" if ":" in host else host
+    print(f"the console is at http://{place}:{listener.getsockname()[1]}/", flush=True)
+    server.run([listener])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="tillwatch-collector console",
+        description="The fleet console and REST API, read-only over the collector's store.",
+    )
+    parser.add_argument("--db", required=True, type=Path, help="the collector's store")
+    parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default: %(default)s)")
+    parser.add_argument("--port", default=8080, type=int, help="0 takes a free one (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    from tillwatch.collector.store.reader import SqliteReader  # noqa: PLC0415  # --help must not need the store
+    from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
+
+    try:
+        try:
+            SqliteReader(options.db).close()
+        except (StoreError, sqlite3.Error) as error:
+            raise Refused(f"--db {options.db}: cannot be read as the collector's store: {error}") from None
+        serve(lambda: SqliteReader(options.db), options.host, options.port)
+    except Refused as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""The console as one ASGI application: the REST API, the pages, and the door before both. Read-only over the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+from fastapi.middleware.gzip import GZipMiddleware
+
+from tillwatch.collector.read import FleetReader
+from tillwatch.collector.web import api, pages
+from tillwatch.collector.web.feed import Feed
+from tillwatch.collector.web.guard import Guard
+from tillwatch.collector.web.reads import Reads
+
+
+def release() -> str:
+    try:
+        return version("tillwatch")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "0"
+
+
+class Console:
+    """The application and what it lives on. `open_reader` is called once on each reading thread. with_pages=False: the API alone."""
+
+    def __init__(
+        self, open_reader: Callable[[], FleetReader], *, now: Callable[[], int] = time.time_ns, with_pages: bool = True
+    ) -> None:
+        self.reads = Reads(open_reader)
+        self.feed = Feed(self.reads)
+        self.app = FastAPI(
+            title="tillwatch",
+            summary="The state of a fleet of terminals, read-only",
+            version=release(),
+            docs_url=None,  # the documentation pages of FastAPI load from a CDN; banks have no internet
+            redoc_url=None,
+            openapi_url=f"{api.PREFIX}/openapi.json",
+            lifespan=self._lifespan,
+            telemetry={
+                "tracing": False,
+                "metrics": False,
+                "logs": False,
+                "auto_configure": False,
+            },  # nothing leaves the bank
+        )
+        api.add_problem_handlers(self.app)
+        self.app.include_router(api.router(self.reads, self.feed, now))
+        if with_pages:
+            pages.mount(self.app, self.reads, self.feed, now)
+        self.app.add_middleware(
+            GZipMiddleware, minimum_size=1_000, compresslevel=4
+        )  # 9 takes three times as long for 5 %
+        self.app.add_middleware(Guard)
+
+    @asynccontextmanager
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        self.feed.start()
+        try:
+            yield
+        finally:
+            await self.feed.stop()
+            self.reads.close()

@@ -1,0 +1,61 @@
+"""What people read, in English and Simplified Chinese, out of one catalogue (messages.toml): pages, chart and scripts take it from here."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+LANGUAGES = ("en", "zh")
+
+CATALOGUE = Path(__file__).with_name("messages.toml")
+
+
+def _flatten(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, str]]]:
+    for key, value in table.items():
+        name = f"{prefix}.{key}" if prefix else key
+        if "en" in value:
+            yield name, value
+        else:
+            yield from _flatten(name, value)
+
+
+def catalogue() -> dict[str, Mapping[str, str]]:
+    """Every message: key -> {language: text}."""
+    return dict(_flatten("", tomllib.loads(CATALOGUE.read_text(encoding="utf-8"))))
+
+
+class Text:
+    """The texts of one language: `text("fleet.rows", n=3)`. A key that is not there raises KeyError: a test finds it, not a user."""
+
+    def __init__(self, language: str, texts: Mapping[str, str]) -> None:
+        self.language = language
+        self.texts = texts
+
+    def __call__(self, key: str, **values: object) -> str:
+        text = self.texts[key]
+        for name, value in values.items():
+            text = text.replace("{" + name + "}", str(value))
+        return text
+
+
+_ALL = catalogue()
+TEXTS = {language: Text(language, {key: texts[language] for key, texts in _ALL.items()}) for language in LANGUAGES}
+
+
+def choose(asked: str | None, remembered: str | None, accept: str) -> Text:
+    """The first of: asked for in the address, remembered by the browser, the browser's own order; English without any."""
+    for wanted in (asked, remembered):
+        if wanted and (known := wanted.lower()[:2]) in LANGUAGES:
+            return TEXTS[known]
+    weighed = []
+    for place, part in enumerate(accept.split(",")[:20]):
+        name, _, quality = part.partition(";q=")
+        try:
+            weight = float(quality) if quality else 1.0
+        except ValueError:
+            continue
+        if (known := name.strip().lower()[:2]) in LANGUAGES and weight > 0:
+            weighed.append((-weight, place, known))
+    return TEXTS[min(weighed)[2]] if weighed else TEXTS["en"]

@@ -1,0 +1,57 @@
+"""The pages: NiceGUI builds each one's frame and controls on the server; long lists travel once, as JSON that all viewers share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import FastAPI, Query, Response
+from fastapi.responses import FileResponse
+from nicegui import app as nicegui_app
+from nicegui import ui
+
+from tillwatch.collector.web.feed import Feed
+from tillwatch.collector.web.pages import alarms_page, fleet_page, terminal_page
+from tillwatch.collector.web.pages.theme import STATIC, static_version
+from tillwatch.collector.web.reads import Reads
+
+RECONNECT_S = 20.0
+"""How long a page that lost its connection may come back to its state: a phone between two cells."""
+
+
+def mount(app: FastAPI, reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
+    """Adds the pages to `app`. NiceGUI keeps one set of pages per process, so this is called once."""
+
+    @app.get("/console/fleet.json", include_in_schema=False)
+    async def fleet_document(since: Annotated[str, Query(max_length=40)] = "") -> Response:
+        await feed.ready()
+        return Response(
+            feed.document(since),
+            media_type="application/json",
+            headers={"Content-Encoding": "gzip", "Cache-Control": "no-store"},
+        )
+
+    @app.get(f"/console/{static_version()}/{{name}}", include_in_schema=False)
+    async def static_file(name: str) -> Response:
+        path = Path(STATIC, name)
+        if path.parent != STATIC or path.suffix not in {".css", ".js", ".svg"} or not path.is_file():
+            return Response(status_code=404)
+        return FileResponse(path, headers={"Cache-Control": "public, max-age=31536000, immutable"})
+
+    fleet_page.add(feed)
+    terminal_page.add(reads, feed, now)
+    alarms_page.add(feed)
+    nicegui_app.config.socket_io_js_transports = ["websocket"]  # long polling would open a door without an Origin check
+    ui.run_with(
+        app,
+        title="tillwatch",
+        favicon=STATIC / "favicon.svg",
+        dark=None,
+        tailwind=False,
+        reconnect_timeout=RECONNECT_S,
+        show_welcome_message=False,
+        message_history_length=200,
+        binding_refresh_interval=None,
+        gzip_middleware_factory=None,  # the whole application has one
+    )

@@ -1,0 +1,158 @@
+"""The frame that every page shares: language, theme, navigation, banners and the script that keeps ages counting."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+from fastapi import Request
+from nicegui import Client, ui
+from nicegui.elements.mixins.text_element import TextElement
+
+from tillwatch.agent.model import MS
+from tillwatch.collector.web.feed import Change, Feed
+from tillwatch.collector.web.messages import Text, choose
+
+STATIC = Path(__file__).parent.parent / "static"
+
+QUIET_S = 180
+"""Three of the usual minute intervals without anything from any terminal: then it is the collector or the network, not a terminal."""
+
+THEMES: dict[str, bool | None] = {"auto": None, "dark": True, "light": False}
+
+
+@lru_cache(maxsize=1)
+def static_version() -> str:
+    """A name that changes with the files, so that browsers may keep them for ever."""
+    digest = hashlib.sha256()
+    for path in sorted(STATIC.iterdir()):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def words(tag: str, text: str = "") -> TextElement:
+    """An element with text in it; never markup, whoever wrote the text."""
+    return TextElement(tag=tag, text=text)
+
+
+def text_of(request: Request) -> Text:
+    return choose(
+        request.query_params.get("lang"), request.cookies.get("tw_lang"), request.headers.get("accept-language", "")
+    )
+
+
+def _script(value: object) -> str:
+    """JSON that may stand inside a script element, whatever the text in it."""
+    return (
+        json.dumps(value, ensure_ascii=False)
+        .replace("<", "\\u003c")
+        .replace("\u2028", "\\u2028")
+        .replace("\u2029", "\\u2029")
+    )
+
+
+def _head(text: Text, *, remember: bool, early: str) -> str:
+    base = f"/console/{static_version()}"
+    settings = {
+        "lang": text.language,
+        "texts": text.texts,
+        "now": time.time_ns() // MS,
+        "remember": remember,
+        "early": early,
+    }
+    return f'<link rel="stylesheet" href="{base}/console.css"><script>window.TW={_script(settings)}</script><script src="{base}/console.js"></script>'
+
+
+@contextmanager
+def frame(
+    request: Request,
+    client: Client,
+    feed: Feed,
+    text: Text,
+    active: str,
+    *,
+    on_theme: Callable[[], None] = lambda: None,
+    early: str = "",
+) -> Iterator[None]:
+    """Navigation above, the page's content inside.
+
+    on_theme: called after the theme changed, for what is drawn and not styled. early: what the page will fetch first; the
+    browser asks for it while the scripts still load.
+    """
+    ui.add_head_html(_head(text, remember="lang" in request.query_params, early=early))
+    remembered = request.cookies.get("tw_theme", "auto")
+    names = list(THEMES)
+    dark = ui.dark_mode(THEMES.get(remembered))
+    chosen = [names.index(remembered) if remembered in THEMES else 0]
+
+    def theme_label() -> str:
+        return {"auto": text("app.theme_auto"), "dark": text("app.theme_dark"), "light": text("app.theme_light")}[
+            names[chosen[0]]
+        ]
+
+    def next_theme() -> None:
+        chosen[0] = (chosen[0] + 1) % len(names)
+        name = names[chosen[0]]
+        dark.value = THEMES[name]
+        ui.run_javascript(f"tw.remember('tw_theme', '{name}')")
+        toggle.props(f'aria-label="{theme_label()}" title="{theme_label()}" data-theme={name}')
+        on_theme()
+
+    with ui.element("header").classes("tw-top"):
+        ui.link(text("app.skip"), "#tw-main").classes("tw-skip")
+        ui.link(text("app.name"), "/").classes("tw-brand")
+        with ui.element("nav").props(f'aria-label="{text("app.nav")}"'):
+            for key, address, label in (
+                ("fleet", "/", text("fleet.title")),
+                ("alarms", "/alarms", text("alarms.title")),
+            ):
+                ui.link(label, address).props('aria-current="page"' if key == active else "")
+        ui.element("span").classes("tw-grow")
+        with ui.element("span").classes("tw-live").props("role=status"):
+            words("span", text("app.live"))
+        ui.link(text("app.language"), _with_language(request, "en" if text.language == "zh" else "zh")).classes(
+            "tw-quiet"
+        ).props(f'title="{text("app.language_hint")}" lang={"en" if text.language == "zh" else "zh-CN"}')
+        ui.link(text("app.api"), "/api/v1/openapi.json").classes("tw-quiet tw-wide")
+        toggle = (
+            ui.element("button")
+            .classes("tw-theme")
+            .props(f'type=button aria-label="{theme_label()}" title="{theme_label()}" data-theme={names[chosen[0]]}')
+        )
+        toggle.on("click", next_theme)
+    ui.element("div").classes("tw-banner tw-lost").props(f'role=alert data-text="{text("app.lost_connection")}"')
+    problem = words("div", text("app.problem")).classes("tw-banner").props("role=alert")
+    problem.set_visibility(bool(feed.problem))
+    quiet = (
+        ui.element("div")
+        .classes("tw-banner tw-quiet-banner")
+        .props(f"role=status data-newest={feed.summary.newest // MS} data-after={QUIET_S}")
+    )
+
+    def on_change(change: Change) -> None:
+        problem.set_visibility(bool(feed.problem))
+        if change.terminals:
+            quiet.props(f"data-newest={feed.summary.newest // MS}")
+
+    listen(client, feed, on_change)
+    with ui.element("main").classes("tw-main").props("id=tw-main tabindex=-1"):
+        yield
+
+
+def listen(client: Client, feed: Feed, on_change: Callable[[Change], None]) -> None:
+    """Tells this page of changes for as long as it lives."""
+
+    def told(change: Change) -> None:
+        with client:
+            on_change(change)
+
+    client.on_delete(feed.listen(told))
+
+
+def _with_language(request: Request, language: str) -> str:
+    return str(request.url.include_query_params(lang=language)).removeprefix(str(request.base_url).rstrip("/"))

@@ -1,0 +1,168 @@
+"""Moves the bytes of a shim: sends what its whitelist holds and nothing else, waits for one whole answer, and decodes it.
+What comes out is what the device said, or a ShimError; noise, a cut answer, an echo and a wrong checksum never become a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from tillwatch.firmware_shims.base import (
+    Absent,
+    Decoded,
+    Every,
+    NoAnswerError,
+    NotAllowedError,
+    Query,
+    Shim,
+    ShimError,
+    Trait,
+    UnsupportedError,
+    Value,
+)
+
+MAX_ANSWER = 1024
+"""Bytes taken for one answer. The longest documented one (Axpert) has about 150; a line that never pauses is not an answer."""
+
+SECOND_OPINIONS = 2
+"""Answers asked for beyond `tries` because the one before changed something: a real change is seen twice at once."""
+
+
+class Port(Protocol):
+    """An open line. `receive` waits for at least one byte and returns b"" when `timeout` seconds have passed without."""
+
+    async def send(self, data: bytes) -> None: ...
+
+    async def receive(self, timeout: float) -> bytes: ...  # noqa: ASYNC109 - the implementations wait on a file descriptor or a thread
+
+    async def discard(self) -> None:
+        """Throw away what came before anything was asked."""
+
+
+def decode(shim: Shim, query: Query, frame: bytes, known: Mapping[str, Value]) -> list[Decoded]:
+    """The readings in one frame. Pure. Raises ShimError when the frame as a whole is not a trustworthy answer to this query."""
+    text = f"{shim.name}: {query.request!r} was answered {frame[:80]!r}"
+    if frame == query.request.rstrip(b"\r\n") or frame in shim.refusals:
+        raise UnsupportedError(f"{text}: the device does not know this request")
+    start = frame.find(query.lead)
+    frame = frame[max(start, 0) :]
+    if start < 0 or len(frame) < query.min_len:
+        raise ShimError(f"{text}: too short, or no {query.lead!r} at its start")
+    if shim.check and not shim.check.holds(frame):
+        raise ShimError(f"{text}: wrong {shim.check.name} checksum")
+    matched = query.form.fullmatch(frame)
+    if not matched:
+        raise ShimError(f"{text}: not of the form that this protocol gives")
+    found: list[Decoded] = []
+    known = dict(known)
+    for row in shim.rows:
+        if row.query != query:
+            continue
+        raw = matched[row.take] if isinstance(row.take, str) else frame[slice(*row.take)]
+        try:
+            value = row.convert(raw or b"", known)
+        except ValueError as error:
+            raise ShimError(f"{text}: {row.signal} cannot be {raw!r} ({error})") from error
+        if isinstance(value, Absent):
+            continue
+        if isinstance(value, (int, float)) and not (
+            (row.low is None or value >= row.low) and (row.high is None or value <= row.high)
+        ):
+            value = None
+        known[row.signal] = value
+        found.append(Decoded(row.signal, value, row.unit, row.states.get(str(value), ""), row.part))
+    return found
+
+
+class Dialogue:
+    """A shim on one port, from its opening to its loss. It remembers what the device said, so that a change is asked for twice."""
+
+    def __init__(self, shim: Shim, port: Port) -> None:
+        self._shim = shim
+        self._port = port
+        self._known: dict[str, Value] = {}
+        self._believed: dict[bytes, object] = {}
+        self._met = False
+
+    async def poll(self, every: Every) -> list[Decoded]:
+        """All signals of one polling class. Raises ShimError when a query that is not optional has no good answer."""
+        if not self._met:
+            await self._ask(self._shim.claim)
+            for query in self._shim.queries:
+                if query.first and query.every != every:
+                    await self._ask_optional(query)
+            self._met = True
+        found: list[Decoded] = []
+        for query in self._shim.queries:
+            if query.every == every:
+                found += await (self._ask_optional(query) if query.optional else self._ask(query))
+        return found
+
+    async def send(self, request: bytes) -> None:
+        """The only way to the port."""
+        if request not in self._shim.whitelist:
+            raise NotAllowedError(f"{self._shim.name}: {request!r} is not in the whitelist; it was not sent")
+        await self._port.send(request)
+
+    async def _ask_optional(self, query: Query) -> list[Decoded]:
+        try:
+            return await self._ask(query)
+        except ShimError:
+            return []
+
+    async def _ask(self, query: Query) -> list[Decoded]:
+        failures = 0
+        before: object = None
+        for _ in range(self._shim.tries + SECOND_OPINIONS):
+            try:
+                found = decode(self._shim, query, await self._exchange(query), self._known)
+            except UnsupportedError:
+                raise
+            except ShimError as error:
+                failures += 1
+                if failures == self._shim.tries or (query.optional and isinstance(error, NoAnswerError)):
+                    raise
+                continue
+            lasting = self._lasting(query, found)
+            if self._shim.check or lasting in (before, self._believed.get(query.request)):
+                self._believed[query.request] = lasting
+                self._known |= {each.signal: each.value for each in found}
+                return found
+            before = lasting
+        raise ShimError(
+            f"{self._shim.name}: {query.request!r} was answered differently each time; the line is disturbed"
+        )
+
+    def _lasting(self, query: Query, found: list[Decoded]) -> object:
+        """What of an answer does not change by itself from one second to the next: states, ratings, and which fields are absent or impossible."""
+        lasting = {row.signal for row in self._shim.rows if row.query == query and row.trait is not Trait.NONE}
+        return tuple((each.signal, each.value if each.signal in lasting else each.value is None) for each in found)
+
+    async def _exchange(self, query: Query) -> bytes:
+        """One request, one frame. An echo is returned only when no other frame follows it."""
+        await self._port.discard()
+        await self.send(query.request)
+        echo = query.request.rstrip(b"\r\n")
+        received, taken, wait = b"", 0, self._shim.timeout
+        unknown: bytes | None = None
+        while taken < MAX_ANSWER:
+            data = await self._port.receive(wait)
+            if not data:
+                break
+            taken += len(data)
+            received += data
+            wait = self._shim.gap
+            while True:
+                frame, received = self._shim.framing.cut(received)
+                if frame is None:
+                    break
+                if frame != echo:
+                    return frame
+                unknown = frame
+        if unknown is not None and not received:
+            return unknown
+        if not taken:
+            raise NoAnswerError(f"{self._shim.name}: no answer to {query.request!r} within {self._shim.timeout:g} s")
+        raise ShimError(
+            f"{self._shim.name}: {query.request!r}: {taken} bytes came, but no whole answer: {received[:80]!r}"
+        )

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.collector.sending import T0
+from tillwatch.agent.wire import SigningKey
+from tillwatch.collector.pipeline import Pipeline
+from tillwatch.collector.rules import shipped_text
+from tillwatch.collector.store.sqlite import SqliteStore
+from tillwatch.device_profiles.catalogue import load_catalogue
+
+COLLECTOR_KEY = SigningKey(b"collector".ljust(32, b"\0"))
+UNITS = {name: signal.unit for name, signal in load_catalogue().signals.items()}
+
+
+class World:
+    """A collector on a time that the test moves."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.now = T0
+        self.store = SqliteStore(path)
+        self.pipeline = Pipeline(self.store, COLLECTOR_KEY, UNITS, clock=lambda: self.now)
+
+    async def start(self, site: str = "") -> None:
+        await self.pipeline.start(shipped_text(), site)
+
+    async def tick(self, to: int) -> None:
+        """Let the time pass without a word from anyone."""
+        self.now = to
+        await self.pipeline.take([])
+
+    def restart(self) -> World:
+        """As after a kill: nothing is said, the file is all that remains."""
+        self.store.close()
+        again = World(self.path)
+        again.now = self.now
+        return again
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path / "collector.db")
+
+
+@pytest.fixture
+def worlds(tmp_path: Path) -> Callable[[str], World]:
+    return lambda name: World(tmp_path / f"{name}.db")

@@ -1,0 +1,226 @@
+"""A fleet that is the same on every run: terminals in branches with alarms, unknowns, histories with gaps and names that try to be markup.
+
+`python tests/collector/fake_fleet.py --changes FILE` serves the console over it. FILE is JSON, `{"revision": 2, "terminals": {"ATM-001": {"condition":
+"crit", ...}}, "fail": ""}`; writing it anew is how a test changes the fleet under a running console.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tillwatch.collector.read import AlarmView, ComponentView, Health, History, Point, SignalView, TerminalView
+
+NANO = 1_000_000_000
+HOUR = 3600 * NANO
+BRANCHES = (
+    ("Harbour Road", "South"),
+    ("Market Square", "South"),
+    ("Central Station", "Centre"),
+    ("University", "Centre"),
+    ("人民路支行", "North"),
+    ("<b onclick=alert(1)>Airport</b>", "North"),
+)
+SCRIPT = "<img src=x onerror=window.pwned=1>"
+HOSTILE = "ATM-006"
+"""The terminal whose component, text values and alarm carry markup."""
+
+FAULTS = {
+    "ATM-001": (
+        1,
+        "crit",
+        "The terminal runs on battery and the charge falls",
+        "ups/battery",
+        "battery.charge",
+        23.5,
+        "%",
+    ),
+    "ATM-003": (2, "crit", "The disk of the terminal is nearly full", "system/disk.C", "disk.free", 3_221_225_472, "B"),
+    "POS-008": (3, "warn", "Receipt paper is low", "printer", "paper.remaining", 9, "%"),
+    "ATM-013": (2, "warn", "The cabinet is hotter than it should be", "environment", "temperature", 47.25, "°C"),
+    HOSTILE: (3, "warn", f"Printer reports {SCRIPT}", f"printer/{SCRIPT}", "console.text", SCRIPT, ""),
+}
+SILENT = ("SRV-005", "POS-014")
+WORST = {"crit": 0, "unknown": 1, "warn": 2, "ok": 3}
+
+
+class FakeFleet:
+    """A FleetReader over nothing. base: the "now" of the fleet, UTC ns."""
+
+    def __init__(self, count: int = 60, base: int = 1_790_000_000 * NANO, changes: Path | None = None) -> None:
+        self.base = base
+        self._changes = changes
+        self._terminals = {view.id: view for view in (self._make(k) for k in range(count))}
+
+    def _make(self, k: int) -> TerminalView:
+        branch, region = BRANCHES[k % len(BRANCHES)]
+        kind = ("ATM", "POS", "ATM", "POS", "SRV")[k % 5] if k % 6 != 5 else "ATM"
+        name = f"{kind}-{k + 1:03d}" if k >= 15 else ("ATM-001", "POS-002", "ATM-003", "POS-004", "SRV-005", HOSTILE, "ATM-007", "POS-008", "POS-009",
+                "SRV-010", "ATM-011", "ATM-012", "ATM-013", "POS-014", "SRV-015")[k]  # fmt: skip
+        fault = FAULTS.get(name)
+        silent = name in SILENT
+        condition = fault[1] if fault else "unknown" if silent or k % 17 == 16 else "ok"
+        reason = (
+            ""
+            if fault or condition == "ok"
+            else "silent since 47 minutes"
+            if silent
+            else "printer: no reading for 12 minutes"
+        )
+        return TerminalView(
+            name, branch, region, {"ATM": "atm", "POS": "pos", "SRV": "server"}[name[:3]], condition, reason, "silent" if silent else "offline" if k % 23 == 22 else "online",
+            fault[0] if fault else 0, 1 if fault else 0, self.base - (47 * 60 * NANO if silent else (k % 50 + 1) * NANO), 120 if k % 11 == 7 else 0, 7,
+            7 if silent else 1 if condition == "unknown" else 0,
+        )  # fmt: skip
+
+    def _now(self) -> dict[str, object]:
+        if self._changes is None or not self._changes.exists():
+            return {}
+        found: dict[str, object] = json.loads(self._changes.read_text())
+        if found.get("fail"):
+            raise OSError(found["fail"])
+        return found
+
+    def _all(self) -> dict[str, TerminalView]:
+        changed = self._now().get("terminals", {})
+        return {key: replace(view, **changed.get(key, {})) for key, view in self._terminals.items()}
+
+    def terminals(self) -> Sequence[TerminalView]:
+        return sorted(self._all().values(), key=lambda view: (view.level or 4, WORST[view.condition], view.id))
+
+    def terminal(self, terminal: str) -> TerminalView:
+        return self._all()[terminal]
+
+    def components(self, terminal: str) -> Sequence[ComponentView]:
+        view = self.terminal(terminal)
+        values = self._now().get("values", {})
+        fault = FAULTS.get(terminal)
+        silent = view.connection == "silent"
+
+        def signal(
+            component: str, name: str, unit: str, kind: str, value: object, state: str = "none", quality: str = "good"
+        ) -> SignalView:
+            if fault and (fault[3], fault[4]) == (component, name):
+                value, state = fault[5], fault[1]
+            value = values.get(f"{terminal} {component} {name}", value)
+            return SignalView(
+                component,
+                name,
+                unit,
+                kind,
+                value,
+                view.last_received - NANO // 4,
+                view.last_received,
+                "stale" if silent else quality,
+                state,
+            )
+
+        table: list[tuple[str, list[tuple[str, str, str, object]]]] = [
+            ("system", [("cpu.used", "%", "gauge", 12.4), ("memory.used", "%", "gauge", 61.0), ("uptime", "s", "counter", 1_934_221)]),
+            ("system/disk.C", [("disk.free", "B", "gauge", 48_318_382_080), ("disk.used", "%", "gauge", 54.1)]),
+            ("ups", [("output.source", "", "state", "battery" if terminal == "ATM-001" else "normal"), ("input.voltage", "V", "gauge", 0.0 if terminal == "ATM-001" else 229.6), ("load", "%", "gauge", 31)]),
+            ("ups/battery", [("battery.charge", "%", "gauge", 100.0), ("battery.temperature", "°C", "gauge", 26.5), ("battery.runtime", "s", "gauge", 2_640)]),
+            ("printer", [("paper.remaining", "%", "gauge", 64), ("pages", "1", "counter", 182_331), ("state", "", "state", "idle")]),
+            ("environment", [("temperature", "°C", "gauge", 24.8), ("humidity", "%", "gauge", None)]),
+            (f"printer/{SCRIPT}" if terminal == HOSTILE else "network/eth0", [("console.text" if terminal == HOSTILE else "link.state", "", "text", SCRIPT if terminal == HOSTILE else "up"), ("errors", "1", "counter", 0)]),
+        ]  # fmt: skip
+        out = []
+        for name, rows in table:
+            unknown = silent or (view.condition == "unknown" and name == "printer")
+            condition = "unknown" if unknown else fault[1] if fault and fault[3] == name else "ok"
+            last = view.last_received - (12 * 60 * NANO if unknown and not silent else NANO // 4)
+            reason = (
+                "" if not unknown else "terminal is silent" if silent else "no reading for 12 minutes; asked every 60 s"
+            )
+            signals = tuple(signal(name, *row, quality="error" if row[3] is None else "good") for row in rows)
+            out.append(ComponentView(name, condition, reason, last, 60.0, last + 180 * NANO, signals))
+        return out
+
+    def alarms(self, *, terminal: str | None = None, open_only: bool = True, limit: int = 500) -> Sequence[AlarmView]:
+        views = self._all()
+        out = []
+        for number, (key, (level, _, text, component, signal, value, unit)) in enumerate(FAULTS.items(), 1):
+            if key not in views or (terminal and key != terminal):
+                continue
+            ticket = f"INC00{12000 + number}" if number != 4 else ""
+            common = (
+                number, f"rule-{number}", key, views[key].branch, component, signal, level, "active", text, value, unit, "Mains power at the branch has failed" if number == 1 else "Outside the limit for 5 minutes",
+                "The terminal stops in about 9 minutes" if number == 1 else "Service may stop", "Call the branch; check the mains fuse; bring a UPS" if number == 1 else "Plan a visit",
+            )  # fmt: skip
+            out.append(
+                AlarmView(
+                    *common,
+                    self.base - number * 7 * 60 * NANO,
+                    0,
+                    f"3f6c{number}d20-8b1e-4c55-9d0a-77aa12f0c00{number}",
+                    ticket,
+                    "open" if ticket else "pending",
+                )
+            )
+            if not open_only:
+                out.append(AlarmView(number + 100, *common[1:7], "normal", *common[8:], self.base - 90 * HOUR, self.base - 88 * HOUR, f"9a0c{number}d20-8b1e-4c55", f"INC00{11000 + number}", "resolved"))  # fmt: skip
+        for key, changed in self._now().get("terminals", {}).items():
+            if changed.get("level") and key not in FAULTS and (not terminal or terminal == key):
+                out.append(AlarmView(900, "fresh", key, views[key].branch, "ups", "output.source", changed["level"], "active", "Fresh alarm of the test", "battery", "", "c", "c", "a", self.base, 0, "inc-900", "", ""))  # fmt: skip
+        return sorted(out, key=lambda a: (a.level, -a.raised_at))[:limit]
+
+    def history(self, terminal: str, component: str, signal: str, start: int, end: int) -> History:
+        found = {(c.name, s.signal): s for c in self.components(terminal) for s in c.signals}[component, signal]
+        hourly = end - start > 3 * 24 * HOUR
+        step = HOUR if hourly else 60 * NANO
+        points = []
+        first = max(start, self.base - 60 * 24 * HOUR)
+        for at in range(first - first % step, min(end, self.base) + 1, step):
+            k = at // step
+            since = self.base - at
+            if at < start or HOUR * 9 < since < HOUR * 12 or (hourly and HOUR * 100 < since < HOUR * 130):
+                continue  # the terminal was off
+            if found.kind in {"state", "text"}:
+                points.append(
+                    Point(
+                        at,
+                        ("battery" if k % 400 < 25 else "normal") if found.signal == "output.source" else found.value,
+                        None,
+                        None,
+                        1,
+                    )
+                )
+                continue
+            if found.value is None or HOUR * 4 < since < HOUR * 4 + 20 * 60 * NANO:
+                points.append(Point(at, None, None, None, 1))
+                continue
+            wave = (abs(k % 48 - 24) - 12) / 24 + (k * 7919 % 13 - 6) / 60
+            mean = float(found.value) * (1 + wave / 8) + wave
+            points.append(
+                Point(at, mean, mean * 0.9 - 1, mean * 1.08 + 1, 60) if hourly else Point(at, mean, mean, mean, 1)
+            )
+        return History(terminal, component, signal, found.unit, "hour" if hourly else "reading", tuple(points))
+
+    def health(self) -> Health:
+        return Health(
+            120_934, self.base - NANO, 2, 1, (("bad_signature", 3), ("replayed", 1)), self.base - 40 * HOUR, self.base
+        )
+
+    def revision(self) -> int:
+        return int(self._now().get("revision", 1))
+
+
+def main() -> None:
+    from tillwatch.collector.web.__main__ import serve
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--changes", type=Path)
+    options = parser.parse_args()
+    base = time.time_ns()
+    serve(lambda: FakeFleet(options.count, base, options.changes), "127.0.0.1", options.port)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""The intake against a real mosquitto over TLS, and against the embedded broker going away and coming back."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tillwatch.collector.authority import COLLECTOR_NAME
+from tillwatch.collector.intake.broker import EmbeddedBroker
+from tillwatch.collector.intake.mqtt import BACKOFF_MOST_S, MqttIntake, MqttSettings
+
+
+async def test_batches_in_and_acks_out_through_mosquitto(authority, mosquitto, certified, terminal, intake, messages):
+    await mosquitto.start()
+    collector = await intake(
+        host="127.0.0.1", port=mosquitto.port, client_id=COLLECTOR_NAME, tls=authority.client_context()
+    )
+    till = await terminal("t1", mosquitto.port, certified(authority, "t1")).connect()
+    assert await till.subscribe("tw/1/t1/ack") == (0,)
+    till.publish("tw/1/t2/batch", b"forged")
+    for n in range(50):
+        till.publish("tw/1/t1/batch", n.to_bytes(2, "big"))
+    got = await messages(collector, 50)
+    assert [m.payload for m in got] == [n.to_bytes(2, "big") for n in range(50)]
+    assert got[0].received <= got[-1].received
+    collector.publish_ack("t1", b"stored")
+    assert await till.get() == ("tw/1/t1/ack", b"stored")
+
+
+async def test_it_comes_back_after_a_broker_restart_and_says_so_once(
+    authority, mosquitto, certified, terminal, intake, messages, caplog
+):
+    caplog.set_level("INFO", "tillwatch")
+    await mosquitto.start()
+    collector = await intake(
+        host="127.0.0.1", port=mosquitto.port, client_id=COLLECTOR_NAME, tls=authority.client_context()
+    )
+    mosquitto.kill()
+    async with asyncio.timeout(5):
+        while collector.connected:
+            await asyncio.sleep(0.01)
+    collector.publish_ack("t1", b"nobody hears")
+    assert collector.unsent_acks == 1
+    await mosquitto.start()
+    await asyncio.wait_for(collector.wait_connected(), 5)
+    till = await terminal("t1", mosquitto.port, certified(authority, "t1")).connect()
+    till.publish("tw/1/t1/batch", b"after")
+    assert [m.payload for m in await messages(collector, 1)] == [b"after"]
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("tillwatch")]
+    assert [line.partition(": ")[2].split(";")[0] for line in lines] == ["connected", "connection lost", "connected"]
+
+
+async def test_a_refusal_is_told_with_its_reason(authority, certified, caplog):
+    broker = EmbeddedBroker("127.0.0.1", 0, authority.terminal_context(("127.0.0.1",)))
+    await broker.start()
+    one = MqttIntake(MqttSettings("127.0.0.1", broker.port, "x", certified(authority, "t1")), jitter=lambda _: 0.01)
+    await one.start()
+    try:
+        async with asyncio.timeout(5):
+            while "give the collector's user read rights" not in caplog.text:
+                await asyncio.sleep(0.01)
+        assert not one.connected
+        assert caplog.text.count("give the collector's user read rights") == 1
+    finally:
+        await one.stop()
+        await broker.stop()
+
+
+async def test_an_unreachable_broker_is_told_once(free_port, caplog):
+    waits: list[float] = []
+    enough = asyncio.Event()
+
+    def jitter(most: float) -> float:
+        waits.append(most)
+        if len(waits) == 9:
+            enough.set()
+        return 0.0
+
+    one = MqttIntake(MqttSettings("127.0.0.1", free_port, "x"), jitter)
+    await one.start()
+    await asyncio.wait_for(enough.wait(), 5)
+    await one.stop()
+    assert waits[:8] == [0.5, 1, 2, 4, 8, 16, BACKOFF_MOST_S, BACKOFF_MOST_S]
+    assert caplog.text.count(f"127.0.0.1 port {free_port}: cannot connect") == 1
+
+
+async def test_a_server_that_never_answers_does_not_hold_it(monkeypatch):
+    monkeypatch.setattr("tillwatch.collector.intake.mqtt.ANSWER_TIMEOUT_S", 0.2)
+    tries = asyncio.Queue()
+
+    async def mute(reader, writer):
+        tries.put_nowait(1)
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(mute, "127.0.0.1", 0)
+    one = MqttIntake(MqttSettings("127.0.0.1", server.sockets[0].getsockname()[1], "x"), lambda _: 0.0)
+    await one.start()
+    for _ in range(3):
+        await asyncio.wait_for(tries.get(), 5)
+    await one.stop()
+    server.close()
+    await server.wait_closed()
+
+
+def feed(intake: MqttIntake, *topics: str, payload: bytes = b"x") -> None:
+    for topic in topics:
+        intake._on_message(None, topic, payload, 1, {})
+
+
+async def test_a_full_queue_drops_counts_and_names_the_terminals(caplog):
+    caplog.set_level("WARNING")
+    one = MqttIntake(MqttSettings("127.0.0.1", 1, "x", queue=3))
+    feed(one, *["tw/1/t1/batch"] * 3, "tw/1/t2/batch", "tw/1/t3/life", "tw/1/t2/batch")
+    assert one.dropped == 3
+    assert one.take_slow() == {"t2", "t3"}
+    assert one.take_slow() == frozenset()
+    assert caplog.text.count("the intake queue is full") == 1
+    assert len(await one.get_batch(100, 0)) == 3
+    assert "the intake has caught up; 3 messages were dropped" in caplog.text
+    feed(one, "tw/1/t2/batch")
+    assert [m.topic for m in await one.get_batch(100, 0)] == ["tw/1/t2/batch"]
+
+
+async def test_the_queue_is_bounded_in_bytes_too():
+    one = MqttIntake(MqttSettings("127.0.0.1", 1, "x", queue_bytes=1000))
+    feed(one, *["tw/1/t1/batch"] * 4, payload=bytes(300))
+    assert one.dropped == 1
+    assert len(await one.get_batch(2, 0)) == 2
+    feed(one, *["tw/1/t1/batch"] * 3, payload=bytes(300))
+    assert one.dropped == 2
+    assert len(await one.get_batch(9, 0)) == 3
+
+
+async def test_a_group_waits_for_the_first_and_then_only_a_little():
+    one = MqttIntake(MqttSettings("127.0.0.1", 1, "x"))
+    getting = asyncio.create_task(one.get_batch(3, 60))
+    await asyncio.sleep(0)
+    assert not getting.done()
+    feed(one, "a", "b", "c", "d")  # full before the wait is over: it goes at once
+    assert [m.topic for m in await asyncio.wait_for(getting, 5)] == ["a", "b", "c"]
+    assert [m.topic for m in await asyncio.wait_for(one.get_batch(3, 0.001), 5)] == ["d"]
+
+
+async def test_a_cancelled_wait_loses_nothing():
+    one = MqttIntake(MqttSettings("127.0.0.1", 1, "x"))
+    getting = asyncio.create_task(one.get_batch(3, 60))
+    await asyncio.sleep(0)
+    feed(one, "a")
+    await asyncio.sleep(0)
+    getting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await getting
+    assert [m.topic for m in await one.get_batch(3, 0)] == ["a"]

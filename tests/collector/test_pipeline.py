@@ -1,0 +1,311 @@
+"""From a message to an ack, on a real store, with the time in the test's hands."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from tests.collector.conftest import World
+from tests.collector.sending import T0, S, Sender, reading
+from tillwatch.agent.model import Reading, State
+from tillwatch.agent.wire import AckState
+from tillwatch.collector.intake import Message
+from tillwatch.collector.rebuild import rebuild, tables
+from tillwatch.collector.store.reader import SqliteReader
+from tillwatch.collector.store.sqlite import StoreError
+
+RULES = """
+[fold]
+silent_least = "10s"
+default_interval = "5s"
+[[rule]]
+id = "terminal.silent"
+for = "5s"
+[[rule]]
+id = "disk.full"
+for = "4s"
+hold = "4s"
+[[rule]]
+id = "ups.on-battery"
+for = "0s"
+hold = "2s"
+"""
+
+
+def disk(at: int, *values: float) -> list[Reading]:
+    return [reading("host/disk:/", "host.disk.percent", at + i * S, v) for i, v in enumerate(values)]
+
+
+def rows(world: World, sql: str) -> list[tuple[object, ...]]:
+    return world.store.conn.execute(sql).fetchall()
+
+
+async def opened(world: World, *names: str) -> list[Sender]:
+    await world.start(RULES)
+    senders = [Sender(name) for name in names]
+    for sender in senders:
+        await sender.enrol(world.pipeline)
+        await world.pipeline.take([sender.life(world.now)])
+    return senders
+
+
+async def test_a_batch_is_stored_once_and_acknowledged_cumulatively(world: World) -> None:
+    (atm,) = await opened(world, "atm-1")
+    first, second = atm.batch(disk(T0, 40.0), T0 + S), atm.batch(disk(T0 + S, 41.0), T0 + 2 * S)
+    replies = await world.pipeline.take([first, second, first, second])
+    assert replies["atm-1"].state is AckState.OK
+    assert world.pipeline.fold.fleet.terminals["atm-1"].streams[atm.epoch].mark == 2
+    assert rows(world, "SELECT count(*) FROM journal WHERE kind = 3") == [(2,)]
+
+
+async def test_a_gap_is_asked_for_and_nothing_behind_it_is_kept(world: World) -> None:
+    (atm,) = await opened(world, "atm-1")
+    lost, after = atm.batch(disk(T0, 40.0), T0), atm.batch(disk(T0, 41.0), T0)
+    replies = await world.pipeline.take([after])
+    assert (replies["atm-1"].state, replies["atm-1"].want) == (AckState.RESEND, 1)
+    replies = await world.pipeline.take([lost, after])
+    assert (replies["atm-1"].state, replies["atm-1"].want) == (AckState.OK, 0)
+    assert rows(world, "SELECT count(*) FROM journal WHERE kind = 3") == [(2,)]
+
+
+async def test_a_declared_loss_moves_the_stream_on_and_is_kept(world: World) -> None:
+    (atm,) = await opened(world, "atm-1")
+    for _ in range(4):
+        gone = atm.batch(disk(T0, 1.0), T0)
+    await world.pipeline.take([atm.life(T0, floor=5, lost=4)])
+    following = atm.batch(disk(T0, 2.0), T0)
+    replies = await world.pipeline.take([following, gone])
+    assert replies["atm-1"].state is AckState.OK
+    terminal = world.pipeline.fold.fleet.terminals["atm-1"]
+    assert (terminal.streams[atm.epoch].mark, terminal.holes, terminal.lost) == (5, 4, 4)
+
+
+async def test_a_second_history_is_a_fork_kept_and_alarmed(world: World) -> None:
+    (atm,) = await opened(world, "atm-1")
+    await world.pipeline.take([atm.batch(disk(T0, 40.0), T0)])
+    clone = Sender("atm-1")
+    replies = await world.pipeline.take([clone.batch(disk(T0, 77.0), T0)])
+    assert replies["atm-1"].state is AckState.FORK
+    assert rows(world, "SELECT count(*) FROM journal WHERE kind = 9") == [(1,)]
+    assert rows(world, "SELECT rule, condition FROM alarm") == [("delivery.fork", "active")]
+    replies = await world.pipeline.take([atm.batch(disk(T0 + S, 41.0), T0 + S)])
+    assert replies["atm-1"].state is AckState.OK, "the true history goes on"
+
+
+async def test_an_alarm_is_raised_changes_level_and_clears_with_its_incident_and_outbox(world: World) -> None:
+    (atm,) = await opened(world, "atm-1")
+    await world.pipeline.take([atm.batch(disk(T0, 80, 91, 92, 92), T0 + 4 * S)])
+    assert rows(world, "SELECT count(*) FROM alarm") == [(0,)], "not long enough yet"
+    await world.pipeline.take([atm.batch(disk(T0 + 4 * S, 93, 93, 93), T0 + 7 * S)])
+    await world.pipeline.take([atm.batch(disk(T0 + 7 * S, 98, 98, 98, 98, 98, 98), T0 + 13 * S)])
+    await world.pipeline.take([atm.batch(disk(T0 + 13 * S, 50, 50, 50, 50, 50, 50), T0 + 19 * S)])
+    assert rows(world, "SELECT kind, level FROM alarm_event ORDER BY seq") == [
+        ("raised", 3),
+        ("level", 2),
+        ("cleared", 2),
+    ]
+    assert [r[0] for r in rows(world, "SELECT op FROM outbox ORDER BY seq")] == ["open", "update", "resolve"]
+    ((corr_id, state),) = rows(world, "SELECT corr_id, state FROM incident")
+    assert str(corr_id).startswith("HWM-")
+    assert str(corr_id).endswith("-1")
+    assert state == "restored"
+
+
+async def test_a_condition_that_returns_soon_continues_its_episode_and_later_begins_another(world: World) -> None:
+    (atm,) = await opened(world, "atm-1")
+    at = T0
+
+    async def episode() -> None:
+        nonlocal at
+        await world.pipeline.take([atm.batch([reading("ups", "ups.output.source", at, "battery")], at)])
+        await world.pipeline.take([atm.batch([reading("ups", "ups.output.source", at + S, "normal")], at + S)])
+        await world.pipeline.take([atm.batch([reading("ups", "ups.output.source", at + 4 * S, "normal")], at + 4 * S)])
+        at += 5 * S
+
+    await episode()
+    await episode()
+    assert rows(world, "SELECT episode, condition FROM alarm") == [(1, "normal")]
+    at += 3600 * S
+    await world.pipeline.take([atm.life(at)])
+    await episode()
+    assert rows(world, "SELECT episode FROM alarm WHERE rule = 'ups.on-battery' ORDER BY id") == [(1,), (2,)]
+    kinds = [
+        r[0]
+        for r in rows(
+            world,
+            "SELECT kind FROM alarm_event e JOIN alarm a ON a.id = e.alarm WHERE rule = 'ups.on-battery' ORDER BY seq",
+        )
+    ]
+    assert kinds == ["raised", "cleared", "recurred", "cleared", "raised", "cleared"]
+
+
+async def test_silence_is_unknown_and_never_clears_an_alarm(world: World) -> None:
+    (atm,) = await opened(world, "atm-1")
+    await world.pipeline.take([atm.batch([reading("ups", "ups.output.source", T0, "battery")], T0)])
+    await world.pipeline.take([atm.batch([reading("ups", "ups.output.source", T0 + S, "normal")], T0 + S)])
+    await world.tick(T0 + 60 * S)
+    found = dict(rows(world, "SELECT rule, condition FROM alarm"))
+    assert found == {"ups.on-battery": "normal", "terminal.silent": "active"}, (
+        "the hold of 2 s ended before it fell silent"
+    )
+    await world.pipeline.take([atm.batch([reading("ups", "ups.output.source", T0 + 61 * S, "battery")], T0 + 61 * S)])
+    await world.tick(T0 + 200 * S)
+    found = dict(rows(world, "SELECT rule, condition FROM alarm"))
+    assert found == {"ups.on-battery": "unknown", "terminal.silent": "active"}
+    await world.pipeline.take([atm.batch([reading("ups", "ups.output.source", T0 + 201 * S, "battery")], T0 + 201 * S)])
+    found = dict(rows(world, "SELECT rule, condition FROM alarm"))
+    assert found == {"ups.on-battery": "active", "terminal.silent": "normal"}
+
+
+async def test_the_will_makes_a_terminal_offline_but_an_old_will_does_not(world: World) -> None:
+    (atm,) = await opened(world, "atm-1")
+    old = atm.life(T0, state="offline", n=atm.n)
+    await world.pipeline.take([atm.life(T0 + S), old])
+    assert world.pipeline.fold.fleet.terminals["atm-1"].connection == "online"
+    await world.pipeline.take([atm.life(T0 + 2 * S, state="offline", n=atm.n)])
+    assert world.pipeline.fold.fleet.terminals["atm-1"].connection == "offline"
+    await world.tick(T0 + 4 * S)
+    assert rows(world, "SELECT count(*) FROM alarm") == [(0,)]
+    await world.tick(T0 + 8 * S)
+    assert rows(world, "SELECT rule, raised_at FROM alarm") == [("terminal.silent", T0 + 7 * S)]
+
+
+async def test_a_component_that_is_not_spoken_of_any_more_is_unknown(world: World) -> None:
+    (atm,) = await opened(world, "atm-1")
+    both = [*disk(T0, 40.0), reading("ups", "ups.battery.charge", T0, 100)]
+    await world.pipeline.take([atm.batch(both, T0)])
+    for i in range(1, 8):
+        await world.pipeline.take([atm.batch(disk(T0 + i * 4 * S, 40.0), T0 + i * 4 * S)])
+    assert rows(world, "SELECT component FROM alarm WHERE rule = 'component.silent'") == [("ups",)]
+    assert rows(world, "SELECT name FROM component WHERE unknown <> ''") == [("ups",)]
+    await world.pipeline.take([atm.batch([reading("ups", "ups.battery.charge", T0 + 40 * S, 99)], T0 + 40 * S)])
+    assert rows(world, "SELECT condition FROM alarm WHERE rule = 'component.silent'") == [("normal",)]
+
+
+async def test_a_source_that_fails_makes_its_components_unknown(world: World) -> None:
+    (atm,) = await opened(world, "atm-1")
+    await world.pipeline.take([atm.batch([reading("ups/battery", "ups.battery.charge", T0, 100)], T0)])
+    failed = [
+        reading("ups", "monitor.source", T0 + S, "failed", State.UNKNOWN),
+        reading("ups", "monitor.reason", T0 + S, "10.0.0.7: no answer within 5 s"),
+    ]
+    await world.pipeline.take([atm.batch(failed, T0 + S)])
+    reader = SqliteReader(world.path)
+    views = {c.name: c for c in reader.components("atm-1")}
+    assert views["ups/battery"].condition == "unknown"
+    assert "no answer within 5 s" in views["ups"].reason
+    again = [
+        reading("ups", "monitor.source", T0 + 9 * S, "ok"),
+        reading("ups/battery", "ups.battery.charge", T0 + 9 * S, 98),
+    ]
+    await world.pipeline.take([atm.batch(again, T0 + 9 * S)])
+    views = {c.name: c for c in reader.components("atm-1")}
+    assert (views["ups/battery"].condition, views["ups"].condition) == ("ok", "ok")
+    reader.close()
+
+
+async def test_a_late_batch_repairs_history_and_raises_nothing(world: World) -> None:
+    (atm,) = await opened(world, "atm-1")
+    now = T0 + 5 * 3600 * S
+    await world.pipeline.take([atm.life(now)])
+    full = [reading("host/disk:/", "host.disk.percent", T0 + 60 * S * i, 99.0) for i in range(10)]
+    await world.pipeline.take([atm.batch(full, T0 + 600 * S, received=now)])
+    await world.pipeline.take([atm.batch(disk(now, 30.0), now)])
+    await world.tick(now + S)
+    assert dict(rows(world, "SELECT rule, condition FROM alarm")) == {"terminal.silent": "normal"}, (
+        "five hours of silence, no full disk"
+    )
+    reader = SqliteReader(world.path)
+    history = reader.history("atm-1", "host/disk:/", "host.disk.percent", T0, now)
+    assert [p.value for p in history.points] == [99.0] * 10 + [30.0]
+    (disk_view,) = [s for c in reader.components("atm-1") for s in c.signals]
+    assert disk_view.value == 30.0
+    reader.close()
+
+
+async def test_a_clock_that_is_a_day_off_is_corrected_and_a_reading_from_the_future_is_never_latest(
+    world: World,
+) -> None:
+    (atm,) = await opened(world, "atm-1")
+    day = 86400 * S
+    await world.pipeline.take([atm.batch(disk(T0 + day, 40.0), T0, clock_off=day)])
+    reader = SqliteReader(world.path)
+    (view,) = [s for c in reader.components("atm-1") for s in c.signals]
+    assert view.at == T0
+    await world.pipeline.take([atm.batch(disk(T0 + day + 3000 * S, 41.0), T0 + S, clock_off=day)])
+    (view,) = [s for c in reader.components("atm-1") for s in c.signals]
+    assert view.value == 40.0, "its time lies 50 minutes ahead"
+    reader.close()
+
+
+async def test_bad_messages_are_refused_counted_and_stop_nothing(world: World) -> None:
+    (atm,) = await opened(world, "atm-1")
+    good = atm.batch(disk(T0, 40.0), T0)
+    forged = Message(good.topic, good.payload[:-1] + bytes([good.payload[-1] ^ 1]), T0)
+    stranger = Sender("atm-9").batch(disk(T0, 1.0), T0)
+    replies = await world.pipeline.take([forged, stranger, Message("tw/1/x/y/batch", b"?", T0), good])
+    assert replies["atm-1"].state is AckState.OK
+    assert sum(world.pipeline.refused.values()) == 3
+    assert rows(world, "SELECT count(*) FROM journal WHERE kind = 3") == [(1,)]
+
+
+async def test_a_store_that_refuses_leaves_nothing_half_done(world: World) -> None:
+    (atm,) = await opened(world, "atm-1")
+    (pages,) = world.store.conn.execute("PRAGMA page_count").fetchone()
+    world.store.conn.execute(f"PRAGMA max_page_count = {pages + 8}")
+    readings = [reading(f"host/disk:/{i:03}", "host.disk.percent", T0, 99.5) for i in range(900)]
+    big = atm.batch(readings, T0)
+    with pytest.raises(StoreError, match="nothing of this group was stored"):
+        await world.pipeline.take([big])
+    assert world.pipeline.fold.fleet.terminals["atm-1"].streams[atm.epoch].mark == 0
+    world.store.conn.execute("PRAGMA max_page_count = 1000000")
+    replies = await world.pipeline.take([big])
+    assert replies["atm-1"].state is AckState.OK
+    assert rows(world, "SELECT count(*) FROM journal WHERE kind = 3") == [(1,)]
+
+
+async def test_a_kill_and_a_restart_change_nothing_and_the_downtime_is_no_silence(world: World) -> None:
+    (atm,) = await opened(world, "atm-1")
+    await world.pipeline.take([atm.batch(disk(T0, 95, 95, 95, 95, 95, 95), T0 + 6 * S)])
+    before = tables(world.store.conn)
+    again = world.restart()
+    assert tables(again.store.conn) == before
+    again.now = T0 + 3600 * S
+    await again.start(RULES)
+    await again.tick(again.now + 9 * S)
+    assert dict(rows(again, "SELECT rule, condition FROM alarm")) == {"disk.full": "active"}
+    await again.tick(again.now + 60 * S)
+    assert dict(rows(again, "SELECT rule, condition FROM alarm"))["terminal.silent"] == "active"
+    again.store.close()
+
+
+async def test_a_rebuild_from_the_journal_gives_the_same_state(world: World) -> None:
+    senders = await opened(world, "atm-1", "atm-2", "atm-3")
+    for i in range(60):
+        world.now = T0 + i * 2 * S
+        await world.tick(world.now)
+        group = []
+        for k, sender in enumerate(senders):
+            if k == 2 and 20 < i < 40:
+                continue
+            value = 99.0 if (i // 7 + k) % 3 == 0 else 50.0 + k / 3
+            source = "battery" if i % 11 == k else "normal"
+            group.append(
+                sender.batch(
+                    [*disk(world.now, value, value + 0.1), reading("ups", "ups.output.source", world.now, source)],
+                    world.now,
+                )
+            )
+        await world.pipeline.take(group)
+        if i == 30:
+            world = world.restart()
+            world.now += 50 * S
+            await world.start(RULES)
+    await world.pipeline.stop()
+    assert len(rows(world, "SELECT * FROM alarm")) > 4
+    copy = world.path.with_name("rebuilt.db")
+    assert rebuild(world.path, copy) == world.pipeline.journal.n
+    again = sqlite3.connect(copy)
+    assert tables(again) == tables(world.store.conn)
+    again.close()

@@ -1,0 +1,235 @@
+"""The pages in a real browser: what an engineer sees, that it moves, and that nothing of a device becomes markup."""
+
+from __future__ import annotations
+
+import httpx2
+import pytest
+from playwright.async_api import expect
+
+from tests.collector.web.running import Running
+
+CHART = "Object.values(mounted_app.$refs).flat().find(r => r?.chart)?.chart"
+ROW = ".ag-center-cols-container .ag-row"
+
+
+async def names(page):
+    """The terminals in the table, in the order shown."""
+    return await page.evaluate(
+        "() => { const out = []; tw.fleet.api.forEachNodeAfterFilterAndSort(n => out.push(n.data.id)); return out }"
+    )
+
+
+async def test_the_fleet_is_shown_worst_first(watched):
+    page = await watched.open(ready=ROW)
+    assert (await names(page))[:7] == ["ATM-001", "ATM-003", "ATM-013", "ATM-006", "POS-008", "ATM-051", "POS-014"]
+    top = page.locator(f'{ROW}[row-index="0"]')
+    await expect(top).to_contain_text("Critical")
+    await expect(top).to_contain_text("The terminal runs on battery and the charge falls")
+    await expect(page.locator("button.tw-tile.tw-crit .tw-figure")).to_have_text("2")
+    await expect(page.locator("button.tw-tile.tw-unknown .tw-figure")).to_have_text("5")
+
+
+async def test_unknown_has_its_own_word_and_look_and_silence_looks_stale(watched):
+    page = await watched.open("?q=SRV-005", ready=ROW)
+    row = page.locator(ROW)
+    await expect(row).to_have_count(1)
+    chip = row.locator(".tw-chip")
+    await expect(chip).to_have_text("Unknown")
+    assert "gradient" in await chip.evaluate("e => getComputedStyle(e).backgroundImage")
+    await expect(row.locator(".tw-age")).to_have_class("tw-age tw-stale")
+
+
+async def test_a_change_shows_without_a_reload(watched, console):
+    page = await watched.open(ready=ROW)
+    await page.evaluate("window.stayed = true")
+    console.change(terminals={"ATM-011": {"condition": "crit", "level": 1, "open_alarms": 1}})
+    await expect(page.locator("button.tw-tile.tw-crit .tw-figure")).to_have_text("3", timeout=10_000)
+    await expect(page.locator(f'{ROW}[row-id="ATM-011"]')).to_contain_text("Fresh alarm of the test", timeout=10_000)
+    assert "ATM-011" in (await names(page))[:2]
+    assert await page.evaluate("window.stayed")
+
+
+async def test_filters_are_in_the_address_and_say_when_nothing_matches(watched):
+    page = await watched.open(ready=ROW)
+    await page.locator("button.tw-tile.tw-crit").click()
+    await expect(page.locator("#tw-count")).to_have_text("2 of 60 terminals")
+    assert page.url.endswith("?condition=crit")
+    await page.fill("#tw-q", "nothing like this")
+    await expect(page.locator("#tw-nomatch")).to_be_visible()
+    await page.locator("#tw-clear").click()
+    await expect(page.locator("#tw-count")).to_have_text("60 of 60 terminals")
+    await page.select_option("#tw-branch", "Central Station")
+    await expect(page.locator("#tw-count")).to_have_text("10 of 60 terminals")
+
+
+async def test_a_row_opens_its_terminal_by_mouse_and_by_keyboard(watched):
+    page = await watched.open(ready=ROW)
+    await page.locator(f'{ROW}[row-index="1"] [col-id="class"]').click()
+    await page.wait_for_url("**/terminal/ATM-003")
+    await page.go_back()
+    await page.wait_for_selector(ROW)
+    await page.locator(f'{ROW}[row-index="0"] [col-id="class"]').focus()
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/terminal/ATM-003")
+
+
+async def test_ages_keep_counting(watched):
+    page = await watched.open(ready=ROW)
+    age = page.locator(f'{ROW}[row-index="0"] .tw-age')
+    first = await age.inner_text()
+    await expect(age).not_to_have_text(first, timeout=10_000)
+
+
+async def test_a_terminal_shows_alarm_components_and_the_chart_of_what_is_wrong(watched, console):
+    page = await watched.open("terminal/ATM-001", ready="#tw-chart canvas")
+    await expect(page.locator(".tw-alarm")).to_contain_text("Call the branch; check the mains fuse; bring a UPS")
+    await expect(page.locator(".tw-alarm")).to_contain_text("INC0012001")
+    await expect(page.locator(".tw-chart-title")).to_have_text("ups/battery · battery.charge")
+    await expect(page.locator(".tw-picked .tw-value")).to_have_text("23.5%")
+    await expect(page.locator(".tw-component", has_text="environment").locator(".tw-none")).to_have_text("no value")
+    console.change(values={"ATM-001 ups input.voltage": 118.5}, terminals={"ATM-001": {"lost": 4}})
+    await expect(
+        page.locator(".tw-component", has_text="input.voltage").locator("button", has_text="input.voltage")
+    ).to_contain_text("118.5", timeout=10_000)
+    await expect(page.locator(".tw-facts")).to_contain_text("4 readings")
+
+
+async def test_the_chart_zooms_and_leaves_gaps_open(watched):
+    page = await watched.open("terminal/ATM-001", ready="#tw-chart canvas")
+    await expect(page.locator("#tw-shown")).to_contain_text("Shown:")
+    whole = await page.locator("#tw-shown").inner_text()
+    values = await page.evaluate(f"{CHART}.getOption().series[0].data.map(d => d[1])")
+    assert values.count(None) == 2
+    before, inside = await line_pixels(page)
+    assert before > 0
+    assert inside == 0
+    await page.locator("#tw-chart canvas").hover()
+    await page.mouse.wheel(0, -400)
+    await expect(page.locator("#tw-shown")).not_to_have_text(whole)
+    await page.locator("#tw-reset").click()
+    await expect(page.locator("#tw-reset")).to_be_hidden()
+    await page.get_by_role("button", name="30 d").click()
+    await expect(page.locator(".tw-chart-foot")).to_contain_text("hourly means with least and most")
+    assert await page.evaluate(f"{CHART}.getOption().series.map(s => s.data.length > 0)") == [True, True, True]
+    assert await page.evaluate(f"{CHART}.getOption().yAxis[0].name") == "%"
+
+
+async def line_pixels(page):
+    """How many pixels of the line are drawn, top to bottom: half an hour before the first gap, and in its middle."""
+    return await page.evaluate(
+        f"""() => {{
+            const chart = {CHART}, canvas = document.querySelector('#tw-chart canvas');
+            const [from, to] = chart.getOption().series[0].markArea.data[0].map((edge) => edge.xAxis);
+            const bits = canvas.getContext('2d').getImageData(0, 0, canvas.width, Math.round(canvas.height * 0.8));
+            const rgb = tw.colour('--tw-accent').match(/[0-9]+/g).map(Number);
+            return [from - 1800000, (from + to) / 2].map((at) => {{
+                const x = Math.round((chart.convertToPixel({{ xAxisIndex: 0 }}, at) * canvas.width) / canvas.clientWidth);
+                let found = 0;
+                for (let y = 0; y < bits.height; y += 1) {{
+                    const [r, g, b, a] = bits.data.subarray((y * bits.width + x) * 4);
+                    found += a > 120 && Math.hypot(r - rgb[0], g - rgb[1], b - rgb[2]) < 60;
+                }}
+                return found;
+            }});
+        }}"""
+    )
+
+
+async def test_words_are_drawn_as_steps_and_an_empty_chart_says_why(watched):
+    page = await watched.open("terminal/ATM-001?component=ups&signal=output.source", ready="#tw-chart canvas")
+    await page.wait_for_function(f"{CHART}?.getOption()?.yAxis?.[0]?.data?.length === 2")
+    assert sorted(await page.evaluate(f"{CHART}.getOption().yAxis[0].data")) == ["battery", "normal"]
+    before, inside = await line_pixels(page)
+    assert before > 0
+    assert inside == 0
+    await page.get_by_label("Show the history of humidity").click()
+    await expect(page.locator(".tw-chart-message")).to_contain_text("could not be read")
+    await expect(page.locator("#tw-chart")).to_be_hidden()
+
+
+async def test_the_inbox_lists_open_alarms_and_all(watched):
+    page = await watched.open("alarms", ready=".tw-alarm")
+    await expect(page.locator(".tw-alarm")).to_have_count(5)
+    assert await page.locator(".tw-alarm .tw-level-badge").all_inner_texts() == ["1", "2", "2", "3", "3"]
+    await page.get_by_role("button", name="All").click()
+    await expect(page.locator(".tw-alarm.tw-cleared")).to_have_count(5)
+    await page.get_by_label("All levels").select_option("3")
+    await expect(page.locator(".tw-alarm")).to_have_count(4)
+
+
+@pytest.mark.parametrize(
+    "path", ["", "terminal/ATM-006", "alarms?state=all", "terminal/%3Cimg%20src=x%20onerror=window.pwned=1%3E"]
+)
+async def test_script_in_a_device_text_stays_text(watched, path):
+    page = await watched.open(
+        path, ready={"": ROW, "terminal/ATM-006": "#tw-chart canvas", "alarms?state=all": ".tw-alarm"}.get(path, "h1")
+    )
+    await expect(page.get_by_text("onerror=window.pwned=1").first).to_be_attached()
+    if "chart" in path or path == "terminal/ATM-006":
+        await page.locator("#tw-chart canvas").hover()
+    assert await page.evaluate("window.pwned") is None
+    assert await page.locator('img[src="x"]').count() == 0
+    assert await page.locator("b[onclick]").count() == 0
+    watched.troubles[:] = [text for text in watched.troubles if "404" not in text]
+
+
+@pytest.mark.parametrize("path", ["", "terminal/ATM-006", "alarms?state=all"])
+async def test_a_phone_needs_no_sideways_scrolling(watched, path):
+    await watched.page.set_viewport_size({"width": 390, "height": 844})
+    page = await watched.open(path, ready={"": ROW, "terminal/ATM-006": "#tw-chart canvas"}.get(path, ".tw-alarm"))
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+    wide = await page.evaluate(
+        "[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > 391 && !e.closest('.ag-root, .tw-visually-hidden')).map(e => e.className)"
+    )
+    assert wide == []
+
+
+async def test_chinese_by_address_stays_chosen(watched):
+    page = await watched.open("?lang=zh", ready=ROW)
+    await expect(page.locator(f'{ROW}[row-index="0"] .tw-chip')).to_have_text("严重")
+    assert await page.evaluate("document.documentElement.lang") == "zh-CN"
+    page = await watched.open("alarms", ready=".tw-alarm")
+    await expect(page.locator("h1")).to_have_text("告警")
+
+
+async def test_the_theme_follows_the_system_until_chosen(watched):
+    page = await watched.open(ready=ROW)
+    light = await page.evaluate("getComputedStyle(document.body).backgroundColor")
+    await page.emulate_media(color_scheme="dark")
+    await expect(page.locator("body")).not_to_have_css("background-color", light)
+    await page.emulate_media(color_scheme="light")
+    await page.locator(".tw-theme").click()
+    await expect(page.locator("body")).not_to_have_css("background-color", light)
+    page = await watched.open("alarms", ready=".tw-alarm")
+    await expect(page.locator("body")).not_to_have_css("background-color", light)
+
+
+async def test_a_store_that_cannot_be_read_is_said_and_the_page_stays(watched, console):
+    page = await watched.open(ready=ROW)
+    console.change(fail="disk gone")
+    await expect(page.get_by_text("The store cannot be read")).to_be_visible(timeout=10_000)
+    assert len(await names(page)) == 60
+    console.change()
+    await expect(page.get_by_text("The store cannot be read")).to_be_hidden(timeout=10_000)
+
+
+async def test_a_lost_console_is_said(browser, tmp_path):
+    console = Running(tmp_path)
+    page = await browser.new_page()
+    await page.goto(console.url)
+    await page.wait_for_selector(ROW)
+    assert console.stop()[0] == 0
+    await expect(page.locator(".tw-lost")).to_contain_text("Connection to the console lost", timeout=15_000)
+
+
+async def test_other_hosts_and_origins_are_refused(console):
+    async with httpx2.AsyncClient() as client:
+        answer = await client.get(console.url, headers={"Host": "evil.example"})
+        assert answer.status_code == 421
+        answer = await client.get(console.url + "api/v1/terminals", headers={"Origin": "http://evil.example"})
+        assert answer.status_code == 421
+        answer = await client.get(console.url)
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "same-origin"

@@ -1,0 +1,99 @@
+"""Every profile there is, without a line of test code of its own: one recording, one golden file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tillwatch.agent.model import PollClass, State
+from tillwatch.agent.sources.snmp import read_all, recognise_device
+from tillwatch.agent.sources.snmp_map import Binding, bind
+from tillwatch.agent.sources.snmprec import Replay, read_recording
+from tillwatch.agent.trial import try_snmprec
+from tillwatch.device_profiles.catalogue import EXPERIMENTAL, load_catalogue
+from tillwatch.device_profiles.compiled import Library, compile_folder
+from tillwatch.device_profiles.loader import load_yaml
+from tillwatch.device_profiles.model import DeviceProfile, Item, Kind, Poll
+
+TESTS = Path(__file__).parents[1]
+PROFILES = load_yaml()
+CATALOGUE = load_catalogue()
+IDS = [profile.id for profile in PROFILES]
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    return Library(compile_folder())
+
+
+def items_of(profile: DeviceProfile) -> list[Item]:
+    return [*profile.scalars, *(item for table in profile.tables for item in (*table.items, *table.collect))]
+
+
+def recording(profile: DeviceProfile) -> Path:
+    path = TESTS / "recordings" / f"{profile.id}.snmprec"
+    assert path.exists(), f"{profile.id} has no recording: add {path.relative_to(TESTS.parent)}"
+    return path
+
+
+async def bound(profile: DeviceProfile) -> Binding:
+    client = Replay(read_recording(recording(profile)))
+    return bind(profile.id, [profile], await read_all(client, [profile]))
+
+
+def test_the_polling_classes_of_profiles_and_agent_are_the_same() -> None:
+    assert {each.value for each in Poll} == {each.value for each in PollClass}
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=IDS)
+def test_every_signal_is_as_in_the_catalogue(profile: DeviceProfile) -> None:
+    for item in items_of(profile):
+        for signal in filter(None, (item.signal, item.all)):
+            if not signal.name.startswith(EXPERIMENTAL):
+                assert signal == CATALOGUE.signals[signal.name]
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=IDS)
+async def test_its_recording_is_recognised_by_it_and_no_other(profile: DeviceProfile, library: Library) -> None:
+    assert await recognise_device(Replay(read_recording(recording(profile))), library) == (profile.id,)
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=IDS)
+async def test_its_recording_exercises_every_item(profile: DeviceProfile) -> None:
+    """Stronger than every OID that is not optional: an item that no recording ever showed is untested."""
+    trial = await try_snmprec(recording(profile), Library(compile_folder()), profile.id)
+    seen = {sample.signal for sample in trial.samples if sample.value is not None}
+    assert {item.signal.name for item in items_of(profile)} - seen == set()
+    assert trial.omitted == 0
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=IDS)
+async def test_its_samples_keep_the_catalogue(profile: DeviceProfile, library: Library) -> None:
+    trial = await try_snmprec(recording(profile), library, profile.id)
+    keys = [(sample.component, sample.signal) for sample in trial.samples]
+    assert len(keys) == len(set(keys))
+    for sample in trial.samples:
+        signal = CATALOGUE.signals[sample.signal]
+        assert sample.unit == signal.unit
+        if signal.kind is Kind.STATE:
+            assert sample.value in dict(signal.states)
+            assert sample.state is not State.NONE
+        elif signal.kind is not Kind.TEXT:
+            assert isinstance(sample.value, int | float)
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=IDS)
+async def test_its_output_is_the_golden_one(profile: DeviceProfile, library: Library, update_golden: bool) -> None:
+    trial = await try_snmprec(recording(profile), library)
+    text = json.dumps(trial.plain(), indent=1, ensure_ascii=False) + "\n"
+    golden = TESTS / "golden" / f"{profile.id}.json"
+    if update_golden:
+        golden.write_text(text, encoding="utf-8")
+    assert golden.exists(), f"no golden output: run `pytest --update-golden -k {profile.id}`, read the file, commit it"
+    assert text == golden.read_text(encoding="utf-8")
+
+
+def test_no_recording_and_no_golden_output_is_an_orphan() -> None:
+    assert {path.stem for path in (TESTS / "recordings").glob("*.snmprec")} <= set(IDS)

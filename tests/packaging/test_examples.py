@@ -1,0 +1,90 @@
+"""The example configurations load as they are and with every line that is commented out; what they call a default is one."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
+COMMENTED = re.compile(r"^#(?=[\w\[])", re.MULTILINE)
+
+
+def example(name: str) -> str:
+    return (PACKAGING / f"{name}.example.toml").read_text("utf-8")
+
+
+@pytest.fixture
+def whole(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """Every line in force, with the secrets where it looks for them."""
+    path = tmp_path / "config.toml"
+    path.write_text(COMMENTED.sub("", example(request.param)), "utf-8")
+    for secret in re.findall(r'_file = "([^"]+)"', path.read_text("utf-8")):
+        (tmp_path / secret).write_text("a secret of some length\n")
+    return path
+
+
+def test_agent_example_changes_nothing(tmp_path: Path) -> None:
+    from tillwatch.agent import config
+
+    path = tmp_path / "agent.toml"
+    path.write_text(example("agent"), "utf-8")
+    assert replace(config.load(path), path=None) == config.Config(None, config.default_state_dir())
+
+
+@pytest.mark.parametrize("whole", ["agent"], indirect=True)
+def test_agent_example_loads_whole(whole: Path) -> None:
+    from tillwatch.agent import config
+
+    loaded, default = config.load(whole), config.Config(None, config.default_state_dir())
+    assert (loaded.state_dir, loaded.intervals, loaded.seal, loaded.spool) == (
+        default.state_dir,
+        default.intervals,
+        default.seal,
+        default.spool,
+    )
+    assert [device.name for device in (*loaded.snmp, *loaded.serial)] == ["ups", "printer", "ups-counter"]
+    assert set(tomllib.loads(whole.read_text("utf-8"))) == {
+        "sampling",
+        "spool",
+        "terminal",
+        "collector",
+        "system",
+        "snmp",
+        "serial",
+    }
+
+
+def test_agent_example_names_what_exists() -> None:
+    named = tomllib.loads(COMMENTED.sub("", example("agent")))
+    profiles = {path.stem for path in (PACKAGING.parent / "device_profiles").rglob("*.yaml")}
+    shims = {path.stem for path in (PACKAGING.parent / "firmware_shims").glob("*.py")}
+    assert {device["profile"] for device in named["snmp"] if "profile" in device} <= profiles
+    assert {device["shim"] for device in named["serial"]} <= shims
+
+
+def test_collector_example_changes_nothing(tmp_path: Path) -> None:
+    from tillwatch.collector import config
+
+    path = tmp_path / "collector.toml"
+    path.write_text(example("collector"), "utf-8")
+    assert replace(config.load_config(path), source=None) == config.Config()
+
+
+@pytest.mark.parametrize("whole", ["collector"], indirect=True)
+def test_collector_example_loads_whole(whole: Path) -> None:
+    from tillwatch.collector import config
+
+    loaded, default = config.load_config(whole), config.Config()
+    assert (loaded.collector, loaded.console, loaded.intake) == (
+        default.collector,
+        default.console,
+        default.intake,
+    )
+    assert replace(loaded.broker, address="") == default.broker
+    assert replace(loaded.enrolment, address="", hosts=()) == default.enrolment
+    assert loaded.webhook is not None
+    assert loaded.webhook.secret() == "a secret of some length"
