@@ -13,9 +13,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+
 from tillwatch.collector.tickets.signature import Secret, signed_headers
 
-RECEIVER = Path(__file__).parents[2] / "packaging/demo/ticket_receiver.py"
+RECEIVER = Path(__file__).parents[3] / "packaging/demo/ticket_receiver.py"
 SECRET = Secret.parse("whsec_dGlsbHdhdGNoLXRlc3Qtc2VjcmV0LTAxMjM0NTY3ODk=")
 
 
