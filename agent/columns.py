@@ -214,6 +214,9 @@ def from_body(body: object, n: int) -> list[Column]:
         msg = f"more than {MAX_DEVICES} devices"
         raise ColumnsError(msg)
     texts = _list(body, "x")
+    if max(len(components), len(signals), len(texts)) > n:
+        msg = "more names or texts than readings"
+        raise ColumnsError(msg)
     for text in texts:
         _check_text(text, "a text value")
     ticks = _ticks(_list(body, "t"), base, n)

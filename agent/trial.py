@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib
 import json
 import os
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tillwatch.agent.model import Sample, State
-from tillwatch.agent.sources import Source, SourceError
+from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.snmp import read_all, recognise_device
 from tillwatch.agent.sources.snmp_client import AUTHS, PRIVS, VERSIONS, SnmpClient, SnmpTarget, open_client
 from tillwatch.agent.sources.snmp_map import bind, evaluate
@@ -89,8 +88,13 @@ async def try_snmp(target: SnmpTarget, library: Library, profile: str = "") -> T
 
 async def try_serial(port: str, shim: str) -> Trial:
     """A device on a serial line; the profile is the shim's name. Raises SourceError, ValueError."""
-    serial = importlib.import_module("tillwatch.agent.sources.serial")  # pyserial, only where a port is asked for
-    source: Source = serial.SerialSource(shim, port, shim)
+    from tillwatch.agent.sources.serial import SerialSource  # noqa: PLC0415 - only where a port is asked for
+    from tillwatch.firmware_shims.base import ShimError  # noqa: PLC0415 - the same
+
+    try:
+        source = SerialSource(shim, port, shim)
+    except ShimError as error:
+        raise SourceError(str(error)) from error
     try:
         samples = [sample for wanted in sorted(source.classes) for sample in await source.poll(wanted)]
     finally:
@@ -175,12 +179,22 @@ def _target(args: argparse.Namespace) -> SnmpTarget:
     )
 
 
+def _compiled() -> Library:
+    """Out of the YAML itself, so that a profile can be tried while it is written."""
+    from tillwatch.device_profiles.yaml_nodes import ProfileError  # noqa: PLC0415 - PyYAML, in this one-shot command only
+
+    try:
+        return Library(compile_folder())
+    except ProfileError as error:
+        raise SourceError(str(error)) from error
+
+
 async def _read(args: argparse.Namespace) -> Trial:
     if args.serial:
         if not args.shim:
             raise ValueError("--serial needs --shim NAME: how the device speaks")
         return await try_serial(args.serial, args.shim)
-    library = Library(compile_folder())
+    library = _compiled()
     if args.snmp:
         return await try_snmp(_target(args), library, args.profile)
     return await try_snmprec(args.recording, library, args.profile)
@@ -191,11 +205,6 @@ def run(args: argparse.Namespace) -> int:
     try:
         trial = asyncio.run(_read(args))
     except (SourceError, CompiledError, ValueError, ImportError) as error:
-        print(f"try: {error}", file=sys.stderr)
-        return 1
-    except Exception as error:
-        if type(error).__name__ not in {"ProfileError", "ShimError"}:  # their modules are not always loaded here
-            raise
         print(f"try: {error}", file=sys.stderr)
         return 1
     if trial.omitted:

@@ -303,21 +303,22 @@ def seal(
         body = msgpack.packb(to_body(batch.readings))
     except (ColumnsError, UnicodeEncodeError) as error:
         raise WireError(Refusal.BODY, str(error)) from None
+    # What changes least stands together and last, so that one match of the preset covers many members.
     header = {
         "terminal": terminal,
         "key": key.key_id,
         "epoch": epoch,
-        "seq": seq,
-        "prev": prev,
-        "floor": floor,
-        "sent": sent // MS,
         "boot": boot,
+        "prev": prev,
+        "seq": seq,
+        "floor": floor,
         "up": up,
+        "sent": sent // MS,
         "clock": {"src": clock.src, "err_ms": clock.err_ms},
+        "lost": batch.lost,
         "codec": 1,
         "schema": SCHEMA,
         "n": len(batch.readings),
-        "lost": batch.lost,
     }
     _batch_header(header)
     frame = _frame(key, "batch", batch_topic(terminal), header, body)
@@ -411,7 +412,7 @@ def stored_columns(payload: bytes) -> list[Column]:
     try:
         return from_body(_unpack(body, MAX_READINGS + 8), _int(members, "n"))
     except (ColumnsError, KeyError, ValueError, RecursionError, msgpack.UnpackException) as error:
-        raise WireError(Refusal.BODY, str(error)[:MAX_REASON]) from None
+        raise WireError(Refusal.BODY, str(error)[:MAX_REASON] or type(error).__name__) from None
 
 
 def open_life(topic: str, payload: bytes, keys: Keys) -> Life:

@@ -141,13 +141,6 @@ class ConsoleSection:
 
 
 @dataclass(frozen=True, slots=True)
-class FreshnessSection:
-    """default: seconds without a reading until a component is unknown, where its own interval is not known yet."""
-
-    default: float = _read(duration, 300.0)
-
-
-@dataclass(frozen=True, slots=True)
 class RulesSection:
     """file: None means the rules that come with the collector."""
 
@@ -200,7 +193,6 @@ class Config:
     broker: BrokerSection = BrokerSection()
     enrolment: EnrolmentSection = EnrolmentSection()
     console: ConsoleSection = ConsoleSection()
-    freshness: FreshnessSection = FreshnessSection()
     rules: RulesSection = RulesSection()
     webhook: WebhookSection | None = None
     intake: IntakeSection = IntakeSection()
@@ -232,7 +224,6 @@ _SECTIONS: Mapping[str, tuple[str, type]] = {
     "broker": ("broker", BrokerSection),
     "enrolment": ("enrolment", EnrolmentSection),
     "console": ("console", ConsoleSection),
-    "freshness": ("freshness", FreshnessSection),
     "rules": ("rules", RulesSection),
     "tickets.webhook": ("webhook", WebhookSection),
     "intake": ("intake", IntakeSection),
@@ -325,7 +316,7 @@ class _Reader:
                 # A secret may stand in the wrong place: its value is never repeated.
                 shown = key if "secret" in key else f"{key} = {str(value)[:60]!r}"
                 raise self._error(section, key, f"{shown}: {error}") from None
-            values[key] = self._source.parent / read if isinstance(read, Path) else read
+            values[key] = (self._source.parent / read).absolute() if isinstance(read, Path) else read
         return kind(**values)
 
     def _check(self, config: Config, tables: dict[str, Any]) -> None:
@@ -347,8 +338,6 @@ class _Reader:
             )
         if not broker.embedded and "host" not in tables.get("broker", {}):
             raise self._error("broker", "embedded", "embedded = false needs the broker's host = ... beside it")
-        if config.freshness.default < 1:
-            raise self._error("freshness", "default", "write at least 1s, or every component would be unknown always")
         if config.intake.group_wait > 1:
             raise self._error("intake", "group_wait", "write at most 1s; terminals wait this long for every ack")
         if is_unspecified(config.enrolment.address) or is_unspecified(broker.address):

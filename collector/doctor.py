@@ -68,13 +68,11 @@ def examine(config: Config) -> Iterator[Finding]:
 def _data_dir(folder: Path) -> Iterator[Finding]:
     try:
         mode = folder.stat().st_mode
+    except FileNotFoundError:
+        yield Finding("data directory", "ok", f"{folder} is not there yet; it is made at the first start")
+        return
     except OSError as error:
-        mend = (
-            "it is made at the first start"
-            if isinstance(error, FileNotFoundError)
-            else "run this as the collector's user"
-        )
-        yield Finding("data directory", "warn", f"{folder}: {error.strerror}; {mend}")
+        yield Finding("data directory", "fail", f"{folder}: {error.strerror}; run this as the collector's user")
         return
     if not stat.S_ISDIR(mode):
         yield Finding("data directory", "fail", f"{folder} is no folder; set data_dir in [collector]")

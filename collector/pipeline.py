@@ -94,7 +94,9 @@ class Pipeline:
     async def start(self, shipped: str, site: str) -> None:
         """Journal that the collector runs, and its table of rules if it changed."""
         entries: list[tuple[Kind, dict[str, Any]]] = [(Kind.STARTED, {"down_since": self.fold.advanced_to})]
-        if (self.fold.rules.shipped, self.fold.rules.text) != (shipped, site) or self.store.meta("rules") is None:
+        if (self.fold.alarming.rules.shipped, self.fold.alarming.rules.text) != (shipped, site) or self.store.meta(
+            "rules"
+        ) is None:
             entries.append((Kind.RULES_CHANGED, {"shipped": shipped, "site": site}))
         async with self._lock:
             await self._keep([self._record(kind, facts=facts) for kind, facts in entries])

@@ -20,7 +20,7 @@ from tillwatch.collector.notify import READY, STOPPING, WATCHDOG, notify, watchd
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.registry import JournalRegistrar
 from tillwatch.collector.rules import RulesError, parse_rules, shipped_text
-from tillwatch.collector.store.sqlite import SqliteStore
+from tillwatch.collector.store.sqlite import SqliteStore, open_db
 from tillwatch.collector.tickets.outbox import connect
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.tickets.signature import Secret
@@ -59,7 +59,11 @@ def site_rules(config: Config) -> str:
 def _sender(config: Config, pipeline: Pipeline) -> OutboxSender | None:
     if config.webhook is None or not config.webhook.url:
         return None
-    port = WebhookPort(config.webhook.url, [Secret.parse(word) for word in config.webhook.secret().split()])
+    try:
+        port = WebhookPort(config.webhook.url, [Secret.parse(word) for word in config.webhook.secret().split()])
+    except ValueError as error:
+        msg = f"[tickets.webhook]: {error}"
+        raise ConfigError(msg) from None
 
     async def changed(incident: str, state: str, external_id: str, url: str, at: int) -> None:  # noqa: ARG001 - the journal has its own time
         await pipeline.ticket_changed(
@@ -109,7 +113,9 @@ async def _serve(config: Config, *, console: bool) -> int:
         stack.push_async_callback(intake.stop)
 
         mqtt = MqttAddress(config.broker.address, config.broker.port, config.broker.tls)
-        app = enrol_app(JournalRegistrar(store.conn, pipeline.operate), own, mqtt, config.certificate_hosts)
+        tokens = open_db(config.database)
+        stack.callback(tokens.close)
+        app = enrol_app(JournalRegistrar(tokens, pipeline.operate), own, mqtt, config.certificate_hosts)
         listener = EnrolListener(
             app, config.enrolment.host, config.enrolment.port, own.server_file(config.certificate_hosts)
         )
@@ -140,11 +146,6 @@ async def _serve(config: Config, *, console: bool) -> int:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     return code
-
-
-def settings_port(config: Config) -> int:
-    """The port that terminals are told."""
-    return config.broker.port
 
 
 async def _broker(config: Config, own: Authority, stack: AsyncExitStack) -> MqttSettings:

@@ -24,6 +24,10 @@ class Timers:
     def cancel(self, key: Key) -> None:
         self._due.pop(key, None)
 
+    def clear(self) -> None:
+        self._due.clear()
+        self._heap.clear()
+
     def due(self, key: Key) -> int | None:
         return self._due.get(key)
 

@@ -4,7 +4,11 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write tests/golden anew instead of comparing; read the difference before you commit it")
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="write tests/golden anew instead of comparing; read the difference before you commit it",
+    )
 
 
 @pytest.fixture

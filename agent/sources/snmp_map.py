@@ -129,7 +129,7 @@ def _unsigned(number: float, field: Field) -> int | float:
 
 
 def _quantity(field: Field, raws: Mapping[str, Raw], suffix: str) -> int | float | None:
-    """The number that a field gives, or None. Division makes it a float for good, so that a signal keeps its type."""
+    """The number that a field gives, or None."""
     number = number_of(raws.get(field.oid + suffix), field.pattern)
     if number is None:
         return None
@@ -265,6 +265,13 @@ def _state(bound: Bound, raws: Mapping[str, Raw], field: Field, raw: Raw) -> lis
     return samples
 
 
+def _divides(item: Item) -> bool:
+    """Whether any field can give a fraction: then all give floats, and the signal keeps its type whichever field is valid."""
+    return any(
+        f.divisor != 1 or f.percent_of or f.rescale_above or not float(f.multiplier).is_integer() for f in item.fields
+    )
+
+
 def _evaluate(bound: Bound, raws: Mapping[str, Raw]) -> list[Sample]:
     item = bound.item
     absent = False
@@ -289,6 +296,8 @@ def _evaluate(bound: Bound, raws: Mapping[str, Raw]) -> list[Sample]:
         elif (number := _quantity(field, raws, bound.suffix)) is not None and (
             number >= 0 or item.signal.kind is not Kind.COUNTER
         ):
+            if _divides(item):
+                number = float(number)
             state = _judge(item.limits, number, raws, bound.suffix) if item.limits else State.NONE
             return [bound.sample(item.signal, number, state, oid)]
     if absent and item.absent is not Absent.IGNORE:

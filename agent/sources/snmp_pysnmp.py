@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pyasn1.type import univ
 from pysnmp.error import PySnmpError
 from pysnmp.hlapi.v3arch import asyncio as hlapi
-from pysnmp.proto import errind, rfc1902, rfc1905
+from pysnmp.proto import errind, rfc1155, rfc1902
 
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.snmp_client import REPETITIONS, ChunkedGet, SnmpTarget, no_answer, refused
@@ -42,14 +43,16 @@ _REFUSED = {1, 2, 5}  # tooBig; SNMPv1 noSuchName; genErr, which some agents giv
 
 
 def raw_of(value: Any) -> Raw | None:
-    """The plain value, or None for noSuchObject, noSuchInstance, endOfMibView and null."""
-    if isinstance(value, rfc1905.NoSuchObject | rfc1905.NoSuchInstance | rfc1905.EndOfMibView | rfc1905.UnSpecified):
+    """The plain value, or None for noSuchObject, noSuchInstance, endOfMibView and null. SNMPv1 and v2 have classes of their own."""
+    if isinstance(value, univ.Null):  # which all four are, and which is an OctetString to pyasn1
         return None
-    if isinstance(value, rfc1902.ObjectIdentifier | rfc1902.IpAddress):
-        return str(value.prettyPrint())
-    if isinstance(value, rfc1902.OctetString):
+    if isinstance(value, univ.ObjectIdentifier):
+        return str(value)
+    if isinstance(value, rfc1902.IpAddress | rfc1155.IpAddress):
+        return ".".join(str(octet) for octet in bytes(value))
+    if isinstance(value, univ.OctetString):
         return bytes(value)
-    return int(value) if isinstance(value, rfc1902.Integer) else None
+    return int(value) if isinstance(value, univ.Integer) else None
 
 
 class PysnmpClient:

@@ -13,11 +13,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 import psutil
 
-from tillwatch.agent.model import PollClass, Sample, State, Value
+from tillwatch.agent.model import PollClass, Quality, Sample, State, Value
 from tillwatch.agent.sources import SourceError
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,9 @@ MAX_PARTS = 64
 
 MIN_CPU_SPAN_S = 0.2
 """The shortest time over which processor use says something: 20 ticks of a processor's clock."""
+
+DISK_WARN, DISK_CRIT = 90.0, 97.0
+"""Percent in use: the same limits as for a host that is read over SNMP (host-resources.yaml)."""
 
 IMAGES = {"squashfs", "iso9660", "udf", "erofs", "cramfs", "romfs"}
 """File systems that are full by nature."""
@@ -124,10 +128,15 @@ class SystemSource:
             else:
                 done.set_result(samples or [])
 
+        def noting() -> Iterator[Callable[[], Iterable[Sample]]]:
+            for group in groups:
+                self._reading = group.__name__.lstrip("_")
+                yield group
+
         def work() -> None:
             samples, failed = None, None
             try:
-                samples = self._collect(groups)
+                samples = self._collect(noting())
             except Exception as error:
                 failed = error
             with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
@@ -147,7 +156,7 @@ class SystemSource:
         samples: list[Sample] = []
         worked = False
         for group in groups:
-            what = self._reading = group.__name__.lstrip("_")
+            what = group.__name__.lstrip("_")
             try:
                 found = list(group())
             except Exception as error:
@@ -155,12 +164,14 @@ class SystemSource:
             else:
                 worked = True
                 parts = list(dict.fromkeys(sample.component for sample in found))
-                if len(parts) > MAX_PARTS:
+                omitted = max(0, len(parts) - MAX_PARTS)
+                if omitted:
                     kept = set(parts[:MAX_PARTS])
                     found = [sample for sample in found if sample.component in kept]
-                    self._failed(what, f"{len(parts)} parts, of which {MAX_PARTS} are read")
-                elif self._failing.pop(what, None):
-                    log.info("%s: %s can be read again", self.name, what)
+                    self._failed(f"all {what}", f"{len(parts)} parts, of which {MAX_PARTS} are read")
+                self._recovered(what)
+                if omitted or self._recovered(f"all {what}"):
+                    samples.append(self._sample(what, "monitor.omitted", omitted))
                 samples += found
         if not worked:
             raise SourceError(f"{self.name}: {'; '.join(f'{what}: {why}' for what, why in self._failing.items())}")
@@ -170,6 +181,12 @@ class SystemSource:
         if what not in self._failing:
             log.warning("%s: %s: %s", self.name, what, why)
         self._failing[what] = why
+
+    def _recovered(self, what: str) -> bool:
+        if failed := what in self._failing:
+            log.info("%s: %s can be read again", self.name, what)
+            del self._failing[what]
+        return failed
 
     def _sample(self, part: str, signal: str, value: Value, unit: str = "", state: State = State.NONE) -> Sample:
         component = f"{self.name}/{part}" if part else self.name
@@ -224,12 +241,20 @@ class SystemSource:
             yield from self._disk("/")
 
     def _disk(self, path: str) -> Iterator[Sample]:
-        self._reading = f"file system {path}"
-        usage = psutil.disk_usage(path)
+        what = self._reading = f"file system {path}"
         part = f"disk:{path.rstrip(os.sep) or path}"
+        try:
+            usage = psutil.disk_usage(path)
+        except OSError as error:
+            self._failed(what, str(error))
+            if not isinstance(error, PermissionError):  # a mount that is not ours to see is not ill
+                yield replace(self._sample(part, "host.disk.percent", None, "%", State.UNKNOWN), quality=Quality.ERROR)
+            return
+        self._recovered(what)
         yield self._sample(part, "host.disk.total", usage.total, "B")
         yield self._sample(part, "host.disk.free", usage.free, "B")
-        yield self._sample(part, "host.disk.percent", round(usage.percent, 1), "%")
+        state = State.CRIT if usage.percent > DISK_CRIT else State.WARN if usage.percent > DISK_WARN else State.OK
+        yield self._sample(part, "host.disk.percent", round(usage.percent, 1), "%", state)
         if sys.platform != "win32":
             inodes = os.statvfs(path)
             if inodes.f_files:  # btrfs and FAT have none to run out of

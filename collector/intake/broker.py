@@ -213,13 +213,19 @@ class EmbeddedBroker:
         return True
 
     def _inside(self, client_id: str) -> int:
-        """Messages on their way through amqtt: those of one client that it has not looked at, and those of all that it sends."""
+        """Messages on their way through amqtt: those of one client that it has not looked at, those that wait to be sent on, and those
+        that the collector has not acknowledged.
+        """
         broker = self._broker
         if broker is None:
             return 0
-        session = broker.sessions.get(client_id, (None,))[0]
-        unread = session.delivered_message_queue.qsize() if session is not None else 0
-        return int(unread + broker._broadcast_queue.qsize() + len(broker._tasks_queue))  # noqa: SLF001 - see above
+        sessions = broker.sessions
+        inside = broker._broadcast_queue.qsize()  # noqa: SLF001 - it tells nobody how full it is
+        if client_id in sessions:
+            inside += sessions[client_id][0].delivered_message_queue.qsize()
+        if COLLECTOR_NAME in sessions:
+            inside += len(sessions[COLLECTOR_NAME][0].inflight_out)
+        return int(inside)
 
 
 class _Door(ReaderAdapter):  # type: ignore[misc] # amqtt has no types

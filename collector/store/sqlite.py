@@ -16,9 +16,10 @@ import msgpack
 from tillwatch.agent.model import Value
 from tillwatch.agent.wire import VerifyKey
 from tillwatch.collector.alarms import Alarm
+from tillwatch.collector.changes import Dirty, Rollup
 from tillwatch.collector.detect.limits import LimitState
 from tillwatch.collector.fleet import RECENT, Component, Terminal, TerminalKey
-from tillwatch.collector.fold import Dirty, Fold, Rollup
+from tillwatch.collector.fold import Fold
 from tillwatch.collector.incidents import Incident
 from tillwatch.collector.journal import GENESIS, Entry, Journal, Kind
 from tillwatch.collector.rules import parse_rules
@@ -56,7 +57,13 @@ def open_db(path: Path) -> sqlite3.Connection:
         raise StoreError(msg)
     if version < SCHEMA_VERSION:
         schema = (files("tillwatch.collector.store") / "schema_v1.sql").read_text(encoding="utf-8")
-        conn.executescript(f"BEGIN IMMEDIATE;\n{schema}\nPRAGMA user_version={SCHEMA_VERSION};\nCOMMIT;")
+        try:
+            conn.executescript(f"BEGIN IMMEDIATE;\n{schema}\nPRAGMA user_version={SCHEMA_VERSION};\nCOMMIT;")
+        except sqlite3.OperationalError:
+            # A command beside the first start may have made the tables while this one waited for its turn.
+            conn.rollback()
+            if conn.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
+                raise
     return conn
 
 
@@ -96,7 +103,7 @@ class SqliteStore:
         rules = self.meta("rules")
         if rules is not None:
             shipped, site = msgpack.unpackb(rules)
-            fold.rules = parse_rules(site, shipped=shipped)
+            fold.alarming.rules = parse_rules(site, shipped=shipped)
         for row in db.execute("SELECT id, branch, region, class, state, enrolled_at, status FROM terminal ORDER BY id"):
             terminal = Terminal(row[0], row[1], row[2], row[3], row[5], row[4])
             terminal.unpack_status(row[6])
@@ -110,17 +117,17 @@ class SqliteStore:
         for name, component, state in db.execute("SELECT terminal, name, state FROM component ORDER BY terminal, name"):
             fleet.terminals[name].components[component] = Component.unpack(component, state)
         for rule, name, component, state in db.execute("SELECT detector, terminal, component, state FROM detector"):
-            fold.limits[rule, name, component] = LimitState(*msgpack.unpackb(state))
+            fold.alarming.limits[rule, name, component] = LimitState(*msgpack.unpackb(state))
         # Only the last episode of a condition goes on living.
         for row in db.execute(f"SELECT {_ALARM} FROM alarm ORDER BY id"):  # noqa: S608 - a constant list of columns
             alarm = alarm_of(row)
-            fold.alarms[alarm.key] = alarm
-            fold.of_terminal.setdefault(alarm.terminal, set()).add(alarm.key)
-            fold.alarm_count = alarm.id
-        living = {alarm.incident for alarm in fold.alarms.values()}
+            fold.alarming.alarms[alarm.key] = alarm
+            fold.alarming.of_terminal.setdefault(alarm.terminal, set()).add(alarm.key)
+            fold.alarming.count = alarm.id
+        living = {alarm.incident for alarm in fold.alarming.alarms.values()}
         for row in db.execute(f"SELECT {_INCIDENT} FROM incident"):  # noqa: S608 - a constant list of columns
             if row[0] in living:
-                fold.incidents[row[0]] = Incident(*row)
+                fold.alarming.incidents[row[0]] = Incident(*row)
         for name in fleet.terminals:
             self._load_recent(fold, name)
         last = db.execute("SELECT n, at, digest FROM journal ORDER BY n DESC LIMIT 1").fetchone() or (0, 0, GENESIS)
@@ -165,7 +172,7 @@ class SqliteStore:
         limits = []
         quiet = []
         for key in dirty.limits:
-            state = fold.limits.get(key)
+            state = fold.alarming.limits.get(key)
             if state is None:
                 quiet.append(key)
             else:
@@ -196,7 +203,7 @@ class SqliteStore:
         ]
         meta: list[tuple[str, Any]] = [("advanced_to", fold.advanced_to)]
         if dirty.rules:
-            meta.append(("rules", msgpack.packb([fold.rules.shipped, fold.rules.text])))
+            meta.append(("rules", msgpack.packb([fold.alarming.rules.shipped, fold.alarming.rules.text])))
         rows = [
             ("INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?,?)", journal),
             ("INSERT OR REPLACE INTO terminal VALUES (?,?,?,?,?,?,?)", terminals),

@@ -98,14 +98,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     from tillwatch.collector.store.reader import SqliteReader  # noqa: PLC0415  # --help must not need the store
+    from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
 
     try:
-        if not options.db.is_file():
-            raise Refused(f"--db {options.db}: no such store; start the collector first, or check the path")
         try:
-            SqliteReader(options.db).revision()
-        except (sqlite3.Error, OSError) as error:
-            raise Refused(f"--db {options.db}: this is not a store of the collector: {error}") from None
+            SqliteReader(options.db).close()
+        except (StoreError, sqlite3.Error) as error:
+            raise Refused(f"--db {options.db}: cannot be read as the collector's store: {error}") from None
         serve(lambda: SqliteReader(options.db), options.host, options.port)
     except Refused as error:
         print(f"error: {error}", file=sys.stderr)

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from tillwatch.agent.model import MS
 from tillwatch.collector.web.feed import Change, Feed
-from tillwatch.collector.web.reads import Busy, Reads
+from tillwatch.collector.web.reads import Busy, Reads, Unreadable
 from tillwatch.collector.web.schema import (
     Alarm,
     Component,
@@ -87,6 +87,12 @@ def add_problem_handlers(app: FastAPI) -> None:
     async def on_busy(request: Request, error: Exception) -> Response:
         return problem(request, 503, f"{error}; ask again", headers={"Retry-After": "2"})
 
+    async def on_unreadable(request: Request, _: Exception) -> Response:
+        return problem(
+            request, 503, "the store cannot be read; the console's log says why", headers={"Retry-After": "5"}
+        )
+
+    app.add_exception_handler(Unreadable, on_unreadable)
     app.add_exception_handler(StarletteHTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(Busy, on_busy)
@@ -133,7 +139,7 @@ def router(reads: Reads, feed: Feed, now: Callable[[], int]) -> APIRouter:
 
     async def tag(request: Request, response: Response) -> bool:
         """Sets the ETag; True if the asker has that already. Taken before the answer is read: a later change can only make the tag too old."""
-        current = f'"{await reads(lambda reader: reader.revision())}"'
+        current = f'"{await reads.revision()}"'
         response.headers["ETag"] = current
         response.headers["Cache-Control"] = "no-cache"
         return current in {
@@ -270,7 +276,7 @@ def router(reads: Reads, feed: Feed, now: Callable[[], int]) -> APIRouter:
         "/events",
         response_class=StreamingResponse,
         responses={
-            200: {"content": {"text/event-stream": {"example": 'event: revision\ndata: {"revision": 7}\n\n'}}},
+            200: {"content": {"text/event-stream": {"example": 'event: revision\ndata: {"revision": "18c2f-7"}\n\n'}}},
             503: _PROBLEMS[503],
         },
         summary="Server-sent events: `revision` whenever anything shown may have changed",
@@ -286,15 +292,13 @@ def router(reads: Reads, feed: Feed, now: Callable[[], int]) -> APIRouter:
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
 
-    @api.api_route("/{rest:path}", methods=["GET"], include_in_schema=False)
-    async def nothing_here(rest: str) -> None:
-        raise HTTPException(404, f"no {PREFIX}/{rest}; see {PREFIX}/openapi.json")
-
     @api.api_route(
-        "/{rest:path}", methods=["POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"], include_in_schema=False
+        "/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"], include_in_schema=False
     )
-    async def only_get(rest: str) -> None:
-        raise HTTPException(405, "the API only reads: use GET", {"Allow": "GET"})
+    async def nothing_here(request: Request, rest: str) -> None:
+        if request.method != "GET":
+            raise HTTPException(405, "the API only reads: use GET", {"Allow": "GET"})
+        raise HTTPException(404, f"no {PREFIX}/{rest}; see {PREFIX}/openapi.json")
 
     return api
 
@@ -319,7 +323,7 @@ async def _events(feed: Feed, streams: set[object], now: Callable[[], int]) -> A
     try:
         while True:
             at = datetime.fromtimestamp(now() // MS / 1000, UTC).isoformat()
-            yield f"event: revision\ndata: {json.dumps({'revision': feed.revision, 'at': at, 'problem': feed.problem})}\n\n"
+            yield f"event: revision\ndata: {json.dumps({'revision': feed.revision, 'at': at, 'readable': not feed.problem})}\n\n"
             while not moved.is_set():
                 try:
                     await asyncio.wait_for(moved.wait(), HEARTBEAT_S)

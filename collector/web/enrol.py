@@ -210,6 +210,8 @@ class EnrolListener:
         self._host = host
         self._chain = chain
         self.port = port
+        # Its lines on start and stop say nothing that the service does not say.
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
 

@@ -30,8 +30,8 @@ REMOVED_KEPT = 1_000
 DOCUMENTS_KEPT = 64
 """Documents kept for one revision: pages differ by a few polls; whoever invents tokens costs work, not memory."""
 
-CONDITIONS = ("crit", "warn", "unknown", "ok")
-"""Worst first. Unknown stands before ok: silence is not health."""
+CONDITIONS = ("crit", "unknown", "warn", "ok")
+"""Worst first, as the store orders them: what is not known may be worse than what is known to be a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def row(view: TerminalView, worst: AlarmView | None) -> Row:
 class Change:
     """What one poll found different."""
 
-    revision: int
+    revision: str
     terminals: frozenset[str]
     alarms: bool
     store: bool
@@ -121,7 +121,7 @@ class Feed:
     """The fleet as last read, and who wants to know of changes. Everything but the reads runs on the event loop."""
 
     def __init__(self, reads: Reads, poll_s: float = POLL_S) -> None:
-        self.revision = -1
+        self.revision = ""
         self.terminals: dict[str, TerminalView] = {}
         self.alarms: Sequence[AlarmView] = ()
         self.health: Health | None = None
@@ -199,9 +199,9 @@ class Feed:
             except Exception as error:  # whatever the store throws, the pages stay up and say so
                 change = None
                 if not self.problem:
-                    log.warning("the store cannot be read: %s: %s", type(error).__name__, error)
+                    log.warning("the store cannot be read: %s", error)
                     change = Change(self.revision, frozenset(), alarms=False, store=True)
-                self.problem = f"{type(error).__name__}: {error}"
+                self.problem = str(error) or type(error).__name__
             self._first.set()
             if change is not None:
                 self._tell(change)
@@ -215,7 +215,7 @@ class Feed:
                 log.debug("a page did not take a change", exc_info=True)
 
     async def _once(self) -> Change | None:
-        revision = await self._reads(lambda reader: reader.revision())
+        revision = await self._reads.revision()
         if revision == self.revision:
             return None
         terminals, alarms, health, rows = await self._reads(_read_fleet)

@@ -22,7 +22,7 @@ def _flatten(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, Mappi
 
 
 def catalogue() -> dict[str, Mapping[str, str]]:
-    """Key -> {language: text}."""
+    """Every message: key -> {language: text}."""
     return dict(_flatten("", tomllib.loads(CATALOGUE.read_text(encoding="utf-8"))))
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from tillwatch.collector.read import FleetReader
+from tillwatch.collector.store.sqlite import StoreError
 
 T = TypeVar("T")
 
@@ -23,6 +26,10 @@ class Busy(Exception):  # noqa: N818  # it is a state of the console, answered w
     """Too many questions wait for the store."""
 
 
+class Unreadable(Exception):  # noqa: N818  # as Busy
+    """The store did not answer. The cause is chained."""
+
+
 class Reads:
     """Runs questions on threads that each hold one reader: an SQLite connection belongs to the thread that opened it."""
 
@@ -31,9 +38,14 @@ class Reads:
         self._local = threading.local()
         self._waiting = 0
         self._pool = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="read")
+        self._watch: FleetReader | None = None
+        self._watching = threading.Lock()
+        self._seen: int | None = None
+        self._life = time.time_ns()
+        self._count = 0
 
     async def __call__(self, question: Callable[[FleetReader], T]) -> T:
-        """The answer of `question`, asked on one of the threads. Raises Busy, or whatever the reader raises."""
+        """The answer of `question`, asked on one of the threads. Raises Busy, Unreadable, or the reader's KeyError."""
         if self._waiting >= MAX_WAITING:
             raise Busy(f"{MAX_WAITING} questions already wait for the store")
         self._waiting += 1
@@ -42,11 +54,32 @@ class Reads:
         finally:
             self._waiting -= 1
 
+    async def revision(self) -> str:
+        """A token that changes whenever anything shown may have changed, and never comes back, not even after a restart.
+
+        A reader's own revision says only that *it* saw a change (SQLite's data_version): numbers of two readers, or of two
+        lives of the process, must not be compared. So one reader watches, and what it sees is counted.
+        """
+        return await self(lambda _: self._look())
+
+    def _look(self) -> str:
+        with self._watching:
+            if self._watch is None:
+                self._watch = self._open_reader()
+            now = self._watch.revision()
+            if now != self._seen:
+                self._seen = now
+                self._count += 1
+            return f"{self._life:x}-{self._count}"
+
     def _ask(self, question: Callable[[FleetReader], T]) -> T:
-        reader: FleetReader | None = getattr(self._local, "reader", None)
-        if reader is None:
-            reader = self._local.reader = self._open_reader()
-        return question(reader)
+        try:
+            reader: FleetReader | None = getattr(self._local, "reader", None)
+            if reader is None:
+                reader = self._local.reader = self._open_reader()
+            return question(reader)
+        except (sqlite3.Error, OSError, StoreError) as error:
+            raise Unreadable(f"{type(error).__name__}: {error}") from error
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -10,8 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from tillwatch.collector.read import AlarmView, ComponentView, Health, History, SignalView, TerminalView
 
 Condition = Literal["ok", "warn", "crit", "unknown"]
-Connection = Literal["online", "offline", "silent"]
-
 T = TypeVar("T")
 
 _SECOND = 1_000_000_000
@@ -40,7 +38,7 @@ class Terminal(_Model):
     connection: Annotated[
         str,
         Field(
-            description="`online`, `offline` (it said goodbye) or `silent` (it should have been heard)",
+            description="`online`, `offline` (the connection was closed), `silent` (it should have been heard) or `new` (never heard of)",
             examples=["online"],
         ),
     ]

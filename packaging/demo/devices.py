@@ -15,6 +15,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from drift import Drift, Now, clock
@@ -130,18 +131,20 @@ class SnmpUps(SnmpDevice):
             f"{base}.9.10.0": integer(265),
         }
         for alarm in self.ALARMS:
-            tree[f"{base}.6.2.1.2.{alarm}"] = object_id(
-                lambda alarm=alarm: f"{base}.6.3.{alarm}" if alarm in self._alarms() else None
-            )
-            tree[f"{base}.6.2.1.3.{alarm}"] = ticks(
-                lambda alarm=alarm: ups.seconds_on_battery * 100 if alarm in self._alarms() else None
-            )
+            tree[f"{base}.6.2.1.2.{alarm}"] = object_id(partial(self._alarm, alarm, f"{base}.6.3.{alarm}"))
+            tree[f"{base}.6.2.1.3.{alarm}"] = ticks(partial(self._alarm_since, alarm))
         super().__init__(now, tree, **net)
 
     def _alarms(self) -> list[int]:
         ups = self.model
         present = (not ups.mains, ups.low and not ups.dead, ups.dead, ups.dead)
         return [alarm for alarm, there in zip(self.ALARMS, present, strict=True) if there]
+
+    def _alarm(self, alarm: int, name: str) -> str | None:
+        return name if alarm in self._alarms() else None
+
+    def _alarm_since(self, alarm: int) -> int | None:
+        return self.model.seconds_on_battery * 100 if alarm in self._alarms() else None
 
 
 class Host(SnmpDevice):
@@ -165,7 +168,7 @@ class Host(SnmpDevice):
             f"{host}.1.6.0": gauge(rounded(processes)),
             f"{host}.2.2.0": integer(16 * GIB // 1024),
         }
-        storage = {
+        storage: dict[int, tuple[str, str, int, Callable[[], float]]] = {
             1: ("2", "Physical memory", 16 * GIB, memory),
             3: ("3", "Virtual memory", 20 * GIB, lambda: 0.42 * memory() / 0.52),
             10: ("3", "Swap space", 4 * GIB, lambda: 0.02),
@@ -180,7 +183,7 @@ class Host(SnmpDevice):
                 f"{host}.2.3.1.3.{index}": text(label),
                 f"{host}.2.3.1.4.{index}": integer(unit),
                 f"{host}.2.3.1.5.{index}": integer(size // unit),
-                f"{host}.2.3.1.6.{index}": integer(lambda size=size, unit=unit, used=used: int(size * used() / unit)),
+                f"{host}.2.3.1.6.{index}": integer(rounded(used, size / unit)),
                 f"{host}.2.3.1.7.{index}": counter(0),
             }
         for i, cpu in enumerate(cpus, 1):
@@ -189,7 +192,7 @@ class Host(SnmpDevice):
                 f"{host}.3.2.1.2.{i}": object_id(f"{host}.3.1.3"),
                 f"{host}.3.2.1.3.{i}": text(f"CPU {i}"),
                 f"{host}.3.2.1.5.{i}": integer(2),
-                f"{host}.3.3.1.2.{i}": integer(lambda cpu=cpu: max(0, round(cpu()))),
+                f"{host}.3.3.1.2.{i}": integer(rounded(cpu)),
             }
         tree |= {
             f"{host}.3.2.1.1.20": integer(20),

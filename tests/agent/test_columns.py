@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tillwatch.agent import columns
 from tillwatch.agent.columns import (
     LATEST_MS,
     MAX_DEVICES,
@@ -201,6 +202,9 @@ LIES: dict[str, Callable[[dict[str, Any]], None]] = {
     "a text is a number": put("x", 0, to=5),
     "a text is nothing": put("x", 0, to=None),
     "a text is too long": put("x", 0, to="t" * (MAX_TEXT + 1)),
+    "more components than readings": put("c", to=["ups", "ups/x", "ups/y", *(f"d{i}" for i in range(20))]),
+    "more signals than readings": lambda body: body["s"].extend(f"s{i}" for i in range(20)),
+    "more texts than readings": lambda body: body["x"].extend(f"t{i}" for i in range(20)),
     "ticks are a map": put("t", to={"a": 1}),
     "a tick pattern is empty": put("t", 0, to=[]),
     "a tick pattern is bytes": put("t", 0, to=bytes(3)),
@@ -350,6 +354,17 @@ def test_the_devices_of_a_body_are_bounded() -> None:
     assert len(from_body(body(MAX_DEVICES), MAX_DEVICES)) == MAX_DEVICES
     with pytest.raises(ColumnsError, match="devices"):
         from_body(body(MAX_DEVICES + 1), MAX_DEVICES + 1)
+
+
+def test_the_memory_of_checked_names_is_bounded_and_lets_nothing_through() -> None:
+    for i in range(3 * columns.MAX_CHECKED // 100):
+        names = [f"n{i}.{j}" for j in range(100)]
+        body = {"b": BASE, "t": [[0]], "c": ["d"], "s": names, "k": [[0, j, 0, 0, 1] for j in range(100)]}
+        assert [c.signal for c in from_body(body, 100)] == names
+        body["s"] = [*names[:-1], f"n{i}\n"]
+        with pytest.raises(ColumnsError, match="signal"):
+            from_body(body, 100)
+    assert 0 < len(columns._checked) <= columns.MAX_CHECKED
 
 
 def test_an_error_says_which_column() -> None:

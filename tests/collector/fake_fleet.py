@@ -46,7 +46,7 @@ FAULTS = {
     HOSTILE: (3, "warn", f"Printer reports {SCRIPT}", f"printer/{SCRIPT}", "console.text", SCRIPT, ""),
 }
 SILENT = ("SRV-005", "POS-014")
-WORST = {"crit": 0, "warn": 1, "unknown": 2, "ok": 3}
+WORST = {"crit": 0, "unknown": 1, "warn": 2, "ok": 3}
 
 
 class FakeFleet:
@@ -197,7 +197,7 @@ class FakeFleet:
             wave = (abs(k % 48 - 24) - 12) / 24 + (k * 7919 % 13 - 6) / 60
             mean = float(found.value) * (1 + wave / 8) + wave
             points.append(
-                Point(at, mean, mean * 0.9 - 1, mean * 1.08 + 1, 60) if hourly else Point(at, mean, None, None, 1)
+                Point(at, mean, mean * 0.9 - 1, mean * 1.08 + 1, 60) if hourly else Point(at, mean, mean, mean, 1)
             )
         return History(terminal, component, signal, found.unit, "hour" if hourly else "reading", tuple(points))
 

@@ -30,11 +30,8 @@ hosts = ["10.9.9.9"]
 host = "localhost"
 port = 8081
 
-[freshness]
-default = "90s"
-
 [rules]
-file = "/etc/tillwatch/rules.yaml"
+file = "/etc/tillwatch/rules.toml"
 
 [tickets.webhook]
 url = "https://desk.bank.example/hook"
@@ -67,8 +64,7 @@ def test_all_of_it_is_read():
     )
     assert parse("[broker]\nhost = '10.4.4.4'").certificate_hosts[-1] == "10.4.4.4"
     assert (config.console.host, config.console.port) == ("localhost", 8081)
-    assert config.freshness.default == 90
-    assert config.rules.file == Path("/etc/tillwatch/rules.yaml")
+    assert config.rules.file == Path("/etc/tillwatch/rules.toml")
     assert (config.intake.queue_bytes, config.intake.group_wait) == (8 * 1024**2, 0.002)
 
 
@@ -93,8 +89,8 @@ def test_defaults_need_no_file(monkeypatch, tmp_path):
         ("broker = 3\n", 1, "broker is a section; write [broker]"),
         ("[tickets.jira]\nurl = 'x'\n", 1, "unknown section 'tickets.jira'; known here: collector, "),
         ("tickets = 3\n", 1, "write a section [tickets.webhook]"),
-        ("[freshness]\ndefault = 10\n", 2, 'with its unit, for example "10s"'),
-        ("[freshness]\ndefault = '10 weeks'\n", 2, 'with its unit, for example "10s"'),
+        ("[intake]\ngroup_wait = 10\n", 2, 'with its unit, for example "10s"'),
+        ("[intake]\ngroup_wait = '10 weeks'\n", 2, 'with its unit, for example "10s"'),
         ("[freshness]\ndefault = '0s'\n", 2, "at least 1s"),
         ("[intake]\n# a comment\nqueue_bytes = 12\n", 3, 'with its unit, for example "64MiB"'),
         ("[intake]\nqueue = 0\n", 2, "at least 1"),

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from tillwatch.agent.model import PollClass, State
 from tillwatch.agent.sources.snmp import read_all, recognise_device
 from tillwatch.agent.sources.snmp_map import Binding, bind

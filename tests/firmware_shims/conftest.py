@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import os
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -99,3 +101,41 @@ def transcript() -> Callable[[str], Iterator[Spoken]]:
 @pytest.fixture
 def exchange() -> type[Exchange]:
     return Exchange
+
+
+class PtyDevice:
+    """What a ReplayPort says, on a pseudo-terminal. path: what to open."""
+
+    def __init__(self, exchanges: list[Exchange], whitelist: frozenset[bytes]) -> None:
+        import tty
+
+        self._port = ReplayPort(exchanges)
+        self._whitelist = whitelist
+        self._received = b""
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        self.path = os.ttyname(self._slave)
+        self._tasks: set[asyncio.Task[None]] = set()
+        asyncio.get_running_loop().add_reader(self._master, self._receive)
+
+    def _receive(self) -> None:
+        self._received += os.read(self._master, 256)
+        if self._received in self._whitelist:
+            request, self._received = self._received, b""
+            task = asyncio.get_running_loop().create_task(self._answer(request))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, request: bytes) -> None:
+        await self._port.send(request)
+        os.write(self._master, await self._port.receive(1.0))
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._master)
+        os.close(self._master)
+        os.close(self._slave)
+
+
+@pytest.fixture
+def pty_device() -> type[PtyDevice]:
+    return PtyDevice

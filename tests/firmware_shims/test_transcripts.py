@@ -8,9 +8,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
+import sys
 
 import pytest
 
+from tillwatch.agent.model import PollClass
+from tillwatch.agent.sources import serial as serial_source
 from tillwatch.firmware_shims.base import Check, Counted, Decoded, Line, Query, Row, Shim, ShimError, Trait, load_all
 from tillwatch.firmware_shims.engine import Dialogue
 
@@ -50,6 +53,21 @@ def assert_trustworthy(shim: Shim, found: list[Decoded], expected) -> None:
 async def test_every_dialogue_means_what_it_says(shim, transcript, replay_port):
     for spoken in transcript(shim.name):
         assert_same(await listen(shim, replay_port(spoken.exchanges)), spoken.expected)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+async def test_over_a_real_terminal(shim, transcript, pty_device, monkeypatch):
+    monkeypatch.setattr(serial_source, "load", lambda _name: dataclasses.replace(shim, timeout=0.3, gap=0.1))
+    for spoken in transcript(shim.name):
+        device = pty_device(spoken.exchanges, shim.whitelist)
+        source = serial_source.SerialSource("dev", device.path, shim.name)
+        found = [sample for wanted in PollClass if wanted in source.classes for sample in await source.poll(wanted)]
+        await source.close()
+        device.close()
+        assert {
+            (sample.component.removeprefix("dev").lstrip("/"), sample.signal): (sample.value, sample.unit)
+            for sample in found
+        } == spoken.expected
 
 
 async def test_it_may_come_in_any_pieces(shim, transcript, replay_port):

@@ -79,10 +79,9 @@ def test_collector_example_loads_whole(whole: Path) -> None:
     from tillwatch.collector import config
 
     loaded, default = config.load_config(whole), config.Config()
-    assert (loaded.collector, loaded.console, loaded.freshness, loaded.intake) == (
+    assert (loaded.collector, loaded.console, loaded.intake) == (
         default.collector,
         default.console,
-        default.freshness,
         default.intake,
     )
     assert replace(loaded.broker, address="") == default.broker

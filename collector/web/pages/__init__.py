@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import FastAPI, Query, Response
 from fastapi.responses import FileResponse
 from nicegui import app as nicegui_app
 from nicegui import ui
@@ -24,7 +24,7 @@ def mount(app: FastAPI, reads: Reads, feed: Feed, now: Callable[[], int]) -> Non
     """Adds the pages to `app`. NiceGUI keeps one set of pages per process, so this is called once."""
 
     @app.get("/console/fleet.json", include_in_schema=False)
-    async def fleet_document(request: Request, since: Annotated[str, Query(max_length=40)] = "") -> Response:
+    async def fleet_document(since: Annotated[str, Query(max_length=40)] = "") -> Response:
         await feed.ready()
         return Response(
             feed.document(since),

@@ -39,7 +39,9 @@ def option(history: History, start: int, end: int, interval_s: float, text: Text
     )  # words are thinned to their changes
     holes = gaps(drawn.points, longest)
     breaks = {hole_start for hole_start, _ in holes}
-    banded = any(point.least is not None and point.most is not None for point in drawn.points)
+    banded = any(
+        point.least is not None and point.most is not None and point.least < point.most for point in drawn.points
+    )
     mean: list[list[Any]] = []
     low: list[list[Any]] = []
     high: list[list[Any]] = []
@@ -54,8 +56,8 @@ def option(history: History, start: int, end: int, interval_s: float, text: Text
             low.append([at, least])
             high.append([at, (point.most if point.most is not None else number) - least])
         if point.at in breaks:
-            for line in (mean, low, high):
-                line.append([at + 1, None])
+            for data in (mean, low, high):
+                data.append([at + 1, None])
     shades = sorted(holes, key=lambda hole: hole[0] - hole[1])[:MAX_SHADES]
     colour = {":color": "tw.colour('--tw-accent')"}
     series: list[dict[str, Any]] = [

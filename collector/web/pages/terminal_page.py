@@ -18,7 +18,7 @@ from tillwatch.collector.web.messages import Text
 from tillwatch.collector.web.pages import chart
 from tillwatch.collector.web.pages.alarms_page import AlarmList
 from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
-from tillwatch.collector.web.reads import Reads
+from tillwatch.collector.web.reads import Busy, Reads, Unreadable
 
 NANO = 1_000_000_000
 
@@ -129,7 +129,7 @@ def _header(text: Text, view: TerminalView) -> Callable[[TerminalView], None]:
         facts["branch"].set_text(fresh.branch)
         facts["region"].set_text(fresh.region)
         facts["class"].set_text(fresh.terminal_class)
-        connection = fresh.connection if fresh.connection in {"online", "offline"} else "silent"
+        connection = fresh.connection if fresh.connection in {"online", "offline", "new"} else "silent"
         facts["connection"].set_text(text(f"connection.{connection}"))
         facts["connection"].classes(replace=f"tw-connection tw-is-{connection}")
         facts["received"].classes(replace="tw-age" if connection == "online" else "tw-age tw-stale")
@@ -215,16 +215,19 @@ class ChartPanel:
         asked, self._again, self._drawn = self._asked, None, time.monotonic()
         whole = whole or (component, signal) != self._picked
         self._picked = (component, signal)
+        with self._client:
+            self._message.set_text(self._text("chart.loading"))
         end = self._now()
         start = end - RANGES[self._range] * NANO
+        option: dict[str, Any] = {}
         try:
             history, view = await self._reads(
                 lambda reader: _read(reader, self._terminal, component, signal, start, end)
             )
         except KeyError:
-            option, message = {}, self._text("chart.never")
-        except Exception as error:  # the page stays, the chart says why it is empty
-            option, message = {}, self._text("chart.failed", error=type(error).__name__)
+            message = self._text("chart.never")
+        except (Busy, Unreadable) as error:  # the page stays, the chart says why it is empty
+            message = self._text("chart.failed", error=error)
         else:
             option, message = chart.option(history, start, end, view.interval_s if view else 0.0, self._text)
             if not option and not message:

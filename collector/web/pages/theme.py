@@ -56,9 +56,9 @@ def _script(value: object) -> str:
     )
 
 
-def _head(text: Text, language_asked: bool) -> str:
+def _head(text: Text, *, remember: bool) -> str:
     base = f"/console/{static_version()}"
-    settings = {"lang": text.language, "texts": text.texts, "now": time.time_ns() // MS, "remember": language_asked}
+    settings = {"lang": text.language, "texts": text.texts, "now": time.time_ns() // MS, "remember": remember}
     return f'<link rel="stylesheet" href="{base}/console.css"><script>window.TW={_script(settings)}</script><script src="{base}/console.js"></script>'
 
 
@@ -67,7 +67,7 @@ def frame(
     request: Request, client: Client, feed: Feed, text: Text, active: str, on_theme: Callable[[], None] = lambda: None
 ) -> Iterator[None]:
     """Navigation above, the page's content inside. on_theme: called after the theme changed, for what is drawn and not styled."""
-    ui.add_head_html(_head(text, "lang" in request.query_params))
+    ui.add_head_html(_head(text, remember="lang" in request.query_params))
     remembered = request.cookies.get("tw_theme", "auto")
     names = list(THEMES)
     dark = ui.dark_mode(THEMES.get(remembered))

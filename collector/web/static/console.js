@@ -37,7 +37,7 @@ const tw = {
     return tw.t(texts[name] ?? "condition.unknown");
   },
   connection(name) {
-    const texts = { online: "connection.online", offline: "connection.offline" };
+    const texts = { online: "connection.online", offline: "connection.offline", new: "connection.new" };
     return tw.t(texts[name] ?? "connection.silent");
   },
   level(number) {
@@ -251,7 +251,7 @@ tw.cells = {
     return box;
   },
   connection(p) {
-    const known = ["online", "offline"].includes(p.data.connection) ? p.data.connection : "silent";
+    const known = ["online", "offline", "new"].includes(p.data.connection) ? p.data.connection : "silent";
     return tw.el("span", `tw-connection tw-is-${known}`, tw.connection(known));
   },
   age: (p) => tw.cells.agespan(p.data),

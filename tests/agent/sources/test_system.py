@@ -14,7 +14,7 @@ import psutil
 import pytest
 import yaml
 
-from tillwatch.agent.model import PollClass, State
+from tillwatch.agent.model import PollClass, Quality, State
 from tillwatch.agent.sources import SourceError, system
 from tillwatch.agent.sources.system import SystemSource
 
@@ -120,8 +120,15 @@ async def test_file_systems(source, monkeypatch):
     assert {component for component, _ in found if "disk:" in component} == {"host/disk:/", "host/disk:/boot/efi"}
     assert found["host/disk:/", "host.disk.percent"].value == 75.0
     assert found["host/disk:/", "host.disk.free"].value == 1
+    assert found["host/disk:/", "host.disk.percent"].state is State.OK
     assert found["host/disk:/", "host.disk.inodes.percent"].value == 85.0
     assert ("host/disk:/boot/efi", "host.disk.inodes.percent") not in found
+
+
+@pytest.mark.parametrize(("percent", "state"), [(90, State.OK), (91, State.WARN), (97, State.WARN), (98, State.CRIT)])
+async def test_how_full_is_too_full(source, monkeypatch, percent, state):
+    monkeypatch.setattr(psutil, "disk_usage", lambda path: disk(used=percent, total=100))
+    assert by_name(await source.poll(PollClass.NORMAL))["host/disk:/", "host.disk.percent"].state is state
 
 
 async def test_in_a_container_the_root_is_read_all_the_same(source, monkeypatch):
@@ -258,14 +265,45 @@ def broken(*_args, **_kwargs):
 async def test_one_group_that_fails_is_logged_on_the_transition_and_takes_nothing_with_it(source, monkeypatch, caplog):
     caplog.set_level(logging.INFO)
     with monkeypatch.context() as patched:
-        patched.setattr(psutil, "disk_usage", broken)
+        patched.setattr(psutil, "net_io_counters", broken)
         for _ in range(3):
             found = by_name(await source.poll(PollClass.NORMAL))
             assert ("host", "host.users") in found
-            assert not [component for component, _ in found if "disk:" in component]
-    assert [record.getMessage() for record in caplog.records] == ["host: disks: OSError: [Errno 5] Input/output error"]
+            assert not [component for component, _ in found if "net:" in component]
+    assert [record.getMessage() for record in caplog.records] == [
+        "host: traffic: OSError: [Errno 5] Input/output error"
+    ]
     await source.poll(PollClass.NORMAL)
-    assert [record.getMessage() for record in caplog.records][1:] == ["host: disks can be read again"]
+    assert [record.getMessage() for record in caplog.records][1:] == ["host: traffic can be read again"]
+
+
+async def test_a_file_system_that_cannot_be_read_is_unknown_and_the_others_are_read(source, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(
+        psutil, "disk_partitions", lambda: [partition("/", "/dev/sda1"), partition("/data", "/dev/sdb1")]
+    )
+    monkeypatch.setattr(system.os, "statvfs", lambda path: SimpleNamespace(f_files=0, f_ffree=0))
+    with monkeypatch.context() as patched:
+        patched.setattr(psutil, "disk_usage", lambda path: disk() if path == "/" else broken())
+        for _ in range(2):
+            found = by_name(await source.poll(PollClass.NORMAL))
+            ill = found["host/disk:/data", "host.disk.percent"]
+            assert (ill.value, ill.quality, ill.state) == (None, Quality.ERROR, State.UNKNOWN)
+            assert found["host/disk:/", "host.disk.percent"].value == 25.0
+    monkeypatch.setattr(psutil, "disk_usage", lambda path: disk())
+    assert by_name(await source.poll(PollClass.NORMAL))["host/disk:/data", "host.disk.percent"].value == 25.0
+    assert [record.getMessage() for record in caplog.records] == [
+        "host: file system /data: [Errno 5] Input/output error",
+        "host: file system /data can be read again",
+    ]
+
+
+async def test_a_mount_that_is_not_ours_to_see_is_left_out(source, monkeypatch):
+    def usage(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(psutil, "disk_usage", usage)
+    assert not [sample for sample in await source.poll(PollClass.NORMAL) if "disk:" in sample.component]
 
 
 async def test_nothing_can_be_read(source, monkeypatch):
@@ -280,9 +318,13 @@ async def test_nothing_can_be_read(source, monkeypatch):
 async def test_more_parts_than_are_kept_are_declared(source, monkeypatch, caplog):
     link = SimpleNamespace(isup=True, flags="up", speed=0)
     monkeypatch.setattr(psutil, "net_if_stats", lambda: {f"eth{n:03}": link for n in range(system.MAX_PARTS + 6)})
-    found = [sample for sample in await source.poll(PollClass.FAST) if sample.signal == "net.oper"]
-    assert len(found) == system.MAX_PARTS
-    assert "links: 70 parts, of which 64 are read" in caplog.text
+    samples = await source.poll(PollClass.FAST)
+    assert len([sample for sample in samples if sample.signal == "net.oper"]) == system.MAX_PARTS
+    assert by_name(samples)["host/links", "monitor.omitted"].value == 6
+    assert_catalogued(samples)
+    assert "all links: 70 parts, of which 64 are read" in caplog.text
+    monkeypatch.setattr(psutil, "net_if_stats", lambda: {"eth0": link})
+    assert by_name(await source.poll(PollClass.FAST))["host/links", "monitor.omitted"].value == 0
 
 
 async def test_a_file_system_that_hangs_costs_a_poll_and_not_the_agent(source, monkeypatch):
@@ -292,9 +334,9 @@ async def test_a_file_system_that_hangs_costs_a_poll_and_not_the_agent(source, m
         patched.setattr(psutil, "disk_usage", lambda _path: let_go.wait(30) and disk())
         with pytest.raises(SourceError, match=r"file system / did not come back"):
             await source.poll(PollClass.NORMAL)
-        with pytest.raises(SourceError, match=r"still has not come back"):
-            await source.poll(PollClass.SLOW)
         assert await source.poll(PollClass.FAST)
+        with pytest.raises(SourceError, match=r"file system / still has not come back"):
+            await source.poll(PollClass.SLOW)
         let_go.set()
         async with asyncio.timeout(10):
             while source._busy:

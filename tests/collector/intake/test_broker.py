@@ -291,3 +291,19 @@ async def test_terminals_are_held_back_while_messages_wait_inside(monkeypatch, t
         assert till.client._connection._transport.get_write_buffer_size() > 0
     finally:
         await broker.stop()
+
+
+async def test_holding_back_loses_and_stops_nothing(
+    monkeypatch, authority, broker, certified, terminal, intake, messages
+):
+    monkeypatch.setattr(broker_module, "MAX_INSIDE", 5)
+    collector = await intake(**internal(broker))
+    tills = [await terminal("x", broker.port, certified(authority, name)).connect() for name in ("t1", "t2")]
+    for burst in range(3):
+        for n in range(100):
+            for name, till in zip(("t1", "t2"), tills, strict=True):
+                till.publish(f"tw/1/{name}/batch", bytes((burst, n)))
+        got = await messages(collector, 200)
+        for name in ("t1", "t2"):
+            mine = [m.payload for m in got if m.topic == f"tw/1/{name}/batch"]
+            assert mine == [bytes((burst, n)) for n in range(100)]

@@ -2,62 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, async_playwright
 
-FLEET = Path(__file__).parent.parent / "fake_fleet.py"
+from tests.collector.web.running import Running, Watched
 
 CHROMIUM = Path("/usr/bin/chromium")  # a Debian package; a machine without it fails here, it does not skip
 
 ARGUMENTS = ["--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 
-class Running:
-    """A console under test. `change` is how its fleet moves on."""
-
-    def __init__(self, directory: Path, *arguments: str) -> None:
-        self.changes = directory / "changes.json"
-        self.revision = 1
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", str(FLEET), "--changes", str(self.changes), *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
-        )
-        assert self.process.stdout
-        line = self.process.stdout.readline()
-        found = re.search(r"http://\S+", line)
-        assert found, line + (self.process.stderr.read() if self.process.stderr else "")
-        self.url = found.group(0)
-
-    def change(self, **what: object) -> None:
-        self.revision += 1
-        fresh = self.changes.with_suffix(".new")
-        fresh.write_text(json.dumps({"revision": self.revision, **what}))
-        fresh.replace(self.changes)
-
-    def stop(self) -> tuple[int, str]:
-        """Ends it with SIGTERM; its exit code and what it wrote to stderr."""
-        self.process.terminate()
-        _, errors = self.process.communicate(timeout=20)
-        return self.process.returncode, errors
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    running = Running(tmp_path_factory.mktemp("console"))
+    yield running
+    running.stop()
 
 
 @pytest.fixture
-def console(tmp_path: Path) -> Iterator[Running]:
-    running = Running(tmp_path)
-    yield running
-    if running.process.poll() is None:
-        running.stop()
+def console(shared: Running) -> Running:
+    """One console for all tests of a module; each gets the fleet as it is made."""
+    if shared.revision > 1:
+        shared.change()
+    return shared
 
 
 @pytest.fixture
@@ -66,34 +36,6 @@ async def browser() -> AsyncIterator[Browser]:
         chromium = await player.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield chromium
         await chromium.close()
-
-
-class Watched:
-    """A page whose console errors and requests to other hosts are kept for the test to judge."""
-
-    def __init__(self, page: Page, url: str) -> None:
-        self.page = page
-        self.url = url
-        self.troubles: list[str] = []
-        host = url.removeprefix("http://").rstrip("/")
-        page.on(
-            "console",
-            lambda message: self.troubles.append(message.text) if message.type in {"error", "warning"} else None,
-        )
-        page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        page.on(
-            "request",
-            lambda request: (
-                None
-                if request.url.startswith(("data:", "blob:")) or f"//{host}/" in request.url
-                else self.troubles.append(request.url)
-            ),
-        )
-
-    async def open(self, path: str = "", ready: str = ".tw-main") -> Page:
-        await self.page.goto(self.url + path)
-        await self.page.wait_for_selector(ready)
-        return self.page
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import httpx2
 import pytest
 from playwright.async_api import expect
 
+from tests.collector.web.running import Running
+
 CHART = "Object.values(mounted_app.$refs).flat().find(r => r?.chart)?.chart"
 ROW = ".ag-center-cols-container .ag-row"
 
@@ -185,11 +187,13 @@ async def test_a_store_that_cannot_be_read_is_said_and_the_page_stays(watched, c
     await expect(page.get_by_text("The store cannot be read")).to_be_hidden(timeout=10_000)
 
 
-async def test_a_lost_console_is_said(watched, console):
-    page = await watched.open(ready=ROW)
-    console.stop()
+async def test_a_lost_console_is_said(browser, tmp_path):
+    console = Running(tmp_path)
+    page = await browser.new_page()
+    await page.goto(console.url)
+    await page.wait_for_selector(ROW)
+    assert console.stop()[0] == 0
     await expect(page.locator(".tw-lost")).to_contain_text("Connection to the console lost", timeout=15_000)
-    watched.troubles.clear()  # the browser reports the refused reconnects
 
 
 async def test_other_hosts_and_origins_are_refused(console):

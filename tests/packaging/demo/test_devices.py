@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from devices import Host, Printer, SnmpUps
 from drift import Drift
+
 from tillwatch.agent.model import PollClass, Quality, State
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.snmp import SnmpSource

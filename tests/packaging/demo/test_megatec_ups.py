@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 from megatec_ups import MegatecUps
+
 from tillwatch.agent.model import PollClass
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources import serial as serial_source

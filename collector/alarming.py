@@ -1,0 +1,233 @@
+"""The part of the fold that judges: readings and words against the rules of the table, what lasts long enough becomes an alarm, an alarm an
+incident, an incident a message to the ticket system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from tillwatch.agent.model import MS, Quality
+from tillwatch.agent.wire import Column
+from tillwatch.collector.alarms import Alarm, AlarmEvent, change, lose_sight
+from tillwatch.collector.alarms import Key as AlarmKey
+from tillwatch.collector.changes import Dirty, Ticks
+from tillwatch.collector.detect.limits import QUIET, LimitState, due_at, settle, step
+from tillwatch.collector.fleet import Component, Fleet, Terminal
+from tillwatch.collector.incidents import Incident, correlation_id, follow
+from tillwatch.collector.rules import SILENT, Rule, Rules, parse_rules
+from tillwatch.collector.tickets.port import Evidence, Op, TicketMessage
+from tillwatch.collector.timers import Key as TimerKey
+from tillwatch.collector.timers import Timers
+
+
+class Alarming:
+    """limits: what each rule has seen of each component; alarms: the last episode of each condition; incidents: theirs.
+
+    units: signal -> unit, of the catalogue; page: address of the console.
+    """
+
+    def __init__(self, fleet: Fleet, timers: Timers, units: Mapping[str, str], page: str) -> None:
+        self.rules: Rules = parse_rules()
+        self.limits: dict[AlarmKey, LimitState] = {}
+        self.alarms: dict[AlarmKey, Alarm] = {}
+        self.of_terminal: dict[str, set[AlarmKey]] = {}
+        self.incidents: dict[str, Incident] = {}
+        self.count = 0
+        self.dirty = Dirty()
+        self._fleet = fleet
+        self._timers = timers
+        self._units = units
+        self._page = page
+
+    def judge_column(
+        self,
+        rule: Rule,
+        terminal: Terminal,
+        column: Column,
+        tick: Ticks,
+        bounds: tuple[float, float] | None,
+        received: int,
+    ) -> None:
+        key = (rule.id, terminal.id, column.component)
+        limits, state = rule.limits, self.limits.get(key, QUIET)
+        if state is QUIET and bounds is not None and limits.judged is None:
+            least, most = bounds
+            if not (limits.above and most > limits.above[0].limit) and not (
+                limits.below and least < limits.below[0].limit
+            ):
+                return
+        new = state
+        for i, (t, value) in enumerate(zip(tick.at, column.values, strict=True)):
+            quality, judged = (column.odd or {}).get(i, (column.quality, column.state))
+            if value is not None and (quality is not Quality.ERROR or column.signal == "monitor.source"):
+                new = step(limits, new, t * MS, value, int(judged))
+        self._judged(rule, key, state, new, received)
+
+    def judge(self, rule_id: str, terminal: Terminal, component: str, word: str, at: int) -> None:
+        """One of the collector's own conditions, as a word that the rule of the table gives a level."""
+        rule = self.rules.by_id[rule_id]
+        key = (rule_id, terminal.id, component)
+        state = self.limits.get(key, QUIET)
+        self._judged(rule, key, state, step(rule.limits, state, at, word, 0), at)
+
+    def _judged(self, rule: Rule, key: AlarmKey, old: LimitState, new: LimitState, now: int) -> None:
+        if new == old:
+            return
+        quiet = not new.level and not new.wanted
+        if quiet:
+            self.limits.pop(key, None)
+        else:
+            self.limits[key] = new
+        self.dirty.limits.add(key)
+        timer: TimerKey = ("limit", key[1], key[2], key[0])
+        due = due_at(rule.limits, new)
+        if due is None:
+            self._timers.cancel(timer)
+        else:
+            self._timers.set(timer, max(due, now))
+        self._level(rule, key, new, now)
+
+    def limit_due(self, key: AlarmKey, now: int) -> None:
+        rule, state = self.rules.by_id.get(key[0]), self.limits.get(key)
+        if rule is None or state is None:
+            return
+        terminal = self._fleet.terminals[key[1]]
+        component = terminal.components.get(key[2])
+        if rule.signal and (terminal.connection != "online" or component is None or component.unknown):
+            return  # Silence confirms nothing; the next reading goes on from here.
+        self._judged(rule, key, state, settle(rule.limits, state, now), now)
+
+    # Alarms and incidents.
+
+    def _level(self, rule: Rule, key: AlarmKey, state: LimitState, at: int) -> None:
+        last = self.alarms.get(key)
+        detail = {
+            "signal": rule.signal,
+            "value": state.value,
+            "unit": self._units.get(rule.signal, ""),
+            "at": state.at,
+            "since": state.since,
+        }
+        changed = change(
+            last,
+            key,
+            level=state.level,
+            at=at,
+            detail=detail,
+            reopen_ns=self.rules.reopen_ns,
+            new_id=self.count + 1,
+        )
+        if changed is not None:
+            self._changed(rule, *changed, at)
+
+    def _changed(self, rule: Rule, alarm: Alarm, kind: str, at: int) -> None:
+        terminal = self._fleet.terminals[alarm.terminal]
+        if kind == "raised":
+            self.count = alarm.id
+            before = self.alarms.get(alarm.key)
+            if before is not None:
+                self.incidents.pop(before.incident, None)
+            alarm = replace(
+                alarm,
+                incident=correlation_id(terminal.branch, alarm.terminal, alarm.component, alarm.rule, alarm.episode),
+            )
+        self.alarms[alarm.key] = alarm
+        self.of_terminal.setdefault(alarm.terminal, set()).add(alarm.key)
+        self.dirty.alarms[alarm.id] = alarm
+        self.dirty.terminals.add(alarm.terminal)
+        self.dirty.events.append(AlarmEvent(alarm.id, kind, at, alarm.level, alarm.detail))
+        followed = follow(self.incidents.get(alarm.incident), alarm, kind, at, terminal.branch)
+        if followed is None:
+            return
+        incident, op = followed
+        self.incidents[incident.corr_id] = self.dirty.incidents[incident.corr_id] = incident
+        self.dirty.messages.append(self._message(rule, alarm, incident, Op(op), terminal, at))
+
+    def _message(
+        self, rule: Rule, alarm: Alarm, incident: Incident, op: Op, terminal: Terminal, at: int
+    ) -> TicketMessage:
+        detail = alarm.detail
+        return TicketMessage(
+            incident=incident.corr_id,
+            op=op,
+            seq=incident.seq,
+            level=alarm.level,
+            terminal=terminal.id,
+            branch=terminal.branch,
+            region=terminal.region,
+            component=alarm.component,
+            what=rule.text,
+            at=at,
+            since=int(detail.get("since") or alarm.raised_at),
+            evidence=(Evidence(detail["signal"], detail["value"], detail["unit"], detail["at"]),)
+            if detail["signal"]
+            else (),
+            cause=rule.cause,
+            consequence=rule.consequence,
+            action=rule.action,
+            address=f"{self._page}/terminal/{terminal.id}" if self._page else "",
+        )
+
+    def lose_sight_of(self, terminal: str, component: Component | None, at: int) -> None:
+        """Alarms on what cannot be seen any more stay open as unknown. component None: the whole terminal."""
+        for key in sorted(self.of_terminal.get(terminal, ())):
+            alarm = self.alarms[key]
+            rule = self.rules.by_id.get(key[0])
+            if (
+                rule is None
+                or not rule.signal
+                or rule.signal == "monitor.source"
+                or (component is not None and key[2] != component.name)
+            ):
+                continue
+            lost = lose_sight(alarm)
+            if lost is not None:
+                self._changed(rule, *lost, at)
+                seen = self._fleet.terminals[terminal].components.get(key[2])
+                if seen is not None:
+                    seen.blind = True
+                    self.dirty.components.add((terminal, seen.name))
+
+    def regain(self, terminal: str, component: Component, at: int) -> None:
+        """Data of this component has come again: its alarms are known to last, until their rules say otherwise."""
+        component.unknown, component.blind = "", False
+        for key in sorted(self.of_terminal.get(terminal, ())):
+            alarm, rule = self.alarms[key], self.rules.by_id.get(key[0])
+            if key[2] == component.name and alarm.condition == "unknown" and rule is not None:
+                self._changed(rule, replace(alarm, condition="active"), "known", at)
+
+    def change_rules(self, site: str, shipped: str, at: int) -> None:
+        """Judge by another table from now on. Raises RulesError."""
+        self.rules = parse_rules(site, shipped=shipped)
+        self.dirty.rules = True
+        for key in sorted(set(self.limits) | {k for k, a in self.alarms.items() if a.open}):
+            if key[0] not in self.rules.by_id:
+                self._retire(key, at)
+
+    def _retire(self, key: AlarmKey, at: int) -> None:
+        """The rule is gone from the table: nothing can clear its alarm any more, so it ends here and says so in its events."""
+        self.limits.pop(key, None)
+        self.dirty.limits.add(key)
+        alarm = self.alarms.get(key)
+        if alarm is not None and alarm.open:
+            closed = replace(alarm, condition="normal", cleared_at=at)
+            self.alarms[key] = self.dirty.alarms[alarm.id] = closed
+            self.dirty.events.append(
+                AlarmEvent(alarm.id, "cleared", at, alarm.level, {**alarm.detail, "signal": "rule retired"})
+            )
+
+    def restarted(self, terminal: str, at: int) -> None:
+        """The collector was down: a silence that was about to be an alarm has to last anew."""
+        pending = self.limits.get((SILENT, terminal, ""))
+        if pending is not None and pending.wanted != pending.level:
+            self.limits[SILENT, terminal, ""] = replace(pending, since=at)
+            self.dirty.limits.add((SILENT, terminal, ""))
+
+    def rearm(self, advanced_to: int) -> None:
+        """Set the timers of what is pending, from the state alone."""
+        for (rule_id, terminal, component), state in self.limits.items():
+            rule = self.rules.by_id.get(rule_id)
+            due = due_at(rule.limits, state) if rule is not None else None
+            if due is not None:
+                self._timers.set(("limit", terminal, component, rule_id), max(due, advanced_to))

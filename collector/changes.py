@@ -1,0 +1,56 @@
+"""What one group of entries changed, and the times that the columns of a batch share: what the parts of the fold hand each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from tillwatch.agent.model import MS
+from tillwatch.collector.alarms import Alarm, AlarmEvent
+from tillwatch.collector.alarms import Key as AlarmKey
+from tillwatch.collector.incidents import Incident
+from tillwatch.collector.tickets.port import TicketMessage
+
+HOUR_MS = 3_600_000
+
+Rollup = tuple[str, str, int, str, list[Any]]
+"""(terminal, component, hour, signal, [n, sum, min, max, last, last_at]): to be merged, in this order."""
+
+
+class Ticks(NamedTuple):
+    """Times that columns share. at: corrected, UTC ms; hour: that of all of them, -1 if they lie in two; newest: UTC ns, at position;
+    last: UTC ns of the last one.
+    """
+
+    at: list[int]
+    hour: int
+    newest: int
+    position: int
+    last: int
+
+
+def ticks_of(at: list[int], correction: int) -> Ticks:
+    if correction:
+        at = [t + correction for t in at]
+    first, last, newest = min(at), at[-1], max(at)
+    hour = first // HOUR_MS
+    position = len(at) - 1 if last == newest else at.index(newest)
+    return Ticks(at, hour if hour == newest // HOUR_MS else -1, newest * MS, position, last * MS)
+
+
+@dataclass(slots=True)
+class Dirty:
+    """What one group of entries changed, for the store to keep in the same transaction."""
+
+    terminals: set[str] = field(default_factory=set)
+    keys: set[tuple[str, bytes]] = field(default_factory=set)
+    streams: set[tuple[str, bytes]] = field(default_factory=set)
+    components: set[tuple[str, str]] = field(default_factory=set)
+    limits: set[AlarmKey] = field(default_factory=set)
+    alarms: dict[int, Alarm] = field(default_factory=dict)
+    events: list[AlarmEvent] = field(default_factory=list)
+    incidents: dict[str, Incident] = field(default_factory=dict)
+    rollups: list[Rollup] = field(default_factory=list)
+    messages: list[TicketMessage] = field(default_factory=list)
+    tickets: list[dict[str, Any]] = field(default_factory=list)
+    rules: bool = False

@@ -1,0 +1,74 @@
+"""A console under test: a process over the fake fleet, and a page whose troubles are kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from playwright.async_api import Page
+
+FLEET = Path(__file__).parent.parent / "fake_fleet.py"
+
+
+class Running:
+    """A console under test. `change` is how its fleet moves on."""
+
+    def __init__(self, directory: Path, *arguments: str) -> None:
+        self.changes = directory / "changes.json"
+        self.revision = 1
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", str(FLEET), "--changes", str(self.changes), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        found = re.search(r"http://\S+", line)
+        assert found, line + (self.process.stderr.read() if self.process.stderr else "")
+        self.url = found.group(0)
+
+    def change(self, **what: object) -> None:
+        self.revision += 1
+        fresh = self.changes.with_suffix(".new")
+        fresh.write_text(json.dumps({"revision": self.revision, **what}))
+        fresh.replace(self.changes)
+
+    def stop(self) -> tuple[int, str]:
+        """Ends it with SIGTERM; its exit code and what it wrote to stderr."""
+        self.process.terminate()
+        _, errors = self.process.communicate(timeout=20)
+        return self.process.returncode, errors
+
+
+class Watched:
+    """A page whose console errors and requests to other hosts are kept for the test to judge."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.troubles: list[str] = []
+        host = url.removeprefix("http://").rstrip("/")
+        page.on(
+            "console",
+            lambda message: self.troubles.append(message.text) if message.type in {"error", "warning"} else None,
+        )
+        page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        page.on(
+            "request",
+            lambda request: (
+                None
+                if request.url.startswith(("data:", "blob:")) or f"//{host}/" in request.url
+                else self.troubles.append(request.url)
+            ),
+        )
+
+    async def open(self, path: str = "", ready: str = ".tw-main") -> Page:
+        await self.page.goto(self.url + path)
+        await self.page.wait_for_selector(ready)
+        return self.page

@@ -1,0 +1,90 @@
+"""The feed: what differs between two polls, and the document that a page behind by some polls gets."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+
+from tests.collector.fake_fleet import NANO, FakeFleet
+from tillwatch.collector.web import feed as module
+from tillwatch.collector.web.feed import Feed, summarise
+from tillwatch.collector.web.reads import Busy, Reads
+
+BASE = 1_790_000_000 * NANO
+
+
+@pytest.fixture
+async def world(tmp_path):
+    changes = tmp_path / "changes.json"
+    reads = Reads(lambda: FakeFleet(60, BASE, changes))
+    feed = Feed(reads)
+    told = []
+    feed.listen(told.append)
+    await feed._once()
+    yield changes, feed, told
+    reads.close()
+
+
+def document(feed, since=""):
+    return json.loads(gzip.decompress(feed.document(since)))
+
+
+async def test_the_first_document_is_whole_and_the_next_holds_what_changed(world):
+    changes, feed, _ = world
+    whole = document(feed)
+    assert (whole["whole"], len(whole["rows"])) == (True, 60)
+    changes.write_text('{"revision": 2, "terminals": {"ATM-011": {"lost": 9}}}')
+    change = await feed._once()
+    assert (change.terminals, change.alarms) == (frozenset({"ATM-011"}), False)
+    part = document(feed, whole["token"])
+    assert part["whole"] is False
+    assert [row[0] for row in part["rows"]] == ["ATM-011"]
+    assert document(feed, part["token"])["rows"] == []
+
+
+async def test_the_same_revision_is_not_read_again(world):
+    _, feed, _ = world
+    assert await feed._once() is None
+
+
+@pytest.mark.parametrize("token", ["", "x", "1-1", "-5", "999999999999999999-1", "1-²"])
+async def test_a_token_that_is_not_ours_gets_everything(world, token):
+    _, feed, _ = world
+    assert document(feed, token)["whole"] is True
+
+
+async def test_removed_terminals_are_told_once_and_long_ago_gets_everything(world, monkeypatch):
+    _, feed, _ = world
+    before = document(feed)["token"]
+    rows = dict(feed._fleet.rows)
+    del rows["ATM-001"]
+    feed._fleet.take(rows)
+    feed._documents.clear()
+    assert document(feed, before)["removed"] == ["ATM-001"]
+    monkeypatch.setattr(module, "REMOVED_KEPT", 1)
+    del (rows := dict(rows))["ATM-003"]
+    feed._fleet.take(rows)
+    feed._documents.clear()
+    assert document(feed, before)["whole"] is True
+
+
+async def test_pages_that_ask_the_same_share_one_document(world):
+    _, feed, _ = world
+    assert feed.document("") is feed.document("")
+
+
+def test_a_condition_nobody_knows_counts_as_unknown():
+    fleet = FakeFleet(3, BASE)
+    views = list(fleet.terminals())
+    object.__setattr__(views[0], "condition", "fabulous")
+    assert summarise(views, ()).conditions["unknown"] == 1
+
+
+async def test_too_many_questions_are_refused_at_once(monkeypatch):
+    monkeypatch.setattr("tillwatch.collector.web.reads.MAX_WAITING", 0)
+    reads = Reads(lambda: FakeFleet(1, BASE))
+    with pytest.raises(Busy):
+        await reads.revision()
+    reads.close()
