@@ -69,6 +69,7 @@ __all__ = [
     "MAX_SPAN_MS",
     "MAX_TERMINAL",
     "MAX_TEXT",
+    "TOPIC_ROOT",
     "Ack",
     "AckState",
     "Column",
