@@ -23,7 +23,7 @@ from tillwatch.collector.rules import RulesError, parse_rules, shipped_text
 from tillwatch.collector.store.sqlite import SqliteStore, open_db
 from tillwatch.collector.tickets.outbox import connect
 from tillwatch.collector.tickets.sender import OutboxSender
-from tillwatch.collector.tickets.signature import Secret
+from tillwatch.collector.tickets.signature import Secret, read_secrets
 from tillwatch.collector.tickets.webhook import WebhookPort
 from tillwatch.collector.web.enrol import EnrolListener, MqttAddress, enrol_app
 from tillwatch.device_profiles.catalogue import load_catalogue
@@ -60,8 +60,10 @@ def _sender(config: Config, pipeline: Pipeline) -> OutboxSender | None:
     if config.webhook is None or not config.webhook.url:
         return None
     try:
-        port = WebhookPort(config.webhook.url, [Secret.parse(word) for word in config.webhook.secret().split()])
-    except ValueError as error:
+        held = config.webhook.secret_file
+        secrets = read_secrets(held) if held else [Secret.parse(word) for word in config.webhook.secret().split()]
+        port = WebhookPort(config.webhook.url, secrets)
+    except (ValueError, OSError) as error:
         msg = f"[tickets.webhook]: {error}"
         raise ConfigError(msg) from None
 
