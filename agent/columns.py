@@ -267,7 +267,7 @@ def from_body(body: object, n: int) -> list[Column]:
             elif fmt != _INTEGERS:
                 scale = _SCALES[fmt]
                 values = [v / scale for v in values]
-        columns.append(Column(components[ci], signals[si], at, values, quality, state, fmt not in {_RAW, _TEXT}))
+        columns.append(Column(components[ci], signals[si], at, values, quality, state, fmt <= _MAX_DECIMALS))
     if left:
         msg = f"the columns do not hold the {n} readings of the header"
         raise ColumnsError(msg)

@@ -14,14 +14,10 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any
 
 import msgpack
-from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
-from nacl.exceptions import BadSignatureError
 
 from tillwatch.agent.columns import (
     LATEST_MS,
@@ -35,7 +31,30 @@ from tillwatch.agent.columns import (
     from_body,
     to_body,
 )
-from tillwatch.agent.model import MS, Batch, Clock, Reading
+from tillwatch.agent.keys import SIGNATURE, Keys, SigningKey, VerifyKey
+from tillwatch.agent.messages import (
+    DIGEST,
+    EPOCH,
+    FIRST_PREV,
+    MAX_REASON,
+    MAX_REFUSED,
+    MAX_TERMINAL,
+    TOPIC_ROOT,
+    Ack,
+    AckState,
+    Header,
+    Life,
+    Opened,
+    Refusal,
+    Sealed,
+    WireError,
+    ack_topic,
+    batch_topic,
+    life_topic,
+    new_epoch,
+    valid_terminal,
+)
+from tillwatch.agent.model import MS, Batch, Clock
 from tillwatch.agent.preset import PRESETS, SCHEMA
 
 __all__ = [
@@ -50,6 +69,7 @@ __all__ = [
     "MAX_SPAN_MS",
     "MAX_TERMINAL",
     "MAX_TEXT",
+    "TOPIC_ROOT",
     "Ack",
     "AckState",
     "Column",
@@ -79,207 +99,14 @@ __all__ = [
 
 MAJOR = 1
 MAGIC = b"TW"
-TOPIC_ROOT = "tw/1"
 MAX_PAYLOAD = 128 * 1024
 """Bytes of an MQTT payload: the least that hosted brokers promise to carry."""
 MAX_BODY = 1024 * 1024
 """Bytes of a frame after inflating: a bomb stops here, in one pass."""
 MAX_HEADER = 1024
-MAX_TERMINAL = 64
-MAX_REFUSED = 64
-"""Refused batches named in one ack; the rest follow in the next one."""
-MAX_REASON = 200
-"""Characters of a reason in an ack."""
-SIGNATURE = 64
-DIGEST = 32
-EPOCH = 12
-FIRST_PREV = bytes(DIGEST)
 _DEFLATED = 1
 _U63 = 2**63 - 1
 _DOMAINS = {"batch": b"tillwatch/batch/1\0", "life": b"tillwatch/life/1\0", "ack": b"tillwatch/ack/1\0"}
-
-
-class Refusal(StrEnum):
-    """Why a message was not opened. Counted by this word on the health page."""
-
-    OVERSIZE = "oversize"
-    TOPIC = "topic"
-    UNKNOWN_TERMINAL = "unknown_terminal"
-    MAGIC = "magic"
-    VERSION = "version"
-    CORRUPT = "corrupt"
-    INFLATE = "inflate"
-    HEADER = "header"
-    TERMINAL = "terminal_mismatch"
-    UNKNOWN_KEY = "unknown_key"
-    REVOKED_KEY = "revoked_key"
-    SIGNATURE = "signature"
-    BODY = "body"
-
-
-class WireError(Exception):
-    """A message that is not opened, or a batch that cannot be sealed. header and digest are set once the signature has held."""
-
-    def __init__(self, reason: Refusal, detail: str, header: Header | None = None, digest: bytes = b"") -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-        self.header = header
-        self.digest = digest
-
-
-class SigningKey:
-    """An Ed25519 key made from a seed of 32 bytes."""
-
-    __slots__ = ("_secret", "key_id", "public")
-
-    def __init__(self, seed: bytes) -> None:
-        self.public, self._secret = crypto_sign_seed_keypair(seed)
-        self.key_id = sha256(self.public).digest()[:8]
-
-    def sign(self, message: bytes) -> bytes:
-        return bytes(crypto_sign(message, self._secret)[:SIGNATURE])
-
-
-class VerifyKey:
-    """The public half. key_id: the first 8 bytes of SHA-256 over it."""
-
-    __slots__ = ("key_id", "public")
-
-    def __init__(self, public: bytes) -> None:
-        if len(public) != 32:
-            msg = f"an Ed25519 public key has 32 bytes, not {len(public)}"
-            raise ValueError(msg)
-        self.public = public
-        self.key_id = sha256(public).digest()[:8]
-
-    def verify(self, signature: bytes, message: bytes) -> bool:
-        try:
-            crypto_sign_open(signature + message, self.public)
-        except BadSignatureError:
-            return False
-        return True
-
-
-class Keys(Protocol):
-    """What the opener asks of the registry."""
-
-    def knows(self, terminal: str) -> bool: ...
-
-    def key(self, terminal: str, key_id: bytes) -> VerifyKey | Refusal:
-        """The key if it may sign now, else UNKNOWN_KEY or REVOKED_KEY."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """Of a sealed batch. sent: UTC ns on a whole ms; up: ms since boot; prev: digest of the frame before; lost: since the epoch began."""
-
-    terminal: str
-    key: bytes
-    epoch: bytes
-    seq: int
-    prev: bytes
-    floor: int
-    sent: int
-    boot: bytes
-    up: int
-    clock: Clock
-    lost: int
-    n: int
-    codec: int = 1
-    schema: int = SCHEMA
-
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """payload: what is published and what the spool keeps; digest: SHA-256 of the uncompressed frame, the next batch's prev."""
-
-    payload: bytes
-    digest: bytes
-    n: int
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A batch whose signature has held and whose body is well-formed."""
-
-    header: Header
-    digest: bytes
-    columns: list[Column]
-
-    def readings(self) -> list[Reading]:
-        return [reading for column in self.columns for reading in column.readings()]
-
-
-@dataclass(frozen=True, slots=True)
-class Life:
-    """The signed state of a terminal's stream. floor: oldest seq it still has; next: the seq it will seal next; n: counts the life
-    messages of the epoch, and the will carries the n of its birth. now: UTC ns; up: ms since boot; state: `online` or `offline`.
-    """
-
-    terminal: str
-    key: bytes
-    epoch: bytes
-    floor: int
-    next: int
-    lost: int
-    boot: bytes
-    up: int
-    now: int
-    n: int
-    state: str = "online"
-
-
-class AckState(StrEnum):
-    OK = "ok"
-    RESEND = "resend"
-    REFUSED = "refused"
-    ENROL = "enrol"
-    SLOW = "slow"
-    FORK = "fork"
-
-
-@dataclass(frozen=True, slots=True)
-class Ack:
-    """What the collector has stored. seq: cumulative; want: seq to go back to, 0 for none; min_interval: ms between seals, 0 for free;
-    time: the collector's UTC ns.
-    """
-
-    epoch: bytes
-    seq: int
-    want: int
-    state: AckState
-    window: int
-    min_interval: int
-    time: int
-    refused: tuple[tuple[int, str], ...] = ()
-
-
-def valid_terminal(terminal: str) -> bool:
-    """Letters, digits, `-` and `_`, at most MAX_TERMINAL: safe in a topic, a certificate, a file name and an address."""
-    return (
-        0 < len(terminal) <= MAX_TERMINAL
-        and terminal.isascii()
-        and terminal.replace("-", "a").replace("_", "a").isalnum()
-    )
-
-
-def batch_topic(terminal: str) -> str:
-    return f"{TOPIC_ROOT}/{terminal}/batch"
-
-
-def life_topic(terminal: str) -> str:
-    return f"{TOPIC_ROOT}/{terminal}/life"
-
-
-def ack_topic(terminal: str) -> str:
-    return f"{TOPIC_ROOT}/{terminal}/ack"
-
-
-def new_epoch(now_ns: int, random: bytes) -> bytes:
-    """An epoch id: creation time in seconds (4 bytes, for people; it decides nothing) and 8 random bytes."""
-    return (now_ns // 1_000_000_000 & 0xFFFFFFFF).to_bytes(4, "big") + random[: EPOCH - 4].ljust(EPOCH - 4, b"\0")
 
 
 def seal(

@@ -51,7 +51,7 @@ class Series:
     def open_hour(self, hour: int) -> None:
         self.hour = hour
         self.n = 0
-        self.total: float = 0
+        self.total = 0.0
         self.least: float | None = None
         self.most: float | None = None
         self.last: Value = None

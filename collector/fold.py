@@ -21,6 +21,8 @@ from tillwatch.collector.timers import Timers
 
 AHEAD_NS = 600 * 10**9
 """A reading from further in the future than this never becomes the latest one (delivery.md 6.7)."""
+MAX_INTERVAL_S = 7 * 86_400
+"""The longest interval that a component may claim: slow signals are read daily, some sites read them weekly."""
 HISTORICAL_MS = 15 * 60 * 1000
 """Older batches are history: they repair series and raise nothing (delivery.md 6.6)."""
 SUSPECT_SKEW_MS = 60_000
@@ -80,6 +82,7 @@ class Fold:
                 self.alarming.dirty.tickets.append(entry.facts_map())
             case Kind.STARTED | Kind.STOPPED:
                 pass
+        self.advance(entry.at)  # what has lasted long enough by the readings' own times is due at once
 
     # Batches: the path that every reading takes.
 
@@ -109,8 +112,8 @@ class Fold:
             if historical:
                 continue
             if column.signal in _MONITOR:
-                if column.signal == "monitor.interval" and isinstance(series.value, int | float):
-                    component.interval_s, terminal.next_due = float(series.value), 0
+                if column.signal == "monitor.interval":
+                    self._interval(terminal, component, series.value)
                 elif column.signal == "monitor.source":
                     sources.append((component.name, series.value == "failed"))
             elif column.numeric or any(v is not None for v in column.values):
@@ -123,6 +126,12 @@ class Fold:
             self.presence.source(terminal, name, failed=failed, at=entry.at)
         if not historical and entry.at >= terminal.next_due:
             self.presence.overdue(terminal, entry.at)
+
+    def _interval(self, terminal: Terminal, component: Component, said: Value) -> None:
+        """How often the agent means to read the component: believed up to MAX_INTERVAL_S, or a liar would never be missed."""
+        if isinstance(said, int | float) and said > 0:
+            component.interval_s = float(min(said, MAX_INTERVAL_S))
+            terminal.next_due = 0
 
     def _component(self, terminal: Terminal, name: str) -> Component:
         component = terminal.components.get(name)
@@ -144,7 +153,7 @@ class Fold:
         if tick.hour == series.hour and column.numeric and column.odd is None and tick.newest >= series.at:
             least, most = bounds = min(values), max(values)
             series.n += len(values)
-            series.total += sum(values)
+            series.total += float(sum(values))
             if series.least is None or least < series.least:
                 series.least = least
             if series.most is None or most > series.most:

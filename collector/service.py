@@ -23,7 +23,7 @@ from tillwatch.collector.rules import RulesError, parse_rules, shipped_text
 from tillwatch.collector.store.sqlite import SqliteStore, open_db
 from tillwatch.collector.tickets.outbox import connect
 from tillwatch.collector.tickets.sender import OutboxSender
-from tillwatch.collector.tickets.signature import Secret
+from tillwatch.collector.tickets.signature import Secret, read_secrets
 from tillwatch.collector.tickets.webhook import WebhookPort
 from tillwatch.collector.web.enrol import EnrolListener, MqttAddress, enrol_app
 from tillwatch.device_profiles.catalogue import load_catalogue
@@ -60,8 +60,10 @@ def _sender(config: Config, pipeline: Pipeline) -> OutboxSender | None:
     if config.webhook is None or not config.webhook.url:
         return None
     try:
-        port = WebhookPort(config.webhook.url, [Secret.parse(word) for word in config.webhook.secret().split()])
-    except ValueError as error:
+        held = config.webhook.secret_file
+        secrets = read_secrets(held) if held else [Secret.parse(word) for word in config.webhook.secret().split()]
+        port = WebhookPort(config.webhook.url, secrets)
+    except (ValueError, OSError) as error:
         msg = f"[tickets.webhook]: {error}"
         raise ConfigError(msg) from None
 
@@ -76,9 +78,15 @@ def _sender(config: Config, pipeline: Pipeline) -> OutboxSender | None:
 
 
 async def _console(config: Config) -> asyncio.subprocess.Process:
-    """The console is a process of its own: slow, flooded or stopped, it does not reach intake and alarms."""
+    """The console is a process of its own: slow, flooded or stopped, it does not reach intake and alarms.
+
+    It ends when the pipe to it does: left over from a collector that was killed it would hold the port against the next one.
+    """
     where = ("--db", str(config.database), "--host", config.console.host, "--port", str(config.console.port))
-    return await asyncio.create_subprocess_exec(sys.executable, "-P", "-m", "tillwatch.collector.web", *where)
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "tillwatch.collector.web", *where, "--until-stdin-ends"),
+        stdin=asyncio.subprocess.PIPE,
+    )
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
@@ -139,7 +147,8 @@ async def _serve(config: Config, *, console: bool) -> int:
             stack.push_async_callback(_end, process)
             tasks.add(asyncio.create_task(process.wait(), name="console"))
         notify(READY)
-        log.info("collector %s runs: console %s, enrolment port %d", config.collector.name, page, listener.port)
+        shown = f"console {page}" if console else "no console"
+        log.info("collector %s runs: %s, enrolment port %d", config.collector.name, shown, listener.port)
         code = await _until(ended, tasks)
         notify(STOPPING)
         for task in tasks:

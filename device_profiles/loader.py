@@ -2,6 +2,19 @@
 
 A child takes the scalars and tables of what it `extends`, in that order; an item of its own with the same part and signal, or a table with the
 same group, replaces the inherited one. `title`, `generic` and `match` are never inherited. Needs PyYAML: the agent uses compiled.py.
+
+The keys, with what they are for in model.py:
+
+    title, extends, generic, match: [{sysObjectID, sysDescr, present}]
+    sentinels       raw values that are no reading, for every item of this file that does not give its own
+    scalars         items with `oid`, which ends in the instance: 1.3.6.1.2.1.33.1.2.1.0
+    tables          group, entry (OID of the row), columns {word: number under entry, or a full OID}, label (columns, the first that is not
+                    empty), label_pattern, where [conditions], items (with `column`), collect (items about all rows), present
+    item            signal; oid or column; divisor, multiplier, offset, sentinels, pattern, percent_of, multiply_by, unsigned32, rescale_above, when;
+                    first_of [any of these keys, where they differ]; words {code or least..most: word}, bits {number: word},
+                    masks [{mask, is, word}], none, overrides [{word, when}]; all; limits {warn_below, crit_below, warn_above, crit_above, while};
+                    poll fast|normal|slow, optional, part, absent ignore|unknown|fault; kind, unit, meaning, states for `experimental.` signals
+    condition       {oid or column, and one of: in, not_in, above, below, matches, lacks, exists}
 """
 
 from __future__ import annotations

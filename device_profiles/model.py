@@ -154,7 +154,7 @@ class Table:
 
     label: columns, the first that is not empty; none: the index. label_pattern: its one group is the label. where: rows that fail are left out.
     collect: items about all rows together: the worst word, all texts, or how many rows there are. present: collect only where this OID, or
-    one beneath it, answers or the table has rows: an empty table of a device that does not keep one says nothing.
+    one beneath it that is read, answers or the table has rows: an empty table of a device that does not keep one says nothing.
     """
 
     group: str

@@ -42,12 +42,9 @@ MARKER = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|^(<<<<<<<|>>>>>>>) ", re.MULTILI
 
 MAX_LINES = 500
 """Past some 400 lines a file usually holds two rooms."""
-LONG = {
-    "agent/wire.py": "one specification in the order of its sections; what could go out (columns, dictionary) is out",
-    "collector/fold.py": "the fold of every kind of journal entry",
-}
+LONG: dict[str, str] = {}
 
-MAY_PRINT: frozenset[str] = frozenset()
+MAY_PRINT = frozenset({"agent/doctor.py", "agent/show.py", "agent/trial.py"})
 """Modules beside `__main__.py`, and outside a function `main`, that speak to a person at a command line."""
 
 POSIX_ONLY = ("fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty")

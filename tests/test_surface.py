@@ -13,7 +13,7 @@ import pytest
 MODEL = "AGENT Batch Clock MS PollClass Quality Reading Sample State Value device_of"
 WIRE = """
     Ack AckState Column FIRST_PREV Header Keys Life MAX_BODY MAX_DEVICES MAX_HEADER MAX_NAME MAX_PAYLOAD MAX_READINGS MAX_REFUSED
-    MAX_SPAN_MS MAX_TERMINAL MAX_TEXT Opened Refusal Sealed SigningKey VerifyKey WireError ack_topic batch_topic frame_of life_topic
+    MAX_SPAN_MS MAX_TERMINAL MAX_TEXT Opened Refusal Sealed SigningKey TOPIC_ROOT VerifyKey WireError ack_topic batch_topic frame_of life_topic
     new_epoch open_ack open_batch open_life seal seal_ack seal_life stored_columns valid_terminal
 """
 PROFILES = "Absent Condition DeviceProfile Field Item Kind Limits Match Poll Recognition Signal Table Test Words"

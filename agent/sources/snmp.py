@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from tillwatch.agent.model import PollClass, Sample
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.snmp_client import SYS_UPTIME, SnmpClient
-from tillwatch.agent.sources.snmp_map import MAX_ROWS, Bound, Raw, bind, evaluate, number_of, text_of
+from tillwatch.agent.sources.snmp_map import MAX_ROWS, Bound, bind, evaluate
+from tillwatch.agent.sources.snmp_values import Raw, number_of, text_of
 from tillwatch.device_profiles.compiled import Library
 from tillwatch.device_profiles.model import DeviceProfile
 from tillwatch.device_profiles.recognise import SYS_DESCR, SYS_OBJECT_ID, AmbiguousError, questions, recognise
@@ -59,9 +60,9 @@ def columns_of(profiles: Iterable[DeviceProfile]) -> list[str]:
 def scalars_of(profiles: Sequence[DeviceProfile]) -> list[str]:
     """Every OID that is asked for by itself."""
     found = [oid for profile in profiles for item in profile.scalars for oid in Bound(item, "").oids()]
-    return list(
-        dict.fromkeys([*found, *(table.present for profile in profiles for table in profile.tables if table.present)])
-    )
+    # A column or a subtree is no instance: SNMPv1 would refuse the request. Of those the walked columns tell.
+    found += [t.present for profile in profiles for t in profile.tables if t.present.endswith(".0")]
+    return list(dict.fromkeys(found))
 
 
 async def read_all(client: SnmpClient, profiles: Sequence[DeviceProfile]) -> dict[str, Raw]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tillwatch.agent.sources import SourceError
-from tillwatch.agent.sources.snmp_map import Raw
+from tillwatch.agent.sources.snmp_values import Raw
 
 SYS_UPTIME = "1.3.6.1.2.1.1.3.0"
 FIRST_SIZE = 20

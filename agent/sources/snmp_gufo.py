@@ -31,7 +31,7 @@ from gufo.snmp.aio import SnmpSession
 
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.snmp_client import REPETITIONS, ChunkedGet, SnmpTarget, no_answer, refused
-from tillwatch.agent.sources.snmp_map import Raw
+from tillwatch.agent.sources.snmp_values import Raw
 
 REFRESH_SECONDS = 60
 """gufo-snmp keeps the engine's time as last heard and asks for a refresh after 150 s of silence (RFC 3414's window)."""

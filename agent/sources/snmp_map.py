@@ -6,12 +6,23 @@ No raw value raises, whatever a device sends: what cannot be read as the profile
 from __future__ import annotations
 
 import itertools
-import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tillwatch.agent.columns import MAX_NAME
 from tillwatch.agent.model import Quality, Sample, State, Value
+from tillwatch.agent.sources.snmp_values import (
+    MAX_NUMBER,
+    MIN_NUMBER,
+    NO_VALUE,
+    Raw,
+    all_hold,
+    number_of,
+    same,
+    text_of,
+)
 from tillwatch.device_profiles.model import (
     Absent,
     Condition,
@@ -22,106 +33,17 @@ from tillwatch.device_profiles.model import (
     Limits,
     Signal,
     Table,
-    Test,
     Words,
 )
 
-Raw = int | float | bytes | str
-"""As a client gives it: octets are bytes; OIDs and addresses are str; what a device does not have is absent from the mapping."""
-
-MAX_TEXT_BYTES = 512
-"""Of a text value. Longest honest ones are descriptions of 255 octets; a device must not fill the spool with text."""
-MAX_LABEL_CHARS = 120
-"""Of a row's label: it is a part of the component's name, which stands in every batch."""
 MAX_ROWS = 256
 """Of one table: the largest branch switch stack has about 200 ports; a VPN concentrator may show thousands of interfaces."""
-MAX_NUMBER = 2**64
-"""Beyond it no SNMP type counts; a longer number is a broken text."""
-NO_VALUE = frozenset(
-    {
-        "",
-        "n/a",
-        "na",
-        "none",
-        "unknown",
-        "not supported",
-        "not available",
-        "no sensor",
-        "nosuchobject",
-        "nosuchinstance",
-    }
-)
-"""Texts that devices give instead of a number or an identity (recorded), in lower case."""
-_NUMBER = re.compile(r"\s*([+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30}))\s*")
 _STATES = {"ok": State.OK, "warn": State.WARN, "crit": State.CRIT, "unknown": State.UNKNOWN}
 _WORST = {"ok": 0, "unknown": 1, "warn": 2, "crit": 3}
 
 
-def text_of(raw: Raw) -> str:
-    """UTF-8, else Latin-1; control characters are gone, ends are stripped, at most MAX_TEXT_BYTES when encoded."""
-    if isinstance(raw, bytes):
-        raw = raw[: 4 * MAX_TEXT_BYTES]
-        try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError:
-            text = raw.decode("latin-1")
-    else:
-        text = str(raw) if not isinstance(raw, int) or abs(raw) <= MAX_NUMBER else ""
-    text = "".join(c if c.isprintable() else " " for c in text).strip()
-    return text.encode("utf-8", "replace")[:MAX_TEXT_BYTES].decode("utf-8", "ignore").strip()
-
-
-def number_of(raw: Raw | None, pattern: str = "") -> int | float | None:
-    """A finite number of at most 64 bits, also out of text such as `229` or, with a pattern, `1920 INCHES`; else None."""
-    if raw is None:
-        return None
-    if isinstance(raw, int | float):
-        number: int | float = raw
-    else:
-        text = text_of(raw)
-        if pattern:
-            found = re.search(pattern, text)
-            text = (found[1] or "") if found else ""
-        if not (whole := _NUMBER.fullmatch(text)):
-            return None
-        number = float(whole[1]) if "." in whole[1] else int(whole[1])
-    return number if math.isfinite(number) and abs(number) <= MAX_NUMBER else None
-
-
-def _same(raw: Raw, expected: str) -> bool:
-    number = number_of(raw)
-    if number is not None and (wanted := number_of(expected)) is not None:
-        return number == wanted
-    return text_of(raw).casefold() == expected.casefold()
-
-
-def holds(condition: Condition, raws: Mapping[str, Raw], suffix: str) -> bool:
-    """Whether a raw value is as a profile asks."""
-    raw = raws.get(condition.oid + suffix)
-    match condition.test:
-        case Test.EXISTS:
-            return (raw is not None) == (condition.values == ("true",))
-        case Test.NOT_IN:
-            return raw is None or not any(_same(raw, value) for value in condition.values)
-        case Test.IN:
-            return raw is not None and any(_same(raw, value) for value in condition.values)
-        case Test.MATCHES:
-            return raw is not None and re.search(condition.values[0], text_of(raw)) is not None
-        case Test.LACKS:
-            return raw is not None and re.search(condition.values[0], text_of(raw)) is None
-    number = number_of(raw)
-    if number is None:
-        return False
-    limit = float(condition.values[0])
-    return number > limit if condition.test is Test.ABOVE else number < limit
-
-
-def _all(conditions: Sequence[Condition], raws: Mapping[str, Raw], suffix: str) -> bool:
-    return all(holds(condition, raws, suffix) for condition in conditions)
-
-
 def _is_sentinel(field: Field, raw: Raw) -> bool:
-    return any(_same(raw, sentinel) for sentinel in field.sentinels)
+    return any(same(raw, sentinel) for sentinel in field.sentinels)
 
 
 def _unsigned(number: float, field: Field) -> int | float:
@@ -153,11 +75,11 @@ def _quantity(field: Field, raws: Mapping[str, Raw], suffix: str) -> int | float
         number = round(100 * number / whole, 2)
     if isinstance(number, float):
         number = float(f"{number:.12g}")  # 7 / 10 * 3 is 2.1, not 2.0999999999999996
-    return number if math.isfinite(number) and abs(number) <= MAX_NUMBER else None
+    return number if MIN_NUMBER <= number <= MAX_NUMBER else None
 
 
 def _judge(limits: Limits, number: float, raws: Mapping[str, Raw], suffix: str) -> State:
-    if not _all(limits.conditions, raws, suffix):
+    if not all_hold(limits.conditions, raws, suffix):
         return State.OK
     if (limits.crit_below is not None and number < limits.crit_below) or (
         limits.crit_above is not None and number > limits.crit_above
@@ -170,20 +92,12 @@ def _judge(limits: Limits, number: float, raws: Mapping[str, Raw], suffix: str) 
     return State.OK
 
 
-def _octets(raw: Raw) -> bytes | None:
-    """A short number in place of octets is the first octet (recorded on agents that give the bits as an integer)."""
-    if isinstance(raw, bytes):
-        return raw or None
-    return bytes([raw]) if isinstance(raw, int) and 0 <= raw <= 255 else None
-
-
 def _flags(words: Words, raw: Raw) -> list[str] | None:
     """Every word that holds, in the profile's order; None where the value is neither bits nor a mask."""
     if words.bits:
-        octets = _octets(raw)
-        if octets is None:
+        if not isinstance(raw, bytes) or not raw:
             return None
-        return [word for bit, word in words.bits if bit // 8 < len(octets) and octets[bit // 8] & (0x80 >> bit % 8)]
+        return [word for bit, word in words.bits if bit // 8 < len(raw) and raw[bit // 8] & (0x80 >> bit % 8)]
     number = number_of(raw)
     if not isinstance(number, int) or number < 0:
         return None
@@ -256,7 +170,7 @@ def _state(bound: Bound, raws: Mapping[str, Raw], field: Field, raw: Raw) -> lis
         word = None if flags is None else _worst(signal, flags) or words.none or None
     else:
         word = _word(words, signal, raw)
-    word = next((w for w, when in words.overrides if _all(when, raws, bound.suffix)), word)
+    word = next((w for w, when in words.overrides if all_hold(when, raws, bound.suffix)), word)
     if word is None:
         return []
     samples = [bound.sample(signal, word, _STATES[signal.severity(word)], oid)]
@@ -277,7 +191,7 @@ def _evaluate(bound: Bound, raws: Mapping[str, Raw]) -> list[Sample]:
     absent = False
     for field in item.fields:
         raw = raws.get(field.oid + bound.suffix)
-        if raw is None or not _all(field.when, raws, bound.suffix):
+        if raw is None or not all_hold(field.when, raws, bound.suffix):
             continue
         if _is_sentinel(field, raw):
             absent = True
@@ -307,7 +221,7 @@ def _evaluate(bound: Bound, raws: Mapping[str, Raw]) -> list[Sample]:
 
 def _rows(item: Item, where: Sequence[Condition], raws: Mapping[str, Raw]) -> list[str]:
     """Indexes of the rows that a collected item is about, at most MAX_ROWS + 1."""
-    indexes = (index for index in _indexes(raws, (field.oid for field in item.fields)) if _all(where, raws, index))
+    indexes = (index for index in _indexes(raws, (field.oid for field in item.fields)) if all_hold(where, raws, index))
     return list(itertools.islice(indexes, MAX_ROWS + 1))
 
 
@@ -315,7 +229,7 @@ def _evaluate_rows(bound: Bound, raws: Mapping[str, Raw], where: Sequence[Condit
     """A collected item: one sample about all rows that fulfil its field's conditions."""
     item, field = bound.item, bound.item.fields[0]
     rows = _rows(item, where, raws)[:MAX_ROWS]
-    values = [raw for i in rows if (raw := raws.get(field.oid + i)) is not None and _all(field.when, raws, i)]
+    values = [raw for i in rows if (raw := raws.get(field.oid + i)) is not None and all_hold(field.when, raws, i)]
     if item.signal.kind is Kind.TEXT:
         text = text_of("; ".join(filter(None, (text_of(raw) for raw in values))))
         return [bound.sample(item.signal, text, State.NONE, field.oid)]
@@ -350,9 +264,18 @@ def _label(table: Table, raws: Mapping[str, Raw], index: str) -> str:
         text = text_of(raws.get(column + index, ""))
         if table.label_pattern and (found := re.search(table.label_pattern, text)):
             text = found[1] or ""
-        if text := text[:MAX_LABEL_CHARS].strip():
+        if text := text.strip():
             return text
     return index[1:]
+
+
+def _names(labels: Mapping[str, str], room: int) -> dict[str, str]:
+    """One name for each index, at most `room` characters: the label; with the index behind it where several rows have the same."""
+    labels = {index: label[:room].strip() for index, label in labels.items()}
+    counts = Counter(labels.values())
+    return {
+        i: label if counts[label] == 1 else f"{label[: room - len(i)].strip()} {i[1:]}" for i, label in labels.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,15 +301,11 @@ def bind(device: str, profiles: Iterable[DeviceProfile], raws: Mapping[str, Raw]
             rows = [
                 index
                 for index in _indexes(raws, (f.oid for item in table.items for f in item.fields))
-                if _all(table.where, raws, index)
+                if all_hold(table.where, raws, index)
             ]
             omitted += max(0, len(rows) - MAX_ROWS)
             labels = {index: _label(table, raws, index) for index in rows[:MAX_ROWS]}
-            counts: dict[str, int] = {}
-            for label in labels.values():
-                counts[label] = counts.get(label, 0) + 1
-            for index, label in labels.items():
-                name = label if counts[label] == 1 else f"{label} {index[1:]}"
+            for index, name in _names(labels, MAX_NAME - len(f"{device}/{table.group}:")).items():
                 for item in table.items:
                     if any(field.oid + index in raws for field in item.fields):
                         bound = Bound(item, f"{device}/{table.group}:{name}", name, index)

@@ -12,7 +12,7 @@ from pysnmp.proto import errind, rfc1155, rfc1902
 
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.snmp_client import REPETITIONS, ChunkedGet, SnmpTarget, no_answer, refused
-from tillwatch.agent.sources.snmp_map import Raw
+from tillwatch.agent.sources.snmp_values import Raw
 from tillwatch.device_profiles.recognise import beneath
 
 _AUTHS = {

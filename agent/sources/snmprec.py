@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tillwatch.agent.sources import SourceError
-from tillwatch.agent.sources.snmp_map import Raw
+from tillwatch.agent.sources.snmp_values import Raw
 from tillwatch.device_profiles.recognise import beneath
 
 MAX_BYTES = 64 * 2**20

@@ -352,6 +352,8 @@ class SystemSource:
 
 
 class _Labelled(Protocol):
+    """What psutil gives for a temperature or a fan: a label, often empty."""
+
     @property
     def label(self) -> str: ...
 

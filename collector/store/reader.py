@@ -4,6 +4,7 @@ if need be. History comes out of the sealed batches, long spans out of the hourl
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,9 +13,8 @@ from pathlib import Path
 
 import msgpack
 
-from tillwatch.agent.columns import MAX_SPAN_MS
 from tillwatch.agent.model import MS, Quality, State
-from tillwatch.agent.wire import stored_columns
+from tillwatch.agent.wire import MAX_SPAN_MS, stored_columns
 from tillwatch.collector.fleet import Component, Terminal
 from tillwatch.collector.read import AlarmView, ComponentView, Health, History, Point, SignalView, TerminalView
 from tillwatch.collector.rules import SILENT, Rules, parse_rules
@@ -342,5 +342,8 @@ def _hours(db: sqlite3.Connection, terminal: str, kept: Component, signal: str, 
     for hour, row in rows:
         if row is not None:
             n, total, least, most, value, _ = row
-            points.append(Point(hour * HOUR_MS * MS, total / n if n else value, least, most, n or 1))
+            mean = total / n if n else value
+            if isinstance(mean, float) and not math.isfinite(mean):
+                mean = None  # the sum of an hour outgrew a float; its extremes are still true
+            points.append(Point(hour * HOUR_MS * MS, mean, least, most, n or 1))
     return points

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tillwatch.agent.model import MS
-from tillwatch.collector.read import AlarmView, FleetReader, Health, TerminalView
+from tillwatch.collector.read import AlarmView, FleetReader, TerminalView
 from tillwatch.collector.web.reads import Reads
 
 log = logging.getLogger(__name__)
@@ -124,7 +124,6 @@ class Feed:
         self.revision = ""
         self.terminals: dict[str, TerminalView] = {}
         self.alarms: Sequence[AlarmView] = ()
-        self.health: Health | None = None
         self.summary = summarise((), ())
         self.problem = ""
         self.closing = False
@@ -218,20 +217,20 @@ class Feed:
         revision = await self._reads.revision()
         if revision == self.revision:
             return None
-        terminals, alarms, health, rows = await self._reads(_read_fleet)
+        terminals, alarms, rows = await self._reads(_read_fleet)
         moved = self._fleet.take(rows)
         told = Change(revision, moved, alarms=alarms != self.alarms, store=False)
-        self.terminals, self.alarms, self.health = terminals, alarms, health
+        self.terminals, self.alarms = terminals, alarms
         self.summary = summarise(terminals.values(), alarms)
         self.revision = revision
         self._documents.clear()
         return told
 
 
-def _read_fleet(reader: FleetReader) -> tuple[dict[str, TerminalView], Sequence[AlarmView], Health, dict[str, Row]]:
+def _read_fleet(reader: FleetReader) -> tuple[dict[str, TerminalView], Sequence[AlarmView], dict[str, Row]]:
     terminals = {view.id: view for view in reader.terminals()}
     alarms = tuple(reader.alarms(open_only=True, limit=MAX_OPEN_ALARMS))
     worst: dict[str, AlarmView] = {}
     for alarm in alarms:  # level 1 first, newest first within a level
         worst.setdefault(alarm.terminal, alarm)
-    return terminals, alarms, reader.health(), {key: row(view, worst.get(key)) for key, view in terminals.items()}
+    return terminals, alarms, {key: row(view, worst.get(key)) for key, view in terminals.items()}

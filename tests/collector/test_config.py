@@ -91,7 +91,6 @@ def test_defaults_need_no_file(monkeypatch, tmp_path):
         ("tickets = 3\n", 1, "write a section [tickets.webhook]"),
         ("[intake]\ngroup_wait = 10\n", 2, 'with its unit, for example "10s"'),
         ("[intake]\ngroup_wait = '10 weeks'\n", 2, 'with its unit, for example "10s"'),
-        ("[freshness]\ndefault = '0s'\n", 2, "at least 1s"),
         ("[intake]\n# a comment\nqueue_bytes = 12\n", 3, 'with its unit, for example "64MiB"'),
         ("[intake]\nqueue = 0\n", 2, "at least 1"),
         ("[intake]\nqueue = true\n", 2, "whole number"),

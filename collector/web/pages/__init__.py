@@ -53,4 +53,5 @@ def mount(app: FastAPI, reads: Reads, feed: Feed, now: Callable[[], int]) -> Non
         show_welcome_message=False,
         message_history_length=200,
         binding_refresh_interval=None,
+        gzip_middleware_factory=None,  # the whole application has one
     )

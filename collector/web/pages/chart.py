@@ -49,6 +49,8 @@ def option(history: History, start: int, end: int, interval_s: float, text: Text
         if point.value is None:
             continue
         at = point.at // MS
+        if words and mean and mean[-1][1] not in {"-", str(point.value)}:
+            mean.append([at - 1, mean[-1][1], None, None, 1])  # a word holds until the next reading
         mean.append([at, str(point.value) if words else point.value, point.least, point.most, point.n])
         if banded and not words:
             number = float(point.value)
@@ -56,13 +58,13 @@ def option(history: History, start: int, end: int, interval_s: float, text: Text
             low.append([at, least])
             high.append([at, (point.most if point.most is not None else number) - least])
         if point.at in breaks:
-            for data in (mean, low, high):
-                data.append([at + 1, None])
+            for data in (mean, low, high) if low else (mean,):
+                data.append([at + 1, "-" if words else None])  # a category axis takes null for its first word
     shades = sorted(holes, key=lambda hole: hole[0] - hole[1])[:MAX_SHADES]
     colour = {":color": "tw.colour('--tw-accent')"}
     series: list[dict[str, Any]] = [
         {
-            "id": "value", "type": "line", "data": mean, "showSymbol": len(mean) <= 60, "symbolSize": 5, "connectNulls": False, "step": "end" if words else False,
+            "id": "value", "type": "line", "data": mean, "showSymbol": len(mean) <= 60, "symbolSize": 5, "connectNulls": False,
             "lineStyle": {"width": 1.6, **colour}, "itemStyle": colour, "sampling": None, "animation": False, "z": 3,
             "markArea": {
                 "silent": True, "itemStyle": {":color": "tw.colour('--tw-gap')"}, "data": [[{"xAxis": a // MS}, {"xAxis": b // MS}] for a, b in shades],

@@ -19,7 +19,7 @@ def add(feed: Feed) -> None:
     async def fleet(request: Request, client: Client) -> None:
         await feed.ready()
         text = text_of(request)
-        with frame(request, client, feed, text, "fleet"):
+        with frame(request, client, feed, text, "fleet", early="/console/fleet.json?since="):
             words("h1", text("fleet.title")).classes("tw-visually-hidden")
             _tiles(client, feed, text)
             _filters(text)

@@ -79,7 +79,7 @@ def add(reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
 
         listen(client, feed, on_change)
         if picked[0]:
-            await panel.show(*picked)
+            client.on_connect(lambda: panel.show(*picked) if panel.fresh else panel.data_came())
 
 
 def _first_signal(reader: FleetReader, terminal: str, component: str, signal: str) -> tuple[str, str]:
@@ -152,7 +152,12 @@ class ChartPanel:
         self._asked = 0
         self._drawn = 0.0
         self._again: asyncio.TimerHandle | None = None
-        self._built = False
+        self._chart: ui.echart | None = None
+
+    @property
+    def fresh(self) -> bool:
+        """Nothing was asked for yet."""
+        return self._asked == 0
 
     def build(self, wanted: str) -> None:
         self._range = wanted if wanted in RANGES else "h24"
@@ -165,17 +170,13 @@ class ChartPanel:
                 for name, button in self._buttons.items():
                     button.on("click", lambda name=name: self._choose_range(name))
         self._message = words("p", self._text("chart.choose")).classes("tw-chart-message").props("role=status")
-        self._chart = ui.echart({}).classes("tw-chart").props("id=tw-chart role=img")
-        self._chart.on("chart:datazoom", js_handler=f"() => tw.zoomed({self._chart.id})")
+        self._place = ui.element("div")
         with ui.element("div").classes("tw-chart-foot") as self._foot:
             self._made_of = words("span")
             words("span").props("id=tw-shown")
-            words("button", self._text("chart.reset")).classes("tw-button").props("type=button id=tw-reset").on(
-                "click", js_handler=f"() => tw.unzoom({self._chart.id})"
-            )
-        self._chart.set_visibility(False)
+            reset = words("button", self._text("chart.reset")).classes("tw-button").props("type=button id=tw-reset")
+            reset.on("click", js_handler="() => tw.unzoom()")
         self._foot.set_visibility(False)
-        self._built = True
         self._mark_range()
 
     def _mark_range(self) -> None:
@@ -194,7 +195,7 @@ class ChartPanel:
 
     def restyle(self) -> None:
         """Colours are drawn into the canvas: after a change of theme the chart is drawn anew."""
-        if self._built and self._picked[0]:
+        if self._chart is not None:
             background_tasks.create(self._redraw(), name="draw the chart anew")
 
     def data_came(self) -> None:
@@ -246,16 +247,25 @@ class ChartPanel:
             self._made_of.set_text(message if option else "")
             self._message.set_text(message)
             self._message.set_visibility(not option)
-            self._chart.set_visibility(bool(option))
+            self._place.set_visibility(bool(option))
             self._foot.set_visibility(bool(option))
             if option:
                 if whole:
                     for zoom in option["dataZoom"]:
                         zoom.update(start=0, end=100)
-                self._chart.options.clear()
-                self._chart.options.update(option)
-                self._chart.update()
-            ui.run_javascript(f"tw.drawn({self._chart.id})")
+                self._draw(option)
+
+    def _draw(self, option: dict[str, Any]) -> None:
+        """The first drawing makes the chart: its script of 1.1 MB must not delay the page that an engineer waits for."""
+        if self._chart is None:
+            with self._place:
+                made = self._chart = ui.echart(option).classes("tw-chart").props("id=tw-chart role=img")
+            made.on("chart:datazoom", js_handler=f"() => tw.zoomed({made.id})")
+            made.on("chart:finished", js_handler=f"() => tw.zoomed({made.id})")
+        else:
+            self._chart.options.clear()
+            self._chart.options.update(option)
+            self._chart.update()
 
 
 def _stamp(ns: int) -> str:

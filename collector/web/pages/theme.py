@@ -56,18 +56,35 @@ def _script(value: object) -> str:
     )
 
 
-def _head(text: Text, *, remember: bool) -> str:
+def _head(text: Text, *, remember: bool, early: str) -> str:
     base = f"/console/{static_version()}"
-    settings = {"lang": text.language, "texts": text.texts, "now": time.time_ns() // MS, "remember": remember}
+    settings = {
+        "lang": text.language,
+        "texts": text.texts,
+        "now": time.time_ns() // MS,
+        "remember": remember,
+        "early": early,
+    }
     return f'<link rel="stylesheet" href="{base}/console.css"><script>window.TW={_script(settings)}</script><script src="{base}/console.js"></script>'
 
 
 @contextmanager
 def frame(
-    request: Request, client: Client, feed: Feed, text: Text, active: str, on_theme: Callable[[], None] = lambda: None
+    request: Request,
+    client: Client,
+    feed: Feed,
+    text: Text,
+    active: str,
+    *,
+    on_theme: Callable[[], None] = lambda: None,
+    early: str = "",
 ) -> Iterator[None]:
-    """Navigation above, the page's content inside. on_theme: called after the theme changed, for what is drawn and not styled."""
-    ui.add_head_html(_head(text, remember="lang" in request.query_params))
+    """Navigation above, the page's content inside.
+
+    on_theme: called after the theme changed, for what is drawn and not styled. early: what the page will fetch first; the
+    browser asks for it while the scripts still load.
+    """
+    ui.add_head_html(_head(text, remember="lang" in request.query_params, early=early))
     remembered = request.cookies.get("tw_theme", "auto")
     names = list(THEMES)
     dark = ui.dark_mode(THEMES.get(remembered))

@@ -6,6 +6,7 @@ const tw = {
   offset: window.TW.now - Date.now(),
   readers: new Set(),
   heard: Date.now(),
+  chart: null,
 
   t(key, values = {}) {
     let text = window.TW.texts[key] ?? key;
@@ -119,6 +120,7 @@ const tw = {
       const gone = Date.now() - tw.heard > 4000; // a page that just opened, or one lost second, is no news
       const text = gone ? lost.dataset.text : "";
       if (lost.textContent !== text) lost.textContent = text;
+      if (!gone && document.body.classList.contains("tw-gone")) tw.refresh();
       document.body.classList.toggle("tw-gone", gone);
     }
   },
@@ -150,7 +152,9 @@ const tw = {
     return reader;
   },
   async json(address) {
-    const answer = await fetch(address, { cache: "no-cache" });
+    const early = tw.early?.address === address ? tw.early.answer : null;
+    tw.early = null;
+    const answer = await (early ?? fetch(address, { cache: "no-cache" }));
     if (!answer.ok) throw new Error(`${address}: ${answer.status}`);
     return answer.json();
   },
@@ -173,7 +177,7 @@ const tw = {
     return (params) => {
       const point = [].concat(params).find((p) => p.seriesId === "value" || p.seriesIndex === 0);
       const box = tw.el("div", "tw-tip");
-      if (!point || point.value[1] === null) return box;
+      if (!point || point.value[2] === undefined) return box;
       const [at, value, least, most, n] = point.value;
       box.append(tw.el("div", "tw-tip-time", tw.stamp(at, true)));
       const row = (label, text) => {
@@ -188,6 +192,7 @@ const tw = {
     };
   },
   zoomed(id) {
+    tw.chart = id;
     const chart = getElement(id)?.chart;
     const zoom = chart?.getOption()?.dataZoom?.[0];
     const axis = chart?.getOption()?.xAxis?.[0];
@@ -198,11 +203,8 @@ const tw = {
     shown.textContent = tw.t("chart.shown", { start: tw.stamp(at(zoom.start)), end: tw.stamp(at(zoom.end)) });
     document.getElementById("tw-reset").hidden = whole;
   },
-  drawn(id) {
-    requestAnimationFrame(() => setTimeout(() => tw.zoomed(id), 50));
-  },
-  unzoom(id) {
-    getElement(id).chart.dispatchAction({ type: "dataZoom", start: 0, end: 100 });
+  unzoom() {
+    getElement(tw.chart).chart.dispatchAction({ type: "dataZoom", start: 0, end: 100 });
   },
 };
 
@@ -373,6 +375,7 @@ tw.fleet = {
   },
 };
 
+if (window.TW.early) tw.early = { address: window.TW.early, answer: fetch(window.TW.early) }; // while the scripts of the page still load
 if (window.TW.remember) {
   tw.remember("tw_lang", window.TW.lang);
   tw.address("lang", "");

@@ -11,8 +11,8 @@ from tests.agent.sources.conftest import ROWS, Responder, Snmpd, free_port
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.snmp_client import FIRST_SIZE, SYS_UPTIME, SnmpClient, SnmpTarget, open_client
 from tillwatch.agent.sources.snmp_gufo import GufoClient
-from tillwatch.agent.sources.snmp_map import Raw
 from tillwatch.agent.sources.snmp_pysnmp import PysnmpClient
+from tillwatch.agent.sources.snmp_values import Raw
 from tillwatch.agent.sources.snmprec import Replay
 
 Make = Callable[[SnmpTarget], SnmpClient]

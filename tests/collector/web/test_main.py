@@ -7,9 +7,12 @@ import subprocess
 import sys
 import urllib.request
 
+import httpx2
 import pytest
 
+from tests.collector.sending import T0, S, Sender
 from tests.collector.web.running import Running
+from tillwatch.agent.model import Reading
 from tillwatch.collector.web.__main__ import Refused, listen, main
 
 
@@ -42,8 +45,13 @@ def test_it_ends_cleanly_with_an_open_event_stream(tmp_path):
     assert (code, errors) == (0, "")
 
 
-def test_it_serves_a_real_store(world, tmp_path):
-    """The console over what the collector writes, not over a fake."""
+async def test_it_serves_what_the_collector_writes_and_sees_it_move(world):
+    """Over a real store, which a collector goes on writing: a value, its history out of the sealed batches, and the next change."""
+    await world.start()
+    atm = Sender("atm-1")
+    await atm.enrol(world.pipeline, branch="hill")
+    first = [Reading("system/disk.C", "storage.used", T0 + k * S, 40.0 + k) for k in range(3)]
+    await world.pipeline.take([atm.life(T0), atm.batch(first, T0 + 3 * S)])
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "tillwatch.collector.web", "--db", str(world.path), "--port", "0"],
         stdout=subprocess.PIPE,
@@ -51,11 +59,28 @@ def test_it_serves_a_real_store(world, tmp_path):
     )
     try:
         url = process.stdout.readline().split()[-1]
-        with urllib.request.urlopen(url + "api/v1/terminals", timeout=10) as answer:
-            assert b'"total":0' in answer.read()
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            assert answer.status == 200
+        async with httpx2.AsyncClient(base_url=url + "api/v1", timeout=20) as client:
+            components = await client.get("/terminals/atm-1/components")
+            assert signal_values(components.json()) == {("system/disk.C", "storage.used"): 42.0}
+            what = {"component": "system/disk.C", "signal": "storage.used", "from": T0 / 1e9, "to": T0 / 1e9 + 60}
+            history = (await client.get("/terminals/atm-1/history", params=what)).json()
+            assert [point["value"] for point in history["points"]] == [40.0, 41.0, 42.0]
+            tag = components.headers["etag"]
+            again = await client.get("/terminals/atm-1/components", headers={"If-None-Match": tag})
+            assert again.status_code == 304
+            await world.pipeline.take(
+                [atm.batch([Reading("system/disk.C", "storage.used", T0 + 9 * S, 77.0)], T0 + 9 * S)]
+            )
+            for _ in range(20):  # whichever of the console's threads answers, none may still say "unchanged"
+                moved = await client.get("/terminals/atm-1/components", headers={"If-None-Match": tag})
+                assert moved.status_code == 200
+            assert signal_values(moved.json()) == {("system/disk.C", "storage.used"): 77.0}
+            assert (await client.get(url)).status_code == 200
     finally:
         process.terminate()
         assert process.wait(20) == 0
         process.stdout.close()
+
+
+def signal_values(components):
+    return {(item["name"], signal["signal"]): signal["value"] for item in components for signal in item["signals"]}

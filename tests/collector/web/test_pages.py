@@ -101,6 +101,9 @@ async def test_the_chart_zooms_and_leaves_gaps_open(watched):
     whole = await page.locator("#tw-shown").inner_text()
     values = await page.evaluate(f"{CHART}.getOption().series[0].data.map(d => d[1])")
     assert values.count(None) == 2
+    before, inside = await line_pixels(page)
+    assert before > 0
+    assert inside == 0
     await page.locator("#tw-chart canvas").hover()
     await page.mouse.wheel(0, -400)
     await expect(page.locator("#tw-shown")).not_to_have_text(whole)
@@ -112,10 +115,34 @@ async def test_the_chart_zooms_and_leaves_gaps_open(watched):
     assert await page.evaluate(f"{CHART}.getOption().yAxis[0].name") == "%"
 
 
+async def line_pixels(page):
+    """How many pixels of the line are drawn, top to bottom: half an hour before the first gap, and in its middle."""
+    return await page.evaluate(
+        f"""() => {{
+            const chart = {CHART}, canvas = document.querySelector('#tw-chart canvas');
+            const [from, to] = chart.getOption().series[0].markArea.data[0].map((edge) => edge.xAxis);
+            const bits = canvas.getContext('2d').getImageData(0, 0, canvas.width, Math.round(canvas.height * 0.8));
+            const rgb = tw.colour('--tw-accent').match(/[0-9]+/g).map(Number);
+            return [from - 1800000, (from + to) / 2].map((at) => {{
+                const x = Math.round((chart.convertToPixel({{ xAxisIndex: 0 }}, at) * canvas.width) / canvas.clientWidth);
+                let found = 0;
+                for (let y = 0; y < bits.height; y += 1) {{
+                    const [r, g, b, a] = bits.data.subarray((y * bits.width + x) * 4);
+                    found += a > 120 && Math.hypot(r - rgb[0], g - rgb[1], b - rgb[2]) < 60;
+                }}
+                return found;
+            }});
+        }}"""
+    )
+
+
 async def test_words_are_drawn_as_steps_and_an_empty_chart_says_why(watched):
     page = await watched.open("terminal/ATM-001?component=ups&signal=output.source", ready="#tw-chart canvas")
     await page.wait_for_function(f"{CHART}?.getOption()?.yAxis?.[0]?.data?.length === 2")
     assert sorted(await page.evaluate(f"{CHART}.getOption().yAxis[0].data")) == ["battery", "normal"]
+    before, inside = await line_pixels(page)
+    assert before > 0
+    assert inside == 0
     await page.get_by_label("Show the history of humidity").click()
     await expect(page.locator(".tw-chart-message")).to_contain_text("could not be read")
     await expect(page.locator("#tw-chart")).to_be_hidden()

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import pytest
+
+from tests.agent.sources.conftest import Snmpd
+from tillwatch.agent.model import PollClass, Quality, Sample, State
+from tillwatch.agent.sources import SourceError
+from tillwatch.agent.sources.snmp import SnmpSource
+from tillwatch.agent.sources.snmp_client import SYS_UPTIME, open_client
+from tillwatch.agent.sources.snmp_map import MAX_ROWS
+from tillwatch.agent.sources.snmp_values import Raw
+from tillwatch.agent.sources.snmprec import Replay
+from tillwatch.device_profiles.compiled import Library, compile_folder
+
+FAST, NORMAL, SLOW = PollClass.FAST, PollClass.NORMAL, PollClass.SLOW
+STATUS, CHARGE, ALARMS, ALARM = (f"1.3.6.1.2.1.33.1.{tail}" for tail in ("2.1.0", "2.4.0", "6.1.0", "6.2.1.2.1"))
+UPS: dict[str, Raw] = {SYS_UPTIME: 100, "1.3.6.1.2.1.1.5.0": b"ups", STATUS: 2, CHARGE: 97, ALARMS: 0}
+IF = "1.3.6.1.2.1.2.2.1"
+
+
+class Device(Replay):
+    """A recorded device that can change, die and be counted."""
+
+    def __init__(self, raws: dict[str, Raw]) -> None:
+        super().__init__(dict(raws))
+        self.dead = False
+        self.asked: list[str] = []
+        self.closed = False
+
+    def put(self, oid: str, value: Raw | None) -> None:
+        raws = {**self.raws, oid: value} if value is not None else {k: v for k, v in self.raws.items() if k != oid}
+        super().__init__(raws)  # type: ignore[arg-type]
+
+    async def get(self, oids: Sequence[str]) -> dict[str, Raw]:
+        self.asked += oids
+        if self.dead:
+            raise SourceError("no answer")
+        return await super().get(oids)
+
+    async def walk(self, base: str, limit: int) -> dict[str, Raw]:
+        self.asked.append(f"walk {base}")
+        if self.dead:
+            raise SourceError("no answer")
+        return await super().walk(base, limit)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    return Library(compile_folder())
+
+
+def by_signal(samples: list[Sample]) -> dict[str, Sample]:
+    return {sample.signal: sample for sample in samples}
+
+
+async def test_each_class_gives_its_own_signals(library: Library) -> None:
+    source = SnmpSource("ups1", Device(UPS), library)
+    assert set(by_signal(await source.poll(FAST))) == {
+        "ups.battery.status",
+        "ups.battery.charge",
+        "ups.alarms",
+        "ups.alarm",
+        "ups.alarm.all",
+    }
+    assert set(by_signal(await source.poll(NORMAL))) == {"device.uptime", "monitor.omitted"}
+    assert set(by_signal(await source.poll(SLOW))) == {"identity.name"}
+    assert source.profiles == ("rfc1628",)
+
+
+async def test_once_prepared_it_asks_only_for_what_the_class_needs_and_the_device_has(library: Library) -> None:
+    device = Device(UPS)
+    source = SnmpSource("ups1", device, library)
+    await source.poll(FAST)
+    device.asked.clear()
+    device.put(STATUS, 3)
+    assert by_signal(await source.poll(FAST))["ups.battery.status"].value == "low"
+    assert sorted(device.asked) == sorted([SYS_UPTIME, STATUS, CHARGE, ALARMS, "walk 1.3.6.1.2.1.33.1.6.2.1.2"])
+
+
+async def test_rows_that_come_and_go_between_walks_are_seen(library: Library) -> None:
+    device = Device(UPS)
+    source = SnmpSource("ups1", device, library)
+    await source.poll(NORMAL)
+    seen = []
+    for row in (None, "1.3.6.1.2.1.33.1.6.3.3", None):
+        device.put(ALARM, row)
+        seen.append(by_signal(await source.poll(FAST))["ups.alarm"].value)
+    assert seen == ["none", "lowBattery", "none"]
+
+
+@pytest.mark.parametrize("now", [None, -1, b"garbage"])
+async def test_what_was_read_and_is_no_more_is_unknown(library: Library, now: Raw | None) -> None:
+    device = Device(UPS)
+    source = SnmpSource("ups1", device, library)
+    await source.poll(FAST)
+    device.put(CHARGE, now)
+    for _ in range(2):
+        charge = by_signal(await source.poll(FAST))["ups.battery.charge"]
+        assert (charge.value, charge.state, charge.quality) == (None, State.UNKNOWN, Quality.ERROR)
+    device.put(CHARGE, 50)
+    assert by_signal(await source.poll(FAST))["ups.battery.charge"].value == 50
+
+
+def ports(*names: str) -> dict[str, Raw]:
+    found: dict[str, Raw] = {SYS_UPTIME: 100}
+    for n, name in enumerate(names, 1):
+        found |= {
+            f"{IF}.2.{n}": name.encode(),
+            f"{IF}.3.{n}": 6,
+            f"{IF}.7.{n}": 1,
+            f"{IF}.8.{n}": 1,
+            f"{IF}.10.{n}": 1000 * n,
+        }
+    return found
+
+
+async def test_a_row_that_moved_keeps_its_component(library: Library) -> None:
+    source = SnmpSource("sw", device := Device(ports("a", "b")), library)
+    before = {s.component: s.value for s in await source.poll(NORMAL) if s.signal == "net.rx.bytes"}
+    device.__init__(ports("x", "a", "b"))  # type: ignore[misc]
+    after = {s.component: s.value for s in await source.poll(NORMAL) if s.signal == "net.rx.bytes"}
+    assert before == {"sw/net:a": 1000, "sw/net:b": 2000}
+    assert after == {"sw/net:x": 1000, "sw/net:a": 2000, "sw/net:b": 3000}
+
+
+async def test_a_restart_is_noticed_before_moved_rows_are_mistaken(library: Library) -> None:
+    source = SnmpSource("sw", device := Device(ports("a", "b")), library)
+    await source.poll(FAST)
+    raws = ports("b", "a")
+    device.__init__({**raws, SYS_UPTIME: 5, f"{IF}.8.1": 2})  # type: ignore[misc]
+    assert {s.component: s.value for s in await source.poll(FAST)} == {"sw/net:b": "down", "sw/net:a": "up"}
+
+
+async def test_a_row_that_is_gone_is_said_once(library: Library) -> None:
+    source = SnmpSource("sw", device := Device(ports("a", "b")), library)
+    await source.poll(NORMAL)
+    device.__init__(ports("a"))  # type: ignore[misc]
+    assert [s.value for s in await source.poll(NORMAL) if s.component == "sw/net:b"] == [None]
+    assert [s for s in await source.poll(NORMAL) if s.component == "sw/net:b"] == []
+
+
+async def test_a_dead_device_raises_and_is_recognised_anew(library: Library) -> None:
+    source = SnmpSource("dev", device := Device(UPS), library)
+    await source.poll(FAST)
+    device.dead = True
+    with pytest.raises(SourceError, match="no answer"):
+        await source.poll(FAST)
+    device.__init__(ports("a"))  # type: ignore[misc]
+    assert [s.component for s in await source.poll(FAST)] == ["dev/net:a"]
+    assert source.profiles == ("if-mib",)
+
+
+async def test_an_unknown_device_says_what_it_is(library: Library) -> None:
+    source = SnmpSource(
+        "dev", Device({"1.3.6.1.2.1.1.1.0": b"Coffee maker", "1.3.6.1.2.1.1.2.0": "1.3.6.1.4.1.77"}), library
+    )
+    with pytest.raises(
+        SourceError, match=r"dev: no profile fits this device \(sysObjectID 1.3.6.1.4.1.77, sysDescr Coffee maker\)"
+    ):
+        await source.poll(FAST)
+
+
+async def test_a_fixed_profile_is_not_looked_for(library: Library) -> None:
+    source = SnmpSource("dev", Device({**UPS, **ports("a")}), library, "if-mib")
+    assert {s.component for s in await source.poll(FAST)} == {"dev/net:a"}
+    with pytest.raises(ValueError, match=r"no profile 'rfc1682'; .* rfc1628"):
+        SnmpSource("dev", Device(UPS), library, "rfc1682")
+
+
+async def test_reaching_the_bound_of_rows_is_logged_once_and_counted(
+    library: Library, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = SnmpSource("sw", Device(ports(*(f"port {n}" for n in range(MAX_ROWS + 2)))), library)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            assert by_signal(await source.poll(NORMAL))["monitor.omitted"].value == 2
+    assert len(caplog.records) == 1
+
+
+async def test_closing_closes_the_client(library: Library) -> None:
+    source = SnmpSource("dev", device := Device(UPS), library)
+    await source.close()
+    assert device.closed
+
+
+@pytest.mark.parametrize("version", ["1", "2c", "3"])
+async def test_a_real_snmpd(library: Library, snmpd: Snmpd, version: str) -> None:
+    source = SnmpSource("box", open_client(snmpd.target(version)), library)
+    fast = {(s.component, s.signal): s for s in await source.poll(FAST)}
+    assert "rfc1628" in source.profiles
+    assert fast["box", "ups.battery.charge"].value == 97
+    assert fast["box", "ups.alarm"].value == "onBattery"
+    assert fast["box/input:1", "ups.input.voltage"].value == 231.0
+    assert fast["box/output:1", "ups.output.load"].state is State.WARN
+    normal = {(s.component, s.signal): s.value for s in await source.poll(NORMAL)}
+    assert normal["box", "ups.battery.current"] == -21.3
+    again = {(s.component, s.signal): s.value for s in await source.poll(FAST)}
+    assert set(again) == set(fast)
+    assert {s.signal: s.value for s in await source.poll(SLOW)}["identity.maker"] == "Voltwerk"
+    await source.close()
+
+
+async def test_an_alert_that_is_gone_is_none_and_not_unknown(library: Library) -> None:
+    severity = "1.3.6.1.2.1.43.18.1.1.2.1.7"
+    device = Device({SYS_UPTIME: 1, "1.3.6.1.2.1.43.16.5.1.2.1.1": b"Ready"})
+    source = SnmpSource("printer", device, library)
+    seen = []
+    for row in (None, 3, None):
+        device.put(severity, row)
+        for wanted in (FAST, NORMAL, FAST):
+            samples = by_signal(await source.poll(wanted))
+            seen += [samples["printer.alert"].value] if wanted is FAST else []
+    assert seen == ["none", "none", "critical", "critical", "none", "none"]
