@@ -116,7 +116,7 @@ async def _serve(config: Config, *, console: bool) -> int:
         stack.push_async_callback(pipeline.stop)
 
         settings = await _broker(config, own, stack)
-        intake = MqttIntake(settings)
+        intake = MqttIntake(settings, knows=pipeline.knows)
         await intake.start()
         stack.push_async_callback(intake.stop)
 

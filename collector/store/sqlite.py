@@ -115,7 +115,9 @@ class SqliteStore:
         for name, epoch, mark, tail in db.execute("SELECT terminal, epoch, mark, tail FROM stream"):
             fleet.terminals[name].streams[epoch] = Stream(epoch, mark, tail)
         for name, component, state in db.execute("SELECT terminal, name, state FROM component ORDER BY terminal, name"):
-            fleet.terminals[name].components[component] = Component.unpack(component, state)
+            terminal = fleet.terminals[name]
+            terminal.components[component] = Component.unpack(component, state)
+            terminal.signals += len(terminal.components[component].series)
         for rule, name, component, state in db.execute("SELECT detector, terminal, component, state FROM detector"):
             fold.alarming.limits[rule, name, component] = LimitState(*msgpack.unpackb(state))
         # Only the last episode of a condition goes on living.
