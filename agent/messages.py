@@ -116,10 +116,11 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a message says of itself and nobody has proven: its key, its epoch, and of a life message the rotations."""
+    """What a message says of itself and nobody has proven: its key and epoch, of a batch its prev, of a life message its rotations."""
 
     key: bytes
     epoch: bytes
+    prev: bytes = b""
     rotations: tuple[bytes, ...] = ()
 
 

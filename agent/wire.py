@@ -270,9 +270,10 @@ def claim_of(payload: bytes) -> Claim:
     """What a batch or a life message says of itself. Raises WireError."""
     members, body = _split(frame_of(payload))
     try:
-        # A batch's body is not looked at: it is parsed behind its signature only.
-        rotations = _rotations(body) if "next" in members else ()
-        return Claim(_bytes(members, "key", 8), _bytes(members, "epoch", EPOCH), rotations)
+        key, epoch = _bytes(members, "key", 8), _bytes(members, "epoch", EPOCH)
+        if "prev" in members:
+            return Claim(key, epoch, prev=_bytes(members, "prev", DIGEST))
+        return Claim(key, epoch, rotations=_rotations(body))
     except (KeyError, TypeError, ValueError) as error:
         raise WireError(Refusal.HEADER, str(error)) from None
 
