@@ -5,12 +5,14 @@ acknowledged before it is stored. Whatever a message brings, it can only be refu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -33,6 +35,7 @@ from tillwatch.collector.fleet import Terminal
 from tillwatch.collector.fold import HISTORICAL_MS, SUSPECT_SKEW_MS, Fold
 from tillwatch.collector.intake import Intake, Message
 from tillwatch.collector.journal import Entry, Journal, Kind
+from tillwatch.collector.store import requests
 from tillwatch.collector.store.sqlite import Commit, SqliteStore, StoreError
 from tillwatch.collector.tickets.port import TicketMessage
 
@@ -100,6 +103,7 @@ class Pipeline:
             entries.append((Kind.RULES_CHANGED, {"shipped": shipped, "site": site}))
         async with self._lock:
             await self._keep([self._record(kind, facts=facts) for kind, facts in entries])
+        await self.take_requests()
 
     async def stop(self) -> None:
         async with self._lock:
@@ -108,6 +112,7 @@ class Pipeline:
     async def run(self, intake: Intake, *, max_n: int, max_wait_s: float) -> None:
         """Take groups until cancelled. A store that refuses is tried again; the terminals keep what was not acknowledged."""
         ok = True
+        looked = 0.0
         while True:
             try:
                 messages = await asyncio.wait_for(intake.get_batch(max_n, max_wait_s), TICK_S)
@@ -132,6 +137,10 @@ class Pipeline:
             for terminal in slow - replies.keys():
                 if self.fold.fleet.knows(terminal):
                     intake.publish_ack(terminal, self._ack(terminal, Reply(), slow=True))
+            if time.monotonic() - looked >= TICK_S:
+                with contextlib.suppress(StoreError):  # the next group meets the same store and says so
+                    await self.take_requests()
+                looked = time.monotonic()
 
     async def take(self, messages: Sequence[Message]) -> dict[str, Reply]:
         """One group: what to tell the terminals once this returns. Raises StoreError, and then nothing has changed."""
@@ -260,6 +269,19 @@ class Pipeline:
         async with self._lock:
             entry = self._record(Kind.OPERATOR, terminal=str(facts.get("terminal", "")), facts=facts)
             await self._keep([entry], [also] if also else [])
+
+    async def take_requests(self) -> None:
+        """Journal what operators did beside the collector. An act that cannot be folded is dropped, or it would stop every start."""
+        for number, facts in requests.waiting(self.store.conn):
+            settle = partial(requests.settle, number=number)
+            try:
+                await self.operate(facts, settle)
+            except StoreError:
+                raise
+            except Exception:
+                log.exception("act %d of %s is dropped: %s", number, facts.get("actor"), facts.get("action"))
+                self._load()
+                await asyncio.to_thread(settle, self.store.conn)
 
     async def ticket_changed(self, facts: dict[str, Any]) -> None:
         """Journal what a ticket system said: {incident, connector, external_id, url, state}."""
