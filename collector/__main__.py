@@ -19,7 +19,7 @@ from typing import Any
 from tillwatch.agent.model import Value
 from tillwatch.collector.authority import AuthorityError, open_authority
 from tillwatch.collector.config import Config, ConfigError, duration, load_config
-from tillwatch.collector.read import ComponentView, FleetReader, History, TerminalView
+from tillwatch.collector.read import ComponentView, Culprit, FleetReader, History, TerminalView
 from tillwatch.collector.registry import CLASSES, TOKEN_LIFE_NS, Enrolment, create_token
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -217,7 +217,7 @@ def _terminals(config: Config, options: argparse.Namespace) -> int:
     if not views:
         print("No terminal is enrolled yet: tillwatch-collector enrol-token --help", file=sys.stderr)
     _print_table(
-        ("TERMINAL", "CONDITION", "CONNECTION", "LEVEL", "ALARMS", "BRANCH", "REGION", "CLASS", "HEARD"),
+        ("TERMINAL", "CONDITION", "CONNECTION", "LEVEL", "ALARMS", "BRANCH", "REGION", "CLASS", "HEARD", "REFUSED"),
         [_terminal_row(view) for view in views],
     )
     return DONE
@@ -226,7 +226,8 @@ def _terminals(config: Config, options: argparse.Namespace) -> int:
 def _terminal_row(view: TerminalView) -> tuple[str, ...]:
     level = str(view.level or "-")
     place = (view.branch, view.region, view.terminal_class)
-    return (view.id, view.condition, view.connection, level, str(view.open_alarms), *place, _age(view.last_received))
+    heard, refused = _age(view.last_received), str(view.refused or "-")
+    return (view.id, view.condition, view.connection, level, str(view.open_alarms), *place, heard, refused)
 
 
 def _show(config: Config, options: argparse.Namespace) -> int:
@@ -242,6 +243,7 @@ def _show(config: Config, options: argparse.Namespace) -> int:
         except KeyError:
             raise _unknown("terminal", options.terminal, [one.id for one in reader.terminals()]) from None
         components = reader.components(options.terminal)
+        offences = [one for one in reader.health().culprits if one.terminal == view.id]
         if options.component:
             names = [one.name for one in components]
             components = [one for one in components if one.name == options.component]
@@ -265,8 +267,15 @@ def _show(config: Config, options: argparse.Namespace) -> int:
         f"{view.id}: {_coloured(view.condition)}{reason}, {_coloured(view.connection)}, heard {_age(view.last_received)}"
     )
     print(
-        f"{view.branch}, {view.region}, {view.terminal_class}; {view.open_alarms} open alarms; {view.lost} readings lost\n"
+        f"{view.branch}, {view.region}, {view.terminal_class}; {view.open_alarms} open alarms; {view.lost} readings lost"
     )
+    for one in offences:
+        print(
+            f"{one.refused} messages not taken since the collector's start: {_reasons(one)}; last {_age(one.last_at)}"
+        )
+    if view.over_limit:
+        print(f"{view.over_limit} readings kept and not shown: it has more components or signals than are followed")
+    print()
     rows = []
     for one in components:
         rows.append((one.name, one.condition, "", "", _age(one.last_at), one.reason))
@@ -284,6 +293,10 @@ def _show(config: Config, options: argparse.Namespace) -> int:
         ]
     _print_table(("COMPONENT", "CONDITION", "SIGNAL", "VALUE", "READ", "NOTE"), rows)
     return DONE
+
+
+def _reasons(culprit: Culprit) -> str:
+    return ", ".join(f"{n} {reason}" for reason, n in culprit.reasons)
 
 
 def _component(view: ComponentView, signal: str | None) -> dict[str, Any]:

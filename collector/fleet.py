@@ -18,6 +18,14 @@ SKEW_WINDOW = 10
 """Batches whose least skew is that of a terminal's clock: the least is the one that waited nowhere on its way."""
 RECENT = 64
 """Digests kept at hand for each terminal: eight windows, more than a reconnecting agent sends again."""
+RECENT_EPOCHS = 4
+"""Epochs of a terminal with digests at hand: an epoch begins with a new spool, and what is older rests in the journal."""
+MAX_EPOCHS = 1000
+"""Epochs of a terminal: a new spool every day for three years. Each is kept for ever, so that late copies are duplicates for ever."""
+MAX_COMPONENTS = 1000
+"""Components of a terminal that are followed: 200 devices, the most that a batch may hold, with five parts each."""
+MAX_SIGNALS = 4000
+"""Signals of a terminal that are followed: two batches full of different ones. Some 2 MiB at worst, where real terminals have 50 to 500."""
 
 
 class Series:
@@ -116,7 +124,8 @@ class TerminalKey:
 class Terminal:
     """One enrolled terminal. connection: `new` until the first message, then `online`, `offline` (its own or its broker's word) or
     `silent`; received: its last message; heard: from when its deadline counts; up_ms at up_received: its uptime at its last life
-    message; holes: batches it declared gone; next_due: before this UTC ns no component is overdue.
+    message; holes: batches it declared gone; next_due: before this UTC ns no component is overdue; signals: series of its components;
+    over_limit: readings that were kept but not followed, since they are of more components or signals than a terminal may have.
     """
 
     id: str
@@ -140,8 +149,12 @@ class Terminal:
     skews_ms: deque[int] = field(default_factory=lambda: deque(maxlen=SKEW_WINDOW))
     components: dict[str, Component] = field(default_factory=dict)
     next_due: int = 0
+    signals: int = 0
+    over_limit: int = 0
 
-    _STATUS = ("epoch", "connection", "received", "heard", "lost", "holes", "boot", "up_ms", "up_received", "life_n")
+    _STATUS = (
+        "epoch", "connection", "received", "heard", "lost", "holes", "boot", "up_ms", "up_received", "life_n", "over_limit",
+    )  # fmt: skip
 
     def pack_status(self) -> bytes:
         status = {name: getattr(self, name) for name in Terminal._STATUS}
@@ -185,7 +198,7 @@ class Fleet:
 
     def __init__(self) -> None:
         self.terminals: dict[str, Terminal] = {}
-        self.recent: dict[tuple[str, bytes], dict[int, bytes]] = {}
+        self.recent: dict[str, dict[bytes, dict[int, bytes]]] = {}
 
     def knows(self, terminal: str) -> bool:
         return terminal in self.terminals
@@ -197,7 +210,16 @@ class Fleet:
         return Refusal.REVOKED_KEY if found.state == "revoked" else found.verify
 
     def remember(self, terminal: str, epoch: bytes, seq: int, digest: bytes) -> None:
-        recent = self.recent.setdefault((terminal, epoch), {})
+        epochs = self.recent.setdefault(terminal, {})
+        recent = epochs.get(epoch)
+        if recent is None:
+            recent = epochs[epoch] = {}
+            if len(epochs) > RECENT_EPOCHS:
+                del epochs[next(iter(epochs))]
         recent[seq] = digest
         if len(recent) > RECENT:
             del recent[next(iter(recent))]
+
+    def recalled(self, terminal: str, epoch: bytes, seq: int) -> bytes | None:
+        """The digest of a batch, if it is among the recent ones."""
+        return self.recent.get(terminal, {}).get(epoch, {}).get(seq)

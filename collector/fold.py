@@ -13,7 +13,7 @@ from tillwatch.agent.wire import Column, Life, Opened, VerifyKey
 from tillwatch.collector import sequence
 from tillwatch.collector.alarming import Alarming
 from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
-from tillwatch.collector.fleet import Component, Fleet, Series, Terminal, TerminalKey
+from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fleet, Series, Terminal, TerminalKey
 from tillwatch.collector.journal import Entry, Kind
 from tillwatch.collector.presence import Presence
 from tillwatch.collector.rules import FORK
@@ -107,9 +107,14 @@ class Fold:
                 tick = ticks[id(column.at)] = ticks_of(column.at, correction)
             if component is None or component.name != column.component:
                 component = self._component(terminal, column.component)
-            series = component.series.get(column.signal)
+            series = component.series.get(column.signal) if component is not None else None
             if series is None:
+                if component is None or terminal.signals >= MAX_SIGNALS:
+                    terminal.over_limit += len(column.values)
+                    continue
                 series = component.series[column.signal] = Series()
+                terminal.signals += 1
+            assert component is not None
             bounds = self._keep(terminal.id, component.name, column, series, tick, entry.at)
             if historical:
                 continue
@@ -135,9 +140,12 @@ class Fold:
             component.interval_s = float(min(said, MAX_INTERVAL_S))
             terminal.next_due = 0
 
-    def _component(self, terminal: Terminal, name: str) -> Component:
+    def _component(self, terminal: Terminal, name: str) -> Component | None:
+        """None where the terminal has as many as it may: its batches are kept all the same, and what is in them can be read again."""
         component = terminal.components.get(name)
         if component is None:
+            if len(terminal.components) >= MAX_COMPONENTS:
+                return None
             component = terminal.components[name] = Component(name)
             terminal.next_due = 0
         self.alarming.dirty.components.add((terminal.id, name))

@@ -5,12 +5,15 @@ acknowledged before it is stored. Whatever a message brings, it can only be refu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -19,7 +22,6 @@ from tillwatch.agent.wire import (
     AckState,
     Life,
     Opened,
-    Refusal,
     SigningKey,
     WireError,
     frame_of,
@@ -28,17 +30,17 @@ from tillwatch.agent.wire import (
     seal_ack,
 )
 from tillwatch.collector import sequence
-from tillwatch.collector.fleet import Terminal
+from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_EPOCHS, MAX_SIGNALS, Terminal
 from tillwatch.collector.fold import HISTORICAL_MS, SUSPECT_SKEW_MS, Fold
 from tillwatch.collector.intake import Intake, Message
 from tillwatch.collector.journal import Entry, Journal, Kind
+from tillwatch.collector.refusals import Refusals
+from tillwatch.collector.store import requests
 from tillwatch.collector.store.sqlite import Commit, SqliteStore, StoreError
 from tillwatch.collector.tickets.port import TicketMessage
 
 log = logging.getLogger(__name__)
 
-WINDOW = 8
-"""Batches a terminal may have in flight (delivery.md 6.4)."""
 SLOW_MS = 120_000
 """Between seals of a terminal whose messages found the queue full: twice the default interval."""
 TICK_S = 1.0
@@ -47,6 +49,26 @@ MAX_FORKS = 16
 """Batches of a second history kept of one terminal since the start: enough to prove it, not enough to fill the disk."""
 RETRY_S = 5.0
 """Before the next try after the store refused a group: a full disk is not made emptier by trying."""
+LOOK_BACK_NS = 10 * 10**9
+"""Between two searches in the journal of one terminal for a batch that is no recent one: reading its index takes up to a second, an honest
+terminal comes to it once, after its spool was rolled back, and whoever repeats old batches is not answered.
+"""
+
+
+class Unfit(StrEnum):
+    """Why a message was not taken though it is genuine. Counted by this word, beside the reasons of the wire."""
+
+    EPOCHS = "epochs"
+    REPLAY = "replay"
+    OVER_LIMIT = "over_limit"
+    """Kept, but not followed."""
+
+
+class _UnfitError(Exception):
+    def __init__(self, reason: Unfit, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
 
 
 @dataclass(slots=True)
@@ -60,8 +82,8 @@ class Reply:
 
 
 class Pipeline:
-    """clock: UTC ns. refused: messages not opened, by reason, since the start; culprits: the terminals or topics that sent them last;
-    turns: passes of the loop that were stored, for the watchdog.
+    """clock: UTC ns. refusals: what was not taken, by reason and by terminal; on_refused: told the terminal of each message that cannot be
+    opened; turns: passes of the loop that were stored, for the watchdog.
     """
 
     def __init__(
@@ -74,8 +96,8 @@ class Pipeline:
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.store = store
-        self.refused: Counter[str] = Counter()
-        self.culprits: dict[str, str] = {}
+        self.refusals = Refusals()
+        self.on_refused: Callable[[str], None] = lambda _: None
         self.on_messages: Callable[[Sequence[TicketMessage]], None] = lambda _: None
         self._key = key
         self._units = units
@@ -83,12 +105,17 @@ class Pipeline:
         self._clock = clock
         self.turns = 0
         self._forks: Counter[str] = Counter()
+        self._looked_back: dict[str, int] = {}
         self._lock = asyncio.Lock()
         self._load()
 
     def _load(self) -> None:
         self.fold = Fold(self._units, self._page)
         self.journal: Journal = self.store.load(self.fold)
+
+    def knows(self, terminal: str) -> bool:
+        """Whether it is enrolled, as of now: the fold behind it may be another one after a failed commit."""
+        return self.fold.fleet.knows(terminal)
 
     async def start(self, shipped: str, site: str) -> None:
         """Journal that the collector runs, and its table of rules if it changed."""
@@ -99,6 +126,7 @@ class Pipeline:
             entries.append((Kind.RULES_CHANGED, {"shipped": shipped, "site": site}))
         async with self._lock:
             await self._keep([self._record(kind, facts=facts) for kind, facts in entries])
+        await self.take_requests()
 
     async def stop(self) -> None:
         async with self._lock:
@@ -106,12 +134,17 @@ class Pipeline:
 
     async def run(self, intake: Intake, *, max_n: int, max_wait_s: float) -> None:
         """Take groups until cancelled. A store that refuses is tried again; the terminals keep what was not acknowledged."""
+        self.on_refused = intake.refused
         ok = True
+        looked = 0.0
         while True:
             try:
-                messages = await asyncio.wait_for(intake.get_batch(max_n, max_wait_s), TICK_S)
+                async with asyncio.timeout(TICK_S):
+                    messages = await intake.get_batch(max_n, max_wait_s)
             except TimeoutError:
                 messages = []
+            for (terminal, why), n in intake.take_dropped().items():
+                self._count(why, terminal, self._clock(), n)
             try:
                 async with self._lock:
                     replies = await self.take(messages)
@@ -131,6 +164,10 @@ class Pipeline:
             for terminal in slow - replies.keys():
                 if self.fold.fleet.knows(terminal):
                     intake.publish_ack(terminal, self._ack(terminal, Reply(), slow=True))
+            if time.monotonic() - looked >= TICK_S:
+                with contextlib.suppress(StoreError):  # the next group meets the same store and says so
+                    await self.take_requests()
+                looked = time.monotonic()
 
     async def take(self, messages: Sequence[Message]) -> dict[str, Reply]:
         """One group: what to tell the terminals once this returns. Raises StoreError, and then nothing has changed."""
@@ -142,12 +179,14 @@ class Pipeline:
                     self._batch(message, entries, replies)
                 else:
                     self._life(message, entries, replies)
-            except WireError as error:
+            except (WireError, _UnfitError) as error:
                 self._refuse(message, error)
         if not messages:
             self.fold.advance(max(self._clock(), self.fold.advanced_to))
-        if entries or self._changed():
-            await self._keep(entries)
+        now = self._clock()
+        also = [self.refusals.keep(now)] if self.refusals.due(now) else []
+        if entries or also or self._changed():
+            await self._keep(entries, also)
         return replies
 
     def _changed(self) -> bool:
@@ -165,11 +204,12 @@ class Pipeline:
                 raise
             header, digest, broken = error.header, error.digest, error
         terminal = self.fold.fleet.terminals[header.terminal]
-        reply = replies.setdefault(terminal.id, Reply())
+        self._check_epoch(terminal, header.epoch)
         stored = None
         known = terminal.streams.get(header.epoch)
         if known is not None and header.seq <= known.mark:
             stored = self._stored(terminal, header.epoch, header.seq)
+        reply = replies.setdefault(terminal.id, Reply())
         decision = sequence.decide(terminal.streams, header, digest, stored)
         reply.epoch = header.epoch
         stamp: dict[str, Any] = {"epoch": header.epoch, "seq": header.seq}
@@ -188,7 +228,7 @@ class Pipeline:
                     stamp["detail"] = decision.detail
                     entries.append(self._record(Kind.FORK, message, terminal.id, stamp, digest))
             case sequence.Verdict.ACCEPT if broken is not None:
-                self._count(broken.reason, terminal.id)
+                self._count(broken.reason, terminal.id, message.received)
                 log.error("terminal %s, batch %d is refused: %s", terminal.id, header.seq, broken.detail)
                 reply.refused = (*reply.refused, (header.seq, broken.detail))
                 entries.append(
@@ -216,10 +256,26 @@ class Pipeline:
             stamp["correction_ms"] = correction
         ticks = {id(column.at): column.at for column in opened.columns}.values()
         span = (min(map(min, ticks)) + correction, max(map(max, ticks)) + correction)
-        return self._record(Kind.BATCH, message, terminal.id, stamp, opened.digest, span, opened)
+        over = terminal.over_limit
+        entry = self._record(Kind.BATCH, message, terminal.id, stamp, opened.digest, span, opened)
+        if terminal.over_limit > over and self._count(Unfit.OVER_LIMIT, terminal.id, message.received) and not over:
+            log.error(
+                "terminal %s has more than %d components or %d signals: what comes beyond is kept and not shown; look at what it invents",
+                terminal.id,
+                MAX_COMPONENTS,
+                MAX_SIGNALS,
+            )
+        return entry
+
+    def _check_epoch(self, terminal: Terminal, epoch: bytes) -> None:
+        if epoch not in terminal.streams and len(terminal.streams) >= MAX_EPOCHS:
+            raise _UnfitError(
+                Unfit.EPOCHS, f"{MAX_EPOCHS} epochs are enough for a terminal; enrol the machine under a new name"
+            )
 
     def _life(self, message: Message, entries: list[Entry], replies: dict[str, Reply]) -> None:
         life = open_life(message.topic, message.payload, self.fold.fleet)
+        self._check_epoch(self.fold.fleet.terminals[life.terminal], life.epoch)
         digest = sha256(frame_of(message.payload)).digest()
         entries.append(self._record(Kind.LIFE, message, life.terminal, {"state": life.state}, digest, content=life))
         if life.state == "online":
@@ -262,14 +318,33 @@ class Pipeline:
             entry = self._record(Kind.OPERATOR, terminal=str(facts.get("terminal", "")), facts=facts)
             await self._keep([entry], [also] if also else [])
 
+    async def take_requests(self) -> None:
+        """Journal what operators did beside the collector. An act that cannot be folded is dropped, or it would stop every start."""
+        for number, facts in requests.waiting(self.store.conn):
+            settle = partial(requests.settle, number=number)
+            try:
+                await self.operate(facts, settle)
+            except StoreError:
+                raise
+            except Exception:
+                log.exception("act %d of %s is dropped: %s", number, facts.get("actor"), facts.get("action"))
+                self._load()
+                await asyncio.to_thread(settle, self.store.conn)
+
     async def ticket_changed(self, facts: dict[str, Any]) -> None:
         """Journal what a ticket system said: {incident, connector, external_id, url, state}."""
         async with self._lock:
             await self._keep([self._record(Kind.TICKET_CHANGE, facts=facts)])
 
     def _stored(self, terminal: Terminal, epoch: bytes, seq: int) -> bytes | None:
-        recent = self.fold.fleet.recent.get((terminal.id, epoch), {}).get(seq)
-        return recent if recent is not None else self.store.stored_digest(terminal.id, epoch, seq)
+        recent = self.fold.fleet.recalled(terminal.id, epoch, seq)
+        if recent is not None:
+            return recent
+        now = self._clock()
+        if 0 <= now - self._looked_back.get(terminal.id, -LOOK_BACK_NS) < LOOK_BACK_NS:
+            raise _UnfitError(Unfit.REPLAY, f"batch {seq} was settled long ago")
+        self._looked_back[terminal.id] = now
+        return self.store.stored_digest(terminal.id, epoch, seq)
 
     def _ack(self, terminal: str, reply: Reply, *, slow: bool) -> bytes:
         state = self.fold.fleet.terminals[terminal]
@@ -284,20 +359,21 @@ class Pipeline:
                 seq=stream.mark,
                 want=reply.want,
                 state=AckState.REFUSED if reply.refused and said is AckState.OK else said,
-                window=WINDOW,
+                window=sequence.WINDOW,
                 min_interval=SLOW_MS if slow else 0,
                 time=self._clock(),
                 refused=reply.refused,
             ),
         )
 
-    def _refuse(self, message: Message, error: WireError) -> None:
-        who = message.topic.split("/")[2][:64] if message.topic.count("/") == 3 else message.topic[:64]
-        first = self.culprits.get(error.reason) != who
-        self._count(error.reason, who)
-        if first:
-            log.warning("message refused (%s) on %s: %s", error.reason, message.topic[:96], error.detail)
+    def _refuse(self, message: Message, error: WireError | _UnfitError) -> None:
+        levels = message.topic.split("/")
+        named = levels[2] if len(levels) == 4 else ""
+        who = named if self.fold.fleet.knows(named) else ""
+        if self._count(error.reason, who, message.received):
+            log.warning("message refused (%s) on %.96r: %s", error.reason, message.topic, error.detail)
+        if isinstance(error, WireError):
+            self.on_refused(named)
 
-    def _count(self, reason: Refusal, who: str) -> None:
-        self.refused[reason.value] += 1
-        self.culprits[reason.value] = who
+    def _count(self, reason: str, who: str, at: int, n: int = 1) -> bool:
+        return self.refusals.add(str(reason), who, at, n)

@@ -20,7 +20,8 @@ from tillwatch.collector.notify import READY, STOPPING, WATCHDOG, notify, watchd
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.registry import JournalRegistrar
 from tillwatch.collector.rules import RulesError, parse_rules, shipped_text
-from tillwatch.collector.store.sqlite import SqliteStore, open_db
+from tillwatch.collector.store.lock import WriterLock
+from tillwatch.collector.store.sqlite import SqliteStore, StoreError, open_db
 from tillwatch.collector.tickets.outbox import connect
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.tickets.signature import Secret, read_secrets
@@ -30,6 +31,8 @@ from tillwatch.device_profiles.catalogue import load_catalogue
 
 log = logging.getLogger(__name__)
 
+LOCK_S = 10.0
+"""A command that journals an act in the place of a collector is done long before."""
 STOP_S = 3.0
 """For the console to end by itself; with all else a stop stays within five seconds."""
 
@@ -107,6 +110,11 @@ async def _serve(config: Config, *, console: bool) -> int:
         loop.add_signal_handler(number, ended.set)
     async with AsyncExitStack() as stack:
         own = open_authority(config.authority)
+        lock = WriterLock(config.database)
+        if not lock.take(LOCK_S):
+            msg = f"another collector writes {config.database}; end it, or set another data_dir in [collector]"
+            raise StoreError(msg)
+        stack.callback(lock.release)
         store = SqliteStore(config.database)
         stack.callback(store.close)
         units = {name: known.unit for name, known in load_catalogue().signals.items()}
@@ -116,7 +124,7 @@ async def _serve(config: Config, *, console: bool) -> int:
         stack.push_async_callback(pipeline.stop)
 
         settings = await _broker(config, own, stack)
-        intake = MqttIntake(settings)
+        intake = MqttIntake(settings, knows=pipeline.knows)
         await intake.start()
         stack.push_async_callback(intake.stop)
 

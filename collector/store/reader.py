@@ -17,6 +17,7 @@ from tillwatch.agent.model import MS, Quality, State
 from tillwatch.agent.wire import MAX_SPAN_MS, stored_columns
 from tillwatch.collector.fleet import Component, Terminal
 from tillwatch.collector.read import AlarmView, ComponentView, Health, History, Point, SignalView, TerminalView
+from tillwatch.collector.refusals import culprits
 from tillwatch.collector.rules import SILENT, Rules, parse_rules
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, plain
 from tillwatch.device_profiles.catalogue import load_catalogue
@@ -108,6 +109,8 @@ class SqliteReader:
         ):
             alarms.setdefault(name, []).append((level, rule))
         rules = self._rules_now(db)
+        named = db.execute("SELECT value FROM meta WHERE key = 'culprits'").fetchone()
+        refused = {one.terminal: one.refused for one in culprits(named and named[0])}
         views = []
         for row in db.execute(_TERMINALS, wanted):
             terminal = Terminal(row[0], row[1], row[2], row[3], row[5], row[4])
@@ -135,6 +138,8 @@ class SqliteReader:
                     lost=terminal.lost,
                     components=components,
                     unknown_components=unknown if online else components,
+                    refused=refused.get(terminal.id, 0),
+                    over_limit=terminal.over_limit,
                 )
             )
         return views
@@ -278,7 +283,9 @@ class SqliteReader:
             n, at = db.execute("SELECT n, at FROM journal ORDER BY n DESC LIMIT 1").fetchone() or (0, 0)
             started = db.execute("SELECT max(at) FROM journal WHERE kind = 1").fetchone()[0] or 0
             states = dict(db.execute("SELECT state, count(*) FROM outbox GROUP BY state").fetchall())
-            meta = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('advanced_to', 'refused')").fetchall())
+            meta = dict(
+                db.execute("SELECT key, value FROM meta WHERE key IN ('advanced_to', 'refused', 'culprits')").fetchall()
+            )
         refused = msgpack.unpackb(meta["refused"]) if "refused" in meta else {}
         waiting = sum(states.get(state, 0) for state in ("pending", "sending", "uncertain"))
         return Health(
@@ -289,6 +296,7 @@ class SqliteReader:
             tuple(sorted(refused.items())),
             started,
             int(meta.get("advanced_to", 0)),
+            culprits(meta.get("culprits")),
         )
 
 
@@ -312,7 +320,7 @@ def _readings(
     first, last = start // MS, end // MS
     points: list[Point] = []
     for facts, payload in db.execute(
-        "SELECT facts, payload FROM journal WHERE terminal = ? AND t1 >= ? AND t1 <= ? AND t0 <= ? AND kind = 3 AND payload IS NOT NULL",
+        "SELECT facts, payload FROM journal WHERE terminal = ? AND kind = 3 AND payload IS NOT NULL AND t1 BETWEEN ? AND ? AND t0 <= ?",
         (terminal, first, last + MAX_SPAN_MS, last),
     ):
         correction = int(msgpack.unpackb(facts).get("correction_ms", 0))

@@ -148,7 +148,7 @@ async def test_terminals_and_show(site):
     assert done.returncode == 0, done.stderr
     heading, *rows = done.stdout.splitlines()
     assert heading.split() == [
-        "TERMINAL", "CONDITION", "CONNECTION", "LEVEL", "ALARMS", "BRANCH", "REGION", "CLASS", "HEARD",
+        "TERMINAL", "CONDITION", "CONNECTION", "LEVEL", "ALARMS", "BRANCH", "REGION", "CLASS", "HEARD", "REFUSED",
     ]  # fmt: skip
     assert {row.split()[0] for row in rows} == {"till-1", "till-2"}
     assert "Harbour" in rows[0]
