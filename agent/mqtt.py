@@ -20,6 +20,7 @@ CONNECT_TIMEOUT = 30.0
 CLOSE_TIMEOUT = 2.0
 """Seconds for the last messages to leave; then the socket is cut."""
 KEEPALIVE = 60
+_CLOSED = "the broker closed the connection"
 _NEVER = -2
 """gmqtt reconnects where failures <= retries and always for -1, so that only this number means never."""
 
@@ -119,7 +120,7 @@ class Link:
             if isinstance(error, TimeoutError):
                 raise LinkError(f"{where}: no answer in {CONNECT_TIMEOUT:.0f} s") from None
             if isinstance(error, ssl.SSLError | OSError | gmqtt.MQTTConnectError | LinkError):
-                raise LinkError(f"{where}: {error}") from None
+                raise LinkError(f"{where}: {str(error) or _CLOSED}") from None
             raise
         return link
 
@@ -136,7 +137,7 @@ class Link:
         try:
             await asyncio.wait({wanted, lost}, return_when=asyncio.FIRST_COMPLETED)
             if not wanted.done():
-                raise LinkError("the broker closed the connection")
+                raise LinkError(_CLOSED)
             return wanted.result()
         finally:
             lost.cancel()

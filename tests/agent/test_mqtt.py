@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 
 import pytest
 from gmqtt.mqtt import connection
@@ -35,12 +36,12 @@ async def peer(*answers, then="stay"):
     await asyncio.sleep(0)
 
 
-def connect(port, heard=None):
+def connect(port, heard=None, tls=None):
     return Link.connect(
         "127.0.0.1",
         port,
         client_id="t",
-        tls=None,
+        tls=tls,
         will=("w", b"gone"),
         subscribe="a",
         on_message=lambda topic, payload: heard.append((topic, payload)),
@@ -79,6 +80,13 @@ async def test_nobody_there():
         pass
     with pytest.raises(LinkError, match=f"127.0.0.1:{port}"):
         await connect(port)
+
+
+async def test_closed_in_the_handshake_is_said_in_words():
+    """Python's own error for it has no text."""
+    async with peer(then="close") as port:
+        with pytest.raises(LinkError, match=f"^broker 127.0.0.1:{port}: the broker closed the connection"):
+            await connect(port, tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
 
 async def test_given_up_in_the_moment_of_connecting(monkeypatch, until):

@@ -146,20 +146,19 @@ class Agent(Part):
     def spool(self) -> Spooled:
         with closing(spool.connect(self.state / SPOOL, read_only=True)) as db:
             ((next_seq, acked, lost),) = db.execute("SELECT next_seq, acked, lost FROM epochs").fetchall()
-            ((waiting, oldest),) = db.execute("SELECT count(*), min(seq) FROM sealed").fetchall()
+            ((waiting,),) = db.execute("SELECT count(*) FROM sealed").fetchall()
             ((parked,),) = db.execute("SELECT count(*) FROM parked").fetchall()
-        return Spooled(next_seq, acked, lost, waiting, oldest, parked)
+        return Spooled(next_seq, acked, lost, waiting, parked)
 
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """What the spool says of its only epoch. waiting: sealed batches that are not acknowledged, oldest the seq of the first of them."""
+    """What the spool says of its only epoch. waiting: batches that are sealed and not acknowledged."""
 
     next_seq: int
     acked: int
     lost: int
     waiting: int
-    oldest: int | None
     parked: int
 
 
@@ -171,7 +170,7 @@ class Rig:
         self.story: list[str] = []
         self.struck = 0
         self.agents = [Agent(f"till-{number}", folder) for number in range(1, agents + 1)]
-        self._ports = _free_ports(3)
+        self._ports = _free_ports(2)
         self._config = folder / "collector.toml"
         self._config.write_text("")
         mosquitto = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/bin")
@@ -190,7 +189,7 @@ class Rig:
         for link in self._links.values():
             await link.start()
         (self.folder / "rules.toml").write_text(_RULES)
-        broker, enrolment, _ = self._ports
+        broker, enrolment = self._ports
         self._config.write_text(
             f'[collector]\ndata_dir = "{self.folder / "collector"}"\n[rules]\nfile = "rules.toml"\n'
             f'[broker]\nembedded = false\nhost = "127.0.0.1"\nport = {self._links[COLLECTOR].port}\naddress = "127.0.0.1"\n'
@@ -248,7 +247,9 @@ class Rig:
             before = self.marks()
             await self.wait(lambda: self.marks() != before, FLOW_S, "a batch to be stored")
         self._all_alive()
-        await asyncio.gather(*(self._strike(fault) for fault in step.faults))
+        async with asyncio.TaskGroup() as striking:
+            for fault in step.faults:
+                striking.create_task(self._strike(fault))
 
     async def _strike(self, fault: Fault) -> None:
         self.tell(str(fault))
@@ -301,8 +302,7 @@ class Rig:
         await asyncio.gather(*(self._drained(agent) for agent in self.agents))
 
     async def _drained(self, agent: Agent) -> None:
-        # The first sealing after the silence may have passed by an answer that was just coming in; the one after the next has not.
-        # An agent that is not connected goes on sealing: what its own account needs is three batches more, stored.
+        # The first sealing after the silence may have passed by an answer that was just coming in; the third has not.
         last = agent.spool().next_seq + 2
         await self.wait(lambda: agent.spool().acked >= last, DRAIN_S, f"{agent.name} to drain")
 
