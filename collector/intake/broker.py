@@ -356,7 +356,6 @@ class _Door(ReaderAdapter):  # type: ignore[misc] # amqtt has no types
             head[0] &= ~_RETAIN & 0xFF  # nothing in the protocol is retained, and amqtt would show it to everybody
         return bytes(head) + body
 
-
     async def _in_step(self) -> None:
         """Wait where a terminal sends faster than PACE."""
         if self._inside is None:
