@@ -11,7 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 import gmqtt
+import gmqtt.mqtt.connection
 from gmqtt.mqtt.constants import MQTTv311
+from gmqtt.mqtt.protocol import MQTTProtocol
 
 CONNECT_TIMEOUT = 30.0
 """Seconds for TCP, TLS, CONNACK and SUBACK together."""
@@ -25,6 +27,18 @@ _NEVER = -2
 logging.getLogger("gmqtt").setLevel(logging.CRITICAL + 1)
 
 OnMessage = Callable[[str, bytes], None]
+
+
+class _Protocol(MQTTProtocol):  # type: ignore[misc]  # gmqtt has no types
+    """gmqtt's own fails with a traceback when it is lost before it was given its connection: a connect that is given up half-way."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._connection is not None:
+            super().connection_lost(exc)
+
+
+# gmqtt has no other way to name the protocol.
+gmqtt.mqtt.connection.MQTTProtocol = _Protocol
 
 
 class LinkError(Exception):

@@ -98,7 +98,7 @@ class Uplink:
         """Set while the collector has stored all that is sealed."""
         self._heard: deque[bytes] = deque(maxlen=MAX_ACKS)
         self._attempt = 0
-        self._unreachable = Condition(log, f"connected to {broker.host}:{broker.port} again")
+        self._unreachable = Condition(log, f"connected to {broker.host}:{broker.port}")
         self._overdue = Condition(log, "the collector acknowledges again")
         self._halted = Condition(log, "the collector accepts this terminal again")
         self._refusing = Condition(log, "the collector takes batches again")

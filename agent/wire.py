@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -33,6 +34,7 @@ from tillwatch.agent.columns import (
 )
 from tillwatch.agent.keys import SIGNATURE, Keys, SigningKey, VerifyKey
 from tillwatch.agent.messages import (
+    ACK_DIGEST,
     DIGEST,
     EPOCH,
     FIRST_PREV,
@@ -42,6 +44,7 @@ from tillwatch.agent.messages import (
     TOPIC_ROOT,
     Ack,
     AckState,
+    Claim,
     Header,
     Life,
     Opened,
@@ -56,8 +59,10 @@ from tillwatch.agent.messages import (
 )
 from tillwatch.agent.model import MS, Batch, Clock
 from tillwatch.agent.preset import PRESETS, SCHEMA
+from tillwatch.agent.rotation import MAX_ROTATIONS, MAX_STATEMENT, Rotation, open_rotation, seal_rotation
 
 __all__ = [
+    "ACK_DIGEST",
     "FIRST_PREV",
     "MAX_BODY",
     "MAX_DEVICES",
@@ -66,33 +71,39 @@ __all__ = [
     "MAX_PAYLOAD",
     "MAX_READINGS",
     "MAX_REFUSED",
+    "MAX_ROTATIONS",
     "MAX_SPAN_MS",
     "MAX_TERMINAL",
     "MAX_TEXT",
     "TOPIC_ROOT",
     "Ack",
     "AckState",
+    "Claim",
     "Column",
     "Header",
     "Keys",
     "Life",
     "Opened",
     "Refusal",
+    "Rotation",
     "Sealed",
     "SigningKey",
     "VerifyKey",
     "WireError",
     "ack_topic",
     "batch_topic",
+    "claim_of",
     "frame_of",
     "life_topic",
     "new_epoch",
     "open_ack",
     "open_batch",
     "open_life",
+    "open_rotation",
     "seal",
     "seal_ack",
     "seal_life",
+    "seal_rotation",
     "stored_columns",
     "valid_terminal",
 ]
@@ -175,8 +186,11 @@ def seal_life(key: SigningKey, life: Life) -> bytes:
         "n": life.n,
         "state": life.state,
     }
+    rotations = list(life.rotations[-MAX_ROTATIONS:])
     _life(header)
-    return _plain(_frame(key, "life", life_topic(life.terminal), header, b""))
+    # In the body, since several of them outgrow a header.
+    body = msgpack.packb({"rotations": rotations}) if rotations else b""
+    return _plain(_frame(key, "life", life_topic(life.terminal), header, body))
 
 
 def seal_ack(key: SigningKey, terminal: str, ack: Ack) -> bytes:
@@ -192,6 +206,8 @@ def seal_ack(key: SigningKey, terminal: str, ack: Ack) -> bytes:
         "min_interval": ack.min_interval,
         "time": ack.time // MS,
     }
+    if ack.digest:
+        header["digest"] = ack.digest[:ACK_DIGEST]
     # The refused batches stand in the body: their reasons may outgrow a header.
     refused = [
         [seq, reason[:MAX_REASON].encode(errors="replace").decode()] for seq, reason in ack.refused[:MAX_REFUSED]
@@ -244,10 +260,22 @@ def stored_columns(payload: bytes) -> list[Column]:
 
 def open_life(topic: str, payload: bytes, keys: Keys) -> Life:
     terminal, frame = _unwrap("life", topic, payload, keys.knows)
-    members, _ = _split(frame)
+    members, body = _split(frame)
     life = _life(members)
     _prove("life", topic, of_topic=terminal, of_header=life.terminal, key_id=life.key, frame=frame, find=keys.key)
-    return life
+    return replace(life, rotations=_rotations(body))
+
+
+def claim_of(payload: bytes) -> Claim:
+    """What a batch or a life message says of itself. Raises WireError."""
+    members, body = _split(frame_of(payload))
+    try:
+        key, epoch = _bytes(members, "key", 8), _bytes(members, "epoch", EPOCH)
+        if "prev" in members:
+            return Claim(key, epoch, prev=_bytes(members, "prev", DIGEST))
+        return Claim(key, epoch, rotations=_rotations(body))
+    except (KeyError, TypeError, ValueError) as error:
+        raise WireError(Refusal.HEADER, str(error)) from None
 
 
 def open_ack(terminal: str, payload: bytes, keys: Callable[[bytes], VerifyKey | None]) -> Ack:
@@ -371,6 +399,17 @@ def _batch_header(members: dict[str, Any]) -> Header:
     return header
 
 
+def _rotations(body: bytes) -> tuple[bytes, ...]:
+    """The statements in the body of a life message; what a later version may put there instead is ignored."""
+    try:
+        found = _unpack(body, MAX_ROTATIONS)["rotations"]
+    except (LookupError, TypeError, ValueError, RecursionError, msgpack.UnpackException):
+        return ()
+    if type(found) is not list or any(type(one) is not bytes or len(one) > MAX_STATEMENT for one in found):
+        return ()
+    return tuple(found)
+
+
 def _life(members: dict[str, Any]) -> Life:
     try:
         return Life(
@@ -401,6 +440,7 @@ def _ack(members: dict[str, Any], refused: object) -> Ack:
             min_interval=_int(members, "min_interval"),
             time=_time(members, "time"),
             refused=_refused(refused),
+            digest=_bytes(members, "digest", ACK_DIGEST) if "digest" in members else b"",
         )
     except (KeyError, TypeError, ValueError) as error:
         raise WireError(Refusal.HEADER, f"ack: {error}") from None

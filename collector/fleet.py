@@ -15,7 +15,7 @@ from tillwatch.agent.wire import Refusal, VerifyKey
 from tillwatch.collector.sequence import Stream
 
 SKEW_WINDOW = 10
-"""Batches whose least delay estimates the skew of a terminal's clock: the least is the one that waited nowhere."""
+"""Batches whose least skew is that of a terminal's clock: the least is the one that waited nowhere on its way."""
 RECENT = 64
 """Digests kept at hand for each terminal: eight windows, more than a reconnecting agent sends again."""
 RECENT_EPOCHS = 4
@@ -146,7 +146,7 @@ class Terminal:
     up_ms: int = 0
     up_received: int = 0
     life_n: int = 0
-    delays_ms: deque[int] = field(default_factory=lambda: deque(maxlen=SKEW_WINDOW))
+    skews_ms: deque[int] = field(default_factory=lambda: deque(maxlen=SKEW_WINDOW))
     components: dict[str, Component] = field(default_factory=dict)
     next_due: int = 0
     signals: int = 0
@@ -158,12 +158,12 @@ class Terminal:
 
     def pack_status(self) -> bytes:
         status = {name: getattr(self, name) for name in Terminal._STATUS}
-        packed: bytes = msgpack.packb({**status, "delays_ms": list(self.delays_ms)})
+        packed: bytes = msgpack.packb({**status, "skews_ms": list(self.skews_ms)})
         return packed
 
     def unpack_status(self, packed: bytes) -> None:
         status = msgpack.unpackb(packed)
-        self.delays_ms.extend(status.pop("delays_ms"))
+        self.skews_ms.extend(status.pop("skews_ms"))
         for name, value in status.items():
             setattr(self, name, value)
 
@@ -174,7 +174,17 @@ class Terminal:
     @property
     def skew_ms(self) -> int:
         """How far the terminal's clock lags behind the collector's, delay of the fastest delivery included; 0 without deliveries."""
-        return min(self.delays_ms, default=0)
+        return min(self.skews_ms, default=0)
+
+    def skew_of(self, boot: bytes, up_ms: int, sent: int, now: int) -> int | None:
+        """The skew that one batch shows. How long it waited in the spool is taken out, or a backlog would look like a wrong clock; None
+        where that is not known, that is in another boot than the one the terminal told of.
+        """
+        if not self.up_received:
+            return (now - sent) // MS
+        if boot != self.boot:
+            return None
+        return (now - sent) // MS - self.age_ms(boot, up_ms, sent, now)
 
     def age_ms(self, boot: bytes, up_ms: int, sent: int, now: int) -> int:
         """How old a batch is: by the terminal's uptime within one boot, which no clock can falsify, else by its corrected time."""

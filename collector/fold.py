@@ -92,7 +92,9 @@ class Fold:
         historical, correction = bool(facts.get("historical")), int(facts.get("correction_ms", 0))
         self._accepted(terminal, sequence.Stream(header.epoch, header.seq, opened.digest))
         if not historical:
-            terminal.delays_ms.append((entry.at - header.sent) // MS)
+            skew = terminal.skew_of(header.boot, header.up, header.sent, entry.at)
+            if skew is not None:
+                terminal.skews_ms.append(skew)
         terminal.lost = max(terminal.lost, header.lost) if terminal.epoch == header.epoch else header.lost
         terminal.epoch = header.epoch
         self.presence.heard(terminal, entry.at)

@@ -5,6 +5,7 @@ acknowledged before it is stored. Whatever a message brings, it can only be refu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 import time
@@ -12,10 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
-from tillwatch.agent.model import MS
 from tillwatch.agent.wire import (
     Ack,
     AckState,
@@ -34,6 +35,7 @@ from tillwatch.collector.fold import HISTORICAL_MS, SUSPECT_SKEW_MS, Fold
 from tillwatch.collector.intake import Intake, Message
 from tillwatch.collector.journal import Entry, Journal, Kind
 from tillwatch.collector.refusals import Refusals
+from tillwatch.collector.store import requests
 from tillwatch.collector.store.sqlite import Commit, SqliteStore, StoreError
 from tillwatch.collector.tickets.port import TicketMessage
 
@@ -124,6 +126,7 @@ class Pipeline:
             entries.append((Kind.RULES_CHANGED, {"shipped": shipped, "site": site}))
         async with self._lock:
             await self._keep([self._record(kind, facts=facts) for kind, facts in entries])
+        await self.take_requests()
 
     async def stop(self) -> None:
         async with self._lock:
@@ -133,9 +136,11 @@ class Pipeline:
         """Take groups until cancelled. A store that refuses is tried again; the terminals keep what was not acknowledged."""
         self.on_refused = intake.refused
         ok = True
+        looked = 0.0
         while True:
             try:
-                messages = await asyncio.wait_for(intake.get_batch(max_n, max_wait_s), TICK_S)
+                async with asyncio.timeout(TICK_S):
+                    messages = await intake.get_batch(max_n, max_wait_s)
             except TimeoutError:
                 messages = []
             for (terminal, why), n in intake.take_dropped().items():
@@ -159,6 +164,10 @@ class Pipeline:
             for terminal in slow - replies.keys():
                 if self.fold.fleet.knows(terminal):
                     intake.publish_ack(terminal, self._ack(terminal, Reply(), slow=True))
+            if time.monotonic() - looked >= TICK_S:
+                with contextlib.suppress(StoreError):  # the next group meets the same store and says so
+                    await self.take_requests()
+                looked = time.monotonic()
 
     async def take(self, messages: Sequence[Message]) -> dict[str, Reply]:
         """One group: what to tell the terminals once this returns. Raises StoreError, and then nothing has changed."""
@@ -237,10 +246,12 @@ class Pipeline:
         now = max(message.received, self.journal.at + 1)
         if terminal.age_ms(header.boot, header.up, header.sent, now) > HISTORICAL_MS:
             stamp["historical"] = True
-        skew = terminal.skew_ms if terminal.delays_ms else (now - header.sent) // MS
-        correction = (
-            skew if abs(skew) > SUSPECT_SKEW_MS and not (stamp.get("historical") and not terminal.delays_ms) else 0
-        )
+        if terminal.skews_ms:
+            skew = terminal.skew_ms
+        else:
+            first = terminal.skew_of(header.boot, header.up, header.sent, now)
+            skew = 0 if first is None or "historical" in stamp else first
+        correction = skew if abs(skew) > SUSPECT_SKEW_MS else 0
         if correction:
             stamp["correction_ms"] = correction
         ticks = {id(column.at): column.at for column in opened.columns}.values()
@@ -306,6 +317,19 @@ class Pipeline:
         async with self._lock:
             entry = self._record(Kind.OPERATOR, terminal=str(facts.get("terminal", "")), facts=facts)
             await self._keep([entry], [also] if also else [])
+
+    async def take_requests(self) -> None:
+        """Journal what operators did beside the collector. An act that cannot be folded is dropped, or it would stop every start."""
+        for number, facts in requests.waiting(self.store.conn):
+            settle = partial(requests.settle, number=number)
+            try:
+                await self.operate(facts, settle)
+            except StoreError:
+                raise
+            except Exception:
+                log.exception("act %d of %s is dropped: %s", number, facts.get("actor"), facts.get("action"))
+                self._load()
+                await asyncio.to_thread(settle, self.store.conn)
 
     async def ticket_changed(self, facts: dict[str, Any]) -> None:
         """Journal what a ticket system said: {incident, connector, external_id, url, state}."""

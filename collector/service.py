@@ -21,16 +21,19 @@ from tillwatch.collector.notify import READY, STOPPING, WATCHDOG, notify, watchd
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.registry import JournalRegistrar
 from tillwatch.collector.rules import RulesError, parse_rules, shipped_text
-from tillwatch.collector.store.sqlite import SqliteStore, open_db
+from tillwatch.collector.store.lock import WriterLock
+from tillwatch.collector.store.sqlite import SqliteStore, StoreError, open_db
 from tillwatch.collector.tickets.outbox import connect
 from tillwatch.collector.tickets.sender import OutboxSender
-from tillwatch.collector.tickets.signature import Secret
+from tillwatch.collector.tickets.signature import Secret, read_secrets
 from tillwatch.collector.tickets.webhook import WebhookPort
 from tillwatch.collector.web.enrol import EnrolListener, MqttAddress, enrol_app
 from tillwatch.device_profiles.catalogue import load_catalogue
 
 log = logging.getLogger(__name__)
 
+LOCK_S = 10.0
+"""A command that journals an act in the place of a collector is done long before."""
 STOP_S = 3.0
 """For the console to end by itself; with all else a stop stays within five seconds."""
 
@@ -61,8 +64,10 @@ def _sender(config: Config, pipeline: Pipeline) -> OutboxSender | None:
     if config.webhook is None or not config.webhook.url:
         return None
     try:
-        port = WebhookPort(config.webhook.url, [Secret.parse(word) for word in config.webhook.secret().split()])
-    except ValueError as error:
+        held = config.webhook.secret_file
+        secrets = read_secrets(held) if held else [Secret.parse(word) for word in config.webhook.secret().split()]
+        port = WebhookPort(config.webhook.url, secrets)
+    except (ValueError, OSError) as error:
         msg = f"[tickets.webhook]: {error}"
         raise ConfigError(msg) from None
 
@@ -107,6 +112,11 @@ async def _serve(config: Config, *, console: bool) -> int:
     async with AsyncExitStack() as stack:
         stack.enter_context(locked(config.collector.data_dir))
         own = open_authority(config.authority)
+        lock = WriterLock(config.database)
+        if not lock.take(LOCK_S):
+            msg = f"another collector writes {config.database}; end it, or set another data_dir in [collector]"
+            raise StoreError(msg)
+        stack.callback(lock.release)
         store = SqliteStore(config.database)
         stack.callback(store.close)
         units = {name: known.unit for name, known in load_catalogue().signals.items()}

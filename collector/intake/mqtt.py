@@ -15,9 +15,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import gmqtt.mqtt.connection
 from gmqtt import Client, Subscription
 from gmqtt.mqtt.constants import MQTTv311
 from gmqtt.mqtt.handler import MQTTConnectError
+from gmqtt.mqtt.protocol import MQTTProtocol
 
 from tillwatch.agent.wire import ack_topic
 from tillwatch.collector.intake import Message
@@ -38,6 +40,18 @@ MAX_UNSENT = 4 * 1024 * 1024
 """Bytes that may wait for a broker that does not read; acks beyond it are dropped, and the next ones make them good."""
 _NO_RECONNECT = -2
 """Below gmqtt's -1 for "unlimited": its own reconnect has neither back-off nor jitter."""
+
+
+class _Protocol(MQTTProtocol):  # type: ignore[misc]  # gmqtt has no types
+    """gmqtt's own fails with a traceback when it is lost before it was given its connection: a connect that is given up half-way."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._connection is not None:
+            super().connection_lost(exc)
+
+
+# gmqtt has no other way to name the protocol.
+gmqtt.mqtt.connection.MQTTProtocol = _Protocol
 
 
 @dataclass(frozen=True, slots=True)

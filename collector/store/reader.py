@@ -320,7 +320,7 @@ def _readings(
     first, last = start // MS, end // MS
     points: list[Point] = []
     for facts, payload in db.execute(
-        "SELECT facts, payload FROM journal WHERE terminal = ? AND t1 >= ? AND t1 <= ? AND t0 <= ? AND kind = 3 AND payload IS NOT NULL",
+        "SELECT facts, payload FROM journal WHERE terminal = ? AND kind = 3 AND payload IS NOT NULL AND t1 BETWEEN ? AND ? AND t0 <= ?",
         (terminal, first, last + MAX_SPAN_MS, last),
     ):
         correction = int(msgpack.unpackb(facts).get("correction_ms", 0))

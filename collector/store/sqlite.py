@@ -26,7 +26,7 @@ from tillwatch.collector.rules import parse_rules
 from tillwatch.collector.sequence import Stream
 from tillwatch.collector.tickets.outbox import enqueue
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_MS = 10_000
 """Waiting for the outbox's or a command's short transaction: ten times the longest that was ever needed."""
 FOLD_TABLES = (
@@ -55,14 +55,16 @@ def open_db(path: Path) -> sqlite3.Connection:
         conn.close()
         msg = f"{path} was written by a newer tillwatch (schema {version}, this one knows {SCHEMA_VERSION}); install that version again"
         raise StoreError(msg)
-    if version < SCHEMA_VERSION:
-        schema = (files("tillwatch.collector.store") / "schema_v1.sql").read_text(encoding="utf-8")
+    while version < SCHEMA_VERSION:
+        version += 1
+        schema = (files("tillwatch.collector.store") / f"schema_v{version}.sql").read_text(encoding="utf-8")
         try:
-            conn.executescript(f"BEGIN IMMEDIATE;\n{schema}\nPRAGMA user_version={SCHEMA_VERSION};\nCOMMIT;")
+            conn.executescript(f"BEGIN IMMEDIATE;\n{schema}\nPRAGMA user_version={version};\nCOMMIT;")
         except sqlite3.OperationalError:
             # A command beside the first start may have made the tables while this one waited for its turn.
-            conn.rollback()
-            if conn.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
+            if conn.in_transaction:
+                conn.rollback()
+            if conn.execute("PRAGMA user_version").fetchone()[0] < version:
                 raise
     return conn
 
@@ -139,7 +141,7 @@ class SqliteStore:
 
     def _load_recent(self, fold: Fold, terminal: str) -> None:
         rows = self.conn.execute(
-            "SELECT facts, payload_digest FROM journal WHERE terminal = ? AND t1 IS NOT NULL ORDER BY t1 DESC LIMIT ?",
+            "SELECT facts, payload_digest FROM journal WHERE terminal = ? AND kind = 3 AND payload IS NOT NULL ORDER BY n DESC LIMIT ?",
             (terminal, RECENT),
         ).fetchall()
         for facts, digest in reversed(rows):
@@ -281,7 +283,8 @@ class SqliteStore:
     def stored_digest(self, terminal: str, epoch: bytes, seq: int) -> bytes | None:
         """The digest kept for a batch that left the recent ones long ago. Rare and slow: it reads the terminal's whole index."""
         for facts, digest in self.conn.execute(
-            "SELECT facts, payload_digest FROM journal WHERE terminal = ? AND t1 IS NOT NULL", (terminal,)
+            "SELECT facts, payload_digest FROM journal WHERE terminal = ? AND kind = 3 AND payload IS NOT NULL",
+            (terminal,),
         ):
             stamp = msgpack.unpackb(facts)
             if stamp["seq"] == seq and stamp["epoch"] == epoch:

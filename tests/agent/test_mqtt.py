@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 
 import pytest
+from gmqtt.mqtt import connection
+from gmqtt.mqtt.protocol import MQTTProtocol
 
 from tillwatch.agent import mqtt
 from tillwatch.agent.mqtt import Link, LinkError
@@ -77,6 +79,31 @@ async def test_nobody_there():
         pass
     with pytest.raises(LinkError, match=f"127.0.0.1:{port}"):
         await connect(port)
+
+
+async def test_given_up_in_the_moment_of_connecting(monkeypatch, until):
+    """The end of the agent may fall between the socket's connection and gmqtt's own."""
+    failures = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["message"]))
+    lost = []
+    made, gone = MQTTProtocol.connection_made, connection.MQTTProtocol.connection_lost
+
+    def give_up(self, transport):
+        made(self, transport)
+        connecting.cancel()
+
+    def notice(self, exc):
+        lost.append(self)
+        gone(self, exc)
+
+    monkeypatch.setattr(MQTTProtocol, "connection_made", give_up)
+    monkeypatch.setattr(connection.MQTTProtocol, "connection_lost", notice)
+    async with peer() as port:
+        connecting = asyncio.ensure_future(connect(port))
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        await until(lambda: lost)
+    assert failures == []
 
 
 async def test_messages_and_loss(until):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from gmqtt.mqtt import connection
+from gmqtt.mqtt.protocol import MQTTProtocol
 
 from tillwatch.collector.authority import COLLECTOR_NAME
 from tillwatch.collector.intake.broker import EmbeddedBroker
@@ -166,3 +168,40 @@ async def test_a_cancelled_wait_loses_nothing():
     with pytest.raises(asyncio.CancelledError):
         await getting
     assert [m.topic for m in await one.get_batch(3, 0)] == ["tw/1/t1/batch"]
+
+
+async def test_given_up_in_the_moment_of_connecting(monkeypatch, free_port):
+    """The end of the collector may fall between the socket's connection and gmqtt's own."""
+    failures = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["message"]))
+    stopped = asyncio.Event()
+    lost = asyncio.Event()
+    made, gone = MQTTProtocol.connection_made, connection.MQTTProtocol.connection_lost
+    intake = MqttIntake(MqttSettings("127.0.0.1", free_port, "collector"), jitter=lambda most: 0.01)
+
+    def give_up(self, transport):
+        made(self, transport)
+        intake._task.cancel()
+        stopped.set()
+
+    def notice(self, exc):
+        lost.set()
+        gone(self, exc)
+
+    monkeypatch.setattr(MQTTProtocol, "connection_made", give_up)
+    monkeypatch.setattr(connection.MQTTProtocol, "connection_lost", notice)
+    closed = asyncio.Event()
+
+    async def serve(reader, writer):
+        await reader.read()
+        writer.close()
+        closed.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", free_port)
+    async with server, asyncio.timeout(10):
+        await intake.start()
+        await stopped.wait()
+        await intake.stop()
+        await lost.wait()
+        await closed.wait()
+    assert failures == []
