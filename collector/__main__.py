@@ -140,8 +140,30 @@ def _parser() -> argparse.ArgumentParser:
         "--since", metavar="SPAN", help="how far back the history goes, for example 30m, 6h or 7d (default: 1h)"
     )
 
+    backup = add(
+        "backup",
+        _backup,
+        "write the store and the collector's keys into one new file, mode 0600, beside a running collector",
+        "tillwatch-collector backup /var/backups/tillwatch-2026-11-21.db",
+    )
+    backup.add_argument("file", type=Path)
+    backup.add_argument(
+        "--without-keys", action="store_true", help="the store alone; with it alone every terminal must enrol again"
+    )
+    restore = add(
+        "restore",
+        _restore,
+        "put a backup in the place of store and keys of a collector that is not running; what was there is set aside",
+        "tillwatch-collector restore /var/backups/tillwatch-2026-11-21.db",
+    )
+    restore.add_argument("file", type=Path)
+    for one in (backup, restore):
+        one.add_argument(
+            "--passphrase-file", type=Path, metavar="FILE", help="its first line seals the keys in the backup"
+        )
+
     doctor = add("doctor", _doctor, "look for what is wrong and say what to do", "tillwatch-collector doctor")
-    for one in (terminals, token, show, doctor):
+    for one in (terminals, token, show, doctor, backup):
         one.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -149,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(config: Config, options: argparse.Namespace) -> int:
     from tillwatch.collector import service  # noqa: PLC0415 - the other commands need none of it
     from tillwatch.collector.intake.broker import BrokerStartError  # noqa: PLC0415
+    from tillwatch.collector.lock import InUseError  # noqa: PLC0415
     from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
 
     # journald puts its own time before every line.
@@ -156,7 +179,7 @@ def _run(config: Config, options: argparse.Namespace) -> int:
     logging.basicConfig(level=options.log_level.upper(), format=f"{clock}%(levelname)s %(name)s: %(message)s")
     try:
         return service.main(config, console=not options.no_console)
-    except (BrokerStartError, StoreError, OSError) as error:
+    except (BrokerStartError, InUseError, StoreError, OSError) as error:
         raise _CommandError(str(error)) from None
 
 
@@ -329,6 +352,32 @@ def _doctor(config: Config, options: argparse.Namespace) -> int:
         for finding in findings:
             print(f"{_coloured(finding.state.ljust(4))}  {finding.subject}: {finding.text}")
     return FAILED if any(finding.state == "fail" for finding in findings) else DONE
+
+
+def _backup(config: Config, options: argparse.Namespace) -> int:
+    from tillwatch.collector import recovery  # noqa: PLC0415 - the other commands need none of it
+
+    target = options.file.absolute()
+    _prepare_data_dir(config.collector.data_dir)
+    try:
+        made = recovery.backup(config, target, keys=not options.without_keys, passphrase_file=options.passphrase_file)
+    except recovery.BackupError as error:
+        raise _CommandError(str(error)) from None
+    _print_json(asdict(made)) if options.json else print(recovery.described(made))
+    return DONE
+
+
+def _restore(config: Config, options: argparse.Namespace) -> int:
+    from tillwatch.collector import recovery  # noqa: PLC0415 - the other commands need none of it
+    from tillwatch.collector.lock import InUseError  # noqa: PLC0415
+
+    source = options.file.absolute()
+    _prepare_data_dir(config.collector.data_dir)
+    try:
+        print(recovery.restore(config, source, passphrase_file=options.passphrase_file))
+    except (recovery.BackupError, InUseError) as error:
+        raise _CommandError(str(error)) from None
+    return DONE
 
 
 def _reader(config: Config) -> Any:

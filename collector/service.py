@@ -16,6 +16,7 @@ from tillwatch.collector.authority import Authority, open_authority
 from tillwatch.collector.config import Config, ConfigError, is_loopback
 from tillwatch.collector.intake.broker import EmbeddedBroker
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
+from tillwatch.collector.lock import locked
 from tillwatch.collector.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.registry import JournalRegistrar
@@ -109,6 +110,7 @@ async def _serve(config: Config, *, console: bool) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     async with AsyncExitStack() as stack:
+        stack.enter_context(locked(config.collector.data_dir))
         own = open_authority(config.authority)
         lock = WriterLock(config.database)
         if not lock.take(LOCK_S):
