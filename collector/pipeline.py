@@ -41,6 +41,7 @@ from tillwatch.collector.intake import Intake, Message
 from tillwatch.collector.journal import Entry, Journal, Kind
 from tillwatch.collector.refusals import Refusals
 from tillwatch.collector.store import requests
+from tillwatch.collector.store.segments import SegmentError
 from tillwatch.collector.store.sqlite import Commit, SqliteStore, StoreError
 from tillwatch.collector.tickets.port import TicketMessage
 
@@ -370,7 +371,7 @@ class Pipeline:
     async def _keep(self, entries: Sequence[Entry], also: Sequence[Callable[[sqlite3.Connection], None]] = ()) -> None:
         group: Commit = self.store.prepare(self.fold, entries, also)
         try:
-            await asyncio.to_thread(self.store.commit, group)
+            await _written(self.store.commit, group)
         except BaseException:
             # The fold is ahead of the store: what is kept is the truth.
             self._load()
@@ -398,7 +399,12 @@ class Pipeline:
             except Exception:
                 log.exception("act %d of %s is dropped: %s", number, facts.get("actor"), facts.get("action"))
                 self._load()
-                await asyncio.to_thread(settle, self.store.conn)
+                await self.change(settle)
+
+    async def change(self, change: Callable[[sqlite3.Connection], object]) -> None:
+        """Let a change of the file, which changes nothing of what it says, have its turn between two groups."""
+        async with self._lock:
+            await _written(self.store.change, change)
 
     async def ticket_changed(self, facts: dict[str, Any]) -> None:
         """Journal what a ticket system said: {incident, connector, external_id, url, state}."""
@@ -413,7 +419,13 @@ class Pipeline:
         if 0 <= now - self._looked_back.get(terminal.id, -LOOK_BACK_NS) < LOOK_BACK_NS:
             raise _UnfitError(Unfit.REPLAY, f"batch {seq} was settled long ago")
         self._looked_back[terminal.id] = now
-        return self.store.stored_digest(terminal.id, epoch, seq)
+        try:
+            return self.store.stored_digest(terminal.id, epoch, seq)
+        except SegmentError as error:
+            log.error(
+                "terminal %s: a damaged part of the log cannot be compared with seq %d: %s", terminal.id, seq, error
+            )
+            return None
 
     def _ack(self, terminal: str, reply: Reply, *, slow: bool) -> bytes:
         state = self.fold.fleet.terminals[terminal]
@@ -460,3 +472,13 @@ class _Successor:
 
     def key(self, _: str, key_id: bytes) -> VerifyKey | Refusal:
         return self._verify if key_id == self._verify.key_id else Refusal.UNKNOWN_KEY
+
+
+async def _written(write: Callable[[Any], None], what: Any) -> None:
+    """Write in another thread. A transaction cannot be called back: who is cancelled meanwhile leaves once it has ended."""
+    writing = asyncio.ensure_future(asyncio.to_thread(write, what))
+    try:
+        await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await asyncio.wait({writing})
+        raise

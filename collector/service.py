@@ -14,6 +14,7 @@ from typing import Any
 
 from tillwatch.collector.authority import Authority, open_authority
 from tillwatch.collector.config import Config, ConfigError, is_loopback
+from tillwatch.collector.housekeeping import Housekeeping
 from tillwatch.collector.intake.broker import EmbeddedBroker
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
 from tillwatch.collector.lock import locked
@@ -21,6 +22,7 @@ from tillwatch.collector.notify import READY, STOPPING, WATCHDOG, notify, watchd
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.registry import JournalRegistrar
 from tillwatch.collector.rules import RulesError, parse_rules, shipped_text
+from tillwatch.collector.store.compaction import Compactor
 from tillwatch.collector.store.lock import WriterLock
 from tillwatch.collector.store.sqlite import SqliteStore, StoreError, open_db
 from tillwatch.collector.tickets.outbox import connect
@@ -140,6 +142,10 @@ async def _serve(config: Config, *, console: bool) -> int:
         await listener.start()
         stack.push_async_callback(listener.stop)
 
+        compactor = Compactor(config.database)
+        stack.callback(compactor.close)
+        keeping = Housekeeping(pipeline, compactor, config.retention)
+
         tasks: set[asyncio.Task[Any]] = {
             asyncio.create_task(
                 pipeline.run(intake, max_n=config.intake.group_messages, max_wait_s=config.intake.group_wait),
@@ -152,6 +158,7 @@ async def _serve(config: Config, *, console: bool) -> int:
             tasks.add(asyncio.create_task(sender.run(), name="outbox"))
         else:
             log.warning("no ticket system is configured: incidents wait in the outbox; see [tickets.webhook]")
+        house = asyncio.create_task(keeping.run(), name="housekeeping")
         if console:
             process = await _console(config)
             stack.push_async_callback(_end, process)
@@ -161,9 +168,9 @@ async def _serve(config: Config, *, console: bool) -> int:
         log.info("collector %s runs: %s, enrolment port %d", config.collector.name, shown, listener.port)
         code = await _until(ended, tasks)
         notify(STOPPING)
-        for task in tasks:
+        for task in (house, *tasks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(house, *tasks, return_exceptions=True)
     return code
 
 
