@@ -108,6 +108,10 @@ class Pipeline:
         self.fold = Fold(self._units, self._page)
         self.journal: Journal = self.store.load(self.fold)
 
+    def terminal(self, name: str) -> Terminal | None:
+        """As it is known now; not to be kept, since a store that refuses makes the fold load anew."""
+        return self.fold.fleet.terminals.get(name)
+
     async def start(self, shipped: str, site: str) -> None:
         """Journal that the collector runs, and its table of rules if it changed."""
         entries: list[tuple[Kind, dict[str, Any]]] = [(Kind.STARTED, {"down_since": self.fold.advanced_to})]
