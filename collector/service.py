@@ -14,9 +14,9 @@ from typing import Any
 
 from tillwatch.collector import keyring
 from tillwatch.collector.authority import Authority, open_authority
-from tillwatch.collector.broker_config import publish
 from tillwatch.collector.config import Config, ConfigError, is_loopback
 from tillwatch.collector.intake.broker import EmbeddedBroker
+from tillwatch.collector.intake.mosquitto import publish
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
 from tillwatch.collector.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
 from tillwatch.collector.pipeline import Pipeline

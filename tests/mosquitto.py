@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 from tillwatch.collector.authority import Authority
-from tillwatch.collector.broker_config import CRL, publish, write_mosquitto
+from tillwatch.collector.intake.mosquitto import CRL, publish, write_mosquitto
 
 HOSTS = ("localhost", "127.0.0.1")
 

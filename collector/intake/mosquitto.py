@@ -74,9 +74,6 @@ max_queued_messages {MAX_QUEUED}
 max_queued_bytes {MAX_QUEUED_BYTES}
 
 log_dest stderr
-log_type error
-log_type warning
-log_type notice
 """
 
 
