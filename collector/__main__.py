@@ -201,7 +201,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(config: Config, options: argparse.Namespace) -> int:
     from tillwatch.collector import service  # noqa: PLC0415 - the other commands need none of it
     from tillwatch.collector.intake.broker import BrokerStartError  # noqa: PLC0415
-    from tillwatch.collector.lock import InUseError  # noqa: PLC0415
+    from tillwatch.collector.store.lock import InUseError  # noqa: PLC0415
     from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
 
     # journald puts its own time before every line.
@@ -483,7 +483,7 @@ def _backup(config: Config, options: argparse.Namespace) -> int:
 
 def _restore(config: Config, options: argparse.Namespace) -> int:
     from tillwatch.collector import recovery  # noqa: PLC0415 - the other commands need none of it
-    from tillwatch.collector.lock import InUseError  # noqa: PLC0415
+    from tillwatch.collector.store.lock import InUseError  # noqa: PLC0415
 
     source = options.file.absolute()
     _prepare_data_dir(config.collector.data_dir)
