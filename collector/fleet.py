@@ -12,6 +12,7 @@ import msgpack
 
 from tillwatch.agent.model import MS, State, Value, device_of
 from tillwatch.agent.wire import Refusal, VerifyKey
+from tillwatch.collector.clones import Speaker
 from tillwatch.collector.sequence import Stream
 
 SKEW_WINDOW = 10
@@ -115,9 +116,24 @@ class Component:
 
 @dataclass(slots=True)
 class TerminalKey:
+    """state: `pending` until it signs, `active`, `retiring` once it has handed over, `revoked`."""
+
     verify: VerifyKey
     state: str
     since: int
+
+
+@dataclass(slots=True)
+class Certificate:
+    """One that was issued to a terminal. key: id of the signing key that it came with; revoked: UTC ns, 0 while it is good."""
+
+    key: bytes
+    since: int
+    revoked: int = 0
+
+
+MAX_CERTIFICATES = 256
+"""Certificates of a terminal that are remembered: one a day through most of a certificate's life. Older ones have ended."""
 
 
 @dataclass(slots=True)
@@ -125,7 +141,9 @@ class Terminal:
     """One enrolled terminal. connection: `new` until the first message, then `online`, `offline` (its own or its broker's word) or
     `silent`; received: its last message; heard: from when its deadline counts; up_ms at up_received: its uptime at its last life
     message; holes: batches it declared gone; next_due: before this UTC ns no component is overdue; signals: series of its components;
-    over_limit: readings that were kept but not followed, since they are of more components or signals than a terminal may have.
+    over_limit: readings that were kept but not followed, since they are of more components or signals than a terminal may have; until: of
+    each retiring key the epoch, the last seq and the last life message that it may have signed; certificates: by serial number, in hex;
+    speakers: see clones.py; why: it was revoked.
     """
 
     id: str
@@ -151,25 +169,66 @@ class Terminal:
     next_due: int = 0
     signals: int = 0
     over_limit: int = 0
+    until: dict[bytes, tuple[bytes, int, int]] = field(default_factory=dict)
+    certificates: dict[str, Certificate] = field(default_factory=dict)
+    speakers: list[Speaker] = field(default_factory=list)
+    why: str = ""
 
     _STATUS = (
-        "epoch", "connection", "received", "heard", "lost", "holes", "boot", "up_ms", "up_received", "life_n", "over_limit",
-    )  # fmt: skip
+        "epoch",
+        "connection",
+        "received",
+        "heard",
+        "lost",
+        "holes",
+        "boot",
+        "up_ms",
+        "up_received",
+        "life_n",
+        "over_limit",
+        "why",
+    )
 
     def pack_status(self) -> bytes:
         status = {name: getattr(self, name) for name in Terminal._STATUS}
-        packed: bytes = msgpack.packb({**status, "skews_ms": list(self.skews_ms)})
+        packed: bytes = msgpack.packb(
+            {
+                **status,
+                "skews_ms": list(self.skews_ms),
+                "until": [[key, *until] for key, until in self.until.items()],
+                "certificates": [[serial, c.key, c.since, c.revoked] for serial, c in self.certificates.items()],
+                "speakers": [[s.boot, s.epoch, s.n, s.up_ms, s.first, s.last] for s in self.speakers],
+            }
+        )
         return packed
 
     def unpack_status(self, packed: bytes) -> None:
         status = msgpack.unpackb(packed)
         self.skews_ms.extend(status.pop("skews_ms"))
+        self.until = {key: (epoch, seq, n) for key, epoch, seq, n in status.pop("until", ())}
+        self.certificates = {serial: Certificate(*row) for serial, *row in status.pop("certificates", ())}
+        self.speakers = [Speaker(*row) for row in status.pop("speakers", ())]
         for name, value in status.items():
             setattr(self, name, value)
 
     def of_device(self, device: str) -> list[Component]:
         """The components that this device has, the device itself among them."""
         return [self.components[name] for name in sorted(self.components) if device_of(name) == device]
+
+    def refuses(self, serial: str) -> bool:
+        """Whether no broker may let this terminal in with the certificate of that serial number, in hex."""
+        certificate = self.certificates.get(serial)
+        return self.state == "revoked" or (certificate is not None and certificate.revoked > 0)
+
+    def sealed_in_time(self, key: bytes, epoch: bytes, seq: int) -> bool:
+        """Whether this key may have sealed this batch: a retiring one only up to where it handed over."""
+        until = self.until.get(key)
+        return until is None or (epoch == until[0] and seq <= until[1])
+
+    def told_in_time(self, key: bytes, epoch: bytes, n: int) -> bool:
+        """The same for a life message."""
+        until = self.until.get(key)
+        return until is None or (epoch == until[0] and n <= until[2])
 
     @property
     def skew_ms(self) -> int:
