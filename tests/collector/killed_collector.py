@@ -60,12 +60,6 @@ class Intake:
     def take_slow(self) -> frozenset[str]:
         return frozenset()
 
-    def take_dropped(self) -> dict[tuple[str, str], int]:
-        return {}
-
-    def refused(self, terminal: str) -> None:
-        raise AssertionError(terminal)
-
 
 async def live(point: int | None) -> None:
     world = World(STORE)
