@@ -94,7 +94,7 @@ class Fold:
         if not historical:
             terminal.delays_ms.append((entry.at - header.sent) // MS)
         terminal.lost = max(terminal.lost, header.lost) if terminal.epoch == header.epoch else header.lost
-        terminal.epoch = header.epoch
+        self._speaks_in(terminal, header.epoch)
         self.presence.heard(terminal, entry.at)
         sources: list[tuple[str, bool]] = []
         ticks: dict[int, Ticks] = {}
@@ -197,6 +197,13 @@ class Fold:
         self.alarming.dirty.streams.add((terminal.id, stream.epoch))
         self.fleet.remember(terminal.id, stream.epoch, stream.mark, stream.tail)
 
+    def _speaks_in(self, terminal: Terminal, epoch: bytes) -> None:
+        if terminal.epoch != epoch:
+            # Both rows say which one is current.
+            kept = {one for one in (terminal.epoch, epoch) if one in terminal.streams}
+            self.alarming.dirty.streams |= {(terminal.id, one) for one in kept}
+            terminal.epoch = epoch
+
     def _life(self, terminal: Terminal, at: int, life: Life) -> None:
         decision = sequence.on_life(terminal.streams, life)
         if terminal.streams.get(life.epoch) != decision.stream:
@@ -218,7 +225,8 @@ class Fold:
         if evidence:
             self.alarming.judge(FORK, terminal, "", "fork", at, evidence)
         terminal.lost = life.lost
-        terminal.epoch, terminal.life_n = life.epoch, life.n
+        self._speaks_in(terminal, life.epoch)
+        terminal.life_n = life.n
         terminal.boot, terminal.up_ms, terminal.up_received = life.boot, life.up, at
         self.presence.heard(terminal, at)
 
