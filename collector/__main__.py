@@ -384,8 +384,8 @@ def _revoke(config: Config, options: argparse.Namespace) -> int:
 
 def _broker_config(config: Config, options: argparse.Namespace) -> int:
     from tillwatch.collector.intake.mosquitto import CRL, write_mosquitto  # noqa: PLC0415 - help should not wait for it
-    from tillwatch.collector.keyring import revoked_serials  # noqa: PLC0415
     from tillwatch.collector.store.sqlite import StoreError, open_db, terminals_of  # noqa: PLC0415
+    from tillwatch.collector.succession import revoked_serials  # noqa: PLC0415
 
     _prepare_data_dir(config.collector.data_dir)
     broker = config.broker

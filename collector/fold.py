@@ -10,7 +10,7 @@ from typing import Any
 
 from tillwatch.agent.model import MS, Value
 from tillwatch.agent.wire import Column, Life, Opened
-from tillwatch.collector import clones, keyring, sequence
+from tillwatch.collector import clones, sequence, succession
 from tillwatch.collector.alarming import Alarming
 from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
 from tillwatch.collector.fleet import Component, Fleet, Series, Terminal
@@ -247,19 +247,19 @@ class Fold:
         match facts["action"]:
             case "enrol":
                 terminal = self._place(entry.terminal, facts, entry.at)
-                keyring.enrol(terminal, facts, entry.at)
+                succession.enrol(terminal, facts, entry.at)
                 if terminal.connection == "revoked":
                     terminal.connection = "new"
                 self.alarming.judge(FORK, terminal, "", "enrolled", entry.at)
             case "certify":
                 terminal = self.fleet.terminals[entry.terminal]
-                keyring.certify(terminal, facts, entry.at)
+                succession.certify(terminal, facts, entry.at)
             case "rotate":
                 terminal = self.fleet.terminals[entry.terminal]
-                keyring.rotate(terminal, facts, entry.at)
+                succession.rotate(terminal, facts, entry.at)
             case "revoke":
                 terminal = self.fleet.terminals[entry.terminal]
-                keyring.revoke(terminal, facts, entry.at)
+                succession.revoke(terminal, facts, entry.at)
                 self.presence.gone(terminal, "revoked", entry.at)
                 self.alarming.judge(FORK, terminal, "", "revoked", entry.at)
             case _:

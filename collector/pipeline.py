@@ -34,7 +34,7 @@ from tillwatch.agent.wire import (
     open_life,
     seal_ack,
 )
-from tillwatch.collector import keyring, sequence
+from tillwatch.collector import sequence, succession
 from tillwatch.collector.fleet import Terminal
 from tillwatch.collector.fold import HISTORICAL_MS, SUSPECT_SKEW_MS, Fold
 from tillwatch.collector.intake import Intake, Message
@@ -74,7 +74,7 @@ class Reply:
 
 class Pipeline:
     """clock: UTC ns. refused: messages not opened, by reason, since the start; culprits: the terminals or topics that sent them last;
-    turns: passes of the loop that were stored, for the watchdog. bind: the authority's word for a terminal's public key from a time on;
+    turns: passes of the loop that were stored, for the watchdog. bind: the authority's word for an act's public key of a terminal from a time on;
     on_identity: called with the terminals whose keys or certificates have changed, once that is stored.
     """
 
@@ -86,7 +86,7 @@ class Pipeline:
         *,
         page: str = "",
         clock: Callable[[], int] = time.time_ns,
-        bind: Callable[[str, bytes, int], bytes] = lambda *_: b"",
+        bind: Callable[[str, str, bytes, int], bytes] | None = None,
     ) -> None:
         self.store = store
         self.refused: Counter[str] = Counter()
@@ -283,14 +283,17 @@ class Pipeline:
         claim = claim_of(message.payload)
         terminal = self.fold.fleet.terminals[message.topic.split("/")[2]]
         try:
-            chain = keyring.following(terminal, claim.key, claim.rotations)
-        except keyring.ConflictError as error:
+            chain = succession.following(terminal, claim.key, claim.rotations)
+        except succession.ConflictError as error:
             self._forked(terminal, {"kind": "rotation", "detail": error.detail}, entries)
             raise
         life = open_life(message.topic, message.payload, _Successor(VerifyKey(chain[-1][0].new)))
         for rotation, statement in chain:
-            facts = keyring.rotation_facts(rotation, statement)
-            facts["binding"] = self._bind(terminal.id, rotation.new, message.received)
+            facts = succession.rotation_facts(rotation, statement)
+            facts["actor"] = f"terminal {terminal.id}"
+            if self._bind is not None:
+                facts["bound_at"] = message.received
+                facts["binding"] = self._bind("rotate", terminal.id, rotation.new, message.received)
             entries.append(self._record(Kind.OPERATOR, terminal=terminal.id, facts=facts))
             log.info("terminal %s: its key was rotated after batch %d", terminal.id, rotation.seq)
         return life

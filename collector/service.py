@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
-from tillwatch.collector import keyring
+from tillwatch.collector import succession
 from tillwatch.collector.authority import Authority, open_authority
 from tillwatch.collector.config import Config, ConfigError, is_loopback
 from tillwatch.collector.intake.broker import EmbeddedBroker
@@ -183,7 +183,7 @@ async def _serve(config: Config, *, console: bool) -> int:
 
 def _write_crl(config: Config, own: Authority, pipeline: Pipeline) -> None:
     """For a broker outside: the collector itself looks at its registry."""
-    revoked = keyring.revoked_serials(pipeline.fold.fleet.terminals.values())
+    revoked = succession.revoked_serials(pipeline.fold.fleet.terminals.values())
     try:
         own.write_crl(revoked)
         if config.broker.crl_file is not None:

@@ -32,11 +32,10 @@ def certify(terminal: Terminal, facts: Mapping[str, Any], at: int) -> None:
 
 
 def rotate(terminal: Terminal, facts: Mapping[str, Any], at: int) -> None:
-    """The old key hands over to the new one. facts: public, old (both 32 bytes), epoch, seq, n: what the old one signed last."""
-    old, new = VerifyKey(facts["old"]), VerifyKey(facts["public"])
-    terminal.keys[old.key_id].state = "retiring"
-    terminal.keys[old.key_id].since = at
-    terminal.until[old.key_id] = (facts["epoch"], facts["seq"], facts["n"])
+    """The old key hands over to the new one. facts: public (32 bytes), old (key id), epoch, seq, n: what the old one signed last."""
+    new, old = VerifyKey(facts["public"]), terminal.keys[facts["old"]]
+    old.state, old.since = "retiring", at
+    terminal.until[facts["old"]] = (facts["epoch"], facts["seq"], facts["n"])
     for key_id, key in terminal.keys.items():
         # What was prepared beside the key that came is not asked for any more.
         if key.state == "pending" and key_id != new.key_id:
@@ -89,7 +88,7 @@ def rotation_facts(rotation: Rotation, statement: bytes) -> dict[str, Any]:
         "action": "rotate",
         "terminal": rotation.terminal,
         "public": rotation.new,
-        "old": rotation.old,
+        "old": VerifyKey(rotation.old).key_id,
         "epoch": rotation.epoch,
         "seq": rotation.seq,
         "n": rotation.n,

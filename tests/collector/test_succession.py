@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tillwatch.agent.wire import SigningKey, WireError, seal_rotation
-from tillwatch.collector import keyring
+from tillwatch.collector import succession
 from tillwatch.collector.fleet import MAX_CERTIFICATES, Terminal
-from tillwatch.collector.keyring import ConflictError
+from tillwatch.collector.succession import ConflictError
 
 KEYS = [SigningKey(bytes([n + 1]) * 32) for n in range(6)]
 E = b"epoch-e-...."
@@ -15,7 +15,7 @@ E = b"epoch-e-...."
 
 def enrolled(key=KEYS[0], serial="a0"):
     terminal = Terminal("t", "b", "r", "atm", 1)
-    keyring.enrol(terminal, {"public": key.public, "serial": serial}, 1)
+    succession.enrol(terminal, {"public": key.public, "serial": serial}, 1)
     return terminal
 
 
@@ -24,8 +24,8 @@ def statement(old, new, seq=10, terminal="t"):
 
 
 def follow(terminal, key, *statements, at=9):
-    for rotation, packed in keyring.following(terminal, KEYS[key].key_id, statements):
-        keyring.rotate(terminal, keyring.rotation_facts(rotation, packed), at)
+    for rotation, packed in succession.following(terminal, KEYS[key].key_id, statements):
+        succession.rotate(terminal, succession.rotation_facts(rotation, packed), at)
     return states(terminal)
 
 
@@ -35,7 +35,7 @@ def states(terminal):
 
 def test_a_key_hands_over_and_proves_what_was_before():
     terminal = enrolled()
-    keyring.certify(terminal, {"public": KEYS[1].public, "serial": "a1"}, 5)
+    succession.certify(terminal, {"public": KEYS[1].public, "serial": "a1"}, 5)
     assert states(terminal) == {0: "active", 1: "pending"}
     assert follow(terminal, 1, statement(0, 1)) == {0: "retiring", 1: "active"}
     old, new = KEYS[0].key_id, KEYS[1].key_id
@@ -43,7 +43,7 @@ def test_a_key_hands_over_and_proves_what_was_before():
     assert not terminal.sealed_in_time(old, b"another epoch"[:12], 1)
     assert [terminal.told_in_time(old, E, n) for n in (3, 4)] == [True, False]
     assert terminal.sealed_in_time(new, E, 11)
-    assert keyring.revoked_serials([terminal]) == {"a0": 9}
+    assert succession.revoked_serials([terminal]) == {"a0": 9}
     assert terminal.refuses("a0")
     assert not terminal.refuses("a1")
 
@@ -91,13 +91,13 @@ def test_a_key_that_hands_over_twice_was_in_two_machines():
 
 def test_a_revoked_terminal_hands_nothing_over():
     terminal = enrolled()
-    keyring.certify(terminal, {"public": KEYS[1].public, "serial": "a1"}, 5)
-    keyring.revoke(terminal, {"reason": "stolen"}, 6)
+    succession.certify(terminal, {"public": KEYS[1].public, "serial": "a1"}, 5)
+    succession.revoke(terminal, {"reason": "stolen"}, 6)
     assert (terminal.state, terminal.why, states(terminal)) == ("revoked", "stolen", {0: "revoked", 1: "revoked"})
-    assert keyring.revoked_serials([terminal]) == {"a0": 6, "a1": 6}
+    assert succession.revoked_serials([terminal]) == {"a0": 6, "a1": 6}
     with pytest.raises(WireError, match="revoked_key"):
         follow(terminal, 1, statement(0, 1))
-    keyring.enrol(terminal, {"public": KEYS[3].public, "serial": "a3"}, 7)
+    succession.enrol(terminal, {"public": KEYS[3].public, "serial": "a3"}, 7)
     assert (terminal.state, terminal.why) == ("active", "")
     assert states(terminal) == {0: "revoked", 1: "revoked", 3: "active"}
     assert not terminal.refuses("a3")
@@ -105,22 +105,22 @@ def test_a_revoked_terminal_hands_nothing_over():
 
 def test_a_key_prepared_in_vain_is_revoked_with_its_certificate():
     terminal = enrolled()
-    keyring.certify(terminal, {"public": KEYS[1].public, "serial": "a1"}, 5)
-    keyring.certify(terminal, {"public": KEYS[2].public, "serial": "a2"}, 6)
+    succession.certify(terminal, {"public": KEYS[1].public, "serial": "a1"}, 5)
+    succession.certify(terminal, {"public": KEYS[2].public, "serial": "a2"}, 6)
     assert follow(terminal, 2, statement(0, 2)) == {0: "retiring", 1: "revoked", 2: "active"}
-    assert keyring.revoked_serials([terminal]) == {"a0": 9, "a1": 9}
+    assert succession.revoked_serials([terminal]) == {"a0": 9, "a1": 9}
 
 
 def test_certificates_are_bounded():
     terminal = enrolled()
     for number in range(MAX_CERTIFICATES + 5):
-        keyring.certify(terminal, {"public": KEYS[1].public, "serial": f"{number:x}"}, 5)
+        succession.certify(terminal, {"public": KEYS[1].public, "serial": f"{number:x}"}, 5)
     assert len(terminal.certificates) == MAX_CERTIFICATES
 
 
 def test_identity_is_kept_with_the_terminal():
     terminal = enrolled()
-    keyring.certify(terminal, {"public": KEYS[1].public, "serial": "a1"}, 5)
+    succession.certify(terminal, {"public": KEYS[1].public, "serial": "a1"}, 5)
     follow(terminal, 1, statement(0, 1))
     again = Terminal("t", "b", "r", "atm", 1)
     again.unpack_status(terminal.pack_status())
