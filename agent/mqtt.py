@@ -31,6 +31,10 @@ class LinkError(Exception):
     """The broker could not be reached or refused. The text says where and why."""
 
 
+class TurnedAwayError(LinkError):
+    """The broker answered and does not let this terminal in: its certificate is revoked, has ended, or is of another CA."""
+
+
 class _Unanswered:
     """What gmqtt asks of its store of messages without PUBACK: here only their numbers, the bytes are in the spool."""
 
@@ -104,7 +108,9 @@ class Link:
             link._cut()
             if isinstance(error, TimeoutError):
                 raise LinkError(f"{where}: no answer in {CONNECT_TIMEOUT:.0f} s") from None
-            if isinstance(error, ssl.SSLError | OSError | gmqtt.MQTTConnectError | LinkError):
+            if isinstance(error, gmqtt.MQTTConnectError | TurnedAwayError):
+                raise TurnedAwayError(f"{where}: {error}") from None
+            if isinstance(error, ssl.SSLError | OSError | LinkError):
                 raise LinkError(f"{where}: {error}") from None
             raise
         return link
@@ -122,12 +128,20 @@ class Link:
         try:
             await asyncio.wait({wanted, lost}, return_when=asyncio.FIRST_COMPLETED)
             if not wanted.done():
-                raise LinkError("the broker closed the connection")
+                raise self._closed()
             return wanted.result()
         finally:
             lost.cancel()
             if not wanted.done():
                 wanted.cancel()
+
+    def _closed(self) -> LinkError:
+        # In TLS 1.3 a refused client certificate is told by an alert after the handshake; only the stream's reader keeps it.
+        connection = self._client._connection  # noqa: SLF001 - gmqtt hands it to nobody
+        error = connection._protocol._stream_reader.exception() if connection is not None else None  # noqa: SLF001 - the same
+        if isinstance(error, ssl.SSLError):
+            return TurnedAwayError(f"TLS: {error.reason}")
+        return LinkError("the broker closed the connection")
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Hand over with QoS 1; does not wait. Raises LinkError on a link that is lost."""
