@@ -136,9 +136,10 @@ class Link:
                 wanted.cancel()
 
     def _closed(self) -> LinkError:
-        # In TLS 1.3 a refused client certificate is told by an alert after the handshake; only the stream's reader keeps it.
-        connection = self._client._connection  # noqa: SLF001 - gmqtt hands it to nobody
-        error = connection._protocol._stream_reader.exception() if connection is not None else None  # noqa: SLF001 - the same
+        # In TLS 1.3 a refused client certificate is told by an alert after the handshake; gmqtt hands it to nobody.
+        connection = self._client._connection  # noqa: SLF001 - see above
+        closed = connection._protocol._closed if connection is not None else None  # noqa: SLF001 - see above
+        error = closed.exception() if closed is not None and closed.done() and not closed.cancelled() else None
         if isinstance(error, ssl.SSLError):
             return TurnedAwayError(f"TLS: {error.reason}")
         return LinkError("the broker closed the connection")
