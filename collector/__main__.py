@@ -141,7 +141,34 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     doctor = add("doctor", _doctor, "look for what is wrong and say what to do", "tillwatch-collector doctor")
-    for one in (terminals, token, show, doctor):
+    prove = add(
+        "prove",
+        _evidence("run_prove"),
+        "write a file that proves what a terminal reported at a time",
+        "tillwatch-collector prove till-0042 ups battery.charge 2026-11-21T14:05:00+01:00 -o charge.proof",
+    )
+    for name in ("terminal", "component", "signal"):
+        prove.add_argument(name)
+    prove.add_argument("time", help="ISO 8601; the latest reading up to it is proven")
+    prove.add_argument("-o", "--output", metavar="FILE", help="default: TERMINAL.proof")
+    verify = add(
+        "verify",
+        _evidence("run_verify"),
+        "check a file made by `prove`, without database or network, or the whole log",
+        "tillwatch-collector verify charge.proof --trust 9f86d081...",
+    )
+    verify.add_argument("bundle", nargs="?", metavar="BUNDLE")
+    verify.add_argument(
+        "--trust", metavar="FINGERPRINT", help="SHA-256 of the CA certificate that is trusted, hexadecimal"
+    )
+    verify.add_argument("--log", action="store_true", help="walk the whole log of this collector instead")
+    audit = add(
+        "audit",
+        _evidence("run_audit"),
+        "list who did what, and check each entry against the log",
+        "tillwatch-collector audit --json",
+    )
+    for one in (terminals, token, show, doctor, prove, verify, audit):
         one.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -167,8 +194,22 @@ def _console(config: Config, _: argparse.Namespace) -> int:
     return web.main(where)
 
 
+def _evidence(name: str) -> Callable[[Config, argparse.Namespace], int]:
+    def command(config: Config, options: argparse.Namespace) -> int:
+        from tillwatch.collector import evidence  # noqa: PLC0415 - the other commands need none of it
+
+        try:
+            return int(getattr(evidence, name)(config, options))
+        except evidence.EvidenceError as error:
+            raise _CommandError(str(error)) from None
+
+    return command
+
+
 def _enrol_token(config: Config, options: argparse.Namespace) -> int:
-    from tillwatch.collector.store.sqlite import StoreError, open_db  # noqa: PLC0415 - help should not wait for it
+    from tillwatch.collector import acts  # noqa: PLC0415 - help should not wait for it
+    from tillwatch.collector.store import requests  # noqa: PLC0415
+    from tillwatch.collector.store.sqlite import StoreError, open_db  # noqa: PLC0415
 
     host = options.host or config.address
     if host not in config.certificate_hosts:
@@ -178,20 +219,27 @@ def _enrol_token(config: Config, options: argparse.Namespace) -> int:
             "restart the collector",
             USAGE,
         )
-    _prepare_data_dir(config.collector.data_dir)
     enrolment = Enrolment(options.terminal, options.branch, options.region, options.terminal_class)
     now = time.time_ns()
     try:
+        acts.prepare_data_dir(config.collector.data_dir)
         authority = open_authority(config.authority)
         with closing(open_db(config.database)) as connection:
+            # One transaction: no token without its word in the log, which the collector journals before it lets a terminal use it.
+            connection.execute("BEGIN IMMEDIATE")
             token = create_token(
                 connection, enrolment, host=host, port=config.enrolment.port, ca=authority.fingerprint, now=now
             )
+            place = {"terminal": options.terminal, "branch": options.branch, "region": options.region}
+            requests.ask(
+                connection, {"action": "token", "actor": acts.actor(), **place, "class": options.terminal_class}
+            )
+            connection.execute("COMMIT")
             query = "SELECT count(*) FROM terminal WHERE id = ?"
             known = connection.execute(query, (options.terminal,)).fetchone()[0]
     except ValueError as error:
         raise _CommandError(str(error), USAGE) from None
-    except StoreError as error:
+    except (StoreError, acts.ActError, requests.RequestError) as error:
         raise _CommandError(str(error)) from None
     if options.json:
         fields = asdict(enrolment) | {
@@ -327,20 +375,6 @@ def _reader(config: Config) -> Any:
     except (StoreError, OSError) as error:
         raise _CommandError(str(error)) from None
     return reader
-
-
-def _prepare_data_dir(folder: Path) -> None:
-    """Make it, or become its owner: what root writes here would lock the service out of its own database."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owner = folder.stat()
-    except OSError as error:
-        raise _CommandError(
-            f"{folder}: {error.strerror}; run this as the collector's user, or set data_dir in [collector]"
-        ) from None
-    if os.name == "posix" and os.geteuid() == 0 and owner.st_uid != 0:
-        os.setegid(owner.st_gid)
-        os.seteuid(owner.st_uid)
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> _CommandError:

@@ -219,10 +219,11 @@ class Fold:
         self.presence.heard(terminal, at)
 
     def _retired(self, terminal: Terminal, entry: Entry) -> None:
-        """Of a batch or life message whose content is gone: that it came, and its place in its stream."""
-        if entry.kind is Kind.BATCH:
-            facts = entry.facts_map()
-            self._accepted(terminal, sequence.Stream(facts["epoch"], facts["seq"], entry.payload_digest))
+        """Of a batch or life message whose content is gone: that it came, and what it did to its stream."""
+        facts = entry.facts_map()
+        if "seq" in facts:
+            tail = entry.payload_digest if entry.kind is Kind.BATCH else sequence.UNVERIFIABLE
+            self._accepted(terminal, sequence.Stream(facts["epoch"], facts["seq"], tail))
             terminal.epoch = facts["epoch"]
         self.alarming.dirty.terminals.add(terminal.id)
         self.presence.heard(terminal, entry.at)

@@ -16,6 +16,8 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
+import msgpack
+
 from tillwatch.agent.model import MS
 from tillwatch.agent.wire import (
     Ack,
@@ -95,15 +97,24 @@ class Pipeline:
         self.fold = Fold(self._units, self._page)
         self.journal: Journal = self.store.load(self.fold)
 
-    async def start(self, shipped: str, site: str) -> None:
-        """Journal that the collector runs, and its table of rules if it changed."""
+    async def start(self, shipped: str, site: str, settings: Mapping[str, str] | None = None) -> None:
+        """Journal that the collector runs, and its rules and settings if they changed; None: as they were."""
         entries: list[tuple[Kind, dict[str, Any]]] = [(Kind.STARTED, {"down_since": self.fold.advanced_to})]
         if (self.fold.alarming.rules.shipped, self.fold.alarming.rules.text) != (shipped, site) or self.store.meta(
             "rules"
         ) is None:
             entries.append((Kind.RULES_CHANGED, {"shipped": shipped, "site": site}))
+        also = []
+        packed = self.store.meta("settings")
+        before: dict[str, str] = msgpack.unpackb(packed) if packed else {}
+        if settings is not None and settings != before:
+            names = sorted(name for name in before.keys() | settings.keys() if before.get(name) != settings.get(name))
+            changed = {name: [before.get(name), settings.get(name)] for name in names}
+            entries.append((Kind.OPERATOR, {"action": "configure", "actor": "collector", "changed": changed}))
+            row = ("settings", msgpack.packb(dict(settings)))
+            also.append(lambda db: db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", row))
         async with self._lock:
-            await self._keep([self._record(kind, facts=facts) for kind, facts in entries])
+            await self._keep([self._record(kind, facts=facts) for kind, facts in entries], also)
         await self.take_requests()
 
     async def stop(self) -> None:
@@ -230,7 +241,12 @@ class Pipeline:
     def _life(self, message: Message, entries: list[Entry], replies: dict[str, Reply]) -> None:
         life = open_life(message.topic, message.payload, self.fold.fleet)
         digest = sha256(frame_of(message.payload)).digest()
-        entries.append(self._record(Kind.LIFE, message, life.terminal, {"state": life.state}, digest, content=life))
+        stamp: dict[str, Any] = {"state": life.state}
+        decision = sequence.on_life(self.fold.fleet.terminals[life.terminal].streams, life)
+        if decision.moved:
+            # Where the stream goes on is known from the chain alone, also when the message is retired one day.
+            stamp |= {"epoch": life.epoch, "seq": decision.stream.mark}
+        entries.append(self._record(Kind.LIFE, message, life.terminal, stamp, digest, content=life))
         if life.state == "online":
             reply = replies.setdefault(life.terminal, Reply())
             reply.epoch, reply.state, reply.want = life.epoch, AckState.OK, 0

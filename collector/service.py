@@ -122,7 +122,7 @@ async def _serve(config: Config, *, console: bool) -> int:
         units = {name: known.unit for name, known in load_catalogue().signals.items()}
         page = f"http://{config.console.host}:{config.console.port}"
         pipeline = Pipeline(store, own.ack_key, units, page=page)
-        await pipeline.start(shipped_text(), site)
+        await pipeline.start(shipped_text(), site, config.settings)
         stack.push_async_callback(pipeline.stop)
 
         settings = await _broker(config, own, stack)

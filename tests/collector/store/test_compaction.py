@@ -90,9 +90,9 @@ def test_a_segment_is_due_when_a_whole_one_stands_behind_the_tail() -> None:
 
 
 def test_free_pages_are_given_back_in_bounded_steps_and_some_stay() -> None:
-    assert spare_pages(compaction.SPARE) == 0
-    assert spare_pages(compaction.SPARE + 3) == 3
-    assert spare_pages(10**6) == compaction.VACUUM
+    assert spare_pages(20, 1000) == 0
+    assert spare_pages(23, 1000) == 3
+    assert spare_pages(10**5, 10**6) == compaction.VACUUM
 
 
 async def test_the_log_says_the_same_packed(world: World) -> None:
