@@ -61,11 +61,13 @@ class Fold:
         self.advanced_to = max(self.advanced_to, until)
 
     def apply(self, entry: Entry, content: Opened | Life | None = None) -> None:
-        """One entry. content: the opened message of BATCH and LIFE entries."""
+        """One entry. content: the opened message of BATCH and LIFE entries, None in a rebuild where it is retired."""
         if entry.kind is Kind.STARTED:
             self._started(entry)
         self.advance(entry.at)
         match entry.kind:
+            case Kind.BATCH | Kind.LIFE if content is None:
+                self._retired(self.fleet.terminals[entry.terminal], entry)
             case Kind.BATCH:
                 assert isinstance(content, Opened)
                 self._batch(self.fleet.terminals[entry.terminal], entry, content)
@@ -229,6 +231,16 @@ class Fold:
         terminal.life_n = life.n
         terminal.boot, terminal.up_ms, terminal.up_received = life.boot, life.up, at
         self.presence.heard(terminal, at)
+
+    def _retired(self, terminal: Terminal, entry: Entry) -> None:
+        """Of a batch or life message whose content is gone: that it came, and what it did to its stream."""
+        facts = entry.facts_map()
+        if "seq" in facts:
+            tail = entry.payload_digest if entry.kind is Kind.BATCH else sequence.UNVERIFIABLE
+            self._accepted(terminal, sequence.Stream(facts["epoch"], facts["seq"], tail))
+            terminal.epoch = facts["epoch"]
+        self.alarming.dirty.terminals.add(terminal.id)
+        self.presence.heard(terminal, entry.at)
 
     def _unusable(self, terminal: Terminal, entry: Entry) -> None:
         """A batch that is kept but not read: the stream goes on behind a refused one, and stands still at a fork."""

@@ -16,6 +16,8 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
+import msgpack
+
 from tillwatch.agent.model import MS
 from tillwatch.agent.wire import (
     ACK_DIGEST,
@@ -40,6 +42,7 @@ from tillwatch.collector.fold import HISTORICAL_MS, SUSPECT_SKEW_MS, Fold
 from tillwatch.collector.intake import Intake, Message
 from tillwatch.collector.journal import Entry, Journal, Kind
 from tillwatch.collector.store import requests
+from tillwatch.collector.store.segments import SegmentError
 from tillwatch.collector.store.sqlite import Commit, SqliteStore, StoreError
 from tillwatch.collector.tickets.port import TicketMessage
 
@@ -112,15 +115,24 @@ class Pipeline:
         """As it is known now; not to be kept, since a store that refuses makes the fold load anew."""
         return self.fold.fleet.terminals.get(name)
 
-    async def start(self, shipped: str, site: str) -> None:
-        """Journal that the collector runs, and its table of rules if it changed."""
+    async def start(self, shipped: str, site: str, settings: Mapping[str, str] | None = None) -> None:
+        """Journal that the collector runs, and its rules and settings if they changed; None: as they were."""
         entries: list[tuple[Kind, dict[str, Any]]] = [(Kind.STARTED, {"down_since": self.fold.advanced_to})]
         if (self.fold.alarming.rules.shipped, self.fold.alarming.rules.text) != (shipped, site) or self.store.meta(
             "rules"
         ) is None:
             entries.append((Kind.RULES_CHANGED, {"shipped": shipped, "site": site}))
+        also = []
+        packed = self.store.meta("settings")
+        before: dict[str, str] = msgpack.unpackb(packed) if packed else {}
+        if settings is not None and settings != before:
+            names = sorted(name for name in before.keys() | settings.keys() if before.get(name) != settings.get(name))
+            changed = {name: [before.get(name), settings.get(name)] for name in names}
+            entries.append((Kind.OPERATOR, {"action": "configure", "actor": "collector", "changed": changed}))
+            row = ("settings", msgpack.packb(dict(settings)))
+            also.append(lambda db: db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", row))
         async with self._lock:
-            await self._keep([self._record(kind, facts=facts) for kind, facts in entries])
+            await self._keep([self._record(kind, facts=facts) for kind, facts in entries], also)
         await self.take_requests()
 
     async def stop(self) -> None:
@@ -273,7 +285,12 @@ class Pipeline:
         if not self.fold.fleet.terminals[life.terminal].told_in_time(life.key, life.epoch, life.n):
             raise WireError(Refusal.RETIRED_KEY, f"life message {life.n} under key {life.key.hex()} of {life.terminal}")
         digest = sha256(frame_of(message.payload)).digest()
-        entries.append(self._record(Kind.LIFE, message, life.terminal, {"state": life.state}, digest, content=life))
+        stamp: dict[str, Any] = {"state": life.state}
+        decision = sequence.on_life(self.fold.fleet.terminals[life.terminal].streams, life)
+        if decision.moved:
+            # Where the stream goes on is known from the chain alone, also when the message is retired one day.
+            stamp |= {"epoch": life.epoch, "seq": decision.stream.mark}
+        entries.append(self._record(Kind.LIFE, message, life.terminal, stamp, digest, content=life))
         if life.state == "online":
             reply = replies.setdefault(life.terminal, Reply())
             reply.epoch, reply.state, reply.want = life.epoch, AckState.OK, 0
@@ -328,7 +345,7 @@ class Pipeline:
     async def _keep(self, entries: Sequence[Entry], also: Sequence[Callable[[sqlite3.Connection], None]] = ()) -> None:
         group: Commit = self.store.prepare(self.fold, entries, also)
         try:
-            await asyncio.to_thread(self.store.commit, group)
+            await _written(self.store.commit, group)
         except BaseException:
             # The fold is ahead of the store: what is kept is the truth.
             self._load()
@@ -356,7 +373,12 @@ class Pipeline:
             except Exception:
                 log.exception("act %d of %s is dropped: %s", number, facts.get("actor"), facts.get("action"))
                 self._load()
-                await asyncio.to_thread(settle, self.store.conn)
+                await self.change(settle)
+
+    async def change(self, change: Callable[[sqlite3.Connection], object]) -> None:
+        """Let a change of the file, which changes nothing of what it says, have its turn between two groups."""
+        async with self._lock:
+            await _written(self.store.change, change)
 
     async def ticket_changed(self, facts: dict[str, Any]) -> None:
         """Journal what a ticket system said: {incident, connector, external_id, url, state}."""
@@ -365,7 +387,15 @@ class Pipeline:
 
     def _stored(self, terminal: Terminal, epoch: bytes, seq: int) -> bytes | None:
         recent = self.fold.fleet.recent.get((terminal.id, epoch), {}).get(seq)
-        return recent if recent is not None else self.store.stored_digest(terminal.id, epoch, seq)
+        if recent is not None:
+            return recent
+        try:
+            return self.store.stored_digest(terminal.id, epoch, seq)
+        except SegmentError as error:
+            log.error(
+                "terminal %s: a damaged part of the log cannot be compared with seq %d: %s", terminal.id, seq, error
+            )
+            return None
 
     def _ack(self, terminal: str, reply: Reply, *, slow: bool) -> bytes:
         state = self.fold.fleet.terminals[terminal]
@@ -411,3 +441,13 @@ class _Successor:
 
     def key(self, _: str, key_id: bytes) -> VerifyKey | Refusal:
         return self._verify if key_id == self._verify.key_id else Refusal.UNKNOWN_KEY
+
+
+async def _written(write: Callable[[Any], None], what: Any) -> None:
+    """Write in another thread. A transaction cannot be called back: who is cancelled meanwhile leaves once it has ended."""
+    writing = asyncio.ensure_future(asyncio.to_thread(write, what))
+    try:
+        await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await asyncio.wait({writing})
+        raise

@@ -15,6 +15,7 @@ from typing import Any
 from tillwatch.collector import succession
 from tillwatch.collector.authority import Authority, open_authority
 from tillwatch.collector.config import Config, ConfigError, is_loopback
+from tillwatch.collector.housekeeping import Housekeeping
 from tillwatch.collector.intake.broker import EmbeddedBroker
 from tillwatch.collector.intake.mosquitto import publish
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
@@ -22,6 +23,7 @@ from tillwatch.collector.notify import READY, STOPPING, WATCHDOG, notify, watchd
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.registry import JournalRegistrar
 from tillwatch.collector.rules import RulesError, parse_rules, shipped_text
+from tillwatch.collector.store.compaction import Compactor
 from tillwatch.collector.store.lock import WriterLock
 from tillwatch.collector.store.sqlite import SqliteStore, StoreError, open_db
 from tillwatch.collector.tickets.outbox import connect
@@ -121,8 +123,8 @@ async def _serve(config: Config, *, console: bool) -> int:
         stack.callback(store.close)
         units = {name: known.unit for name, known in load_catalogue().signals.items()}
         page = f"http://{config.console.host}:{config.console.port}"
-        pipeline = Pipeline(store, own.ack_key, units, page=page)
-        await pipeline.start(shipped_text(), site)
+        pipeline = Pipeline(store, own.ack_key, units, page=page, bind=own.bind)
+        await pipeline.start(shipped_text(), site, config.settings)
         stack.push_async_callback(pipeline.stop)
 
         settings, broker = await _broker(config, own, stack, pipeline)
@@ -154,6 +156,10 @@ async def _serve(config: Config, *, console: bool) -> int:
         await listener.start()
         stack.push_async_callback(listener.stop)
 
+        compactor = Compactor(config.database)
+        stack.callback(compactor.close)
+        keeping = Housekeeping(pipeline, compactor, config.retention)
+
         tasks: set[asyncio.Task[Any]] = {
             asyncio.create_task(
                 pipeline.run(intake, max_n=config.intake.group_messages, max_wait_s=config.intake.group_wait),
@@ -166,6 +172,7 @@ async def _serve(config: Config, *, console: bool) -> int:
             tasks.add(asyncio.create_task(sender.run(), name="outbox"))
         else:
             log.warning("no ticket system is configured: incidents wait in the outbox; see [tickets.webhook]")
+        house = asyncio.create_task(keeping.run(), name="housekeeping")
         if console:
             process = await _console(config)
             stack.push_async_callback(_end, process)
@@ -175,9 +182,9 @@ async def _serve(config: Config, *, console: bool) -> int:
         log.info("collector %s runs: %s, enrolment port %d", config.collector.name, shown, listener.port)
         code = await _until(ended, tasks)
         notify(STOPPING)
-        for task in tasks:
+        for task in (house, *tasks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(house, *tasks, return_exceptions=True)
     return code
 
 

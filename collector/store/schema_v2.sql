@@ -25,6 +25,9 @@ CREATE TABLE segment (
     first_n INTEGER NOT NULL,
     last_n INTEGER NOT NULL,
     entries INTEGER NOT NULL,
+    epoch BLOB,                     -- batches: all are of one epoch, from seq0 to seq1
+    seq0 INTEGER,
+    seq1 INTEGER,
     t0 INTEGER,                     -- batches: corrected reading times, UTC ms, oldest and newest
     t1 INTEGER,
     received INTEGER NOT NULL,      -- of the last entry, UTC ns
@@ -35,6 +38,7 @@ CREATE TABLE segment (
 );
 CREATE INDEX segment_span ON segment (terminal, kind, t1, t0) WHERE retired_n IS NULL;
 CREATE UNIQUE INDEX segment_place ON segment (terminal, kind, last_n);
+CREATE INDEX segment_stream ON segment (terminal, epoch, seq1) WHERE epoch IS NOT NULL AND retired_n IS NULL;
 CREATE INDEX segment_age ON segment (received) WHERE retired_n IS NULL;
 
 -- What of the journal still carries its payload, by terminal: what compaction takes, and where histories find the newest readings.

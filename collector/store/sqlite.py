@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from tillwatch.collector.incidents import Incident
 from tillwatch.collector.journal import GENESIS, Entry, Journal, Kind
 from tillwatch.collector.rules import parse_rules
 from tillwatch.collector.sequence import Stream
+from tillwatch.collector.store import segments
 from tillwatch.collector.tickets.outbox import enqueue
 
 SCHEMA_VERSION = 2
@@ -233,9 +236,7 @@ class SqliteStore:
 
         deliver: False in a rebuild, where the messages to ticket systems were enqueued long ago.
         """
-        db = self.conn
-        try:
-            db.execute("BEGIN IMMEDIATE")
+        with self._transaction("nothing of this group was stored and nothing was acknowledged") as db:
             for sql, params in group.rows:
                 db.executemany(sql, params)
             self._merge(group.rollups)
@@ -249,11 +250,23 @@ class SqliteStore:
                 )
             for also in group.also:
                 also(db)
+
+    def change(self, change: Callable[[sqlite3.Connection], object]) -> None:
+        """Make a change of the file that changes nothing of what it says, in one transaction. Raises StoreError."""
+        with self._transaction("nothing was changed") as db:
+            change(db)
+
+    @contextmanager
+    def _transaction(self, otherwise: str) -> Iterator[sqlite3.Connection]:
+        db = self.conn
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            yield db
             db.execute("COMMIT")
         except sqlite3.Error as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            msg = f"{self.path}: {error}; nothing of this group was stored and nothing was acknowledged"
+            msg = f"{self.path}: {error}; {otherwise}"
             raise StoreError(msg) from error
         except BaseException:
             if db.in_transaction:
@@ -284,35 +297,16 @@ class SqliteStore:
         return int(row[0]) if row else 0
 
     def stored_digest(self, terminal: str, epoch: bytes, seq: int) -> bytes | None:
-        """The digest kept for a batch that left the recent ones long ago. Rare and slow: it reads the terminal's whole index."""
+        """The digest kept for a batch that left the recent ones long ago; None where it never came, or is retired."""
         for facts, digest in self.conn.execute(
-            "SELECT facts, payload_digest FROM journal WHERE terminal = ? AND kind = 3 AND payload IS NOT NULL",
-            (terminal,),
+            "SELECT facts, payload_digest FROM journal WHERE terminal = ? AND kind = ? AND payload IS NOT NULL",
+            (terminal, Kind.BATCH),
         ):
             stamp = msgpack.unpackb(facts)
             if stamp["seq"] == seq and stamp["epoch"] == epoch:
                 return bytes(digest)
-        return None
-
-    def entries(self, after: int = 0, chunk: int = 500) -> Any:
-        """The journal in order, entry by entry."""
-        while True:
-            rows = self.conn.execute("SELECT * FROM journal WHERE n > ? ORDER BY n LIMIT ?", (after, chunk)).fetchall()
-            if not rows:
-                return
-            for n, at, kind, terminal, facts, payload, payload_digest, digest, t0, t1 in rows:
-                yield Entry(
-                    n,
-                    at,
-                    Kind(kind),
-                    terminal,
-                    facts,
-                    payload,
-                    payload_digest,
-                    digest,
-                    (t0, t1) if t1 is not None else None,
-                )
-            after = rows[-1][0]
+        packed = segments.find(self.conn, terminal, epoch, seq)
+        return sha256(packed[1]).digest() if packed else None
 
 
 _ALARM = "id, rule, terminal, component, episode, condition, level, raised_at, cleared_at, incident, detail"
