@@ -46,6 +46,10 @@ class LinkError(Exception):
     """The broker could not be reached or refused. The text says where and why."""
 
 
+class TurnedAwayError(LinkError):
+    """The broker answered and does not let this terminal in: its certificate is revoked, has ended, or is of another CA."""
+
+
 class _Unanswered:
     """What gmqtt asks of its store of messages without PUBACK: here only their numbers, the bytes are in the spool."""
 
@@ -119,7 +123,9 @@ class Link:
             link._cut()
             if isinstance(error, TimeoutError):
                 raise LinkError(f"{where}: no answer in {CONNECT_TIMEOUT:.0f} s") from None
-            if isinstance(error, ssl.SSLError | OSError | gmqtt.MQTTConnectError | LinkError):
+            if isinstance(error, gmqtt.MQTTConnectError | TurnedAwayError):
+                raise TurnedAwayError(f"{where}: {error}") from None
+            if isinstance(error, ssl.SSLError | OSError | LinkError):
                 raise LinkError(f"{where}: {str(error) or _CLOSED}") from None
             raise
         return link
@@ -137,12 +143,21 @@ class Link:
         try:
             await asyncio.wait({wanted, lost}, return_when=asyncio.FIRST_COMPLETED)
             if not wanted.done():
-                raise LinkError(_CLOSED)
+                raise self._closed()
             return wanted.result()
         finally:
             lost.cancel()
             if not wanted.done():
                 wanted.cancel()
+
+    def _closed(self) -> LinkError:
+        # In TLS 1.3 a refused client certificate is told by an alert after the handshake; gmqtt hands it to nobody.
+        connection = self._client._connection  # noqa: SLF001 - see above
+        closed = connection._protocol._closed if connection is not None else None  # noqa: SLF001 - see above
+        error = closed.exception() if closed is not None and closed.done() and not closed.cancelled() else None
+        if isinstance(error, ssl.SSLError):
+            return TurnedAwayError(f"TLS: {error.reason}")
+        return LinkError("the broker closed the connection")
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Hand over with QoS 1; does not wait. Raises LinkError on a link that is lost."""
