@@ -89,6 +89,7 @@ class Link:
         self.lost = asyncio.Event()
         self._unanswered = _Unanswered()
         self._on_message = on_message
+        self._unheard = False
         self._granted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._client = gmqtt.Client(
             client_id,
@@ -133,7 +134,9 @@ class Link:
     async def _start(self, host: str, port: int, tls: ssl.SSLContext | None, subscribe: str) -> None:
         # gmqtt waits for a CONNACK for ever, also on a connection that is gone: whichever comes first counts.
         connecting = asyncio.ensure_future(self._client.connect(host, port, tls or False, KEEPALIVE, MQTTv311))
+        self._unheard = tls is not None
         await self._unless_lost(connecting)
+        self._unheard = False
         self._client.subscribe(subscribe, qos=0)
         if await self._unless_lost(self._granted) >= 128:
             raise LinkError(f"not allowed to subscribe to {subscribe}; look at the broker's access list")
@@ -157,6 +160,9 @@ class Link:
         error = closed.exception() if closed is not None and closed.done() and not closed.cancelled() else None
         if isinstance(error, ssl.SSLError):
             return TurnedAwayError(f"TLS: {error.reason}")
+        if self._unheard:
+            # The alert gets lost where the broker closes with bytes of ours unread.
+            return TurnedAwayError("closed without an answer, as for a certificate that it refuses")
         return LinkError("the broker closed the connection")
 
     def publish(self, topic: str, payload: bytes) -> None:

@@ -97,7 +97,7 @@ async def test_a_revoked_certificate_is_refused_once_the_list_is_read_again(
     await mosquitto.reload({f"{serial:x}": time.time_ns()})
     with pytest.raises((OSError, ConnectionError)):
         await terminal("t1", mosquitto.port, stolen).connect()
-    with pytest.raises(TurnedAwayError, match=r"REVOKED|VERIFY|revoked"):
+    with pytest.raises(TurnedAwayError, match=r"REVOKED|closed without an answer"):
         await Link.connect(
             "127.0.0.1",
             mosquitto.port,
