@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tillwatch.agent.config import Config
@@ -52,17 +52,21 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser(argv: list[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="tillwatch-agent",
         description="Reads the hardware health of this terminal and hands it, signed, to the collector.",
         epilog=_EXAMPLES + "\n" + _EXITS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    common = argparse.ArgumentParser(add_help=False)
+    commands = parser.add_subparsers(
+        dest="command",
+        required=True,
+        metavar="COMMAND",
+        parser_class=_Parser,
+    )
+    common = _Parser(add_help=False)
     common.add_argument("--config", type=Path, metavar="FILE", help="configuration; default /etc/tillwatch/agent.toml, %%PROGRAMDATA%%\\tillwatch\\agent.toml on Windows")  # fmt: skip
     common.add_argument("--state-dir", type=Path, metavar="DIR", help="identity and spool; default /var/lib/tillwatch-agent, or what the configuration says")  # fmt: skip
-    run = commands.add_parser("run", parents=[common], help="run until stopped", description="Run until SIGTERM, SIGINT or Ctrl-Break.", epilog=_EXITS, formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    run = commands.add_parser("run", parents=[common], help="run until stopped", description="Run until SIGTERM, SIGINT or Ctrl-Break.", epilog=_EXITS)  # fmt: skip
     run.add_argument("-v", "--verbose", action="store_true", help="log what is normal too")
     trial = commands.add_parser("try", help="read one device once and show what becomes of it")
     # Only where it is asked for: it brings every kind of source with it.
@@ -164,6 +168,22 @@ def _to_journal() -> bool:
     except (OSError, ValueError):
         return False
     return (device, inode) == (str(status.st_dev), str(status.st_ino))
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """argparse's own asks shutil for the width, which loads three compressors into the resident process."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            width = min(os.get_terminal_size(sys.stdout.fileno()).columns, 120)
+        except (OSError, ValueError, AttributeError):
+            width = 100
+        super().__init__(prog, width=width)
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(formatter_class=_Help, **kwargs)
 
 
 class _JournalFormatter(logging.Formatter):

@@ -193,7 +193,9 @@ class _Lines:
                 self._at.setdefault((table, index, key[1]), number)
 
     def of(self, table: str, index: int | None, key: str) -> str:
-        for place in ((table, index, key), (table, index, ""), ("", None, table)):
+        # A key of the root may be a table itself: then its header, or the first of its headers, is the place.
+        headers = ((key, None, ""), (key, 0, "")) if not table else ((table, index, ""), ("", None, table))
+        for place in ((table, index, key), *headers):
             if place in self._at:
                 return f"{self.path}:{self._at[place]}"
         return f"{self.path}:1"

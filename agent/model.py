@@ -79,7 +79,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Readings that are sealed together. lost: readings thinned or dropped since the batch before (declared, never silent)."""
+    """Readings that are sealed together. lost: readings thinned or dropped since the epoch began (declared, never silent)."""
 
     readings: tuple[Reading, ...]
     lost: int = 0

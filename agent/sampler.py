@@ -78,6 +78,8 @@ class Sampler:
         async with asyncio.TaskGroup() as tasks:
             for source, intervals in sources:
                 tasks.create_task(self._watch(source, intervals), name=f"source {source.name}")
+            # An agent without sources still tells that it lives.
+            await asyncio.Event().wait()
 
     async def _watch(self, source: Source, intervals: Intervals) -> None:
         loop = asyncio.get_running_loop()

@@ -82,18 +82,22 @@ class Sealer:
                 self._spool.reseal(self._again)
                 self._sealed()
                 await asyncio.sleep(0)
-            while (rest or self._buffer.ripe) and self.one():
+            # What comes in meanwhile waits for its own interval, unless it makes a batch.
+            left = len(self._buffer) if rest else 0
+            while left > 0 or self._buffer.ripe:
+                left -= self.one()
                 self._sealed()
                 await asyncio.sleep(SPACING)
             self.trouble.ends()
         except SpoolFullError as error:
             self.trouble.begins(f"{error}; what is read waits in memory, the oldest numbers go first when it is full")
 
-    def one(self) -> bool:
-        """Seal one batch; False when nothing waits."""
+    def one(self) -> int:
+        """Seal one batch; how many readings it took from those that wait."""
         parts = [self._buffer.cut()]
-        if not parts[0]:
-            return False
+        taken = len(parts[0])
+        if not taken:
+            return 0
         while parts:
             part = parts.pop(0)
             lost = self._buffer.lost
@@ -112,7 +116,7 @@ class Sealer:
                     self._buffer.lost += 1
                 else:
                     parts[:0] = [part[: len(part) // 2], part[len(part) // 2 :]]
-        return True
+        return taken
 
     def flush(self) -> None:
         """Seal all that waits, at once: the last act of a clean stop."""

@@ -138,6 +138,7 @@ class _Agent:
     def __init__(self, config: Config, who: Identity, spool: Spool, uplink: Uplink, names: frozenset[str]) -> None:
         self._config, self._spool, self._uplink = config, spool, uplink
         self._reason = ""
+        self._settled = False
         self._buffer = Buffer()
         self._sampler = Sampler(self._buffer, names, config.seal)
         self._sealer = Sealer(
@@ -183,6 +184,9 @@ class _Agent:
                     await self._uplink.drained.wait()
 
     def _own_state(self, interval: float) -> None:
+        if not self._settled:
+            self._settled = True
+            health.give_back()
         samples = health.samples(self._spool, self._uplink, self._buffer.lost)
         notices, self._spool.notices = self._spool.notices, []
         for notice in notices:

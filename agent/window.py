@@ -137,7 +137,7 @@ class Window:
         return [SendLife("no ack"), *self._fill(now)]
 
     def _advance(self, seq: int, now: float) -> None:
-        if sent := self._sent_at.get(seq):
+        if (sent := self._sent_at.get(seq)) is not None:
             self.latency = now - sent
         self._sent_at = {later: at for later, at in self._sent_at.items() if later > seq}
         self.base = seq + 1

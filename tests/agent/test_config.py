@@ -1,0 +1,124 @@
+from pathlib import Path
+
+import pytest
+
+from tillwatch.agent import config
+from tillwatch.agent.config import ConfigError, Intervals, parse
+
+PATH = Path("/etc/tillwatch/agent.toml")
+WHOLE = """
+[terminal]
+state_dir = "/data/tillwatch"
+
+[collector]
+host = "collector.bank.example"
+port = 8883
+ca = "ca.pem"
+
+[sampling]
+fast = "5s"
+normal = "1m"
+slow = "2h"
+seal = "30s"
+
+[spool]
+max_bytes = "64 MiB"
+max_age = "7d"
+
+[system]
+name = "kiosk"
+disable = ["net:docker*"]
+fast = "20s"
+
+[[snmp]]
+name = "ups"
+host = "192.0.2.10"
+community_env = "UPS_COMMUNITY"
+slow = "1d"
+
+[[snmp]]
+name = "printer"
+host = "192.0.2.11"
+version = "3"
+user = "monitor"
+auth_file = "auth"
+priv_file = "priv"
+profile = "printer-mib"
+
+[[serial]]
+name = "ups2"
+port = "/dev/ttyS0"
+shim = "megatec_q1"
+baud = 2400
+"""
+
+
+def test_whole_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("UPS_COMMUNITY", "secret")
+    (tmp_path / "auth").write_text("authphrase\n")
+    (tmp_path / "priv").write_text("privphrase\n")
+    found = parse(WHOLE, tmp_path / "agent.toml")
+    assert found.state_dir == Path("/data/tillwatch")
+    assert found.collector.ca == tmp_path / "ca.pem"
+    assert (found.seal, found.spool.max_bytes, found.spool.max_age) == (30.0, 64 << 20, 7 * 86_400.0)
+    assert found.system.intervals == Intervals(20.0, 60.0, 7_200.0)
+    ups, printer = found.snmp
+    assert (ups.community, ups.intervals.slow) == ("secret", 86_400.0)
+    assert (printer.auth_secret, printer.priv_secret, printer.profile) == ("authphrase", "privphrase", "printer-mib")
+    assert found.serial[0].baud == 2400
+    assert "secret" not in repr(found)
+    assert "phrase" not in repr(found)
+
+
+def test_nothing_is_needed(monkeypatch, tmp_path):
+    monkeypatch.setattr(config, "default_path", lambda: tmp_path / "none.toml")
+    found = config.load(None, tmp_path)
+    assert found.state_dir == tmp_path
+    assert found.system.enabled
+    assert parse("", PATH).seal == 60.0
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ('[sampling]\n\nfast = "5s"\nintervall = "3s"\n', 4, "unknown key `intervall` in [sampling]"),
+        ('[sampling]\nnormall = "3s"\n', 2, "did you mean `normal`?"),
+        ("[sampling]\nfast = 5\n", 2, 'a time with its unit: "10s"'),
+        ('[sampling]\nfast = "1ms"\n', 2, "from 0.5 s"),
+        ('\n[samplng]\nfast = "5s"\n', 2, "did you mean `sampling`?"),
+        ('quux = "5s"\n', 1, "unknown key `quux`; known are terminal"),
+        ("[spool]\nmax_bytes = 3\n", 2, "at least"),
+        ('[system]\nenabled = "yes"\n', 2, "true or false, without quotes"),
+        ('[[snmp]]\nname = "a"\nhost = "h"\n[[snmp]]\nname = "b"\nhots = "h"\n', 4, "needs `host`"),
+        ('[[snmp]]\nname = "a"\nhost = "h"\n\n[[snmp]]\nname = "a"\nhost = "h"\n', 5, "belongs to"),
+        ('[[snmp]]\nname = "a/b"\nhost = "h"\n', 2, "without a slash"),
+        ('[[snmp]]\nname = "agent"\nhost = "h"\n', 1, "the agent itself"),
+        ('[[snmp]]\nname = "host"\nhost = "h"\n', 1, "the machine itself"),
+        ('[[snmp]]\nname = "a"\nhost = "h"\nport = 70000\n', 4, "from 1 to 65535"),
+        ('[[snmp]]\nname = "a"\nhost = "h"\nversion = "4"\n', 4, "one of 1, 2c, 3"),
+        ('[[snmp]]\nname = "a"\nhost = "h"\nversion = "3"\nuser = "u"\n', 1, "auth_file and priv_file"),
+        ('[[snmp]]\nname = "a"\nhost = "h"\ncommunity_env = "NOT_SET_ANYWHERE"\n', 4, "is not set"),
+        ('[[snmp]]\nname = "a"\nhost = "h"\ncommunity_file = "nowhere"\n', 4, "cannot be read"),
+        ('[snmp]\nname = "a"\n', 1, "write [[snmp]]"),
+        ('[[serial]]\nname = "a"\nport = "/dev/ttyS0"\n', 1, "needs `shim`"),
+        ('[collector]\nhost = "far.example"\ntls = false\n', 3, "this machine itself only"),
+        ('[terminal]\nstate_dir = "/a"\nid = "x"\n', 3, "unknown key `id`"),
+        ("[sampling]\nfast = 5s\n", 2, "a value is written key ="),
+    ],
+)
+def test_errors_name_file_line_and_mend(text, line, said):
+    with pytest.raises(ConfigError) as error:
+        parse(text, PATH)
+    assert str(error.value).startswith(f"{PATH}:{line}: ")
+    assert said in str(error.value)
+
+
+def test_file_that_is_not_there(tmp_path):
+    with pytest.raises(ConfigError, match="--config"):
+        config.load(tmp_path / "none.toml")
+
+
+def test_file_that_is_not_text(tmp_path):
+    (tmp_path / "agent.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="UTF-8"):
+        config.load(tmp_path / "agent.toml")

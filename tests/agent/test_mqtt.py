@@ -1,0 +1,102 @@
+"""What a broker may do to a connection, byte by byte; the good case runs against mosquitto in test_uplink."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from tillwatch.agent import mqtt
+from tillwatch.agent.mqtt import Link, LinkError
+
+CONNACK, REFUSED, SUBACK_0, SUBACK_NO = b"\x20\x02\0\0", b"\x20\x02\0\5", b"\x90\x03\0\x01\0", b"\x90\x03\0\x01\x80"
+
+
+@contextlib.asynccontextmanager
+async def peer(*answers, then="stay"):
+    """A port that answers each packet with the next of `answers` and then stays, or closes."""
+    writers = []
+
+    async def serve(reader, writer):
+        writers.append(writer)
+        for answer in answers:
+            await reader.read(4096)
+            writer.write(answer)
+        if then == "close":
+            await reader.read(4096)
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+    for writer in writers:
+        writer.transport.abort()
+    await asyncio.sleep(0)
+
+
+def connect(port, heard=None):
+    return Link.connect(
+        "127.0.0.1",
+        port,
+        client_id="t",
+        tls=None,
+        will=("w", b"gone"),
+        subscribe="a",
+        on_message=lambda topic, payload: heard.append((topic, payload)),
+    )
+
+
+async def test_refused():
+    async with peer(REFUSED) as port:
+        with pytest.raises(LinkError, match="not authorised"):
+            await connect(port)
+
+
+async def test_subscription_refused():
+    async with peer(CONNACK, SUBACK_NO) as port:
+        with pytest.raises(LinkError, match="access list"):
+            await connect(port)
+
+
+@pytest.mark.parametrize("answers", [(), (CONNACK,)])
+async def test_closed_in_the_middle(answers):
+    async with peer(*answers, then="close") as port:
+        with pytest.raises(LinkError, match="closed the connection"):
+            await connect(port)
+
+
+@pytest.mark.parametrize("answers", [(), (CONNACK,), (b"HTTP/1.1 400 Bad Request\r\n\r\n",)])
+async def test_silence_and_nonsense_are_bounded(answers, monkeypatch):
+    monkeypatch.setattr(mqtt, "CONNECT_TIMEOUT", 0.3)
+    async with peer(*answers) as port:
+        with pytest.raises(LinkError):
+            await connect(port)
+
+
+async def test_nobody_there():
+    async with peer() as port:
+        pass
+    with pytest.raises(LinkError, match=f"127.0.0.1:{port}"):
+        await connect(port)
+
+
+async def test_messages_and_loss(until):
+    heard = []
+    async with peer(CONNACK, SUBACK_0 + b"\x30\x04\0\x01ax", then="close") as port:
+        link = await connect(port, heard)
+        await until(lambda: heard)
+        assert heard == [("a", b"x")]
+        link.publish("t", b"1")
+        await asyncio.wait_for(link.lost.wait(), 5)
+        with pytest.raises(LinkError):
+            link.publish("t", b"2")
+        await link.close()
+
+
+async def test_close_does_not_wait_for_a_peer_that_never_answers(monkeypatch):
+    monkeypatch.setattr(mqtt, "CLOSE_TIMEOUT", 0.2)
+    async with peer(CONNACK, SUBACK_0) as port:
+        link = await connect(port)
+        for _ in range(200):
+            link.publish("t", bytes(100_000))
+        await asyncio.wait_for(link.close(), 5)
+        assert link.lost.is_set()

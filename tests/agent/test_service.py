@@ -1,0 +1,191 @@
+"""The agent as its service manager runs it: a process, signals, a broker, a collector."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+TOML = """
+[terminal]
+state_dir = "state"
+[sampling]
+fast = "0.5s"
+normal = "0.5s"
+seal = "0.5s"
+[system]
+name = "host"
+"""
+
+
+class Process:
+    def __init__(self, folder, config=TOML, **environment):
+        (folder / "agent.toml").write_text(config)
+        self.log = folder / "log"
+        with self.log.open("w") as log:
+            self.child = subprocess.Popen(
+                [sys.executable, "-m", "tillwatch.agent", "run", "--config", folder / "agent.toml"],
+                stderr=log,
+                env={**os.environ, **environment},
+            )
+
+    def stop(self, number=signal.SIGTERM):
+        started = time.monotonic()
+        self.child.send_signal(number)
+        code = self.child.wait(10)
+        return code, time.monotonic() - started
+
+
+@pytest.fixture
+def start(tmp_path):
+    running = []
+
+    def go(*args, **environment):
+        running.append(Process(tmp_path, *args, **environment))
+        return running[-1]
+
+    yield go
+    for process in running:
+        if process.child.poll() is None:
+            process.child.kill()
+            process.child.wait()
+
+
+def command(folder, *args):
+    return subprocess.run(
+        [sys.executable, "-m", "tillwatch.agent", *args, "--config", folder / "agent.toml"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_reads_sends_and_ends_cleanly(start, collector, until, number):
+    agent = start()
+    await until(
+        lambda: {r.signal for r in collector.readings} >= {"host.cpu.percent", "agent.rss", "monitor.interval"}, 30
+    )
+    assert not [r for r in collector.readings if r.signal.startswith("unmapped.")]
+    loop = asyncio.get_running_loop()
+    code, seconds = await loop.run_in_executor(None, agent.stop, number)
+    assert code == 0, agent.log.read_text()
+    assert seconds < 5
+    await until(lambda: collector.lives[-1].state == "offline")
+    last = collector.stored[-1][0]
+    assert collector.lives[-1].next == last.seq + 1
+    assert "Traceback" not in agent.log.read_text()
+    assert "ERROR" not in agent.log.read_text()
+
+
+async def test_killed_and_started_again_goes_on_where_it_was(start, collector, until):
+    for _ in range(3):
+        agent = start()
+        before = len(collector.stored)
+        await until(lambda before=before: len(collector.stored) > before + 2, 30)
+        agent.child.kill()
+        agent.child.wait()
+    seqs = [header.seq for header, _ in collector.stored]
+    assert seqs == list(range(1, len(seqs) + 1))
+    assert len({header.epoch for header, _ in collector.stored}) == 1
+
+
+async def test_ends_cleanly_without_a_broker_and_keeps_what_it_read(start, terminal, until, tmp_path):
+    agent = start()
+    await until((tmp_path / "state" / "spool.db").exists, 30)
+    await until(lambda: "waits in the spool" in agent.log.read_text(), 30)
+    code, seconds = agent.stop()
+    assert (code, seconds < 5) == (0, True)
+    shown = json.loads(command(tmp_path, "show", "--json").stdout)
+    assert shown["terminal"] == "atm-1"
+    assert shown["spool"]["waiting"] >= 1
+
+
+async def test_agent_without_sources_still_tells_that_it_lives(start, collector, until):
+    agent = start(TOML + "enabled = false\n")
+    await until(lambda: len(collector.stored) >= 3, 30)
+    assert {reading.component for reading in collector.readings} == {"agent"}
+    assert agent.stop()[0] == 0
+
+
+async def test_tells_the_service_manager(start, terminal, until, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(30)
+        agent = start(TOML, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="200000")
+        loop = asyncio.get_running_loop()
+        heard = [await loop.run_in_executor(None, manager.recv, 100) for _ in range(4)]
+        assert heard[0] == b"READY=1"
+        assert heard[1:] == [b"WATCHDOG=1"] * 3
+        code, _ = await loop.run_in_executor(None, agent.stop)
+        assert code == 0
+        rest = []
+        while not rest or rest[-1] == b"WATCHDOG=1":
+            rest.append(manager.recv(100))
+        assert rest[-1] == b"STOPPING=1"
+
+
+def test_second_agent_is_refused(start, terminal, tmp_path):
+    agent = start()
+    deadline = time.monotonic() + 30
+    while "terminal atm-1" not in agent.log.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    second = command(tmp_path, "run")
+    assert second.returncode == 4
+    assert "another tillwatch-agent" in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (TOML + "[sampling2]\n", "agent.toml:10: unknown key `sampling2`"),
+        (TOML + '[[snmp]]\nname = "ups"\nhost = "127.0.0.1"\nprofile = "no-such"\n', "agent.toml:10: "),
+        (TOML + '[[serial]]\nname = "ups"\nport = "/dev/null"\nshim = "no_such"\n', "agent.toml:10: "),
+    ],
+)
+def test_wrong_configuration_is_told_and_nothing_starts(start, terminal, config, said):
+    agent = start(config)
+    assert agent.child.wait(30) == 2
+    assert said in agent.log.read_text()
+    assert "Traceback" not in agent.log.read_text()
+
+
+def test_not_enrolled(start, tmp_path):
+    agent = start()
+    assert agent.child.wait(30) == 3
+    assert "enrol TOKEN" in agent.log.read_text()
+
+
+async def test_journal_gets_levels_and_no_times(start, terminal, until, tmp_path):
+    (tmp_path / "log").touch()
+    status = (tmp_path / "log").stat()
+    agent = start(TOML, JOURNAL_STREAM=f"{status.st_dev}:{status.st_ino}")
+    await until(lambda: "waits in the spool" in agent.log.read_text(), 30)
+    lines = agent.log.read_text().splitlines()
+    assert lines[0].startswith("<6>terminal atm-1")
+    assert any(line.startswith("<4>broker") for line in lines)
+
+
+def test_doctor_finds_what_is_wrong_with_the_mend(terminal, tmp_path):
+    (tmp_path / "agent.toml").write_text(TOML)
+    told = command(tmp_path, "doctor", "--json")
+    assert told.returncode == 1, told.stderr
+    found = {each["check"]: each for each in json.loads(told.stdout)}
+    assert found["broker"]["result"] == "fail"
+    assert found["broker"]["mend"]
+    for check in ("configuration", "state directory", "identity", "spool", "source host"):
+        assert found[check]["result"] == "ok", found[check]
+
+
+def test_doctor_is_content(broker, terminal, tmp_path):
+    (tmp_path / "agent.toml").write_text(TOML)
+    told = command(tmp_path, "doctor")
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "\033" not in told.stdout

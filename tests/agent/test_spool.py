@@ -1,0 +1,336 @@
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections import OrderedDict
+from hashlib import sha256
+from pathlib import Path
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tillwatch.agent import spool as module
+from tillwatch.agent.config import SpoolConfig
+from tillwatch.agent.spool import MAX_PARKED, PLAUSIBLE, ROW_COST, Spool, SpoolFullError, SpoolVersionError
+from tillwatch.agent.wire import FIRST_PREV, Refusal, Sealed, SigningKey, WireError
+
+PUBLIC = SigningKey(bytes(32)).public
+NOW = 1_800_000_000_000_000_000
+DAY = 86_400 * 1_000_000_000
+
+
+def open_spool(folder, max_bytes=1 << 20, terminal="t", public=PUBLIC, max_age=30 * 86_400.0):
+    return Spool(folder / "spool.db", terminal, public, SpoolConfig(max_bytes, max_age))
+
+
+def sealing(payload, slots=None, n=1):
+    def seal(slot):
+        if slots is not None:
+            slots.append(slot)
+        return Sealed(payload, sha256(payload).digest(), n)
+
+    return seal
+
+
+def fill(spool):
+    for _ in range(1000):
+        spool.append(sealing(os.urandom(4000)), NOW)
+
+
+class SpoolMachine(RuleBasedStateMachine):
+    """The spool against a dictionary: what is acknowledged leaves, what is over the bound leaves from the front and is counted, and a
+    process that ends at any point finds what was committed.
+    """
+
+    LIMIT = 4_000
+
+    @initialize()
+    def start(self):
+        self.temporary = tempfile.TemporaryDirectory()
+        self.folder = Path(self.temporary.name)
+        self.spool = open_spool(self.folder, self.LIMIT)
+        self.held = OrderedDict()
+        self.next, self.tail, self.lost, self.acked = 1, FIRST_PREV, 0, 0
+
+    @rule(size=st.integers(1, 1500), n=st.integers(1, 5))
+    def append(self, size, n):
+        payload = os.urandom(size)
+        slots = []
+        assert self.spool.append(sealing(payload, slots, n), NOW) == self.next
+        assert slots[0].seq == self.next
+        assert slots[0].prev == self.tail
+        assert slots[0].floor == self.floor
+        assert slots[0].lost == self.lost
+        while self.held and sum(len(p) + ROW_COST for p, _ in self.held.values()) + size + ROW_COST > self.LIMIT:
+            self.lost += self.held.popitem(last=False)[1][1]
+        self.held[self.next] = payload, n
+        self.next, self.tail = self.next + 1, sha256(payload).digest()
+
+    @rule()
+    def seal_that_fails_changes_nothing(self):
+        def broken(_):
+            raise WireError(Refusal.BODY, "no")
+
+        with pytest.raises(WireError):
+            self.spool.append(broken, NOW)
+
+    @rule(back=st.integers(0, 5))
+    def ack(self, back):
+        seq = max(self.next - 1 - back, 0)
+        self.spool.ack(seq)
+        self.acked = max(self.acked, seq)
+        for held in [s for s in self.held if s <= seq]:
+            del self.held[held]
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def park(self, data):
+        seq = data.draw(st.sampled_from(list(self.held)))
+        self.spool.park(seq, "bad")
+        del self.held[seq]
+
+    @rule()
+    def reopen(self):
+        self.spool.close()
+        self.spool = open_spool(self.folder, self.LIMIT)
+
+    @property
+    def floor(self):
+        return next(iter(self.held), self.next)
+
+    @invariant()
+    def agrees(self):
+        if not hasattr(self, "spool"):
+            return
+        spool = self.spool
+        assert (spool.next_seq, spool.floor, spool.lost, spool.batches) == (
+            self.next,
+            self.floor,
+            self.lost,
+            len(self.held),
+        )
+        assert spool.size == sum(len(p) + ROW_COST for p, _ in self.held.values()) <= self.LIMIT
+        for seq, (payload, _) in self.held.items():
+            assert spool.read(seq) == payload
+
+    def teardown(self):
+        if hasattr(self, "spool"):
+            self.spool.close()
+            self.temporary.cleanup()
+
+
+SpoolMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+
+
+TestSpoolMachine = SpoolMachine.TestCase
+
+
+def test_epoch_and_place_survive_a_restart(tmp_path):
+    spool = open_spool(tmp_path)
+    for i in range(3):
+        spool.append(sealing(b"%d" % i), NOW)
+    assert spool.next_life() == 1
+    spool.ack(2)
+    epoch = spool.epoch
+    spool.close()
+    again = open_spool(tmp_path)
+    assert (again.epoch, again.next_seq, again.acked, again.floor, again.next_life()) == (epoch, 4, 2, 3, 2)
+
+
+def test_kill_during_commits_loses_nothing_that_was_told(tmp_path):
+    """The child says each number after its commit; whatever it has said must be there, whole and without a hole."""
+    script = textwrap.dedent("""
+        import sys
+        from hashlib import sha256
+        from pathlib import Path
+        from tillwatch.agent.config import SpoolConfig
+        from tillwatch.agent.spool import Spool
+        from tillwatch.agent.wire import Sealed
+        spool = Spool(Path(sys.argv[1]), "t", bytes(32), SpoolConfig(64 << 20))
+        while True:
+            seq = spool.append(lambda s: Sealed(b"%d" % s.seq * 500, sha256(b"%d" % s.seq).digest(), 1), 1)
+            print(seq, flush=True)
+    """)
+    told = 0
+    for round_ in range(3):
+        with subprocess.Popen(
+            [sys.executable, "-c", script, tmp_path / "spool.db"], stdout=subprocess.PIPE, text=True
+        ) as child:
+            for _ in range(20 + 15 * round_):
+                told = int(child.stdout.readline())
+            child.send_signal(signal.SIGKILL)
+            rest = child.stdout.read().splitlines()
+        told = int(rest[-1]) if rest else told
+        spool = open_spool(tmp_path, 64 << 20, public=bytes(32))
+        assert spool.next_seq > told
+        for seq in range(1, spool.next_seq):
+            assert spool.read(seq) == b"%d" % seq * 500
+        assert spool.book.now.tail == sha256(b"%d" % (spool.next_seq - 1)).digest()
+        assert not spool.notices
+        spool.close()
+
+
+@pytest.mark.parametrize("damage", ["not a database at all", "middle"])
+def test_damaged_file_is_moved_aside_and_told(tmp_path, damage):
+    spool = open_spool(tmp_path)
+    for _ in range(200):
+        spool.append(sealing(os.urandom(800)), NOW)
+    epoch = spool.epoch
+    spool.close()
+    file = tmp_path / "spool.db"
+    if damage == "middle":
+        with file.open("r+b") as out:
+            for page in range(3, file.stat().st_size // 4096, 2):
+                out.seek(page * 4096)
+                out.write(os.urandom(4096))
+    else:
+        file.write_bytes(damage.encode() * 1000)
+    before = file.read_bytes()
+    again = open_spool(tmp_path)
+    assert again.append(sealing(b"x"), NOW) == 1
+    assert again.epoch != epoch
+    (aside,) = [path for path in tmp_path.glob("spool.corrupt-*") if not path.name.endswith(("-wal", "-shm"))]
+    assert aside.read_bytes() == before
+    assert len(again.notices) == 1
+    assert aside.name in again.notices[0]
+
+
+def test_full_disk_is_said_and_passes(tmp_path):
+    spool = open_spool(tmp_path, 8 << 20)
+    spool.append(sealing(b"first"), NOW)
+    pages = spool.book.db.execute("PRAGMA page_count").fetchone()[0]
+    spool.book.db.execute(f"PRAGMA max_page_count = {pages + 4}")
+    with pytest.raises(SpoolFullError, match="full"):
+        fill(spool)
+    assert "full" in spool.trouble
+    held, end = spool.batches, spool.next_seq
+    assert spool.read(1) == b"first"
+    spool.book.db.execute("PRAGMA max_page_count = 100000")
+    assert spool.append(sealing(os.urandom(4000)), NOW) == end
+    assert spool.batches == held + 1
+    assert spool.trouble == ""
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="mounts a small file system")
+def test_full_file_system(tmp_path):
+    mount = tmp_path / "small"
+    mount.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", mount], check=False).returncode:
+        pytest.skip("this machine lets no one mount")
+    try:
+        spool = open_spool(mount, 8 << 20)
+        with pytest.raises(SpoolFullError):
+            fill(spool)
+        end = spool.next_seq
+        assert end > 10
+        for seq in range(spool.floor, end):
+            assert len(spool.read(seq)) == 4000
+        subprocess.run(["mount", "-o", "remount,size=2m", mount], check=True)
+        assert spool.append(sealing(b"more"), NOW) == end
+        spool.close()
+    finally:
+        subprocess.run(["umount", mount], check=True)
+
+
+def test_place_that_cannot_be_written_is_tried_again(tmp_path):
+    spool = open_spool(tmp_path / "not there")
+    with pytest.raises(SpoolFullError, match="not there"):
+        spool.open()
+    assert not spool.is_open
+    (tmp_path / "not there").mkdir()
+    assert spool.append(sealing(b"x"), NOW) == 1
+
+
+def test_old_batches_expire_as_declared_loss_from_the_front(tmp_path):
+    spool = open_spool(tmp_path, max_age=2 * 86_400.0)
+    for age in (5, 4, 1):
+        spool.append(sealing(b"x", n=7), NOW - age * DAY)
+    spool.expire(NOW)
+    assert (spool.floor, spool.lost, spool.batches) == (3, 14, 1)
+
+
+def test_batches_of_a_clock_without_battery_do_not_expire(tmp_path):
+    spool = open_spool(tmp_path, max_age=3_600.0)
+    spool.append(sealing(b"x"), PLAUSIBLE - DAY)
+    spool.expire(NOW)
+    assert spool.batches == 1
+
+
+def test_new_epoch_seals_again_in_order(tmp_path):
+    spool = open_spool(tmp_path)
+    for i in range(120):
+        spool.append(sealing(b"old %d" % i), NOW)
+    spool.ack(10)
+    old = spool.epoch
+    spool.begin_epoch()
+    assert spool.epoch != old
+    assert (spool.former, spool.next_seq, spool.floor, spool.acked) == (110, 1, 1, 0)
+    slots = []
+
+    def again(slot, payload, key):
+        assert key.public == PUBLIC
+        slots.append(slot)
+        if payload == b"old 50":
+            raise WireError(Refusal.BODY, "spoilt")
+        return Sealed(payload.replace(b"old", b"new"), sha256(payload).digest(), 1)
+
+    spool.reseal(again)
+    assert 0 < spool.former < 110
+    spool.close()
+    spool = open_spool(tmp_path)
+    while spool.former:
+        spool.reseal(again)
+    assert [spool.read(seq) for seq in range(1, spool.next_seq)] == [b"new %d" % i for i in range(10, 120) if i != 50]
+    assert spool.parked() == 1
+    assert {slot.epoch for slot in slots} == {spool.epoch}
+
+
+def test_new_key_begins_an_epoch_and_another_terminal_keeps_its_hands_off(tmp_path):
+    spool = open_spool(tmp_path)
+    spool.append(sealing(b"mine"), NOW)
+    spool.close()
+    other = SigningKey(b"\1" * 32).public
+    spool = open_spool(tmp_path, public=other)
+    assert (spool.former, spool.next_seq) == (1, 1)
+    spool.close()
+    spool = open_spool(tmp_path, terminal="another", public=other)
+    spool.reseal(lambda *_: pytest.fail("another terminal's readings must not be signed"))
+    assert (spool.former, spool.parked(), spool.batches) == (0, 1, 0)
+
+
+def test_parked_is_bounded_and_what_goes_is_counted(tmp_path):
+    spool = open_spool(tmp_path, 64 << 20)
+    for _ in range(10):
+        seq = spool.append(sealing(bytes(MAX_PARKED // 4), n=3), NOW)
+        spool.park(seq, "refused")
+    assert spool.parked() == 4
+    assert spool.lost == 6 * 3
+
+
+def test_newer_schema_is_left_alone(tmp_path):
+    open_spool(tmp_path).open()
+    with sqlite3.connect(tmp_path / "spool.db") as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(SpoolVersionError, match="newer"):
+        open_spool(tmp_path).open()
+
+
+@pytest.mark.parametrize("old", sorted((Path(__file__).parent / "databases").glob("spool_v*.db"), key=str))
+def test_every_released_schema_opens(tmp_path, old):
+    """Files as older agents left them. They are never changed; each new schema adds one."""
+    (tmp_path / "spool.db").write_bytes(old.read_bytes())
+    spool = open_spool(tmp_path, public=bytes(32))
+    assert (spool.next_seq, spool.acked, spool.floor, spool.lost) == (6, 2, 3, 4)
+    assert [spool.read(seq) for seq in (3, 4, 5)] == [b"3", b"4", b"5"]
+    assert spool.append(sealing(b"6"), NOW) == 6
+
+
+def test_schema_files_are_numbered_without_a_hole():
+    found = sorted(Path(module.__file__).parent.glob("schema_v*.sql"))
+    assert [path.name for path in found] == [f"schema_v{n}.sql" for n in range(1, module.SCHEMA_VERSION + 1)]
