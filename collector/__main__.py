@@ -155,7 +155,7 @@ def _run(config: Config, options: argparse.Namespace) -> int:
     clock = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
     logging.basicConfig(level=options.log_level.upper(), format=f"{clock}%(levelname)s %(name)s: %(message)s")
     try:
-        return service.main(config)
+        return service.main(config, console=not options.no_console)
     except (BrokerStartError, StoreError, OSError) as error:
         raise _CommandError(str(error)) from None
 

@@ -76,9 +76,15 @@ def _sender(config: Config, pipeline: Pipeline) -> OutboxSender | None:
 
 
 async def _console(config: Config) -> asyncio.subprocess.Process:
-    """The console is a process of its own: slow, flooded or stopped, it does not reach intake and alarms."""
+    """The console is a process of its own: slow, flooded or stopped, it does not reach intake and alarms.
+
+    It ends when the pipe to it does: left over from a collector that was killed it would hold the port against the next one.
+    """
     where = ("--db", str(config.database), "--host", config.console.host, "--port", str(config.console.port))
-    return await asyncio.create_subprocess_exec(sys.executable, "-P", "-m", "tillwatch.collector.web", *where)
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "tillwatch.collector.web", *where, "--until-stdin-ends"),
+        stdin=asyncio.subprocess.PIPE,
+    )
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
@@ -139,7 +145,8 @@ async def _serve(config: Config, *, console: bool) -> int:
             stack.push_async_callback(_end, process)
             tasks.add(asyncio.create_task(process.wait(), name="console"))
         notify(READY)
-        log.info("collector %s runs: console %s, enrolment port %d", config.collector.name, page, listener.port)
+        shown = f"console {page}" if console else "no console"
+        log.info("collector %s runs: %s, enrolment port %d", config.collector.name, shown, listener.port)
         code = await _until(ended, tasks)
         notify(STOPPING)
         for task in tasks:

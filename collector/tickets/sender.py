@@ -120,12 +120,13 @@ class OutboxSender:
                 )
             while True:
                 self._wanted.clear()
-                room = self._gate.room(self._clock(), len(self._sending))
-                for row, body, link in await self._stored(outbox.take_due, self._clock(), room) if room else ():
+                now = self._clock()
+                room = self._gate.room(now, len(self._sending))
+                for row, body, link in await self._stored(outbox.take_due, now, room) if room else ():
                     task = asyncio.create_task(self._send(row, body, link))
                     self._sending.add(task)
                     task.add_done_callback(self._sent)
-                await self._sleep()
+                await self._sleep(now)
                 if self._failure is not None:
                     raise self._failure
         finally:
@@ -143,16 +144,18 @@ class OutboxSender:
             self._failure = task.exception()
         self._wanted.set()
 
-    async def _sleep(self) -> None:
-        now = self._clock()
+    async def _sleep(self, looked_at: int) -> None:
+        """Until something comes due after the moment of the last look (not after now: what came due between would be slept over)."""
         wait = IDLE_S
-        if closed_s := self._gate.closed_s(now):
+        if closed_s := self._gate.closed_s(looked_at):
             wait = min(wait, closed_s)
-        elif self._gate.room(now, len(self._sending)):
-            due = await self._stored(outbox.next_due, now)
-            wait = wait if due is None else min(wait, (due - now) / SECOND)
+        elif self._gate.room(looked_at, len(self._sending)):
+            due = await self._stored(outbox.next_due, looked_at)
+            wait = wait if due is None else min(wait, (due - self._clock()) / SECOND)
+        # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the event, and run() would not end.
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._wanted.wait(), wait)
+            async with asyncio.timeout(max(wait, 0.0)):
+                await self._wanted.wait()
 
     async def _send(self, row: Row, body: bytes, link: Link | None) -> None:
         outcome = await self._deliver(row, body, link)

@@ -119,9 +119,8 @@ class WebhookPort:
         import httpx2  # noqa: PLC0415 - as above
 
         if self._client is None:
-            logging.getLogger("httpx2").setLevel(
-                logging.WARNING
-            )  # at INFO it writes every address called, tokens in it included
+            # At INFO it writes every address called, tokens in it included.
+            logging.getLogger("httpx2").setLevel(logging.WARNING)
             self._client = httpx2.AsyncClient(
                 verify=ssl.create_default_context(cafile=self._ca) if self._address.startswith("https") else False,
                 timeout=httpx2.Timeout(self._timeout_s, connect=min(CONNECT_S, self._timeout_s)),

@@ -10,6 +10,7 @@ import signal
 import socket
 import sqlite3
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -87,6 +88,13 @@ def serve(open_reader: Callable[[], FleetReader], host: str, port: int) -> None:
     server.run([listener])
 
 
+def _end_with_stdin() -> None:
+    while os.read(0, 1024):
+        pass
+    # At once, without a goodbye to anyone: whoever started this is gone, and the next one wants the port.
+    os._exit(0)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="tillwatch-collector console",
@@ -95,7 +103,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--db", required=True, type=Path, help="the collector's store")
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default: %(default)s)")
     parser.add_argument("--port", default=8080, type=int, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument(
+        "--until-stdin-ends", action="store_true", help="end when standard input does, with the process that holds it"
+    )
     options = parser.parse_args(arguments)
+    if options.until_stdin_ends:
+        threading.Thread(target=_end_with_stdin, name="stdin", daemon=True).start()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     from tillwatch.collector.store.reader import SqliteReader  # noqa: PLC0415  # --help must not need the store
     from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415

@@ -170,7 +170,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         try:
             answer = self.desk.take(webhook_id, json.loads(body))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             self._say(HTTPStatus.UNPROCESSABLE_ENTITY, {"error": f"not an incident event: {error!r}"})
             return
         self._say(HTTPStatus.OK, answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -13,9 +14,11 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgpack
+import psutil
 import pytest
 
 from tillwatch.agent.wire import SigningKey
@@ -275,6 +278,44 @@ def test_run_answers_its_doctor_and_ends_on_a_signal(site, tmp_path):
         process.wait()
         log.close()
     assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_run_without_the_console_starts_none(site, tmp_path):
+    with running(site, tmp_path / "log", "run", "--no-console") as process:
+        wait(lambda: "no console" in (tmp_path / "log").read_text(), process)
+        assert psutil.Process(process.pid).children() == []
+
+
+def test_a_killed_collector_takes_its_console_with_it(site, tmp_path):
+    for _ in range(2):
+        with running(site, tmp_path / "log", "run") as process:
+            wait(lambda: _listens(site.console), process)
+            (console,) = psutil.Process(process.pid).children()
+        psutil.wait_procs([console], timeout=30)
+        assert not _listens(site.console)
+
+
+@contextlib.contextmanager
+def running(site: Site, log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of the collector, killed at the end."""
+    with log.open("wb") as out, subprocess.Popen(site.command(*arguments), stdout=out, stderr=out) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _healthy(site: Site) -> bool:

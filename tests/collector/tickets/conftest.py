@@ -156,7 +156,13 @@ def proxy(desk: Desk) -> Iterator[Misbehaving]:
                 case "drop after commit" | "drop":
                     self.close_connection = True
                 case "huge":
-                    self.reply(200, b"x" * 5_000_000)
+                    self.send_response(200)
+                    self.send_header("content-length", "5000000")
+                    self.end_headers()
+                    self.wfile.write(b"x" * 200_000)
+                    self.wfile.flush()
+                    ended.wait(state.hold_s)
+                    self.close_connection = True
                 case "garbage":
                     self.reply(200, b'{"id": ')
                 case "drip":

@@ -217,6 +217,28 @@ def test_the_ticket_is_kept_with_its_row_or_not_at_all(conn) -> None:
     assert outbox.link_of(conn, "a") == Link("T-1", "http://x/1", "open")
 
 
+def test_a_dead_update_is_passed_over_and_a_dead_open_holds_back(conn) -> None:
+    for incident, dead in (("a", Op.UPDATE), ("b", Op.OPEN)):
+        for seq, op in enumerate(Op, 1):
+            outbox.enqueue(conn, make(incident, op, seq), NOW)
+        for _ in range(2):
+            for row, _, _ in outbox.take_due(conn, NOW, 10):
+                assert finish(conn, row, Dead("unreadable") if row.op is dead and row.incident == incident else Done())
+    assert outbox.take_due(conn, NOW, 10) == []
+    states = dict(conn.execute("SELECT incident || seq, state FROM outbox"))
+    assert states == {"a1": "done", "a2": "dead", "a3": "done", "b1": "dead", "b2": "pending", "b3": "pending"}
+
+
+def test_what_a_crash_left_is_doubtful_and_settles_first(conn) -> None:
+    outbox.enqueue(conn, make("a", Op.OPEN, 1), NOW)
+    assert outbox.take_due(conn, NOW, 1)
+    assert outbox.recover(conn, NOW, 5) == 1
+    assert outbox.take_due(conn, NOW + 5 * SECOND - 1, 1) == []
+    [(row, _, _)] = outbox.take_due(conn, NOW + 5 * SECOND, 1)
+    assert row.doubtful
+    assert row.attempts == 2
+
+
 def test_a_row_stamped_by_a_clock_that_ran_ahead_is_due(conn) -> None:
     outbox.enqueue(conn, make("a", Op.OPEN, 1), NOW)
     [(row, _, _)] = outbox.take_due(conn, NOW, 1)

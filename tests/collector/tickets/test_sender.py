@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import random
 import signal
@@ -153,7 +154,7 @@ async def test_through_every_misbehaviour_nothing_is_lost_or_doubled(
 async def test_success_without_a_readable_answer_counts(
     store, proxy, desk, write, sender_to, states, until, message
 ) -> None:
-    proxy.script = ["huge", "garbage"]
+    proxy.script = ["pass", "garbage", "huge"]
     async with running(sender_to(proxy.address)):
         write(*whole_life(message, "HWM-0011-1"))
         await until(lambda: states() == {"done": 3})
@@ -325,6 +326,37 @@ async def test_a_broken_store_ends_the_sender_aloud(store, write, message) -> No
     port = StubPort(deliver)
     with pytest.raises(sqlite3.DatabaseError):
         await asyncio.wait_for(OutboxSender(connect, port, pace=QUICK).run(), 10)
+    assert port.closed
+
+
+async def test_what_comes_due_between_two_looks_is_not_slept_over(store, write, states, until, message) -> None:
+    async def deliver(one, link, doubtful):
+        return Done()
+
+    write(message())
+    with contextlib.closing(sqlite3.connect(store)) as conn, conn:
+        conn.execute("UPDATE outbox SET not_before = ?", (NOW + 15_000_000,))
+    times = itertools.count(NOW, 10_000_000)
+    async with running(OutboxSender(lambda: outbox.connect(store), StubPort(deliver), clock=lambda: next(times))):
+        await until(lambda: states() == {"done": 1}, 10)
+
+
+@pytest.mark.parametrize("steps", range(4))
+async def test_it_ends_when_it_is_cancelled_as_it_is_woken(store, steps) -> None:
+    async def deliver(one, link, doubtful):
+        return Done()
+
+    port = StubPort(deliver)
+    sender = OutboxSender(lambda: outbox.connect(store), port)
+    task = asyncio.create_task(sender.run())
+    while not sender._wanted._waiters:
+        await asyncio.sleep(0.001)
+    sender._wanted.set()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task], timeout=5)
+    assert task.cancelled()
     assert port.closed
 
 
