@@ -4,11 +4,12 @@ import time
 import pytest
 
 from tillwatch.agent import clock, identity
-from tillwatch.agent.buffer import Buffer, Taken
+from tillwatch.agent.buffer import Buffer
 from tillwatch.agent.config import SpoolConfig
 from tillwatch.agent.model import MS, Quality, State
 from tillwatch.agent.sealer import Sealer
 from tillwatch.agent.spool import Spool
+from tillwatch.agent.thinning import Taken
 from tillwatch.agent.wire import VerifyKey, open_batch
 
 
@@ -135,7 +136,7 @@ async def test_former_batches_keep_when_and_where_they_were_read(parts, terminal
     buffer.add([taken(1)])
     sealer.one()
     old = opened(terminal, spool, 1)
-    spool.begin_epoch()
+    spool.begin_epoch("of a test")
     buffer.add([taken(2)])
     task = asyncio.create_task(sealer.run())
     sealer.wake()
