@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import sys
 import time
 
@@ -44,16 +43,6 @@ def spool_state(*, unwritable: bool, volatile: bool, thinning: bool) -> Sample:
     if thinning:
         return Sample(AGENT, "agent.spool.state", "thinning", State.WARN)
     return Sample(AGENT, "agent.spool.state", "ok", State.OK)
-
-
-def give_back() -> None:
-    """Hand memory that only the start needed back to the system: some 1 MiB with glibc, nothing elsewhere."""
-    gc.collect()
-    if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415 - Linux only
-
-        with contextlib.suppress(AttributeError, OSError):
-            ctypes.CDLL(None).malloc_trim(0)
 
 
 def resident() -> int:

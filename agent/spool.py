@@ -9,16 +9,17 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 from tillwatch.agent import clock
 from tillwatch.agent.config import SpoolConfig
 from tillwatch.agent.model import MS
 from tillwatch.agent.spool_file import commit, connect, is_corrupt, is_dead, prepare
-from tillwatch.agent.wire import FIRST_PREV, Sealed, VerifyKey, WireError, new_epoch
+from tillwatch.agent.wire import FIRST_PREV, Sealed, VerifyKey, WireError, claim_of, frame_of, new_epoch
 
 ROW_COST = 96
 """Bytes that a stored batch takes beside its payload: the row, its index entry, its share of a page."""
@@ -74,9 +75,14 @@ class _Epoch:
 
 
 class Spool:
-    """One writer, the one that holds the state directory. Every method but the constructor and close may raise SpoolFullError."""
+    """One writer, the one that holds the state directory. Every method but the constructor and close may raise SpoolFullError.
 
-    def __init__(self, file: Path, terminal: str, public: bytes, limits: SpoolConfig) -> None:
+    former_keys: public keys that were rotated into this one; their epoch goes on.
+    """
+
+    def __init__(
+        self, file: Path, terminal: str, public: bytes, limits: SpoolConfig, former_keys: Collection[bytes] = ()
+    ) -> None:
         self.file = file
         self.trouble = ""
         self.notices: list[Notice] = []
@@ -88,6 +94,7 @@ class Spool:
         self.rebooted = False
         """Whether the machine was started anew since the file was last written."""
         self._terminal, self._public, self._limits = terminal, public, limits
+        self._former_keys = former_keys
         self._book: _Book | None = None
         self._dead = False
         """The connection could not be written: reading goes on over it, the next write tries a new one."""
@@ -179,6 +186,27 @@ class Spool:
         with self._telling():
             row = book.db.execute("SELECT bytes FROM sealed WHERE gen = ? AND seq = ?", (book.now.gen, seq)).fetchone()
         return None if row is None else bytes(row[0])
+
+    def digest(self, seq: int) -> bytes:
+        """Of the batch with this number, as long as it or the one behind it is here, or it is the last one; else empty."""
+        if seq == self.next_seq - 1:
+            return self.book.now.tail if seq else b""
+        if (payload := self.read(seq)) is not None:
+            return sha256(frame_of(payload)).digest()
+        if (after := self.read(seq + 1)) is not None and seq:
+            return claim_of(after).prev
+        return b""
+
+    def change_key(self, public: bytes) -> None:
+        """From the next batch on another key seals; the epoch goes on. The rotation is written down before."""
+        with self._transaction() as book:
+            book.now.public = public
+        self._public = public
+
+    @property
+    def lives(self) -> int:
+        """The number of the last life message of the epoch."""
+        return self.book.now.lives
 
     def ack(self, seq: int, refused: Iterable[tuple[int, str]] = ()) -> None:
         """The collector has settled all up to seq. refused: batches of these that it did not take, with its reasons: they leave the stream too
@@ -279,7 +307,10 @@ class Spool:
             boot, ran, ended = db.execute("SELECT boot, ran, ended FROM run").fetchone()
             book = _Book(db, now)
             with commit(db):
-                if (now.terminal, now.public) != (self._terminal, self._public):
+                if now.terminal == self._terminal and now.public in self._former_keys:
+                    now.public = self._public
+                    book.save(ran)
+                elif (now.terminal, now.public) != (self._terminal, self._public):
                     book.begin(self._terminal, self._public)
                 db.execute("UPDATE run SET boot = ?, ended = 0", (clock.boot_id(),))
             book.count()
@@ -389,8 +420,8 @@ class _Book:
         """Write the epoch's row: the last act of every transaction."""
         now = self.now
         self.db.execute(
-            "UPDATE epochs SET next_seq = ?, acked = ?, tail = ?, lost = ?, lives = ?, offered = ? WHERE gen = ?",
-            (now.next_seq, now.acked, now.tail, now.lost, now.lives, now.offered, now.gen),
+            "UPDATE epochs SET public = ?, next_seq = ?, acked = ?, tail = ?, lost = ?, lives = ?, offered = ? WHERE gen = ?",
+            (now.public, now.next_seq, now.acked, now.tail, now.lost, now.lives, now.offered, now.gen),
         )
         self.db.execute("UPDATE run SET ran = ?", (ran,))
 

@@ -19,7 +19,7 @@ from typing import Any
 from tillwatch.agent.model import Value
 from tillwatch.collector.authority import AuthorityError, open_authority
 from tillwatch.collector.config import Config, ConfigError, duration, load_config
-from tillwatch.collector.read import ComponentView, FleetReader, History, TerminalView
+from tillwatch.collector.read import ComponentView, Culprit, FleetReader, History, TerminalView
 from tillwatch.collector.registry import CLASSES, TOKEN_LIFE_NS, Enrolment, create_token
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -140,8 +140,30 @@ def _parser() -> argparse.ArgumentParser:
         "--since", metavar="SPAN", help="how far back the history goes, for example 30m, 6h or 7d (default: 1h)"
     )
 
+    backup = add(
+        "backup",
+        _backup,
+        "write the store and the collector's keys into one new file, mode 0600, beside a running collector",
+        "tillwatch-collector backup /var/backups/tillwatch-2026-11-21.db",
+    )
+    backup.add_argument("file", type=Path)
+    backup.add_argument(
+        "--without-keys", action="store_true", help="the store alone; with it alone every terminal must enrol again"
+    )
+    restore = add(
+        "restore",
+        _restore,
+        "put a backup in the place of store and keys of a collector that is not running; what was there is set aside",
+        "tillwatch-collector restore /var/backups/tillwatch-2026-11-21.db",
+    )
+    restore.add_argument("file", type=Path)
+    for one in (backup, restore):
+        one.add_argument(
+            "--passphrase-file", type=Path, metavar="FILE", help="its first line seals the keys in the backup"
+        )
+
     doctor = add("doctor", _doctor, "look for what is wrong and say what to do", "tillwatch-collector doctor")
-    for one in (terminals, token, show, doctor):
+    for one in (terminals, token, show, doctor, backup):
         one.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -149,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(config: Config, options: argparse.Namespace) -> int:
     from tillwatch.collector import service  # noqa: PLC0415 - the other commands need none of it
     from tillwatch.collector.intake.broker import BrokerStartError  # noqa: PLC0415
+    from tillwatch.collector.lock import InUseError  # noqa: PLC0415
     from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
 
     # journald puts its own time before every line.
@@ -156,7 +179,7 @@ def _run(config: Config, options: argparse.Namespace) -> int:
     logging.basicConfig(level=options.log_level.upper(), format=f"{clock}%(levelname)s %(name)s: %(message)s")
     try:
         return service.main(config, console=not options.no_console)
-    except (BrokerStartError, StoreError, OSError) as error:
+    except (BrokerStartError, InUseError, StoreError, OSError) as error:
         raise _CommandError(str(error)) from None
 
 
@@ -217,7 +240,7 @@ def _terminals(config: Config, options: argparse.Namespace) -> int:
     if not views:
         print("No terminal is enrolled yet: tillwatch-collector enrol-token --help", file=sys.stderr)
     _print_table(
-        ("TERMINAL", "CONDITION", "CONNECTION", "LEVEL", "ALARMS", "BRANCH", "REGION", "CLASS", "HEARD"),
+        ("TERMINAL", "CONDITION", "CONNECTION", "LEVEL", "ALARMS", "BRANCH", "REGION", "CLASS", "HEARD", "REFUSED"),
         [_terminal_row(view) for view in views],
     )
     return DONE
@@ -226,7 +249,8 @@ def _terminals(config: Config, options: argparse.Namespace) -> int:
 def _terminal_row(view: TerminalView) -> tuple[str, ...]:
     level = str(view.level or "-")
     place = (view.branch, view.region, view.terminal_class)
-    return (view.id, view.condition, view.connection, level, str(view.open_alarms), *place, _age(view.last_received))
+    heard, refused = _age(view.last_received), str(view.refused or "-")
+    return (view.id, view.condition, view.connection, level, str(view.open_alarms), *place, heard, refused)
 
 
 def _show(config: Config, options: argparse.Namespace) -> int:
@@ -242,6 +266,7 @@ def _show(config: Config, options: argparse.Namespace) -> int:
         except KeyError:
             raise _unknown("terminal", options.terminal, [one.id for one in reader.terminals()]) from None
         components = reader.components(options.terminal)
+        offences = [one for one in reader.health().culprits if one.terminal == view.id]
         if options.component:
             names = [one.name for one in components]
             components = [one for one in components if one.name == options.component]
@@ -265,8 +290,15 @@ def _show(config: Config, options: argparse.Namespace) -> int:
         f"{view.id}: {_coloured(view.condition)}{reason}, {_coloured(view.connection)}, heard {_age(view.last_received)}"
     )
     print(
-        f"{view.branch}, {view.region}, {view.terminal_class}; {view.open_alarms} open alarms; {view.lost} readings lost\n"
+        f"{view.branch}, {view.region}, {view.terminal_class}; {view.open_alarms} open alarms; {view.lost} readings lost"
     )
+    for one in offences:
+        print(
+            f"{one.refused} messages not taken since the collector's start: {_reasons(one)}; last {_age(one.last_at)}"
+        )
+    if view.over_limit:
+        print(f"{view.over_limit} readings kept and not shown: it has more components or signals than are followed")
+    print()
     rows = []
     for one in components:
         rows.append((one.name, one.condition, "", "", _age(one.last_at), one.reason))
@@ -284,6 +316,10 @@ def _show(config: Config, options: argparse.Namespace) -> int:
         ]
     _print_table(("COMPONENT", "CONDITION", "SIGNAL", "VALUE", "READ", "NOTE"), rows)
     return DONE
+
+
+def _reasons(culprit: Culprit) -> str:
+    return ", ".join(f"{n} {reason}" for reason, n in culprit.reasons)
 
 
 def _component(view: ComponentView, signal: str | None) -> dict[str, Any]:
@@ -316,6 +352,32 @@ def _doctor(config: Config, options: argparse.Namespace) -> int:
         for finding in findings:
             print(f"{_coloured(finding.state.ljust(4))}  {finding.subject}: {finding.text}")
     return FAILED if any(finding.state == "fail" for finding in findings) else DONE
+
+
+def _backup(config: Config, options: argparse.Namespace) -> int:
+    from tillwatch.collector import recovery  # noqa: PLC0415 - the other commands need none of it
+
+    target = options.file.absolute()
+    _prepare_data_dir(config.collector.data_dir)
+    try:
+        made = recovery.backup(config, target, keys=not options.without_keys, passphrase_file=options.passphrase_file)
+    except recovery.BackupError as error:
+        raise _CommandError(str(error)) from None
+    _print_json(asdict(made)) if options.json else print(recovery.described(made))
+    return DONE
+
+
+def _restore(config: Config, options: argparse.Namespace) -> int:
+    from tillwatch.collector import recovery  # noqa: PLC0415 - the other commands need none of it
+    from tillwatch.collector.lock import InUseError  # noqa: PLC0415
+
+    source = options.file.absolute()
+    _prepare_data_dir(config.collector.data_dir)
+    try:
+        print(recovery.restore(config, source, passphrase_file=options.passphrase_file))
+    except (recovery.BackupError, InUseError) as error:
+        raise _CommandError(str(error)) from None
+    return DONE
 
 
 def _reader(config: Config) -> Any:

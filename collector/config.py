@@ -20,6 +20,9 @@ DEFAULT_FILE = Path("/etc/tillwatch/collector.toml")
 MAX_CONFIG = 1024 * 1024
 """Bytes of a configuration file: a mistaken path (a disk, a log) must not be read into memory."""
 
+LEAST_KEPT_S = 7 * 86_400.0
+"""A shorter retention is a slip of the pen: nobody could look into last week's fault any more."""
+
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"([0-9]+)\s*(B|KiB|MiB|GiB)")
@@ -37,6 +40,15 @@ def duration(value: Any) -> float:
     if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
         return float(match[1]) * _SECONDS[match[2]]
     raise ValueError('write a duration with its unit, for example "10s", "5m" or "500ms"')
+
+
+def _keep(value: Any) -> float:
+    if value == "forever":
+        return 0.0
+    seconds = duration(value)
+    if seconds < LEAST_KEPT_S:
+        raise ValueError('write at least "7d", or "forever"')
+    return seconds
 
 
 def _size(value: Any) -> int:
@@ -185,6 +197,14 @@ class IntakeSection:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionSection:
+    """keep: how long (s) sealed readings are kept, "forever" is 0; size: the file may have (bytes), 0 for any. Digests and roll-ups stay."""
+
+    keep: float = _read(_keep, 400 * 86_400.0)
+    size: int = _read(_size, 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """source: the file it was read from, None for the defaults."""
 
@@ -196,6 +216,7 @@ class Config:
     rules: RulesSection = RulesSection()
     webhook: WebhookSection | None = None
     intake: IntakeSection = IntakeSection()
+    retention: RetentionSection = RetentionSection()
 
     @property
     def database(self) -> Path:
@@ -227,6 +248,7 @@ _SECTIONS: Mapping[str, tuple[str, type]] = {
     "rules": ("rules", RulesSection),
     "tickets.webhook": ("webhook", WebhookSection),
     "intake": ("intake", IntakeSection),
+    "retention": ("retention", RetentionSection),
 }
 
 

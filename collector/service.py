@@ -14,22 +14,28 @@ from typing import Any
 
 from tillwatch.collector.authority import Authority, open_authority
 from tillwatch.collector.config import Config, ConfigError, is_loopback
+from tillwatch.collector.housekeeping import Housekeeping
 from tillwatch.collector.intake.broker import EmbeddedBroker
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
+from tillwatch.collector.lock import locked
 from tillwatch.collector.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.registry import JournalRegistrar
 from tillwatch.collector.rules import RulesError, parse_rules, shipped_text
-from tillwatch.collector.store.sqlite import SqliteStore, open_db
+from tillwatch.collector.store.compaction import Compactor
+from tillwatch.collector.store.lock import WriterLock
+from tillwatch.collector.store.sqlite import SqliteStore, StoreError, open_db
 from tillwatch.collector.tickets.outbox import connect
 from tillwatch.collector.tickets.sender import OutboxSender
-from tillwatch.collector.tickets.signature import Secret
+from tillwatch.collector.tickets.signature import Secret, read_secrets
 from tillwatch.collector.tickets.webhook import WebhookPort
 from tillwatch.collector.web.enrol import EnrolListener, MqttAddress, enrol_app
 from tillwatch.device_profiles.catalogue import load_catalogue
 
 log = logging.getLogger(__name__)
 
+LOCK_S = 10.0
+"""A command that journals an act in the place of a collector is done long before."""
 STOP_S = 3.0
 """For the console to end by itself; with all else a stop stays within five seconds."""
 
@@ -60,8 +66,10 @@ def _sender(config: Config, pipeline: Pipeline) -> OutboxSender | None:
     if config.webhook is None or not config.webhook.url:
         return None
     try:
-        port = WebhookPort(config.webhook.url, [Secret.parse(word) for word in config.webhook.secret().split()])
-    except ValueError as error:
+        held = config.webhook.secret_file
+        secrets = read_secrets(held) if held else [Secret.parse(word) for word in config.webhook.secret().split()]
+        port = WebhookPort(config.webhook.url, secrets)
+    except (ValueError, OSError) as error:
         msg = f"[tickets.webhook]: {error}"
         raise ConfigError(msg) from None
 
@@ -104,7 +112,13 @@ async def _serve(config: Config, *, console: bool) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     async with AsyncExitStack() as stack:
+        stack.enter_context(locked(config.collector.data_dir))
         own = open_authority(config.authority)
+        lock = WriterLock(config.database)
+        if not lock.take(LOCK_S):
+            msg = f"another collector writes {config.database}; end it, or set another data_dir in [collector]"
+            raise StoreError(msg)
+        stack.callback(lock.release)
         store = SqliteStore(config.database)
         stack.callback(store.close)
         units = {name: known.unit for name, known in load_catalogue().signals.items()}
@@ -114,7 +128,7 @@ async def _serve(config: Config, *, console: bool) -> int:
         stack.push_async_callback(pipeline.stop)
 
         settings = await _broker(config, own, stack)
-        intake = MqttIntake(settings)
+        intake = MqttIntake(settings, knows=pipeline.knows)
         await intake.start()
         stack.push_async_callback(intake.stop)
 
@@ -128,6 +142,10 @@ async def _serve(config: Config, *, console: bool) -> int:
         await listener.start()
         stack.push_async_callback(listener.stop)
 
+        compactor = Compactor(config.database)
+        stack.callback(compactor.close)
+        keeping = Housekeeping(pipeline, compactor, config.retention)
+
         tasks: set[asyncio.Task[Any]] = {
             asyncio.create_task(
                 pipeline.run(intake, max_n=config.intake.group_messages, max_wait_s=config.intake.group_wait),
@@ -140,6 +158,7 @@ async def _serve(config: Config, *, console: bool) -> int:
             tasks.add(asyncio.create_task(sender.run(), name="outbox"))
         else:
             log.warning("no ticket system is configured: incidents wait in the outbox; see [tickets.webhook]")
+        house = asyncio.create_task(keeping.run(), name="housekeeping")
         if console:
             process = await _console(config)
             stack.push_async_callback(_end, process)
@@ -149,9 +168,9 @@ async def _serve(config: Config, *, console: bool) -> int:
         log.info("collector %s runs: %s, enrolment port %d", config.collector.name, shown, listener.port)
         code = await _until(ended, tasks)
         notify(STOPPING)
-        for task in tasks:
+        for task in (house, *tasks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(house, *tasks, return_exceptions=True)
     return code
 
 

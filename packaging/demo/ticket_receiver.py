@@ -126,17 +126,17 @@ class TicketDesk:
 def page(tickets: Sequence[dict[str, Any]]) -> str:
     shown = "".join(
         f"<tr id='{escape(t['id'])}' class='l{t['level']} {escape(t['state'])}'><td>{escape(t['id'])}<td>{t['level']}<td>{escape(t['terminal'])}"
-        f"<td>{escape(t['what'])}<td>{escape(t['state'])}<td>{escape(t['opened'])}<td>{escape(t['resolved'])}"
+        f"<td>{escape(t['what'])}<td>{escape(t['state'])}<td>{escape(t['opened'][11:19])}<td>{escape(t['resolved'][11:19])}"
         for t in tickets
     )
     still_open = sum(t["state"] != "resolved" for t in tickets)
     return f"""<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="2">
 <meta name="viewport" content="width=device-width"><title>{still_open} open - ticket desk</title>
 <style>body{{font:15px system-ui,sans-serif;margin:2em;color:#222}}table{{border-collapse:collapse;width:100%}}
-th,td{{text-align:left;padding:.4em .8em;border-bottom:1px solid #ddd}}.l1 td:nth-child(2){{color:#b00;font-weight:bold}}
+th,td{{text-align:left;padding:.4em .8em;border-bottom:1px solid #ddd;white-space:nowrap}}td:nth-child(4){{white-space:normal}}.l1 td:nth-child(2){{color:#b00;font-weight:bold}}
 .l2 td:nth-child(2){{color:#b60;font-weight:bold}}.resolved{{color:#777}}</style>
 <h1>Ticket desk</h1><p>{still_open} open, {len(tickets) - still_open} resolved. This stands in for the bank's own ticket system.</p>
-<table><thead><tr><th>Ticket<th>Level<th>Terminal<th>What<th>State<th>Opened<th>Resolved</thead><tbody>{shown}</tbody></table></html>"""
+<table><thead><tr><th>Ticket<th>Level<th>Terminal<th>What<th>State<th>Opened (UTC)<th>Resolved</thead><tbody>{shown}</tbody></table></html>"""
 
 
 class Handler(BaseHTTPRequestHandler):
