@@ -19,13 +19,15 @@ from typing import Any
 from tillwatch.agent.model import Value
 from tillwatch.collector.authority import AuthorityError, open_authority
 from tillwatch.collector.config import Config, ConfigError, duration, load_config
-from tillwatch.collector.read import ComponentView, Culprit, FleetReader, History, TerminalView
+from tillwatch.collector.read import ComponentView, Culprit, FleetReader, History, IdentityView, TerminalView
 from tillwatch.collector.registry import CLASSES, TOKEN_LIFE_NS, Enrolment, create_token
 
 DONE, FAILED, USAGE = 0, 1, 2
 NS = 1_000_000_000
+MAX_REASON = 200
+"""Characters of the reason of a revocation: one line on a page."""
 MAX_SPAN_S = 10 * 366 * 86400.0
-_TIMES = {"at", "received", "last_at", "due", "last_received", "expires"}
+_TIMES = {"at", "received", "last_at", "due", "last_received", "expires", "since", "certificate"}
 _COLOURS = {"crit": "31", "fail": "31", "warn": "33", "unknown": "35", "silent": "35", "offline": "35", "ok": "32"}
 
 _HELP = """\
@@ -162,8 +164,36 @@ def _parser() -> argparse.ArgumentParser:
             "--passphrase-file", type=Path, metavar="FILE", help="its first line seals the keys in the backup"
         )
 
+    revoke = add(
+        "revoke",
+        _revoke,
+        "take a terminal's keys and certificates back; nothing it sends is taken from then on",
+        'tillwatch-collector revoke till-0042 --reason "stolen from the branch, report 4711"',
+    )
+    revoke.add_argument("terminal")
+    revoke.add_argument(
+        "--reason", required=True, metavar="TEXT", help="why: for the record, and for whoever looks at it"
+    )
+
+    broker = add(
+        "broker-config",
+        _broker_config,
+        "write the configuration of a broker of its own: TLS, access rights, limits, revoked certificates",
+        "tillwatch-collector broker-config mosquitto --out /etc/mosquitto/tillwatch",
+    )
+    broker.add_argument("broker", choices=("mosquitto",))
+    broker.add_argument(
+        "--out",
+        type=Path,
+        default=Path("tillwatch-mosquitto"),
+        metavar="DIR",
+        help="where to (default: ./tillwatch-mosquitto)",
+    )
+    broker.add_argument("--listen", default="", metavar="ADDRESS", help="the address it listens on (default: all)")
+    broker.add_argument("--user", default="mosquitto", help="whom the broker runs as (default: mosquitto)")
+
     doctor = add("doctor", _doctor, "look for what is wrong and say what to do", "tillwatch-collector doctor")
-    for one in (terminals, token, show, doctor, backup):
+    for one in (terminals, token, show, revoke, doctor, backup):
         one.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -171,7 +201,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(config: Config, options: argparse.Namespace) -> int:
     from tillwatch.collector import service  # noqa: PLC0415 - the other commands need none of it
     from tillwatch.collector.intake.broker import BrokerStartError  # noqa: PLC0415
-    from tillwatch.collector.lock import InUseError  # noqa: PLC0415
+    from tillwatch.collector.store.lock import InUseError  # noqa: PLC0415
     from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
 
     # journald puts its own time before every line.
@@ -282,8 +312,12 @@ def _show(config: Config, options: argparse.Namespace) -> int:
             history = reader.history(options.terminal, options.component, options.signal, start, end)
             _print_json(asdict(history)) if options.json else _print_history(history)
             return DONE
+        identity = reader.identity(options.terminal)
     if options.json:
-        _print_json(asdict(view) | {"parts": [_component(one, options.signal) for one in components]})
+        _print_json(
+            asdict(view)
+            | {"identity": asdict(identity), "parts": [_component(one, options.signal) for one in components]}
+        )
         return DONE
     reason = f" ({view.reason})" if view.reason else ""
     print(
@@ -298,7 +332,7 @@ def _show(config: Config, options: argparse.Namespace) -> int:
         )
     if view.over_limit:
         print(f"{view.over_limit} readings kept and not shown: it has more components or signals than are followed")
-    print()
+    _print_identity(identity)
     rows = []
     for one in components:
         rows.append((one.name, one.condition, "", "", _age(one.last_at), one.reason))
@@ -322,6 +356,17 @@ def _reasons(culprit: Culprit) -> str:
     return ", ".join(f"{n} {reason}" for reason, n in culprit.reasons)
 
 
+def _print_identity(identity: IdentityView) -> None:
+    for key in identity.keys:
+        proves = f", proves up to batch {key.last_seq}" if key.state == "retiring" else ""
+        print(f"key {key.id}: {_coloured(key.state)} since {_iso(key.since)}{proves}")
+    if identity.two_machines:
+        print(f"{_coloured('warn')} two machines under this identity: {identity.two_machines}")
+        for speaker in identity.speakers:
+            print(f"     {speaker}")
+    print()
+
+
 def _component(view: ComponentView, signal: str | None) -> dict[str, Any]:
     fields = asdict(view)
     fields["signals"] = [one for one in fields["signals"] if signal in {None, one["signal"]}]
@@ -340,6 +385,75 @@ def _print_history(history: History) -> None:
             row += [_value(point.least, history.unit), _value(point.most, history.unit), str(point.n)]
         rows.append(tuple(row))
     _print_table(headings, rows)
+
+
+def _revoke(config: Config, options: argparse.Namespace) -> int:
+    from tillwatch.collector.acts import ActError, act  # noqa: PLC0415 - help should not wait for it
+    from tillwatch.collector.store.requests import RequestError  # noqa: PLC0415
+    from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
+
+    reason = options.reason.strip()
+    if not 0 < len(reason) <= MAX_REASON or not reason.isprintable():
+        raise _CommandError(f"--reason needs 1 to {MAX_REASON} printable characters", USAGE)
+    with closing(_reader(config)) as reader:
+        try:
+            reader.terminal(options.terminal)
+        except KeyError:
+            raise _unknown("terminal", options.terminal, [one.id for one in reader.terminals()]) from None
+    _prepare_data_dir(config.collector.data_dir)
+    facts = {"action": "revoke", "terminal": options.terminal, "reason": reason}
+    try:
+        act(config, facts)
+    except (ActError, RequestError, StoreError) as error:
+        raise _CommandError(str(error)) from None
+    if options.json:
+        _print_json({"terminal": options.terminal, "state": "revoked", "reason": reason})
+        return DONE
+    print(f"{options.terminal} is revoked: nothing that it sends is taken any more.")
+    if not config.broker.embedded:
+        where = config.broker.crl_file or open_authority(config.authority).crl_file
+        print(f"So that the broker refuses it, too: it must read {where} anew (mosquitto: systemctl reload mosquitto).")
+    print("To take it back: tillwatch-collector enrol-token")
+    return DONE
+
+
+def _broker_config(config: Config, options: argparse.Namespace) -> int:
+    from tillwatch.collector.intake.mosquitto import CRL, write_mosquitto  # noqa: PLC0415 - help should not wait for it
+    from tillwatch.collector.keyring import revoked_serials  # noqa: PLC0415
+    from tillwatch.collector.store.sqlite import StoreError, open_db, terminals_of  # noqa: PLC0415
+
+    _prepare_data_dir(config.collector.data_dir)
+    broker = config.broker
+    names = (broker.address, config.address, "" if broker.embedded else broker.host, "localhost", "127.0.0.1")
+    hosts = tuple(dict.fromkeys(name for name in names if name))
+    folder = options.out.absolute()
+    try:
+        with closing(open_db(config.database)) as connection:
+            revoked = revoked_serials(terminals_of(connection))
+        path = write_mosquitto(
+            folder,
+            open_authority(config.authority),
+            revoked,
+            hosts=hosts,
+            port=broker.port,
+            listen=options.listen,
+            user=options.user,
+        )
+    except StoreError as error:
+        raise _CommandError(str(error)) from None
+    except (OSError, LookupError) as error:
+        raise _CommandError(
+            f"{folder}: {error}; name another folder with --out, or a user that exists with --user"
+        ) from None
+    print(f"{path}: for {', '.join(hosts)}, port {broker.port}")
+    print(f"start it: mosquitto -c {path}   (as a service: in place of /etc/mosquitto/mosquitto.conf)")
+    if broker.crl_file is None:
+        print(
+            f'so that revoked certificates reach it: crl_file = "{folder / CRL}" in [broker], and systemctl reload mosquitto after each'
+        )
+    if broker.embedded:
+        print('so that the collector uses it: embedded = false and host = "..." in [broker]')
+    return DONE
 
 
 def _doctor(config: Config, options: argparse.Namespace) -> int:
@@ -369,7 +483,7 @@ def _backup(config: Config, options: argparse.Namespace) -> int:
 
 def _restore(config: Config, options: argparse.Namespace) -> int:
     from tillwatch.collector import recovery  # noqa: PLC0415 - the other commands need none of it
-    from tillwatch.collector.lock import InUseError  # noqa: PLC0415
+    from tillwatch.collector.store.lock import InUseError  # noqa: PLC0415
 
     source = options.file.absolute()
     _prepare_data_dir(config.collector.data_dir)

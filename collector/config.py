@@ -125,7 +125,8 @@ class CollectorSection:
 class BrokerSection:
     """embedded: the broker runs in the collector and host is what it listens on; otherwise host is where the broker is.
 
-    address: what enrolled terminals are told; empty means the address that they enrolled at.
+    address: what enrolled terminals are told; empty means the address that they enrolled at. crl_file: where a broker outside reads the list
+    of revoked certificates; the collector keeps it up to date there.
     """
 
     embedded: bool = _read(_flag, True)
@@ -134,6 +135,7 @@ class BrokerSection:
     port: int = _read(_port, 8883)
     tls: bool = _read(_flag, True)
     address: str = _read(_host, "")
+    crl_file: Path | None = _read(_path, None)
 
 
 @dataclass(frozen=True, slots=True)

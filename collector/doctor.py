@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tillwatch.collector.authority import (
-    COLLECTOR_NAME,
+    DOCTOR_NAME,
     RENEW_BEFORE,
     Authority,
     AuthorityError,
@@ -204,9 +204,9 @@ def _outside_broker(authority: Authority | None, config: Config) -> Finding:
         return Finding("broker", "warn", "not asked: the collector's certificate is made at the first start")
 
     async def ask() -> bool:
-        tls = authority.client_context() if authority is not None and broker.tls else None
+        tls = authority.client_context(DOCTOR_NAME) if authority is not None and broker.tls else None
         # A session of its own, beside that of the running collector.
-        intake = MqttIntake(MqttSettings(broker.host, broker.port, f"{COLLECTOR_NAME}.doctor", tls))
+        intake = MqttIntake(MqttSettings(broker.host, broker.port, DOCTOR_NAME, tls))
         await intake.start()
         try:
             await asyncio.wait_for(intake.wait_connected(), ANSWER_S)

@@ -215,6 +215,11 @@ class Terminal:
         """The components that this device has, the device itself among them."""
         return [self.components[name] for name in sorted(self.components) if device_of(name) == device]
 
+    def refuses(self, serial: str) -> bool:
+        """Whether no broker may let this terminal in with the certificate of that serial number, in hex."""
+        certificate = self.certificates.get(serial)
+        return self.state == "revoked" or (certificate is not None and certificate.revoked > 0)
+
     def sealed_in_time(self, key: bytes, epoch: bytes, seq: int) -> bool:
         """Whether this key may have sealed this batch: a retiring one only up to where it handed over."""
         until = self.until.get(key)

@@ -133,6 +133,10 @@ class Pipeline:
         """Whether it is enrolled, as of now: the fold behind it may be another one after a failed commit."""
         return self.fold.fleet.knows(terminal)
 
+    def terminal(self, name: str) -> Terminal | None:
+        """As it is known now; not to be kept, since a store that refuses makes the fold load anew."""
+        return self.fold.fleet.terminals.get(name)
+
     async def start(self, shipped: str, site: str) -> None:
         """Journal that the collector runs, and its table of rules if it changed."""
         entries: list[tuple[Kind, dict[str, Any]]] = [(Kind.STARTED, {"down_since": self.fold.advanced_to})]

@@ -21,12 +21,14 @@ from nacl.secret import SecretBox
 
 from tillwatch.agent.wire import WireError, frame_of
 from tillwatch.collector.journal import GENESIS, Kind, chain
-from tillwatch.collector.lock import RESTORING, locked
+from tillwatch.collector.store.lock import RESTORING, locked
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError
 
 FORMAT = 1
 PAGES = 1024
 """Of the store copied in a step: 4 MiB, some milliseconds, after which others have their turn."""
+ACTS_S = 2.0
+"""For a command beside the collector to end, which holds the lock for an instant."""
 CHUNK = 2000
 """Entries of the journal between two words of progress."""
 _TABLES = """
@@ -190,7 +192,7 @@ def restore(
     found = verify(path, progress=progress)
     if found.keys == "sealed" and not passphrase:
         raise BackupError(f"{path}: its keys are sealed; name the passphrase with --passphrase-file")
-    with locked(data_dir, restoring=True):
+    with locked(database, ACTS_S, restoring=True):
         aside = data_dir / f"before-restore-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         new = data_dir / RESTORING
         try:

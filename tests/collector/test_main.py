@@ -308,13 +308,13 @@ def test_run_answers_its_doctor_and_ends_on_a_signal(site, tmp_path):
         assert found["broker port"] == ("ok", f"127.0.0.1 port {site.broker} answers")
         second = site.call("run", "--no-console")
         assert second.returncode == 1
-        assert f"{site.folder / 'data'} is in use by another collector (process {process.pid})" in second.stderr
+        assert f"another collector (process {process.pid}) writes {site.config.database}" in second.stderr
         done = site.call("backup", str(tmp_path / "b.db"), "--json")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["keys"] == "with"
         done = site.call("restore", str(tmp_path / "b.db"))
         assert done.returncode == 1
-        assert f"in use by another collector (process {process.pid}); end that one" in done.stderr
+        assert f"another collector (process {process.pid}) writes" in done.stderr
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
         done = site.call("restore", str(tmp_path / "b.db"))

@@ -13,10 +13,10 @@ from tests.collector.sending import T0, S, Sender, reading
 from tillwatch.agent.window import Discard, Send, SendLife, Window
 from tillwatch.agent.wire import Ack, AckState
 from tillwatch.collector.authority import open_authority
-from tillwatch.collector.lock import RESTORING, InUseError, locked
 from tillwatch.collector.rebuild import rebuild, tables
 from tillwatch.collector.store import backup as backup_module
 from tillwatch.collector.store.backup import BackupError, make, restore, verify
+from tillwatch.collector.store.lock import RESTORING, InUseError, locked
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.sqlite import open_db
 
@@ -136,9 +136,9 @@ async def test_not_while_a_collector_runs(site):
     world, _ = await site.world()
     site.make()
     world.store.close()
-    with locked(site.data), pytest.raises(InUseError, match="in use by another collector"):
+    with locked(site.database), pytest.raises(InUseError, match=r"another collector .* writes"):
         site.restore()
-    assert sorted(file.name for file in site.data.iterdir()) == ["authority", "collector.db", "collector.lock"]
+    assert sorted(file.name for file in site.data.iterdir()) == ["authority", "collector.db", "collector.db.lock"]
 
 
 async def test_the_terminals_go_on_where_the_restored_collector_stands(site):
@@ -247,14 +247,14 @@ async def test_a_restore_that_was_broken_off_is_done_again(site, monkeypatch):
         with pytest.raises(BackupError, match=r"power is gone; what was there is there or in .*before-restore-"):
             site.restore()
     assert not site.database.exists()
-    with pytest.raises(InUseError, match="a restore was broken off"), locked(site.data):
+    with pytest.raises(InUseError, match="a restore was broken off"), locked(site.database):
         pass
     first = next(site.data.glob("before-restore-*"))
     first.rename(site.data / "first")
     site.restore()
     assert len(query(site.database, "SELECT n FROM journal WHERE kind = 3")) == 3
     assert len(query(site.data / "first" / "collector.db", "SELECT n FROM journal WHERE kind = 3")) == 3
-    with locked(site.data):
+    with locked(site.database):
         pass
 
 
