@@ -14,6 +14,7 @@ from typing import Any
 
 from tillwatch.collector import keyring
 from tillwatch.collector.authority import Authority, open_authority
+from tillwatch.collector.clock import SteadyClock
 from tillwatch.collector.config import Config, ConfigError, is_loopback
 from tillwatch.collector.housekeeping import Housekeeping
 from tillwatch.collector.intake.broker import EmbeddedBroker
@@ -25,7 +26,7 @@ from tillwatch.collector.registry import JournalRegistrar
 from tillwatch.collector.rules import RulesError, parse_rules, shipped_text
 from tillwatch.collector.store.compaction import Compactor
 from tillwatch.collector.store.lock import locked
-from tillwatch.collector.store.sqlite import SqliteStore, StoreError, open_db
+from tillwatch.collector.store.sqlite import SqliteStore, open_db
 from tillwatch.collector.tickets.outbox import connect
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.tickets.signature import Secret, read_secrets
@@ -119,7 +120,8 @@ async def _serve(config: Config, *, console: bool) -> int:
         stack.callback(store.close)
         units = {name: known.unit for name, known in load_catalogue().signals.items()}
         page = f"http://{config.console.host}:{config.console.port}"
-        pipeline = Pipeline(store, own.ack_key, units, page=page)
+        clock = SteadyClock()
+        pipeline = Pipeline(store, own.ack_key, units, steady=clock, page=page)
         await pipeline.start(shipped_text(), site)
         stack.push_async_callback(pipeline.stop)
 
