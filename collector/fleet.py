@@ -215,7 +215,8 @@ class Terminal:
 
     def unpack_status(self, packed: bytes) -> None:
         status = msgpack.unpackb(packed)
-        self.skews_ms.extend(status.pop("skews_ms"))
+        self.skews_ms.extend(status.pop("skews_ms", ()))
+        status.pop("delays_ms", None)  # of a file of version 1: another measure; the next batches find the skew anew
         self.until = {key: (epoch, seq, n) for key, epoch, seq, n in status.pop("until", ())}
         self.certificates = {serial: Certificate(*row) for serial, *row in status.pop("certificates", ())}
         self.speakers = [Speaker(*row) for row in status.pop("speakers", ())]
