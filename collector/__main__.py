@@ -159,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
         "tillwatch-collector restore /var/backups/tillwatch-2026-11-21.db",
     )
     restore.add_argument("file", type=Path)
+    restore.add_argument("--damaged", action="store_true", help="also where its journal is not whole")
     for one in (backup, restore):
         one.add_argument(
             "--passphrase-file", type=Path, metavar="FILE", help="its first line seals the keys in the backup"
@@ -478,7 +479,7 @@ def _backup(config: Config, options: argparse.Namespace) -> int:
     except recovery.BackupError as error:
         raise _CommandError(str(error)) from None
     _print_json(asdict(made)) if options.json else print(recovery.described(made))
-    return DONE
+    return FAILED if made.faults else DONE
 
 
 def _restore(config: Config, options: argparse.Namespace) -> int:
@@ -488,7 +489,7 @@ def _restore(config: Config, options: argparse.Namespace) -> int:
     source = options.file.absolute()
     _prepare_data_dir(config.collector.data_dir)
     try:
-        print(recovery.restore(config, source, passphrase_file=options.passphrase_file))
+        print(recovery.restore(config, source, passphrase_file=options.passphrase_file, damaged=options.damaged))
     except (recovery.BackupError, InUseError) as error:
         raise _CommandError(str(error)) from None
     return DONE

@@ -36,14 +36,20 @@ def described(made: Backup) -> str:
     until = _time(made.last_at) if made.last_at else "its beginning"
     return (
         f"{made.path}: {made.size / 1024**2:.1f} MiB, {made.terminals} terminals, {made.entries} entries of the journal\n"
-        f"to {until}, proven; {_KEYS[made.keys]}"
+        f"to {until}, {'proven' if not made.faults else 'with damage'}; {_KEYS[made.keys]}"
+        + "".join(f"\n  {fault}" for fault in made.faults)
     )
 
 
-def restore(config: Config, source: Path, *, passphrase_file: Path | None) -> str:
+def restore(config: Config, source: Path, *, passphrase_file: Path | None, damaged: bool) -> str:
     """What was done, for a person. Raises BackupError and InUseError."""
     found, aside = restore_backup(
-        source, config.database, config.authority, passphrase=_passphrase(passphrase_file), progress=_progress()
+        source,
+        config.database,
+        config.authority,
+        passphrase=_passphrase(passphrase_file),
+        damaged=damaged,
+        progress=_progress(),
     )
     lines = [f"restored to entry {found.entries} of the journal, backed up at {_time(found.at)}"]
     if aside is not None:

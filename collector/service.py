@@ -25,7 +25,7 @@ from tillwatch.collector.registry import JournalRegistrar
 from tillwatch.collector.rules import RulesError, parse_rules, shipped_text
 from tillwatch.collector.store.compaction import Compactor
 from tillwatch.collector.store.lock import locked
-from tillwatch.collector.store.sqlite import SqliteStore, StoreError, open_db
+from tillwatch.collector.store.sqlite import SqliteStore, open_db
 from tillwatch.collector.tickets.outbox import connect
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.tickets.signature import Secret, read_secrets
