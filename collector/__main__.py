@@ -158,6 +158,7 @@ def _parser() -> argparse.ArgumentParser:
         "tillwatch-collector restore /var/backups/tillwatch-2026-11-21.db",
     )
     restore.add_argument("file", type=Path)
+    restore.add_argument("--damaged", action="store_true", help="also where its journal is not whole")
     for one in (backup, restore):
         one.add_argument(
             "--passphrase-file", type=Path, metavar="FILE", help="its first line seals the keys in the backup"

@@ -215,7 +215,9 @@ class Pipeline:
                     intake.publish_ack(terminal, self._ack(terminal, each, slow=terminal in slow))
                     each = each.earlier
             for terminal in slow - replies.keys():
-                if self.fold.fleet.knows(terminal) and self.fold.fleet.terminals[terminal].state == "active":
+                known = self.fold.fleet.terminals.get(terminal)
+                # Who has said nothing genuine yet has no stream to speak of.
+                if known is not None and known.epoch and known.state == "active":
                     intake.publish_ack(terminal, self._ack(terminal, Reply(), slow=True))
             if time.monotonic() - looked >= TICK_S:
                 with contextlib.suppress(StoreError):  # the next group meets the same store and says so

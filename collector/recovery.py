@@ -32,13 +32,13 @@ def run_backup(config: Config, options: argparse.Namespace) -> int:
     prepare_data_dir(config.collector.data_dir)
     made = backup(config, target, keys=not options.without_keys, passphrase_file=options.passphrase_file)
     print(json.dumps(asdict(made), ensure_ascii=False, indent=2, default=str) if options.json else described(made))
-    return 0
+    return 1 if made.faults else 0
 
 
 def run_restore(config: Config, options: argparse.Namespace) -> int:
     source = options.file.absolute()
     prepare_data_dir(config.collector.data_dir)
-    print(restore(config, source, passphrase_file=options.passphrase_file))
+    print(restore(config, source, passphrase_file=options.passphrase_file, damaged=options.damaged))
     return 0
 
 
@@ -56,14 +56,20 @@ def described(made: Backup) -> str:
     until = _time(made.last_at) if made.last_at else "its beginning"
     return (
         f"{made.path}: {made.size / 1024**2:.1f} MiB, {made.terminals} terminals, {made.entries} entries of the journal\n"
-        f"to {until}, proven; {_KEYS[made.keys]}"
+        f"to {until}, {'proven' if not made.faults else 'with damage'}; {_KEYS[made.keys]}"
+        + "".join(f"\n  {fault}" for fault in made.faults)
     )
 
 
-def restore(config: Config, source: Path, *, passphrase_file: Path | None) -> str:
+def restore(config: Config, source: Path, *, passphrase_file: Path | None, damaged: bool) -> str:
     """What was done, for a person. Raises BackupError and InUseError."""
     found, aside = restore_backup(
-        source, config.database, config.authority, passphrase=_passphrase(passphrase_file), progress=_progress()
+        source,
+        config.database,
+        config.authority,
+        passphrase=_passphrase(passphrase_file),
+        damaged=damaged,
+        progress=_progress(),
     )
     lines = [f"restored to entry {found.entries} of the journal, backed up at {_time(found.at)}"]
     if aside is not None:
