@@ -17,7 +17,7 @@ from tillwatch.agent.model import Sample, State
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.snmp import read_all, recognise_device
 from tillwatch.agent.sources.snmp_client import AUTHS, PRIVS, VERSIONS, SnmpClient, SnmpTarget, open_client
-from tillwatch.agent.sources.snmp_map import bind, evaluate
+from tillwatch.agent.sources.snmp_map import bind, evaluate, today
 from tillwatch.agent.sources.snmprec import Replay, read_recording
 from tillwatch.device_profiles.compiled import CompiledError, Library, compile_folder
 
@@ -69,7 +69,7 @@ async def try_client(name: str, client: SnmpClient, library: Library, profile: s
         raise SourceError(f"no profile {profile!r}; write one of {known}") from None
     raws = await read_all(client, profiles)
     binding = bind(name, profiles, raws)
-    return Trial("+".join(ids), tuple(evaluate(binding.bounds, raws)), binding.omitted)
+    return Trial("+".join(ids), tuple(evaluate(binding.bounds, raws, today())), binding.omitted)
 
 
 async def try_snmprec(path: Path, library: Library, profile: str = "") -> Trial:

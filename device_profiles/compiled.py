@@ -6,37 +6,26 @@ decoded when it is asked for.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgpack
 
-from tillwatch.device_profiles.model import (
-    Absent,
-    Condition,
-    DeviceProfile,
-    Field,
-    Item,
-    Kind,
-    Limits,
-    Match,
-    Poll,
-    Recognition,
-    Signal,
-    Table,
-    Test,
-    Words,
-)
+from tillwatch.device_profiles.model import DeviceProfile, Recognition, Signal
 
 HERE = Path(__file__).parent
 FILE = "profiles.msgpack"
-FORMAT = 1
+FORMAT = 2
 """Part of the digest: raise it when an encoded dataclass of model.py changes."""
 COMPILE_SECONDS = 60
 """Compiling 200 profiles takes a slow terminal a few seconds; a child that hangs must not hang the agent."""
@@ -58,107 +47,43 @@ def digest(folder: Path = HERE) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Dataclasses as lists of their fields, in the order of model.py."""
-    if hasattr(value, "__dataclass_fields__"):
-        return [_plain(getattr(value, name)) for name in value.__dataclass_fields__]
+    """A dataclass as {number of the field: value}, without what is the default."""
+    if is_dataclass(value):
+        known = fields(value)
+        plain = {}
+        for number, each in enumerate(known):
+            held = getattr(value, each.name)
+            default = each.default_factory() if each.default_factory is not MISSING else each.default
+            if default is MISSING or held != default:
+                plain[number] = _plain(held)
+        return plain
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
-    return dict(value) if isinstance(value, dict) else value
+    return dict(value) if isinstance(value, Mapping) else value
 
 
-def _signal(plain: list[Any] | None) -> Signal | None:
-    if plain is None:
-        return None
-    name, kind, unit, meaning, states = plain
-    return Signal(name, Kind(kind), unit, meaning, tuple((word, severity) for word, severity in states))
+def _same(plain: Any) -> Any:
+    return plain
 
 
-def _signal_of(plain: list[Any]) -> Signal:
-    signal = _signal(plain)
-    assert signal is not None
-    return signal
-
-
-def _conditions(plain: list[Any]) -> tuple[Condition, ...]:
-    return tuple(Condition(oid, Test(test), tuple(values)) for oid, test, values in plain)
-
-
-def _field(plain: list[Any]) -> Field:
-    oid, divisor, multiplier, offset, sentinels, pattern, percent_of, multiply_by, unsigned32, above, by, when = plain
-    return Field(
-        oid,
-        divisor,
-        multiplier,
-        offset,
-        tuple(sentinels),
-        pattern,
-        percent_of,
-        multiply_by,
-        unsigned32,
-        above,
-        by,
-        _conditions(when),
-    )
-
-
-def _words(plain: list[Any] | None) -> Words | None:
-    if plain is None:
-        return None
-    codes, ranges, bits, masks, none, overrides = plain
-    return Words(
-        codes,
-        tuple((a, b, word) for a, b, word in ranges),
-        tuple((bit, word) for bit, word in bits),
-        tuple((mask, value, word) for mask, value, word in masks),
-        none,
-        tuple((word, _conditions(when)) for word, when in overrides),
-    )
-
-
-def _item(plain: list[Any]) -> Item:
-    signal, fields, part, poll, optional, absent, words, limits, collected = plain
-    return Item(
-        _signal_of(signal),
-        tuple(_field(each) for each in fields),
-        part,
-        Poll(poll),
-        optional,
-        Absent(absent),
-        _words(words),
-        Limits(limits[0], limits[1], limits[2], limits[3], _conditions(limits[4])) if limits else None,
-        _signal(collected),
-    )
-
-
-def _table(plain: list[Any]) -> Table:
-    group, items, collect, label, label_pattern, where, present = plain
-    return Table(
-        group,
-        tuple(_item(each) for each in items),
-        tuple(_item(each) for each in collect),
-        tuple(label),
-        label_pattern,
-        _conditions(where),
-        present,
-    )
-
-
-def _recognition(plain: list[Any]) -> Recognition:
-    name, generic, matches = plain
-    return Recognition(
-        name, generic, tuple(Match(oid, description, tuple(present)) for oid, description, present in matches)
-    )
-
-
-def _profile(plain: list[Any]) -> DeviceProfile:
-    name, title, recognition, scalars, tables = plain
-    return DeviceProfile(
-        name,
-        title,
-        _recognition(recognition),
-        tuple(_item(each) for each in scalars),
-        tuple(_table(each) for each in tables),
-    )
+@functools.cache
+def _decoder(wanted: Any) -> Callable[[Any], Any]:
+    """What makes a value of the annotated type out of what _plain made of it."""
+    arguments = get_args(wanted)
+    if get_origin(wanted) in {Union, UnionType}:
+        decode = _decoder(next(each for each in arguments if each is not NoneType))
+        return lambda plain: None if plain is None else decode(plain)
+    if get_origin(wanted) is tuple:
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            every = _decoder(arguments[0])
+            return (lambda plain: tuple(plain)) if every is _same else (lambda plain: tuple([every(p) for p in plain]))
+        each = [_decoder(argument) for argument in arguments]
+        return lambda plain: tuple([decode(p) for decode, p in zip(each, plain, strict=True)])
+    if is_dataclass(wanted) and isinstance(wanted, type):
+        hints = get_type_hints(wanted)
+        named = [(field.name, _decoder(hints[field.name])) for field in fields(wanted)]
+        return lambda plain: wanted(**{named[n][0]: named[n][1](value) for n, value in plain.items()})
+    return wanted if isinstance(wanted, type) and issubclass(wanted, Enum) else _same
 
 
 class Library:
@@ -167,10 +92,12 @@ class Library:
     def __init__(self, packed: bytes) -> None:
         """Raises CompiledError where the bytes are not of this format."""
         try:
-            form, self.digest, recognitions, self._profiles, self._catalogue = msgpack.unpackb(packed)
+            form, self.digest, recognitions, self._profiles, self._catalogue = msgpack.unpackb(
+                packed, strict_map_key=False
+            )
             if form != FORMAT:
                 raise ValueError(form)
-            self.recognitions = tuple(_recognition(each) for each in recognitions)
+            self.recognitions: tuple[Recognition, ...] = _decoder(tuple[Recognition, ...])(recognitions)
         except (ValueError, TypeError, msgpack.UnpackException) as error:
             raise CompiledError(
                 f"not compiled profiles of format {FORMAT}: {error}; delete the file, the agent makes it anew"
@@ -178,11 +105,13 @@ class Library:
 
     def profile(self, name: str) -> DeviceProfile:
         """Raises KeyError."""
-        return _profile(msgpack.unpackb(self._profiles[name]))
+        profile: DeviceProfile = _decoder(DeviceProfile)(msgpack.unpackb(self._profiles[name], strict_map_key=False))
+        return profile
 
     def signals(self) -> dict[str, Signal]:
         """The catalogue by name."""
-        return {each[0]: _signal_of(each) for each in msgpack.unpackb(self._catalogue)}
+        known: tuple[Signal, ...] = _decoder(tuple[Signal, ...])(msgpack.unpackb(self._catalogue, strict_map_key=False))
+        return {each.name: each for each in known}
 
 
 def compile_library(profiles: Iterable[DeviceProfile], signals: Iterable[Signal], made_from: bytes) -> bytes:

@@ -16,7 +16,9 @@ WIRE = """
     MAX_SPAN_MS MAX_TERMINAL MAX_TEXT Opened Refusal Sealed SigningKey TOPIC_ROOT VerifyKey WireError ack_topic batch_topic frame_of life_topic
     new_epoch open_ack open_batch open_life seal seal_ack seal_life stored_columns valid_terminal
 """
-PROFILES = "Absent Condition DeviceProfile Field Item Kind Limits Match Poll Recognition Signal Table Test Words"
+PROFILES = """
+    Absent Condition DeviceProfile Edge Field Form Item Kind Life Limits Match Piece Poll Recognition Signal Stress Table Test Words
+"""
 
 
 @pytest.mark.parametrize(

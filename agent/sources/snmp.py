@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from tillwatch.agent.model import PollClass, Sample
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.snmp_client import SYS_UPTIME, SnmpClient
-from tillwatch.agent.sources.snmp_map import MAX_ROWS, Bound, bind, evaluate
-from tillwatch.agent.sources.snmp_values import Raw, number_of, text_of
+from tillwatch.agent.sources.snmp_map import MAX_ROWS, Bound, bind, evaluate, today
+from tillwatch.agent.sources.snmp_values import Raw, is_scalar, number_of, text_of
 from tillwatch.device_profiles.compiled import Library
 from tillwatch.device_profiles.model import DeviceProfile
 from tillwatch.device_profiles.recognise import SYS_DESCR, SYS_OBJECT_ID, AmbiguousError, questions, recognise
@@ -29,17 +29,18 @@ _log = logging.getLogger(__name__)
 
 async def recognise_device(client: SnmpClient, library: Library) -> tuple[str, ...]:
     """The ids of the device's profiles; empty where none fits. Raises SourceError."""
-    asked = questions(library.recognitions)
-    facts = await client.get([SYS_OBJECT_ID, SYS_DESCR, *(oid for oid in asked if oid.endswith(".0"))])
-    here = {oid for oid in asked if oid in facts}
+    facts = await client.get([SYS_OBJECT_ID, SYS_DESCR])
+    object_id, description = text_of(facts.get(SYS_OBJECT_ID, "")), text_of(facts.get(SYS_DESCR, ""))
+    asked = questions(library.recognitions, object_id, description)
+    here = set(await client.get([oid for oid in asked if oid.endswith(".0")]))
     for oid in asked:
         if oid not in here and await client.walk(oid, 1):
             here.add(oid)
     try:
         return recognise(
             library.recognitions,
-            text_of(facts.get(SYS_OBJECT_ID, "")),
-            text_of(facts.get(SYS_DESCR, "")),
+            object_id,
+            description,
             here.__contains__,
         )
     except AmbiguousError as error:
@@ -51,17 +52,26 @@ def columns_of(profiles: Iterable[DeviceProfile]) -> list[str]:
     found: list[str] = []
     for profile in profiles:
         for table in profile.tables:
-            found += [*table.label, *(condition.oid for condition in table.where)]
+            found += [oid for label in table.label for piece in label for oid in (piece.by, piece.oid) if oid]
+            found += [condition.oid for condition in table.where if condition.oid]
             for item in (*table.items, *table.collect):
                 found += Bound(item, "").oids()
-    return list(dict.fromkeys(found))
+    return [oid for oid in dict.fromkeys(found) if not is_scalar(oid)]
 
 
 def scalars_of(profiles: Sequence[DeviceProfile]) -> list[str]:
     """Every OID that is asked for by itself."""
     found = [oid for profile in profiles for item in profile.scalars for oid in Bound(item, "").oids()]
     # A column or a subtree is no instance: SNMPv1 would refuse the request. Of those the walked columns tell.
-    found += [t.present for profile in profiles for t in profile.tables if t.present.endswith(".0")]
+    for profile in profiles:
+        for table in profile.tables:
+            beside = [
+                *(piece.oid for label in table.label for piece in label),
+                *(c.oid for c in table.where),
+                table.present,
+            ]
+            beside += [oid for item in (*table.items, *table.collect) for oid in Bound(item, "").oids()]
+            found += [oid for oid in beside if oid and is_scalar(oid)]
     return list(dict.fromkeys(found))
 
 
@@ -200,7 +210,7 @@ class SnmpSource:
 
     def _samples(self, wanted: PollClass, raws: dict[str, Raw]) -> list[Sample]:
         prepared = self._prepared[wanted]
-        samples = evaluate(prepared.bounds, raws)
+        samples = evaluate(prepared.bounds, raws, today())
         now = {(sample.component, sample.signal) for sample in samples}
         lost = {key: bound for key, bound in prepared.given.items() if key not in now}
         samples += [bound.missing() for bound in lost.values()]
