@@ -76,7 +76,7 @@ def _decoder(wanted: Any) -> Callable[[Any], Any]:
     if get_origin(wanted) is tuple:
         if len(arguments) == 2 and arguments[1] is Ellipsis:
             every = _decoder(arguments[0])
-            return (lambda plain: tuple(plain)) if every is _same else (lambda plain: tuple([every(p) for p in plain]))
+            return tuple if every is _same else lambda plain: tuple([every(p) for p in plain])
         each = [_decoder(argument) for argument in arguments]
         return lambda plain: tuple([decode(p) for decode, p in zip(each, plain, strict=True)])
     if is_dataclass(wanted) and isinstance(wanted, type):
