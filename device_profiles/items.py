@@ -152,13 +152,13 @@ class Reader:
 
         if not spot.is_mapping():
             if not units.convertible(unit(spot), signal.unit):
-                spot.wrong(f"{spot.text()} cannot become {signal.unit or 'a pure number'}, the unit of {signal.name}")
+                spot.wrong(f"{spot.text()} cannot become {signal.unit or 'a pure number'}, the unit of {signal.name}; take another signal or unit")
             return spot.text(), "", {}
         keys = spot.mapping(("column", "oid", "is"), ("is",))
         place = self._place(keys) or spot.wrong(self._missing())
         known = {value.text().casefold(): unit(name) for value, name in keys["is"].pairs()}
         if not any(units.convertible(each, signal.unit) for each in known.values()):
-            spot.wrong(f"none of these units can become {signal.unit or 'a pure number'}, the unit of {signal.name}")
+            spot.wrong(f"none of these units can become {signal.unit or 'a pure number'}, the unit of {signal.name}; take another signal")
         return "", self.oid(place), known
 
     def field(self, spot: Spot, keys: Mapping[str, Spot], signal: Signal) -> Field:
@@ -199,6 +199,8 @@ class Reader:
         wraps = keys["wraps"].whole() if "wraps" in keys else 0
         if wraps not in {0, 32, 64} or (wraps and signal.kind is not Kind.COUNTER):
             keys["wraps"].wrong("a counter wraps at 32 or 64 bits; other signals do not wrap")
+        if wraps and {"multiply_by", "percent_of", "raw_unit"} & set(keys):
+            keys["wraps"].wrong("the turns of what is computed from several values cannot be joined; leave `wraps` out")
         return Field(
             oid=self.oid(place),
             divisor=number("divisor", 1),
@@ -294,7 +296,7 @@ class Reader:
             return Edge(spot.number())
         own = spot.mapping((*language.FIELD, "else"))
         number = own.pop("else").number() if "else" in own else None
-        kept = ("pattern", "form", "date", "unsigned32", "sentinels", *_NUMERIC)
+        kept = ("pattern", "form", "date", "unsigned32", "rescale_above", "sentinels", *_NUMERIC)
         fields = []
         for choice in choices:
             # What makes the value a number makes its limit one, but for what picks the value out.

@@ -48,6 +48,9 @@ class Spot:
         """A word of this text, as if it stood here alone."""
         return self._of(yaml.ScalarNode("", text, self.node.start_mark))
 
+    def is_list(self) -> bool:
+        return isinstance(self.node, yaml.SequenceNode)
+
     def is_mapping(self) -> bool:
         return isinstance(self.node, yaml.MappingNode)
 
