@@ -6,6 +6,7 @@ decoded when it is asked for.
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import logging
@@ -198,7 +199,9 @@ def _compile_in_child(path: Path, own: tuple[Path, ...] = (), overrides: Path | 
 
 
 def own_files(folder: Path | None) -> tuple[Path, ...]:
-    """A bank's own profiles: every YAML file beneath its folder, sorted."""
+    """A bank's own profiles: every YAML file beneath its folder, sorted. Raises OSError where there is no such folder."""
+    if folder and not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     return tuple(sorted(folder.rglob("*.yaml"))) if folder else ()
 
 

@@ -110,10 +110,10 @@ class Reader:
     optional: bool = False
 
     def _place(self, keys: Mapping[str, Spot]) -> Spot | None:
-        if "oid" in keys and "column" in keys:
-            keys["column"].wrong("`oid` and `column` are two places; keep one")
         if "column" in keys and not self.in_table:
             keys["column"].wrong("a scalar has no columns; write `oid: ...` with the instance")
+        if "oid" in keys and "column" in keys:
+            keys["column"].wrong("`oid` and `column` are two places; keep one")
         return keys.get("column") or keys.get("oid")
 
     def _missing(self) -> str:
@@ -152,13 +152,17 @@ class Reader:
 
         if not spot.is_mapping():
             if not units.convertible(unit(spot), signal.unit):
-                spot.wrong(f"{spot.text()} cannot become {signal.unit or 'a pure number'}, the unit of {signal.name}; take another signal or unit")
+                spot.wrong(
+                    f"{spot.text()} cannot become {signal.unit or 'a pure number'}, the unit of {signal.name}; take another signal or unit"
+                )
             return spot.text(), "", {}
         keys = spot.mapping(("column", "oid", "is"), ("is",))
         place = self._place(keys) or spot.wrong(self._missing())
         known = {value.text().casefold(): unit(name) for value, name in keys["is"].pairs()}
         if not any(units.convertible(each, signal.unit) for each in known.values()):
-            spot.wrong(f"none of these units can become {signal.unit or 'a pure number'}, the unit of {signal.name}; take another signal")
+            spot.wrong(
+                f"none of these units can become {signal.unit or 'a pure number'}, the unit of {signal.name}; take another signal"
+            )
         return "", self.oid(place), known
 
     def field(self, spot: Spot, keys: Mapping[str, Spot], signal: Signal) -> Field:
@@ -190,12 +194,12 @@ class Reader:
             )
         own_unit = {Form.AGE: "d", Form.DURATION: "s"}.get(form, "")
         unit, unit_column, known = self._raw_unit(keys.get("raw_unit"), signal)
-        if own_unit and not unit:
-            unit = (
-                own_unit
-                if units.convertible(own_unit, signal.unit)
-                else keys["form"].wrong(f"it gives {own_unit}, and {signal.name} is in {signal.unit or 'nothing'}")
-            )
+        if own_unit and not unit and own_unit != signal.unit:
+            if not units.convertible(own_unit, signal.unit):
+                keys["form"].wrong(
+                    f"it gives {own_unit}, and {signal.name} is in {signal.unit or 'nothing'}; take a signal in {own_unit}"
+                )
+            unit = own_unit
         wraps = keys["wraps"].whole() if "wraps" in keys else 0
         if wraps not in {0, 32, 64} or (wraps and signal.kind is not Kind.COUNTER):
             keys["wraps"].wrong("a counter wraps at 32 or 64 bits; other signals do not wrap")
