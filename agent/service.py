@@ -45,7 +45,7 @@ def run(config: Config) -> None:
 
 def library_of(config: Config) -> Library:
     try:
-        return open_library(config.state_dir)
+        return open_library(config.state_dir, config.profiles.folder, config.profiles.overrides)
     except CompiledError as error:
         raise ConfigError(str(error)) from None
 

@@ -49,6 +49,7 @@ LONG = {
 MAY_PRINT = frozenset(
     {
         "agent/doctor.py",
+        "agent/lint.py",
         "agent/rotate.py",
         "agent/show.py",
         "agent/trial.py",
