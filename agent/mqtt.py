@@ -11,13 +11,16 @@ from collections.abc import Callable
 from typing import Any
 
 import gmqtt
+import gmqtt.mqtt.connection
 from gmqtt.mqtt.constants import MQTTv311
+from gmqtt.mqtt.protocol import MQTTProtocol
 
 CONNECT_TIMEOUT = 30.0
 """Seconds for TCP, TLS, CONNACK and SUBACK together."""
 CLOSE_TIMEOUT = 2.0
 """Seconds for the last messages to leave; then the socket is cut."""
 KEEPALIVE = 60
+_CLOSED = "the broker closed the connection"
 _NEVER = -2
 """gmqtt reconnects where failures <= retries and always for -1, so that only this number means never."""
 
@@ -25,6 +28,18 @@ _NEVER = -2
 logging.getLogger("gmqtt").setLevel(logging.CRITICAL + 1)
 
 OnMessage = Callable[[str, bytes], None]
+
+
+class _Protocol(MQTTProtocol):  # type: ignore[misc]  # gmqtt has no types
+    """gmqtt's own fails with a traceback when it is lost before it was given its connection: a connect that is given up half-way."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._connection is not None:
+            super().connection_lost(exc)
+
+
+# gmqtt has no other way to name the protocol.
+gmqtt.mqtt.connection.MQTTProtocol = _Protocol
 
 
 class LinkError(Exception):
@@ -112,7 +127,7 @@ class Link:
             if isinstance(error, gmqtt.MQTTConnectError | TurnedAwayError):
                 raise TurnedAwayError(f"{where}: {error}") from None
             if isinstance(error, ssl.SSLError | OSError | LinkError):
-                raise LinkError(f"{where}: {error}") from None
+                raise LinkError(f"{where}: {str(error) or _CLOSED}") from None
             raise
         return link
 
@@ -148,7 +163,7 @@ class Link:
         if self._unheard:
             # The alert gets lost where the broker closes with bytes of ours unread.
             return TurnedAwayError("closed without an answer, as for a certificate that it refuses")
-        return LinkError("the broker closed the connection")
+        return LinkError(_CLOSED)
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Hand over with QoS 1; does not wait. Raises LinkError on a link that is lost."""

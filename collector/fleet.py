@@ -16,9 +16,17 @@ from tillwatch.collector.clones import Speaker
 from tillwatch.collector.sequence import Stream
 
 SKEW_WINDOW = 10
-"""Batches whose least delay estimates the skew of a terminal's clock: the least is the one that waited nowhere."""
+"""Batches whose least skew is that of a terminal's clock: the least is the one that waited nowhere on its way."""
 RECENT = 64
 """Digests kept at hand for each terminal: eight windows, more than a reconnecting agent sends again."""
+RECENT_EPOCHS = 4
+"""Epochs of a terminal with digests at hand: an epoch begins with a new spool, and what is older rests in the journal."""
+MAX_EPOCHS = 1000
+"""Epochs of a terminal: a new spool every day for three years. Each is kept for ever, so that late copies are duplicates for ever."""
+MAX_COMPONENTS = 1000
+"""Components of a terminal that are followed: 200 devices, the most that a batch may hold, with five parts each."""
+MAX_SIGNALS = 4000
+"""Signals of a terminal that are followed: two batches full of different ones. Some 2 MiB at worst, where real terminals have 50 to 500."""
 
 
 class Series:
@@ -132,9 +140,10 @@ MAX_CERTIFICATES = 256
 class Terminal:
     """One enrolled terminal. connection: `new` until the first message, then `online`, `offline` (its own or its broker's word) or
     `silent`; received: its last message; heard: from when its deadline counts; up_ms at up_received: its uptime at its last life
-    message; holes: batches it declared gone; next_due: before this UTC ns no component is overdue; until: of each retiring key the epoch,
-    the last seq and the last life message that it may have signed; certificates: by serial number, in hex; speakers: see clones.py; why: it
-    was revoked.
+    message; holes: batches it declared gone; next_due: before this UTC ns no component is overdue; signals: series of its components;
+    over_limit: readings that were kept but not followed, since they are of more components or signals than a terminal may have; until: of
+    each retiring key the epoch, the last seq and the last life message that it may have signed; certificates: by serial number, in hex;
+    speakers: see clones.py; why: it was revoked.
     """
 
     id: str
@@ -155,9 +164,11 @@ class Terminal:
     up_ms: int = 0
     up_received: int = 0
     life_n: int = 0
-    delays_ms: deque[int] = field(default_factory=lambda: deque(maxlen=SKEW_WINDOW))
+    skews_ms: deque[int] = field(default_factory=lambda: deque(maxlen=SKEW_WINDOW))
     components: dict[str, Component] = field(default_factory=dict)
     next_due: int = 0
+    signals: int = 0
+    over_limit: int = 0
     until: dict[bytes, tuple[bytes, int, int]] = field(default_factory=dict)
     certificates: dict[str, Certificate] = field(default_factory=dict)
     speakers: list[Speaker] = field(default_factory=list)
@@ -174,6 +185,7 @@ class Terminal:
         "up_ms",
         "up_received",
         "life_n",
+        "over_limit",
         "why",
     )
 
@@ -182,7 +194,7 @@ class Terminal:
         packed: bytes = msgpack.packb(
             {
                 **status,
-                "delays_ms": list(self.delays_ms),
+                "skews_ms": list(self.skews_ms),
                 "until": [[key, *until] for key, until in self.until.items()],
                 "certificates": [[serial, c.key, c.since, c.revoked] for serial, c in self.certificates.items()],
                 "speakers": [[s.boot, s.epoch, s.n, s.up_ms, s.first, s.last] for s in self.speakers],
@@ -192,12 +204,13 @@ class Terminal:
 
     def unpack_status(self, packed: bytes) -> None:
         status = msgpack.unpackb(packed)
-        self.delays_ms.extend(status.pop("delays_ms"))
+        # A file of an earlier version has none of these, and figures that are not taken any more.
+        self.skews_ms.extend(status.pop("skews_ms", ()))
         self.until = {key: (epoch, seq, n) for key, epoch, seq, n in status.pop("until", ())}
         self.certificates = {serial: Certificate(*row) for serial, *row in status.pop("certificates", ())}
         self.speakers = [Speaker(*row) for row in status.pop("speakers", ())]
-        for name, value in status.items():
-            setattr(self, name, value)
+        for name in Terminal._STATUS:
+            setattr(self, name, status.get(name, getattr(self, name)))
 
     def of_device(self, device: str) -> list[Component]:
         """The components that this device has, the device itself among them."""
@@ -221,7 +234,17 @@ class Terminal:
     @property
     def skew_ms(self) -> int:
         """How far the terminal's clock lags behind the collector's, delay of the fastest delivery included; 0 without deliveries."""
-        return min(self.delays_ms, default=0)
+        return min(self.skews_ms, default=0)
+
+    def skew_of(self, boot: bytes, up_ms: int, sent: int, now: int) -> int | None:
+        """The skew that one batch shows. How long it waited in the spool is taken out, or a backlog would look like a wrong clock; None
+        where that is not known, that is in another boot than the one the terminal told of.
+        """
+        if not self.up_received:
+            return (now - sent) // MS
+        if boot != self.boot:
+            return None
+        return (now - sent) // MS - self.age_ms(boot, up_ms, sent, now)
 
     def age_ms(self, boot: bytes, up_ms: int, sent: int, now: int) -> int:
         """How old a batch is: by the terminal's uptime within one boot, which no clock can falsify, else by its corrected time."""
@@ -235,7 +258,7 @@ class Fleet:
 
     def __init__(self) -> None:
         self.terminals: dict[str, Terminal] = {}
-        self.recent: dict[tuple[str, bytes], dict[int, bytes]] = {}
+        self.recent: dict[str, dict[bytes, dict[int, bytes]]] = {}
 
     def knows(self, terminal: str) -> bool:
         return terminal in self.terminals
@@ -247,7 +270,16 @@ class Fleet:
         return Refusal.REVOKED_KEY if found.state == "revoked" else found.verify
 
     def remember(self, terminal: str, epoch: bytes, seq: int, digest: bytes) -> None:
-        recent = self.recent.setdefault((terminal, epoch), {})
+        epochs = self.recent.setdefault(terminal, {})
+        recent = epochs.get(epoch)
+        if recent is None:
+            recent = epochs[epoch] = {}
+            if len(epochs) > RECENT_EPOCHS:
+                del epochs[next(iter(epochs))]
         recent[seq] = digest
         if len(recent) > RECENT:
             del recent[next(iter(recent))]
+
+    def recalled(self, terminal: str, epoch: bytes, seq: int) -> bytes | None:
+        """The digest of a batch, if it is among the recent ones."""
+        return self.recent.get(terminal, {}).get(epoch, {}).get(seq)

@@ -13,7 +13,7 @@ from tillwatch.agent.wire import Column, Life, Opened
 from tillwatch.collector import clones, sequence, succession
 from tillwatch.collector.alarming import Alarming
 from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
-from tillwatch.collector.fleet import Component, Fleet, Series, Terminal
+from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fleet, Series, Terminal
 from tillwatch.collector.journal import Entry, Kind
 from tillwatch.collector.presence import Presence
 from tillwatch.collector.rules import FORK
@@ -94,7 +94,9 @@ class Fold:
         historical, correction = bool(facts.get("historical")), int(facts.get("correction_ms", 0))
         self._accepted(terminal, sequence.Stream(header.epoch, header.seq, opened.digest))
         if not historical:
-            terminal.delays_ms.append((entry.at - header.sent) // MS)
+            skew = terminal.skew_of(header.boot, header.up, header.sent, entry.at)
+            if skew is not None:
+                terminal.skews_ms.append(skew)
         terminal.lost = max(terminal.lost, header.lost) if terminal.epoch == header.epoch else header.lost
         self._speaks_in(terminal, header.epoch)
         self.presence.heard(terminal, entry.at)
@@ -107,9 +109,14 @@ class Fold:
                 tick = ticks[id(column.at)] = ticks_of(column.at, correction)
             if component is None or component.name != column.component:
                 component = self._component(terminal, column.component)
-            series = component.series.get(column.signal)
+            series = component.series.get(column.signal) if component is not None else None
             if series is None:
+                if component is None or terminal.signals >= MAX_SIGNALS:
+                    terminal.over_limit += len(column.values)
+                    continue
                 series = component.series[column.signal] = Series()
+                terminal.signals += 1
+            assert component is not None
             bounds = self._keep(terminal.id, component.name, column, series, tick, entry.at)
             if historical:
                 continue
@@ -135,9 +142,12 @@ class Fold:
             component.interval_s = float(min(said, MAX_INTERVAL_S))
             terminal.next_due = 0
 
-    def _component(self, terminal: Terminal, name: str) -> Component:
+    def _component(self, terminal: Terminal, name: str) -> Component | None:
+        """None where the terminal has as many as it may: its batches are kept all the same, and what is in them can be read again."""
         component = terminal.components.get(name)
         if component is None:
+            if len(terminal.components) >= MAX_COMPONENTS:
+                return None
             component = terminal.components[name] = Component(name)
             terminal.next_due = 0
         self.alarming.dirty.components.add((terminal.id, name))
@@ -274,6 +284,9 @@ class Fold:
                 succession.revoke(terminal, facts, entry.at)
                 self.presence.gone(terminal, "revoked", entry.at)
                 self.alarming.judge(FORK, terminal, "", "revoked", entry.at)
+            case "conflict":
+                terminal = self.fleet.terminals[entry.terminal]
+                self.alarming.judge(FORK, terminal, "", "fork", entry.at, {"rotation": facts["detail"]})
             case _:
                 return
         self.alarming.dirty.keys |= {(terminal.id, key_id) for key_id in terminal.keys}

@@ -12,13 +12,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from hashlib import sha256
 from typing import Any
 
 import msgpack
 
-from tillwatch.agent.model import MS
 from tillwatch.agent.wire import (
     ACK_DIGEST,
     FIRST_PREV,
@@ -28,7 +28,6 @@ from tillwatch.agent.wire import (
     Opened,
     Refusal,
     SigningKey,
-    VerifyKey,
     WireError,
     claim_of,
     frame_of,
@@ -37,10 +36,11 @@ from tillwatch.agent.wire import (
     seal_ack,
 )
 from tillwatch.collector import sequence, succession
-from tillwatch.collector.fleet import Terminal
+from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_EPOCHS, MAX_SIGNALS, Terminal
 from tillwatch.collector.fold import HISTORICAL_MS, SUSPECT_SKEW_MS, Fold
 from tillwatch.collector.intake import Intake, Message
 from tillwatch.collector.journal import Entry, Journal, Kind
+from tillwatch.collector.refusals import Refusals
 from tillwatch.collector.store import requests
 from tillwatch.collector.store.segments import SegmentError
 from tillwatch.collector.store.sqlite import Commit, SqliteStore, StoreError
@@ -48,8 +48,6 @@ from tillwatch.collector.tickets.port import TicketMessage
 
 log = logging.getLogger(__name__)
 
-WINDOW = 8
-"""Batches a terminal may have in flight (delivery.md 6.4)."""
 SLOW_MS = 120_000
 """Between seals of a terminal whose messages found the queue full: twice the default interval."""
 TICK_S = 1.0
@@ -63,6 +61,26 @@ its certificate without its key cannot make the terminal stop for longer than on
 IDENTITY_ACTS = frozenset({"enrol", "certify", "rotate", "revoke"})
 RETRY_S = 5.0
 """Before the next try after the store refused a group: a full disk is not made emptier by trying."""
+LOOK_BACK_NS = 10 * 10**9
+"""Between two searches in the journal of one terminal for a batch that is no recent one: reading its index takes up to a second, an honest
+terminal comes to it once, after its spool was rolled back, and whoever repeats old batches is not answered.
+"""
+
+
+class Unfit(StrEnum):
+    """Why a message was not taken though it is genuine. Counted by this word, beside the reasons of the wire."""
+
+    EPOCHS = "epochs"
+    REPLAY = "replay"
+    OVER_LIMIT = "over_limit"
+    """Kept, but not followed."""
+
+
+class _UnfitError(Exception):
+    def __init__(self, reason: Unfit, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
 
 
 @dataclass(slots=True)
@@ -76,9 +94,9 @@ class Reply:
 
 
 class Pipeline:
-    """clock: UTC ns. refused: messages not opened, by reason, since the start; culprits: the terminals or topics that sent them last;
-    turns: passes of the loop that were stored, for the watchdog. bind: the authority's word for an act's public key of a terminal from a time on;
-    on_identity: called with the terminals whose keys or certificates have changed, once that is stored.
+    """clock: UTC ns. refusals: what was not taken, by reason and by terminal; on_refused: told the terminal of each message that cannot be
+    opened; turns: passes of the loop that were stored, for the watchdog. bind: the authority's word for an act's public key of a
+    terminal from a time on; on_identity: called with the terminals whose keys or certificates have changed, once that is stored.
     """
 
     def __init__(
@@ -92,8 +110,8 @@ class Pipeline:
         bind: Callable[[str, str, bytes, int], bytes] | None = None,
     ) -> None:
         self.store = store
-        self.refused: Counter[str] = Counter()
-        self.culprits: dict[str, str] = {}
+        self.refusals = Refusals()
+        self.on_refused: Callable[[str], None] = lambda _: None
         self.on_messages: Callable[[Sequence[TicketMessage]], None] = lambda _: None
         self._key = key
         self._units = units
@@ -103,6 +121,7 @@ class Pipeline:
         self.on_identity: Callable[[set[str]], None] = lambda _: None
         self._bind = bind
         self._forks: Counter[str] = Counter()
+        self._looked_back: dict[str, int] = {}
         self._told_enrol: dict[str, int] = {}
         self._lock = asyncio.Lock()
         self._load()
@@ -110,6 +129,10 @@ class Pipeline:
     def _load(self) -> None:
         self.fold = Fold(self._units, self._page)
         self.journal: Journal = self.store.load(self.fold)
+
+    def knows(self, terminal: str) -> bool:
+        """Whether it is enrolled, as of now: the fold behind it may be another one after a failed commit."""
+        return self.fold.fleet.knows(terminal)
 
     def terminal(self, name: str) -> Terminal | None:
         """As it is known now; not to be kept, since a store that refuses makes the fold load anew."""
@@ -141,13 +164,17 @@ class Pipeline:
 
     async def run(self, intake: Intake, *, max_n: int, max_wait_s: float) -> None:
         """Take groups until cancelled. A store that refuses is tried again; the terminals keep what was not acknowledged."""
+        self.on_refused = intake.refused
         ok = True
         looked = 0.0
         while True:
             try:
-                messages = await asyncio.wait_for(intake.get_batch(max_n, max_wait_s), TICK_S)
+                async with asyncio.timeout(TICK_S):
+                    messages = await intake.get_batch(max_n, max_wait_s)
             except TimeoutError:
                 messages = []
+            for (terminal, why), n in intake.take_dropped().items():
+                self._count(why, terminal, self._clock(), n)
             try:
                 async with self._lock:
                     replies = await self.take(messages)
@@ -183,7 +210,7 @@ class Pipeline:
                     self._batch(message, entries, replies)
                 else:
                     self._life(message, entries, replies)
-            except WireError as error:
+            except (WireError, _UnfitError) as error:
                 self._refuse(message, error)
                 if error.reason is Refusal.UNKNOWN_KEY:
                     self._ask_for_rotations(message, strangers)
@@ -191,8 +218,10 @@ class Pipeline:
             replies.setdefault(terminal, reply)
         if not messages:
             self.fold.advance(max(self._clock(), self.fold.advanced_to))
-        if entries or self._changed():
-            await self._keep(entries)
+        now = self._clock()
+        also = [self.refusals.keep(now)] if self.refusals.due(now) else []
+        if entries or also or self._changed():
+            await self._keep(entries, also)
         return replies
 
     def _changed(self) -> bool:
@@ -211,16 +240,17 @@ class Pipeline:
                 raise
             header, digest, broken = error.header, error.digest, error
         terminal = self.fold.fleet.terminals[header.terminal]
+        self._check_epoch(terminal, header.epoch)
         if not terminal.sealed_in_time(header.key, header.epoch, header.seq):
             stamp = {"kind": "retired", "epoch": header.epoch, "seq": header.seq, "boot": header.boot, "up": header.up}
             stamp["detail"] = f"key {header.key.hex()} still signs, after it has handed over to another one"
             self._forked(terminal, stamp, entries, message, digest)
             raise WireError(Refusal.RETIRED_KEY, f"batch {header.seq} under key {header.key.hex()} of {terminal.id}")
-        reply = replies.setdefault(terminal.id, Reply())
         stored = None
         known = terminal.streams.get(header.epoch)
         if known is not None and header.seq <= known.mark:
             stored = self._stored(terminal, header.epoch, header.seq)
+        reply = replies.setdefault(terminal.id, Reply())
         decision = sequence.decide(terminal.streams, header, digest, stored)
         reply.epoch = header.epoch
         stamp = {"epoch": header.epoch, "seq": header.seq}
@@ -234,7 +264,7 @@ class Pipeline:
                 facts = {**stamp, "boot": header.boot, "up": header.up, "detail": decision.detail}
                 self._forked(terminal, facts, entries, message, digest)
             case sequence.Verdict.ACCEPT if broken is not None:
-                self._count(broken.reason, terminal.id)
+                self._count(broken.reason, terminal.id, message.received)
                 log.error("terminal %s, batch %d is refused: %s", terminal.id, header.seq, broken.detail)
                 reply.refused = (*reply.refused, (header.seq, broken.detail))
                 entries.append(
@@ -252,23 +282,40 @@ class Pipeline:
         now = max(message.received, self.journal.at + 1)
         if terminal.age_ms(header.boot, header.up, header.sent, now) > HISTORICAL_MS:
             stamp["historical"] = True
-        skew = terminal.skew_ms if terminal.delays_ms else (now - header.sent) // MS
-        correction = (
-            skew if abs(skew) > SUSPECT_SKEW_MS and not (stamp.get("historical") and not terminal.delays_ms) else 0
-        )
+        if terminal.skews_ms:
+            skew = terminal.skew_ms
+        else:
+            first = terminal.skew_of(header.boot, header.up, header.sent, now)
+            skew = 0 if first is None or "historical" in stamp else first
+        correction = skew if abs(skew) > SUSPECT_SKEW_MS else 0
         if correction:
             stamp["correction_ms"] = correction
         ticks = {id(column.at): column.at for column in opened.columns}.values()
         span = (min(map(min, ticks)) + correction, max(map(max, ticks)) + correction)
-        return self._record(Kind.BATCH, message, terminal.id, stamp, opened.digest, span, opened)
+        over = terminal.over_limit
+        entry = self._record(Kind.BATCH, message, terminal.id, stamp, opened.digest, span, opened)
+        if terminal.over_limit > over and self._count(Unfit.OVER_LIMIT, terminal.id, message.received) and not over:
+            log.error(
+                "terminal %s has more than %d components or %d signals: what comes beyond is kept and not shown; look at what it invents",
+                terminal.id,
+                MAX_COMPONENTS,
+                MAX_SIGNALS,
+            )
+        return entry
+
+    def _check_epoch(self, terminal: Terminal, epoch: bytes) -> None:
+        if epoch not in terminal.streams and len(terminal.streams) >= MAX_EPOCHS:
+            raise _UnfitError(
+                Unfit.EPOCHS, f"{MAX_EPOCHS} epochs are enough for a terminal; enrol the machine under a new name"
+            )
 
     def _forked(
         self,
         terminal: Terminal,
         facts: dict[str, Any],
         entries: list[Entry],
-        message: Message | None = None,
-        digest: bytes | None = None,
+        message: Message,
+        digest: bytes,
     ) -> None:
         self._forks[terminal.id] += 1
         if self._forks[terminal.id] <= MAX_FORKS:
@@ -284,6 +331,7 @@ class Pipeline:
             life = self._succeeded(message, entries)
         if not self.fold.fleet.terminals[life.terminal].told_in_time(life.key, life.epoch, life.n):
             raise WireError(Refusal.RETIRED_KEY, f"life message {life.n} under key {life.key.hex()} of {life.terminal}")
+        self._check_epoch(self.fold.fleet.terminals[life.terminal], life.epoch)
         digest = sha256(frame_of(message.payload)).digest()
         stamp: dict[str, Any] = {"state": life.state}
         decision = sequence.on_life(self.fold.fleet.terminals[life.terminal].streams, life)
@@ -297,14 +345,16 @@ class Pipeline:
 
     def _succeeded(self, message: Message, entries: list[Entry]) -> Life:
         """A life message under a key that is not known yet, if the rotations that it presents lead there from one that is. Raises WireError."""
-        claim = claim_of(message.payload)
         terminal = self.fold.fleet.terminals[message.topic.split("/")[2]]
         try:
-            chain = succession.following(terminal, claim.key, claim.rotations)
+            life, chain = succession.first_word(terminal, message.topic, message.payload)
         except succession.ConflictError as error:
-            self._forked(terminal, {"kind": "rotation", "detail": error.detail}, entries)
+            self._forks[terminal.id] += 1
+            if self._forks[terminal.id] <= MAX_FORKS:
+                log.error("terminal %s: %s; look for a second machine", terminal.id, error.detail)
+                told = {"action": "conflict", "actor": f"terminal {terminal.id}", "detail": error.detail}
+                entries.append(self._record(Kind.OPERATOR, terminal=terminal.id, facts=told))
             raise
-        life = open_life(message.topic, message.payload, _Successor(VerifyKey(chain[-1][0].new)))
         for rotation, statement in chain:
             facts = succession.rotation_facts(rotation, statement)
             facts["actor"] = f"terminal {terminal.id}"
@@ -386,9 +436,13 @@ class Pipeline:
             await self._keep([self._record(Kind.TICKET_CHANGE, facts=facts)])
 
     def _stored(self, terminal: Terminal, epoch: bytes, seq: int) -> bytes | None:
-        recent = self.fold.fleet.recent.get((terminal.id, epoch), {}).get(seq)
+        recent = self.fold.fleet.recalled(terminal.id, epoch, seq)
         if recent is not None:
             return recent
+        now = self._clock()
+        if 0 <= now - self._looked_back.get(terminal.id, -LOOK_BACK_NS) < LOOK_BACK_NS:
+            raise _UnfitError(Unfit.REPLAY, f"batch {seq} was settled long ago")
+        self._looked_back[terminal.id] = now
         try:
             return self.store.stored_digest(terminal.id, epoch, seq)
         except SegmentError as error:
@@ -410,7 +464,7 @@ class Pipeline:
                 seq=stream.mark,
                 want=reply.want,
                 state=AckState.REFUSED if reply.refused and said is AckState.OK else said,
-                window=WINDOW,
+                window=sequence.WINDOW,
                 min_interval=SLOW_MS if slow else 0,
                 time=self._clock(),
                 refused=reply.refused,
@@ -418,29 +472,17 @@ class Pipeline:
             ),
         )
 
-    def _refuse(self, message: Message, error: WireError) -> None:
-        who = message.topic.split("/")[2][:64] if message.topic.count("/") == 3 else message.topic[:64]
-        first = self.culprits.get(error.reason) != who
-        self._count(error.reason, who)
-        if first:
-            log.warning("message refused (%s) on %s: %s", error.reason, message.topic[:96], error.detail)
+    def _refuse(self, message: Message, error: WireError | _UnfitError) -> None:
+        levels = message.topic.split("/")
+        named = levels[2] if len(levels) == 4 else ""
+        who = named if self.fold.fleet.knows(named) else ""
+        if self._count(error.reason, who, message.received):
+            log.warning("message refused (%s) on %.96r: %s", error.reason, message.topic, error.detail)
+        if isinstance(error, WireError):
+            self.on_refused(named)
 
-    def _count(self, reason: Refusal, who: str) -> None:
-        self.refused[reason.value] += 1
-        self.culprits[reason.value] = who
-
-
-class _Successor:
-    """The registry for the first message under a key whose rotations have held."""
-
-    def __init__(self, verify: VerifyKey) -> None:
-        self._verify = verify
-
-    def knows(self, _: str) -> bool:
-        return True
-
-    def key(self, _: str, key_id: bytes) -> VerifyKey | Refusal:
-        return self._verify if key_id == self._verify.key_id else Refusal.UNKNOWN_KEY
+    def _count(self, reason: str, who: str, at: int, n: int = 1) -> bool:
+        return self.refusals.add(str(reason), who, at, n)
 
 
 async def _written(write: Callable[[Any], None], what: Any) -> None:

@@ -42,7 +42,10 @@ class ComponentView:
 
 @dataclass(frozen=True, slots=True)
 class TerminalView:
-    """One terminal as the fleet page shows it. connection: `online`, `offline`, `silent` or `revoked`; level: of its worst open alarm, 0 for none."""
+    """One terminal as the fleet page shows it. connection: `online`, `offline`, `silent` or `revoked`; level: of its worst open alarm, 0 for none;
+    refused: messages since the collector's start that were not taken, with over_limit the reasons for calling it a culprit: readings of
+    more components or signals than one terminal may have.
+    """
 
     id: str
     branch: str
@@ -57,6 +60,8 @@ class TerminalView:
     lost: int
     components: int
     unknown_components: int
+    refused: int = 0
+    over_limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +137,21 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class Culprit:
+    """Who sends what is not taken. terminal: "" for all that are not enrolled; reasons: with their numbers, the most frequent first."""
+
+    terminal: str
+    last_at: int
+    reasons: tuple[tuple[str, int], ...]
+
+    @property
+    def refused(self) -> int:
+        return sum(n for _, n in self.reasons)
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
-    """The monitoring's own health, counted since the collector started where not said otherwise."""
+    """The monitoring's own health, counted since the collector started where not said otherwise. culprits: the worst first."""
 
     journal_entries: int
     last_entry_at: int
@@ -142,6 +160,7 @@ class Health:
     refused: tuple[tuple[str, int], ...]
     started_at: int
     advanced_to: int
+    culprits: tuple[Culprit, ...] = ()
 
 
 class FleetReader(Protocol):

@@ -24,8 +24,8 @@ from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.registry import JournalRegistrar
 from tillwatch.collector.rules import RulesError, parse_rules, shipped_text
 from tillwatch.collector.store.compaction import Compactor
-from tillwatch.collector.store.lock import WriterLock
-from tillwatch.collector.store.sqlite import SqliteStore, StoreError, open_db
+from tillwatch.collector.store.lock import locked
+from tillwatch.collector.store.sqlite import SqliteStore, open_db
 from tillwatch.collector.tickets.outbox import connect
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.tickets.signature import Secret, read_secrets
@@ -113,12 +113,8 @@ async def _serve(config: Config, *, console: bool) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     async with AsyncExitStack() as stack:
+        stack.enter_context(locked(config.database, LOCK_S))
         own = open_authority(config.authority)
-        lock = WriterLock(config.database)
-        if not lock.take(LOCK_S):
-            msg = f"another collector writes {config.database}; end it, or set another data_dir in [collector]"
-            raise StoreError(msg)
-        stack.callback(lock.release)
         store = SqliteStore(config.database)
         stack.callback(store.close)
         units = {name: known.unit for name, known in load_catalogue().signals.items()}
@@ -137,7 +133,7 @@ async def _serve(config: Config, *, console: bool) -> int:
 
         _write_crl(config, own, pipeline)
         pipeline.on_identity = identity_changed
-        intake = MqttIntake(settings)
+        intake = MqttIntake(settings, knows=pipeline.knows)
         await intake.start()
         stack.push_async_callback(intake.stop)
 

@@ -28,6 +28,7 @@ from tillwatch.collector.read import (
     SignalView,
     TerminalView,
 )
+from tillwatch.collector.refusals import culprits
 from tillwatch.collector.rules import FORK, SILENT, Rules, parse_rules
 from tillwatch.collector.store import segments
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, plain
@@ -123,6 +124,8 @@ class SqliteReader:
         ):
             alarms.setdefault(name, []).append((level, rule))
         rules = self._rules_now(db)
+        named = db.execute("SELECT value FROM meta WHERE key = 'culprits'").fetchone()
+        refused = {one.terminal: one.refused for one in culprits(named and named[0])}
         views = []
         for row in db.execute(_TERMINALS, wanted):
             terminal = Terminal(row[0], row[1], row[2], row[3], row[5], row[4])
@@ -152,6 +155,8 @@ class SqliteReader:
                     lost=terminal.lost,
                     components=components,
                     unknown_components=unknown if online else components,
+                    refused=refused.get(terminal.id, 0),
+                    over_limit=terminal.over_limit,
                 )
             )
         return views
@@ -318,7 +323,9 @@ class SqliteReader:
             n, at = db.execute("SELECT n, at FROM journal ORDER BY n DESC LIMIT 1").fetchone() or (0, 0)
             started = db.execute("SELECT max(at) FROM journal WHERE kind = 1").fetchone()[0] or 0
             states = dict(db.execute("SELECT state, count(*) FROM outbox GROUP BY state").fetchall())
-            meta = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('advanced_to', 'refused')").fetchall())
+            meta = dict(
+                db.execute("SELECT key, value FROM meta WHERE key IN ('advanced_to', 'refused', 'culprits')").fetchall()
+            )
         refused = msgpack.unpackb(meta["refused"]) if "refused" in meta else {}
         waiting = sum(states.get(state, 0) for state in ("pending", "sending", "uncertain"))
         return Health(
@@ -329,6 +336,7 @@ class SqliteReader:
             tuple(sorted(refused.items())),
             started,
             int(meta.get("advanced_to", 0)),
+            culprits(meta.get("culprits")),
         )
 
 

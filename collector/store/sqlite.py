@@ -126,7 +126,9 @@ class SqliteStore:
         for name, epoch, mark, tail in db.execute("SELECT terminal, epoch, mark, tail FROM stream"):
             fleet.terminals[name].streams[epoch] = Stream(epoch, mark, tail)
         for name, component, state in db.execute("SELECT terminal, name, state FROM component ORDER BY terminal, name"):
-            fleet.terminals[name].components[component] = Component.unpack(component, state)
+            terminal = fleet.terminals[name]
+            terminal.components[component] = Component.unpack(component, state)
+            terminal.signals += len(terminal.components[component].series)
         for rule, name, component, state in db.execute("SELECT detector, terminal, component, state FROM detector"):
             fold.alarming.limits[rule, name, component] = LimitState(*msgpack.unpackb(state))
         # Only the last episode of a condition goes on living.
@@ -157,13 +159,11 @@ class SqliteStore:
         }
         if not dated:
             return
-        for entry in self.entries():
-            if (
-                entry.kind is Kind.OPERATOR
-                and entry.terminal in dated
-                and (facts := entry.facts_map())["action"] == "enrol"
-            ):
-                succession.enrol(dated[entry.terminal], facts, entry.at)
+        # Such a file has not been packed yet: every act is a row.
+        acts = self.conn.execute("SELECT terminal, at, facts FROM journal WHERE kind = ? ORDER BY n", (Kind.OPERATOR,))
+        for name, at, packed in acts.fetchall():
+            if name in dated and (facts := msgpack.unpackb(packed))["action"] == "enrol":
+                succession.enrol(dated[name], facts, at)
         for name, told in dated.items():
             fold.fleet.terminals[name].certificates = told.certificates
             fold.dirty.terminals.add(name)
