@@ -163,7 +163,7 @@ class Link:
         if self._unheard:
             # The alert gets lost where the broker closes with bytes of ours unread.
             return TurnedAwayError("closed without an answer, as for a certificate that it refuses")
-        return LinkError("the broker closed the connection")
+        return LinkError(_CLOSED)
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Hand over with QoS 1; does not wait. Raises LinkError on a link that is lost."""

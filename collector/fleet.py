@@ -220,8 +220,8 @@ class Terminal:
         self.until = {key: (epoch, seq, n) for key, epoch, seq, n in status.pop("until", ())}
         self.certificates = {serial: Certificate(*row) for serial, *row in status.pop("certificates", ())}
         self.speakers = [Speaker(*row) for row in status.pop("speakers", ())]
-        for name, value in status.items():
-            setattr(self, name, value)
+        for name in Terminal._STATUS:
+            setattr(self, name, status.get(name, getattr(self, name)))
 
     def of_device(self, device: str) -> list[Component]:
         """The components that this device has, the device itself among them."""

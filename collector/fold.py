@@ -317,6 +317,9 @@ class Fold:
                 succession.revoke(terminal, facts, entry.at)
                 self.presence.gone(terminal, "revoked", entry.at)
                 self.alarming.judge(FORK, terminal, "", "revoked", entry.at)
+            case "conflict":
+                terminal = self.fleet.terminals[entry.terminal]
+                self.alarming.judge(FORK, terminal, "", "fork", entry.at, {"rotation": facts["detail"]})
             case _:
                 return
         self.alarming.dirty.keys |= {(terminal.id, key_id) for key_id in terminal.keys}

@@ -28,7 +28,6 @@ from tillwatch.agent.wire import (
     Opened,
     Refusal,
     SigningKey,
-    VerifyKey,
     WireError,
     claim_of,
     frame_of,
@@ -353,8 +352,8 @@ class Pipeline:
         terminal: Terminal,
         facts: dict[str, Any],
         entries: list[Entry],
-        message: Message | None = None,
-        digest: bytes | None = None,
+        message: Message,
+        digest: bytes,
     ) -> None:
         self._forks[terminal.id] += 1
         if self._forks[terminal.id] <= MAX_FORKS:
@@ -391,14 +390,16 @@ class Pipeline:
 
     def _succeeded(self, message: Message, entries: list[Entry]) -> Life:
         """A life message under a key that is not known yet, if the rotations that it presents lead there from one that is. Raises WireError."""
-        claim = claim_of(message.payload)
         terminal = self.fold.fleet.terminals[message.topic.split("/")[2]]
         try:
-            chain = succession.following(terminal, claim.key, claim.rotations)
+            life, chain = succession.first_word(terminal, message.topic, message.payload)
         except succession.ConflictError as error:
-            self._forked(terminal, {"kind": "rotation", "detail": error.detail}, entries)
+            self._forks[terminal.id] += 1
+            if self._forks[terminal.id] <= MAX_FORKS:
+                log.error("terminal %s: %s; look for a second machine", terminal.id, error.detail)
+                told = {"action": "conflict", "actor": f"terminal {terminal.id}", "detail": error.detail}
+                entries.append(self._record(Kind.OPERATOR, terminal=terminal.id, facts=told))
             raise
-        life = open_life(message.topic, message.payload, _Successor(VerifyKey(chain[-1][0].new)))
         for rotation, statement in chain:
             facts = succession.rotation_facts(rotation, statement)
             facts["actor"] = f"terminal {terminal.id}"
@@ -543,19 +544,6 @@ def _reply(replies: dict[str, Reply], terminal: str, epoch: bytes) -> Reply:
         reply = replies[terminal] = Reply(earlier=newest)
     reply.epoch = epoch
     return reply
-
-
-class _Successor:
-    """The registry for the first message under a key whose rotations have held."""
-
-    def __init__(self, verify: VerifyKey) -> None:
-        self._verify = verify
-
-    def knows(self, _: str) -> bool:
-        return True
-
-    def key(self, _: str, key_id: bytes) -> VerifyKey | Refusal:
-        return self._verify if key_id == self._verify.key_id else Refusal.UNKNOWN_KEY
 
 
 async def _written(write: Callable[[Any], None], what: Any) -> None:

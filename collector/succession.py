@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tillwatch.agent.wire import Refusal, Rotation, VerifyKey, WireError, open_rotation
+from tillwatch.agent.wire import Life, Refusal, Rotation, VerifyKey, WireError, claim_of, open_life, open_rotation
 from tillwatch.collector.fleet import MAX_CERTIFICATES, Certificate, Terminal, TerminalKey
 
 
@@ -50,6 +50,28 @@ def revoke(terminal: Terminal, facts: Mapping[str, Any], at: int) -> None:
     """facts: reason, for people."""
     _revoke_all(terminal, at)
     terminal.state, terminal.why = "revoked", str(facts["reason"])
+
+
+def first_word(terminal: Terminal, topic: str, payload: bytes) -> tuple[Life, list[tuple[Rotation, bytes]]]:
+    """A life message under a key that is not known yet, with the rotations in it that lead there from one that is. Raises WireError as
+    following() and open_life() do.
+    """
+    claim = claim_of(payload)
+    chain = following(terminal, claim.key, claim.rotations)
+    return open_life(topic, payload, _Successor(VerifyKey(chain[-1][0].new))), chain
+
+
+class _Successor:
+    """The registry for that message."""
+
+    def __init__(self, verify: VerifyKey) -> None:
+        self._verify = verify
+
+    def knows(self, _: str) -> bool:
+        return True
+
+    def key(self, _: str, key_id: bytes) -> VerifyKey | Refusal:
+        return self._verify if key_id == self._verify.key_id else Refusal.UNKNOWN_KEY
 
 
 def following(terminal: Terminal, key_id: bytes, statements: Iterable[bytes]) -> list[tuple[Rotation, bytes]]:

@@ -54,6 +54,8 @@ MAY_PRINT = frozenset(
         "agent/show.py",
         "agent/trial.py",
         "collector/evidence.py",
+        "collector/identity.py",
+        "collector/output.py",
         "collector/recovery.py",
     }
 )

@@ -63,11 +63,11 @@ class Target:
 
     async def refuses(self, messages: Sequence[Message], reasons: str = "") -> Counter[str]:
         """All of them, and nothing has changed; the reasons by count."""
-        before = Counter(self.world.pipeline.refused)
+        before = Counter(self.world.pipeline.refusals.by_reason)
         for start in range(0, len(messages), 500):
             replies = await self.world.pipeline.take(messages[start : start + 500])
             assert {reply.state for reply in replies.values()} <= {AckState.ENROL}
-        told = Counter(self.world.pipeline.refused) - before
+        told = Counter(self.world.pipeline.refusals.by_reason) - before
         assert told.total() == len(messages)
         if reasons:
             assert set(told) == set(reasons.split())
@@ -179,7 +179,7 @@ async def test_a_replay_as_it_was_is_a_copy(target: Target) -> None:
     for _ in range(3):
         await target.world.pipeline.take([target.batch])
     assert target.world.store.conn.execute("SELECT count(*) FROM journal WHERE kind = 3").fetchone() == (3,)
-    assert target.world.pipeline.refused == {}
+    assert target.world.pipeline.refusals.by_reason == {}
 
 
 async def test_a_stolen_certificate_with_another_terminals_key(target: Target) -> None:

@@ -127,7 +127,7 @@ async def test_a_stolen_certificate_with_another_terminals_key_is_refused(
     impostor.key = thief.key
     stolen.publish("tw/1/t1/batch", impostor.batch([reading("c", "host.disk.percent", T0, 1.0)], T0).payload)
     await world.pipeline.take(await messages(collector, 2))
-    assert world.pipeline.refused == {"terminal_mismatch": 1, "unknown_key": 1}
+    assert world.pipeline.refusals.by_reason == {"terminal_mismatch": 1, "unknown_key": 1}
     assert world.store.conn.execute("SELECT count(*) FROM journal WHERE kind = 3").fetchone() == (0,)
 
 
