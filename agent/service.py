@@ -185,7 +185,8 @@ class _Agent:
         await self._uplink.goodbye()
         self._spool.close()
         for part in parts:
-            if not part.cancelled() and (error := part.exception()) is not None:
+            # One that does not let go is left to the end of the process.
+            if part.done() and not part.cancelled() and (error := part.exception()) is not None:
                 raise error
         log.info("stopped")
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,6 @@ from tillwatch.collector.registry import CLASSES, TOKEN_LIFE_NS, Enrolment, crea
 
 DONE, FAILED, USAGE = 0, 1, 2
 NS = 1_000_000_000
-MAX_REASON = 200
-"""Characters of the reason of a revocation: one line on a page."""
 MAX_SPAN_S = 10 * 366 * 86400.0
 _TIMES = {"at", "received", "last_at", "due", "last_received", "expires", "since", "certificate"}
 _COLOURS = {"crit": "31", "fail": "31", "warn": "33", "unknown": "35", "silent": "35", "offline": "35", "ok": "32"}
@@ -144,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
 
     backup = add(
         "backup",
-        _backup,
+        _later("recovery", "run_backup"),
         "write the store and the collector's keys into one new file, mode 0600, beside a running collector",
         "tillwatch-collector backup /var/backups/tillwatch-2026-11-21.db",
     )
@@ -154,7 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     restore = add(
         "restore",
-        _restore,
+        _later("recovery", "run_restore"),
         "put a backup in the place of store and keys of a collector that is not running; what was there is set aside",
         "tillwatch-collector restore /var/backups/tillwatch-2026-11-21.db",
     )
@@ -167,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
 
     revoke = add(
         "revoke",
-        _revoke,
+        _later("identity", "run_revoke"),
         "take a terminal's keys and certificates back; nothing it sends is taken from then on",
         'tillwatch-collector revoke till-0042 --reason "stolen from the branch, report 4711"',
     )
@@ -178,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
 
     broker = add(
         "broker-config",
-        _broker_config,
+        _later("identity", "run_broker_config"),
         "write the configuration of a broker of its own: TLS, access rights, limits, revoked certificates",
         "tillwatch-collector broker-config mosquitto --out /etc/mosquitto/tillwatch",
     )
@@ -194,7 +193,34 @@ def _parser() -> argparse.ArgumentParser:
     broker.add_argument("--user", default="mosquitto", help="whom the broker runs as (default: mosquitto)")
 
     doctor = add("doctor", _doctor, "look for what is wrong and say what to do", "tillwatch-collector doctor")
-    for one in (terminals, token, show, revoke, doctor, backup):
+    prove = add(
+        "prove",
+        _later("evidence", "run_prove"),
+        "write a file that proves what a terminal reported at a time",
+        "tillwatch-collector prove till-0042 ups battery.charge 2026-11-21T14:05:00+01:00 -o charge.proof",
+    )
+    for name in ("terminal", "component", "signal"):
+        prove.add_argument(name)
+    prove.add_argument("time", help="ISO 8601; the latest reading up to it is proven")
+    prove.add_argument("-o", "--output", metavar="FILE", help="default: TERMINAL.proof")
+    verify = add(
+        "verify",
+        _later("evidence", "run_verify"),
+        "check a file made by `prove`, without database or network, or the whole log",
+        "tillwatch-collector verify charge.proof --trust 9f86d081...",
+    )
+    verify.add_argument("bundle", nargs="?", metavar="BUNDLE")
+    verify.add_argument(
+        "--trust", metavar="FINGERPRINT", help="SHA-256 of the CA certificate that is trusted, hexadecimal"
+    )
+    verify.add_argument("--log", action="store_true", help="walk the whole log of this collector instead")
+    audit = add(
+        "audit",
+        _later("evidence", "run_audit"),
+        "list who did what, and check each entry against the log",
+        "tillwatch-collector audit --json",
+    )
+    for one in (terminals, token, show, revoke, doctor, backup, prove, verify, audit):
         one.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -221,8 +247,23 @@ def _console(config: Config, _: argparse.Namespace) -> int:
     return web.main(where)
 
 
+def _later(module: str, name: str) -> Callable[[Config, argparse.Namespace], int]:
+    """A command of a module of its own, imported when it is called. Where it cannot be done it raises the module's CommandError."""
+
+    def command(config: Config, options: argparse.Namespace) -> int:
+        found = import_module(f"tillwatch.collector.{module}")
+        try:
+            return int(getattr(found, name)(config, options))
+        except found.CommandError as error:
+            raise _CommandError(str(error)) from None
+
+    return command
+
+
 def _enrol_token(config: Config, options: argparse.Namespace) -> int:
-    from tillwatch.collector.store.sqlite import StoreError, open_db  # noqa: PLC0415 - help should not wait for it
+    from tillwatch.collector import acts  # noqa: PLC0415 - help should not wait for it
+    from tillwatch.collector.store import requests  # noqa: PLC0415
+    from tillwatch.collector.store.sqlite import StoreError, open_db  # noqa: PLC0415
 
     host = options.host or config.address
     if host not in config.certificate_hosts:
@@ -232,20 +273,27 @@ def _enrol_token(config: Config, options: argparse.Namespace) -> int:
             "restart the collector",
             USAGE,
         )
-    _prepare_data_dir(config.collector.data_dir)
     enrolment = Enrolment(options.terminal, options.branch, options.region, options.terminal_class)
     now = time.time_ns()
     try:
+        acts.prepare_data_dir(config.collector.data_dir)
         authority = open_authority(config.authority)
         with closing(open_db(config.database)) as connection:
+            # One transaction: no token without its word in the log, which the collector journals before it lets a terminal use it.
+            connection.execute("BEGIN IMMEDIATE")
             token = create_token(
                 connection, enrolment, host=host, port=config.enrolment.port, ca=authority.fingerprint, now=now
             )
+            place = {"terminal": options.terminal, "branch": options.branch, "region": options.region}
+            requests.ask(
+                connection, {"action": "token", "actor": acts.actor(), **place, "class": options.terminal_class}
+            )
+            connection.execute("COMMIT")
             query = "SELECT count(*) FROM terminal WHERE id = ?"
             known = connection.execute(query, (options.terminal,)).fetchone()[0]
     except ValueError as error:
         raise _CommandError(str(error), USAGE) from None
-    except StoreError as error:
+    except (StoreError, acts.ActError, requests.RequestError) as error:
         raise _CommandError(str(error)) from None
     if options.json:
         fields = asdict(enrolment) | {
@@ -388,75 +436,6 @@ def _print_history(history: History) -> None:
     _print_table(headings, rows)
 
 
-def _revoke(config: Config, options: argparse.Namespace) -> int:
-    from tillwatch.collector.acts import ActError, act  # noqa: PLC0415 - help should not wait for it
-    from tillwatch.collector.store.requests import RequestError  # noqa: PLC0415
-    from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
-
-    reason = options.reason.strip()
-    if not 0 < len(reason) <= MAX_REASON or not reason.isprintable():
-        raise _CommandError(f"--reason needs 1 to {MAX_REASON} printable characters", USAGE)
-    with closing(_reader(config)) as reader:
-        try:
-            reader.terminal(options.terminal)
-        except KeyError:
-            raise _unknown("terminal", options.terminal, [one.id for one in reader.terminals()]) from None
-    _prepare_data_dir(config.collector.data_dir)
-    facts = {"action": "revoke", "terminal": options.terminal, "reason": reason}
-    try:
-        act(config, facts)
-    except (ActError, RequestError, StoreError) as error:
-        raise _CommandError(str(error)) from None
-    if options.json:
-        _print_json({"terminal": options.terminal, "state": "revoked", "reason": reason})
-        return DONE
-    print(f"{options.terminal} is revoked: nothing that it sends is taken any more.")
-    if not config.broker.embedded:
-        where = config.broker.crl_file or open_authority(config.authority).crl_file
-        print(f"So that the broker refuses it, too: it must read {where} anew (mosquitto: systemctl reload mosquitto).")
-    print("To take it back: tillwatch-collector enrol-token")
-    return DONE
-
-
-def _broker_config(config: Config, options: argparse.Namespace) -> int:
-    from tillwatch.collector.intake.mosquitto import CRL, write_mosquitto  # noqa: PLC0415 - help should not wait for it
-    from tillwatch.collector.keyring import revoked_serials  # noqa: PLC0415
-    from tillwatch.collector.store.sqlite import StoreError, open_db, terminals_of  # noqa: PLC0415
-
-    _prepare_data_dir(config.collector.data_dir)
-    broker = config.broker
-    names = (broker.address, config.address, "" if broker.embedded else broker.host, "localhost", "127.0.0.1")
-    hosts = tuple(dict.fromkeys(name for name in names if name))
-    folder = options.out.absolute()
-    try:
-        with closing(open_db(config.database)) as connection:
-            revoked = revoked_serials(terminals_of(connection))
-        path = write_mosquitto(
-            folder,
-            open_authority(config.authority),
-            revoked,
-            hosts=hosts,
-            port=broker.port,
-            listen=options.listen,
-            user=options.user,
-        )
-    except StoreError as error:
-        raise _CommandError(str(error)) from None
-    except (OSError, LookupError) as error:
-        raise _CommandError(
-            f"{folder}: {error}; name another folder with --out, or a user that exists with --user"
-        ) from None
-    print(f"{path}: for {', '.join(hosts)}, port {broker.port}")
-    print(f"start it: mosquitto -c {path}   (as a service: in place of /etc/mosquitto/mosquitto.conf)")
-    if broker.crl_file is None:
-        print(
-            f'so that revoked certificates reach it: crl_file = "{folder / CRL}" in [broker], and systemctl reload mosquitto after each'
-        )
-    if broker.embedded:
-        print('so that the collector uses it: embedded = false and host = "..." in [broker]')
-    return DONE
-
-
 def _doctor(config: Config, options: argparse.Namespace) -> int:
     from tillwatch.collector.doctor import examine  # noqa: PLC0415 - the other commands need none of it
 
@@ -469,32 +448,6 @@ def _doctor(config: Config, options: argparse.Namespace) -> int:
     return FAILED if any(finding.state == "fail" for finding in findings) else DONE
 
 
-def _backup(config: Config, options: argparse.Namespace) -> int:
-    from tillwatch.collector import recovery  # noqa: PLC0415 - the other commands need none of it
-
-    target = options.file.absolute()
-    _prepare_data_dir(config.collector.data_dir)
-    try:
-        made = recovery.backup(config, target, keys=not options.without_keys, passphrase_file=options.passphrase_file)
-    except recovery.BackupError as error:
-        raise _CommandError(str(error)) from None
-    _print_json(asdict(made)) if options.json else print(recovery.described(made))
-    return FAILED if made.faults else DONE
-
-
-def _restore(config: Config, options: argparse.Namespace) -> int:
-    from tillwatch.collector import recovery  # noqa: PLC0415 - the other commands need none of it
-    from tillwatch.collector.store.lock import InUseError  # noqa: PLC0415
-
-    source = options.file.absolute()
-    _prepare_data_dir(config.collector.data_dir)
-    try:
-        print(recovery.restore(config, source, passphrase_file=options.passphrase_file, damaged=options.damaged))
-    except (recovery.BackupError, InUseError) as error:
-        raise _CommandError(str(error)) from None
-    return DONE
-
-
 def _reader(config: Config) -> Any:
     from tillwatch.collector.store.reader import SqliteReader  # noqa: PLC0415 - help should not wait for it
     from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
@@ -504,20 +457,6 @@ def _reader(config: Config) -> Any:
     except (StoreError, OSError) as error:
         raise _CommandError(str(error)) from None
     return reader
-
-
-def _prepare_data_dir(folder: Path) -> None:
-    """Make it, or become its owner: what root writes here would lock the service out of its own database."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owner = folder.stat()
-    except OSError as error:
-        raise _CommandError(
-            f"{folder}: {error.strerror}; run this as the collector's user, or set data_dir in [collector]"
-        ) from None
-    if os.name == "posix" and os.geteuid() == 0 and owner.st_uid != 0:
-        os.setegid(owner.st_gid)
-        os.seteuid(owner.st_uid)
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> _CommandError:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tillwatch.agent.model import MS, Value
 from tillwatch.agent.wire import Column, Life, Opened
-from tillwatch.collector import clones, keyring, sequence
+from tillwatch.collector import clones, sequence, succession
 from tillwatch.collector.alarming import Alarming
 from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
 from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fleet, Series, Terminal
@@ -98,7 +98,7 @@ class Fold:
             if skew is not None:
                 terminal.skews_ms.append(skew)
         terminal.lost = max(terminal.lost, header.lost) if terminal.epoch == header.epoch else header.lost
-        terminal.epoch = header.epoch
+        self._speaks_in(terminal, header.epoch)
         self.presence.heard(terminal, entry.at)
         sources: list[tuple[str, bool]] = []
         ticks: dict[int, Ticks] = {}
@@ -209,6 +209,13 @@ class Fold:
         self.alarming.dirty.streams.add((terminal.id, stream.epoch))
         self.fleet.remember(terminal.id, stream.epoch, stream.mark, stream.tail)
 
+    def _speaks_in(self, terminal: Terminal, epoch: bytes) -> None:
+        if terminal.epoch != epoch:
+            # Both rows say which one is current.
+            kept = {one for one in (terminal.epoch, epoch) if one in terminal.streams}
+            self.alarming.dirty.streams |= {(terminal.id, one) for one in kept}
+            terminal.epoch = epoch
+
     def _life(self, terminal: Terminal, at: int, life: Life) -> None:
         decision = sequence.on_life(terminal.streams, life)
         if terminal.streams.get(life.epoch) != decision.stream:
@@ -230,15 +237,17 @@ class Fold:
         if evidence:
             self.alarming.judge(FORK, terminal, "", "fork", at, evidence)
         terminal.lost = life.lost
-        terminal.epoch, terminal.life_n = life.epoch, life.n
+        self._speaks_in(terminal, life.epoch)
+        terminal.life_n = life.n
         terminal.boot, terminal.up_ms, terminal.up_received = life.boot, life.up, at
         self.presence.heard(terminal, at)
 
     def _retired(self, terminal: Terminal, entry: Entry) -> None:
-        """Of a batch or life message whose content is gone: that it came, and its place in its stream."""
-        if entry.kind is Kind.BATCH:
-            facts = entry.facts_map()
-            self._accepted(terminal, sequence.Stream(facts["epoch"], facts["seq"], entry.payload_digest))
+        """Of a batch or life message whose content is gone: that it came, and what it did to its stream."""
+        facts = entry.facts_map()
+        if "seq" in facts:
+            tail = entry.payload_digest if entry.kind is Kind.BATCH else sequence.UNVERIFIABLE
+            self._accepted(terminal, sequence.Stream(facts["epoch"], facts["seq"], tail))
             terminal.epoch = facts["epoch"]
         self.alarming.dirty.terminals.add(terminal.id)
         self.presence.heard(terminal, entry.at)
@@ -260,19 +269,19 @@ class Fold:
         match facts["action"]:
             case "enrol":
                 terminal = self._place(entry.terminal, facts, entry.at)
-                keyring.enrol(terminal, facts, entry.at)
+                succession.enrol(terminal, facts, entry.at)
                 if terminal.connection == "revoked":
                     terminal.connection = "new"
                 self.alarming.judge(FORK, terminal, "", "enrolled", entry.at)
             case "certify":
                 terminal = self.fleet.terminals[entry.terminal]
-                keyring.certify(terminal, facts, entry.at)
+                succession.certify(terminal, facts, entry.at)
             case "rotate":
                 terminal = self.fleet.terminals[entry.terminal]
-                keyring.rotate(terminal, facts, entry.at)
+                succession.rotate(terminal, facts, entry.at)
             case "revoke":
                 terminal = self.fleet.terminals[entry.terminal]
-                keyring.revoke(terminal, facts, entry.at)
+                succession.revoke(terminal, facts, entry.at)
                 self.presence.gone(terminal, "revoked", entry.at)
                 self.alarming.judge(FORK, terminal, "", "revoked", entry.at)
             case _:

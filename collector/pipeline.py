@@ -17,6 +17,8 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
+import msgpack
+
 from tillwatch.agent.wire import (
     ACK_DIGEST,
     FIRST_PREV,
@@ -34,7 +36,7 @@ from tillwatch.agent.wire import (
     open_life,
     seal_ack,
 )
-from tillwatch.collector import keyring, sequence
+from tillwatch.collector import sequence, succession
 from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_EPOCHS, MAX_SIGNALS, Terminal
 from tillwatch.collector.fold import HISTORICAL_MS, SUSPECT_SKEW_MS, Fold
 from tillwatch.collector.intake import Intake, Message
@@ -94,8 +96,8 @@ class Reply:
 
 class Pipeline:
     """clock: UTC ns. refusals: what was not taken, by reason and by terminal; on_refused: told the terminal of each message that cannot be
-    opened; turns: passes of the loop that were stored, for the watchdog. bind: the authority's word for a terminal's public key from a time
-    on; on_identity: called with the terminals whose keys or certificates have changed, once that is stored.
+    opened; turns: passes of the loop that were stored, for the watchdog. bind: the authority's word for an act's public key of a
+    terminal from a time on; on_identity: called with the terminals whose keys or certificates have changed, once that is stored.
     """
 
     def __init__(
@@ -106,7 +108,7 @@ class Pipeline:
         *,
         page: str = "",
         clock: Callable[[], int] = time.time_ns,
-        bind: Callable[[str, bytes, int], bytes] = lambda *_: b"",
+        bind: Callable[[str, str, bytes, int], bytes] | None = None,
     ) -> None:
         self.store = store
         self.refusals = Refusals()
@@ -137,15 +139,24 @@ class Pipeline:
         """As it is known now; not to be kept, since a store that refuses makes the fold load anew."""
         return self.fold.fleet.terminals.get(name)
 
-    async def start(self, shipped: str, site: str) -> None:
-        """Journal that the collector runs, and its table of rules if it changed."""
+    async def start(self, shipped: str, site: str, settings: Mapping[str, str] | None = None) -> None:
+        """Journal that the collector runs, and its rules and settings if they changed; None: as they were."""
         entries: list[tuple[Kind, dict[str, Any]]] = [(Kind.STARTED, {"down_since": self.fold.advanced_to})]
         if (self.fold.alarming.rules.shipped, self.fold.alarming.rules.text) != (shipped, site) or self.store.meta(
             "rules"
         ) is None:
             entries.append((Kind.RULES_CHANGED, {"shipped": shipped, "site": site}))
+        also = []
+        packed = self.store.meta("settings")
+        before: dict[str, str] = msgpack.unpackb(packed) if packed else {}
+        if settings is not None and settings != before:
+            names = sorted(name for name in before.keys() | settings.keys() if before.get(name) != settings.get(name))
+            changed = {name: [before.get(name), settings.get(name)] for name in names}
+            entries.append((Kind.OPERATOR, {"action": "configure", "actor": "collector", "changed": changed}))
+            row = ("settings", msgpack.packb(dict(settings)))
+            also.append(lambda db: db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", row))
         async with self._lock:
-            await self._keep([self._record(kind, facts=facts) for kind, facts in entries])
+            await self._keep([self._record(kind, facts=facts) for kind, facts in entries], also)
         await self.take_requests()
 
     async def stop(self) -> None:
@@ -325,7 +336,12 @@ class Pipeline:
             raise WireError(Refusal.RETIRED_KEY, f"life message {life.n} under key {life.key.hex()} of {life.terminal}")
         self._check_epoch(self.fold.fleet.terminals[life.terminal], life.epoch)
         digest = sha256(frame_of(message.payload)).digest()
-        entries.append(self._record(Kind.LIFE, message, life.terminal, {"state": life.state}, digest, content=life))
+        stamp: dict[str, Any] = {"state": life.state}
+        decision = sequence.on_life(self.fold.fleet.terminals[life.terminal].streams, life)
+        if decision.moved:
+            # Where the stream goes on is known from the chain alone, also when the message is retired one day.
+            stamp |= {"epoch": life.epoch, "seq": decision.stream.mark}
+        entries.append(self._record(Kind.LIFE, message, life.terminal, stamp, digest, content=life))
         if life.state == "online":
             reply = replies.setdefault(life.terminal, Reply())
             reply.epoch, reply.state, reply.want = life.epoch, AckState.OK, 0
@@ -335,14 +351,17 @@ class Pipeline:
         claim = claim_of(message.payload)
         terminal = self.fold.fleet.terminals[message.topic.split("/")[2]]
         try:
-            chain = keyring.following(terminal, claim.key, claim.rotations)
-        except keyring.ConflictError as error:
+            chain = succession.following(terminal, claim.key, claim.rotations)
+        except succession.ConflictError as error:
             self._forked(terminal, {"kind": "rotation", "detail": error.detail}, entries)
             raise
         life = open_life(message.topic, message.payload, _Successor(VerifyKey(chain[-1][0].new)))
         for rotation, statement in chain:
-            facts = keyring.rotation_facts(rotation, statement)
-            facts["binding"] = self._bind(terminal.id, rotation.new, message.received)
+            facts = succession.rotation_facts(rotation, statement)
+            facts["actor"] = f"terminal {terminal.id}"
+            if self._bind is not None:
+                facts["bound_at"] = message.received
+                facts["binding"] = self._bind("rotate", terminal.id, rotation.new, message.received)
             entries.append(self._record(Kind.OPERATOR, terminal=terminal.id, facts=facts))
             log.info("terminal %s: its key was rotated after batch %d", terminal.id, rotation.seq)
         return life

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tillwatch.collector.acts import prepare_data_dir
 from tillwatch.collector.config import Config
 from tillwatch.collector.store.backup import Backup, BackupError, Progress
 from tillwatch.collector.store.backup import make as make_backup
 from tillwatch.collector.store.backup import restore as restore_backup
+from tillwatch.collector.store.lock import InUseError
 
-__all__ = ["BackupError", "backup", "described", "restore"]
+CommandError = (BackupError, InUseError)
 
 SHOWN_EVERY_S = 0.2
 _KEYS = {
@@ -20,6 +25,21 @@ _KEYS = {
     "sealed": "with the collector's keys, sealed by the passphrase",
     "without": "without the collector's keys",
 }
+
+
+def run_backup(config: Config, options: argparse.Namespace) -> int:
+    target = options.file.absolute()
+    prepare_data_dir(config.collector.data_dir)
+    made = backup(config, target, keys=not options.without_keys, passphrase_file=options.passphrase_file)
+    print(json.dumps(asdict(made), ensure_ascii=False, indent=2, default=str) if options.json else described(made))
+    return 1 if made.faults else 0
+
+
+def run_restore(config: Config, options: argparse.Namespace) -> int:
+    source = options.file.absolute()
+    prepare_data_dir(config.collector.data_dir)
+    print(restore(config, source, passphrase_file=options.passphrase_file, damaged=options.damaged))
+    return 0
 
 
 def backup(config: Config, target: Path, *, keys: bool, passphrase_file: Path | None) -> Backup:

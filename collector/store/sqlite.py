@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import msgpack
 
 from tillwatch.agent.model import Value
 from tillwatch.agent.wire import VerifyKey
+from tillwatch.collector import succession
 from tillwatch.collector.alarms import Alarm
 from tillwatch.collector.changes import Dirty, Rollup
 from tillwatch.collector.detect.limits import LimitState
@@ -139,12 +141,34 @@ class SqliteStore:
         for row in db.execute(f"SELECT {_INCIDENT} FROM incident"):  # noqa: S608 - a constant list of columns
             if row[0] in living:
                 fold.alarming.incidents[row[0]] = Incident(*row)
+        self._recall_certificates(fold)
         for name in fleet.terminals:
             self._load_recent(fold, name)
         last = db.execute("SELECT n, at, digest FROM journal ORDER BY n DESC LIMIT 1").fetchone() or (0, 0, GENESIS)
         fold.advanced_to = max(last[1], self.meta_int("advanced_to"))
         fold.rearm()
         return Journal(*last)
+
+    def _recall_certificates(self, fold: Fold) -> None:
+        """A file that was kept before certificates were remembered has them in its acts all the same."""
+        kept = self.conn.execute("SELECT id, status FROM terminal").fetchall()
+        dated = {
+            name: Terminal(name, "", "", "", 0)
+            for name, status in kept
+            if "certificates" not in msgpack.unpackb(status)
+        }
+        if not dated:
+            return
+        for entry in self.entries():
+            if (
+                entry.kind is Kind.OPERATOR
+                and entry.terminal in dated
+                and (facts := entry.facts_map())["action"] == "enrol"
+            ):
+                succession.enrol(dated[entry.terminal], facts, entry.at)
+        for name, told in dated.items():
+            fold.fleet.terminals[name].certificates = told.certificates
+            fold.dirty.terminals.add(name)
 
     def _load_recent(self, fold: Fold, terminal: str) -> None:
         rows = self.conn.execute(
@@ -306,7 +330,8 @@ class SqliteStore:
             stamp = msgpack.unpackb(facts)
             if stamp["seq"] == seq and stamp["epoch"] == epoch:
                 return bytes(digest)
-        return segments.digest_of(self.conn, terminal, epoch, seq)
+        packed = segments.find(self.conn, terminal, epoch, seq)
+        return sha256(packed[1]).digest() if packed else None
 
 
 _ALARM = "id, rule, terminal, component, episode, condition, level, raised_at, cleared_at, incident, detail"
