@@ -131,7 +131,7 @@ def _command(args: argparse.Namespace) -> int:
 
 def _run(config: Config) -> int:
     from tillwatch.agent.service import run  # noqa: PLC0415 - each command imports what it needs
-    from tillwatch.agent.spool import SpoolVersionError  # noqa: PLC0415 - the same
+    from tillwatch.agent.spool_file import SpoolVersionError  # noqa: PLC0415 - the same
 
     try:
         run(config)

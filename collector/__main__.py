@@ -373,7 +373,8 @@ def _show(config: Config, options: argparse.Namespace) -> int:
         f"{view.id}: {_coloured(view.condition)}{reason}, {_coloured(view.connection)}, heard {_age(view.last_received)}"
     )
     print(
-        f"{view.branch}, {view.region}, {view.terminal_class}; {view.open_alarms} open alarms; {view.lost} readings lost"
+        f"{view.branch}, {view.region}, {view.terminal_class}; {view.open_alarms} open alarms; {view.lost} readings lost, "
+        f"{view.holes} batches gone"
     )
     for one in offences:
         print(
