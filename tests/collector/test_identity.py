@@ -76,7 +76,7 @@ async def test_the_old_key_proves_nothing_after_it_has_handed_over(world: World,
     await world.pipeline.take([atm.life(T0, rotations=[atm.hand_over(NEW)])])
     replies = await world.pipeline.take([batch(stolen, T0 + S, 99.0), stolen.life(T0 + S, n=50)])
     assert replies == {}
-    assert world.pipeline.refused["retired_key"] == 2
+    assert world.pipeline.refusals.by_reason["retired_key"] == 2
     assert mark(world, atm) == 1
     assert "still signs, after it has handed over" in fork(world)[0][1]
     rebuilt(world)
@@ -86,7 +86,7 @@ async def test_a_will_of_the_old_key_does_not_speak_for_the_new_one(world: World
     will = atm.life(T0, state="offline", n=atm.n)
     await world.pipeline.take([atm.life(T0, rotations=[atm.hand_over(NEW)]), will])
     assert world.pipeline.fold.fleet.terminals["atm-1"].connection == "online"
-    assert world.pipeline.refused == {}
+    assert world.pipeline.refusals.by_reason == {}
 
 
 async def test_a_collector_from_an_old_backup_is_led_to_todays_key(world: World, worlds, atm: Sender) -> None:
@@ -137,7 +137,7 @@ async def test_an_unknown_key_is_asked_now_and_then_and_only_where_the_terminal_
     assert (ack.state, ack.epoch, ack.seq) == (AckState.ENROL, atm.epoch, 1)
     assert await world.pipeline.take([atm.life(T0 + S)]) == {}
     assert list(await world.pipeline.take([atm.life(T0 + ENROL_EVERY_NS)])) == ["atm-1"]
-    assert world.pipeline.refused == {"unknown_key": 4, "unknown_terminal": 1}
+    assert world.pipeline.refusals.by_reason == {"unknown_key": 4, "unknown_terminal": 1}
 
 
 async def test_revocation_takes_effect_at_the_next_message(world: World, atm: Sender) -> None:
@@ -146,7 +146,7 @@ async def test_revocation_takes_effect_at_the_next_message(world: World, atm: Se
     await world.pipeline.operate({"action": "revoke", "terminal": "atm-1", "reason": "stolen"})
     assert told == [{"atm-1"}]
     assert await world.pipeline.take([batch(atm, T0 + S), atm.life(T0 + S)]) == {}
-    assert world.pipeline.refused == {"revoked_key": 2}
+    assert world.pipeline.refusals.by_reason == {"revoked_key": 2}
     assert mark(world, atm) == 1
     await world.tick(T0 + 86_400 * S)
     reader = SqliteReader(world.path)
@@ -162,7 +162,7 @@ async def test_revocation_takes_effect_at_the_next_message(world: World, atm: Se
     atm.epoch, atm.seq, atm.prev = b"after-enrol.", 0, bytes(32)
     await atm.enrol(world.pipeline)
     await world.pipeline.take([batch(old, T0 + S), atm.life(T0 + 2 * S), batch(atm, T0 + 2 * S)])
-    assert world.pipeline.refused == {"revoked_key": 3}
+    assert world.pipeline.refusals.by_reason == {"revoked_key": 3}
     assert mark(world, atm) == 1
     assert world.pipeline.fold.fleet.terminals["atm-1"].connection == "online"
     rebuilt(world)
@@ -173,7 +173,7 @@ async def test_a_revocation_survives_a_restart(world: World, atm: Sender) -> Non
     again = world.restart()
     await again.start()
     assert await again.pipeline.take([batch(atm, T0 + S)]) == {}
-    assert again.pipeline.refused == {"revoked_key": 1}
+    assert again.pipeline.refusals.by_reason == {"revoked_key": 1}
 
 
 async def test_a_cloned_disk_is_seen_with_both_machines(world: World, atm: Sender) -> None:
