@@ -44,7 +44,7 @@ MAX_LINES = 500
 """Past some 400 lines a file usually holds two rooms."""
 LONG: dict[str, str] = {}
 
-MAY_PRINT = frozenset({"agent/doctor.py", "agent/show.py", "agent/trial.py"})
+MAY_PRINT = frozenset({"agent/doctor.py", "agent/show.py", "agent/smart_file.py", "agent/trial.py"})
 """Modules beside `__main__.py`, and outside a function `main`, that speak to a person at a command line."""
 
 POSIX_ONLY = ("fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty")

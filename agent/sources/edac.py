@@ -28,7 +28,9 @@ def read(root: Path) -> Iterator[Sample]:
             yield from _counts(f"memory:{name} {label}", module / "dimm_ce_count", module / "dimm_ue_count")
         for row in () if modules else folders(controller, "csrow"):
             yield from _counts(f"memory:{name} {row.name}", row / "ce_count", row / "ue_count")
-            channels = sorted({m[1] for file in row.glob("ch*_count") if (m := re.match(r"(ch\d+)_[cu]e_count$", file.name))})
+            channels = sorted(
+                {m[1] for file in row.glob("ch*_count") if (m := re.match(r"(ch\d+)_[cu]e_count$", file.name))}
+            )
             for channel in channels:
                 part = f"memory:{name} {row.name} {channel}"
                 label = text(row / f"{channel}_dimm_label")

@@ -107,9 +107,7 @@ def judge(sensor: Sensor) -> State:
         least = limit.get("min", 0)
         return State.NONE if least <= 0 else State.CRIT if value == 0 else State.WARN if value < least else State.OK
     top = SENSOR_C[1] if sensor.kind == "temp" else float("inf")
-    crit, high, low = (
-        limit[key] if 0 < limit.get(key, 0) <= top else None for key in ("crit", "max", "lcrit")
-    )
+    crit, high, low = (limit[key] if 0 < limit.get(key, 0) <= top else None for key in ("crit", "max", "lcrit"))
     if crit is None and (sensor.kind != "temp" or high is None) and low is None:
         return State.NONE
     if (crit is not None and (value >= crit or sensor.flags.get("crit_alarm"))) or (low is not None and value <= low):

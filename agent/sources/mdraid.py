@@ -24,7 +24,9 @@ _ARRAY = re.compile(r"(\S{1,40}) : (active|inactive)\s*(.*)")
 _MEMBER = re.compile(r"\S+\[\d+\]((?:\([A-Z]\))*)")
 _NEEDED = re.compile(r"\[(\d{1,4})/(\d{1,4})\] \[[U_]+\]")
 _BLOCKS = re.compile(r"(\d{1,18}) blocks")
-_WORK = re.compile(r"(recovery|resync|check|reshape)\s*=\s*(?:(\d{1,3}(?:\.\d+)?)%\s*\((\d+)/(\d+)\)|(DELAYED|PENDING|REMOTE))")
+_WORK = re.compile(
+    r"(recovery|resync|check|reshape)\s*=\s*(?:(\d{1,3}(?:\.\d+)?)%\s*\((\d+)/(\d+)\)|(DELAYED|PENDING|REMOTE))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,9 @@ def read(root: Path) -> Iterator[Sample]:
         yield Sample(part, "raid.state", array.state, state, label=array.name)
         yield Sample(part, "raid.members.required", array.required, label=array.name)
         yield Sample(part, "raid.members.active", array.active, label=array.name)
-        yield Sample(part, "raid.members.failed", array.failed, State.WARN if array.failed else State.OK, label=array.name)
+        yield Sample(
+            part, "raid.members.failed", array.failed, State.WARN if array.failed else State.OK, label=array.name
+        )
         yield Sample(part, "raid.members.spare", array.spare, label=array.name)
         if array.progress is not None:
             yield Sample(part, "raid.progress", array.progress, label=array.name, unit="%")

@@ -27,7 +27,11 @@ def read(root: Path) -> Iterator[Sample]:
         if word := RESERVE.get(number(device / "pre_eol_info") or 0):
             yield Sample(part, "drive.reserve", word[0], word[1], label=label)
         if known or word:
-            for signal, file in (("identity.model", "name"), ("identity.serial", "serial"), ("identity.firmware", "fwrev")):
+            for signal, file in (
+                ("identity.model", "name"),
+                ("identity.serial", "serial"),
+                ("identity.firmware", "fwrev"),
+            ):
                 if said := text(device / file):
                     yield Sample(part, signal, said, label=label)
 

@@ -69,8 +69,8 @@ def _battery(part: str, battery: Path) -> Iterator[Sample]:
         if word := words.get(text(battery / signal.rpartition(".")[2])):
             yield Sample(part, signal, word[0], word[1], label=label)
     if text(battery / "status") == "Discharging":
-        for left, flow in (("energy_now", "power_now"), ("charge_now", "current_now")):
-            amount, rate = number(battery / left), number(battery / flow)
+        for amounts, rates in (("energy_now", "power_now"), ("charge_now", "current_now")):
+            amount, rate = number(battery / amounts), number(battery / rates)
             # Some batteries give the current that flows out as a negative one.
             if amount is not None and amount >= 0 and rate:
                 yield Sample(part, "host.battery.runtime", amount * 60 // abs(rate), label=label, unit="min")

@@ -92,7 +92,9 @@ async def _finished(process: asyncio.subprocess.Process) -> Finished:
             output += data
             if len(output) > MAX_OUTPUT:
                 raise _TooMuchError
-        return Finished(await process.wait(), output.decode("utf-8", "replace"), (await errors).decode("utf-8", "replace"))
+        return Finished(
+            await process.wait(), output.decode("utf-8", "replace"), (await errors).decode("utf-8", "replace")
+        )
     finally:
         errors.cancel()
 

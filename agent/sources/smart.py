@@ -15,7 +15,8 @@ from dataclasses import replace
 from tillwatch.agent.model import PollClass, Sample
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.program import Program
-from tillwatch.agent.sources.smart_map import ASLEEP, COMMAND_LINE, OPEN, Report, read_report, scanned
+from tillwatch.agent.sources.smart_json import scanned
+from tillwatch.agent.sources.smart_map import ASLEEP, Report, read_report, unread
 from tillwatch.agent.transition import Condition
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 ONE_DRIVE_S = 30.0
 """smartctl takes under a second; a failing drive may retry for its whole error-recovery time, some 7 to 20 s."""
 ALL_DRIVES_S = 120.0
-"""A poll: below the sampler's own bound. Drives that were not reached have their turn first in the next poll."""
+"""A poll, below the sampler's own bound. Drives that were not reached are declared, and have their turn first in the next poll."""
 RESCAN_S = 86_400.0
 """Looking for drives opens every device; a drive that was exchanged shows within a day."""
 MAX_DRIVES = 64
@@ -52,6 +53,8 @@ class SmartSource:
 
     async def poll(self, wanted: PollClass) -> list[Sample]:
         """All drives. SourceError: smartctl is not there, there is no drive, or no drive at all can be read."""
+        if wanted not in self.classes:
+            return []
         deadline = asyncio.get_running_loop().time() + ALL_DRIVES_S
         drives = await self._drives()
         turn = [*drives[self._first :], *drives[: self._first]]
@@ -60,19 +63,14 @@ class SmartSource:
         failures: list[str] = []
         for number, drive in enumerate(turn):
             left = deadline - asyncio.get_running_loop().time()
-            if left < ONE_DRIVE_S / 2 and number:
+            if number and left < ONE_DRIVE_S:
                 self._first = (self._first + number) % len(drives)
-                failures.append(f"{len(turn) - number} drives: no time left; they are asked first the next time")
+                samples.append(Sample(self.name, "monitor.omitted", len(turn) - number))
                 break
-            try:
-                report = await self._ask(drive, min(left, ONE_DRIVE_S))
-            except SourceError as error:
-                failures.append(str(error))
-                self._trouble(drive).begins(f"{self.name}: {error}")
-                continue
+            report = await self._ask(drive)
             if report.access == "failed":
                 failures.append(f"{drive[0]}: {report.reason}")
-                self._trouble(drive).begins(f"{self.name}: {drive[0]}: {report.reason}")
+                self._trouble(drive).begins(f"{self.name}: {failures[-1]}")
             else:
                 self._trouble(drive).ends()
             own = self._placed(drive, report)
@@ -80,8 +78,8 @@ class SmartSource:
             if own and own[0].component not in seen:
                 seen.add(own[0].component)
                 samples += own
-        if not samples or len(failures) >= len(turn):
-            raise SourceError(f"{self.name}: {'; '.join(failures[:3]) or 'no drive can be read'}")
+        if len(failures) == len(turn):
+            raise SourceError(f"{self.name}: {'; '.join(failures[:3])}")
         if self._omitted:
             samples.append(Sample(self.name, "monitor.omitted", self._omitted))
         return samples
@@ -109,31 +107,36 @@ class SmartSource:
             self._found, self._scanned_at, self._first = tuple(found[:MAX_DRIVES]), time.monotonic(), 0
         return self._found
 
-    async def _ask(self, drive: tuple[str, str], seconds: float) -> Report:
+    async def _ask(self, drive: tuple[str, str]) -> Report:
         device, kind = drive
-        done = await self._program.run(
-            "-j", "-x", "-n", f"standby,{ASLEEP}", *(("-d", kind) if kind else ()), device, seconds=seconds
-        )
+        shown = f"{device} {kind}" if "," in kind else device  # drives behind one controller share a device
+        arguments = ("-j", "-x", "-n", f"standby,{ASLEEP}", *(("-d", kind) if kind else ()), device)
         try:
-            report = read_report(self.name, _parsed(done.output))
+            done = await self._program.run(*arguments, seconds=ONE_DRIVE_S)
+        except SourceError as error:
+            return unread(self.name, shown, str(error))
+        try:
+            return read_report(self.name, _parsed(done.output), shown)
         except ValueError:
-            said = " ".join((done.errors or done.output).split())[:200]
-            why = "smartmontools older than 7.0?" if done.status & (COMMAND_LINE | OPEN) else "see smartctl itself"
-            raise SourceError(f"{device}: smartctl (exit status {done.status}) prints no JSON: {said or why}") from None
-        return report
+            said = " ".join((done.errors or done.output).split()) or "nothing"
+            return unread(
+                self.name,
+                shown,
+                f"smartctl (exit status {done.status}, 7.0 or newer is needed) prints no JSON but: {said}",
+            )
 
     def _placed(self, drive: tuple[str, str], report: Report) -> list[Sample]:
-        """Its samples under the component that it had when it told its serial number. Nothing of a drive that never has: its component
-        would change once it does."""
+        """Its samples under the component that it had when it told its serial number. Nothing of a drive that sleeps and never has: its
+        component would change when it wakes.
+        """
         samples = list(report.samples)
+        known = self._parts.get(drive)
         if report.access in {"read", "partial"}:
             self._parts[drive] = samples[0].component
-        elif not report.drive.serial:
-            known = self._parts.get(drive)
-            if known is None and report.access == "asleep":
-                return []
-            if known is not None:
-                return [replace(sample, component=known) for sample in samples]
+        elif not report.drive.serial and known is not None:
+            return [replace(sample, component=known) for sample in samples]
+        elif not report.drive.serial and report.access == "asleep":
+            return []
         return samples
 
 

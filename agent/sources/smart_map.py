@@ -11,18 +11,32 @@ from dataclasses import dataclass
 from typing import Any
 
 from tillwatch.agent.model import Sample, State, Value
+from tillwatch.agent.sources.smart_json import (
+    DRIVE_C,
+    UINT16,
+    UINT32,
+    Drive,
+    at,
+    attributes,
+    bytes_of,
+    count_of,
+    drive_of,
+    fit,
+    gigabytes,
+    hours_of,
+    limit_of,
+    messages,
+    number_of,
+    percent_of,
+    raw_of,
+    statistic,
+)
 
 COMMAND_LINE, OPEN, COMMAND, FAILING, PREFAIL, PAST, ERROR_LOG, SELF_TEST = (1 << bit for bit in range(8))
 """The bits of smartctl's exit status (smartctl(8)). The first two mean that nothing was read; COMMAND that something was not."""
 ASLEEP = 3
 """The exit status that `-n standby,3` asks for: the drive sleeps and was left alone."""
 
-MAX_TEXT = 200
-"""Characters of a text that a drive says of itself; the longest real model name has 40."""
-MAX_ROWS = 256
-"""Attributes of one drive: their numbers are bytes."""
-MAX_COUNT = 2**63 - 1
-DRIVE_C = (-40, 150)
 WEAR_WARN, WEAR_CRIT = 90, 100
 """Percent of the rated writes. 100 is what the maker warrants: from there the data may fade when the power is off (JESD218)."""
 REPORTED_WARN = 10
@@ -30,8 +44,6 @@ REPORTED_WARN = 10
 them and no spare is used: only more than a handful is the surface. Assumed; no maker gives a figure."""
 DATA_UNIT = 512_000
 """Bytes of an NVMe data unit: a thousand blocks of 512 (NVM Express base specification)."""
-UINT16, UINT32 = (1 << 16) - 1, (1 << 32) - 1
-
 WARNINGS = (
     ("spare", State.CRIT),
     ("temperature", State.WARN),
@@ -44,33 +56,10 @@ WARNINGS = (
 WARNING_RANK = ("readOnly", "reliability", "spare", "backup", "pmr", "temperature")
 """The one that is shown where several are set."""
 
-MAKERS = (
-    (r"WDC?[ _-]|WD\d", "Western Digital"),
-    (r"WU[HS]\d|HGST", "HGST"),
-    (r"ST\d|SEAGATE|XT\d|ZA\d", "Seagate"),
-    (r"SAMSUNG|MZ[0-9A-Z]{2}", "Samsung"),
-    (r"INTEL", "Intel"),
-    (r"SOLIDIGM", "Solidigm"),
-    (r"TOSHIBA|MG\d\d|HDW|DT01", "Toshiba"),
-    (r"KIOXIA|KCD|KPM|KXG", "Kioxia"),
-    (r"HITACHI|HDS|HUA|HDT", "Hitachi"),
-    (r"KINGSTON", "Kingston"),
-    (r"MICRON|MTFD", "Micron"),
-    (r"CT\d+[A-Z]|CRUCIAL", "Crucial"),
-    (r"SANDISK|SD[0-9A-Z]{4,}", "SanDisk"),
-    (r"TRANSCEND|TS\d+[GT]", "Transcend"),
-    (r"APACER", "Apacer"),
-    (r"M[BMK]\d{4}[A-Z]", "HP"),
-    (r"FORCE |CORSAIR", "Corsair"),
-    (r"SABRENT", "Sabrent"),
-    (r"INNODISK", "Innodisk"),
-    (r"SK ?HYNIX|HFS|HFM", "SK hynix"),
-)
-"""ATA and NVMe drives do not say who made them; the model's name begins with it."""
-_MAKERS = tuple((re.compile(pattern, re.IGNORECASE), maker) for pattern, maker in MAKERS)
-
 LIFE_LEFT = (
-    re.compile(r"life.?left|life(time)?_?remain|remain(ing)?_?life|rated_life|lifetime_(used|left)|endurance", re.IGNORECASE),
+    re.compile(
+        r"life.?left|life(time)?_?remain|remain(ing)?_?life|rated_life|lifetime_(used|left)|endurance", re.IGNORECASE
+    ),
     re.compile(r"wearout", re.IGNORECASE),
     re.compile(r"wear_?leveling", re.IGNORECASE),
 )
@@ -79,25 +68,6 @@ with other makers. The first kind that there is wins."""
 UNSAFE = re.compile(r"unsafe_shutdown|unexpect(ed)?_power_?loss|sudden_power|power_loss_c", re.IGNORECASE)
 UNRELIABLE = re.compile(r"bogus|unknown|not_in_use", re.IGNORECASE)
 """smartctl's own words for an attribute whose value means nothing on this drive."""
-SIZES = {"LBAS": 0, "SECTORS": 0, "32MIB": 32 << 20, "MIB": 1 << 20, "MB": 10**6, "GIB": 1 << 30, "GB": 10**9, "TIB": 1 << 40}
-"""Bytes of one count of attributes 241 and 242 by a word of their name; 0 is the drive's own block."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drive:
-    """Who it is. name: the device as smartctl was asked for it. protocol: `ATA`, `NVMe`, `SCSI` or empty."""
-
-    name: str
-    protocol: str
-    maker: str
-    model: str
-    serial: str
-    firmware: str
-
-    @property
-    def part(self) -> str:
-        """What stays with the drive when cables and kernel names change: its serial number."""
-        return f"drive:{self.serial or self.name.rpartition('/')[2] or '?'}"[:48]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,38 +87,33 @@ class Report:
         return next((state for state in (State.CRIT, State.WARN, State.UNKNOWN) if state in found), State.OK)
 
 
-def read_report(source: str, said: object) -> Report:
-    """said: the parsed JSON. Raises ValueError if it is not what `smartctl -j` prints."""
+def read_report(source: str, said: object, device: str = "") -> Report:
+    """said: the parsed JSON. device: its name as smartctl was asked, instead of the JSON's. Raises ValueError if it is not what `smartctl -j` prints."""
     if not isinstance(said, dict) or not any(isinstance(said.get(key), dict) for key in ("smartctl", "device")):
         raise ValueError("not what `smartctl -j -x` prints")
-    reading = _Reading(source, said)
+    reading = _Reading(source, said, device)
     reading.take()
     return reading.report()
 
 
-def scanned(said: object) -> list[tuple[str, str]]:
-    """(device, type) of each drive that `smartctl --scan-open -j` lists. Empty for anything else."""
-    rows = said.get("devices") if isinstance(said, dict) else None
-    found = []
-    for row in rows if isinstance(rows, list) else ():
-        name, kind = _text(_at(row, "name")), _text(_at(row, "type"))
-        if name and not name.startswith("-") and not kind.startswith("-"):
-            found.append((name, kind))
-    return found
+def unread(source: str, device: str, reason: str) -> Report:
+    """A drive of which smartctl said nothing at all."""
+    messages = {"smartctl": {"exit_status": OPEN, "messages": [{"string": reason}]}}
+    return read_report(source, messages, device)
 
 
 class _Reading:
     """One drive, taken apart once."""
 
-    def __init__(self, source: str, said: dict[str, Any]) -> None:
+    def __init__(self, source: str, said: dict[str, Any], device: str) -> None:
         self._said = said
-        self._status = _count(_at(said, "smartctl", "exit_status")) or 0
+        self._status = count_of(at(said, "smartctl", "exit_status")) or 0
         self._samples: list[Sample] = []
         self._findings: list[str] = []
-        self.drive = _drive(said)
+        self.drive = drive_of(said, device)
         self._component = f"{source}/{self.drive.part}"
         self._label = " ".join(filter(None, (self.drive.model, self.drive.name and f"({self.drive.name})")))
-        self._rows = _attributes(said)
+        self._rows = attributes(said)
 
     def report(self) -> Report:
         reason = ""
@@ -157,7 +122,7 @@ class _Reading:
         elif not self._has_data() or self._status & (COMMAND_LINE | OPEN):
             access, reason = "failed", self._why()
         elif self._status & COMMAND:
-            access, reason = "partial", _messages(self._said) or "a command that not every drive knows was refused"
+            access, reason = "partial", messages(self._said) or "a command that not every drive knows was refused"
         else:
             access = "read"
         state = State.UNKNOWN if access == "failed" else State.OK
@@ -183,12 +148,15 @@ class _Reading:
         said = self._said
         return (
             bool(self._rows)
-            or any(isinstance(said.get(key), dict) for key in ("nvme_smart_health_information_log", "smart_status", "scsi_error_counter_log"))
-            or _count(said.get("scsi_grown_defect_list")) is not None
+            or any(
+                isinstance(said.get(key), dict)
+                for key in ("nvme_smart_health_information_log", "smart_status", "scsi_error_counter_log")
+            )
+            or count_of(said.get("scsi_grown_defect_list")) is not None
         )
 
     def _why(self) -> str:
-        if said := _messages(self._said):
+        if said := messages(self._said):
             return said
         if isinstance(self._said.get("devices"), list):
             return "a list of devices: ask for one of them"
@@ -232,7 +200,7 @@ class _Reading:
                 yield self._sample(signal, text)
 
     def _verdict(self) -> None:
-        passed = _at(self._said, "smart_status", "passed")
+        passed = at(self._said, "smart_status", "passed")
         if passed is False or self._status & FAILING:
             self._state("drive.smart", "failing", State.CRIT, "the drive itself says that it fails")
         elif passed is True:
@@ -240,26 +208,26 @@ class _Reading:
 
     def _age(self) -> None:
         said = self._said
-        hours = _count(_at(said, "power_on_time", "hours"))
+        hours = count_of(at(said, "power_on_time", "hours"))
         if hours is None:
-            hours = _count(_at(said, "nvme_smart_health_information_log", "power_on_hours"))
+            hours = count_of(at(said, "nvme_smart_health_information_log", "power_on_hours"))
         if hours is None and (row := self._rows.get(9)):
-            hours = _hours(row)
+            hours = hours_of(row)
         self._put("drive.hours", hours, "h")
-        cycles = _count(said.get("power_cycle_count"))
+        cycles = count_of(said.get("power_cycle_count"))
         self._put("drive.power.cycles", self._raw(12) if cycles is None else cycles)
-        self._put("drive.capacity", _count(_at(said, "user_capacity", "bytes")), "B")
+        self._put("drive.capacity", count_of(at(said, "user_capacity", "bytes")), "B")
 
     def _temperature(self) -> None:
         said = self._said.get("temperature")
-        now = _number(_at(said, "current"))
+        now = number_of(at(said, "current"))
         if now is None:
-            now = _number(_at(self._said, "nvme_smart_health_information_log", "temperature"))
+            now = number_of(at(self._said, "nvme_smart_health_information_log", "temperature"))
         low, high = DRIVE_C
         # 0 with a trip point of 0 is how a volume of a RAID controller says that it has no sensor.
-        if now is None or not low <= now <= high or (now == 0 and _at(said, "drive_trip") == 0):
+        if now is None or not low <= now <= high or (now == 0 and at(said, "drive_trip") == 0):
             return
-        stop, warm = _limit(said, "drive_trip", "critical_limit_max", "limit_max"), _limit(said, "op_limit_max")
+        stop, warm = limit_of(said, "drive_trip", "critical_limit_max", "limit_max"), limit_of(said, "op_limit_max")
         state = State.OK if stop or warm else State.NONE
         if stop and now >= stop:
             state = State.CRIT
@@ -271,7 +239,7 @@ class _Reading:
 
     def _raw(self, number: int) -> int | None:
         row = self._rows.get(number)
-        return None if row is None else _raw(row)
+        return None if row is None else raw_of(row)
 
     def _ata(self) -> None:
         for number, signal, what, least in (
@@ -282,9 +250,9 @@ class _Reading:
         ):
             row = self._rows.get(number)
             if row is not None and UNRELIABLE.match(row.name):
-                self._put(signal, _raw(row))
+                self._put(signal, raw_of(row))
             elif row is not None:
-                self._bad(signal, _raw(row), what, least=least)
+                self._bad(signal, raw_of(row), what, least=least)
         # The cable's, not the drive's, and never set back: that it rises says something, not that it is high.
         self._put("drive.link.errors", self._raw(199))
         timeouts = self._raw(188)
@@ -294,12 +262,12 @@ class _Reading:
         self._put("drive.starts", self._raw(4))
         for number in (174, 192):
             if (row := self._rows.get(number)) and UNSAFE.search(row.name):
-                self._put("drive.shutdowns.unsafe", _raw(row))
+                self._put("drive.shutdowns.unsafe", raw_of(row))
                 break
-        block = _count(self._said.get("logical_block_size")) or 512
+        block = count_of(self._said.get("logical_block_size")) or 512
         for number, signal in ((241, "drive.written"), (242, "drive.read")):
             if row := self._rows.get(number):
-                self._put(signal, _bytes(row, block), "B")
+                self._put(signal, bytes_of(row, block), "B")
         self._thresholds()
 
     def _thresholds(self) -> None:
@@ -308,16 +276,28 @@ class _Reading:
         usage = [row.name for row in now if not row.prefailure]
         past = [row.name for row in self._rows.values() if row.when_failed == "past"]
         if fatal or self._status & PREFAIL:
-            self._state("drive.thresholds", "below", State.CRIT, f"below the maker's threshold: {', '.join(fatal) or 'an attribute'}")
+            self._state(
+                "drive.thresholds",
+                "below",
+                State.CRIT,
+                f"below the maker's threshold: {', '.join(fatal) or 'an attribute'}",
+            )
         elif usage:
-            self._state("drive.thresholds", "usage", State.WARN, f"worn below the maker's threshold: {', '.join(usage)}")
+            self._state(
+                "drive.thresholds", "usage", State.WARN, f"worn below the maker's threshold: {', '.join(usage)}"
+            )
         elif past or self._status & PAST:
-            self._state("drive.thresholds", "past", State.WARN, f"was below the maker's threshold: {', '.join(past) or 'an attribute'}")
+            self._state(
+                "drive.thresholds",
+                "past",
+                State.WARN,
+                f"was below the maker's threshold: {', '.join(past) or 'an attribute'}",
+            )
         else:
             self._state("drive.thresholds", "ok", State.OK)
 
     def _nvme(self, log: dict[str, Any]) -> None:
-        bits = _count(log.get("critical_warning"))
+        bits = count_of(log.get("critical_warning"))
         if bits is not None:
             words = [word for bit, (word, _) in enumerate(WARNINGS) if bits >> bit & 1]
             if bits >> len(WARNINGS):
@@ -326,7 +306,7 @@ class _Reading:
             state = dict(WARNINGS).get(shown, State.WARN) if words else State.OK
             self._state("drive.warning", shown, state, f"critical warning: {', '.join(words)}" if words else "")
             self._put("drive.warning.all", ",".join(words))
-        spare, least = _percent(log.get("available_spare")), _percent(log.get("available_spare_threshold"))
+        spare, least = percent_of(log.get("available_spare")), percent_of(log.get("available_spare_threshold"))
         if spare is not None:
             state = State.OK
             if least is not None and spare < least:
@@ -336,29 +316,29 @@ class _Reading:
             if state is not State.OK:
                 self._findings.append(f"{spare} % spare blocks left, {least} % is the least")
             self._put("drive.spare", spare, "%", state)
-        self._bad("drive.errors.media", _count(log.get("media_errors")), "media errors")
-        self._put("drive.shutdowns.unsafe", _count(log.get("unsafe_shutdowns")))
+        self._bad("drive.errors.media", count_of(log.get("media_errors")), "media errors")
+        self._put("drive.shutdowns.unsafe", count_of(log.get("unsafe_shutdowns")))
         # Mostly commands that the drive does not know: 8,382 on a healthy one.
-        self._put("drive.log.entries", _count(log.get("num_err_log_entries")))
-        self._put("drive.temperature.warm", _count(log.get("warning_temp_time")), "min")
-        self._put("drive.temperature.hot", _count(log.get("critical_comp_time")), "min")
+        self._put("drive.log.entries", count_of(log.get("num_err_log_entries")))
+        self._put("drive.temperature.warm", count_of(log.get("warning_temp_time")), "min")
+        self._put("drive.temperature.hot", count_of(log.get("critical_comp_time")), "min")
         for key, signal in (("data_units_written", "drive.written"), ("data_units_read", "drive.read")):
-            if (units := _count(log.get(key))) is not None:
-                self._put(signal, _fit(units * DATA_UNIT), "B")
+            if (units := count_of(log.get(key))) is not None:
+                self._put(signal, fit(units * DATA_UNIT), "B")
 
     def _scsi(self) -> None:
         said = self._said
-        self._bad("drive.defects.grown", _count(said.get("scsi_grown_defect_list")), "grown defects")
+        self._bad("drive.defects.grown", count_of(said.get("scsi_grown_defect_list")), "grown defects")
         if isinstance(log := said.get("scsi_error_counter_log"), dict):
-            counts = [_count(_at(page, "total_uncorrected_errors")) for page in log.values()]
+            counts = [count_of(at(page, "total_uncorrected_errors")) for page in log.values()]
             known = [count for count in counts if count is not None]
             if known:
-                self._bad("drive.errors.uncorrected", _fit(sum(known)), "uncorrected errors")
+                self._bad("drive.errors.uncorrected", fit(sum(known)), "uncorrected errors")
             for page, signal in (("write", "drive.written"), ("read", "drive.read")):
-                self._put(signal, _gigabytes(_at(log, page, "gigabytes_processed")), "B")
+                self._put(signal, gigabytes(at(log, page, "gigabytes_processed")), "B")
         if isinstance(cycles := said.get("scsi_start_stop_cycle_counter"), dict):
-            self._put("drive.starts", _count(cycles.get("accumulated_start_stop_cycles")))
-            self._put("drive.loads", _count(cycles.get("accumulated_load_unload_cycles")))
+            self._put("drive.starts", count_of(cycles.get("accumulated_start_stop_cycles")))
+            self._put("drive.loads", count_of(cycles.get("accumulated_load_unload_cycles")))
 
     def _wear(self) -> None:
         """The drive's own percentage before the maker's normalised attribute."""
@@ -367,10 +347,10 @@ class _Reading:
             (
                 used
                 for used in (
-                    _count(_at(self._said, "nvme_smart_health_information_log", "percentage_used")),
-                    _count(self._said.get("scsi_percentage_used_endurance_indicator")),
-                    _count(_at(self._said, "endurance_used", "current_percent")),
-                    _statistic(self._said, "Percentage Used Endurance Indicator"),
+                    count_of(at(self._said, "nvme_smart_health_information_log", "percentage_used")),
+                    count_of(self._said.get("scsi_percentage_used_endurance_indicator")),
+                    count_of(at(self._said, "endurance_used", "current_percent")),
+                    statistic(self._said, "Percentage Used Endurance Indicator"),
                 )
                 if used is not None and used <= 255
             ),
@@ -386,7 +366,7 @@ class _Reading:
             self._put("drive.wear.left", left, "%")
 
     def _life_left(self) -> int | None:
-        if _count(self._said.get("rotation_rate")):
+        if count_of(self._said.get("rotation_rate")):
             return None
         for pattern in LIFE_LEFT:
             for row in self._rows.values():
@@ -395,7 +375,7 @@ class _Reading:
         return None
 
     def _logs(self) -> None:
-        errors = [_count(_at(self._said, "ata_smart_error_log", kind, "count")) for kind in ("extended", "summary")]
+        errors = [count_of(at(self._said, "ata_smart_error_log", kind, "count")) for kind in ("extended", "summary")]
         entries = next((count for count in errors if count is not None), None)
         self._put("drive.log.entries", entries)
         if self._status & ERROR_LOG or entries:
@@ -413,141 +393,16 @@ class _Reading:
         if self._status & SELF_TEST:
             return "failed"
         for kind in ("extended", "standard"):
-            log = _at(self._said, "ata_smart_self_test_log", kind)
+            log = at(self._said, "ata_smart_self_test_log", kind)
             if isinstance(log, dict):
-                failed = (_count(log.get("error_count_total")) or 0) - (_count(log.get("error_count_outdated")) or 0)
-                return "failed" if failed > 0 else "passed" if _count(log.get("count")) else "none"
+                failed = (count_of(log.get("error_count_total")) or 0) - (
+                    count_of(log.get("error_count_outdated")) or 0
+                )
+                return "failed" if failed > 0 else "passed" if count_of(log.get("count")) else "none"
         # The newest comes first. NVMe: 5, 6 and 7 are failures; SCSI: 3 to 7; other numbers than 0 are runs that were cut short.
-        rows = _at(self._said, "nvme_self_test_log", "table")
-        newest = _count(_at(rows[0] if isinstance(rows, list) and rows else None, "self_test_result", "value"))
+        rows = at(self._said, "nvme_self_test_log", "table")
+        newest = count_of(at(rows[0] if isinstance(rows, list) and rows else None, "self_test_result", "value"))
         if newest is not None:
             return "failed" if newest in {5, 6, 7} else "passed" if newest == 0 else ""
-        newest = _count(_at(self._said, "scsi_self_test_0", "result", "value"))
+        newest = count_of(at(self._said, "scsi_self_test_0", "result", "value"))
         return "" if newest is None else "failed" if newest in range(3, 8) else "passed" if newest == 0 else ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One ATA attribute. value: normalised, mostly 100 or 200 at the start and falling."""
-
-    name: str
-    value: int
-    raw: int
-    text: str
-    when_failed: str
-    prefailure: bool
-
-
-def _attributes(said: dict[str, Any]) -> dict[int, _Row]:
-    table = _at(said, "ata_smart_attributes", "table")
-    found: dict[int, _Row] = {}
-    for row in table[:MAX_ROWS] if isinstance(table, list) else ():
-        number, raw = _count(_at(row, "id")), _count(_at(row, "raw", "value"))
-        if number is not None and raw is not None:
-            value = _count(_at(row, "value"))
-            found[number] = _Row(
-                _text(_at(row, "name")),
-                -1 if value is None else value,
-                raw,
-                _text(_at(row, "raw", "string")),
-                _text(_at(row, "when_failed")),
-                _at(row, "flags", "prefailure") is True,
-            )
-    return found
-
-
-def _drive(said: dict[str, Any]) -> Drive:
-    model = _first(said, "model_name", "scsi_model_name", "product", "scsi_product")
-    maker = _first(said, "scsi_vendor", "vendor")
-    if not maker or maker.upper() == "ATA":
-        maker = next((maker for pattern, maker in _MAKERS if pattern.match(model)), "")
-    return Drive(
-        _text(_at(said, "device", "name")),
-        _text(_at(said, "device", "protocol")),
-        maker,
-        model,
-        _first(said, "serial_number"),
-        _first(said, "firmware_version", "scsi_revision", "revision"),
-    )
-
-
-def _first(said: dict[str, Any], *keys: str) -> str:
-    return next(filter(None, (_text(said.get(key)) for key in keys)), "")
-
-
-def _at(said: object, *path: str) -> Any:
-    for key in path:
-        if not isinstance(said, dict):
-            return None
-        said = said.get(key)
-    return said
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        return ""
-    return " ".join("".join(c if c.isprintable() else " " for c in value[: 4 * MAX_TEXT]).split())[:MAX_TEXT]
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT else None
-
-
-def _fit(value: int) -> int | None:
-    return value if value <= MAX_COUNT else None
-
-
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _percent(value: object) -> int | None:
-    count = _count(value)
-    return count if count is not None and count <= 100 else None
-
-
-def _limit(said: object, *keys: str) -> int | None:
-    """A limit of 0 is one that was not set."""
-    return next((limit for limit in (_count(_at(said, key)) for key in keys) if limit and limit <= DRIVE_C[1]), None)
-
-
-def _raw(row: _Row) -> int | None:
-    """Six bytes in which some makers pack several counters; smartctl then prints the counter first: `2111 (12437 0)`."""
-    if row.raw > UINT32 and (first := re.match(r"(\d{1,10}) ?\(", row.text)):
-        return int(first[1])
-    return row.raw
-
-
-def _hours(row: _Row) -> int | None:
-    """Where smartctl gives no power_on_time: `12345h+30m+04.512s`, `2725 (151 234 0)` or a number."""
-    first = re.match(r"(\d{1,9})(?:h| ?\(|$)", row.text)
-    return int(first[1]) if first else row.raw if row.raw <= UINT32 else None
-
-
-def _bytes(row: _Row, block: int) -> int | None:
-    size = next((size for word in re.split(r"[_ ]", row.name.upper()) if (size := SIZES.get(word)) is not None), None)
-    return None if size is None else _fit(row.raw * (size or block))
-
-
-def _gigabytes(text: object) -> int | None:
-    if not isinstance(text, str) or not re.fullmatch(r"\d{1,12}(\.\d{1,3})?", text):
-        return None
-    whole, _, part = text.partition(".")
-    return _fit((int(whole) * 1000 + int(part.ljust(3, "0"))) * 10**6)
-
-
-def _statistic(said: dict[str, Any], name: str) -> int | None:
-    """A value of the ATA device statistics log, if the drive calls it valid."""
-    pages = _at(said, "ata_device_statistics", "pages")
-    for page in pages[:MAX_ROWS] if isinstance(pages, list) else ():
-        rows = _at(page, "table")
-        for row in rows[:MAX_ROWS] if isinstance(rows, list) else ():
-            if _at(row, "name") == name and _at(row, "flags", "valid") is not False:
-                return _count(_at(row, "value"))
-    return None
-
-
-def _messages(said: dict[str, Any]) -> str:
-    rows = _at(said, "smartctl", "messages")
-    said_in_words = (_text(_at(row, "string")) for row in (rows[:4] if isinstance(rows, list) else ()))
-    return "; ".join(filter(None, said_in_words))[:MAX_TEXT]
