@@ -301,7 +301,7 @@ def _smart(table: Table, intervals: Intervals) -> SmartConfig:
         table.take("program", "smartctl", _text),
         table.take("drives", (), _drives),
         _intervals(table, intervals),
-        table.where(),
+        table.where() if table.data else "",
     )
     table.done()
     return smart
@@ -314,8 +314,8 @@ def _ipmi(table: Table, intervals: Intervals) -> IpmiConfig:
         table.take("enabled", bool(table.data), _bool),
         table.take("name", "bmc", _source_name),
         table.take("program", "ipmitool", _text),
-        _intervals(table, default),
-        table.where(),
+        _intervals(table, default) if table.data else intervals,
+        table.where() if table.data else "",
     )
     table.done()
     return ipmi

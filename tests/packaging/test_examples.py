@@ -53,6 +53,8 @@ def test_agent_example_loads_whole(whole: Path) -> None:
         "terminal",
         "collector",
         "system",
+        "smart",
+        "ipmi",
         "snmp",
         "serial",
     }
