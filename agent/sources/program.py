@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import subprocess
 from dataclasses import dataclass
 
 from tillwatch.agent.sources import SourceError
@@ -36,71 +37,69 @@ class Program:
 
     def __init__(self, command: str, mend: str) -> None:
         self._command, self._mend = command, mend
-        self._process: asyncio.subprocess.Process | None = None
+        self._last: _Run | None = None
 
     async def run(self, *arguments: str, seconds: float) -> Finished:
         """Raises SourceError: not installed, not allowed, too slow, too talkative, or the run before hangs in the kernel."""
-        if self._process is not None and self._process.returncode is None:
+        if self._last is not None and not self._last.exited.is_set():
             raise SourceError(
-                f"{self._command} (process {self._process.pid}) hangs in the kernel; look at the kernel log for the device that it asks"
+                f"{self._command} cannot be ended, it hangs in the kernel; look at the kernel log for the device that it asks"
             )
         path = os.environ.get("PATH", os.defpath) + os.pathsep + SYSTEM_PATH
         program = shutil.which(self._command, path=path)
         if program is None:
             raise SourceError(f"{self._command} is not installed; {self._mend}")
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                program,
-                *arguments,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env={**os.environ, "LC_ALL": "C"},
+            transport, run = await asyncio.get_running_loop().subprocess_exec(
+                _Run, program, *arguments, stdin=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C"}
             )
         except OSError as error:
             raise SourceError(f"{program} cannot be started: {error.strerror}") from error
+        self._last = run
+        asked = " ".join((self._command, *arguments))
         try:
             async with asyncio.timeout(seconds):
-                return await _finished(self._process)
+                await run.ended
         except TimeoutError:
-            raise SourceError(f"{self._command} {' '.join(arguments)}: no answer within {seconds:g} s") from None
+            raise SourceError(f"{asked}: no answer within {seconds:g} s") from None
         except _TooMuchError:
-            raise SourceError(f"{self._command} {' '.join(arguments)}: prints over {MAX_OUTPUT} bytes") from None
+            raise SourceError(f"{asked}: prints over {MAX_OUTPUT} bytes") from None
         finally:
-            await self._end(self._process)
-
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            transport.close()  # ends it where it has not ended
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(KILL_WAIT_S):
-                    await process.wait()
+                    await run.exited.wait()
+        status = transport.get_returncode()
+        return Finished(-1 if status is None else status, run.text(1), run.text(2))
 
 
 class _TooMuchError(Exception):
     pass
 
 
-async def _finished(process: asyncio.subprocess.Process) -> Finished:
-    assert process.stdout is not None
-    assert process.stderr is not None
-    errors = asyncio.create_task(_beginning(process.stderr))
-    try:
-        output = bytearray()
-        while data := await process.stdout.read(1 << 16):
-            output += data
-            if len(output) > MAX_OUTPUT:
-                raise _TooMuchError
-        return Finished(
-            await process.wait(), output.decode("utf-8", "replace"), (await errors).decode("utf-8", "replace")
-        )
-    finally:
-        errors.cancel()
+class _Run(asyncio.SubprocessProtocol):
+    """One run. ended: both outputs are closed and the program is gone."""
 
+    def __init__(self) -> None:
+        self._printed = {1: bytearray(), 2: bytearray()}
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.exited = asyncio.Event()
 
-async def _beginning(stream: asyncio.StreamReader) -> bytes:
-    kept = b""
-    while data := await stream.read(MAX_ERRORS):
-        kept += data[: MAX_ERRORS - len(kept)]
-    return kept
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        printed = self._printed[fd]
+        if fd == 2:
+            printed += data[: MAX_ERRORS - len(printed)]
+        elif len(printed) + len(data) <= MAX_OUTPUT:
+            printed += data
+        elif not self.ended.done():
+            self.ended.set_exception(_TooMuchError())
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+    def connection_lost(self, _why: Exception | None) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def text(self, fd: int) -> str:
+        return self._printed[fd].decode("utf-8", "replace")

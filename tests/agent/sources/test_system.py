@@ -12,11 +12,10 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from tests.agent.counters import assert_catalogued, write_tree
 from tillwatch.agent.model import PollClass, Quality, State
 from tillwatch.agent.sources import SourceError, mmc, system
 from tillwatch.agent.sources.system import SystemSource
-
-from tests.agent.counters import assert_catalogued, write_tree
 
 
 def disk(used=1, total=4):
