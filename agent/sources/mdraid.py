@@ -61,7 +61,8 @@ def arrays(mdstat: str) -> list[Array]:
 def _array(name: str, active: bool, members: str, body: str) -> Array:  # noqa: FBT001 - what the line says
     flags = [member[1] for member in _MEMBER.finditer(members)]
     failed, spare = sum("(F)" in flag for flag in flags), sum("(S)" in flag for flag in flags)
-    needed = _NEEDED.search(body)
+    # An array that does not run has no members, whatever it says that it had.
+    needed = _NEEDED.search(body) if active else None
     # Without redundancy no member can be missing: the array would not run.
     required = int(needed[1]) if needed else len(flags) - spare - failed if active else 0
     there = int(needed[2]) if needed else required

@@ -22,8 +22,7 @@ def one(text):
         ("md0 : active raid1 sda1[0] sdb1[1]\n      248896 blocks [2/2] [UU]\n", "active", (2, 2, 0, 0), None),
         ("md0 : active raid1 sda1[0]\n      248896 blocks super 1.2 [2/1] [U_]\n", "degraded", (2, 1, 0, 0), None),
         (
-            "md0 : active raid1 sda1[0] sdb1[2](F) sdc1[1]\n      9 blocks [2/1] [U_]\n"
-            "      [=>..]  recovery =  8.5% (1/9) finish=17.0min speed=2K/sec\n",
+            "md0 : active raid1 sda1[0] sdb1[2](F) sdc1[1]\n      9 blocks [2/1] [U_]\n      [=>]  recovery =  8.5% (1/9) speed=2K/sec\n",
             "recovering",
             (2, 1, 1, 0),
             8.5,

@@ -84,7 +84,7 @@ async def test_one_that_cannot_be_ended_blocks_the_next_run_only(tmp_path, monke
     started = []
     tool = Program(script(tmp_path, "exec sleep 60"), "install it")
     with monkeypatch.context() as patched:
-        patched.setattr(subprocess.Popen, "kill", lambda process: started.append(process))
+        patched.setattr(subprocess.Popen, "kill", lambda process: started.append(process))  # noqa: PLW0108 - bound to the process
         with pytest.raises(SourceError, match="no answer within"):
             await tool.run(seconds=0.1)
         with pytest.raises(SourceError, match="hangs in the kernel"):
