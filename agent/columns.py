@@ -279,6 +279,33 @@ def from_body(body: object, n: int) -> list[Column]:
     return columns
 
 
+def one_column(body: Any, component: str, signal: str) -> Column | None:
+    """The column of one signal, of a body that from_body has taken before: nothing is checked again but what makes it unreadable."""
+    try:
+        ci, si = body["c"].index(component), body["s"].index(signal)
+    except ValueError:
+        return None
+    position = next((i for i, row in enumerate(body["k"]) if row[1] == si and row[0] == ci), -1)
+    if position < 0:
+        return None
+    row = body["k"][position]
+    fmt, quality, state = _FORMATS[row[3]]
+    values = row[4:]
+    if fmt != _RAW:
+        values = list(accumulate(values))
+        if fmt == _TEXT:
+            values = [body["x"][i] for i in values]
+        elif fmt != _INTEGERS:
+            scale = _SCALES[fmt]
+            values = [v / scale for v in values]
+    at = list(accumulate(body["t"][row[2]], initial=body["b"]))[1:]
+    column = Column(component, signal, at, values, quality, state, fmt <= _MAX_DECIMALS)
+    odd = {i: _FLAGS[flags] for k, i, flags in body.get("e", ()) if k == position}
+    if odd:
+        column.odd = odd
+    return column
+
+
 def _list(body: dict[str, Any], key: str) -> list[Any]:
     value = body.get(key, [])
     if type(value) is not list:

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from functools import partial
 
 from tillwatch.agent import clock
-from tillwatch.agent.buffer import Buffer, Taken
+from tillwatch.agent.buffer import Buffer
 from tillwatch.agent.config import MAX_SEAL
 from tillwatch.agent.identity import Identity
-from tillwatch.agent.model import MS, Batch, Reading
+from tillwatch.agent.model import MS, Batch, Quality, Reading
 from tillwatch.agent.spool import Slot, Spool, SpoolFullError
+from tillwatch.agent.thinning import Taken, Thinner
 from tillwatch.agent.transition import Condition
 from tillwatch.agent.wire import Refusal, Sealed, VerifyKey, WireError, batch_topic, open_batch, seal
 
@@ -41,12 +42,19 @@ class Sealer:
         least: Callable[[], float] = lambda: SPACING,
         before: Callable[[float], None],
         sealed: Callable[[], None],
+        thinner: Thinner | None = None,
+        reference: clock.Reference | None = None,
     ) -> None:
         self._who, self._spool, self._buffer = who, spool, buffer
+        self._thinner, self._reference = thinner or Thinner(()), reference or clock.Reference()
         self._interval, self._least, self._before, self._sealed = interval, least, before, sealed
         self._woken = asyncio.Event()
         self.trouble = Condition(log, "the spool can be written again")
         self._poison = Condition(log, "")
+
+    def renew(self, who: Identity) -> None:
+        """Another key of the same terminal seals from now on."""
+        self._who = who
 
     def wake(self) -> None:
         """A batch is full, or former ones wait to be sealed again."""
@@ -75,8 +83,7 @@ class Sealer:
         """Seal full batches, and at the end of an interval the rest too."""
         self._woken.clear()
         try:
-            if clock.source().src != "unsync":
-                self._spool.expire(clock.now())
+            self._spool.expire()
             # What is older goes first, so that the stream stays in the order of reading.
             while self._spool.former:
                 self._spool.reseal(self._again)
@@ -94,10 +101,17 @@ class Sealer:
 
     def one(self) -> int:
         """Seal one batch; how many readings it took from those that wait."""
-        parts = [self._buffer.cut()]
-        taken = len(parts[0])
+        cut = self._buffer.cut()
+        taken = len(cut)
         if not taken:
             return 0
+        try:
+            kept = self._thinner.keep(cut, self._spool.fill)
+        except SpoolFullError:
+            self._buffer.restore(cut)
+            raise
+        self._buffer.lost += taken - len(kept)
+        parts = [kept] if kept else []
         while parts:
             part = parts.pop(0)
             lost = self._buffer.lost
@@ -127,10 +141,17 @@ class Sealer:
             log.error("%s; %d readings are lost", error, len(self._buffer))
 
     def _seal(self, taken: list[Taken], slot: Slot) -> Sealed:
-        wall, up = time.time_ns(), clock.uptime_ns()
+        wall, up, said = time.time_ns(), clock.uptime_ns(), clock.source()
+        good = Quality.CLOCK_SUSPECT if self._reference.suspects(said) else Quality.GOOD
         readings = tuple(
             Reading(
-                item.component, item.signal, (wall - (up - item.up)) // MS * MS, item.value, item.quality, item.state
+                item.component,
+                item.signal,
+                # A clock that stands before its own boot is set forward by as much: no reading lies before 1970.
+                max(wall - (up - item.up), 0) // MS * MS,
+                item.value,
+                good if item.quality is Quality.GOOD else item.quality,
+                item.state,
             )
             for item in taken
         )
@@ -145,12 +166,13 @@ class Sealer:
             sent=wall // MS * MS,
             boot=clock.boot_id(),
             up=up // MS,
-            clock=clock.source(),
+            clock=said,
         )
 
     def _again(self, slot: Slot, payload: bytes, public: VerifyKey) -> Sealed:
         """Seal a former batch for its new place. When it was read, in which boot and by which clock stays as it was."""
-        opened = open_batch(batch_topic(self._who.terminal), payload, _OwnKey(self._who.terminal, public))
+        keys = {**self._who.former, public.key_id: public}
+        opened = open_batch(batch_topic(self._who.terminal), payload, _OwnKeys(self._who.terminal, keys))
         header = opened.header
         return seal(
             self._who.key,
@@ -167,14 +189,14 @@ class Sealer:
         )
 
 
-class _OwnKey:
+class _OwnKeys:
     """The registry that opens one's own batches."""
 
-    def __init__(self, terminal: str, public: VerifyKey) -> None:
-        self._terminal, self._public = terminal, public
+    def __init__(self, terminal: str, keys: dict[bytes, VerifyKey]) -> None:
+        self._terminal, self._keys = terminal, keys
 
     def knows(self, terminal: str) -> bool:
         return terminal == self._terminal
 
     def key(self, _: str, key_id: bytes) -> VerifyKey | Refusal:
-        return self._public if key_id == self._public.key_id else Refusal.UNKNOWN_KEY
+        return self._keys.get(key_id, Refusal.UNKNOWN_KEY)

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import msgpack
 
 from tillwatch.agent.columns import (
-    LATEST_MS,
     MAX_DEVICES,
     MAX_NAME,
     MAX_READINGS,
@@ -29,10 +29,13 @@ from tillwatch.agent.columns import (
     Column,
     ColumnsError,
     from_body,
+    one_column,
     to_body,
 )
 from tillwatch.agent.keys import SIGNATURE, Keys, SigningKey, VerifyKey
+from tillwatch.agent.members import U63, exactly, integer, text, time_ns, unpack
 from tillwatch.agent.messages import (
+    ACK_DIGEST,
     DIGEST,
     EPOCH,
     FIRST_PREV,
@@ -42,6 +45,7 @@ from tillwatch.agent.messages import (
     TOPIC_ROOT,
     Ack,
     AckState,
+    Claim,
     Header,
     Life,
     Opened,
@@ -56,8 +60,10 @@ from tillwatch.agent.messages import (
 )
 from tillwatch.agent.model import MS, Batch, Clock
 from tillwatch.agent.preset import PRESETS, SCHEMA
+from tillwatch.agent.rotation import MAX_ROTATIONS, MAX_STATEMENT, Rotation, open_rotation, seal_rotation
 
 __all__ = [
+    "ACK_DIGEST",
     "FIRST_PREV",
     "MAX_BODY",
     "MAX_DEVICES",
@@ -66,33 +72,45 @@ __all__ = [
     "MAX_PAYLOAD",
     "MAX_READINGS",
     "MAX_REFUSED",
+    "MAX_ROTATIONS",
     "MAX_SPAN_MS",
     "MAX_TERMINAL",
     "MAX_TEXT",
+    "SIGNATURE",
     "TOPIC_ROOT",
     "Ack",
     "AckState",
+    "Claim",
     "Column",
     "Header",
     "Keys",
     "Life",
     "Opened",
     "Refusal",
+    "Rotation",
     "Sealed",
     "SigningKey",
     "VerifyKey",
     "WireError",
     "ack_topic",
     "batch_topic",
+    "claim_of",
     "frame_of",
     "life_topic",
     "new_epoch",
     "open_ack",
     "open_batch",
+    "open_batch_frame",
+    "open_header",
     "open_life",
+    "open_life_frame",
+    "open_rotation",
     "seal",
     "seal_ack",
     "seal_life",
+    "seal_rotation",
+    "split_frame",
+    "stored_column",
     "stored_columns",
     "valid_terminal",
 ]
@@ -105,7 +123,6 @@ MAX_BODY = 1024 * 1024
 """Bytes of a frame after inflating: a bomb stops here, in one pass."""
 MAX_HEADER = 1024
 _DEFLATED = 1
-_U63 = 2**63 - 1
 _DOMAINS = {"batch": b"tillwatch/batch/1\0", "life": b"tillwatch/life/1\0", "ack": b"tillwatch/ack/1\0"}
 
 
@@ -175,8 +192,11 @@ def seal_life(key: SigningKey, life: Life) -> bytes:
         "n": life.n,
         "state": life.state,
     }
+    rotations = list(life.rotations[-MAX_ROTATIONS:])
     _life(header)
-    return _plain(_frame(key, "life", life_topic(life.terminal), header, b""))
+    # In the body, since several of them outgrow a header.
+    body = msgpack.packb({"rotations": rotations}) if rotations else b""
+    return _plain(_frame(key, "life", life_topic(life.terminal), header, body))
 
 
 def seal_ack(key: SigningKey, terminal: str, ack: Ack) -> bytes:
@@ -192,6 +212,8 @@ def seal_ack(key: SigningKey, terminal: str, ack: Ack) -> bytes:
         "min_interval": ack.min_interval,
         "time": ack.time // MS,
     }
+    if ack.digest:
+        header["digest"] = ack.digest[:ACK_DIGEST]
     # The refused batches stand in the body: their reasons may outgrow a header.
     refused = [
         [seq, reason[:MAX_REASON].encode(errors="replace").decode()] for seq, reason in ack.refused[:MAX_REFUSED]
@@ -220,16 +242,50 @@ def open_batch(topic: str, payload: bytes, keys: Keys) -> Opened:
     collector can refuse that batch by its number.
     """
     terminal, frame = _unwrap("batch", topic, payload, keys.knows)
-    header_map, body = _split(frame)
-    header = _batch_header(header_map)
-    _prove("batch", topic, of_topic=terminal, of_header=header.terminal, key_id=header.key, frame=frame, find=keys.key)
+    return open_batch_frame(terminal, frame, keys)
+
+
+def open_batch_frame(terminal: str, frame: bytes, keys: Keys) -> Opened:
+    """The same of a frame that is unpacked already, as a log keeps it."""
+    header, body = _open_header(terminal, frame, keys)
     digest = sha256(frame).digest()
     try:
-        columns = from_body(_unpack(body, MAX_READINGS + 8), header.n)
+        columns = from_body(unpack(body, MAX_READINGS + 8), header.n)
     except (ColumnsError, ValueError, RecursionError, msgpack.UnpackException) as error:
         detail = str(error)[:MAX_REASON] or type(error).__name__
         raise WireError(Refusal.BODY, detail, header, digest) from None
     return Opened(header, digest, columns)
+
+
+def open_header(terminal: str, frame: bytes, keys: Keys) -> Header:
+    """The header of a batch whose signature holds, whatever its body is. Raises WireError."""
+    return _open_header(terminal, frame, keys)[0]
+
+
+def _open_header(terminal: str, frame: bytes, keys: Keys) -> tuple[Header, bytes]:
+    members, body = _split(frame)
+    header = _batch_header(members)
+    of = {"of_topic": terminal, "of_header": header.terminal}
+    _prove("batch", batch_topic(terminal), **of, key_id=header.key, frame=frame, find=keys.key)
+    return header, body
+
+
+def split_frame(frame: bytes) -> tuple[bytes, bytes, bytes]:
+    """Header, body and signature of a frame as sealed; together with the header's length they are the frame. Raises WireError."""
+    length = int.from_bytes(frame[:2], "big")
+    if not 0 < length <= MAX_HEADER or 2 + length + SIGNATURE > len(frame):
+        raise WireError(Refusal.HEADER, f"a header of {length} bytes in a frame of {len(frame)}")
+    return frame[2 : 2 + length], frame[2 + length : -SIGNATURE], frame[-SIGNATURE:]
+
+
+def stored_column(body: bytes, component: str, signal: str) -> Column | None:
+    """One column of a body that was opened before it was stored, without building the others; None if it has no such column. Raises
+    WireError if it is damaged.
+    """
+    try:
+        return one_column(msgpack.unpackb(body), component, signal)
+    except (ColumnsError, KeyError, IndexError, TypeError, ValueError, msgpack.UnpackException) as error:
+        raise WireError(Refusal.BODY, str(error)[:MAX_REASON] or type(error).__name__) from None
 
 
 def stored_columns(payload: bytes) -> list[Column]:
@@ -237,17 +293,34 @@ def stored_columns(payload: bytes) -> list[Column]:
     frame = frame_of(payload)
     members, body = _split(frame)
     try:
-        return from_body(_unpack(body, MAX_READINGS + 8), _int(members, "n"))
+        return from_body(unpack(body, MAX_READINGS + 8), integer(members, "n"))
     except (ColumnsError, KeyError, ValueError, RecursionError, msgpack.UnpackException) as error:
         raise WireError(Refusal.BODY, str(error)[:MAX_REASON] or type(error).__name__) from None
 
 
 def open_life(topic: str, payload: bytes, keys: Keys) -> Life:
     terminal, frame = _unwrap("life", topic, payload, keys.knows)
-    members, _ = _split(frame)
+    return open_life_frame(terminal, frame, keys)
+
+
+def open_life_frame(terminal: str, frame: bytes, keys: Keys) -> Life:
+    topic = life_topic(terminal)
+    members, body = _split(frame)
     life = _life(members)
     _prove("life", topic, of_topic=terminal, of_header=life.terminal, key_id=life.key, frame=frame, find=keys.key)
-    return life
+    return replace(life, rotations=_rotations(body))
+
+
+def claim_of(payload: bytes) -> Claim:
+    """What a batch or a life message says of itself. Raises WireError."""
+    members, body = _split(frame_of(payload))
+    try:
+        key, epoch = exactly(members, "key", 8), exactly(members, "epoch", EPOCH)
+        if "prev" in members:
+            return Claim(key, epoch, prev=exactly(members, "prev", DIGEST))
+        return Claim(key, epoch, rotations=_rotations(body))
+    except (KeyError, TypeError, ValueError) as error:
+        raise WireError(Refusal.HEADER, str(error)) from None
 
 
 def open_ack(terminal: str, payload: bytes, keys: Callable[[bytes], VerifyKey | None]) -> Ack:
@@ -256,7 +329,7 @@ def open_ack(terminal: str, payload: bytes, keys: Callable[[bytes], VerifyKey | 
     _, frame = _unwrap("ack", topic, payload, lambda _: True)
     members, body = _split(frame)
     try:
-        named, key_id = _text(members, "terminal", MAX_TERMINAL), _bytes(members, "key", 8)
+        named, key_id = text(members, "terminal", MAX_TERMINAL), exactly(members, "key", 8)
     except (KeyError, TypeError, ValueError) as error:
         raise WireError(Refusal.HEADER, f"ack: {error}") from None
 
@@ -265,7 +338,7 @@ def open_ack(terminal: str, payload: bytes, keys: Callable[[bytes], VerifyKey | 
 
     _prove("ack", topic, of_topic=terminal, of_header=named, key_id=key_id, frame=frame, find=pinned)
     try:
-        more = _unpack(body, MAX_REFUSED + 8) if body else {}
+        more = unpack(body, MAX_REFUSED + 8) if body else {}
     except (ValueError, RecursionError, msgpack.UnpackException) as error:
         raise WireError(Refusal.BODY, f"ack: {error}") from None
     return _ack(members, more.get("refused", []) if type(more) is dict else None)
@@ -311,58 +384,34 @@ def _unwrap(kind: str, topic: str, payload: bytes, knows: Callable[[str], bool])
 
 
 def _split(frame: bytes) -> tuple[dict[str, Any], bytes]:
-    length = int.from_bytes(frame[:2], "big")
-    if not 0 < length <= MAX_HEADER or 2 + length + SIGNATURE > len(frame):
-        raise WireError(Refusal.HEADER, f"a header of {length} bytes in a frame of {len(frame)}")
+    head, body, _ = split_frame(frame)
     try:
-        members = _unpack(frame[2 : 2 + length], 64)
+        members = unpack(head, 64)
     except (ValueError, RecursionError, msgpack.UnpackException) as error:
         raise WireError(Refusal.HEADER, f"not msgpack: {error}") from None
     if type(members) is not dict:
         raise WireError(Refusal.HEADER, "not a map")
-    return members, frame[2 + length : -SIGNATURE]
-
-
-def _unpack(data: bytes, longest: int) -> Any:
-    # A length is believed only as far as the limits go: msgpack would reserve the memory that an array or a map merely claims.
-    return msgpack.unpackb(
-        data,
-        object_pairs_hook=_map,
-        max_str_len=MAX_TEXT * 4,
-        max_bin_len=MAX_HEADER,
-        max_array_len=longest,
-        max_map_len=64,
-        max_ext_len=0,
-    )
-
-
-def _map(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Signed bytes must have one meaning: decoders differ in which of two equal keys they keep.
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        msg = "a map with the same key twice"
-        raise ValueError(msg)
-    return members
+    return members, body
 
 
 def _batch_header(members: dict[str, Any]) -> Header:
     try:
         clock = members["clock"]
         header = Header(
-            terminal=_text(members, "terminal", MAX_TERMINAL),
-            key=_bytes(members, "key", 8),
-            epoch=_bytes(members, "epoch", EPOCH),
-            seq=_int(members, "seq"),
-            prev=_bytes(members, "prev", DIGEST),
-            floor=_int(members, "floor"),
-            sent=_time(members, "sent"),
-            boot=_bytes(members, "boot", 8),
-            up=_int(members, "up"),
-            clock=Clock(_text(clock, "src", 16), _int(clock, "err_ms")),
-            lost=_int(members, "lost"),
-            n=_int(members, "n"),
-            codec=_int(members, "codec"),
-            schema=_int(members, "schema"),
+            terminal=text(members, "terminal", MAX_TERMINAL),
+            key=exactly(members, "key", 8),
+            epoch=exactly(members, "epoch", EPOCH),
+            seq=integer(members, "seq"),
+            prev=exactly(members, "prev", DIGEST),
+            floor=integer(members, "floor"),
+            sent=time_ns(members, "sent"),
+            boot=exactly(members, "boot", 8),
+            up=integer(members, "up"),
+            clock=Clock(text(clock, "src", 16), integer(clock, "err_ms")),
+            lost=integer(members, "lost"),
+            n=integer(members, "n"),
+            codec=integer(members, "codec"),
+            schema=integer(members, "schema"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise WireError(Refusal.HEADER, f"batch header: {error}") from None
@@ -371,20 +420,31 @@ def _batch_header(members: dict[str, Any]) -> Header:
     return header
 
 
+def _rotations(body: bytes) -> tuple[bytes, ...]:
+    """The statements in the body of a life message; what a later version may put there instead is ignored."""
+    try:
+        found = unpack(body, MAX_ROTATIONS)["rotations"]
+    except (LookupError, TypeError, ValueError, RecursionError, msgpack.UnpackException):
+        return ()
+    if type(found) is not list or any(type(one) is not bytes or len(one) > MAX_STATEMENT for one in found):
+        return ()
+    return tuple(found)
+
+
 def _life(members: dict[str, Any]) -> Life:
     try:
         return Life(
-            terminal=_text(members, "terminal", MAX_TERMINAL),
-            key=_bytes(members, "key", 8),
-            epoch=_bytes(members, "epoch", EPOCH),
-            floor=_int(members, "floor"),
-            next=_int(members, "next"),
-            lost=_int(members, "lost"),
-            boot=_bytes(members, "boot", 8),
-            up=_int(members, "up"),
-            now=_time(members, "now"),
-            n=_int(members, "n"),
-            state=_text(members, "state", 16),
+            terminal=text(members, "terminal", MAX_TERMINAL),
+            key=exactly(members, "key", 8),
+            epoch=exactly(members, "epoch", EPOCH),
+            floor=integer(members, "floor"),
+            next=integer(members, "next"),
+            lost=integer(members, "lost"),
+            boot=exactly(members, "boot", 8),
+            up=integer(members, "up"),
+            now=time_ns(members, "now"),
+            n=integer(members, "n"),
+            state=text(members, "state", 16),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise WireError(Refusal.HEADER, f"life message: {error}") from None
@@ -393,14 +453,15 @@ def _life(members: dict[str, Any]) -> Life:
 def _ack(members: dict[str, Any], refused: object) -> Ack:
     try:
         return Ack(
-            epoch=_bytes(members, "epoch", EPOCH),
-            seq=_int(members, "seq"),
-            want=_int(members, "want"),
-            state=AckState(_text(members, "state", 16)),
-            window=_int(members, "window"),
-            min_interval=_int(members, "min_interval"),
-            time=_time(members, "time"),
+            epoch=exactly(members, "epoch", EPOCH),
+            seq=integer(members, "seq"),
+            want=integer(members, "want"),
+            state=AckState(text(members, "state", 16)),
+            window=integer(members, "window"),
+            min_interval=integer(members, "min_interval"),
+            time=time_ns(members, "time"),
             refused=_refused(refused),
+            digest=exactly(members, "digest", ACK_DIGEST) if "digest" in members else b"",
         )
     except (KeyError, TypeError, ValueError) as error:
         raise WireError(Refusal.HEADER, f"ack: {error}") from None
@@ -414,7 +475,7 @@ def _refused(rows: object) -> tuple[tuple[int, str], ...]:
         if (
             type(row) is not list
             or list(map(type, row)) != [int, str]
-            or not 0 < row[0] <= _U63
+            or not 0 < row[0] <= U63
             or len(row[1]) > MAX_REASON
         ):
             msg = "a refused batch is not a seq with a reason"
@@ -439,35 +500,3 @@ def _prove(
         raise WireError(key, f"key {key_id.hex()} of {of_topic}")
     if not key.verify(frame[-SIGNATURE:], _DOMAINS[kind] + topic.encode() + b"\0" + frame[:-SIGNATURE]):
         raise WireError(Refusal.SIGNATURE, f"{of_topic}: the signature does not hold")
-
-
-def _int(members: dict[str, Any], name: str) -> int:
-    value = members[name]
-    if type(value) is not int or not 0 <= value <= _U63:
-        msg = f"{name} is not an integer from 0"
-        raise ValueError(msg)
-    return value
-
-
-def _time(members: dict[str, Any], name: str) -> int:
-    value = _int(members, name)
-    if value > LATEST_MS:
-        msg = f"{name} lies after the year 2262"
-        raise ValueError(msg)
-    return value * MS
-
-
-def _bytes(members: dict[str, Any], name: str, length: int) -> bytes:
-    value = members[name]
-    if type(value) is not bytes or len(value) != length:
-        msg = f"{name} has not {length} bytes"
-        raise ValueError(msg)
-    return value
-
-
-def _text(members: dict[str, Any], name: str, longest: int) -> str:
-    value = members[name]
-    if type(value) is not str or not 0 < len(value) <= longest:
-        msg = f"{name} is not text of 1 to {longest} characters"
-        raise ValueError(msg)
-    return value

@@ -13,19 +13,20 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from tillwatch.agent.model import Value
 from tillwatch.collector.authority import AuthorityError, open_authority
 from tillwatch.collector.config import Config, ConfigError, duration, load_config
-from tillwatch.collector.read import ComponentView, FleetReader, History, TerminalView
+from tillwatch.collector.read import ComponentView, Culprit, FleetReader, History, IdentityView, TerminalView
 from tillwatch.collector.registry import CLASSES, TOKEN_LIFE_NS, Enrolment, create_token
 
 DONE, FAILED, USAGE = 0, 1, 2
 NS = 1_000_000_000
 MAX_SPAN_S = 10 * 366 * 86400.0
-_TIMES = {"at", "received", "last_at", "due", "last_received", "expires"}
+_TIMES = {"at", "received", "last_at", "due", "last_received", "expires", "since", "certificate"}
 _COLOURS = {"crit": "31", "fail": "31", "warn": "33", "unknown": "35", "silent": "35", "offline": "35", "ok": "32"}
 
 _HELP = """\
@@ -140,8 +141,85 @@ def _parser() -> argparse.ArgumentParser:
         "--since", metavar="SPAN", help="how far back the history goes, for example 30m, 6h or 7d (default: 1h)"
     )
 
+    backup = add(
+        "backup",
+        _later("recovery", "run_backup"),
+        "write the store and the collector's keys into one new file, mode 0600, beside a running collector",
+        "tillwatch-collector backup /var/backups/tillwatch-2026-11-21.db",
+    )
+    backup.add_argument("file", type=Path)
+    backup.add_argument(
+        "--without-keys", action="store_true", help="the store alone; with it alone every terminal must enrol again"
+    )
+    restore = add(
+        "restore",
+        _later("recovery", "run_restore"),
+        "put a backup in the place of store and keys of a collector that is not running; what was there is set aside",
+        "tillwatch-collector restore /var/backups/tillwatch-2026-11-21.db",
+    )
+    restore.add_argument("file", type=Path)
+    for one in (backup, restore):
+        one.add_argument(
+            "--passphrase-file", type=Path, metavar="FILE", help="its first line seals the keys in the backup"
+        )
+
+    revoke = add(
+        "revoke",
+        _later("identity", "run_revoke"),
+        "take a terminal's keys and certificates back; nothing it sends is taken from then on",
+        'tillwatch-collector revoke till-0042 --reason "stolen from the branch, report 4711"',
+    )
+    revoke.add_argument("terminal")
+    revoke.add_argument(
+        "--reason", required=True, metavar="TEXT", help="why: for the record, and for whoever looks at it"
+    )
+
+    broker = add(
+        "broker-config",
+        _later("identity", "run_broker_config"),
+        "write the configuration of a broker of its own: TLS, access rights, limits, revoked certificates",
+        "tillwatch-collector broker-config mosquitto --out /etc/mosquitto/tillwatch",
+    )
+    broker.add_argument("broker", choices=("mosquitto",))
+    broker.add_argument(
+        "--out",
+        type=Path,
+        default=Path("tillwatch-mosquitto"),
+        metavar="DIR",
+        help="where to (default: ./tillwatch-mosquitto)",
+    )
+    broker.add_argument("--listen", default="", metavar="ADDRESS", help="the address it listens on (default: all)")
+    broker.add_argument("--user", default="mosquitto", help="whom the broker runs as (default: mosquitto)")
+
     doctor = add("doctor", _doctor, "look for what is wrong and say what to do", "tillwatch-collector doctor")
-    for one in (terminals, token, show, doctor):
+    prove = add(
+        "prove",
+        _later("evidence", "run_prove"),
+        "write a file that proves what a terminal reported at a time",
+        "tillwatch-collector prove till-0042 ups battery.charge 2026-11-21T14:05:00+01:00 -o charge.proof",
+    )
+    for name in ("terminal", "component", "signal"):
+        prove.add_argument(name)
+    prove.add_argument("time", help="ISO 8601; the latest reading up to it is proven")
+    prove.add_argument("-o", "--output", metavar="FILE", help="default: TERMINAL.proof")
+    verify = add(
+        "verify",
+        _later("evidence", "run_verify"),
+        "check a file made by `prove`, without database or network, or the whole log",
+        "tillwatch-collector verify charge.proof --trust 9f86d081...",
+    )
+    verify.add_argument("bundle", nargs="?", metavar="BUNDLE")
+    verify.add_argument(
+        "--trust", metavar="FINGERPRINT", help="SHA-256 of the CA certificate that is trusted, hexadecimal"
+    )
+    verify.add_argument("--log", action="store_true", help="walk the whole log of this collector instead")
+    audit = add(
+        "audit",
+        _later("evidence", "run_audit"),
+        "list who did what, and check each entry against the log",
+        "tillwatch-collector audit --json",
+    )
+    for one in (terminals, token, show, revoke, doctor, backup, prove, verify, audit):
         one.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -149,6 +227,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(config: Config, options: argparse.Namespace) -> int:
     from tillwatch.collector import service  # noqa: PLC0415 - the other commands need none of it
     from tillwatch.collector.intake.broker import BrokerStartError  # noqa: PLC0415
+    from tillwatch.collector.store.lock import InUseError  # noqa: PLC0415
     from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
 
     # journald puts its own time before every line.
@@ -156,7 +235,7 @@ def _run(config: Config, options: argparse.Namespace) -> int:
     logging.basicConfig(level=options.log_level.upper(), format=f"{clock}%(levelname)s %(name)s: %(message)s")
     try:
         return service.main(config, console=not options.no_console)
-    except (BrokerStartError, StoreError, OSError) as error:
+    except (BrokerStartError, InUseError, StoreError, OSError) as error:
         raise _CommandError(str(error)) from None
 
 
@@ -167,8 +246,23 @@ def _console(config: Config, _: argparse.Namespace) -> int:
     return web.main(where)
 
 
+def _later(module: str, name: str) -> Callable[[Config, argparse.Namespace], int]:
+    """A command of a module of its own, imported when it is called. Where it cannot be done it raises the module's CommandError."""
+
+    def command(config: Config, options: argparse.Namespace) -> int:
+        found = import_module(f"tillwatch.collector.{module}")
+        try:
+            return int(getattr(found, name)(config, options))
+        except found.CommandError as error:
+            raise _CommandError(str(error)) from None
+
+    return command
+
+
 def _enrol_token(config: Config, options: argparse.Namespace) -> int:
-    from tillwatch.collector.store.sqlite import StoreError, open_db  # noqa: PLC0415 - help should not wait for it
+    from tillwatch.collector import acts  # noqa: PLC0415 - help should not wait for it
+    from tillwatch.collector.store import requests  # noqa: PLC0415
+    from tillwatch.collector.store.sqlite import StoreError, open_db  # noqa: PLC0415
 
     host = options.host or config.address
     if host not in config.certificate_hosts:
@@ -178,20 +272,27 @@ def _enrol_token(config: Config, options: argparse.Namespace) -> int:
             "restart the collector",
             USAGE,
         )
-    _prepare_data_dir(config.collector.data_dir)
     enrolment = Enrolment(options.terminal, options.branch, options.region, options.terminal_class)
     now = time.time_ns()
     try:
+        acts.prepare_data_dir(config.collector.data_dir)
         authority = open_authority(config.authority)
         with closing(open_db(config.database)) as connection:
+            # One transaction: no token without its word in the log, which the collector journals before it lets a terminal use it.
+            connection.execute("BEGIN IMMEDIATE")
             token = create_token(
                 connection, enrolment, host=host, port=config.enrolment.port, ca=authority.fingerprint, now=now
             )
+            place = {"terminal": options.terminal, "branch": options.branch, "region": options.region}
+            requests.ask(
+                connection, {"action": "token", "actor": acts.actor(), **place, "class": options.terminal_class}
+            )
+            connection.execute("COMMIT")
             query = "SELECT count(*) FROM terminal WHERE id = ?"
             known = connection.execute(query, (options.terminal,)).fetchone()[0]
     except ValueError as error:
         raise _CommandError(str(error), USAGE) from None
-    except StoreError as error:
+    except (StoreError, acts.ActError, requests.RequestError) as error:
         raise _CommandError(str(error)) from None
     if options.json:
         fields = asdict(enrolment) | {
@@ -217,7 +318,7 @@ def _terminals(config: Config, options: argparse.Namespace) -> int:
     if not views:
         print("No terminal is enrolled yet: tillwatch-collector enrol-token --help", file=sys.stderr)
     _print_table(
-        ("TERMINAL", "CONDITION", "CONNECTION", "LEVEL", "ALARMS", "BRANCH", "REGION", "CLASS", "HEARD"),
+        ("TERMINAL", "CONDITION", "CONNECTION", "LEVEL", "ALARMS", "BRANCH", "REGION", "CLASS", "HEARD", "REFUSED"),
         [_terminal_row(view) for view in views],
     )
     return DONE
@@ -226,7 +327,8 @@ def _terminals(config: Config, options: argparse.Namespace) -> int:
 def _terminal_row(view: TerminalView) -> tuple[str, ...]:
     level = str(view.level or "-")
     place = (view.branch, view.region, view.terminal_class)
-    return (view.id, view.condition, view.connection, level, str(view.open_alarms), *place, _age(view.last_received))
+    heard, refused = _age(view.last_received), str(view.refused or "-")
+    return (view.id, view.condition, view.connection, level, str(view.open_alarms), *place, heard, refused)
 
 
 def _show(config: Config, options: argparse.Namespace) -> int:
@@ -242,6 +344,7 @@ def _show(config: Config, options: argparse.Namespace) -> int:
         except KeyError:
             raise _unknown("terminal", options.terminal, [one.id for one in reader.terminals()]) from None
         components = reader.components(options.terminal)
+        offences = [one for one in reader.health().culprits if one.terminal == view.id]
         if options.component:
             names = [one.name for one in components]
             components = [one for one in components if one.name == options.component]
@@ -257,16 +360,28 @@ def _show(config: Config, options: argparse.Namespace) -> int:
             history = reader.history(options.terminal, options.component, options.signal, start, end)
             _print_json(asdict(history)) if options.json else _print_history(history)
             return DONE
+        identity = reader.identity(options.terminal)
     if options.json:
-        _print_json(asdict(view) | {"parts": [_component(one, options.signal) for one in components]})
+        _print_json(
+            asdict(view)
+            | {"identity": asdict(identity), "parts": [_component(one, options.signal) for one in components]}
+        )
         return DONE
     reason = f" ({view.reason})" if view.reason else ""
     print(
         f"{view.id}: {_coloured(view.condition)}{reason}, {_coloured(view.connection)}, heard {_age(view.last_received)}"
     )
     print(
-        f"{view.branch}, {view.region}, {view.terminal_class}; {view.open_alarms} open alarms; {view.lost} readings lost\n"
+        f"{view.branch}, {view.region}, {view.terminal_class}; {view.open_alarms} open alarms; {view.lost} readings lost, "
+        f"{view.holes} batches gone"
     )
+    for one in offences:
+        print(
+            f"{one.refused} messages not taken since the collector's start: {_reasons(one)}; last {_age(one.last_at)}"
+        )
+    if view.over_limit:
+        print(f"{view.over_limit} readings kept and not shown: it has more components or signals than are followed")
+    _print_identity(identity)
     rows = []
     for one in components:
         rows.append((one.name, one.condition, "", "", _age(one.last_at), one.reason))
@@ -284,6 +399,21 @@ def _show(config: Config, options: argparse.Namespace) -> int:
         ]
     _print_table(("COMPONENT", "CONDITION", "SIGNAL", "VALUE", "READ", "NOTE"), rows)
     return DONE
+
+
+def _reasons(culprit: Culprit) -> str:
+    return ", ".join(f"{n} {reason}" for reason, n in culprit.reasons)
+
+
+def _print_identity(identity: IdentityView) -> None:
+    for key in identity.keys:
+        proves = f", proves up to batch {key.last_seq}" if key.state == "retiring" else ""
+        print(f"key {key.id}: {_coloured(key.state)} since {_iso(key.since)}{proves}")
+    if identity.two_machines:
+        print(f"{_coloured('warn')} two machines under this identity: {identity.two_machines}")
+        for speaker in identity.speakers:
+            print(f"     {speaker}")
+    print()
 
 
 def _component(view: ComponentView, signal: str | None) -> dict[str, Any]:
@@ -327,20 +457,6 @@ def _reader(config: Config) -> Any:
     except (StoreError, OSError) as error:
         raise _CommandError(str(error)) from None
     return reader
-
-
-def _prepare_data_dir(folder: Path) -> None:
-    """Make it, or become its owner: what root writes here would lock the service out of its own database."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owner = folder.stat()
-    except OSError as error:
-        raise _CommandError(
-            f"{folder}: {error.strerror}; run this as the collector's user, or set data_dir in [collector]"
-        ) from None
-    if os.name == "posix" and os.geteuid() == 0 and owner.st_uid != 0:
-        os.setegid(owner.st_gid)
-        os.seteuid(owner.st_uid)
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> _CommandError:

@@ -13,12 +13,16 @@ import socket
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 DEFAULT_FILE = Path("/etc/tillwatch/collector.toml")
 MAX_CONFIG = 1024 * 1024
 """Bytes of a configuration file: a mistaken path (a disk, a log) must not be read into memory."""
+
+LEAST_KEPT_S = 7 * 86_400.0
+"""A shorter retention is a slip of the pen: nobody could look into last week's fault any more."""
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -37,6 +41,15 @@ def duration(value: Any) -> float:
     if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
         return float(match[1]) * _SECONDS[match[2]]
     raise ValueError('write a duration with its unit, for example "10s", "5m" or "500ms"')
+
+
+def _keep(value: Any) -> float:
+    if value == "forever":
+        return 0.0
+    seconds = duration(value)
+    if seconds < LEAST_KEPT_S:
+        raise ValueError('write at least "7d", or "forever"')
+    return seconds
 
 
 def _size(value: Any) -> int:
@@ -113,7 +126,8 @@ class CollectorSection:
 class BrokerSection:
     """embedded: the broker runs in the collector and host is what it listens on; otherwise host is where the broker is.
 
-    address: what enrolled terminals are told; empty means the address that they enrolled at.
+    address: what enrolled terminals are told; empty means the address that they enrolled at. crl_file: where a broker outside reads the list
+    of revoked certificates; the collector keeps it up to date there.
     """
 
     embedded: bool = _read(_flag, True)
@@ -122,6 +136,7 @@ class BrokerSection:
     port: int = _read(_port, 8883)
     tls: bool = _read(_flag, True)
     address: str = _read(_host, "")
+    crl_file: Path | None = _read(_path, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +200,14 @@ class IntakeSection:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionSection:
+    """keep: how long (s) sealed readings are kept, "forever" is 0; size: the file may have (bytes), 0 for any. Digests and roll-ups stay."""
+
+    keep: float = _read(_keep, 400 * 86_400.0)
+    size: int = _read(_size, 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """source: the file it was read from, None for the defaults."""
 
@@ -196,6 +219,7 @@ class Config:
     rules: RulesSection = RulesSection()
     webhook: WebhookSection | None = None
     intake: IntakeSection = IntakeSection()
+    retention: RetentionSection = RetentionSection()
 
     @property
     def database(self) -> Path:
@@ -210,6 +234,17 @@ class Config:
     def address(self) -> str:
         """Where terminals reach this collector."""
         return self.enrolment.address or socket.gethostname()
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """All of it as text, by section and key, for the record. An address may hold a secret: of those only the digest."""
+        said = {}
+        for name, (attribute, _) in _SECTIONS.items():
+            section = getattr(self, attribute)
+            for one in fields(section) if section is not None else ():
+                value = str(getattr(section, one.name))
+                said[f"{name}.{one.name}"] = sha256(value.encode()).hexdigest() if one.name == "url" else value
+        return said
 
     @property
     def certificate_hosts(self) -> tuple[str, ...]:
@@ -227,6 +262,7 @@ _SECTIONS: Mapping[str, tuple[str, type]] = {
     "rules": ("rules", RulesSection),
     "tickets.webhook": ("webhook", WebhookSection),
     "intake": ("intake", IntakeSection),
+    "retention": ("retention", RetentionSection),
 }
 
 

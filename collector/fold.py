@@ -6,30 +6,39 @@ time; a live tick only does this earlier. No I/O, no clock.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from tillwatch.agent.model import MS, Value
-from tillwatch.agent.wire import Column, Life, Opened, VerifyKey
-from tillwatch.collector import sequence
+from tillwatch.agent.model import MS, Quality, Value
+from tillwatch.agent.wire import Column, Header, Life, Opened
+from tillwatch.collector import clones, sequence, succession
 from tillwatch.collector.alarming import Alarming
 from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
-from tillwatch.collector.fleet import Component, Fleet, Series, Terminal, TerminalKey
+from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fleet, Series, Terminal
 from tillwatch.collector.journal import Entry, Kind
 from tillwatch.collector.presence import Presence
-from tillwatch.collector.rules import FORK
+from tillwatch.collector.rules import CLOCK, FORK
 from tillwatch.collector.timers import Timers
 
 AHEAD_NS = 600 * 10**9
 """A reading from further in the future than this never becomes the latest one (delivery.md 6.7)."""
 MAX_INTERVAL_S = 7 * 86_400
 """The longest interval that a component may claim: slow signals are read daily, some sites read them weekly."""
-HISTORICAL_MS = 15 * 60 * 1000
-"""Older batches are history: they repair series and raise nothing (delivery.md 6.6)."""
 SUSPECT_SKEW_MS = 60_000
 """From this skew on times are corrected by it, and both are kept."""
 
 _MONITOR = frozenset({"monitor.source", "monitor.reason", "monitor.interval"})
 """What the agent says of its own work: it does not show that the component lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Of one batch. at: when it was received, UTC ns; ahead: what is from later than this is from the future; corrected: ms."""
+
+    at: int
+    ahead: int
+    historical: bool
+    corrected: int
 
 
 class Fold:
@@ -61,11 +70,13 @@ class Fold:
         self.advanced_to = max(self.advanced_to, until)
 
     def apply(self, entry: Entry, content: Opened | Life | None = None) -> None:
-        """One entry. content: the opened message of BATCH and LIFE entries."""
+        """One entry. content: the opened message of BATCH and LIFE entries, None in a rebuild where it is retired."""
         if entry.kind is Kind.STARTED:
             self._started(entry)
         self.advance(entry.at)
         match entry.kind:
+            case Kind.BATCH | Kind.LIFE if content is None:
+                self._retired(self.fleet.terminals[entry.terminal], entry)
             case Kind.BATCH:
                 assert isinstance(content, Opened)
                 self._batch(self.fleet.terminals[entry.terminal], entry, content)
@@ -90,13 +101,13 @@ class Fold:
         header = opened.header
         facts = entry.facts_map()
         historical, correction = bool(facts.get("historical")), int(facts.get("correction_ms", 0))
+        utc = int(facts.get("utc", entry.at))
+        seen = _Seen(entry.at, utc + AHEAD_NS, historical=historical, corrected=correction)
         self._accepted(terminal, sequence.Stream(header.epoch, header.seq, opened.digest))
         if not historical:
-            skew = terminal.skew_of(header.boot, header.up, header.sent, entry.at)
-            if skew is not None:
-                terminal.skews_ms.append(skew)
+            self._clock_of(terminal, header, entry.at, utc)
         terminal.lost = max(terminal.lost, header.lost) if terminal.epoch == header.epoch else header.lost
-        terminal.epoch = header.epoch
+        self._speaks_in(terminal, header.epoch)
         self.presence.heard(terminal, entry.at)
         sources: list[tuple[str, bool]] = []
         ticks: dict[int, Ticks] = {}
@@ -107,10 +118,15 @@ class Fold:
                 tick = ticks[id(column.at)] = ticks_of(column.at, correction)
             if component is None or component.name != column.component:
                 component = self._component(terminal, column.component)
-            series = component.series.get(column.signal)
+            series = component.series.get(column.signal) if component is not None else None
             if series is None:
+                if component is None or terminal.signals >= MAX_SIGNALS:
+                    terminal.over_limit += len(column.values)
+                    continue
                 series = component.series[column.signal] = Series()
-            bounds = self._keep(terminal.id, component.name, column, series, tick, entry.at)
+                terminal.signals += 1
+            assert component is not None
+            bounds = self._keep(terminal.id, component.name, column, series, tick, seen)
             if historical:
                 continue
             if column.signal in _MONITOR:
@@ -123,7 +139,7 @@ class Fold:
                 if component.unknown or component.blind:
                     self.presence.regained(terminal, component, entry.at)
             for rule in self.alarming.rules.by_signal.get(column.signal, ()):
-                self.alarming.judge_column(rule, terminal, column, tick, bounds, entry.at)
+                self.alarming.judge_column(rule, terminal, column, tick, bounds, entry.at, seen.ahead)
         for name, failed in sources:
             self.presence.source(terminal, name, failed=failed, at=entry.at)
         if not historical and entry.at >= terminal.next_due:
@@ -135,16 +151,27 @@ class Fold:
             component.interval_s = float(min(said, MAX_INTERVAL_S))
             terminal.next_due = 0
 
-    def _component(self, terminal: Terminal, name: str) -> Component:
+    def _component(self, terminal: Terminal, name: str) -> Component | None:
+        """None where the terminal has as many as it may: its batches are kept all the same, and what is in them can be read again."""
         component = terminal.components.get(name)
         if component is None:
+            if len(terminal.components) >= MAX_COMPONENTS:
+                return None
             component = terminal.components[name] = Component(name)
             terminal.next_due = 0
         self.alarming.dirty.components.add((terminal.id, name))
         return component
 
+    def _clock_of(self, terminal: Terminal, header: Header, at: int, utc: int) -> None:
+        """What a live batch shows of its terminal's clock."""
+        where = header.boot, header.up, header.sent
+        terminal.learn_clock(*where, terminal.skew_of(*where, at, utc))
+        suspect = abs(terminal.skew_ms) > SUSPECT_SKEW_MS
+        if suspect or (CLOCK, terminal.id, "") in self.alarming.limits:
+            self.alarming.judge(CLOCK, terminal, "", "suspect" if suspect else "good", at)
+
     def _keep(
-        self, terminal: str, component: str, column: Column, series: Series, tick: Ticks, received: int
+        self, terminal: str, component: str, column: Column, series: Series, tick: Ticks, seen: _Seen
     ) -> tuple[float, float] | None:
         """Latest value and open hour. Late hours go to the roll-ups, in the order in which they came.
 
@@ -152,7 +179,12 @@ class Fold:
         """
         values: list[Any] = column.values
         bounds = None
-        if tick.hour == series.hour and column.numeric and column.odd is None and tick.newest >= series.at:
+        if (
+            tick.hour == series.hour
+            and column.numeric
+            and column.odd is None
+            and series.at <= tick.newest <= seen.ahead
+        ):
             least, most = bounds = min(values), max(values)
             series.n += len(values)
             series.total += float(sum(values))
@@ -163,25 +195,36 @@ class Fold:
             series.last, series.last_at = values[-1], tick.last
         else:
             for t, value in zip(tick.at, values, strict=True):
-                self._count(terminal, component, column.signal, series, t, value)
-        if series.at <= tick.newest <= received + AHEAD_NS:
+                self._count(terminal, component, column.signal, series, t, value, seen)
+        newest, position = tick.newest, tick.position
+        if newest > seen.ahead:
+            newest, position = max(
+                ((t * MS, i) for i, t in enumerate(tick.at) if t * MS <= seen.ahead), default=(-1, 0)
+            )
+        # Order is by sequence: what a live batch brings is later than all before it, also where a clock was set back meanwhile.
+        if newest >= series.at or (newest >= 0 and not seen.historical):
             quality, state = (
-                column.odd.get(tick.position, (column.quality, column.state))
+                column.odd.get(position, (column.quality, column.state))
                 if column.odd
                 else (column.quality, column.state)
             )
-            series.at, series.value, series.received = tick.newest, values[tick.position], received
-            series.quality, series.state = int(quality), int(state)
+            if seen.corrected and quality is Quality.GOOD:
+                quality = Quality.CLOCK_SUSPECT
+            series.at, series.value, series.received = newest, values[position], seen.at
+            series.quality, series.state, series.corrected = int(quality), int(state), seen.corrected
         return bounds
 
-    def _count(self, terminal: str, component: str, signal: str, series: Series, at_ms: int, value: Value) -> None:
+    def _count(
+        self, terminal: str, component: str, signal: str, series: Series, at_ms: int, value: Value, seen: _Seen
+    ) -> None:
         hour = at_ms // HOUR_MS
-        if hour > series.hour:
+        # An hour is opened by what is latest: never by the future, and backwards by a live batch only, whose clock was set back.
+        if at_ms * MS <= seen.ahead and (hour > series.hour or (hour < series.hour and not seen.historical)):
             if series.hour >= 0:
                 self.alarming.dirty.rollups.append((terminal, component, series.hour, signal, series.rollup()))
             series.open_hour(hour)
         number = float(value) if isinstance(value, int | float) else None
-        if hour < series.hour:
+        if hour != series.hour:
             row = [int(number is not None), number or 0.0, number, number, value, at_ms * MS]
             self.alarming.dirty.rollups.append((terminal, component, hour, signal, row))
             return
@@ -199,6 +242,13 @@ class Fold:
         self.alarming.dirty.streams.add((terminal.id, stream.epoch))
         self.fleet.remember(terminal.id, stream.epoch, stream.mark, stream.tail)
 
+    def _speaks_in(self, terminal: Terminal, epoch: bytes) -> None:
+        if terminal.epoch != epoch:
+            # Both rows say which one is current.
+            kept = {one for one in (terminal.epoch, epoch) if one in terminal.streams}
+            self.alarming.dirty.streams |= {(terminal.id, one) for one in kept}
+            terminal.epoch = epoch
+
     def _life(self, terminal: Terminal, at: int, life: Life) -> None:
         decision = sequence.on_life(terminal.streams, life)
         if terminal.streams.get(life.epoch) != decision.stream:
@@ -207,16 +257,33 @@ class Fold:
         if decision.loss is not None:
             terminal.holes += decision.loss[1] - decision.loss[0] + 1
         self.alarming.dirty.terminals.add(terminal.id)
+        key = terminal.keys.get(life.key)
+        if key is not None and key.state == "retiring":
+            return  # it came behind the message of the key that followed: the floor counts, who lives is told by the other
         same = terminal.epoch == life.epoch
         if life.state == "offline":
             # A will that arrives after a later birth speaks of a connection that is no more.
             if same and life.n >= terminal.life_n and terminal.connection == "online":
                 self.presence.gone(terminal, "offline", at)
             return
+        terminal.speakers, evidence = clones.heard(terminal.speakers, life, at)
+        if evidence:
+            self.alarming.judge(FORK, terminal, "", "fork", at, evidence)
         terminal.lost = life.lost
-        terminal.epoch, terminal.life_n = life.epoch, life.n
+        self._speaks_in(terminal, life.epoch)
+        terminal.life_n = life.n
         terminal.boot, terminal.up_ms, terminal.up_received = life.boot, life.up, at
         self.presence.heard(terminal, at)
+
+    def _retired(self, terminal: Terminal, entry: Entry) -> None:
+        """Of a batch or life message whose content is gone: that it came, and what it did to its stream."""
+        facts = entry.facts_map()
+        if "seq" in facts:
+            tail = entry.payload_digest if entry.kind is Kind.BATCH else sequence.UNVERIFIABLE
+            self._accepted(terminal, sequence.Stream(facts["epoch"], facts["seq"], tail))
+            terminal.epoch = facts["epoch"]
+        self.alarming.dirty.terminals.add(terminal.id)
+        self.presence.heard(terminal, entry.at)
 
     def _unusable(self, terminal: Terminal, entry: Entry) -> None:
         """A batch that is kept but not read: the stream goes on behind a refused one, and stands still at a fork."""
@@ -225,28 +292,42 @@ class Fold:
             self._accepted(terminal, sequence.Stream(facts["epoch"], facts["seq"], entry.payload_digest))
             self.presence.heard(terminal, entry.at)
         else:
-            self.alarming.judge(FORK, terminal, "", "fork", entry.at)
+            text = str(facts.get("detail", ""))
+            if "boot" in facts:
+                text = f"{text}, {clones.against(terminal.speakers, facts['boot'], facts['up'], entry.at)}"
+            self.alarming.judge(FORK, terminal, "", "fork", entry.at, {str(facts.get("kind", "history")): text})
 
     def _operator(self, entry: Entry) -> None:
         facts = entry.facts_map()
-        if facts["action"] == "enrol":
-            known = self.fleet.terminals.get(entry.terminal)
-            terminal = Terminal(entry.terminal, facts["branch"], facts["region"], facts["class"], entry.at)
-            if known is not None:
-                known.branch, known.region, known.terminal_class = (
-                    terminal.branch,
-                    terminal.region,
-                    terminal.terminal_class,
-                )
-                terminal = known
-            for key_id, key in terminal.keys.items():
-                key.state = "revoked"
-                self.alarming.dirty.keys.add((terminal.id, key_id))
-            verify = VerifyKey(facts["public"])
-            terminal.keys[verify.key_id] = TerminalKey(verify, "active", entry.at)
-            self.fleet.terminals[terminal.id] = terminal
-            self.alarming.dirty.keys.add((terminal.id, verify.key_id))
-            self.alarming.dirty.terminals.add(terminal.id)
+        match facts["action"]:
+            case "enrol":
+                terminal = self._place(entry.terminal, facts, entry.at)
+                succession.enrol(terminal, facts, entry.at)
+                if terminal.connection == "revoked":
+                    terminal.connection = "new"
+                self.alarming.judge(FORK, terminal, "", "enrolled", entry.at)
+            case "certify":
+                terminal = self.fleet.terminals[entry.terminal]
+                succession.certify(terminal, facts, entry.at)
+            case "rotate":
+                terminal = self.fleet.terminals[entry.terminal]
+                succession.rotate(terminal, facts, entry.at)
+            case "revoke":
+                terminal = self.fleet.terminals[entry.terminal]
+                succession.revoke(terminal, facts, entry.at)
+                self.presence.gone(terminal, "revoked", entry.at)
+                self.alarming.judge(FORK, terminal, "", "revoked", entry.at)
+            case _:
+                return
+        self.alarming.dirty.keys |= {(terminal.id, key_id) for key_id in terminal.keys}
+        self.alarming.dirty.terminals.add(terminal.id)
+
+    def _place(self, name: str, facts: Mapping[str, Any], at: int) -> Terminal:
+        known = self.fleet.terminals.get(name)
+        if known is None:
+            known = self.fleet.terminals[name] = Terminal(name, facts["branch"], facts["region"], facts["class"], at)
+        known.branch, known.region, known.terminal_class = facts["branch"], facts["region"], facts["class"]
+        return known
 
     def _rules_changed(self, entry: Entry) -> None:
         facts = entry.facts_map()
@@ -254,11 +335,23 @@ class Fold:
         self.rearm()
 
     def _started(self, entry: Entry) -> None:
-        self.advance(entry.facts_map()["down_since"])
+        facts = entry.facts_map()
+        self.advance(facts["down_since"])
+        if "jump" in facts:
+            self._clock_set(facts["jump"])
         for terminal in self.fleet.terminals.values():
             self.presence.restarted(terminal, entry.at)
             self.alarming.restarted(terminal.id, entry.at)
         self.rearm()
+
+    def _clock_set(self, forward: int) -> None:
+        """The collector's clock was set. forward: ns by which the journal's time went with it. Uptimes told before count from as much later,
+        and what was learnt of other clocks was measured with a clock that was wrong.
+        """
+        for terminal in self.fleet.terminals.values():
+            if terminal.up_received:
+                terminal.up_received += forward
+            terminal.skews_ms.clear()
 
     def rearm(self) -> None:
         """Set every timer from the state alone, as after loading it."""

@@ -5,63 +5,104 @@ acknowledged before it is stored. Whatever a message brings, it can only be refu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
+import msgpack
+
 from tillwatch.agent.wire import (
+    ACK_DIGEST,
+    FIRST_PREV,
     Ack,
     AckState,
     Life,
     Opened,
     Refusal,
     SigningKey,
+    VerifyKey,
     WireError,
+    claim_of,
     frame_of,
     open_batch,
     open_life,
     seal_ack,
 )
-from tillwatch.collector import sequence
-from tillwatch.collector.fleet import Terminal
-from tillwatch.collector.fold import HISTORICAL_MS, SUSPECT_SKEW_MS, Fold
+from tillwatch.collector import sequence, succession
+from tillwatch.collector.clock import JUMP_NS, SteadyClock
+from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_EPOCHS, MAX_SIGNALS, Terminal
+from tillwatch.collector.fold import SUSPECT_SKEW_MS, Fold
 from tillwatch.collector.intake import Intake, Message
 from tillwatch.collector.journal import Entry, Journal, Kind
+from tillwatch.collector.refusals import Refusals
+from tillwatch.collector.store import requests
+from tillwatch.collector.store.segments import SegmentError
 from tillwatch.collector.store.sqlite import Commit, SqliteStore, StoreError
 from tillwatch.collector.tickets.port import TicketMessage
 
 log = logging.getLogger(__name__)
 
-WINDOW = 8
-"""Batches a terminal may have in flight (delivery.md 6.4)."""
 SLOW_MS = 120_000
 """Between seals of a terminal whose messages found the queue full: twice the default interval."""
 TICK_S = 1.0
 """How often time alone is let through when nothing comes."""
 MAX_FORKS = 16
 """Batches of a second history kept of one terminal since the start: enough to prove it, not enough to fill the disk."""
+ENROL_EVERY_NS = 10 * 10**9
+"""Between two answers to messages of one terminal under a key that is not known: enough for it to present its rotations, and whoever holds
+its certificate without its key cannot make the terminal stop for longer than one of them takes.
+"""
+IDENTITY_ACTS = frozenset({"enrol", "certify", "rotate", "revoke"})
+APART_NS = 10**9
+"""By which the journal's time may be ahead of a message's own before the latter is written down too."""
 RETRY_S = 5.0
 """Before the next try after the store refused a group: a full disk is not made emptier by trying."""
+LOOK_BACK_NS = 10 * 10**9
+"""Between two searches in the journal of one terminal for a batch that is no recent one: reading its index takes up to a second, an honest
+terminal comes to it once, after its spool was rolled back, and whoever repeats old batches is not answered.
+"""
+
+
+class Unfit(StrEnum):
+    """Why a message was not taken though it is genuine. Counted by this word, beside the reasons of the wire."""
+
+    EPOCHS = "epochs"
+    REPLAY = "replay"
+    OVER_LIMIT = "over_limit"
+    """Kept, but not followed."""
+
+
+class _UnfitError(Exception):
+    def __init__(self, reason: Unfit, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
 
 
 @dataclass(slots=True)
 class Reply:
-    """What one terminal will be told when its group is stored."""
+    """What one terminal will be told when its group is stored. earlier: of another epoch, in the same group: who spoke there is answered too."""
 
     state: AckState = AckState.OK
     epoch: bytes = b""
     want: int = 0
     refused: tuple[tuple[int, str], ...] = ()
+    earlier: Reply | None = None
 
 
 class Pipeline:
-    """clock: UTC ns. refused: messages not opened, by reason, since the start; culprits: the terminals or topics that sent them last;
-    turns: passes of the loop that were stored, for the watchdog.
+    """clock: UTC ns; steady: the clock to use instead, and to take the jumps of. refusals: what was not taken, by reason and by terminal;
+    on_refused: told the terminal of each message that cannot be opened; turns: passes of the loop that were stored, for the watchdog. bind:
+    the authority's word for an act's public key of a terminal from a time on; on_identity: called with the terminals whose keys or
+    certificates have changed, once that is stored.
     """
 
     def __init__(
@@ -72,17 +113,26 @@ class Pipeline:
         *,
         page: str = "",
         clock: Callable[[], int] = time.time_ns,
+        steady: SteadyClock | None = None,
+        bind: Callable[[str, str, bytes, int], bytes] | None = None,
     ) -> None:
         self.store = store
-        self.refused: Counter[str] = Counter()
-        self.culprits: dict[str, str] = {}
+        self.refusals = Refusals()
+        self.on_refused: Callable[[str], None] = lambda _: None
         self.on_messages: Callable[[Sequence[TicketMessage]], None] = lambda _: None
         self._key = key
         self._units = units
         self._page = page
-        self._clock = clock
+        self._clock = clock if steady is None else steady.now
+        self._steady = steady
+        self._lead = 0
+        """By which the journal's time, which never goes back, is ahead of the clock."""
         self.turns = 0
+        self.on_identity: Callable[[set[str]], None] = lambda _: None
+        self._bind = bind
         self._forks: Counter[str] = Counter()
+        self._looked_back: dict[str, int] = {}
+        self._told_enrol: dict[str, int] = {}
         self._lock = asyncio.Lock()
         self._load()
 
@@ -90,15 +140,40 @@ class Pipeline:
         self.fold = Fold(self._units, self._page)
         self.journal: Journal = self.store.load(self.fold)
 
-    async def start(self, shipped: str, site: str) -> None:
-        """Journal that the collector runs, and its table of rules if it changed."""
+    def knows(self, terminal: str) -> bool:
+        """Whether it is enrolled, as of now: the fold behind it may be another one after a failed commit."""
+        return self.fold.fleet.knows(terminal)
+
+    def terminal(self, name: str) -> Terminal | None:
+        """As it is known now; not to be kept, since a store that refuses makes the fold load anew."""
+        return self.fold.fleet.terminals.get(name)
+
+    async def start(self, shipped: str, site: str, settings: Mapping[str, str] | None = None) -> None:
+        """Journal that the collector runs, and its rules and settings if they changed; None: as they were."""
+        behind = self.fold.advanced_to - self._clock()
+        if behind > JUMP_NS:
+            log.error(
+                "the clock of this machine is %.0f s behind the journal; the journal's time goes on from its end",
+                behind / 1e9,
+            )
+            self._lead = behind
         entries: list[tuple[Kind, dict[str, Any]]] = [(Kind.STARTED, {"down_since": self.fold.advanced_to})]
         if (self.fold.alarming.rules.shipped, self.fold.alarming.rules.text) != (shipped, site) or self.store.meta(
             "rules"
         ) is None:
             entries.append((Kind.RULES_CHANGED, {"shipped": shipped, "site": site}))
+        also = []
+        packed = self.store.meta("settings")
+        before: dict[str, str] = msgpack.unpackb(packed) if packed else {}
+        if settings is not None and settings != before:
+            names = sorted(name for name in before.keys() | settings.keys() if before.get(name) != settings.get(name))
+            changed = {name: [before.get(name), settings.get(name)] for name in names}
+            entries.append((Kind.OPERATOR, {"action": "configure", "actor": "collector", "changed": changed}))
+            row = ("settings", msgpack.packb(dict(settings)))
+            also.append(lambda db: db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", row))
         async with self._lock:
-            await self._keep([self._record(kind, facts=facts) for kind, facts in entries])
+            await self._keep([self._record(kind, facts=facts) for kind, facts in entries], also)
+        await self.take_requests()
 
     async def stop(self) -> None:
         async with self._lock:
@@ -106,13 +181,21 @@ class Pipeline:
 
     async def run(self, intake: Intake, *, max_n: int, max_wait_s: float) -> None:
         """Take groups until cancelled. A store that refuses is tried again; the terminals keep what was not acknowledged."""
+        self.on_refused = intake.refused
         ok = True
+        looked = 0.0
         while True:
             try:
-                messages = await asyncio.wait_for(intake.get_batch(max_n, max_wait_s), TICK_S)
+                async with asyncio.timeout(TICK_S):
+                    messages = await intake.get_batch(max_n, max_wait_s)
             except TimeoutError:
                 messages = []
+            for (terminal, why), n in intake.take_dropped().items():
+                self._count(why, terminal, self._clock(), n)
             try:
+                ahead = await self._follow_clock()
+                if ahead:
+                    messages = [message._replace(received=message.received + ahead) for message in messages]
                 async with self._lock:
                     replies = await self.take(messages)
             except StoreError as error:
@@ -127,27 +210,55 @@ class Pipeline:
             self.turns += 1
             slow = intake.take_slow()
             for terminal, reply in replies.items():
-                intake.publish_ack(terminal, self._ack(terminal, reply, slow=terminal in slow))
+                each: Reply | None = reply
+                while each is not None:
+                    intake.publish_ack(terminal, self._ack(terminal, each, slow=terminal in slow))
+                    each = each.earlier
             for terminal in slow - replies.keys():
-                if self.fold.fleet.knows(terminal):
+                if self.fold.fleet.knows(terminal) and self.fold.fleet.terminals[terminal].state == "active":
                     intake.publish_ack(terminal, self._ack(terminal, Reply(), slow=True))
+            if time.monotonic() - looked >= TICK_S:
+                with contextlib.suppress(StoreError):  # the next group meets the same store and says so
+                    await self.take_requests()
+                looked = time.monotonic()
+
+    async def _follow_clock(self) -> int:
+        """Journal that this machine's clock was set, if it was; what to add to the times of messages, in ns."""
+        if self._steady is None:
+            return 0
+        ahead = self._steady.ahead()
+        jump = self._steady.take_jump()
+        if jump:
+            forward = max(jump - self._lead, 0)
+            self._lead = max(self._lead - jump, 0)
+            down = {"down_since": self.fold.advanced_to, "jump": forward, "set_by": jump}
+            async with self._lock:
+                await self._keep([self._record(Kind.STARTED, facts=down)])
+        return ahead
 
     async def take(self, messages: Sequence[Message]) -> dict[str, Reply]:
         """One group: what to tell the terminals once this returns. Raises StoreError, and then nothing has changed."""
         replies: dict[str, Reply] = {}
         entries: list[Entry] = []
+        strangers: dict[str, Reply] = {}
         for message in messages:
             try:
                 if message.topic.endswith("/batch"):
                     self._batch(message, entries, replies)
                 else:
                     self._life(message, entries, replies)
-            except WireError as error:
+            except (WireError, _UnfitError) as error:
                 self._refuse(message, error)
+                if error.reason is Refusal.UNKNOWN_KEY:
+                    self._ask_for_rotations(message, strangers)
+        for terminal, reply in strangers.items():
+            replies.setdefault(terminal, reply)
         if not messages:
-            self.fold.advance(max(self._clock(), self.fold.advanced_to))
-        if entries or self._changed():
-            await self._keep(entries)
+            self.fold.advance(max(self._clock() + self._lead, self.fold.advanced_to))
+        now = self._clock()
+        also = [self.refusals.keep(now)] if self.refusals.due(now) else []
+        if entries or also or self._changed():
+            await self._keep(entries, also)
         return replies
 
     def _changed(self) -> bool:
@@ -157,6 +268,7 @@ class Pipeline:
     def _batch(self, message: Message, entries: list[Entry], replies: dict[str, Reply]) -> None:
         broken: WireError | None = None
         opened: Opened | None = None
+        stamp: dict[str, Any]
         try:
             opened = open_batch(message.topic, message.payload, self.fold.fleet)
             header, digest = opened.header, opened.digest
@@ -165,30 +277,32 @@ class Pipeline:
                 raise
             header, digest, broken = error.header, error.digest, error
         terminal = self.fold.fleet.terminals[header.terminal]
-        reply = replies.setdefault(terminal.id, Reply())
+        self._check_epoch(terminal, header.epoch)
+        if not terminal.sealed_in_time(header.key, header.epoch, header.seq):
+            stamp = {"kind": "retired", "epoch": header.epoch, "seq": header.seq, "boot": header.boot, "up": header.up}
+            stamp["detail"] = f"key {header.key.hex()} still signs, after it has handed over to another one"
+            self._forked(terminal, stamp, entries, message, digest)
+            raise WireError(Refusal.RETIRED_KEY, f"batch {header.seq} under key {header.key.hex()} of {terminal.id}")
         stored = None
         known = terminal.streams.get(header.epoch)
         if known is not None and header.seq <= known.mark:
             stored = self._stored(terminal, header.epoch, header.seq)
+        reply = _reply(replies, terminal.id, header.epoch)
         decision = sequence.decide(terminal.streams, header, digest, stored)
-        reply.epoch = header.epoch
-        stamp: dict[str, Any] = {"epoch": header.epoch, "seq": header.seq}
+        stamp = {"epoch": header.epoch, "seq": header.seq}
         match decision.verdict:
             case sequence.Verdict.DUPLICATE:
                 pass
             case sequence.Verdict.GAP:
-                reply.state, reply.want = AckState.RESEND, decision.want
+                # What follows a fork is ahead of its place: to ask for it again would bring the fork again, and so for ever.
+                if reply.state is not AckState.FORK:
+                    reply.state, reply.want = AckState.RESEND, decision.want
             case sequence.Verdict.FORK:
                 reply.state = AckState.FORK
-                self._forks[terminal.id] += 1
-                if self._forks[terminal.id] <= MAX_FORKS:
-                    log.error(
-                        "terminal %s: %s; enrol it anew and look for a second machine", terminal.id, decision.detail
-                    )
-                    stamp["detail"] = decision.detail
-                    entries.append(self._record(Kind.FORK, message, terminal.id, stamp, digest))
+                facts = {**stamp, "boot": header.boot, "up": header.up, "detail": decision.detail}
+                self._forked(terminal, facts, entries, message, digest)
             case sequence.Verdict.ACCEPT if broken is not None:
-                self._count(broken.reason, terminal.id)
+                self._count(broken.reason, terminal.id, message.received)
                 log.error("terminal %s, batch %d is refused: %s", terminal.id, header.seq, broken.detail)
                 reply.refused = (*reply.refused, (header.seq, broken.detail))
                 entries.append(
@@ -203,28 +317,103 @@ class Pipeline:
     def _accept(self, terminal: Terminal, opened: Opened, message: Message, stamp: dict[str, Any]) -> Entry:
         """Age and clock correction are computed once, here, and kept beside the frame."""
         header = opened.header
-        now = max(message.received, self.journal.at + 1)
-        if terminal.age_ms(header.boot, header.up, header.sent, now) > HISTORICAL_MS:
+        at = self._at(message)
+        utc = at if at - message.received <= APART_NS else message.received
+        if utc != at:
+            stamp["utc"] = utc
+        historical, skew = terminal.reckon(header.boot, header.up, header.sent, at, utc)
+        if historical:
             stamp["historical"] = True
-        if terminal.skews_ms:
-            skew = terminal.skew_ms
-        else:
-            first = terminal.skew_of(header.boot, header.up, header.sent, now)
-            skew = 0 if first is None or "historical" in stamp else first
         correction = skew if abs(skew) > SUSPECT_SKEW_MS else 0
         if correction:
             stamp["correction_ms"] = correction
         ticks = {id(column.at): column.at for column in opened.columns}.values()
         span = (min(map(min, ticks)) + correction, max(map(max, ticks)) + correction)
-        return self._record(Kind.BATCH, message, terminal.id, stamp, opened.digest, span, opened)
+        over = terminal.over_limit
+        entry = self._record(Kind.BATCH, message, terminal.id, stamp, opened.digest, span, opened)
+        if terminal.over_limit > over and self._count(Unfit.OVER_LIMIT, terminal.id, message.received) and not over:
+            log.error(
+                "terminal %s has more than %d components or %d signals: what comes beyond is kept and not shown; look at what it invents",
+                terminal.id,
+                MAX_COMPONENTS,
+                MAX_SIGNALS,
+            )
+        return entry
+
+    def _check_epoch(self, terminal: Terminal, epoch: bytes) -> None:
+        if epoch not in terminal.streams and len(terminal.streams) >= MAX_EPOCHS:
+            raise _UnfitError(
+                Unfit.EPOCHS, f"{MAX_EPOCHS} epochs are enough for a terminal; enrol the machine under a new name"
+            )
+
+    def _forked(
+        self,
+        terminal: Terminal,
+        facts: dict[str, Any],
+        entries: list[Entry],
+        message: Message | None = None,
+        digest: bytes | None = None,
+    ) -> None:
+        self._forks[terminal.id] += 1
+        if self._forks[terminal.id] <= MAX_FORKS:
+            log.error("terminal %s: %s; look for a second machine, and enrol it anew", terminal.id, facts["detail"])
+            entries.append(self._record(Kind.FORK, message, terminal.id, facts, digest))
 
     def _life(self, message: Message, entries: list[Entry], replies: dict[str, Reply]) -> None:
-        life = open_life(message.topic, message.payload, self.fold.fleet)
+        try:
+            life = open_life(message.topic, message.payload, self.fold.fleet)
+        except WireError as error:
+            if error.reason is not Refusal.UNKNOWN_KEY:
+                raise
+            life = self._succeeded(message, entries)
+        if not self.fold.fleet.terminals[life.terminal].told_in_time(life.key, life.epoch, life.n):
+            raise WireError(Refusal.RETIRED_KEY, f"life message {life.n} under key {life.key.hex()} of {life.terminal}")
+        self._check_epoch(self.fold.fleet.terminals[life.terminal], life.epoch)
         digest = sha256(frame_of(message.payload)).digest()
-        entries.append(self._record(Kind.LIFE, message, life.terminal, {"state": life.state}, digest, content=life))
+        stamp: dict[str, Any] = {"state": life.state}
+        decision = sequence.on_life(self.fold.fleet.terminals[life.terminal].streams, life)
+        if decision.moved:
+            # Where the stream goes on is known from the chain alone, also when the message is retired one day.
+            stamp |= {"epoch": life.epoch, "seq": decision.stream.mark}
+        if decision.loss is not None:
+            stamp["loss"] = list(decision.loss)
+            log.error(
+                "terminal %s: batches %d to %d are gone: dropped by it, or lost here with a backup",
+                life.terminal,
+                *decision.loss,
+            )
+        entries.append(self._record(Kind.LIFE, message, life.terminal, stamp, digest, content=life))
         if life.state == "online":
-            reply = replies.setdefault(life.terminal, Reply())
-            reply.epoch, reply.state, reply.want = life.epoch, AckState.OK, 0
+            reply = _reply(replies, life.terminal, life.epoch)
+            reply.state, reply.want = AckState.OK, 0
+
+    def _succeeded(self, message: Message, entries: list[Entry]) -> Life:
+        """A life message under a key that is not known yet, if the rotations that it presents lead there from one that is. Raises WireError."""
+        claim = claim_of(message.payload)
+        terminal = self.fold.fleet.terminals[message.topic.split("/")[2]]
+        try:
+            chain = succession.following(terminal, claim.key, claim.rotations)
+        except succession.ConflictError as error:
+            self._forked(terminal, {"kind": "rotation", "detail": error.detail}, entries)
+            raise
+        life = open_life(message.topic, message.payload, _Successor(VerifyKey(chain[-1][0].new)))
+        for rotation, statement in chain:
+            facts = succession.rotation_facts(rotation, statement)
+            facts["actor"] = f"terminal {terminal.id}"
+            if self._bind is not None:
+                facts["bound_at"] = message.received
+                facts["binding"] = self._bind("rotate", terminal.id, rotation.new, message.received)
+            entries.append(self._record(Kind.OPERATOR, terminal=terminal.id, facts=facts))
+            log.info("terminal %s: its key was rotated after batch %d", terminal.id, rotation.seq)
+        return life
+
+    def _ask_for_rotations(self, message: Message, strangers: dict[str, Reply]) -> None:
+        """Answer a terminal whose key is not known, so that it presents what led to it, or says that it must be enrolled."""
+        name = message.topic.split("/")[2]
+        last = self._told_enrol.get(name, -ENROL_EVERY_NS)
+        if message.received - last >= ENROL_EVERY_NS and self.fold.fleet.terminals[name].state == "active":
+            self._told_enrol[name] = message.received
+            strangers[name] = Reply(AckState.ENROL, claim_of(message.payload).epoch)
 
     def _record(
         self,
@@ -237,24 +426,31 @@ class Pipeline:
         content: Opened | Life | None = None,
     ) -> Entry:
         """Append to the journal and fold. The entry's time never lies before what time alone has already done."""
-        now = max(message.received if message else self._clock(), self.fold.advanced_to)
         payload = message.payload if message else None
         entry = self.journal.append(
-            kind, now, terminal=terminal, facts=facts, payload=payload, payload_digest=digest, span=span
+            kind, self._at(message), terminal=terminal, facts=facts, payload=payload, payload_digest=digest, span=span
         )
         self.fold.apply(entry, content)
         return entry
 
+    def _at(self, message: Message | None) -> int:
+        """The journal's time for an entry to come: it never lies before what time alone has already done."""
+        now = (message.received if message else self._clock()) + self._lead
+        return max(now, self.fold.advanced_to, self.journal.at + 1)
+
     async def _keep(self, entries: Sequence[Entry], also: Sequence[Callable[[sqlite3.Connection], None]] = ()) -> None:
         group: Commit = self.store.prepare(self.fold, entries, also)
         try:
-            await asyncio.to_thread(self.store.commit, group)
+            await _written(self.store.commit, group)
         except BaseException:
             # The fold is ahead of the store: what is kept is the truth.
             self._load()
             raise
         if group.dirty.messages:
             self.on_messages(group.dirty.messages)
+        acts = [entry for entry in entries if entry.kind is Kind.OPERATOR]
+        if changed := {entry.terminal for entry in acts if entry.facts_map().get("action") in IDENTITY_ACTS}:
+            self.on_identity(changed)
 
     async def operate(self, facts: dict[str, Any], also: Callable[[sqlite3.Connection], None] | None = None) -> None:
         """Journal what an operator did, in one transaction with `also`."""
@@ -262,14 +458,44 @@ class Pipeline:
             entry = self._record(Kind.OPERATOR, terminal=str(facts.get("terminal", "")), facts=facts)
             await self._keep([entry], [also] if also else [])
 
+    async def take_requests(self) -> None:
+        """Journal what operators did beside the collector. An act that cannot be folded is dropped, or it would stop every start."""
+        for number, facts in requests.waiting(self.store.conn):
+            settle = partial(requests.settle, number=number)
+            try:
+                await self.operate(facts, settle)
+            except StoreError:
+                raise
+            except Exception:
+                log.exception("act %d of %s is dropped: %s", number, facts.get("actor"), facts.get("action"))
+                self._load()
+                await self.change(settle)
+
+    async def change(self, change: Callable[[sqlite3.Connection], object]) -> None:
+        """Let a change of the file, which changes nothing of what it says, have its turn between two groups."""
+        async with self._lock:
+            await _written(self.store.change, change)
+
     async def ticket_changed(self, facts: dict[str, Any]) -> None:
         """Journal what a ticket system said: {incident, connector, external_id, url, state}."""
         async with self._lock:
             await self._keep([self._record(Kind.TICKET_CHANGE, facts=facts)])
 
     def _stored(self, terminal: Terminal, epoch: bytes, seq: int) -> bytes | None:
-        recent = self.fold.fleet.recent.get((terminal.id, epoch), {}).get(seq)
-        return recent if recent is not None else self.store.stored_digest(terminal.id, epoch, seq)
+        recent = self.fold.fleet.recalled(terminal.id, epoch, seq)
+        if recent is not None:
+            return recent
+        now = self._clock()
+        if 0 <= now - self._looked_back.get(terminal.id, -LOOK_BACK_NS) < LOOK_BACK_NS:
+            raise _UnfitError(Unfit.REPLAY, f"batch {seq} was settled long ago")
+        self._looked_back[terminal.id] = now
+        try:
+            return self.store.stored_digest(terminal.id, epoch, seq)
+        except SegmentError as error:
+            log.error(
+                "terminal %s: a damaged part of the log cannot be compared with seq %d: %s", terminal.id, seq, error
+            )
+            return None
 
     def _ack(self, terminal: str, reply: Reply, *, slow: bool) -> bytes:
         state = self.fold.fleet.terminals[terminal]
@@ -284,20 +510,57 @@ class Pipeline:
                 seq=stream.mark,
                 want=reply.want,
                 state=AckState.REFUSED if reply.refused and said is AckState.OK else said,
-                window=WINDOW,
+                window=sequence.WINDOW,
                 min_interval=SLOW_MS if slow else 0,
                 time=self._clock(),
                 refused=reply.refused,
+                digest=stream.tail[:ACK_DIGEST] if stream.tail != FIRST_PREV else b"",
             ),
         )
 
-    def _refuse(self, message: Message, error: WireError) -> None:
-        who = message.topic.split("/")[2][:64] if message.topic.count("/") == 3 else message.topic[:64]
-        first = self.culprits.get(error.reason) != who
-        self._count(error.reason, who)
-        if first:
-            log.warning("message refused (%s) on %s: %s", error.reason, message.topic[:96], error.detail)
+    def _refuse(self, message: Message, error: WireError | _UnfitError) -> None:
+        levels = message.topic.split("/")
+        named = levels[2] if len(levels) == 4 else ""
+        who = named if self.fold.fleet.knows(named) else ""
+        if self._count(error.reason, who, message.received):
+            log.warning("message refused (%s) on %.96r: %s", error.reason, message.topic, error.detail)
+        if isinstance(error, WireError):
+            self.on_refused(named)
 
-    def _count(self, reason: Refusal, who: str) -> None:
-        self.refused[reason.value] += 1
-        self.culprits[reason.value] = who
+    def _count(self, reason: str, who: str, at: int, n: int = 1) -> bool:
+        return self.refusals.add(str(reason), who, at, n)
+
+
+def _reply(replies: dict[str, Reply], terminal: str, epoch: bytes) -> Reply:
+    """The reply to one epoch of a terminal: two machines under one name, or one at the end of an epoch, speak of two in one group."""
+    newest = replies.get(terminal)
+    reply = newest
+    while reply is not None and reply.epoch not in (b"", epoch):
+        reply = reply.earlier
+    if reply is None:
+        reply = replies[terminal] = Reply(earlier=newest)
+    reply.epoch = epoch
+    return reply
+
+
+class _Successor:
+    """The registry for the first message under a key whose rotations have held."""
+
+    def __init__(self, verify: VerifyKey) -> None:
+        self._verify = verify
+
+    def knows(self, _: str) -> bool:
+        return True
+
+    def key(self, _: str, key_id: bytes) -> VerifyKey | Refusal:
+        return self._verify if key_id == self._verify.key_id else Refusal.UNKNOWN_KEY
+
+
+async def _written(write: Callable[[Any], None], what: Any) -> None:
+    """Write in another thread. A transaction cannot be called back: who is cancelled meanwhile leaves once it has ended."""
+    writing = asyncio.ensure_future(asyncio.to_thread(write, what))
+    try:
+        await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await asyncio.wait({writing})
+        raise

@@ -1,58 +1,93 @@
-"""Everything the collector knows, made again from its journal: into a new file, by the same fold, with every link of the chain and every
-signature checked on the way. What comes out equals what was kept, or something is wrong with one of them.
+"""Everything the collector knows, made again from its log: into a new file that takes over the log as it stands, by the same fold, with every
+link of the chain and every signature checked on the way. What comes out equals what was kept, or something is wrong with one of them.
+
+Of what was retired only numbers and digests are left: roll-ups of that time are taken over as they are, and alarms that came and went in it
+are not made again.
 """
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tillwatch.agent.wire import batch_topic, life_topic, open_batch, open_life
+from tillwatch.agent.wire import Life, Opened, open_batch_frame, open_life_frame
+from tillwatch.collector.changes import HOUR_MS
 from tillwatch.collector.fold import Fold
-from tillwatch.collector.journal import GENESIS, Entry, Kind, chain
+from tillwatch.collector.journal import Kind
+from tillwatch.collector.store.log import Fault, Log, Logged
 from tillwatch.collector.store.sqlite import FOLD_TABLES, SqliteStore, StoreError
 from tillwatch.device_profiles.catalogue import load_catalogue
 
+log = logging.getLogger(__name__)
+
 GROUP = 500
-"""Entries in a transaction of the new file."""
+"""Entries whose changes are one transaction of the new file."""
+RECORD_TABLES = ("journal", "page", "segment")
 
 
 def rebuild(source: Path, target: Path, progress: Callable[[int], None] = lambda _: None) -> int:
-    """Replay the journal of `source` into the new file `target`; the number of entries. Raises StoreError naming the first bad entry."""
+    """Replay the log of `source` into the new file `target`; the number of the last entry. Raises StoreError naming the first bad entry."""
+
+    def refuse(fault: Fault) -> None:
+        msg = f"{source}: {fault.text} (entry {fault.n})"
+        raise StoreError(msg)
+
     old, new = SqliteStore(source), SqliteStore(target)
     try:
+        old.conn.execute("BEGIN")
+        _copy(old.conn, new.conn)
         fold = Fold({name: signal.unit for name, signal in load_catalogue().signals.items()})
-        digest, count = GENESIS, 0
-        group: list[Entry] = []
-        for entry in old.entries():
-            if (
-                chain(digest, entry.n, entry.at, entry.kind, entry.terminal, entry.facts, entry.payload_digest)
-                != entry.digest
-            ):
-                msg = f"{source}: the chain breaks at entry {entry.n}"
-                raise StoreError(msg)
-            digest, count = entry.digest, entry.n
-            fold.apply(entry, _open(entry, fold))
-            group.append(entry)
-            if len(group) == GROUP:
-                new.commit(new.prepare(fold, group), deliver=False)
-                group = []
+        waiting = count = 0
+        for logged in Log(old.conn).walk(refuse):
+            fold.apply(logged.entry, _open(logged, fold))
+            waiting, count = waiting + 1, logged.entry.n
+            if waiting == GROUP:
+                new.commit(new.prepare(fold, ()), deliver=False)
+                waiting = 0
                 progress(count)
         fold.advance(old.meta_int("advanced_to"))
-        new.commit(new.prepare(fold, group), deliver=False)
+        new.commit(new.prepare(fold, ()), deliver=False)
+        _take_over(old.conn, new.conn)
         return count
     finally:
         old.close()
         new.close()
 
 
-def _open(entry: Entry, fold: Fold) -> Any:
-    if entry.kind is Kind.BATCH and entry.payload is not None:
-        return open_batch(batch_topic(entry.terminal), entry.payload, fold.fleet)
-    if entry.kind is Kind.LIFE and entry.payload is not None:
-        return open_life(life_topic(entry.terminal), entry.payload, fold.fleet)
+def _copy(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
+    """The log itself, row by row: it is the record and not a result."""
+    for table in RECORD_TABLES:
+        rows = old.execute(f"SELECT * FROM {table}")  # noqa: S608 - a constant list of names
+        places = ",".join("?" * len(rows.description))
+        while some := rows.fetchmany(GROUP):
+            new.execute("BEGIN IMMEDIATE")
+            new.executemany(f"INSERT INTO {table} VALUES ({places})", some)  # noqa: S608 - a constant list of names
+            new.execute("COMMIT")
+
+
+def _take_over(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
+    for terminal, newest in old.execute(
+        "SELECT terminal, max(t1) FROM segment WHERE retired_n IS NOT NULL AND t1 IS NOT NULL GROUP BY terminal"
+    ).fetchall():
+        until = datetime.fromtimestamp(newest / 1000, UTC).isoformat(timespec="minutes")
+        log.warning(
+            "%s: readings up to %s are retired; roll-ups of that time are taken over, alarms are not", terminal, until
+        )
+        rows = old.execute("SELECT * FROM rollup WHERE terminal = ? AND hour <= ?", (terminal, newest // HOUR_MS))
+        new.executemany("INSERT OR REPLACE INTO rollup VALUES (?,?,?,?)", rows)
+
+
+def _open(logged: Logged, fold: Fold) -> Opened | Life | None:
+    if logged.frame is None:
+        return None
+    if logged.entry.kind is Kind.BATCH:
+        return open_batch_frame(logged.entry.terminal, logged.frame, fold.fleet)
+    if logged.entry.kind is Kind.LIFE:
+        return open_life_frame(logged.entry.terminal, logged.frame, fold.fleet)
     return None
 
 

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from tillwatch.agent.wire import FIRST_PREV, Header, Life
 
+WINDOW = 8
+"""Batches a terminal may have in flight (delivery.md 6.4)."""
 UNVERIFIABLE = b""
 """The tail after a declared loss: the batch that `prev` names was dropped by the terminal, so nothing can be compared."""
 
@@ -70,13 +72,22 @@ class LifeDecision:
     loss: tuple[int, int] | None
     new: bool
 
+    @property
+    def moved(self) -> bool:
+        """Whether the stream goes on behind batches that never come."""
+        return self.loss is not None or (self.new and self.stream.mark > 0)
+
 
 def on_life(streams: Mapping[bytes, Stream], life: Life) -> LifeDecision:
-    """Take the floor from a life message: what lies below it will never come. A new epoch starts at its floor, without a loss."""
+    """Take the floor from a life message: what lies below it will never come. That goes for an epoch not seen before too: the terminal dropped
+    it before it was first heard, or another collector has it, of which this one is an older copy.
+    """
     known = streams.get(life.epoch)
     floor = max(life.floor, 1)
     if known is None:
-        return LifeDecision(Stream(life.epoch, floor - 1, FIRST_PREV if floor == 1 else UNVERIFIABLE), None, new=True)
+        if floor == 1:
+            return LifeDecision(Stream(life.epoch), None, new=True)
+        return LifeDecision(Stream(life.epoch, floor - 1, UNVERIFIABLE), (1, floor - 1), new=True)
     if floor <= known.mark + 1:
         return LifeDecision(known, None, new=False)
     return LifeDecision(Stream(life.epoch, floor - 1, UNVERIFIABLE), (known.mark + 1, floor - 1), new=False)

@@ -4,6 +4,7 @@ if need be. History comes out of the sealed batches, long spans out of the hourl
 
 from __future__ import annotations
 
+import logging
 import math
 import sqlite3
 import threading
@@ -14,12 +15,26 @@ from pathlib import Path
 import msgpack
 
 from tillwatch.agent.model import MS, Quality, State
-from tillwatch.agent.wire import MAX_SPAN_MS, stored_columns
+from tillwatch.agent.wire import WireError, frame_of, split_frame, stored_column
 from tillwatch.collector.fleet import Component, Terminal
-from tillwatch.collector.read import AlarmView, ComponentView, Health, History, Point, SignalView, TerminalView
-from tillwatch.collector.rules import SILENT, Rules, parse_rules
-from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, plain
+from tillwatch.collector.read import (
+    AlarmView,
+    ComponentView,
+    Health,
+    History,
+    IdentityView,
+    KeyView,
+    Point,
+    SignalView,
+    TerminalView,
+)
+from tillwatch.collector.refusals import culprits
+from tillwatch.collector.rules import FORK, SILENT, Rules, parse_rules
+from tillwatch.collector.store import segments
+from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, merge, plain
 from tillwatch.device_profiles.catalogue import load_catalogue
+
+log = logging.getLogger(__name__)
 
 HOUR_MS = 3_600_000
 READINGS_SPAN_NS = 48 * 3600 * 10**9
@@ -47,6 +62,7 @@ _SILENCE = {
     "new": "enrolled, not heard of yet",
     "offline": "the connection was closed",
     "silent": "nothing comes any more",
+    "revoked": "its keys were revoked",
 }
 _UNKNOWN = {"silent": "nothing comes of it any more", "unreadable": "the agent cannot read it"}
 
@@ -108,6 +124,8 @@ class SqliteReader:
         ):
             alarms.setdefault(name, []).append((level, rule))
         rules = self._rules_now(db)
+        named = db.execute("SELECT value FROM meta WHERE key = 'culprits'").fetchone()
+        refused = {one.terminal: one.refused for one in culprits(named and named[0])}
         views = []
         for row in db.execute(_TERMINALS, wanted):
             terminal = Terminal(row[0], row[1], row[2], row[3], row[5], row[4])
@@ -116,6 +134,8 @@ class SqliteReader:
             open_alarms = alarms.get(terminal.id, [])
             level = open_alarms[0][0] if open_alarms else 0
             condition, reason = _judge(terminal.connection, level, worst, unknown)
+            if terminal.state == "revoked":
+                reason = f"revoked: {terminal.why}"
             if open_alarms and (terminal.connection == "online" or open_alarms[0][1] == SILENT):
                 rule = rules.by_id.get(open_alarms[0][1])
                 reason = rule.text if rule is not None else open_alarms[0][1]
@@ -135,9 +155,35 @@ class SqliteReader:
                     lost=terminal.lost,
                     components=components,
                     unknown_components=unknown if online else components,
+                    refused=refused.get(terminal.id, 0),
+                    over_limit=terminal.over_limit,
+                    holes=terminal.holes,
                 )
             )
         return views
+
+    def identity(self, terminal: str) -> IdentityView:
+        with self._snapshot() as db:
+            row = db.execute("SELECT state, status FROM terminal WHERE id = ?", (terminal,)).fetchone()
+            if row is None:
+                raise KeyError(terminal)
+            known = Terminal(terminal, "", "", "", 0, row[0])
+            known.unpack_status(row[1])
+            keys = db.execute(
+                "SELECT key_id, state, since FROM terminal_key WHERE terminal = ? ORDER BY since", (terminal,)
+            ).fetchall()
+            fork = db.execute(
+                "SELECT detail FROM alarm WHERE terminal = ? AND rule = ? AND condition <> 'normal'", (terminal, FORK)
+            ).fetchone()
+        good = [certificate.since for certificate in known.certificates.values() if not certificate.revoked]
+        return IdentityView(
+            known.state,
+            known.why,
+            tuple(KeyView(key.hex(), state, since, known.until.get(key, (b"", 0, 0))[1]) for key, state, since in keys),
+            max(good, default=0),
+            tuple(str(speaker) for speaker in known.speakers),
+            str(msgpack.unpackb(fork[0])["value"]) if fork else "",
+        )
 
     def components(self, terminal: str) -> Sequence[ComponentView]:
         with self._snapshot() as db:
@@ -174,6 +220,7 @@ class SqliteReader:
                 received=series.received,
                 quality=Quality(series.quality).name.lower(),
                 state=State(series.state).name.lower(),
+                corrected_by=series.corrected * MS,
             )
             for name, series in sorted(component.series.items())
         )
@@ -253,7 +300,7 @@ class SqliteReader:
         row = db.execute("SELECT value FROM meta WHERE key = 'rules'").fetchone()
         if row is not None and row[0] != self._rules[0]:
             shipped, site = msgpack.unpackb(row[0])
-            self._rules = (row[0], parse_rules(site, shipped=shipped))
+            self._rules = (row[0], parse_rules(site, shipped=shipped, replay=True))
         return self._rules[1]
 
     # History.
@@ -278,7 +325,9 @@ class SqliteReader:
             n, at = db.execute("SELECT n, at FROM journal ORDER BY n DESC LIMIT 1").fetchone() or (0, 0)
             started = db.execute("SELECT max(at) FROM journal WHERE kind = 1").fetchone()[0] or 0
             states = dict(db.execute("SELECT state, count(*) FROM outbox GROUP BY state").fetchall())
-            meta = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('advanced_to', 'refused')").fetchall())
+            meta = dict(
+                db.execute("SELECT key, value FROM meta WHERE key IN ('advanced_to', 'refused', 'culprits')").fetchall()
+            )
         refused = msgpack.unpackb(meta["refused"]) if "refused" in meta else {}
         waiting = sum(states.get(state, 0) for state in ("pending", "sending", "uncertain"))
         return Health(
@@ -289,6 +338,7 @@ class SqliteReader:
             tuple(sorted(refused.items())),
             started,
             int(meta.get("advanced_to", 0)),
+            culprits(meta.get("culprits")),
         )
 
 
@@ -308,23 +358,45 @@ def _judge(connection: str, level: int, worst: int, unknown: int) -> tuple[str, 
 def _readings(
     db: sqlite3.Connection, terminal: str, component: str, signal: str, start: int, end: int
 ) -> list[Point] | None:
-    """Out of the sealed batches, or None if there are more than MAX_POINTS."""
+    """Out of the sealed batches, or None if there are more than MAX_POINTS, or some were retired."""
     first, last = start // MS, end // MS
+    span = (terminal, first, last)
+    if db.execute(f"{_SEGMENT} AND retired_n IS NOT NULL LIMIT 1", span).fetchone():
+        return None
     points: list[Point] = []
-    for facts, payload in db.execute(
-        "SELECT facts, payload FROM journal WHERE terminal = ? AND t1 >= ? AND t1 <= ? AND t0 <= ? AND kind = 3 AND payload IS NOT NULL",
-        (terminal, first, last + MAX_SPAN_MS, last),
-    ):
-        correction = int(msgpack.unpackb(facts).get("correction_ms", 0))
-        for column in stored_columns(payload):
-            if column.component == component and column.signal == signal:
-                for at, value in zip(column.at, column.values, strict=True):
-                    if first <= at + correction <= last:
-                        number = float(value) if isinstance(value, int | float) else None
-                        points.append(Point((at + correction) * MS, value, number, number, 1))
+    for body, correction in _bodies(db, span):
+        try:
+            column = stored_column(body, component, signal)
+        except WireError as error:
+            log.error("terminal %s: a batch of the log cannot be read and is left out: %s", terminal, error)
+            continue
+        if column is None:
+            continue
+        numeric = column.numeric
+        for at, value in zip(column.at, column.values, strict=True):
+            if first <= at + correction <= last:
+                number = float(value) if numeric or isinstance(value, int | float) else None  # type: ignore[arg-type]  # numeric says so
+                points.append(Point((at + correction) * MS, value, number, number, 1))
         if len(points) > MAX_POINTS:
             return None
     return sorted(points, key=lambda p: p.at)
+
+
+_SEGMENT = "SELECT bodies FROM segment WHERE terminal = ? AND kind = 3 AND t1 >= ? AND t0 <= ?"
+
+
+def _bodies(db: sqlite3.Connection, span: tuple[str, int, int]) -> Iterator[tuple[bytes, int]]:
+    """Body and correction of each batch whose corrected reading times touch a span (terminal, first and last UTC ms)."""
+    for (blob,) in db.execute(f"{_SEGMENT} AND retired_n IS NULL ORDER BY t1", span):
+        try:
+            yield from segments.unpack_bodies(blob)
+        except segments.SegmentError as error:
+            log.error("terminal %s: a segment of the log is left out, it %s", span[0], error)
+    for facts, payload in db.execute(
+        "SELECT facts, payload FROM journal WHERE terminal = ? AND kind = 3 AND payload IS NOT NULL AND t1 >= ? AND t0 <= ?",
+        span,
+    ):
+        yield split_frame(frame_of(payload))[1], int(msgpack.unpackb(facts).get("correction_ms", 0))
 
 
 def _hours(db: sqlite3.Connection, terminal: str, kept: Component, signal: str, start: int, end: int) -> list[Point]:
@@ -337,7 +409,9 @@ def _hours(db: sqlite3.Connection, terminal: str, kept: Component, signal: str, 
     ]
     series = kept.series[signal]
     if start // MS // HOUR_MS <= series.hour <= end // MS // HOUR_MS:
-        rows = [row for row in rows if row[0] != series.hour] + [(series.hour, series.rollup())]
+        # The open hour may have been left and come back to, by a clock that was set back.
+        kept_of = next((row for hour, row in rows if hour == series.hour), None)
+        rows = [row for row in rows if row[0] != series.hour] + [(series.hour, merge(kept_of, series.rollup()))]
     points = []
     for hour, row in rows:
         if row is not None:

@@ -5,8 +5,10 @@ values, roll-ups, watermarks, detector state, alarms, and the outbox rows of the
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -24,9 +26,10 @@ from tillwatch.collector.incidents import Incident
 from tillwatch.collector.journal import GENESIS, Entry, Journal, Kind
 from tillwatch.collector.rules import parse_rules
 from tillwatch.collector.sequence import Stream
+from tillwatch.collector.store import segments
 from tillwatch.collector.tickets.outbox import enqueue
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_MS = 10_000
 """Waiting for the outbox's or a command's short transaction: ten times the longest that was ever needed."""
 FOLD_TABLES = (
@@ -55,14 +58,16 @@ def open_db(path: Path) -> sqlite3.Connection:
         conn.close()
         msg = f"{path} was written by a newer tillwatch (schema {version}, this one knows {SCHEMA_VERSION}); install that version again"
         raise StoreError(msg)
-    if version < SCHEMA_VERSION:
-        schema = (files("tillwatch.collector.store") / "schema_v1.sql").read_text(encoding="utf-8")
+    while version < SCHEMA_VERSION:
+        version += 1
+        schema = (files("tillwatch.collector.store") / f"schema_v{version}.sql").read_text(encoding="utf-8")
         try:
-            conn.executescript(f"BEGIN IMMEDIATE;\n{schema}\nPRAGMA user_version={SCHEMA_VERSION};\nCOMMIT;")
+            conn.executescript(f"BEGIN IMMEDIATE;\n{schema}\nPRAGMA user_version={version};\nCOMMIT;")
         except sqlite3.OperationalError:
             # A command beside the first start may have made the tables while this one waited for its turn.
-            conn.rollback()
-            if conn.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
+            if conn.in_transaction:
+                conn.rollback()
+            if conn.execute("PRAGMA user_version").fetchone()[0] < version:
                 raise
     return conn
 
@@ -74,6 +79,14 @@ def merge(row: list[Any] | None, late: list[Any]) -> list[Any]:
     least = [v for v in (row[2], late[2]) if v is not None]
     most = [v for v in (row[3], late[3]) if v is not None]
     return [row[0] + late[0], row[1] + late[1], min(least, default=None), max(most, default=None), late[4], late[5]]
+
+
+def terminals_of(db: sqlite3.Connection) -> Iterator[Terminal]:
+    """The terminals as they are kept, without keys, streams and components."""
+    for row in db.execute("SELECT id, branch, region, class, state, enrolled_at, status FROM terminal ORDER BY id"):
+        terminal = Terminal(row[0], row[1], row[2], row[3], row[5], row[4])
+        terminal.unpack_status(row[6])
+        yield terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +116,8 @@ class SqliteStore:
         rules = self.meta("rules")
         if rules is not None:
             shipped, site = msgpack.unpackb(rules)
-            fold.alarming.rules = parse_rules(site, shipped=shipped)
-        for row in db.execute("SELECT id, branch, region, class, state, enrolled_at, status FROM terminal ORDER BY id"):
-            terminal = Terminal(row[0], row[1], row[2], row[3], row[5], row[4])
-            terminal.unpack_status(row[6])
-            fleet.terminals[terminal.id] = terminal
+            fold.alarming.rules = parse_rules(site, shipped=shipped, replay=True)
+        fleet.terminals |= {terminal.id: terminal for terminal in terminals_of(db)}
         for name, key_id, public, state, since in db.execute(
             "SELECT terminal, key_id, public, state, since FROM terminal_key"
         ):
@@ -115,7 +125,9 @@ class SqliteStore:
         for name, epoch, mark, tail in db.execute("SELECT terminal, epoch, mark, tail FROM stream"):
             fleet.terminals[name].streams[epoch] = Stream(epoch, mark, tail)
         for name, component, state in db.execute("SELECT terminal, name, state FROM component ORDER BY terminal, name"):
-            fleet.terminals[name].components[component] = Component.unpack(component, state)
+            terminal = fleet.terminals[name]
+            terminal.components[component] = Component.unpack(component, state)
+            terminal.signals += len(terminal.components[component].series)
         for rule, name, component, state in db.execute("SELECT detector, terminal, component, state FROM detector"):
             fold.alarming.limits[rule, name, component] = LimitState(*msgpack.unpackb(state))
         # Only the last episode of a condition goes on living.
@@ -137,7 +149,7 @@ class SqliteStore:
 
     def _load_recent(self, fold: Fold, terminal: str) -> None:
         rows = self.conn.execute(
-            "SELECT facts, payload_digest FROM journal WHERE terminal = ? AND t1 IS NOT NULL ORDER BY t1 DESC LIMIT ?",
+            "SELECT facts, payload_digest FROM journal WHERE terminal = ? AND kind = 3 AND payload IS NOT NULL ORDER BY n DESC LIMIT ?",
             (terminal, RECENT),
         ).fetchall()
         for facts, digest in reversed(rows):
@@ -226,9 +238,7 @@ class SqliteStore:
 
         deliver: False in a rebuild, where the messages to ticket systems were enqueued long ago.
         """
-        db = self.conn
-        try:
-            db.execute("BEGIN IMMEDIATE")
+        with self._transaction("nothing of this group was stored and nothing was acknowledged") as db:
             for sql, params in group.rows:
                 db.executemany(sql, params)
             self._merge(group.rollups)
@@ -242,11 +252,23 @@ class SqliteStore:
                 )
             for also in group.also:
                 also(db)
+
+    def change(self, change: Callable[[sqlite3.Connection], object]) -> None:
+        """Make a change of the file that changes nothing of what it says, in one transaction. Raises StoreError."""
+        with self._transaction("nothing was changed") as db:
+            change(db)
+
+    @contextmanager
+    def _transaction(self, otherwise: str) -> Iterator[sqlite3.Connection]:
+        db = self.conn
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            yield db
             db.execute("COMMIT")
         except sqlite3.Error as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            msg = f"{self.path}: {error}; nothing of this group was stored and nothing was acknowledged"
+            msg = f"{self.path}: {error}; {otherwise}"
             raise StoreError(msg) from error
         except BaseException:
             if db.in_transaction:
@@ -277,34 +299,16 @@ class SqliteStore:
         return int(row[0]) if row else 0
 
     def stored_digest(self, terminal: str, epoch: bytes, seq: int) -> bytes | None:
-        """The digest kept for a batch that left the recent ones long ago. Rare and slow: it reads the terminal's whole index."""
+        """The digest kept for a batch that left the recent ones long ago; None where it never came, or is retired."""
         for facts, digest in self.conn.execute(
-            "SELECT facts, payload_digest FROM journal WHERE terminal = ? AND t1 IS NOT NULL", (terminal,)
+            "SELECT facts, payload_digest FROM journal WHERE terminal = ? AND kind = ? AND payload IS NOT NULL",
+            (terminal, Kind.BATCH),
         ):
             stamp = msgpack.unpackb(facts)
             if stamp["seq"] == seq and stamp["epoch"] == epoch:
                 return bytes(digest)
-        return None
-
-    def entries(self, after: int = 0, chunk: int = 500) -> Any:
-        """The journal in order, entry by entry."""
-        while True:
-            rows = self.conn.execute("SELECT * FROM journal WHERE n > ? ORDER BY n LIMIT ?", (after, chunk)).fetchall()
-            if not rows:
-                return
-            for n, at, kind, terminal, facts, payload, payload_digest, digest, t0, t1 in rows:
-                yield Entry(
-                    n,
-                    at,
-                    Kind(kind),
-                    terminal,
-                    facts,
-                    payload,
-                    payload_digest,
-                    digest,
-                    (t0, t1) if t1 is not None else None,
-                )
-            after = rows[-1][0]
+        packed = segments.find(self.conn, terminal, epoch, seq)
+        return sha256(packed[1]).digest() if packed else None
 
 
 _ALARM = "id, rule, terminal, component, episode, condition, level, raised_at, cleared_at, incident, detail"

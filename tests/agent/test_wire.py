@@ -19,6 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tillwatch.agent import wire
+from tillwatch.agent.columns import LATEST_MS
 from tillwatch.agent.model import MS, Batch, Clock, Quality, Reading, State, Value
 from tillwatch.agent.preset import PRESETS, SCHEMA
 from tillwatch.agent.wire import (
@@ -271,7 +272,7 @@ def test_readings_come_back_as_they_were(items: list[Reading]) -> None:
 
 
 u63 = st.integers(0, U63)
-times = st.integers(0, wire.LATEST_MS).map(lambda ms: ms * MS)
+times = st.integers(0, LATEST_MS).map(lambda ms: ms * MS)
 eights = st.binary(min_size=8, max_size=8)
 epochs = st.binary(min_size=12, max_size=12)
 
@@ -573,7 +574,7 @@ HEADERS: dict[str, Any] = {
     "seq a float": HEADER | {"seq": 7.0},
     "seq past 63 bits": HEADER | {"seq": U63 + 1},
     "floor past 63 bits": HEADER | {"floor": U63 + 1},
-    "sent after 2262": HEADER | {"sent": wire.LATEST_MS + 1},
+    "sent after 2262": HEADER | {"sent": LATEST_MS + 1},
     "up negative": HEADER | {"up": -1},
     "lost text": HEADER | {"lost": "0"},
     "n 0": HEADER | {"n": 0},
@@ -763,7 +764,7 @@ def test_the_devices_of_a_batch_are_bounded() -> None:
         {"seq": U63 + 1},
         {"floor": -1},
         {"sent": -MS},
-        {"sent": (wire.LATEST_MS + 1) * MS},
+        {"sent": (LATEST_MS + 1) * MS},
         {"epoch": bytes(11)},
         {"prev": bytes(33)},
         {"boot": b""},

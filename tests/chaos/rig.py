@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
 import shutil
 import signal
 import socket
@@ -22,7 +23,9 @@ from tests.chaos.plan import BROKER, COLLECTOR, Fault, Kind, Step
 from tests.chaos.proxy import Proxy
 from tillwatch.agent import spool
 from tillwatch.agent.identity import SPOOL
+from tillwatch.collector.authority import open_authority
 from tillwatch.collector.config import load_config
+from tillwatch.collector.intake.mosquitto import CONFIG, write_mosquitto
 
 POLL_S = 0.5
 """The shortest that the configuration takes."""
@@ -146,20 +149,19 @@ class Agent(Part):
     def spool(self) -> Spooled:
         with closing(spool.connect(self.state / SPOOL, read_only=True)) as db:
             ((next_seq, acked, lost),) = db.execute("SELECT next_seq, acked, lost FROM epochs").fetchall()
-            ((waiting, oldest),) = db.execute("SELECT count(*), min(seq) FROM sealed").fetchall()
+            ((waiting,),) = db.execute("SELECT count(*) FROM sealed").fetchall()
             ((parked,),) = db.execute("SELECT count(*) FROM parked").fetchall()
-        return Spooled(next_seq, acked, lost, waiting, oldest, parked)
+        return Spooled(next_seq, acked, lost, waiting, parked)
 
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """What the spool says of its only epoch. waiting: sealed batches that are not acknowledged, oldest the seq of the first of them."""
+    """What the spool says of its only epoch. waiting: batches that are sealed and not acknowledged."""
 
     next_seq: int
     acked: int
     lost: int
     waiting: int
-    oldest: int | None
     parked: int
 
 
@@ -171,12 +173,12 @@ class Rig:
         self.story: list[str] = []
         self.struck = 0
         self.agents = [Agent(f"till-{number}", folder) for number in range(1, agents + 1)]
-        self._ports = _free_ports(3)
+        self._ports = _free_ports(2)
         self._config = folder / "collector.toml"
         self._config.write_text("")
         mosquitto = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/bin")
         assert mosquitto, "mosquitto is missing: make packages"
-        self.broker = Part(BROKER, folder, mosquitto, "-c", str(folder / "mosquitto.conf"))
+        self.broker = Part(BROKER, folder, mosquitto, "-c", str(folder / "mosquitto" / CONFIG))
         self.collector = Part(COLLECTOR, folder, *_python("collector", "run", "--no-console", self._config))
         self.parts = {part.name: part for part in (self.broker, self.collector, *self.agents)}
         self._links = {part.name: Proxy(self._ports[0]) for part in (self.collector, *self.agents)}
@@ -190,7 +192,7 @@ class Rig:
         for link in self._links.values():
             await link.start()
         (self.folder / "rules.toml").write_text(_RULES)
-        broker, enrolment, _ = self._ports
+        broker, enrolment = self._ports
         self._config.write_text(
             f'[collector]\ndata_dir = "{self.folder / "collector"}"\n[rules]\nfile = "rules.toml"\n'
             f'[broker]\nembedded = false\nhost = "127.0.0.1"\nport = {self._links[COLLECTOR].port}\naddress = "127.0.0.1"\n'
@@ -199,7 +201,17 @@ class Rig:
         # The broker's files come from the collector's authority, which is made by the collector's first start.
         await self.collector.start()
         await self._listening(self.collector, enrolment)
-        self._configure_broker(broker)
+        # It has no persistence: a kill is a wipe, every session and every queued message is gone.
+        authority = open_authority(load_config(self._config).authority)
+        write_mosquitto(
+            self.folder / "mosquitto",
+            authority,
+            {},
+            hosts=("127.0.0.1",),
+            port=broker,
+            listen="127.0.0.1",
+            user=getpass.getuser(),
+        )
         await self.broker.start()
         await self._listening(self.broker, broker)
         async with asyncio.TaskGroup() as enrolling:
@@ -208,20 +220,6 @@ class Rig:
         await asyncio.gather(*(agent.start() for agent in self.agents))
         await self.wait(lambda: all(mark >= 1 for mark in self.marks().values()), UP_S, "every terminal's first batch")
         self.tell("the line runs")
-
-    def _configure_broker(self, port: int) -> None:
-        authority = load_config(self._config).authority
-        server = authority / "server.pem"
-        acl = self.folder / "mosquitto.acl"
-        acl.write_text(
-            "pattern write tw/1/%u/batch\npattern write tw/1/%u/life\npattern read tw/1/%u/ack\npattern read tw/1/%u/cmd\n"
-            "user tillwatch.collector\ntopic read tw/1/+/batch\ntopic read tw/1/+/life\ntopic write tw/1/+/ack\n"
-        )
-        # Without persistence a kill is a wipe: every session and every queued message is gone.
-        (self.folder / "mosquitto.conf").write_text(
-            f"user root\npersistence false\nlistener {port} 127.0.0.1\ncafile {authority / 'ca.pem'}\ncertfile {server}\n"
-            f"keyfile {server}\nrequire_certificate true\nuse_identity_as_username true\nacl_file {acl}\n"
-        )
 
     async def _enrol(self, agent: Agent) -> None:
         for device in agent.devices:
@@ -248,7 +246,9 @@ class Rig:
             before = self.marks()
             await self.wait(lambda: self.marks() != before, FLOW_S, "a batch to be stored")
         self._all_alive()
-        await asyncio.gather(*(self._strike(fault) for fault in step.faults))
+        async with asyncio.TaskGroup() as striking:
+            for fault in step.faults:
+                striking.create_task(self._strike(fault))
 
     async def _strike(self, fault: Fault) -> None:
         self.tell(str(fault))
@@ -301,8 +301,7 @@ class Rig:
         await asyncio.gather(*(self._drained(agent) for agent in self.agents))
 
     async def _drained(self, agent: Agent) -> None:
-        # The first sealing after the silence may have passed by an answer that was just coming in; the one after the next has not.
-        # An agent that is not connected goes on sealing: what its own account needs is three batches more, stored.
+        # The first sealing after the silence may have passed by an answer that was just coming in; the third has not.
         last = agent.spool().next_seq + 2
         await self.wait(lambda: agent.spool().acked >= last, DRAIN_S, f"{agent.name} to drain")
 

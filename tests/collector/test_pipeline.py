@@ -282,7 +282,7 @@ async def test_bad_messages_are_refused_counted_and_stop_nothing(world: World) -
     stranger = Sender("atm-9").batch(disk(T0, 1.0), T0)
     replies = await world.pipeline.take([forged, stranger, Message("tw/1/x/y/batch", b"?", T0), good])
     assert replies["atm-1"].state is AckState.OK
-    assert sum(world.pipeline.refused.values()) == 3
+    assert sum(world.pipeline.refusals.by_reason.values()) == 3
     assert rows(world, "SELECT count(*) FROM journal WHERE kind = 3") == [(1,)]
 
 

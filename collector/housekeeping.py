@@ -1,0 +1,71 @@
+"""What the collector does with its own file between the groups of readings: pack what is settled, retire what is older than it is to be
+kept, give free space back. Each step is small, and after each one the file is left alone for longer than the step took.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+
+from tillwatch.collector.config import RetentionSection
+from tillwatch.collector.pipeline import Pipeline
+from tillwatch.collector.store import retention
+from tillwatch.collector.store.compaction import BrokenChainError, Change, Compactor
+from tillwatch.collector.store.pages import PageError
+from tillwatch.collector.store.sqlite import StoreError
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 30.0
+"""Between two looks at what is due: a terminal needs minutes at the least to fill a segment."""
+REST = 3.0
+"""Pause after a step, in lengths of the step: packing takes a quarter of a core at most, however much is due."""
+
+
+class Housekeeping:
+    """clock: UTC ns."""
+
+    def __init__(
+        self, pipeline: Pipeline, compactor: Compactor, keep: RetentionSection, clock: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._pipeline = pipeline
+        self._compactor = compactor
+        self._keep = keep
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Until cancelled. A chain that is broken ends the packing, not the collector."""
+        while True:
+            try:
+                await self.turn()
+            except (BrokenChainError, PageError) as error:
+                log.error("the log is not packed any more: %s", error)
+                return
+            except (StoreError, sqlite3.Error) as error:
+                # The pipeline meets the same store and says when it refuses and when it recovers.
+                log.debug("not now: %s", error)
+            await asyncio.sleep(EVERY_S)
+
+    async def turn(self, rest: float = REST) -> None:
+        """Everything that is due now."""
+        await self._all(self._compactor.steps(), rest)
+        while due := await asyncio.to_thread(
+            retention.due, self._compactor.db, self._clock(), self._keep.keep, self._keep.size
+        ):
+            await self._pipeline.operate(retention.facts(due), lambda db, due=due: retention.retire(db, due))  # type: ignore[misc]  # mypy has no type for a default
+        while pages := await asyncio.to_thread(self._compactor.spare):
+            vacuum = f"PRAGMA incremental_vacuum({pages})"
+            await self._pipeline.change(lambda db, vacuum=vacuum: db.execute(vacuum).fetchall())  # type: ignore[misc]  # mypy has no type for a default
+            await asyncio.sleep(0)
+
+    async def _all(self, steps: Iterator[Change], rest: float) -> None:
+        while True:
+            began = time.monotonic()
+            change = await asyncio.to_thread(next, steps, None)
+            if change is None:
+                return
+            await self._pipeline.change(change)
+            await asyncio.sleep((time.monotonic() - began) * rest)

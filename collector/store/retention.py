@@ -1,0 +1,67 @@
+"""What is kept how long: whole segments lose their frames when they are old enough or the file is too large, oldest first. Their entries stay in
+the chain with their digests, and an entry of the journal says what was retired: what is missing without such an entry is a hole.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+AT_ONCE = 200
+"""Segments retired in one transaction: some 8 MB of the file become free."""
+
+
+class Due(NamedTuple):
+    id: int
+    terminal: str
+    kind: int
+    first_n: int
+    last_n: int
+    entries: int
+
+
+_DUE = "SELECT id, terminal, kind, first_n, last_n, entries FROM segment WHERE retired_n IS NULL"
+
+
+def due(db: sqlite3.Connection, now: int, keep_s: float, size: int) -> list[Due]:
+    """What is to be retired now, the oldest first. now: UTC ns; keep_s: 0 keeps all; size: of the file in bytes, free pages not counted, 0
+    for any.
+    """
+    before = now - int(keep_s * 1e9) if keep_s else 0
+    found = [Due(*row) for row in db.execute(f"{_DUE} AND received < ? ORDER BY received LIMIT ?", (before, AT_ONCE))]
+    if found or not size:
+        return found
+    page, pages, free = (
+        db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "page_count", "freelist_count")
+    )
+    over = (pages - free) * page - size
+    for row in db.execute(
+        _DUE.replace(" FROM", ", length(bodies) + length(heads) + length(signatures) FROM")
+        + " ORDER BY received LIMIT ?",
+        (AT_ONCE,),
+    ):
+        if over <= 0:
+            break
+        found.append(Due(*row[:-1]))
+        over -= row[-1]
+    return found
+
+
+def facts(retired: Sequence[Due]) -> dict[str, Any]:
+    """Of the Operator entry: what was retired, by terminal, kind, first and last entry."""
+    return {
+        "action": "retire",
+        "actor": "collector",
+        "entries": sum(one.entries for one in retired),
+        "segments": [[one.terminal, one.kind, one.first_n, one.last_n] for one in retired],
+    }
+
+
+def retire(db: sqlite3.Connection, retired: Sequence[Due]) -> None:
+    """Called inside the transaction that journals it."""
+    (n,) = db.execute("SELECT max(n) FROM journal").fetchone()
+    db.executemany(
+        "UPDATE segment SET retired_n = ?, bodies = NULL, heads = NULL, signatures = NULL WHERE id = ?",
+        [(n, one.id) for one in retired],
+    )
