@@ -127,7 +127,7 @@ def test_drives_and_bmc():
     assert found.smart.drives == (("/dev/sda", ""), ("/dev/bus/0", "megaraid,8"))
     assert (found.smart.enabled, found.smart.name, found.smart.intervals) == (True, "drives", Intervals())
     assert (found.ipmi.enabled, found.ipmi.name, found.ipmi.intervals.normal) == (True, "bmc", 300.0)
-    assert not parse('[smart]\nenabled = false\nprogram = "/opt/smartctl"\n', PATH).smart.enabled
+    assert not parse('[smart]\nenabled = false\nprogram = "smartctl7"\n', PATH).smart.enabled
 
 
 def test_file_that_is_not_there(tmp_path):
