@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import subprocess
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ MAX_ERRORS = 4096
 """Bytes of stderr that are kept: the first lines say what is wrong."""
 KILL_WAIT_S = 2.0
 """A killed program is gone at once, unless the kernel holds it."""
-SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
+SYSTEM_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 """Where Debian keeps such programs; the PATH of a service or of a user often leaves it out."""
 
 
@@ -45,8 +44,7 @@ class Program:
             raise SourceError(
                 f"{self._command} cannot be ended, it hangs in the kernel; look at the kernel log for the device that it asks"
             )
-        path = os.environ.get("PATH", os.defpath) + os.pathsep + SYSTEM_PATH
-        program = shutil.which(self._command, path=path)
+        program = _found(self._command)
         if program is None:
             raise SourceError(f"{self._command} is not installed; {self._mend}")
         try:
@@ -71,6 +69,20 @@ class Program:
                     await run.exited.wait()
         status = transport.get_returncode()
         return Finished(-1 if status is None else status, run.text(1), run.text(2))
+
+
+def _found(command: str) -> str | None:
+    """As shutil.which, which would bring three compressors into the resident agent."""
+    if os.path.dirname(command):  # noqa: PTH120 - a path, or a name to look up
+        folders = [""]
+    else:
+        folders = [*os.environ.get("PATH", os.defpath).split(os.pathsep), *SYSTEM_PATH]
+    for folder in folders:
+        for name in (command, f"{command}.exe"):
+            path = os.path.join(folder, name)  # noqa: PTH118 - as it is handed over
+            if os.path.isfile(path) and os.access(path, os.X_OK):  # noqa: PTH113 - the same
+                return path
+    return None
 
 
 class _TooMuchError(Exception):

@@ -179,7 +179,7 @@ async def test_more_drives_than_are_read_are_declared(smartctl, monkeypatch):
 
 async def test_not_installed_is_one_clear_error(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("tillwatch.agent.sources.program.SYSTEM_PATH", str(tmp_path))
+    monkeypatch.setattr("tillwatch.agent.sources.program.SYSTEM_PATH", ())
     with pytest.raises(
         SourceError, match=r"^smartctl is not installed; install smartmontools, or give its path: \[smart\]"
     ):
