@@ -138,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
 
     backup = add(
         "backup",
-        _backup,
+        _later("recovery", "run_backup"),
         "write the store and the collector's keys into one new file, mode 0600, beside a running collector",
         "tillwatch-collector backup /var/backups/tillwatch-2026-11-21.db",
     )
@@ -148,11 +148,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     restore = add(
         "restore",
-        _restore,
+        _later("recovery", "run_restore"),
         "put a backup in the place of store and keys of a collector that is not running; what was there is set aside",
         "tillwatch-collector restore /var/backups/tillwatch-2026-11-21.db",
     )
     restore.add_argument("file", type=Path)
+    restore.add_argument("--damaged", action="store_true", help="also where its journal is not whole")
     for one in (backup, restore):
         one.add_argument(
             "--passphrase-file", type=Path, metavar="FILE", help="its first line seals the keys in the backup"
@@ -367,7 +368,8 @@ def _show(config: Config, options: argparse.Namespace) -> int:
         f"{view.id}: {coloured(view.condition)}{reason}, {coloured(view.connection)}, heard {age(view.last_received)}"
     )
     print(
-        f"{view.branch}, {view.region}, {view.terminal_class}; {view.open_alarms} open alarms; {view.lost} readings lost"
+        f"{view.branch}, {view.region}, {view.terminal_class}; {view.open_alarms} open alarms; {view.lost} readings lost, "
+        f"{view.holes} batches gone"
     )
     for one in offences:
         print(f"{one.refused} messages not taken since the collector's start: {_reasons(one)}; last {age(one.last_at)}")
@@ -438,32 +440,6 @@ def _doctor(config: Config, options: argparse.Namespace) -> int:
         for finding in findings:
             print(f"{coloured(finding.state.ljust(4))}  {finding.subject}: {finding.text}")
     return FAILED if any(finding.state == "fail" for finding in findings) else DONE
-
-
-def _backup(config: Config, options: argparse.Namespace) -> int:
-    from tillwatch.collector import acts, recovery  # noqa: PLC0415 - the other commands need none of it
-
-    target = options.file.absolute()
-    try:
-        acts.prepare_data_dir(config.collector.data_dir)
-        made = recovery.backup(config, target, keys=not options.without_keys, passphrase_file=options.passphrase_file)
-    except (recovery.BackupError, acts.ActError) as error:
-        raise _CommandError(str(error)) from None
-    print_json(asdict(made)) if options.json else print(recovery.described(made))
-    return DONE
-
-
-def _restore(config: Config, options: argparse.Namespace) -> int:
-    from tillwatch.collector import acts, recovery  # noqa: PLC0415 - the other commands need none of it
-    from tillwatch.collector.store.lock import InUseError  # noqa: PLC0415
-
-    source = options.file.absolute()
-    try:
-        acts.prepare_data_dir(config.collector.data_dir)
-        print(recovery.restore(config, source, passphrase_file=options.passphrase_file))
-    except (recovery.BackupError, acts.ActError, InUseError) as error:
-        raise _CommandError(str(error)) from None
-    return DONE
 
 
 def _reader(config: Config) -> Any:

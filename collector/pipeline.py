@@ -36,8 +36,9 @@ from tillwatch.agent.wire import (
     seal_ack,
 )
 from tillwatch.collector import sequence, succession
+from tillwatch.collector.clock import JUMP_NS, SteadyClock
 from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_EPOCHS, MAX_SIGNALS, Terminal
-from tillwatch.collector.fold import HISTORICAL_MS, SUSPECT_SKEW_MS, Fold
+from tillwatch.collector.fold import SUSPECT_SKEW_MS, Fold
 from tillwatch.collector.intake import Intake, Message
 from tillwatch.collector.journal import Entry, Journal, Kind
 from tillwatch.collector.refusals import Refusals
@@ -59,6 +60,8 @@ ENROL_EVERY_NS = 10 * 10**9
 its certificate without its key cannot make the terminal stop for longer than one of them takes.
 """
 IDENTITY_ACTS = frozenset({"enrol", "certify", "rotate", "revoke"})
+APART_NS = 10**9
+"""By which the journal's time may be ahead of a message's own before the latter is written down too."""
 RETRY_S = 5.0
 """Before the next try after the store refused a group: a full disk is not made emptier by trying."""
 LOOK_BACK_NS = 10 * 10**9
@@ -85,18 +88,20 @@ class _UnfitError(Exception):
 
 @dataclass(slots=True)
 class Reply:
-    """What one terminal will be told when its group is stored."""
+    """What one terminal will be told when its group is stored. earlier: of another epoch, in the same group: who spoke there is answered too."""
 
     state: AckState = AckState.OK
     epoch: bytes = b""
     want: int = 0
     refused: tuple[tuple[int, str], ...] = ()
+    earlier: Reply | None = None
 
 
 class Pipeline:
-    """clock: UTC ns. refusals: what was not taken, by reason and by terminal; on_refused: told the terminal of each message that cannot be
-    opened; turns: passes of the loop that were stored, for the watchdog. bind: the authority's word for an act's public key of a
-    terminal from a time on; on_identity: called with the terminals whose keys or certificates have changed, once that is stored.
+    """clock: UTC ns; steady: the clock to use instead, and to take the jumps of. refusals: what was not taken, by reason and by terminal;
+    on_refused: told the terminal of each message that cannot be opened; turns: passes of the loop that were stored, for the watchdog. bind:
+    the authority's word for an act's public key of a terminal from a time on; on_identity: called with the terminals whose keys or
+    certificates have changed, once that is stored.
     """
 
     def __init__(
@@ -107,6 +112,7 @@ class Pipeline:
         *,
         page: str = "",
         clock: Callable[[], int] = time.time_ns,
+        steady: SteadyClock | None = None,
         bind: Callable[[str, str, bytes, int], bytes] | None = None,
     ) -> None:
         self.store = store
@@ -116,7 +122,10 @@ class Pipeline:
         self._key = key
         self._units = units
         self._page = page
-        self._clock = clock
+        self._clock = clock if steady is None else steady.now
+        self._steady = steady
+        self._lead = 0
+        """By which the journal's time, which never goes back, is ahead of the clock."""
         self.turns = 0
         self.on_identity: Callable[[set[str]], None] = lambda _: None
         self._bind = bind
@@ -140,6 +149,13 @@ class Pipeline:
 
     async def start(self, shipped: str, site: str, settings: Mapping[str, str] | None = None) -> None:
         """Journal that the collector runs, and its rules and settings if they changed; None: as they were."""
+        behind = self.fold.advanced_to - self._clock()
+        if behind > JUMP_NS:
+            log.error(
+                "the clock of this machine is %.0f s behind the journal; the journal's time goes on from its end",
+                behind / 1e9,
+            )
+            self._lead = behind
         entries: list[tuple[Kind, dict[str, Any]]] = [(Kind.STARTED, {"down_since": self.fold.advanced_to})]
         if (self.fold.alarming.rules.shipped, self.fold.alarming.rules.text) != (shipped, site) or self.store.meta(
             "rules"
@@ -176,6 +192,9 @@ class Pipeline:
             for (terminal, why), n in intake.take_dropped().items():
                 self._count(why, terminal, self._clock(), n)
             try:
+                ahead = await self._follow_clock()
+                if ahead:
+                    messages = [message._replace(received=message.received + ahead) for message in messages]
                 async with self._lock:
                     replies = await self.take(messages)
             except StoreError as error:
@@ -190,14 +209,33 @@ class Pipeline:
             self.turns += 1
             slow = intake.take_slow()
             for terminal, reply in replies.items():
-                intake.publish_ack(terminal, self._ack(terminal, reply, slow=terminal in slow))
+                each: Reply | None = reply
+                while each is not None:
+                    intake.publish_ack(terminal, self._ack(terminal, each, slow=terminal in slow))
+                    each = each.earlier
             for terminal in slow - replies.keys():
-                if self.fold.fleet.knows(terminal) and self.fold.fleet.terminals[terminal].state == "active":
+                known = self.fold.fleet.terminals.get(terminal)
+                # Who has said nothing genuine yet has no stream to speak of.
+                if known is not None and known.epoch and known.state == "active":
                     intake.publish_ack(terminal, self._ack(terminal, Reply(), slow=True))
             if time.monotonic() - looked >= TICK_S:
                 with contextlib.suppress(StoreError):  # the next group meets the same store and says so
                     await self.take_requests()
                 looked = time.monotonic()
+
+    async def _follow_clock(self) -> int:
+        """Journal that this machine's clock was set, if it was; what to add to the times of messages, in ns."""
+        if self._steady is None:
+            return 0
+        ahead = self._steady.ahead()
+        jump = self._steady.take_jump()
+        if jump:
+            forward = max(jump - self._lead, 0)
+            self._lead = max(self._lead - jump, 0)
+            down = {"down_since": self.fold.advanced_to, "jump": forward, "set_by": jump}
+            async with self._lock:
+                await self._keep([self._record(Kind.STARTED, facts=down)])
+        return ahead
 
     async def take(self, messages: Sequence[Message]) -> dict[str, Reply]:
         """One group: what to tell the terminals once this returns. Raises StoreError, and then nothing has changed."""
@@ -217,7 +255,7 @@ class Pipeline:
         for terminal, reply in strangers.items():
             replies.setdefault(terminal, reply)
         if not messages:
-            self.fold.advance(max(self._clock(), self.fold.advanced_to))
+            self.fold.advance(max(self._clock() + self._lead, self.fold.advanced_to))
         now = self._clock()
         also = [self.refusals.keep(now)] if self.refusals.due(now) else []
         if entries or also or self._changed():
@@ -250,15 +288,16 @@ class Pipeline:
         known = terminal.streams.get(header.epoch)
         if known is not None and header.seq <= known.mark:
             stored = self._stored(terminal, header.epoch, header.seq)
-        reply = replies.setdefault(terminal.id, Reply())
+        reply = _reply(replies, terminal.id, header.epoch)
         decision = sequence.decide(terminal.streams, header, digest, stored)
-        reply.epoch = header.epoch
         stamp = {"epoch": header.epoch, "seq": header.seq}
         match decision.verdict:
             case sequence.Verdict.DUPLICATE:
                 pass
             case sequence.Verdict.GAP:
-                reply.state, reply.want = AckState.RESEND, decision.want
+                # What follows a fork is ahead of its place: to ask for it again would bring the fork again, and so for ever.
+                if reply.state is not AckState.FORK:
+                    reply.state, reply.want = AckState.RESEND, decision.want
             case sequence.Verdict.FORK:
                 reply.state = AckState.FORK
                 facts = {**stamp, "boot": header.boot, "up": header.up, "detail": decision.detail}
@@ -279,14 +318,13 @@ class Pipeline:
     def _accept(self, terminal: Terminal, opened: Opened, message: Message, stamp: dict[str, Any]) -> Entry:
         """Age and clock correction are computed once, here, and kept beside the frame."""
         header = opened.header
-        now = max(message.received, self.journal.at + 1)
-        if terminal.age_ms(header.boot, header.up, header.sent, now) > HISTORICAL_MS:
+        at = self._at(message)
+        utc = at if at - message.received <= APART_NS else message.received
+        if utc != at:
+            stamp["utc"] = utc
+        historical, skew = terminal.reckon(header.boot, header.up, header.sent, at, utc)
+        if historical:
             stamp["historical"] = True
-        if terminal.skews_ms:
-            skew = terminal.skew_ms
-        else:
-            first = terminal.skew_of(header.boot, header.up, header.sent, now)
-            skew = 0 if first is None or "historical" in stamp else first
         correction = skew if abs(skew) > SUSPECT_SKEW_MS else 0
         if correction:
             stamp["correction_ms"] = correction
@@ -338,10 +376,17 @@ class Pipeline:
         if decision.moved:
             # Where the stream goes on is known from the chain alone, also when the message is retired one day.
             stamp |= {"epoch": life.epoch, "seq": decision.stream.mark}
+        if decision.loss is not None:
+            stamp["loss"] = list(decision.loss)
+            log.error(
+                "terminal %s: batches %d to %d are gone: dropped by it, or lost here with a backup",
+                life.terminal,
+                *decision.loss,
+            )
         entries.append(self._record(Kind.LIFE, message, life.terminal, stamp, digest, content=life))
         if life.state == "online":
-            reply = replies.setdefault(life.terminal, Reply())
-            reply.epoch, reply.state, reply.want = life.epoch, AckState.OK, 0
+            reply = _reply(replies, life.terminal, life.epoch)
+            reply.state, reply.want = AckState.OK, 0
 
     def _succeeded(self, message: Message, entries: list[Entry]) -> Life:
         """A life message under a key that is not known yet, if the rotations that it presents lead there from one that is. Raises WireError."""
@@ -384,13 +429,17 @@ class Pipeline:
         content: Opened | Life | None = None,
     ) -> Entry:
         """Append to the journal and fold. The entry's time never lies before what time alone has already done."""
-        now = max(message.received if message else self._clock(), self.fold.advanced_to)
         payload = message.payload if message else None
         entry = self.journal.append(
-            kind, now, terminal=terminal, facts=facts, payload=payload, payload_digest=digest, span=span
+            kind, self._at(message), terminal=terminal, facts=facts, payload=payload, payload_digest=digest, span=span
         )
         self.fold.apply(entry, content)
         return entry
+
+    def _at(self, message: Message | None) -> int:
+        """The journal's time for an entry to come: it never lies before what time alone has already done."""
+        now = (message.received if message else self._clock()) + self._lead
+        return max(now, self.fold.advanced_to, self.journal.at + 1)
 
     async def _keep(self, entries: Sequence[Entry], also: Sequence[Callable[[sqlite3.Connection], None]] = ()) -> None:
         group: Commit = self.store.prepare(self.fold, entries, also)
@@ -483,6 +532,18 @@ class Pipeline:
 
     def _count(self, reason: str, who: str, at: int, n: int = 1) -> bool:
         return self.refusals.add(str(reason), who, at, n)
+
+
+def _reply(replies: dict[str, Reply], terminal: str, epoch: bytes) -> Reply:
+    """The reply to one epoch of a terminal: two machines under one name, or one at the end of an epoch, speak of two in one group."""
+    newest = replies.get(terminal)
+    reply = newest
+    while reply is not None and reply.epoch not in (b"", epoch):
+        reply = reply.earlier
+    if reply is None:
+        reply = replies[terminal] = Reply(earlier=newest)
+    reply.epoch = epoch
+    return reply
 
 
 async def _written(write: Callable[[Any], None], what: Any) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from tillwatch.collector import succession
 from tillwatch.collector.authority import Authority, open_authority
+from tillwatch.collector.clock import SteadyClock
 from tillwatch.collector.config import Config, ConfigError, is_loopback
 from tillwatch.collector.housekeeping import Housekeeping
 from tillwatch.collector.intake.broker import EmbeddedBroker
@@ -119,7 +120,8 @@ async def _serve(config: Config, *, console: bool) -> int:
         stack.callback(store.close)
         units = {name: known.unit for name, known in load_catalogue().signals.items()}
         page = f"http://{config.console.host}:{config.console.port}"
-        pipeline = Pipeline(store, own.ack_key, units, page=page, bind=own.bind)
+        clock = SteadyClock()
+        pipeline = Pipeline(store, own.ack_key, units, steady=clock, page=page, bind=own.bind)
         await pipeline.start(shipped_text(), site, config.settings)
         stack.push_async_callback(pipeline.stop)
 

@@ -48,13 +48,15 @@ LONG = {
 
 MAY_PRINT = frozenset(
     {
-        "collector/evidence.py",
-        "collector/identity.py",
-        "collector/output.py",
         "agent/doctor.py",
+        "agent/lint.py",
         "agent/rotate.py",
         "agent/show.py",
         "agent/trial.py",
+        "collector/evidence.py",
+        "collector/identity.py",
+        "collector/output.py",
+        "collector/recovery.py",
     }
 )
 """Modules beside `__main__.py`, and outside a function `main`, that speak to a person at a command line."""

@@ -17,7 +17,6 @@ import msgpack
 
 from tillwatch.agent.model import Value
 from tillwatch.agent.wire import VerifyKey
-from tillwatch.collector import succession
 from tillwatch.collector.alarms import Alarm
 from tillwatch.collector.changes import Dirty, Rollup
 from tillwatch.collector.detect.limits import LimitState
@@ -117,7 +116,7 @@ class SqliteStore:
         rules = self.meta("rules")
         if rules is not None:
             shipped, site = msgpack.unpackb(rules)
-            fold.alarming.rules = parse_rules(site, shipped=shipped)
+            fold.alarming.rules = parse_rules(site, shipped=shipped, replay=True)
         fleet.terminals |= {terminal.id: terminal for terminal in terminals_of(db)}
         for name, key_id, public, state, since in db.execute(
             "SELECT terminal, key_id, public, state, since FROM terminal_key"
@@ -141,32 +140,12 @@ class SqliteStore:
         for row in db.execute(f"SELECT {_INCIDENT} FROM incident"):  # noqa: S608 - a constant list of columns
             if row[0] in living:
                 fold.alarming.incidents[row[0]] = Incident(*row)
-        self._recall_certificates(fold)
         for name in fleet.terminals:
             self._load_recent(fold, name)
         last = db.execute("SELECT n, at, digest FROM journal ORDER BY n DESC LIMIT 1").fetchone() or (0, 0, GENESIS)
         fold.advanced_to = max(last[1], self.meta_int("advanced_to"))
         fold.rearm()
         return Journal(*last)
-
-    def _recall_certificates(self, fold: Fold) -> None:
-        """A file that was kept before certificates were remembered has them in its acts all the same."""
-        kept = self.conn.execute("SELECT id, status FROM terminal").fetchall()
-        dated = {
-            name: Terminal(name, "", "", "", 0)
-            for name, status in kept
-            if "certificates" not in msgpack.unpackb(status)
-        }
-        if not dated:
-            return
-        # Such a file has not been packed yet: every act is a row.
-        acts = self.conn.execute("SELECT terminal, at, facts FROM journal WHERE kind = ? ORDER BY n", (Kind.OPERATOR,))
-        for name, at, packed in acts.fetchall():
-            if name in dated and (facts := msgpack.unpackb(packed))["action"] == "enrol":
-                succession.enrol(dated[name], facts, at)
-        for name, told in dated.items():
-            fold.fleet.terminals[name].certificates = told.certificates
-            fold.dirty.terminals.add(name)
 
     def _load_recent(self, fold: Fold, terminal: str) -> None:
         rows = self.conn.execute(

@@ -149,7 +149,8 @@ async def test_damaged_spool_is_told_as_a_reading(start, collector, until, tmp_p
     (tmp_path / "state" / "spool.db").write_bytes(b"this is no database" * 1000)
     agent = start()
     told = await until(
-        lambda: [r.value for r in collector.readings if (r.component, r.signal) == ("agent", "monitor.reason")], 30
+        lambda: [r.value for r in collector.readings if (r.component, r.signal) == ("agent", "agent.spool.set-aside")],
+        30,
     )
     assert "moved aside" in told[0]
     assert list((tmp_path / "state").glob("spool.corrupt-*"))

@@ -24,7 +24,7 @@ from tillwatch.agent import identity
 from tillwatch.agent.wire import SigningKey
 from tillwatch.collector.authority import open_authority, open_request
 from tillwatch.collector.config import load_config
-from tillwatch.collector.intake.mosquitto import write_mosquitto
+from tillwatch.collector.intake.mosquitto import MAX_INFLIGHT, MAX_PACKET, MAX_QUEUED, MAX_QUEUED_BYTES, write_mosquitto
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.rules import shipped_text
 from tillwatch.collector.store.sqlite import SqliteStore
@@ -75,6 +75,13 @@ OIDS: Mapping[str, tuple[str, str]] = {
 
 FORTY = ("1.3.6.1.2.1.1.1.0", "1.3.6.1.2.1.1.3.0", "1.3.6.1.2.1.1.5.0", *OIDS)
 
+QUEUES = (
+    f"max_inflight_messages {MAX_INFLIGHT}",
+    f"max_queued_messages {MAX_QUEUED}",
+    f"max_queued_bytes {MAX_QUEUED_BYTES}",
+    f"max_packet_size {MAX_PACKET}",
+)
+"""As `tillwatch-collector broker-config` writes them."""
 USER, AUTH_KEY, PRIV_KEY = "watcher", "bench-auth-key", "bench-priv-key"
 
 
@@ -100,7 +107,7 @@ port = {free_port()}
 address = "{HOST}"
 """
         )
-        self._file = file
+        self.file = file
         self._config = load_config(file)
         self.database = self._config.database
         self._authority = open_authority(self._config.authority)
@@ -176,7 +183,8 @@ address = "{HOST}"
             )
         else:
             config = self.folder / "mosquitto.conf"
-            config.write_text(f"listener {self.port} {HOST}\nuser root\nallow_anonymous true\n")
+            lines = [f"listener {self.port} {HOST}", "user root", "allow_anonymous true", *QUEUES]
+            config.write_text("\n".join(lines) + "\n")
         with Process("mosquitto", program("mosquitto"), "-c", config, folder=self.folder) as process:
             process.wait_for(lambda: listens(self.port), "listening")
             yield process
@@ -190,7 +198,7 @@ address = "{HOST}"
                 "collector",
                 "tillwatch.collector",
                 *("run", "--no-console", "--config"),
-                self._file,
+                self.file,
                 folder=self.folder,
                 env=env,
             ) as process,

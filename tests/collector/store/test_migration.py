@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import shutil
 from pathlib import Path
@@ -14,10 +13,8 @@ import pytest
 from tests.collector.conftest import World
 from tests.collector.packed import keep_house, measured
 from tests.collector.sending import T0, S, Sender
-from tillwatch.agent.wire import AckState, SigningKey
-from tillwatch.collector.pipeline import Pipeline
+from tillwatch.agent.wire import AckState
 from tillwatch.collector.rebuild import rebuild, tables
-from tillwatch.collector.registry import Enrolment, EnrolRequest, operator_facts
 from tillwatch.collector.store import sqlite
 from tillwatch.collector.store.sqlite import SqliteStore, StoreError, open_db
 from tillwatch.collector.verify import verify_log
@@ -73,26 +70,6 @@ def comparable(store: SqliteStore) -> dict[str, list[tuple[Any, ...]]]:
         for row in found["terminal"]
     ]
     return found
-
-
-def test_certificates_of_an_old_file_are_known_again(tmp_path: Path) -> None:
-    """Or a terminal that is revoked after the upgrade would keep its way into a broker outside."""
-    store = SqliteStore(tmp_path / "collector.db")
-    pipeline = Pipeline(store, SigningKey(bytes(32)), {})
-    request = EnrolRequest("t", SigningKey(b"1" * 32).public, 0xABC, "10.0.0.1")
-    asyncio.run(pipeline.operate(operator_facts(Enrolment("t", "b", "r", "atm"), request)))
-    ((status,),) = store.conn.execute("SELECT status FROM terminal").fetchall()
-    old = {name: value for name, value in msgpack.unpackb(status).items() if name not in {"certificates", "speakers"}}
-    store.conn.execute("UPDATE terminal SET status = ?", (msgpack.packb(old),))
-    store.close()
-    store = SqliteStore(tmp_path / "collector.db")
-    pipeline = Pipeline(store, SigningKey(bytes(32)), {})
-    known = pipeline.terminal("t")
-    assert known is not None
-    assert list(known.certificates) == ["abc"]
-    asyncio.run(pipeline.operate({"action": "revoke", "terminal": "t", "reason": "x"}))
-    assert known.refuses("abc")
-    store.close()
 
 
 def test_every_version_has_its_step_and_a_newer_one_is_refused(tmp_path: Path) -> None:
