@@ -27,6 +27,7 @@ from tillwatch.collector.authority import (
     open_authority,
 )
 from tillwatch.collector.config import Config, is_unspecified
+from tillwatch.collector.identities import examine_identities
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.sqlite import StoreError
@@ -66,6 +67,8 @@ def examine(config: Config) -> Iterator[Finding]:
         yield Finding("authority", "ok", "not there yet; it is made at the first start")
     if authority is not None:
         yield from _certificates(authority, config)
+    for subject, state, text in examine_identities(config):
+        yield Finding(subject, state, text)
     running = authority is not None and _is_collector(authority, config)
     yield from _ports(config, running=running)
     if not config.broker.embedded:

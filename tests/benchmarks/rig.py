@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import getpass
 import os
 import secrets
 import socket
@@ -21,9 +22,9 @@ from cryptography.x509.oid import NameOID
 from tests.benchmarks.processes import END_S, Process, free_port, listens, program, python, readiness
 from tillwatch.agent import identity
 from tillwatch.agent.wire import SigningKey
-from tillwatch.collector.authority import COLLECTOR_NAME, open_authority, open_request
+from tillwatch.collector.authority import open_authority, open_request
 from tillwatch.collector.config import load_config
-from tillwatch.collector.intake.mosquitto import MAX_INFLIGHT, MAX_PACKET, MAX_QUEUED, MAX_QUEUED_BYTES
+from tillwatch.collector.intake.mosquitto import MAX_INFLIGHT, MAX_PACKET, MAX_QUEUED, MAX_QUEUED_BYTES, write_mosquitto
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.rules import shipped_text
 from tillwatch.collector.store.sqlite import SqliteStore
@@ -82,15 +83,6 @@ QUEUES = (
 )
 """As `tillwatch-collector broker-config` writes them."""
 USER, AUTH_KEY, PRIV_KEY = "watcher", "bench-auth-key", "bench-priv-key"
-ACL = f"""\
-pattern write tw/1/%u/batch
-pattern write tw/1/%u/life
-pattern read tw/1/%u/ack
-user {COLLECTOR_NAME}
-topic read tw/1/+/batch
-topic read tw/1/+/life
-topic write tw/1/+/ack
-"""
 
 
 class Rig:
@@ -184,23 +176,15 @@ address = "{HOST}"
 
     @contextlib.contextmanager
     def broker(self) -> Iterator[Process]:
-        config = self.folder / "mosquitto.conf"
-        lines = [f"listener {self.port} {HOST}", "user root", *QUEUES]
         if self.tls:
-            server = self._authority.server_file(self._config.certificate_hosts)
-            (self.folder / "acl").write_text(ACL)
-            (self.folder / "acl").chmod(0o600)
-            lines += [
-                f"cafile {self._authority.ca_file}",
-                f"certfile {server}",
-                f"keyfile {server}",
-                "require_certificate true",
-                "use_identity_as_username true",
-                f"acl_file {self.folder / 'acl'}",
-            ]
+            hosts, user = self._config.certificate_hosts, getpass.getuser()
+            config = write_mosquitto(
+                self.folder / "broker", self._authority, {}, hosts=hosts, port=self.port, listen=HOST, user=user
+            )
         else:
-            lines.append("allow_anonymous true")
-        config.write_text("\n".join(lines) + "\n")
+            config = self.folder / "mosquitto.conf"
+            lines = [f"listener {self.port} {HOST}", "user root", "allow_anonymous true", *QUEUES]
+            config.write_text("\n".join(lines) + "\n")
         with Process("mosquitto", program("mosquitto"), "-c", config, folder=self.folder) as process:
             process.wait_for(lambda: listens(self.port), "listening")
             yield process

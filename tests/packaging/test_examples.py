@@ -87,7 +87,7 @@ def test_collector_example_loads_whole(whole: Path) -> None:
         default.console,
         default.intake,
     )
-    assert replace(loaded.broker, address="") == default.broker
+    assert replace(loaded.broker, address="", crl_file=None) == default.broker
     assert replace(loaded.enrolment, address="", hosts=()) == default.enrolment
     assert loaded.webhook is not None
     assert loaded.webhook.secret() == "a secret of some length"

@@ -384,3 +384,42 @@ async def test_a_storm_after_a_restart_lets_everybody_in(authority, certified, t
         assert len(broker._clients) == 2
     finally:
         await broker.stop()
+
+
+async def test_a_revoked_certificate_is_turned_away_and_a_connection_cut_off(authority, certified, terminal, caplog):
+    caplog.set_level("INFO", "tillwatch")
+    revoked: set[str] = set()
+    asked: list[tuple[str, str]] = []
+
+    def refuses(who: str, serial: str) -> bool:
+        asked.append((who, serial))
+        return who in revoked
+
+    broker = EmbeddedBroker("127.0.0.1", 0, authority.terminal_context(("127.0.0.1",)), refuses)
+    await broker.start()
+    try:
+        tls, other = certified(authority, "t1"), certified(authority, "t2")
+        till = await terminal("t1", broker.port, tls).connect()
+        good = await terminal("t2", broker.port, other).connect()
+        revoked.add("t1")
+        broker.look_again()
+        await asyncio.wait_for(till.lost.wait(), 5)
+        for _ in range(3):
+            with pytest.raises(Exception, match="not authorised"):
+                await terminal("t1", broker.port, tls).connect()
+        assert not good.lost.is_set()
+        assert caplog.text.count("t1 is cut off") == 1
+        assert caplog.text.count("t1 comes with a revoked certificate") == 1
+    finally:
+        await broker.stop()
+    (serial,) = {serial for who, serial in asked if who == "t1"}
+    assert int(serial, 16).bit_length() > 100, "the certificate's own number, in hex"
+
+
+async def test_takeovers_are_counted_and_told_once(authority, broker, certified, terminal, caplog):
+    caplog.set_level("INFO", "tillwatch")
+    tls = certified(authority, "t1")
+    clients = [await terminal("t1", broker.port, tls).connect() for _ in range(4)]
+    assert broker.takeovers == {"t1": 3}
+    assert caplog.text.count("takes the place of the one at 127.0.0.1") == 1
+    assert not clients[-1].lost.is_set()
