@@ -124,6 +124,8 @@ class Pipeline:
         self._page = page
         self._clock = clock if steady is None else steady.now
         self._steady = steady
+        self._running_since = 0
+        self._asked: set[str] = set()
         self._lead = 0
         """By which the journal's time, which never goes back, is ahead of the clock."""
         self.turns = 0
@@ -172,6 +174,7 @@ class Pipeline:
             also.append(lambda db: db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", row))
         async with self._lock:
             await self._keep([self._record(kind, facts=facts) for kind, facts in entries], also)
+        self._ask_anew()
         await self.take_requests()
 
     async def stop(self) -> None:
@@ -235,7 +238,21 @@ class Pipeline:
             down = {"down_since": self.fold.advanced_to, "jump": forward, "set_by": jump}
             async with self._lock:
                 await self._keep([self._record(Kind.STARTED, facts=down)])
+            self._ask_anew()
         return ahead
+
+    def _ask_anew(self) -> None:
+        self._running_since = self.journal.at
+        self._asked.clear()
+
+    def _ask_for_life(self, terminal: Terminal, reply: Reply, mark: int) -> None:
+        """Once after each start, where the terminal has not told its uptime since: over a start in which this machine's clock was set, ages
+        would be wrong by as much. A want below the floor is answered with a life message (delivery.md 6.4).
+        """
+        told = terminal.up_received >= self._running_since or terminal.id in self._asked
+        if mark and reply.state is AckState.OK and not told:
+            self._asked.add(terminal.id)
+            reply.want = 1
 
     async def take(self, messages: Sequence[Message]) -> dict[str, Reply]:
         """One group: what to tell the terminals once this returns. Raises StoreError, and then nothing has changed."""
@@ -293,7 +310,7 @@ class Pipeline:
         stamp = {"epoch": header.epoch, "seq": header.seq}
         match decision.verdict:
             case sequence.Verdict.DUPLICATE:
-                pass
+                self._ask_for_life(terminal, reply, decision.stream.mark)
             case sequence.Verdict.GAP:
                 # What follows a fork is ahead of its place: to ask for it again would bring the fork again, and so for ever.
                 if reply.state is not AckState.FORK:
@@ -314,6 +331,7 @@ class Pipeline:
                 entries.append(self._accept(terminal, opened, message, stamp))
                 if reply.state is AckState.RESEND:
                     reply.state, reply.want = AckState.OK, 0
+                self._ask_for_life(terminal, reply, decision.stream.mark)
 
     def _accept(self, terminal: Terminal, opened: Opened, message: Message, stamp: dict[str, Any]) -> Entry:
         """Age and clock correction are computed once, here, and kept beside the frame."""
