@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tillwatch.agent.config import Config
 
 STDIN = "-"
-OK, FAILED, WRONG, NOT_ENROLLED, HELD = 0, 1, 2, 3, 4
+OK, FAILED, WRONG, NOT_ENROLLED, HELD, REFUSED = 0, 1, 2, 3, 4, 5
 _EXITS = """\
 exit codes:
   0  done, or ended cleanly by a signal
@@ -21,6 +21,7 @@ exit codes:
   2  wrong command line or configuration
   3  this terminal is not enrolled
   4  another agent runs on the same state directory
+  5  the collector refuses this terminal: revoked, or not known; the text says what to do
 
 environment:
   NO_COLOR        no colours
@@ -84,6 +85,13 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
     )
     enrol.add_argument("token", metavar="TOKEN", help="the token, or - to read it from standard input, where no other user sees it")  # fmt: skip
     enrol.add_argument("--force", action="store_true", help="give a terminal that is enrolled already new keys")
+    commands.add_parser(
+        "rotate",
+        parents=[common],
+        help="give this terminal new keys now; the agent does so by itself every 180 days",
+        description="Give this terminal a new signing key and certificate. Needs the collector's enrolment port and no token; can run beside the agent, which goes on without a restart.",
+        epilog=_EXITS,
+    )
     show = commands.add_parser("show", parents=[common], help="who this terminal is and what waits in its spool")
     show.add_argument("--json", action="store_true", help="the same as one object")
     return parser
@@ -104,6 +112,8 @@ def _command(args: argparse.Namespace) -> int:
     try:
         if args.command == "enrol":
             return _enrol(args)
+        if args.command == "rotate":
+            return _rotate(args)
         if args.command == "show":
             from tillwatch.agent import show  # noqa: PLC0415 - the same
 
@@ -143,6 +153,16 @@ def _enrol(args: argparse.Namespace) -> int:
     print(f"enrolled: terminal {who.terminal}, branch {who.branch or '-'}; keys in {state_dir}")
     print("next: tillwatch-agent doctor")
     return OK
+
+
+def _rotate(args: argparse.Namespace) -> int:
+    from tillwatch.agent.enrol import EnrolError, RefusedError  # noqa: PLC0415 - X.509 and HTTPS, never resident
+    from tillwatch.agent.rotate import run  # noqa: PLC0415 - the same
+
+    try:
+        return run(args)
+    except EnrolError as error:
+        return _fail(error, REFUSED if isinstance(error, RefusedError) else FAILED)
 
 
 def _fail(error: Exception, code: int) -> int:

@@ -71,7 +71,7 @@ class SpoolConfig:
 
 @dataclass(frozen=True, slots=True)
 class SystemConfig:
-    """The machine itself. only: parts to read, empty for all; disable: parts to leave out."""
+    """The machine itself. only, disable: patterns of the parts to read (empty: all) and to leave out; the machine as a whole is the part ``."""
 
     enabled: bool = True
     name: str = "host"

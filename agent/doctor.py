@@ -13,8 +13,9 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 
-from tillwatch.agent import clock, config, identity, service, spool
+from tillwatch.agent import clock, config, identity, renewal, service, spool
 from tillwatch.agent.config import Config, ConfigError
 from tillwatch.agent.identity import HeldError, Identity, IdentityError, NotEnrolledError
 from tillwatch.agent.model import PollClass
@@ -23,6 +24,12 @@ from tillwatch.agent.uplink import tls_context, where_to
 
 TIMEOUT = 15.0
 """Seconds for the broker and for one poll of one source: a person waits."""
+REFUSED = 5
+KEY = "key"
+SOON = 30 * 86_400
+"""Seconds before its end that a certificate is spoken of: the automatic rotation renews it years before."""
+LATE = 14 * 86_400
+"""Seconds that a rotation may be overdue: it is tried daily."""
 LOW_DISK = 1.5
 """Times the spool's limit that should be free: the file, its log, and a damaged one that was moved aside."""
 
@@ -38,14 +45,15 @@ class Finding:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code 1 if anything fails."""
+    """Exit code 5 if the collector refuses this terminal's key, 1 if anything else fails."""
     findings = asyncio.run(_all(args))
     if args.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
     else:
         for finding in findings:
             print(_line(finding))
-    return int(any(finding.result == "fail" for finding in findings))
+    failed = [finding.check for finding in findings if finding.result == "fail"]
+    return REFUSED if KEY in failed else int(bool(failed))
 
 
 def _line(finding: Finding) -> str:
@@ -79,6 +87,8 @@ async def _all(args: argparse.Namespace) -> list[Finding]:
     found += [finding async for finding in _sources(settings)]
     if who is not None:
         found.append(await _broker(settings, who))
+        found += _certificate(who)
+        found.append(await asyncio.to_thread(_key, who))
     return found
 
 
@@ -235,7 +245,7 @@ async def _broker(settings: Config, who: Identity) -> Finding:
             "broker",
             "fail",
             f"{where}: TLS: {error}",
-            "the certificates of broker and terminal must be of the enrolment's CA; enrol again if it was renewed",
+            "refused by the broker: revoked, ended, or not of the enrolment's CA; see `certificate` and `key` below",
         )
     except OSError as error:
         return Finding(
@@ -244,6 +254,65 @@ async def _broker(settings: Config, who: Identity) -> Finding:
     return Finding(
         "broker", "ok", f"{where}, {'TLS with both certificates' if tls else 'without TLS, on this machine'}"
     )
+
+
+def _certificate(who: Identity) -> Iterator[Finding]:
+    if not who.broker.tls:
+        return
+    from tillwatch.agent import rotate  # noqa: PLC0415 - X.509, in this process only
+
+    try:
+        ends = rotate.certificate_ends(who)
+    except (OSError, ValueError) as error:
+        yield Finding("certificate", "fail", f"{who.state_dir / identity.TLS_CERT}: {error}", "tillwatch-agent rotate")
+        return
+    left, day = (ends - clock.now()) / 1e9, _day(ends)
+    if left <= 0:
+        yield Finding("certificate", "fail", f"ended on {day}: the broker refuses it", "tillwatch-agent rotate")
+    elif left < SOON:
+        yield Finding("certificate", "warn", f"ends on {day}", "tillwatch-agent rotate")
+    else:
+        yield Finding("certificate", "ok", f"until {day}")
+
+
+def _key(who: Identity) -> Finding:
+    """What the collector says of the key, and whether it is older than it should be."""
+    from tillwatch.agent import enrol, rotate  # noqa: PLC0415 - X.509 and HTTPS, in this process only
+
+    name, since = who.key.key_id.hex(), _day(who.since)
+    host, port = rotate.where(who)
+    try:
+        said = rotate.key_state(who)
+    except enrol.EnrolError as error:
+        mend = f"rotations need port {port} of {host}; readings go on without it until the key or the certificate is too old"
+        return Finding("rotation", "warn", f"key {name} of {since}; {error}", mend)
+    state, reason = str(said.get("state", "")), str(said.get("reason", ""))
+    if state == "revoked":
+        return Finding(
+            KEY,
+            "fail",
+            f"the collector has revoked key {name}{': ' + reason if reason else ''}",
+            "find out why; to take this terminal back, make a token there, then: tillwatch-agent enrol --force TOKEN",
+        )
+    if state not in {"active", "pending", "retiring"}:
+        return Finding(
+            KEY,
+            "fail",
+            f"the collector does not know key {name} for {who.terminal}",
+            "was it restored from a backup? a running agent presents its rotations; else: tillwatch-agent enrol --force TOKEN",
+        )
+    if state == "retiring" or renewal.waiting(who.state_dir):
+        return Finding(KEY, "warn", f"key {name} hands over to a new one", "start the agent: it takes the new key up")
+    over = (clock.now() - who.since) / 1e9 - renewal.ROTATE_AFTER
+    if over > LATE:
+        text = f"{name} signs since {since}; it should have been rotated {over / 86_400:.0f} days ago"
+        return Finding(KEY, "warn", text, "tillwatch-agent rotate")
+    due = _day(who.since + renewal.ROTATE_AFTER * 1_000_000_000)
+    return Finding(KEY, "ok", f"{name}, {state} at the collector since {since}; the next one is due on {due}")
+
+
+def _day(at: int) -> str:
+    return datetime.fromtimestamp(at / 1e9, UTC).strftime("%Y-%m-%d")
 
 
 async def _accepted(reader: asyncio.StreamReader) -> None:

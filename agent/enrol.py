@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tillwatch.agent import identity
+from tillwatch.agent import clock, identity
 from tillwatch.agent.wire import SigningKey, VerifyKey, valid_terminal
 
 PREFIX = "tw1."
@@ -41,6 +41,10 @@ MIN_SECRET = 16
 
 class EnrolError(Exception):
     """The text says what was tried and what to do."""
+
+
+class RefusedError(EnrolError):
+    """The collector answered, and refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +88,7 @@ def enrol(
         say(f"collector {token.host}:{token.port} proved itself with the CA of the token")
         seed = os.urandom(32)
         signing = SigningKey(seed)
-        tls_key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, token.terminal)])
-        csr = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(tls_key, hashes.SHA256())
+        tls_key, csr = tls_request(token.terminal)
         request = {
             "secret": token.secret.hex(),
             "terminal": token.terminal,
@@ -96,14 +98,20 @@ def enrol(
                 signing.sign(DOMAIN + token.secret + csr.public_bytes(serialization.Encoding.DER))
             ).decode(),
         }
-        reply = _post(token, ca, request)
-        kept, files = _check(token, reply, tls_key)
+        try:
+            reply = post(token.host, token.port, ca, PATH, request)
+        except RefusedError as error:
+            raise EnrolError(f"{error}; a token is good once and for 24 hours: make a new one") from None
+        kept, files = check_reply(reply, tls_key, token.terminal, token.fingerprint)
+        kept |= {"https": {"host": token.host, "port": token.port}, "since": clock.now()}
         files |= {
             identity.SEED: seed,
             identity.TLS_KEY: tls_key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             ),
         }
+        # A rotation of the identity before would turn this one round at the next start.
+        (state_dir / identity.NEXT).unlink(missing_ok=True)
         identity.save(state_dir, kept, files)
     return identity.load(state_dir)
 
@@ -139,16 +147,24 @@ def _chain(tls: ssl.SSLSocket) -> list[bytes]:
     return [ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in inner.get_unverified_chain()]
 
 
-def _post(token: Token, ca: x509.Certificate, request: dict[str, str]) -> dict[str, Any]:
+def tls_request(terminal: str) -> tuple[ec.EllipticCurvePrivateKey, x509.CertificateSigningRequest]:
+    """A new TLS key and the request for its certificate."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, terminal)])
+    return key, x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+
+
+def post(host: str, port: int, ca: x509.Certificate, path: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Ask the collector that holds a certificate of `ca`. Raises EnrolError, and RefusedError with the collector's words."""
     pem = ca.public_bytes(serialization.Encoding.PEM).decode()
     context = ssl.create_default_context(cadata=pem)
-    connection = http.client.HTTPSConnection(token.host, token.port, timeout=TIMEOUT, context=context)
+    connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=context)
     try:
-        connection.request("POST", PATH, json.dumps(request), {"Content-Type": "application/json"})
+        connection.request("POST", path, json.dumps(request), {"Content-Type": "application/json"})
         response = connection.getresponse()
         body = response.read(MAX_REPLY + 1)
     except (OSError, http.client.HTTPException) as error:
-        raise EnrolError(f"collector {token.host}:{token.port}: {error}") from None
+        raise EnrolError(f"collector {host}:{port}: {error}") from None
     finally:
         connection.close()
     try:
@@ -157,14 +173,12 @@ def _post(token: Token, ca: x509.Certificate, request: dict[str, str]) -> dict[s
         reply = None
     if response.status != http.client.OK or not isinstance(reply, dict):
         said = reply.get("detail") or reply.get("error") if isinstance(reply, dict) else None
-        raise EnrolError(
-            f"the collector refused: {said or f'{response.status} {response.reason}'}; a token is good once and for 24 hours: make a new one"
-        )
+        raise RefusedError(f"the collector refused: {said or f'{response.status} {response.reason}'}")
     return reply
 
 
-def _check(
-    token: Token, reply: dict[str, Any], tls_key: ec.EllipticCurvePrivateKey
+def check_reply(
+    reply: dict[str, Any], tls_key: ec.EllipticCurvePrivateKey, terminal: str, fingerprint: bytes
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """What to keep of the reply. A reply that does not fit this terminal and its keys is refused whole."""
     try:
@@ -182,10 +196,10 @@ def _check(
             "tls": bool(reply["mqtt"]["tls"]),
         }
         fits = (
-            reply["terminal"] == token.terminal
-            and [name.value for name in names] == [token.terminal]
+            reply["terminal"] == terminal
+            and [name.value for name in names] == [terminal]
             and certificate.public_key() == tls_key.public_key()
-            and ca.fingerprint(hashes.SHA256()) == token.fingerprint
+            and ca.fingerprint(hashes.SHA256()) == fingerprint
             and ack_keys
         )
     except Exception as error:  # members missing, malformed certificates, or one that is not of that CA
@@ -195,7 +209,7 @@ def _check(
     if not fits:
         raise EnrolError("the collector's reply is for another terminal, key or CA; make a new token")
     kept = {
-        "terminal": token.terminal,
+        "terminal": terminal,
         "branch": str(reply.get("branch", "")),
         "region": str(reply.get("region", "")),
         "ack_keys": ack_keys,

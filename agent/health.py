@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import sys
 import time
 
@@ -37,16 +35,6 @@ def samples(spool: Spool, uplink: Uplink, pending_lost: int) -> list[Sample]:
     if rss := resident():
         wanted.append(("agent.rss", rss, "B"))
     return [Sample(AGENT, signal, value, unit=unit) for signal, value, unit in wanted]
-
-
-def give_back() -> None:
-    """Hand memory that only the start needed back to the system: some 1 MiB with glibc, nothing elsewhere."""
-    gc.collect()
-    if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415 - Linux only
-
-        with contextlib.suppress(AttributeError, OSError):
-            ctypes.CDLL(None).malloc_trim(0)
 
 
 def resident() -> int:

@@ -9,13 +9,15 @@ import binascii
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tillwatch.agent.wire import SigningKey, VerifyKey, valid_terminal
+import msgpack
+
+from tillwatch.agent.wire import MAX_ROTATIONS, SigningKey, VerifyKey, WireError, open_rotation, valid_terminal
 
 FILE = "identity.json"
 SEED = "seed"
@@ -24,6 +26,10 @@ TLS_CERT = "tls.crt"
 CA_CERT = "ca.crt"
 LOCK = "agent.lock"
 SPOOL = "spool.db"
+ROTATIONS = "rotations"
+"""msgpack list of the statements that led to the key, oldest first: they outlive the spool."""
+NEXT = "next.json"
+"""The identity that a rotation has prepared and the running agent will take up."""
 VERSION = 1
 
 
@@ -48,7 +54,9 @@ class Broker:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """ack_keys: the collector's keys, pinned at enrolment, by key id."""
+    """ack_keys: the collector's keys, pinned at enrolment, by key id; https: host and port where it enrolled, None if it was not told;
+    since: when the key was made, UTC ns; rotations: the statements that led to it; former: the keys that they handed over.
+    """
 
     terminal: str
     branch: str
@@ -57,6 +65,10 @@ class Identity:
     ack_keys: dict[bytes, VerifyKey]
     broker: Broker
     state_dir: Path
+    https: tuple[str, int] | None
+    since: int
+    rotations: tuple[bytes, ...]
+    former: dict[bytes, VerifyKey]
 
 
 def load(state_dir: Path) -> Identity:
@@ -75,15 +87,23 @@ def load(state_dir: Path) -> Identity:
         if data["version"] != VERSION or not valid_terminal(data["terminal"]):
             raise _damaged(file)
         keys = [VerifyKey(base64.b64decode(key, validate=True)) for key in data["ack_keys"]]
-        mqtt = data["mqtt"]
+        mqtt, https = data["mqtt"], data.get("https")
+        seed = state_dir / SEED
+        key = SigningKey(_seed(seed))
+        rotations = _rotations(state_dir / ROTATIONS, key.public)
+        former = [VerifyKey(open_rotation(statement).old) for statement in rotations]
         identity = Identity(
             terminal=data["terminal"],
             branch=str(data["branch"]),
             region=str(data["region"]),
-            key=SigningKey(_seed(state_dir / SEED)),
+            key=key,
             ack_keys={key.key_id: key for key in keys},
             broker=Broker(str(mqtt["host"]), int(mqtt["port"]), bool(mqtt["tls"])),
             state_dir=state_dir,
+            https=(str(https["host"]), int(https["port"])) if https else None,
+            since=int(data.get("since") or seed.stat().st_mtime_ns),
+            rotations=rotations,
+            former={old.key_id: old for old in former},
         )
     except (KeyError, TypeError, ValueError, binascii.Error):
         raise _damaged(file) from None
@@ -106,6 +126,28 @@ def _seed(file: Path) -> bytes:
             f"{file}: others can read the signing key; chmod 600 {file}, and enrol again if they may have"
         )
     return seed
+
+
+def _rotations(file: Path, public: bytes) -> tuple[bytes, ...]:
+    """The statements that end at this key. What does not, is of an identity that was enrolled over, or of a rotation that is not taken up."""
+    try:
+        found = msgpack.unpackb(file.read_bytes())
+    except (OSError, ValueError, msgpack.UnpackException):
+        return ()
+    chain: list[bytes] = []
+    for statement in reversed(found if type(found) is list else []):
+        try:
+            rotation = open_rotation(statement)
+        except (WireError, TypeError):
+            break
+        if rotation.new == public:
+            chain.insert(0, statement)
+            public = rotation.old
+    return tuple(chain[-MAX_ROTATIONS:])
+
+
+def keep_rotations(state_dir: Path, rotations: Sequence[bytes]) -> None:
+    write_private(state_dir / ROTATIONS, msgpack.packb(list(rotations[-MAX_ROTATIONS:])))
 
 
 def save(state_dir: Path, reply: dict[str, Any], files: dict[str, bytes]) -> None:

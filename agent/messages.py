@@ -16,6 +16,7 @@ MAX_REFUSED = 64
 MAX_REASON = 200
 """Characters of a reason in an ack."""
 DIGEST = 32
+ACK_DIGEST = 16
 EPOCH = 12
 FIRST_PREV = bytes(DIGEST)
 
@@ -34,6 +35,8 @@ class Refusal(StrEnum):
     TERMINAL = "terminal_mismatch"
     UNKNOWN_KEY = "unknown_key"
     REVOKED_KEY = "revoked_key"
+    RETIRED_KEY = "retired_key"
+    ROTATION = "rotation"
     SIGNATURE = "signature"
     BODY = "body"
 
@@ -94,6 +97,7 @@ class Opened:
 class Life:
     """The signed state of a terminal's stream. floor: oldest seq it still has; next: the seq it will seal next; n: counts the life
     messages of the epoch, and the will carries the n of its birth. now: UTC ns; up: ms since boot; state: `online` or `offline`.
+    rotations: statements that lead from a key that the collector may still know to this one, oldest first (rotation.py).
     """
 
     terminal: str
@@ -107,6 +111,17 @@ class Life:
     now: int
     n: int
     state: str = "online"
+    rotations: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a message says of itself and nobody has proven: its key and epoch, of a batch its prev, of a life message its rotations."""
+
+    key: bytes
+    epoch: bytes
+    prev: bytes = b""
+    rotations: tuple[bytes, ...] = ()
 
 
 class AckState(StrEnum):
@@ -121,7 +136,8 @@ class AckState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Ack:
     """What the collector has stored. seq: cumulative; want: seq to go back to, 0 for none; min_interval: ms between seals, 0 for free;
-    time: the collector's UTC ns.
+    time: the collector's UTC ns; digest: the first ACK_DIGEST bytes of that of the frame stored as seq, empty where there is none to compare:
+    two machines under one identity count alike, and only the digest tells whose batch it was.
     """
 
     epoch: bytes
@@ -132,6 +148,7 @@ class Ack:
     min_interval: int
     time: int
     refused: tuple[tuple[int, str], ...] = ()
+    digest: bytes = b""
 
 
 def valid_terminal(terminal: str) -> bool:

@@ -11,13 +11,16 @@ from collections.abc import Callable
 from typing import Any
 
 import gmqtt
+import gmqtt.mqtt.connection
 from gmqtt.mqtt.constants import MQTTv311
+from gmqtt.mqtt.protocol import MQTTProtocol
 
 CONNECT_TIMEOUT = 30.0
 """Seconds for TCP, TLS, CONNACK and SUBACK together."""
 CLOSE_TIMEOUT = 2.0
 """Seconds for the last messages to leave; then the socket is cut."""
 KEEPALIVE = 60
+_CLOSED = "the broker closed the connection"
 _NEVER = -2
 """gmqtt reconnects where failures <= retries and always for -1, so that only this number means never."""
 
@@ -25,6 +28,18 @@ _NEVER = -2
 logging.getLogger("gmqtt").setLevel(logging.CRITICAL + 1)
 
 OnMessage = Callable[[str, bytes], None]
+
+
+class _Protocol(MQTTProtocol):  # type: ignore[misc]  # gmqtt has no types
+    """gmqtt's own fails with a traceback when it is lost before it was given its connection: a connect that is given up half-way."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._connection is not None:
+            super().connection_lost(exc)
+
+
+# gmqtt has no other way to name the protocol.
+gmqtt.mqtt.connection.MQTTProtocol = _Protocol
 
 
 class LinkError(Exception):
@@ -105,7 +120,7 @@ class Link:
             if isinstance(error, TimeoutError):
                 raise LinkError(f"{where}: no answer in {CONNECT_TIMEOUT:.0f} s") from None
             if isinstance(error, ssl.SSLError | OSError | gmqtt.MQTTConnectError | LinkError):
-                raise LinkError(f"{where}: {error}") from None
+                raise LinkError(f"{where}: {str(error) or _CLOSED}") from None
             raise
         return link
 
@@ -122,7 +137,7 @@ class Link:
         try:
             await asyncio.wait({wanted, lost}, return_when=asyncio.FIRST_COMPLETED)
             if not wanted.done():
-                raise LinkError("the broker closed the connection")
+                raise LinkError(_CLOSED)
             return wanted.result()
         finally:
             lost.cancel()

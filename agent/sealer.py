@@ -48,6 +48,10 @@ class Sealer:
         self.trouble = Condition(log, "the spool can be written again")
         self._poison = Condition(log, "")
 
+    def renew(self, who: Identity) -> None:
+        """Another key of the same terminal seals from now on."""
+        self._who = who
+
     def wake(self) -> None:
         """A batch is full, or former ones wait to be sealed again."""
         self._woken.set()
@@ -150,7 +154,8 @@ class Sealer:
 
     def _again(self, slot: Slot, payload: bytes, public: VerifyKey) -> Sealed:
         """Seal a former batch for its new place. When it was read, in which boot and by which clock stays as it was."""
-        opened = open_batch(batch_topic(self._who.terminal), payload, _OwnKey(self._who.terminal, public))
+        keys = {**self._who.former, public.key_id: public}
+        opened = open_batch(batch_topic(self._who.terminal), payload, _OwnKeys(self._who.terminal, keys))
         header = opened.header
         return seal(
             self._who.key,
@@ -167,14 +172,14 @@ class Sealer:
         )
 
 
-class _OwnKey:
+class _OwnKeys:
     """The registry that opens one's own batches."""
 
-    def __init__(self, terminal: str, public: VerifyKey) -> None:
-        self._terminal, self._public = terminal, public
+    def __init__(self, terminal: str, keys: dict[bytes, VerifyKey]) -> None:
+        self._terminal, self._keys = terminal, keys
 
     def knows(self, terminal: str) -> bool:
         return terminal == self._terminal
 
     def key(self, _: str, key_id: bytes) -> VerifyKey | Refusal:
-        return self._public if key_id == self._public.key_id else Refusal.UNKNOWN_KEY
+        return self._keys.get(key_id, Refusal.UNKNOWN_KEY)

@@ -12,10 +12,10 @@ import signal
 import sys
 from collections.abc import Collection, Iterator
 
-from tillwatch.agent import clock, health, identity
+from tillwatch.agent import clock, health, identity, renewal
 from tillwatch.agent.buffer import Buffer
 from tillwatch.agent.config import MAX_SEAL, Config, ConfigError, Intervals, SerialConfig, SnmpConfig, SystemConfig
-from tillwatch.agent.identity import Identity
+from tillwatch.agent.identity import Identity, IdentityError
 from tillwatch.agent.model import AGENT, PollClass, Quality, Sample, State
 from tillwatch.agent.notify import notify, watchdog_seconds
 from tillwatch.agent.sampler import Sampler
@@ -119,17 +119,30 @@ async def _serve(config: Config, who: Identity) -> None:
     sources = sources_of(config, library)
     names = frozenset(library.signals())
     del library
+    former = {key.public for key in who.former.values()}
+    spool = Spool(config.state_dir / identity.SPOOL, who.terminal, who.key.public, config.spool, former)
+    # What cannot be written now is told by the first sealing, and again when it can.
+    with contextlib.suppress(SpoolFullError):
+        spool.open()
+    if renewal.waiting(config.state_dir):
+        # Before the certificate is read: a rotation that was cut short may have left half of the new one.
+        with _told("the new key cannot be taken up"):
+            who = renewal.take_up(who, spool)
     broker = where_to(config.collector, who.broker)
     tls = tls_context(config.collector, config.state_dir) if broker.tls else None
     if tls is not None:
         small_tls_buffers()
-    spool = Spool(config.state_dir / identity.SPOOL, who.terminal, who.key.public, config.spool)
-    # What cannot be written now is told by the first sealing, and again when it can.
-    with contextlib.suppress(SpoolFullError):
-        spool.open()
     agent = _Agent(config, who, spool, Uplink(who, spool, broker, tls), names)
     with _signals() as stop:
         await agent.run(sources, stop)
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SpoolFullError, IdentityError) as error:
+        log.error("%s: %s", what, error)
 
 
 class _Agent:
@@ -138,7 +151,6 @@ class _Agent:
     def __init__(self, config: Config, who: Identity, spool: Spool, uplink: Uplink, names: frozenset[str]) -> None:
         self._config, self._spool, self._uplink = config, spool, uplink
         self._reason = ""
-        self._settled = False
         self._buffer = Buffer()
         self._sampler = Sampler(self._buffer, names, config.seal)
         self._sealer = Sealer(
@@ -151,6 +163,7 @@ class _Agent:
             sealed=uplink.wake,
         )
         self._buffer.on_ripe = uplink.on_new_epoch = self._sealer.wake
+        self._renewal = renewal.Renewal(who, spool, ("--state-dir", str(config.state_dir)), self._renew)
         log.info("terminal %s, %s, state in %s", who.terminal, config.path or "no configuration file", config.state_dir)
 
     async def run(self, sources: list[tuple[Source, Intervals]], stop: asyncio.Event) -> None:
@@ -158,12 +171,13 @@ class _Agent:
         sampling = asyncio.create_task(self._sampler.run(sources), name="sampler")
         sealing = asyncio.create_task(self._sealer.run(), name="sealer")
         sending = asyncio.create_task(self._uplink.run(), name="uplink")
-        parts = [sampling, sealing, sending, asyncio.create_task(_watchdog(), name="watchdog")]
+        renewing = asyncio.create_task(self._renewal.run(), name="renewal")
+        parts = [sampling, sealing, sending, renewing, asyncio.create_task(_watchdog(), name="watchdog")]
         stopping = asyncio.create_task(stop.wait())
         notify("READY=1")
         await asyncio.wait([*parts, stopping], return_when=asyncio.FIRST_COMPLETED)
         notify("STOPPING=1")
-        await _end(sampling, sealing, stopping)
+        await _end(sampling, sealing, renewing, stopping)
         self._own_state(self._config.seal)
         self._sealer.flush()
         await self._farewell(sending)
@@ -175,6 +189,11 @@ class _Agent:
                 raise error
         log.info("stopped")
 
+    def _renew(self, who: Identity) -> None:
+        self._sealer.renew(who)
+        config = self._config
+        self._uplink.renew(who, tls_context(config.collector, config.state_dir) if self._uplink.tls else None)
+
     async def _farewell(self, sending: asyncio.Task[None]) -> None:
         """Let the last batches go out, if they go soon."""
         self._uplink.wake()
@@ -184,9 +203,6 @@ class _Agent:
                     await self._uplink.drained.wait()
 
     def _own_state(self, interval: float) -> None:
-        if not self._settled:
-            self._settled = True
-            health.give_back()
         samples = health.samples(self._spool, self._uplink, self._buffer.lost)
         notices, self._spool.notices = self._spool.notices, []
         for notice in notices:

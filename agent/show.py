@@ -12,6 +12,7 @@ from typing import Any
 
 from tillwatch.agent import config, identity, spool
 from tillwatch.agent.uplink import where_to
+from tillwatch.agent.wire import VerifyKey, open_rotation
 
 SHOWN = 20
 """Refused batches that are listed, the newest."""
@@ -26,6 +27,10 @@ def run(args: argparse.Namespace) -> int:
         "branch": who.branch,
         "region": who.region,
         "key": who.key.key_id.hex(),
+        "key_since": _iso(who.since),
+        "former_keys": [
+            f"{VerifyKey(one.old).key_id.hex()} up to batch {one.seq}" for one in map(open_rotation, who.rotations)
+        ],
         "collector_keys": [key.hex() for key in who.ack_keys],
         "broker": f"{broker.host}:{broker.port}{' with TLS' if broker.tls else ''}",
         "configuration": str(settings.path or ""),

@@ -9,14 +9,15 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 from tillwatch.agent import clock
 from tillwatch.agent.config import SpoolConfig
-from tillwatch.agent.wire import FIRST_PREV, Sealed, VerifyKey, WireError, new_epoch
+from tillwatch.agent.wire import FIRST_PREV, Sealed, VerifyKey, WireError, claim_of, frame_of, new_epoch
 
 SCHEMA_VERSION = 1
 ROW_COST = 96
@@ -74,14 +75,20 @@ class _Epoch:
 
 
 class Spool:
-    """One writer, the one that holds the state directory. Every method but the constructor and close may raise SpoolFullError."""
+    """One writer, the one that holds the state directory. Every method but the constructor and close may raise SpoolFullError.
 
-    def __init__(self, file: Path, terminal: str, public: bytes, limits: SpoolConfig) -> None:
+    former_keys: public keys that were rotated into this one; their epoch goes on.
+    """
+
+    def __init__(
+        self, file: Path, terminal: str, public: bytes, limits: SpoolConfig, former_keys: Collection[bytes] = ()
+    ) -> None:
         self.file = file
         self.trouble = ""
         self.notices: list[str] = []
         """What a person must hear of, for example of a damaged file; the service takes them out and sends them."""
         self._terminal, self._public, self._limits = terminal, public, limits
+        self._former_keys = former_keys
         self._book: _Book | None = None
 
     @property
@@ -159,6 +166,27 @@ class Spool:
         with self._telling():
             row = book.db.execute("SELECT bytes FROM sealed WHERE gen = ? AND seq = ?", (book.now.gen, seq)).fetchone()
         return None if row is None else bytes(row[0])
+
+    def digest(self, seq: int) -> bytes:
+        """Of the batch with this number, as long as it or the one behind it is here, or it is the last one; else empty."""
+        if seq == self.next_seq - 1:
+            return self.book.now.tail if seq else b""
+        if (payload := self.read(seq)) is not None:
+            return sha256(frame_of(payload)).digest()
+        if (after := self.read(seq + 1)) is not None and seq:
+            return claim_of(after).prev
+        return b""
+
+    def change_key(self, public: bytes) -> None:
+        """From the next batch on another key seals; the epoch goes on. The rotation is written down before."""
+        with self._transaction() as book:
+            book.now.public = public
+        self._public = public
+
+    @property
+    def lives(self) -> int:
+        """The number of the last life message of the epoch."""
+        return self.book.now.lives
 
     def ack(self, seq: int) -> None:
         """The collector has stored all up to seq."""
@@ -250,7 +278,11 @@ class Spool:
             row = db.execute("SELECT * FROM epochs ORDER BY gen DESC LIMIT 1").fetchone()
             now = _Epoch(*row) if row else _Epoch(0, b"", "", b"")
             book = _Book(db, now)
-            if (now.terminal, now.public) != (self._terminal, self._public):
+            if now.terminal == self._terminal and now.public in self._former_keys:
+                now.public = self._public
+                with _commit(db):
+                    book.save()
+            elif (now.terminal, now.public) != (self._terminal, self._public):
                 with _commit(db):
                     book.begin(self._terminal, self._public)
             book.count()
@@ -334,8 +366,8 @@ class _Book:
         """Write the epoch's row: the last act of every transaction."""
         now = self.now
         self.db.execute(
-            "UPDATE epochs SET next_seq = ?, acked = ?, tail = ?, lost = ?, lives = ? WHERE gen = ?",
-            (now.next_seq, now.acked, now.tail, now.lost, now.lives, now.gen),
+            "UPDATE epochs SET public = ?, next_seq = ?, acked = ?, tail = ?, lost = ?, lives = ? WHERE gen = ?",
+            (now.public, now.next_seq, now.acked, now.tail, now.lost, now.lives, now.gen),
         )
 
     def delete(self, which: str, values: Sequence[int]) -> None:

@@ -21,6 +21,7 @@ from tillwatch.agent.spool import Spool, SpoolFullError
 from tillwatch.agent.transition import Condition
 from tillwatch.agent.window import Action, Discard, NewEpoch, Park, Send, SendLife, Window
 from tillwatch.agent.wire import (
+    Ack,
     AckState,
     Life,
     WireError,
@@ -98,13 +99,18 @@ class Uplink:
         """Set while the collector has stored all that is sealed."""
         self._heard: deque[bytes] = deque(maxlen=MAX_ACKS)
         self._attempt = 0
-        self._unreachable = Condition(log, f"connected to {broker.host}:{broker.port} again")
+        self._presenting = self._renewed = False
+        self._unreachable = Condition(log, f"connected to {broker.host}:{broker.port}")
         self._overdue = Condition(log, "the collector acknowledges again")
         self._halted = Condition(log, "the collector accepts this terminal again")
         self._refusing = Condition(log, "the collector takes batches again")
         self._false = Condition(log, "acks are genuine again")
         self._resent = 0
         self.bad_acks = 0
+
+    @property
+    def tls(self) -> bool:
+        return self._tls is not None
 
     @property
     def pace(self) -> int:
@@ -135,6 +141,12 @@ class Uplink:
         self.drained.clear()
         self._woken.set()
 
+    def renew(self, who: Identity, tls: ssl.SSLContext | None) -> None:
+        """Another key of the same terminal seals from now on: say so on a new connection, under the new certificate."""
+        self._who, self._tls = who, tls
+        self._presenting = self._renewed = True
+        self._woken.set()
+
     async def run(self) -> None:
         while True:
             bound = min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** min(self._attempt, 16))
@@ -162,6 +174,7 @@ class Uplink:
             self._window = Window(spool.epoch, max(spool.acked + 1, spool.floor), spool.next_seq)
         window = self._window
         window.sealed(spool.next_seq, spool.floor, 0.0)
+        self._renewed = False
         birth = spool.next_life()
         self._heard.clear()
         link = self._link = await Link.connect(
@@ -186,10 +199,12 @@ class Uplink:
         await link.close()
 
     async def _serve(self, link: Link, window: Window) -> None:
-        """Until the link is lost (LinkError) or a new epoch begins (returns)."""
+        """Until the link is lost (LinkError), or a new epoch begins or another key seals (returns)."""
         loop = asyncio.get_running_loop()
         actions: list[Action] = window.connect(loop.time())
         while not link.lost.is_set():
+            if self._renewed:
+                return
             self._woken.clear()
             actions += window.sealed(self._spool.next_seq, self._spool.floor, loop.time())
             while self._heard:
@@ -251,18 +266,32 @@ class Uplink:
             return []
         self._attempt = 0
         self._false.ends()
-        actions = window.acked(ack, now)
+        if ack.epoch != window.epoch:
+            return []
+        actions = window.acked(ack, now, self._own_digest(ack))
         if ack.state is AckState.ENROL:
-            self._halted.begins(
-                "the collector does not accept this terminal's key: enrol it again; what is read waits in the spool"
-            )
+            if self._presenting or not self._who.rotations:
+                self._halted.begins(
+                    "the collector does not know this terminal's key; enrol it again: tillwatch-agent enrol --force TOKEN; "
+                    "what is read waits in the spool"
+                )
+            self._presenting = True
         else:
+            self._presenting = False
             self._halted.ends()
         if not window.overdue:
             self._overdue.ends()
         if ack.state is AckState.OK:
             self._refusing.ends()
         return actions
+
+    def _own_digest(self, ack: Ack) -> bytes:
+        if not ack.digest:
+            return b""
+        try:
+            return self._spool.digest(ack.seq)
+        except (SpoolFullError, WireError):
+            return b""
 
     def _hear(self, _: str, payload: bytes) -> None:
         self._heard.append(payload)
@@ -284,6 +313,8 @@ class Uplink:
                 now=clock.now(),
                 n=n,
                 state=state,
+                # A will stays short: some brokers take few bytes of it, and it is of a connection that presented them.
+                rotations=self._who.rotations if self._presenting and state == "online" else (),
             ),
         )
 

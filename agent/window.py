@@ -17,6 +17,8 @@ REWIND_QUIET = 2.0
 """Every batch behind a lost one makes the collector ask for it again: asked once, it is sent once in this many seconds."""
 HALT_PROBE = 600.0
 """While the collector says `enrol`, one life message in so many seconds asks whether it still does."""
+PRESENT_AGAIN = 30.0
+"""Seconds: to `enrol` the rotations of the key are presented at once, but whoever can provoke it does not set the pace."""
 MAX_PACE = 8
 """How far `slow` stretches the seal interval."""
 MAX_MIN_INTERVAL = 3_600.0
@@ -72,6 +74,7 @@ class Window:
         self._sent_at: dict[int, float] = {}
         self._deadline: float | None = None
         self._rewound = (0, float("-inf"))
+        self._presented = float("-inf")
 
     @property
     def deadline(self) -> float | None:
@@ -99,17 +102,24 @@ class Window:
                 actions.append(SendLife("batches were dropped"))
         return actions + self._fill(now)
 
-    def acked(self, ack: Ack, now: float) -> list[Action]:
-        if ack.state is AckState.ENROL:
-            self.halted = True
-            self._deadline = now + HALT_PROBE
-            return []
+    def acked(self, ack: Ack, now: float, own: bytes = b"") -> list[Action]:
+        """own: the digest of this terminal's batch `ack.seq`, empty where it cannot tell. A digest decides what a number cannot: whether
+        the collector stored this machine's batch, or that of another one under the same identity.
+        """
         if ack.epoch != self.epoch:
             return []
-        if ack.state is AckState.FORK:
+        if ack.state is AckState.ENROL:
+            return self._unknown(now)
+        compared = bool(ack.digest and own)
+        if compared and own[: len(ack.digest)] != ack.digest:
+            return [NewEpoch(f"the collector's batch {ack.seq} of this epoch is not the one that was sealed here")]
+        # A fork behind a batch that both sides have is another machine's: chained digests hold for all before it, too.
+        if ack.state is AckState.FORK and not compared:
             return [NewEpoch("the collector knows another history of this epoch")]
         if ack.seq >= self.end:
             return [NewEpoch(f"the collector has batch {ack.seq} of this epoch, which was never sealed here")]
+        if self.halted:
+            self.next = self.base
         self.halted = self.overdue = False
         if ack.window:
             self.limit = min(ack.window, MAX_WINDOW)
@@ -122,6 +132,14 @@ class Window:
         self.size = min(self.size, self.limit)
         actions += self._wanted(ack, now)
         return actions + self._fill(now)
+
+    def _unknown(self, now: float) -> list[Action]:
+        self.halted = True
+        self._deadline = now + HALT_PROBE
+        if now - self._presented < PRESENT_AGAIN:
+            return []
+        self._presented = now
+        return [SendLife("the collector does not know this key")]
 
     def tick(self, now: float) -> list[Action]:
         if not self.connected or self._deadline is None or now < self._deadline:

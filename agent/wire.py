@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -34,6 +35,7 @@ from tillwatch.agent.columns import (
 from tillwatch.agent.keys import SIGNATURE, Keys, SigningKey, VerifyKey
 from tillwatch.agent.members import U63, exactly, integer, text, time_ns, unpack
 from tillwatch.agent.messages import (
+    ACK_DIGEST,
     DIGEST,
     EPOCH,
     FIRST_PREV,
@@ -43,6 +45,7 @@ from tillwatch.agent.messages import (
     TOPIC_ROOT,
     Ack,
     AckState,
+    Claim,
     Header,
     Life,
     Opened,
@@ -57,8 +60,10 @@ from tillwatch.agent.messages import (
 )
 from tillwatch.agent.model import MS, Batch, Clock
 from tillwatch.agent.preset import PRESETS, SCHEMA
+from tillwatch.agent.rotation import MAX_ROTATIONS, MAX_STATEMENT, Rotation, open_rotation, seal_rotation
 
 __all__ = [
+    "ACK_DIGEST",
     "FIRST_PREV",
     "MAX_BODY",
     "MAX_DEVICES",
@@ -67,6 +72,7 @@ __all__ = [
     "MAX_PAYLOAD",
     "MAX_READINGS",
     "MAX_REFUSED",
+    "MAX_ROTATIONS",
     "MAX_SPAN_MS",
     "MAX_TERMINAL",
     "MAX_TEXT",
@@ -74,18 +80,21 @@ __all__ = [
     "TOPIC_ROOT",
     "Ack",
     "AckState",
+    "Claim",
     "Column",
     "Header",
     "Keys",
     "Life",
     "Opened",
     "Refusal",
+    "Rotation",
     "Sealed",
     "SigningKey",
     "VerifyKey",
     "WireError",
     "ack_topic",
     "batch_topic",
+    "claim_of",
     "frame_of",
     "life_topic",
     "new_epoch",
@@ -95,9 +104,11 @@ __all__ = [
     "open_header",
     "open_life",
     "open_life_frame",
+    "open_rotation",
     "seal",
     "seal_ack",
     "seal_life",
+    "seal_rotation",
     "split_frame",
     "stored_column",
     "stored_columns",
@@ -181,8 +192,11 @@ def seal_life(key: SigningKey, life: Life) -> bytes:
         "n": life.n,
         "state": life.state,
     }
+    rotations = list(life.rotations[-MAX_ROTATIONS:])
     _life(header)
-    return _plain(_frame(key, "life", life_topic(life.terminal), header, b""))
+    # In the body, since several of them outgrow a header.
+    body = msgpack.packb({"rotations": rotations}) if rotations else b""
+    return _plain(_frame(key, "life", life_topic(life.terminal), header, body))
 
 
 def seal_ack(key: SigningKey, terminal: str, ack: Ack) -> bytes:
@@ -198,6 +212,8 @@ def seal_ack(key: SigningKey, terminal: str, ack: Ack) -> bytes:
         "min_interval": ack.min_interval,
         "time": ack.time // MS,
     }
+    if ack.digest:
+        header["digest"] = ack.digest[:ACK_DIGEST]
     # The refused batches stand in the body: their reasons may outgrow a header.
     refused = [
         [seq, reason[:MAX_REASON].encode(errors="replace").decode()] for seq, reason in ack.refused[:MAX_REFUSED]
@@ -289,10 +305,22 @@ def open_life(topic: str, payload: bytes, keys: Keys) -> Life:
 
 def open_life_frame(terminal: str, frame: bytes, keys: Keys) -> Life:
     topic = life_topic(terminal)
-    members, _ = _split(frame)
+    members, body = _split(frame)
     life = _life(members)
     _prove("life", topic, of_topic=terminal, of_header=life.terminal, key_id=life.key, frame=frame, find=keys.key)
-    return life
+    return replace(life, rotations=_rotations(body))
+
+
+def claim_of(payload: bytes) -> Claim:
+    """What a batch or a life message says of itself. Raises WireError."""
+    members, body = _split(frame_of(payload))
+    try:
+        key, epoch = exactly(members, "key", 8), exactly(members, "epoch", EPOCH)
+        if "prev" in members:
+            return Claim(key, epoch, prev=exactly(members, "prev", DIGEST))
+        return Claim(key, epoch, rotations=_rotations(body))
+    except (KeyError, TypeError, ValueError) as error:
+        raise WireError(Refusal.HEADER, str(error)) from None
 
 
 def open_ack(terminal: str, payload: bytes, keys: Callable[[bytes], VerifyKey | None]) -> Ack:
@@ -392,6 +420,17 @@ def _batch_header(members: dict[str, Any]) -> Header:
     return header
 
 
+def _rotations(body: bytes) -> tuple[bytes, ...]:
+    """The statements in the body of a life message; what a later version may put there instead is ignored."""
+    try:
+        found = unpack(body, MAX_ROTATIONS)["rotations"]
+    except (LookupError, TypeError, ValueError, RecursionError, msgpack.UnpackException):
+        return ()
+    if type(found) is not list or any(type(one) is not bytes or len(one) > MAX_STATEMENT for one in found):
+        return ()
+    return tuple(found)
+
+
 def _life(members: dict[str, Any]) -> Life:
     try:
         return Life(
@@ -422,6 +461,7 @@ def _ack(members: dict[str, Any], refused: object) -> Ack:
             min_interval=integer(members, "min_interval"),
             time=time_ns(members, "time"),
             refused=_refused(refused),
+            digest=exactly(members, "digest", ACK_DIGEST) if "digest" in members else b"",
         )
     except (KeyError, TypeError, ValueError) as error:
         raise WireError(Refusal.HEADER, f"ack: {error}") from None

@@ -19,13 +19,15 @@ from typing import Any
 from tillwatch.agent.model import Value
 from tillwatch.collector.authority import AuthorityError, open_authority
 from tillwatch.collector.config import Config, ConfigError, duration, load_config
-from tillwatch.collector.read import ComponentView, FleetReader, History, TerminalView
+from tillwatch.collector.read import ComponentView, Culprit, FleetReader, History, IdentityView, TerminalView
 from tillwatch.collector.registry import CLASSES, TOKEN_LIFE_NS, Enrolment, create_token
 
 DONE, FAILED, USAGE = 0, 1, 2
 NS = 1_000_000_000
+MAX_REASON = 200
+"""Characters of the reason of a revocation: one line on a page."""
 MAX_SPAN_S = 10 * 366 * 86400.0
-_TIMES = {"at", "received", "last_at", "due", "last_received", "expires"}
+_TIMES = {"at", "received", "last_at", "due", "last_received", "expires", "since", "certificate"}
 _COLOURS = {"crit": "31", "fail": "31", "warn": "33", "unknown": "35", "silent": "35", "offline": "35", "ok": "32"}
 
 _HELP = """\
@@ -140,6 +142,56 @@ def _parser() -> argparse.ArgumentParser:
         "--since", metavar="SPAN", help="how far back the history goes, for example 30m, 6h or 7d (default: 1h)"
     )
 
+    backup = add(
+        "backup",
+        _backup,
+        "write the store and the collector's keys into one new file, mode 0600, beside a running collector",
+        "tillwatch-collector backup /var/backups/tillwatch-2026-11-21.db",
+    )
+    backup.add_argument("file", type=Path)
+    backup.add_argument(
+        "--without-keys", action="store_true", help="the store alone; with it alone every terminal must enrol again"
+    )
+    restore = add(
+        "restore",
+        _restore,
+        "put a backup in the place of store and keys of a collector that is not running; what was there is set aside",
+        "tillwatch-collector restore /var/backups/tillwatch-2026-11-21.db",
+    )
+    restore.add_argument("file", type=Path)
+    for one in (backup, restore):
+        one.add_argument(
+            "--passphrase-file", type=Path, metavar="FILE", help="its first line seals the keys in the backup"
+        )
+
+    revoke = add(
+        "revoke",
+        _revoke,
+        "take a terminal's keys and certificates back; nothing it sends is taken from then on",
+        'tillwatch-collector revoke till-0042 --reason "stolen from the branch, report 4711"',
+    )
+    revoke.add_argument("terminal")
+    revoke.add_argument(
+        "--reason", required=True, metavar="TEXT", help="why: for the record, and for whoever looks at it"
+    )
+
+    broker = add(
+        "broker-config",
+        _broker_config,
+        "write the configuration of a broker of its own: TLS, access rights, limits, revoked certificates",
+        "tillwatch-collector broker-config mosquitto --out /etc/mosquitto/tillwatch",
+    )
+    broker.add_argument("broker", choices=("mosquitto",))
+    broker.add_argument(
+        "--out",
+        type=Path,
+        default=Path("tillwatch-mosquitto"),
+        metavar="DIR",
+        help="where to (default: ./tillwatch-mosquitto)",
+    )
+    broker.add_argument("--listen", default="", metavar="ADDRESS", help="the address it listens on (default: all)")
+    broker.add_argument("--user", default="mosquitto", help="whom the broker runs as (default: mosquitto)")
+
     doctor = add("doctor", _doctor, "look for what is wrong and say what to do", "tillwatch-collector doctor")
     prove = add(
         "prove",
@@ -168,7 +220,7 @@ def _parser() -> argparse.ArgumentParser:
         "list who did what, and check each entry against the log",
         "tillwatch-collector audit --json",
     )
-    for one in (terminals, token, show, doctor, prove, verify, audit):
+    for one in (terminals, token, show, revoke, doctor, backup, prove, verify, audit):
         one.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -176,6 +228,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(config: Config, options: argparse.Namespace) -> int:
     from tillwatch.collector import service  # noqa: PLC0415 - the other commands need none of it
     from tillwatch.collector.intake.broker import BrokerStartError  # noqa: PLC0415
+    from tillwatch.collector.store.lock import InUseError  # noqa: PLC0415
     from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
 
     # journald puts its own time before every line.
@@ -183,7 +236,7 @@ def _run(config: Config, options: argparse.Namespace) -> int:
     logging.basicConfig(level=options.log_level.upper(), format=f"{clock}%(levelname)s %(name)s: %(message)s")
     try:
         return service.main(config, console=not options.no_console)
-    except (BrokerStartError, StoreError, OSError) as error:
+    except (BrokerStartError, InUseError, StoreError, OSError) as error:
         raise _CommandError(str(error)) from None
 
 
@@ -222,7 +275,7 @@ def _enrol_token(config: Config, options: argparse.Namespace) -> int:
     enrolment = Enrolment(options.terminal, options.branch, options.region, options.terminal_class)
     now = time.time_ns()
     try:
-        acts.prepare_data_dir(config.collector.data_dir)
+        _prepare_data_dir(config.collector.data_dir)
         authority = open_authority(config.authority)
         with closing(open_db(config.database)) as connection:
             # One transaction: no token without its word in the log, which the collector journals before it lets a terminal use it.
@@ -239,7 +292,7 @@ def _enrol_token(config: Config, options: argparse.Namespace) -> int:
             known = connection.execute(query, (options.terminal,)).fetchone()[0]
     except ValueError as error:
         raise _CommandError(str(error), USAGE) from None
-    except (StoreError, acts.ActError, requests.RequestError) as error:
+    except (StoreError, requests.RequestError) as error:
         raise _CommandError(str(error)) from None
     if options.json:
         fields = asdict(enrolment) | {
@@ -265,7 +318,7 @@ def _terminals(config: Config, options: argparse.Namespace) -> int:
     if not views:
         print("No terminal is enrolled yet: tillwatch-collector enrol-token --help", file=sys.stderr)
     _print_table(
-        ("TERMINAL", "CONDITION", "CONNECTION", "LEVEL", "ALARMS", "BRANCH", "REGION", "CLASS", "HEARD"),
+        ("TERMINAL", "CONDITION", "CONNECTION", "LEVEL", "ALARMS", "BRANCH", "REGION", "CLASS", "HEARD", "REFUSED"),
         [_terminal_row(view) for view in views],
     )
     return DONE
@@ -274,7 +327,8 @@ def _terminals(config: Config, options: argparse.Namespace) -> int:
 def _terminal_row(view: TerminalView) -> tuple[str, ...]:
     level = str(view.level or "-")
     place = (view.branch, view.region, view.terminal_class)
-    return (view.id, view.condition, view.connection, level, str(view.open_alarms), *place, _age(view.last_received))
+    heard, refused = _age(view.last_received), str(view.refused or "-")
+    return (view.id, view.condition, view.connection, level, str(view.open_alarms), *place, heard, refused)
 
 
 def _show(config: Config, options: argparse.Namespace) -> int:
@@ -290,6 +344,7 @@ def _show(config: Config, options: argparse.Namespace) -> int:
         except KeyError:
             raise _unknown("terminal", options.terminal, [one.id for one in reader.terminals()]) from None
         components = reader.components(options.terminal)
+        offences = [one for one in reader.health().culprits if one.terminal == view.id]
         if options.component:
             names = [one.name for one in components]
             components = [one for one in components if one.name == options.component]
@@ -305,16 +360,27 @@ def _show(config: Config, options: argparse.Namespace) -> int:
             history = reader.history(options.terminal, options.component, options.signal, start, end)
             _print_json(asdict(history)) if options.json else _print_history(history)
             return DONE
+        identity = reader.identity(options.terminal)
     if options.json:
-        _print_json(asdict(view) | {"parts": [_component(one, options.signal) for one in components]})
+        _print_json(
+            asdict(view)
+            | {"identity": asdict(identity), "parts": [_component(one, options.signal) for one in components]}
+        )
         return DONE
     reason = f" ({view.reason})" if view.reason else ""
     print(
         f"{view.id}: {_coloured(view.condition)}{reason}, {_coloured(view.connection)}, heard {_age(view.last_received)}"
     )
     print(
-        f"{view.branch}, {view.region}, {view.terminal_class}; {view.open_alarms} open alarms; {view.lost} readings lost\n"
+        f"{view.branch}, {view.region}, {view.terminal_class}; {view.open_alarms} open alarms; {view.lost} readings lost"
     )
+    for one in offences:
+        print(
+            f"{one.refused} messages not taken since the collector's start: {_reasons(one)}; last {_age(one.last_at)}"
+        )
+    if view.over_limit:
+        print(f"{view.over_limit} readings kept and not shown: it has more components or signals than are followed")
+    _print_identity(identity)
     rows = []
     for one in components:
         rows.append((one.name, one.condition, "", "", _age(one.last_at), one.reason))
@@ -332,6 +398,21 @@ def _show(config: Config, options: argparse.Namespace) -> int:
         ]
     _print_table(("COMPONENT", "CONDITION", "SIGNAL", "VALUE", "READ", "NOTE"), rows)
     return DONE
+
+
+def _reasons(culprit: Culprit) -> str:
+    return ", ".join(f"{n} {reason}" for reason, n in culprit.reasons)
+
+
+def _print_identity(identity: IdentityView) -> None:
+    for key in identity.keys:
+        proves = f", proves up to batch {key.last_seq}" if key.state == "retiring" else ""
+        print(f"key {key.id}: {_coloured(key.state)} since {_iso(key.since)}{proves}")
+    if identity.two_machines:
+        print(f"{_coloured('warn')} two machines under this identity: {identity.two_machines}")
+        for speaker in identity.speakers:
+            print(f"     {speaker}")
+    print()
 
 
 def _component(view: ComponentView, signal: str | None) -> dict[str, Any]:
@@ -354,6 +435,75 @@ def _print_history(history: History) -> None:
     _print_table(headings, rows)
 
 
+def _revoke(config: Config, options: argparse.Namespace) -> int:
+    from tillwatch.collector.acts import ActError, act  # noqa: PLC0415 - help should not wait for it
+    from tillwatch.collector.store.requests import RequestError  # noqa: PLC0415
+    from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
+
+    reason = options.reason.strip()
+    if not 0 < len(reason) <= MAX_REASON or not reason.isprintable():
+        raise _CommandError(f"--reason needs 1 to {MAX_REASON} printable characters", USAGE)
+    with closing(_reader(config)) as reader:
+        try:
+            reader.terminal(options.terminal)
+        except KeyError:
+            raise _unknown("terminal", options.terminal, [one.id for one in reader.terminals()]) from None
+    _prepare_data_dir(config.collector.data_dir)
+    facts = {"action": "revoke", "terminal": options.terminal, "reason": reason}
+    try:
+        act(config, facts)
+    except (ActError, RequestError, StoreError) as error:
+        raise _CommandError(str(error)) from None
+    if options.json:
+        _print_json({"terminal": options.terminal, "state": "revoked", "reason": reason})
+        return DONE
+    print(f"{options.terminal} is revoked: nothing that it sends is taken any more.")
+    if not config.broker.embedded:
+        where = config.broker.crl_file or open_authority(config.authority).crl_file
+        print(f"So that the broker refuses it, too: it must read {where} anew (mosquitto: systemctl reload mosquitto).")
+    print("To take it back: tillwatch-collector enrol-token")
+    return DONE
+
+
+def _broker_config(config: Config, options: argparse.Namespace) -> int:
+    from tillwatch.collector.intake.mosquitto import CRL, write_mosquitto  # noqa: PLC0415 - help should not wait for it
+    from tillwatch.collector.keyring import revoked_serials  # noqa: PLC0415
+    from tillwatch.collector.store.sqlite import StoreError, open_db, terminals_of  # noqa: PLC0415
+
+    _prepare_data_dir(config.collector.data_dir)
+    broker = config.broker
+    names = (broker.address, config.address, "" if broker.embedded else broker.host, "localhost", "127.0.0.1")
+    hosts = tuple(dict.fromkeys(name for name in names if name))
+    folder = options.out.absolute()
+    try:
+        with closing(open_db(config.database)) as connection:
+            revoked = revoked_serials(terminals_of(connection))
+        path = write_mosquitto(
+            folder,
+            open_authority(config.authority),
+            revoked,
+            hosts=hosts,
+            port=broker.port,
+            listen=options.listen,
+            user=options.user,
+        )
+    except StoreError as error:
+        raise _CommandError(str(error)) from None
+    except (OSError, LookupError) as error:
+        raise _CommandError(
+            f"{folder}: {error}; name another folder with --out, or a user that exists with --user"
+        ) from None
+    print(f"{path}: for {', '.join(hosts)}, port {broker.port}")
+    print(f"start it: mosquitto -c {path}   (as a service: in place of /etc/mosquitto/mosquitto.conf)")
+    if broker.crl_file is None:
+        print(
+            f'so that revoked certificates reach it: crl_file = "{folder / CRL}" in [broker], and systemctl reload mosquitto after each'
+        )
+    if broker.embedded:
+        print('so that the collector uses it: embedded = false and host = "..." in [broker]')
+    return DONE
+
+
 def _doctor(config: Config, options: argparse.Namespace) -> int:
     from tillwatch.collector.doctor import examine  # noqa: PLC0415 - the other commands need none of it
 
@@ -366,6 +516,32 @@ def _doctor(config: Config, options: argparse.Namespace) -> int:
     return FAILED if any(finding.state == "fail" for finding in findings) else DONE
 
 
+def _backup(config: Config, options: argparse.Namespace) -> int:
+    from tillwatch.collector import recovery  # noqa: PLC0415 - the other commands need none of it
+
+    target = options.file.absolute()
+    _prepare_data_dir(config.collector.data_dir)
+    try:
+        made = recovery.backup(config, target, keys=not options.without_keys, passphrase_file=options.passphrase_file)
+    except recovery.BackupError as error:
+        raise _CommandError(str(error)) from None
+    _print_json(asdict(made)) if options.json else print(recovery.described(made))
+    return DONE
+
+
+def _restore(config: Config, options: argparse.Namespace) -> int:
+    from tillwatch.collector import recovery  # noqa: PLC0415 - the other commands need none of it
+    from tillwatch.collector.store.lock import InUseError  # noqa: PLC0415
+
+    source = options.file.absolute()
+    _prepare_data_dir(config.collector.data_dir)
+    try:
+        print(recovery.restore(config, source, passphrase_file=options.passphrase_file))
+    except (recovery.BackupError, InUseError) as error:
+        raise _CommandError(str(error)) from None
+    return DONE
+
+
 def _reader(config: Config) -> Any:
     from tillwatch.collector.store.reader import SqliteReader  # noqa: PLC0415 - help should not wait for it
     from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
@@ -375,6 +551,15 @@ def _reader(config: Config) -> Any:
     except (StoreError, OSError) as error:
         raise _CommandError(str(error)) from None
     return reader
+
+
+def _prepare_data_dir(folder: Path) -> None:
+    from tillwatch.collector.acts import ActError, prepare_data_dir  # noqa: PLC0415 - help should not wait for it
+
+    try:
+        prepare_data_dir(folder)
+    except ActError as error:
+        raise _CommandError(str(error)) from None
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> _CommandError:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from tillwatch.agent.model import MS, Quality
 from tillwatch.agent.wire import Column
@@ -64,14 +65,39 @@ class Alarming:
                 new = step(limits, new, t * MS, value, int(judged))
         self._judged(rule, key, state, new, received)
 
-    def judge(self, rule_id: str, terminal: Terminal, component: str, word: str, at: int) -> None:
-        """One of the collector's own conditions, as a word that the rule of the table gives a level."""
+    def judge(
+        self,
+        rule_id: str,
+        terminal: Terminal,
+        component: str,
+        word: str,
+        at: int,
+        evidence: Mapping[str, str] | None = None,
+    ) -> None:
+        """One of the collector's own conditions, as a word that the rule of the table gives a level. evidence: kind -> text; a kind that
+        an open alarm does not have yet is told, too.
+        """
         rule = self.rules.by_id[rule_id]
         key = (rule_id, terminal.id, component)
         state = self.limits.get(key, QUIET)
-        self._judged(rule, key, state, step(rule.limits, state, at, word, 0), at)
+        new = step(rule.limits, state, at, word, 0)
+        alarm = self.alarms.get(key)
+        known: dict[str, str] = alarm.detail.get("evidence", {}) if alarm is not None and alarm.open else {}
+        if evidence and alarm is not None and new.level == alarm.level and alarm.open and set(evidence) - set(known):
+            merged = {**evidence, **known}
+            more = {**alarm.detail, "evidence": merged, "value": "; ".join(merged.values())}
+            self._changed(rule, replace(alarm, detail=more), "evidence", at)
+        self._judged(rule, key, state, new, at, {**(evidence or {}), **known})
 
-    def _judged(self, rule: Rule, key: AlarmKey, old: LimitState, new: LimitState, now: int) -> None:
+    def _judged(
+        self,
+        rule: Rule,
+        key: AlarmKey,
+        old: LimitState,
+        new: LimitState,
+        now: int,
+        evidence: Mapping[str, str] | None = None,
+    ) -> None:
         if new == old:
             return
         quiet = not new.level and not new.wanted
@@ -86,7 +112,7 @@ class Alarming:
             self._timers.cancel(timer)
         else:
             self._timers.set(timer, max(due, now))
-        self._level(rule, key, new, now)
+        self._level(rule, key, new, now, evidence)
 
     def limit_due(self, key: AlarmKey, now: int) -> None:
         rule, state = self.rules.by_id.get(key[0]), self.limits.get(key)
@@ -100,15 +126,19 @@ class Alarming:
 
     # Alarms and incidents.
 
-    def _level(self, rule: Rule, key: AlarmKey, state: LimitState, at: int) -> None:
+    def _level(
+        self, rule: Rule, key: AlarmKey, state: LimitState, at: int, evidence: Mapping[str, str] | None = None
+    ) -> None:
         last = self.alarms.get(key)
-        detail = {
+        detail: dict[str, Any] = {
             "signal": rule.signal,
             "value": state.value,
             "unit": self._units.get(rule.signal, ""),
             "at": state.at,
             "since": state.since,
         }
+        if evidence:
+            detail |= {"evidence": dict(evidence), "value": "; ".join(evidence.values())}
         changed = change(
             last,
             key,
@@ -160,9 +190,7 @@ class Alarming:
             what=rule.text,
             at=at,
             since=int(detail.get("since") or alarm.raised_at),
-            evidence=(Evidence(detail["signal"], detail["value"], detail["unit"], detail["at"]),)
-            if detail["signal"]
-            else (),
+            evidence=_evidence(rule, detail),
             cause=rule.cause,
             consequence=rule.consequence,
             action=rule.action,
@@ -231,3 +259,11 @@ class Alarming:
             due = due_at(rule.limits, state) if rule is not None else None
             if due is not None:
                 self._timers.set(("limit", terminal, component, rule_id), max(due, advanced_to))
+
+
+def _evidence(rule: Rule, detail: Mapping[str, Any]) -> tuple[Evidence, ...]:
+    if detail["signal"]:
+        return (Evidence(detail["signal"], detail["value"], detail["unit"], detail["at"]),)
+    return tuple(
+        Evidence(f"{rule.id}.{kind}", text, "", detail["at"]) for kind, text in detail.get("evidence", {}).items()
+    )

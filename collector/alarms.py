@@ -40,7 +40,7 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class AlarmEvent:
-    """A change of an alarm: `raised`, `recurred`, `level`, `unknown`, `known` or `cleared`. Append-only; every figure comes from these."""
+    """A change of an alarm: `raised`, `recurred`, `level`, `evidence`, `unknown`, `known` or `cleared`. Append-only; every figure comes from these."""
 
     alarm: int
     kind: str

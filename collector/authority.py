@@ -11,7 +11,7 @@ import os
 import shutil
 import ssl
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tillwatch.agent.wire import SigningKey, valid_terminal
-from tillwatch.collector.keyring import binding_message
+from tillwatch.collector.binding import binding_message
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ BACKDATED = timedelta(days=1)
 """A terminal whose clock is behind must still be able to enrol."""
 COLLECTOR_NAME = "tillwatch.collector"
 """CN of the collector's own client certificate. The dot keeps it apart: no terminal id can hold one."""
+DOCTOR_NAME = "tillwatch.doctor"
+"""CN of the doctor's: where a broker makes the user its client id, one name for both would throw the running collector out."""
 MAX_CSR = 8 * 1024
 """Bytes of a PEM request; one with a P-256 key takes about 500."""
 
@@ -42,7 +44,8 @@ _CA = "ca.pem"
 _CA_KEY = "ca.key"
 _ACK_SEED = "ack.seed"
 _SERVER = "server.pem"
-_CLIENT = "collector.pem"
+_CRL = "revoked.pem"
+_CLIENTS = {COLLECTOR_NAME: "collector.pem", DOCTOR_NAME: "doctor.pem"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,29 +88,61 @@ class Authority:
         """SHA-256 over the CA certificate in DER: what a token carries and a terminal pins."""
         return hashlib.sha256(self.certificate.public_bytes(serialization.Encoding.DER)).digest()
 
-    def server_file(self, hosts: Sequence[str], now: datetime | None = None) -> Path:
-        """Key, certificate and CA in one PEM file for the listeners; made anew when it ends soon or names other hosts."""
+    @property
+    def crl_file(self) -> Path:
+        return self.folder / _CRL
+
+    def server_file(self, hosts: Sequence[str], now: datetime | None = None, path: Path | None = None) -> Path:
+        """Key, certificate and CA in one PEM file for the listeners; made anew when it ends soon or names other hosts. path: another
+        place for it, where a broker of its own reads it.
+        """
         now = now or datetime.now(UTC)
-        path = self.folder / _SERVER
+        path = path or self.folder / _SERVER
         if _current(path, self.certificate, now, hosts):
             return path
         self._write_identity(path, hosts[0][:64], _LISTENER, now, hosts)
         log.info("new server certificate for %s", ", ".join(hosts))
         return path
 
-    def client_file(self, now: datetime | None = None) -> Path:
-        """The collector's own key and client certificate, for a broker that runs outside."""
+    def client_file(self, name: str = COLLECTOR_NAME, now: datetime | None = None) -> Path:
+        """A key and client certificate of the collector's own, for a broker that runs outside."""
         now = now or datetime.now(UTC)
-        path = self.folder / _CLIENT
+        path = self.folder / _CLIENTS[name]
         if not _current(path, self.certificate, now, ()):
-            self._write_identity(path, COLLECTOR_NAME, _PEER, now)
+            self._write_identity(path, name, _PEER, now)
         return path
 
-    def client_context(self) -> ssl.SSLContext:
+    def client_context(self, name: str = COLLECTOR_NAME) -> ssl.SSLContext:
         """TLS towards an outside broker: it must hold a certificate of this authority, and is shown the collector's own."""
         context = ssl.create_default_context(cafile=str(self.ca_file))
-        context.load_cert_chain(str(self.client_file()))
+        context.load_cert_chain(str(self.client_file(name)))
         return context
+
+    def crl(self, revoked: Mapping[str, int], now: datetime | None = None) -> bytes:
+        """The list of revoked certificates in PEM. revoked: serial number in hex -> UTC ns.
+
+        It never ends before the authority does: a broker whose list has ended takes nobody, and who revokes writes a new one at once.
+        """
+        now = now or datetime.now(UTC)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.certificate.subject)
+            .last_update(now - BACKDATED)
+            .next_update(self.certificate.not_valid_after_utc)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
+            .add_extension(x509.CRLNumber(int(now.timestamp() * 1000)), critical=False)
+        )
+        for serial, at in sorted(revoked.items()):
+            one = x509.RevokedCertificateBuilder().serial_number(int(serial, 16))
+            builder = builder.add_revoked_certificate(
+                one.revocation_date(datetime.fromtimestamp(at // 10**9, UTC)).build()
+            )
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    def write_crl(self, revoked: Mapping[str, int]) -> Path:
+        """Keep the list beside the authority. Raises OSError."""
+        _write_private(self.crl_file, self.crl(revoked))
+        return self.crl_file
 
     def terminal_context(self, hosts: Sequence[str]) -> ssl.SSLContext:
         """TLS for the broker's listener: takes nobody without a client certificate of this authority."""

@@ -126,7 +126,8 @@ class CollectorSection:
 class BrokerSection:
     """embedded: the broker runs in the collector and host is what it listens on; otherwise host is where the broker is.
 
-    address: what enrolled terminals are told; empty means the address that they enrolled at.
+    address: what enrolled terminals are told; empty means the address that they enrolled at. crl_file: where a broker outside reads the list
+    of revoked certificates; the collector keeps it up to date there.
     """
 
     embedded: bool = _read(_flag, True)
@@ -135,6 +136,7 @@ class BrokerSection:
     port: int = _read(_port, 8883)
     tls: bool = _read(_flag, True)
     address: str = _read(_host, "")
+    crl_file: Path | None = _read(_path, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,3 +414,9 @@ class _Reader:
                 if section and (whole == section or whole.startswith(section + ".")):
                     best = best or number
         return best
+
+
+def changes(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, list[str | None]]:
+    """Settings that are not as they were, with what they were and are."""
+    names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    return {name: [before.get(name), now.get(name)] for name in names}

@@ -12,12 +12,13 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tillwatch.collector.authority import (
-    COLLECTOR_NAME,
+    DOCTOR_NAME,
     RENEW_BEFORE,
     Authority,
     AuthorityError,
@@ -27,10 +28,16 @@ from tillwatch.collector.authority import (
 )
 from tillwatch.collector.config import Config, is_unspecified
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
+from tillwatch.collector.store.reader import SqliteReader
+from tillwatch.collector.store.sqlite import StoreError
 
 LEAST_FREE = 1024**3
 """Bytes of disk; below it the journal of a large fleet has days left."""
 ANSWER_S = 3.0
+LATELY_NS = 3600 * 10**9
+"""What was refused longer ago is no finding of today."""
+MAX_NAMED = 5
+"""Culprits named one by one; where there are more the cause is hardly theirs."""
 CA_WARNING_DAYS = 180
 """A new authority means that every terminal enrols again: a bank plans that months ahead."""
 
@@ -48,6 +55,7 @@ def examine(config: Config) -> Iterator[Finding]:
     yield Finding("configuration", "ok", f"read from {config.source}" if config.source else "defaults, no file")
     yield from _data_dir(config.collector.data_dir)
     yield _database(config.database)
+    yield from _culprits(config.database)
     authority = None
     if config.authority.exists():
         try:
@@ -105,6 +113,28 @@ def _database(path: Path) -> Finding:
     if answer != "ok":
         return Finding("database", "fail", f"{path}: {answer}; restore it from a backup, and keep the damaged file")
     return Finding("database", "ok", f"{path.stat().st_size / 1024**2:.1f} MiB, sound, {terminals} terminals")
+
+
+def _culprits(path: Path) -> Iterator[Finding]:
+    """Who sends what is not taken, as of late. A damaged database is named elsewhere."""
+    try:
+        with closing(SqliteReader(path)) as reader:
+            health, terminals = reader.health(), reader.terminals()
+    except (StoreError, sqlite3.Error):
+        return
+    late = [one for one in health.culprits if one.last_at > time.time_ns() - LATELY_NS]
+    for one in late[:MAX_NAMED]:
+        who = f"terminal {one.terminal}" if one.terminal else "machines that are not enrolled"
+        reasons = ", ".join(f"{n} {reason}" for reason, n in one.reasons)
+        text = (
+            f"{one.refused} messages not taken ({reasons}); look at that machine, and at who may publish on the broker"
+        )
+        yield Finding(who, "warn", text)
+    if len(late) > MAX_NAMED:
+        yield Finding("refused messages", "warn", f"{len(late) - MAX_NAMED} more terminals; see terminals --json")
+    for view in [view for view in terminals if view.over_limit][:MAX_NAMED]:
+        text = f"{view.over_limit} readings kept and not shown: more components or signals than are followed; look at what it invents"
+        yield Finding(f"terminal {view.id}", "warn", text)
 
 
 def _certificates(authority: Authority, config: Config) -> Iterator[Finding]:
@@ -174,9 +204,9 @@ def _outside_broker(authority: Authority | None, config: Config) -> Finding:
         return Finding("broker", "warn", "not asked: the collector's certificate is made at the first start")
 
     async def ask() -> bool:
-        tls = authority.client_context() if authority is not None and broker.tls else None
+        tls = authority.client_context(DOCTOR_NAME) if authority is not None and broker.tls else None
         # A session of its own, beside that of the running collector.
-        intake = MqttIntake(MqttSettings(broker.host, broker.port, f"{COLLECTOR_NAME}.doctor", tls))
+        intake = MqttIntake(MqttSettings(broker.host, broker.port, DOCTOR_NAME, tls))
         await intake.start()
         try:
             await asyncio.wait_for(intake.wait_connected(), ANSWER_S)

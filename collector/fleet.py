@@ -12,12 +12,21 @@ import msgpack
 
 from tillwatch.agent.model import MS, State, Value, device_of
 from tillwatch.agent.wire import Refusal, VerifyKey
+from tillwatch.collector.clones import Speaker
 from tillwatch.collector.sequence import Stream
 
 SKEW_WINDOW = 10
-"""Batches whose least delay estimates the skew of a terminal's clock: the least is the one that waited nowhere."""
+"""Batches whose least skew is that of a terminal's clock: the least is the one that waited nowhere on its way."""
 RECENT = 64
 """Digests kept at hand for each terminal: eight windows, more than a reconnecting agent sends again."""
+RECENT_EPOCHS = 4
+"""Epochs of a terminal with digests at hand: an epoch begins with a new spool, and what is older rests in the journal."""
+MAX_EPOCHS = 1000
+"""Epochs of a terminal: a new spool every day for three years. Each is kept for ever, so that late copies are duplicates for ever."""
+MAX_COMPONENTS = 1000
+"""Components of a terminal that are followed: 200 devices, the most that a batch may hold, with five parts each."""
+MAX_SIGNALS = 4000
+"""Signals of a terminal that are followed: two batches full of different ones. Some 2 MiB at worst, where real terminals have 50 to 500."""
 
 
 class Series:
@@ -107,16 +116,34 @@ class Component:
 
 @dataclass(slots=True)
 class TerminalKey:
+    """state: `pending` until it signs, `active`, `retiring` once it has handed over, `revoked`."""
+
     verify: VerifyKey
     state: str
     since: int
 
 
 @dataclass(slots=True)
+class Certificate:
+    """One that was issued to a terminal. key: id of the signing key that it came with; revoked: UTC ns, 0 while it is good."""
+
+    key: bytes
+    since: int
+    revoked: int = 0
+
+
+MAX_CERTIFICATES = 256
+"""Certificates of a terminal that are remembered: one a day through most of a certificate's life. Older ones have ended."""
+
+
+@dataclass(slots=True)
 class Terminal:
     """One enrolled terminal. connection: `new` until the first message, then `online`, `offline` (its own or its broker's word) or
     `silent`; received: its last message; heard: from when its deadline counts; up_ms at up_received: its uptime at its last life
-    message; holes: batches it declared gone; next_due: before this UTC ns no component is overdue.
+    message; holes: batches it declared gone; next_due: before this UTC ns no component is overdue; signals: series of its components;
+    over_limit: readings that were kept but not followed, since they are of more components or signals than a terminal may have; until: of
+    each retiring key the epoch, the last seq and the last life message that it may have signed; certificates: by serial number, in hex;
+    speakers: see clones.py; why: it was revoked.
     """
 
     id: str
@@ -137,20 +164,52 @@ class Terminal:
     up_ms: int = 0
     up_received: int = 0
     life_n: int = 0
-    delays_ms: deque[int] = field(default_factory=lambda: deque(maxlen=SKEW_WINDOW))
+    skews_ms: deque[int] = field(default_factory=lambda: deque(maxlen=SKEW_WINDOW))
     components: dict[str, Component] = field(default_factory=dict)
     next_due: int = 0
+    signals: int = 0
+    over_limit: int = 0
+    until: dict[bytes, tuple[bytes, int, int]] = field(default_factory=dict)
+    certificates: dict[str, Certificate] = field(default_factory=dict)
+    speakers: list[Speaker] = field(default_factory=list)
+    why: str = ""
 
-    _STATUS = ("epoch", "connection", "received", "heard", "lost", "holes", "boot", "up_ms", "up_received", "life_n")
+    _STATUS = (
+        "epoch",
+        "connection",
+        "received",
+        "heard",
+        "lost",
+        "holes",
+        "boot",
+        "up_ms",
+        "up_received",
+        "life_n",
+        "over_limit",
+        "why",
+    )
 
     def pack_status(self) -> bytes:
         status = {name: getattr(self, name) for name in Terminal._STATUS}
-        packed: bytes = msgpack.packb({**status, "delays_ms": list(self.delays_ms)})
+        packed: bytes = msgpack.packb(
+            {
+                **status,
+                "skews_ms": list(self.skews_ms),
+                "until": [[key, *until] for key, until in self.until.items()],
+                "certificates": [[serial, c.key, c.since, c.revoked] for serial, c in self.certificates.items()],
+                "speakers": [[s.boot, s.epoch, s.n, s.up_ms, s.first, s.last] for s in self.speakers],
+            }
+        )
         return packed
 
     def unpack_status(self, packed: bytes) -> None:
         status = msgpack.unpackb(packed)
-        self.delays_ms.extend(status.pop("delays_ms"))
+        # Files of schema 1 have delays instead, which say nothing of the clock; ten batches later nobody misses them.
+        status.pop("delays_ms", None)
+        self.skews_ms.extend(status.pop("skews_ms", ()))
+        self.until = {key: (epoch, seq, n) for key, epoch, seq, n in status.pop("until", ())}
+        self.certificates = {serial: Certificate(*row) for serial, *row in status.pop("certificates", ())}
+        self.speakers = [Speaker(*row) for row in status.pop("speakers", ())]
         for name, value in status.items():
             setattr(self, name, value)
 
@@ -158,10 +217,35 @@ class Terminal:
         """The components that this device has, the device itself among them."""
         return [self.components[name] for name in sorted(self.components) if device_of(name) == device]
 
+    def refuses(self, serial: str) -> bool:
+        """Whether no broker may let this terminal in with the certificate of that serial number, in hex."""
+        certificate = self.certificates.get(serial)
+        return self.state == "revoked" or (certificate is not None and certificate.revoked > 0)
+
+    def sealed_in_time(self, key: bytes, epoch: bytes, seq: int) -> bool:
+        """Whether this key may have sealed this batch: a retiring one only up to where it handed over."""
+        until = self.until.get(key)
+        return until is None or (epoch == until[0] and seq <= until[1])
+
+    def told_in_time(self, key: bytes, epoch: bytes, n: int) -> bool:
+        """The same for a life message."""
+        until = self.until.get(key)
+        return until is None or (epoch == until[0] and n <= until[2])
+
     @property
     def skew_ms(self) -> int:
         """How far the terminal's clock lags behind the collector's, delay of the fastest delivery included; 0 without deliveries."""
-        return min(self.delays_ms, default=0)
+        return min(self.skews_ms, default=0)
+
+    def skew_of(self, boot: bytes, up_ms: int, sent: int, now: int) -> int | None:
+        """The skew that one batch shows. How long it waited in the spool is taken out, or a backlog would look like a wrong clock; None
+        where that is not known, that is in another boot than the one the terminal told of.
+        """
+        if not self.up_received:
+            return (now - sent) // MS
+        if boot != self.boot:
+            return None
+        return (now - sent) // MS - self.age_ms(boot, up_ms, sent, now)
 
     def age_ms(self, boot: bytes, up_ms: int, sent: int, now: int) -> int:
         """How old a batch is: by the terminal's uptime within one boot, which no clock can falsify, else by its corrected time."""
@@ -175,7 +259,7 @@ class Fleet:
 
     def __init__(self) -> None:
         self.terminals: dict[str, Terminal] = {}
-        self.recent: dict[tuple[str, bytes], dict[int, bytes]] = {}
+        self.recent: dict[str, dict[bytes, dict[int, bytes]]] = {}
 
     def knows(self, terminal: str) -> bool:
         return terminal in self.terminals
@@ -187,7 +271,16 @@ class Fleet:
         return Refusal.REVOKED_KEY if found.state == "revoked" else found.verify
 
     def remember(self, terminal: str, epoch: bytes, seq: int, digest: bytes) -> None:
-        recent = self.recent.setdefault((terminal, epoch), {})
+        epochs = self.recent.setdefault(terminal, {})
+        recent = epochs.get(epoch)
+        if recent is None:
+            recent = epochs[epoch] = {}
+            if len(epochs) > RECENT_EPOCHS:
+                del epochs[next(iter(epochs))]
         recent[seq] = digest
         if len(recent) > RECENT:
             del recent[next(iter(recent))]
+
+    def recalled(self, terminal: str, epoch: bytes, seq: int) -> bytes | None:
+        """The digest of a batch, if it is among the recent ones."""
+        return self.recent.get(terminal, {}).get(epoch, {}).get(seq)

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from tillwatch.agent.model import MS, Value
-from tillwatch.agent.wire import Column, Life, Opened, VerifyKey
-from tillwatch.collector import sequence
+from tillwatch.agent.wire import Column, Life, Opened
+from tillwatch.collector import clones, keyring, sequence
 from tillwatch.collector.alarming import Alarming
 from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
-from tillwatch.collector.fleet import Component, Fleet, Series, Terminal, TerminalKey
+from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fleet, Series, Terminal
 from tillwatch.collector.journal import Entry, Kind
 from tillwatch.collector.presence import Presence
 from tillwatch.collector.rules import FORK
@@ -94,7 +94,9 @@ class Fold:
         historical, correction = bool(facts.get("historical")), int(facts.get("correction_ms", 0))
         self._accepted(terminal, sequence.Stream(header.epoch, header.seq, opened.digest))
         if not historical:
-            terminal.delays_ms.append((entry.at - header.sent) // MS)
+            skew = terminal.skew_of(header.boot, header.up, header.sent, entry.at)
+            if skew is not None:
+                terminal.skews_ms.append(skew)
         terminal.lost = max(terminal.lost, header.lost) if terminal.epoch == header.epoch else header.lost
         terminal.epoch = header.epoch
         self.presence.heard(terminal, entry.at)
@@ -107,9 +109,14 @@ class Fold:
                 tick = ticks[id(column.at)] = ticks_of(column.at, correction)
             if component is None or component.name != column.component:
                 component = self._component(terminal, column.component)
-            series = component.series.get(column.signal)
+            series = component.series.get(column.signal) if component is not None else None
             if series is None:
+                if component is None or terminal.signals >= MAX_SIGNALS:
+                    terminal.over_limit += len(column.values)
+                    continue
                 series = component.series[column.signal] = Series()
+                terminal.signals += 1
+            assert component is not None
             bounds = self._keep(terminal.id, component.name, column, series, tick, entry.at)
             if historical:
                 continue
@@ -135,9 +142,12 @@ class Fold:
             component.interval_s = float(min(said, MAX_INTERVAL_S))
             terminal.next_due = 0
 
-    def _component(self, terminal: Terminal, name: str) -> Component:
+    def _component(self, terminal: Terminal, name: str) -> Component | None:
+        """None where the terminal has as many as it may: its batches are kept all the same, and what is in them can be read again."""
         component = terminal.components.get(name)
         if component is None:
+            if len(terminal.components) >= MAX_COMPONENTS:
+                return None
             component = terminal.components[name] = Component(name)
             terminal.next_due = 0
         self.alarming.dirty.components.add((terminal.id, name))
@@ -207,12 +217,18 @@ class Fold:
         if decision.loss is not None:
             terminal.holes += decision.loss[1] - decision.loss[0] + 1
         self.alarming.dirty.terminals.add(terminal.id)
+        key = terminal.keys.get(life.key)
+        if key is not None and key.state == "retiring":
+            return  # it came behind the message of the key that followed: the floor counts, who lives is told by the other
         same = terminal.epoch == life.epoch
         if life.state == "offline":
             # A will that arrives after a later birth speaks of a connection that is no more.
             if same and life.n >= terminal.life_n and terminal.connection == "online":
                 self.presence.gone(terminal, "offline", at)
             return
+        terminal.speakers, evidence = clones.heard(terminal.speakers, life, at)
+        if evidence:
+            self.alarming.judge(FORK, terminal, "", "fork", at, evidence)
         terminal.lost = life.lost
         terminal.epoch, terminal.life_n = life.epoch, life.n
         terminal.boot, terminal.up_ms, terminal.up_received = life.boot, life.up, at
@@ -235,28 +251,42 @@ class Fold:
             self._accepted(terminal, sequence.Stream(facts["epoch"], facts["seq"], entry.payload_digest))
             self.presence.heard(terminal, entry.at)
         else:
-            self.alarming.judge(FORK, terminal, "", "fork", entry.at)
+            text = str(facts.get("detail", ""))
+            if "boot" in facts:
+                text = f"{text}, {clones.against(terminal.speakers, facts['boot'], facts['up'], entry.at)}"
+            self.alarming.judge(FORK, terminal, "", "fork", entry.at, {str(facts.get("kind", "history")): text})
 
     def _operator(self, entry: Entry) -> None:
         facts = entry.facts_map()
-        if facts["action"] == "enrol":
-            known = self.fleet.terminals.get(entry.terminal)
-            terminal = Terminal(entry.terminal, facts["branch"], facts["region"], facts["class"], entry.at)
-            if known is not None:
-                known.branch, known.region, known.terminal_class = (
-                    terminal.branch,
-                    terminal.region,
-                    terminal.terminal_class,
-                )
-                terminal = known
-            for key_id, key in terminal.keys.items():
-                key.state = "revoked"
-                self.alarming.dirty.keys.add((terminal.id, key_id))
-            verify = VerifyKey(facts["public"])
-            terminal.keys[verify.key_id] = TerminalKey(verify, "active", entry.at)
-            self.fleet.terminals[terminal.id] = terminal
-            self.alarming.dirty.keys.add((terminal.id, verify.key_id))
-            self.alarming.dirty.terminals.add(terminal.id)
+        match facts["action"]:
+            case "enrol":
+                terminal = self._place(entry.terminal, facts, entry.at)
+                keyring.enrol(terminal, facts, entry.at)
+                if terminal.connection == "revoked":
+                    terminal.connection = "new"
+                self.alarming.judge(FORK, terminal, "", "enrolled", entry.at)
+            case "certify":
+                terminal = self.fleet.terminals[entry.terminal]
+                keyring.certify(terminal, facts, entry.at)
+            case "rotate":
+                terminal = self.fleet.terminals[entry.terminal]
+                keyring.rotate(terminal, facts, entry.at)
+            case "revoke":
+                terminal = self.fleet.terminals[entry.terminal]
+                keyring.revoke(terminal, facts, entry.at)
+                self.presence.gone(terminal, "revoked", entry.at)
+                self.alarming.judge(FORK, terminal, "", "revoked", entry.at)
+            case _:
+                return
+        self.alarming.dirty.keys |= {(terminal.id, key_id) for key_id in terminal.keys}
+        self.alarming.dirty.terminals.add(terminal.id)
+
+    def _place(self, name: str, facts: Mapping[str, Any], at: int) -> Terminal:
+        known = self.fleet.terminals.get(name)
+        if known is None:
+            known = self.fleet.terminals[name] = Terminal(name, facts["branch"], facts["region"], facts["class"], at)
+        known.branch, known.region, known.terminal_class = facts["branch"], facts["region"], facts["class"]
+        return known
 
     def _rules_changed(self, entry: Entry) -> None:
         facts = entry.facts_map()

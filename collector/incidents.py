@@ -39,7 +39,7 @@ def follow(incident: Incident | None, alarm: Alarm, event: str, at: int, branch:
     told = replace(incident, seq=incident.seq + 1)
     if event == "recurred":
         return replace(told, state="open", restored_at=0, level=alarm.level), "open"
-    if event == "level":
+    if event in {"level", "evidence"}:
         return replace(told, level=alarm.level), "update"
     if event == "cleared":
         return replace(told, state="restored", restored_at=at), "resolve"

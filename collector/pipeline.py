@@ -12,31 +12,37 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from hashlib import sha256
 from typing import Any
 
 import msgpack
 
-from tillwatch.agent.model import MS
 from tillwatch.agent.wire import (
+    ACK_DIGEST,
+    FIRST_PREV,
     Ack,
     AckState,
     Life,
     Opened,
     Refusal,
     SigningKey,
+    VerifyKey,
     WireError,
+    claim_of,
     frame_of,
     open_batch,
     open_life,
     seal_ack,
 )
-from tillwatch.collector import sequence
-from tillwatch.collector.fleet import Terminal
+from tillwatch.collector import keyring, sequence
+from tillwatch.collector.config import changes
+from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_EPOCHS, MAX_SIGNALS, Terminal
 from tillwatch.collector.fold import HISTORICAL_MS, SUSPECT_SKEW_MS, Fold
 from tillwatch.collector.intake import Intake, Message
 from tillwatch.collector.journal import Entry, Journal, Kind
+from tillwatch.collector.refusals import Refusals
 from tillwatch.collector.store import requests
 from tillwatch.collector.store.segments import SegmentError
 from tillwatch.collector.store.sqlite import Commit, SqliteStore, StoreError
@@ -44,16 +50,39 @@ from tillwatch.collector.tickets.port import TicketMessage
 
 log = logging.getLogger(__name__)
 
-WINDOW = 8
-"""Batches a terminal may have in flight (delivery.md 6.4)."""
 SLOW_MS = 120_000
 """Between seals of a terminal whose messages found the queue full: twice the default interval."""
 TICK_S = 1.0
 """How often time alone is let through when nothing comes."""
 MAX_FORKS = 16
 """Batches of a second history kept of one terminal since the start: enough to prove it, not enough to fill the disk."""
+ENROL_EVERY_NS = 10 * 10**9
+"""Between two answers to messages of one terminal under a key that is not known: enough for it to present its rotations, and whoever holds
+its certificate without its key cannot make the terminal stop for longer than one of them takes.
+"""
+IDENTITY_ACTS = frozenset({"enrol", "certify", "rotate", "revoke"})
 RETRY_S = 5.0
 """Before the next try after the store refused a group: a full disk is not made emptier by trying."""
+LOOK_BACK_NS = 10 * 10**9
+"""Between two searches in the journal of one terminal for a batch that is no recent one: reading its index takes up to a second, an honest
+terminal comes to it once, after its spool was rolled back, and whoever repeats old batches is not answered.
+"""
+
+
+class Unfit(StrEnum):
+    """Why a message was not taken though it is genuine. Counted by this word, beside the reasons of the wire."""
+
+    EPOCHS = "epochs"
+    REPLAY = "replay"
+    OVER_LIMIT = "over_limit"
+    """Kept, but not followed."""
+
+
+class _UnfitError(Exception):
+    def __init__(self, reason: Unfit, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
 
 
 @dataclass(slots=True)
@@ -67,8 +96,9 @@ class Reply:
 
 
 class Pipeline:
-    """clock: UTC ns. refused: messages not opened, by reason, since the start; culprits: the terminals or topics that sent them last;
-    turns: passes of the loop that were stored, for the watchdog.
+    """clock: UTC ns. refusals: what was not taken, by reason and by terminal; on_refused: told the terminal of each message that cannot be
+    opened; turns: passes of the loop that were stored, for the watchdog. bind: the authority's word for a terminal's public key from a time
+    on; on_identity: called with the terminals whose keys or certificates have changed, once that is stored.
     """
 
     def __init__(
@@ -79,23 +109,36 @@ class Pipeline:
         *,
         page: str = "",
         clock: Callable[[], int] = time.time_ns,
+        bind: Callable[[str, bytes, int], bytes] = lambda *_: b"",
     ) -> None:
         self.store = store
-        self.refused: Counter[str] = Counter()
-        self.culprits: dict[str, str] = {}
+        self.refusals = Refusals()
+        self.on_refused: Callable[[str], None] = lambda _: None
         self.on_messages: Callable[[Sequence[TicketMessage]], None] = lambda _: None
         self._key = key
         self._units = units
         self._page = page
         self._clock = clock
         self.turns = 0
+        self.on_identity: Callable[[set[str]], None] = lambda _: None
+        self._bind = bind
         self._forks: Counter[str] = Counter()
+        self._looked_back: dict[str, int] = {}
+        self._told_enrol: dict[str, int] = {}
         self._lock = asyncio.Lock()
         self._load()
 
     def _load(self) -> None:
         self.fold = Fold(self._units, self._page)
         self.journal: Journal = self.store.load(self.fold)
+
+    def knows(self, terminal: str) -> bool:
+        """Whether it is enrolled, as of now: the fold behind it may be another one after a failed commit."""
+        return self.fold.fleet.knows(terminal)
+
+    def terminal(self, name: str) -> Terminal | None:
+        """As it is known now; not to be kept, since a store that refuses makes the fold load anew."""
+        return self.fold.fleet.terminals.get(name)
 
     async def start(self, shipped: str, site: str, settings: Mapping[str, str] | None = None) -> None:
         """Journal that the collector runs, and its rules and settings if they changed; None: as they were."""
@@ -106,10 +149,7 @@ class Pipeline:
             entries.append((Kind.RULES_CHANGED, {"shipped": shipped, "site": site}))
         also = []
         packed = self.store.meta("settings")
-        before: dict[str, str] = msgpack.unpackb(packed) if packed else {}
-        if settings is not None and settings != before:
-            names = sorted(name for name in before.keys() | settings.keys() if before.get(name) != settings.get(name))
-            changed = {name: [before.get(name), settings.get(name)] for name in names}
+        if settings is not None and (changed := changes(msgpack.unpackb(packed) if packed else {}, settings)):
             entries.append((Kind.OPERATOR, {"action": "configure", "actor": "collector", "changed": changed}))
             row = ("settings", msgpack.packb(dict(settings)))
             also.append(lambda db: db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", row))
@@ -123,13 +163,17 @@ class Pipeline:
 
     async def run(self, intake: Intake, *, max_n: int, max_wait_s: float) -> None:
         """Take groups until cancelled. A store that refuses is tried again; the terminals keep what was not acknowledged."""
+        self.on_refused = intake.refused
         ok = True
         looked = 0.0
         while True:
             try:
-                messages = await asyncio.wait_for(intake.get_batch(max_n, max_wait_s), TICK_S)
+                async with asyncio.timeout(TICK_S):
+                    messages = await intake.get_batch(max_n, max_wait_s)
             except TimeoutError:
                 messages = []
+            for (terminal, why), n in intake.take_dropped().items():
+                self._count(why, terminal, self._clock(), n)
             try:
                 async with self._lock:
                     replies = await self.take(messages)
@@ -147,7 +191,7 @@ class Pipeline:
             for terminal, reply in replies.items():
                 intake.publish_ack(terminal, self._ack(terminal, reply, slow=terminal in slow))
             for terminal in slow - replies.keys():
-                if self.fold.fleet.knows(terminal):
+                if self.fold.fleet.knows(terminal) and self.fold.fleet.terminals[terminal].state == "active":
                     intake.publish_ack(terminal, self._ack(terminal, Reply(), slow=True))
             if time.monotonic() - looked >= TICK_S:
                 with contextlib.suppress(StoreError):  # the next group meets the same store and says so
@@ -158,18 +202,25 @@ class Pipeline:
         """One group: what to tell the terminals once this returns. Raises StoreError, and then nothing has changed."""
         replies: dict[str, Reply] = {}
         entries: list[Entry] = []
+        strangers: dict[str, Reply] = {}
         for message in messages:
             try:
                 if message.topic.endswith("/batch"):
                     self._batch(message, entries, replies)
                 else:
                     self._life(message, entries, replies)
-            except WireError as error:
+            except (WireError, _UnfitError) as error:
                 self._refuse(message, error)
+                if error.reason is Refusal.UNKNOWN_KEY:
+                    self._ask_for_rotations(message, strangers)
+        for terminal, reply in strangers.items():
+            replies.setdefault(terminal, reply)
         if not messages:
             self.fold.advance(max(self._clock(), self.fold.advanced_to))
-        if entries or self._changed():
-            await self._keep(entries)
+        now = self._clock()
+        also = [self.refusals.keep(now)] if self.refusals.due(now) else []
+        if entries or also or self._changed():
+            await self._keep(entries, also)
         return replies
 
     def _changed(self) -> bool:
@@ -179,6 +230,7 @@ class Pipeline:
     def _batch(self, message: Message, entries: list[Entry], replies: dict[str, Reply]) -> None:
         broken: WireError | None = None
         opened: Opened | None = None
+        stamp: dict[str, Any]
         try:
             opened = open_batch(message.topic, message.payload, self.fold.fleet)
             header, digest = opened.header, opened.digest
@@ -187,14 +239,20 @@ class Pipeline:
                 raise
             header, digest, broken = error.header, error.digest, error
         terminal = self.fold.fleet.terminals[header.terminal]
-        reply = replies.setdefault(terminal.id, Reply())
+        self._check_epoch(terminal, header.epoch)
+        if not terminal.sealed_in_time(header.key, header.epoch, header.seq):
+            stamp = {"kind": "retired", "epoch": header.epoch, "seq": header.seq, "boot": header.boot, "up": header.up}
+            stamp["detail"] = f"key {header.key.hex()} still signs, after it has handed over to another one"
+            self._forked(terminal, stamp, entries, message, digest)
+            raise WireError(Refusal.RETIRED_KEY, f"batch {header.seq} under key {header.key.hex()} of {terminal.id}")
         stored = None
         known = terminal.streams.get(header.epoch)
         if known is not None and header.seq <= known.mark:
             stored = self._stored(terminal, header.epoch, header.seq)
+        reply = replies.setdefault(terminal.id, Reply())
         decision = sequence.decide(terminal.streams, header, digest, stored)
         reply.epoch = header.epoch
-        stamp: dict[str, Any] = {"epoch": header.epoch, "seq": header.seq}
+        stamp = {"epoch": header.epoch, "seq": header.seq}
         match decision.verdict:
             case sequence.Verdict.DUPLICATE:
                 pass
@@ -202,15 +260,10 @@ class Pipeline:
                 reply.state, reply.want = AckState.RESEND, decision.want
             case sequence.Verdict.FORK:
                 reply.state = AckState.FORK
-                self._forks[terminal.id] += 1
-                if self._forks[terminal.id] <= MAX_FORKS:
-                    log.error(
-                        "terminal %s: %s; enrol it anew and look for a second machine", terminal.id, decision.detail
-                    )
-                    stamp["detail"] = decision.detail
-                    entries.append(self._record(Kind.FORK, message, terminal.id, stamp, digest))
+                facts = {**stamp, "boot": header.boot, "up": header.up, "detail": decision.detail}
+                self._forked(terminal, facts, entries, message, digest)
             case sequence.Verdict.ACCEPT if broken is not None:
-                self._count(broken.reason, terminal.id)
+                self._count(broken.reason, terminal.id, message.received)
                 log.error("terminal %s, batch %d is refused: %s", terminal.id, header.seq, broken.detail)
                 reply.refused = (*reply.refused, (header.seq, broken.detail))
                 entries.append(
@@ -228,18 +281,56 @@ class Pipeline:
         now = max(message.received, self.journal.at + 1)
         if terminal.age_ms(header.boot, header.up, header.sent, now) > HISTORICAL_MS:
             stamp["historical"] = True
-        skew = terminal.skew_ms if terminal.delays_ms else (now - header.sent) // MS
-        correction = (
-            skew if abs(skew) > SUSPECT_SKEW_MS and not (stamp.get("historical") and not terminal.delays_ms) else 0
-        )
+        if terminal.skews_ms:
+            skew = terminal.skew_ms
+        else:
+            first = terminal.skew_of(header.boot, header.up, header.sent, now)
+            skew = 0 if first is None or "historical" in stamp else first
+        correction = skew if abs(skew) > SUSPECT_SKEW_MS else 0
         if correction:
             stamp["correction_ms"] = correction
         ticks = {id(column.at): column.at for column in opened.columns}.values()
         span = (min(map(min, ticks)) + correction, max(map(max, ticks)) + correction)
-        return self._record(Kind.BATCH, message, terminal.id, stamp, opened.digest, span, opened)
+        over = terminal.over_limit
+        entry = self._record(Kind.BATCH, message, terminal.id, stamp, opened.digest, span, opened)
+        if terminal.over_limit > over and self._count(Unfit.OVER_LIMIT, terminal.id, message.received) and not over:
+            log.error(
+                "terminal %s has more than %d components or %d signals: what comes beyond is kept and not shown; look at what it invents",
+                terminal.id,
+                MAX_COMPONENTS,
+                MAX_SIGNALS,
+            )
+        return entry
+
+    def _check_epoch(self, terminal: Terminal, epoch: bytes) -> None:
+        if epoch not in terminal.streams and len(terminal.streams) >= MAX_EPOCHS:
+            raise _UnfitError(
+                Unfit.EPOCHS, f"{MAX_EPOCHS} epochs are enough for a terminal; enrol the machine under a new name"
+            )
+
+    def _forked(
+        self,
+        terminal: Terminal,
+        facts: dict[str, Any],
+        entries: list[Entry],
+        message: Message | None = None,
+        digest: bytes | None = None,
+    ) -> None:
+        self._forks[terminal.id] += 1
+        if self._forks[terminal.id] <= MAX_FORKS:
+            log.error("terminal %s: %s; look for a second machine, and enrol it anew", terminal.id, facts["detail"])
+            entries.append(self._record(Kind.FORK, message, terminal.id, facts, digest))
 
     def _life(self, message: Message, entries: list[Entry], replies: dict[str, Reply]) -> None:
-        life = open_life(message.topic, message.payload, self.fold.fleet)
+        try:
+            life = open_life(message.topic, message.payload, self.fold.fleet)
+        except WireError as error:
+            if error.reason is not Refusal.UNKNOWN_KEY:
+                raise
+            life = self._succeeded(message, entries)
+        if not self.fold.fleet.terminals[life.terminal].told_in_time(life.key, life.epoch, life.n):
+            raise WireError(Refusal.RETIRED_KEY, f"life message {life.n} under key {life.key.hex()} of {life.terminal}")
+        self._check_epoch(self.fold.fleet.terminals[life.terminal], life.epoch)
         digest = sha256(frame_of(message.payload)).digest()
         stamp: dict[str, Any] = {"state": life.state}
         decision = sequence.on_life(self.fold.fleet.terminals[life.terminal].streams, life)
@@ -250,6 +341,32 @@ class Pipeline:
         if life.state == "online":
             reply = replies.setdefault(life.terminal, Reply())
             reply.epoch, reply.state, reply.want = life.epoch, AckState.OK, 0
+
+    def _succeeded(self, message: Message, entries: list[Entry]) -> Life:
+        """A life message under a key that is not known yet, if the rotations that it presents lead there from one that is. Raises WireError."""
+        claim = claim_of(message.payload)
+        terminal = self.fold.fleet.terminals[message.topic.split("/")[2]]
+        try:
+            chain = keyring.following(terminal, claim.key, claim.rotations)
+        except keyring.ConflictError as error:
+            self._forked(terminal, {"kind": "rotation", "detail": error.detail}, entries)
+            raise
+        life = open_life(message.topic, message.payload, _Successor(VerifyKey(chain[-1][0].new)))
+        for rotation, statement in chain:
+            facts = keyring.rotation_facts(rotation, statement)
+            facts["bound_at"] = message.received
+            facts["binding"] = self._bind(terminal.id, rotation.new, message.received)
+            entries.append(self._record(Kind.OPERATOR, terminal=terminal.id, facts=facts))
+            log.info("terminal %s: its key was rotated after batch %d", terminal.id, rotation.seq)
+        return life
+
+    def _ask_for_rotations(self, message: Message, strangers: dict[str, Reply]) -> None:
+        """Answer a terminal whose key is not known, so that it presents what led to it, or says that it must be enrolled."""
+        name = message.topic.split("/")[2]
+        last = self._told_enrol.get(name, -ENROL_EVERY_NS)
+        if message.received - last >= ENROL_EVERY_NS and self.fold.fleet.terminals[name].state == "active":
+            self._told_enrol[name] = message.received
+            strangers[name] = Reply(AckState.ENROL, claim_of(message.payload).epoch)
 
     def _record(
         self,
@@ -280,6 +397,9 @@ class Pipeline:
             raise
         if group.dirty.messages:
             self.on_messages(group.dirty.messages)
+        acts = [entry for entry in entries if entry.kind is Kind.OPERATOR]
+        if changed := {entry.terminal for entry in acts if entry.facts_map().get("action") in IDENTITY_ACTS}:
+            self.on_identity(changed)
 
     async def operate(self, facts: dict[str, Any], also: Callable[[sqlite3.Connection], None] | None = None) -> None:
         """Journal what an operator did, in one transaction with `also`."""
@@ -311,9 +431,13 @@ class Pipeline:
             await self._keep([self._record(Kind.TICKET_CHANGE, facts=facts)])
 
     def _stored(self, terminal: Terminal, epoch: bytes, seq: int) -> bytes | None:
-        recent = self.fold.fleet.recent.get((terminal.id, epoch), {}).get(seq)
+        recent = self.fold.fleet.recalled(terminal.id, epoch, seq)
         if recent is not None:
             return recent
+        now = self._clock()
+        if 0 <= now - self._looked_back.get(terminal.id, -LOOK_BACK_NS) < LOOK_BACK_NS:
+            raise _UnfitError(Unfit.REPLAY, f"batch {seq} was settled long ago")
+        self._looked_back[terminal.id] = now
         try:
             return self.store.stored_digest(terminal.id, epoch, seq)
         except SegmentError as error:
@@ -335,23 +459,38 @@ class Pipeline:
                 seq=stream.mark,
                 want=reply.want,
                 state=AckState.REFUSED if reply.refused and said is AckState.OK else said,
-                window=WINDOW,
+                window=sequence.WINDOW,
                 min_interval=SLOW_MS if slow else 0,
                 time=self._clock(),
                 refused=reply.refused,
+                digest=stream.tail[:ACK_DIGEST] if stream.tail != FIRST_PREV else b"",
             ),
         )
 
-    def _refuse(self, message: Message, error: WireError) -> None:
-        who = message.topic.split("/")[2][:64] if message.topic.count("/") == 3 else message.topic[:64]
-        first = self.culprits.get(error.reason) != who
-        self._count(error.reason, who)
-        if first:
-            log.warning("message refused (%s) on %s: %s", error.reason, message.topic[:96], error.detail)
+    def _refuse(self, message: Message, error: WireError | _UnfitError) -> None:
+        levels = message.topic.split("/")
+        named = levels[2] if len(levels) == 4 else ""
+        who = named if self.fold.fleet.knows(named) else ""
+        if self._count(error.reason, who, message.received):
+            log.warning("message refused (%s) on %.96r: %s", error.reason, message.topic, error.detail)
+        if isinstance(error, WireError):
+            self.on_refused(named)
 
-    def _count(self, reason: Refusal, who: str) -> None:
-        self.refused[reason.value] += 1
-        self.culprits[reason.value] = who
+    def _count(self, reason: str, who: str, at: int, n: int = 1) -> bool:
+        return self.refusals.add(str(reason), who, at, n)
+
+
+class _Successor:
+    """The registry for the first message under a key whose rotations have held."""
+
+    def __init__(self, verify: VerifyKey) -> None:
+        self._verify = verify
+
+    def knows(self, _: str) -> bool:
+        return True
+
+    def key(self, _: str, key_id: bytes) -> VerifyKey | Refusal:
+        return self._verify if key_id == self._verify.key_id else Refusal.UNKNOWN_KEY
 
 
 async def _written(write: Callable[[Any], None], what: Any) -> None:

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tillwatch.agent.model import MS, Reading
 from tillwatch.agent.wire import frame_of, split_frame, stored_column
 from tillwatch.collector.authority import Authority
+from tillwatch.collector.binding import COLLECTOR, ENROL, KEY_ACTS, VOUCH
 from tillwatch.collector.bundle import entry_fields, write
 from tillwatch.collector.journal import GENESIS, Entry, Kind
-from tillwatch.collector.keyring import COLLECTOR, ENROL, KEY_ACTS, ROTATE, VOUCH
 from tillwatch.collector.store import segments
 from tillwatch.collector.store.log import Log
 
@@ -148,6 +148,6 @@ def _acts(db: sqlite3.Connection, log: Log, authority: Authority, terminal: str,
         if facts["action"] not in KEY_ACTS:
             continue
         act = {"prev": _before(near, n), "entry": entry_fields(near[-1]), "digest": near[-1].digest}
-        if facts["action"] in {ENROL, ROTATE} and not facts.get("binding"):
+        if facts["action"] == ENROL and not facts.get("binding"):
             act["vouched"] = [now, authority.bind(VOUCH, terminal, facts["public"], now)]
         yield act

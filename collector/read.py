@@ -42,7 +42,10 @@ class ComponentView:
 
 @dataclass(frozen=True, slots=True)
 class TerminalView:
-    """One terminal as the fleet page shows it. connection: `online`, `offline` or `silent`; level: of its worst open alarm, 0 for none."""
+    """One terminal as the fleet page shows it. connection: `online`, `offline`, `silent` or `revoked`; level: of its worst open alarm, 0 for none;
+    refused: messages since the collector's start that were not taken, with over_limit the reasons for calling it a culprit: readings of
+    more components or signals than one terminal may have.
+    """
 
     id: str
     branch: str
@@ -57,6 +60,32 @@ class TerminalView:
     lost: int
     components: int
     unknown_components: int
+    refused: int = 0
+    over_limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeyView:
+    """A signing key of a terminal. state: `pending`, `active`, `retiring` or `revoked`; last_seq: the last batch that a retiring one proves."""
+
+    id: str
+    state: str
+    since: int
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityView:
+    """Who may speak as a terminal, and who does. state: `active` or `revoked`, and why; certificate: since when the one that is good is;
+    speakers: boots of machines that spoke, newest last; two machines: the text of the evidence, empty without any.
+    """
+
+    state: str
+    why: str
+    keys: tuple[KeyView, ...]
+    certificate: int
+    speakers: tuple[str, ...]
+    two_machines: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +137,21 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class Culprit:
+    """Who sends what is not taken. terminal: "" for all that are not enrolled; reasons: with their numbers, the most frequent first."""
+
+    terminal: str
+    last_at: int
+    reasons: tuple[tuple[str, int], ...]
+
+    @property
+    def refused(self) -> int:
+        return sum(n for _, n in self.reasons)
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
-    """The monitoring's own health, counted since the collector started where not said otherwise."""
+    """The monitoring's own health, counted since the collector started where not said otherwise. culprits: the worst first."""
 
     journal_entries: int
     last_entry_at: int
@@ -118,6 +160,7 @@ class Health:
     refused: tuple[tuple[str, int], ...]
     started_at: int
     advanced_to: int
+    culprits: tuple[Culprit, ...] = ()
 
 
 class FleetReader(Protocol):
@@ -130,6 +173,8 @@ class FleetReader(Protocol):
     def terminal(self, terminal: str) -> TerminalView: ...
 
     def components(self, terminal: str) -> Sequence[ComponentView]: ...
+
+    def identity(self, terminal: str) -> IdentityView: ...
 
     def alarms(self, *, terminal: str | None = None, open_only: bool = True, limit: int = 500) -> Sequence[AlarmView]:
         """Newest first within a level, level 1 first."""

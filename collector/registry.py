@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import msgpack
 
 from tillwatch.agent.wire import VerifyKey, valid_terminal
+from tillwatch.collector.fleet import Terminal
 
 TOKEN_PREFIX = "tw1."  # noqa: S105 - the form's name, not a secret
 TOKEN_LIFE_NS = 24 * 3600 * 1_000_000_000
@@ -26,6 +27,8 @@ SECRET = 20
 MAX_PLACE = 64
 """Characters of a branch or region name."""
 PROOF_DOMAIN = b"tillwatch/enrol/1\0"
+ROTATE_DOMAIN = b"tillwatch/rotate-request/1\0"
+STATE_DOMAIN = b"tillwatch/key-state/1\0"
 CLASSES = ("atm", "pos", "server")
 
 
@@ -44,6 +47,34 @@ class EnrolError(Exception):
     def __init__(self, reason: Refused) -> None:
         super().__init__(reason.value)
         self.reason = reason
+
+
+class RotateError(Exception):
+    """A rotation that is not honoured, with the reason; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RotateRequest:
+    """What a terminal asks for its next key. key: id of the one that signs now; public_key: the next one; csr: the certificate request in
+    DER; serial: of the certificate it will get; old_proof, new_proof: both keys' signatures.
+    """
+
+    terminal: str
+    key: bytes
+    public_key: bytes
+    csr: bytes
+    serial: int
+    address: str
+    old_proof: bytes
+    new_proof: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """state: `active`, `pending`, `retiring`, `revoked` or `unknown`; reason: of a revocation, empty where there is none."""
+
+    state: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +106,14 @@ class Registrar(Protocol):
 
     async def enrol(self, secret_digest: bytes, request: EnrolRequest) -> Enrolment:
         """Raises EnrolError, and then nothing has changed. secret_digest: SHA-256 of the token's secret."""
+        ...
+
+    async def rotate(self, request: RotateRequest) -> Enrolment:
+        """Raises RotateError, and then nothing has changed."""
+        ...
+
+    def key_state(self, terminal: str, key_id: bytes, at: int, proof: bytes) -> KeyState:
+        """To whoever holds the key; `unknown` to everybody else."""
         ...
 
 
@@ -158,9 +197,7 @@ def operator_facts(enrolment: Enrolment, request: EnrolRequest) -> dict[str, Any
         # A certificate's serial has up to 160 bits; msgpack's integers end at 64.
         "serial": f"{request.serial:x}",
         "address": request.address,
-        "bound_at": request.bound_at,
-        "binding": request.binding,
-        "actor": f"token at {request.address}",
+        **({"bound_at": request.bound_at, "binding": request.binding} if request.binding else {}),
     }
 
 
@@ -171,14 +208,19 @@ class Operate(Protocol):
 
 
 class JournalRegistrar:
-    """A Registrar over the journal. connection: reads tokens only; what is written goes through `operate`."""
+    """A Registrar over the journal. connection: reads tokens only; what is written goes through `operate`; find: the terminal of that name."""
 
     def __init__(
-        self, connection: sqlite3.Connection, operate: Operate, clock: Callable[[], int] = time.time_ns
+        self,
+        connection: sqlite3.Connection,
+        operate: Operate,
+        clock: Callable[[], int] = time.time_ns,
+        find: Callable[[str], Terminal | None] = lambda _: None,
     ) -> None:
         self._connection = connection
         self._operate = operate
         self._clock = clock
+        self._find = find
         self._one_at_a_time = asyncio.Lock()
 
     async def enrol(self, secret_digest: bytes, request: EnrolRequest) -> Enrolment:
@@ -190,3 +232,45 @@ class JournalRegistrar:
                 operator_facts(enrolment, request), lambda connection: use_token(connection, secret_digest, now)
             )
         return enrolment
+
+    async def rotate(self, request: RotateRequest) -> Enrolment:
+        async with self._one_at_a_time:
+            terminal = self._find(request.terminal)
+            key = terminal.keys.get(request.key) if terminal is not None else None
+            if terminal is None or key is None or len(request.public_key) != 32:
+                raise RotateError("the collector does not know this key: enrol again with a new token")
+            new = VerifyKey(request.public_key)
+            message = ROTATE_DOMAIN + key.verify.public + request.public_key + request.csr
+            if not _signed(key.verify, request.old_proof, message) or not _signed(new, request.new_proof, message):
+                raise RotateError("the proofs do not fit the keys and the certificate request")
+            if key.state == "revoked":
+                raise RotateError(
+                    f"this key is revoked{f' ({terminal.why})' if terminal.why else ''}: enrol again with a new token"
+                )
+            if key.state != "active":
+                raise RotateError(
+                    "this key has handed over to another one already: is the disk a copy of another terminal's, or an old backup?"
+                )
+            if new.key_id in terminal.keys:
+                raise RotateError("the next key is known already; rotate again")
+            facts = {
+                "action": "certify",
+                "terminal": terminal.id,
+                "public": request.public_key,
+                "serial": f"{request.serial:x}",
+                "address": request.address,
+            }
+            await self._operate(facts, lambda _: None)
+        return Enrolment(terminal.id, terminal.branch, terminal.region, terminal.terminal_class)
+
+    def key_state(self, terminal: str, key_id: bytes, at: int, proof: bytes) -> KeyState:
+        known = self._find(terminal)
+        key = known.keys.get(key_id) if known is not None else None
+        message = STATE_DOMAIN + terminal.encode() + b"\0" + key_id + at.to_bytes(8, "big")
+        if known is None or key is None or not _signed(key.verify, proof, message):
+            return KeyState("unknown")
+        return KeyState(key.state, known.why if key.state == "revoked" else "")
+
+
+def _signed(key: VerifyKey, proof: bytes, message: bytes) -> bool:
+    return len(proof) == 64 and key.verify(proof, message)

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from tillwatch.agent.wire import FIRST_PREV, Header, Life
 
+WINDOW = 8
+"""Batches a terminal may have in flight (delivery.md 6.4)."""
 UNVERIFIABLE = b""
 """The tail after a declared loss: the batch that `prev` names was dropped by the terminal, so nothing can be compared."""
 

@@ -12,18 +12,21 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
+from tillwatch.collector import keyring
 from tillwatch.collector.authority import Authority, open_authority
+from tillwatch.collector.binding import ROTATE
 from tillwatch.collector.config import Config, ConfigError, is_loopback
 from tillwatch.collector.housekeeping import Housekeeping
 from tillwatch.collector.intake.broker import EmbeddedBroker
+from tillwatch.collector.intake.mosquitto import publish
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
 from tillwatch.collector.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.registry import JournalRegistrar
 from tillwatch.collector.rules import RulesError, parse_rules, shipped_text
 from tillwatch.collector.store.compaction import Compactor
-from tillwatch.collector.store.lock import WriterLock
-from tillwatch.collector.store.sqlite import SqliteStore, StoreError, open_db
+from tillwatch.collector.store.lock import locked
+from tillwatch.collector.store.sqlite import SqliteStore, open_db
 from tillwatch.collector.tickets.outbox import connect
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.tickets.signature import Secret, read_secrets
@@ -111,29 +114,39 @@ async def _serve(config: Config, *, console: bool) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     async with AsyncExitStack() as stack:
+        stack.enter_context(locked(config.database, LOCK_S))
         own = open_authority(config.authority)
-        lock = WriterLock(config.database)
-        if not lock.take(LOCK_S):
-            msg = f"another collector writes {config.database}; end it, or set another data_dir in [collector]"
-            raise StoreError(msg)
-        stack.callback(lock.release)
         store = SqliteStore(config.database)
         stack.callback(store.close)
         units = {name: known.unit for name, known in load_catalogue().signals.items()}
         page = f"http://{config.console.host}:{config.console.port}"
-        pipeline = Pipeline(store, own.ack_key, units, page=page)
+        pipeline = Pipeline(store, own.ack_key, units, page=page, bind=partial(own.bind, ROTATE))
         await pipeline.start(shipped_text(), site, config.settings)
         stack.push_async_callback(pipeline.stop)
 
-        settings = await _broker(config, own, stack)
-        intake = MqttIntake(settings)
+        settings, broker = await _broker(config, own, stack, pipeline)
+
+        def identity_changed(terminals: set[str]) -> None:
+            log.info("keys or certificates changed: %s", ", ".join(sorted(terminals)))
+            _write_crl(config, own, pipeline)
+            if broker is not None:
+                broker.look_again()
+
+        _write_crl(config, own, pipeline)
+        pipeline.on_identity = identity_changed
+        intake = MqttIntake(settings, knows=pipeline.knows)
         await intake.start()
         stack.push_async_callback(intake.stop)
 
         mqtt = MqttAddress(config.broker.address, config.broker.port, config.broker.tls)
         tokens = open_db(config.database)
         stack.callback(tokens.close)
-        app = enrol_app(JournalRegistrar(tokens, pipeline.operate), own, mqtt, config.certificate_hosts)
+        app = enrol_app(
+            JournalRegistrar(tokens, pipeline.operate, find=pipeline.terminal),
+            own,
+            mqtt,
+            config.certificate_hosts,
+        )
         listener = EnrolListener(
             app, config.enrolment.host, config.enrolment.port, own.server_file(config.certificate_hosts)
         )
@@ -172,26 +185,46 @@ async def _serve(config: Config, *, console: bool) -> int:
     return code
 
 
-async def _broker(config: Config, own: Authority, stack: AsyncExitStack) -> MqttSettings:
+def _write_crl(config: Config, own: Authority, pipeline: Pipeline) -> None:
+    """For a broker outside: the collector itself looks at its registry."""
+    revoked = keyring.revoked_serials(pipeline.fold.fleet.terminals.values())
+    try:
+        own.write_crl(revoked)
+        if config.broker.crl_file is not None:
+            publish(config.broker.crl_file, own.crl(revoked))
+    except OSError as error:
+        log.error("the list of revoked certificates cannot be written: %s; the broker goes on with the last one", error)
+
+
+async def _broker(
+    config: Config, own: Authority, stack: AsyncExitStack, pipeline: Pipeline
+) -> tuple[MqttSettings, EmbeddedBroker | None]:
     queue, queue_bytes = config.intake.queue, config.intake.queue_bytes
     if not config.broker.embedded:
         tls = own.client_context() if config.broker.tls else None
-        return MqttSettings(
+        outside = MqttSettings(
             config.broker.host, config.broker.port, "tillwatch-collector", tls, queue=queue, queue_bytes=queue_bytes
         )
+        return outside, None
     if not config.broker.tls and not is_loopback(config.broker.host):
         msg = (
             f"[broker] tls = false needs a loopback host, not {config.broker.host}: terminals would speak in the clear"
         )
         raise ConfigError(msg)
+
+    def refuses(terminal: str, serial: str) -> bool:
+        known = pipeline.terminal(terminal)
+        return known is not None and known.refuses(serial)
+
     broker = EmbeddedBroker(
         config.broker.host,
         config.broker.port,
         own.terminal_context(config.certificate_hosts) if config.broker.tls else None,
+        refuses,
     )
     await broker.start()
     stack.push_async_callback(broker.stop)
-    return MqttSettings(
+    inside = MqttSettings(
         broker.internal_host,
         broker.internal_port,
         "collector",
@@ -201,6 +234,7 @@ async def _broker(config: Config, own: Authority, stack: AsyncExitStack) -> Mqtt
         queue,
         queue_bytes,
     )
+    return inside, broker
 
 
 async def _watch(pipeline: Pipeline) -> None:

@@ -12,10 +12,10 @@ import pytest
 
 MODEL = "AGENT Batch Clock MS PollClass Quality Reading Sample State Value device_of"
 WIRE = """
-    Ack AckState Column FIRST_PREV Header Keys Life MAX_BODY MAX_DEVICES MAX_HEADER MAX_NAME MAX_PAYLOAD MAX_READINGS MAX_REFUSED
-    MAX_SPAN_MS MAX_TERMINAL MAX_TEXT Opened Refusal SIGNATURE Sealed SigningKey TOPIC_ROOT VerifyKey WireError ack_topic batch_topic frame_of life_topic
-    new_epoch open_ack open_batch open_batch_frame open_header open_life open_life_frame seal seal_ack seal_life split_frame stored_column stored_columns
-    valid_terminal
+    ACK_DIGEST Ack AckState Claim Column FIRST_PREV Header Keys Life MAX_BODY MAX_DEVICES MAX_HEADER MAX_NAME MAX_PAYLOAD MAX_READINGS MAX_REFUSED
+    MAX_ROTATIONS MAX_SPAN_MS MAX_TERMINAL MAX_TEXT Opened Refusal Rotation SIGNATURE Sealed SigningKey TOPIC_ROOT VerifyKey WireError ack_topic
+    batch_topic claim_of frame_of life_topic new_epoch open_ack open_batch open_batch_frame open_header open_life open_life_frame open_rotation
+    seal seal_ack seal_life seal_rotation split_frame stored_column stored_columns valid_terminal
 """
 PROFILES = "Absent Condition DeviceProfile Field Item Kind Limits Match Poll Recognition Signal Table Test Words"
 
@@ -50,8 +50,8 @@ def test_words_and_numbers_that_travel(name: str, expected: dict[str, int | str]
         ("model.Reading", "component signal at value quality state"),
         ("model.Batch", "readings lost"),
         ("wire.Header", "terminal key epoch seq prev floor sent boot up clock lost n codec schema"),
-        ("wire.Life", "terminal key epoch floor next lost boot up now n state"),
-        ("wire.Ack", "epoch seq want state window min_interval time refused"),
+        ("wire.Life", "terminal key epoch floor next lost boot up now n state rotations"),
+        ("wire.Ack", "epoch seq want state window min_interval time refused digest"),
     ],
 )
 def test_members_that_travel(name: str, expected: str) -> None:

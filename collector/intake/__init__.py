@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 
@@ -20,7 +21,7 @@ class Intake(Protocol):
     """
 
     dropped: int
-    """Messages that found the queue full since the start."""
+    """Messages since the start that were not taken in."""
 
     @property
     def connected(self) -> bool: ...
@@ -30,11 +31,19 @@ class Intake(Protocol):
     async def stop(self) -> None: ...
 
     async def get_batch(self, max_n: int, max_wait_s: float) -> list[Message]:
-        """Waits for the first message, then at most max_wait_s for more; 1 to max_n messages in order of arrival."""
+        """Waits for the first message, then at most max_wait_s for more; 1 to max_n messages, in turn from each terminal and in its order."""
         ...
 
     def publish_ack(self, terminal: str, payload: bytes) -> None:
         """Never waits and never fails: an ack that is lost is made good by the next one."""
+        ...
+
+    def refused(self, terminal: str) -> None:
+        """A message of this terminal could not be opened. Whoever sends many of them is not heard for a while."""
+        ...
+
+    def take_dropped(self) -> Mapping[tuple[str, str], int]:
+        """(terminal, why) of the messages dropped since the last call, with their number; the terminal is "" for all not enrolled."""
         ...
 
     def take_slow(self) -> frozenset[str]:

@@ -14,6 +14,7 @@ import logging
 import secrets
 import ssl
 from asyncio import sslproto
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -32,6 +33,13 @@ log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 500
 """A TLS client costs amqtt some 60 KiB and a tenth of a core goes with 200 messages/s: beyond this a broker of its own is due."""
+MAX_KNOCKING = 200
+"""Connections that have not said yet who they are: after a restart a whole site comes within a second, and each has ten to say it."""
+PACE = 200.0
+"""Messages a second that one client is read at; TCP holds the rest back. amqtt carries some 5,000 in all, and with 200 the backlog of a
+day is through in seven seconds.
+"""
+PACE_BURST = 100
 MAX_PACKET = MAX_PAYLOAD + 256
 """Bytes of an MQTT packet: the largest sealed batch with its topic and packet id."""
 MAX_CONNECT = 4 * 1024
@@ -44,6 +52,8 @@ MAX_INSIDE = 2000
 HOLD_S = 0.05
 TAKE_OVER_S = 5.0
 """For a connection to end: the old one of a client that comes back, or all of them when the broker stops."""
+CONTEST_S = 600.0
+"""Seconds without another one, after which a take-over is told again."""
 TLS_BUFFER = 32 * 1024
 """Read buffer of a TLS connection; asyncio's 256 KiB make a client five times as large and nothing here faster."""
 ANYBODY = "*"
@@ -105,12 +115,20 @@ class EmbeddedBroker:
     """amqtt with two listeners: one for terminals, and one on loopback for the collector itself, with a password made at start.
 
     tls: the context of the terminals' listener, requiring client certificates; None for a plain listener on loopback.
+    refuses: whether a terminal with the certificate of that serial number (hex) is to be turned away; asked at every connection, and of
+    those that are there when `look_again` is called.
     Port 0 takes a free one; `port`, `internal_port` and `internal_password` hold after start().
     """
 
     internal_host = "127.0.0.1"
 
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None,
+        refuses: Callable[[str, str], bool] = lambda *_: False,
+    ) -> None:
         for chatty in ("amqtt", "transitions"):
             logging.getLogger(chatty).setLevel(logging.CRITICAL)
         self.port = port
@@ -118,11 +136,16 @@ class EmbeddedBroker:
         self.internal_password = secrets.token_urlsafe(24)
         self._host = host
         self._tls = tls
+        self._refuses = refuses
+        self.takeovers: Counter[str] = Counter()
+        self._turned_away: set[str] = set()
+        self._contested: OrderedDict[str, float] = OrderedDict()
         self._broker: Broker | None = None
         self._servers: list[asyncio.Server] = []
         self._clients: dict[str, _Door] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._crowded = False
+        self._knocking = 0
 
     async def start(self) -> None:
         """Raises BrokerStartError when a port is taken."""
@@ -159,6 +182,24 @@ class EmbeddedBroker:
             await server.wait_closed()
         self._servers, self._broker = [], None
 
+    def look_again(self) -> None:
+        """Close the connections of those who are refused by now."""
+        for door in list(self._clients.values()):
+            if self._tls is not None and door.who != COLLECTOR_NAME and self._refuses(door.who, door.serial):
+                log.warning("MQTT client %s is cut off: its certificate was revoked", door.who)
+                door.end()
+
+    def _contest(self, old: _Door, new: _Door) -> None:
+        """A client takes the place of one that lived a moment ago: a line that was cut, or a second machine under the same name."""
+        self.takeovers[new.client_id] += 1
+        now = asyncio.get_running_loop().time()
+        again = now - self._contested.pop(new.client_id, -CONTEST_S) < CONTEST_S
+        self._contested[new.client_id] = now
+        if len(self._contested) > MAX_CONNECTIONS:
+            self._contested.popitem(last=False)
+        if not again:
+            log.info("MQTT client %s at %s takes the place of the one at %s", new.client_id, new.peer, old.peer)
+
     async def _listen(self, connected: Any, host: str, port: int, tls: ssl.SSLContext | None) -> asyncio.Server:
         handshake = CONNECT_TIMEOUT_S if tls else None
         try:
@@ -172,8 +213,15 @@ class EmbeddedBroker:
             ) from None
 
     async def _terminal_connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        who = ANYBODY if self._tls is None else _certified(writer)
-        await self._serve(_Door(reader, writer, who, self._inside))
+        who, serial = (ANYBODY, "") if self._tls is None else _certified(writer)
+        if who and self._refuses(who, serial):
+            if serial not in self._turned_away:
+                log.warning(
+                    "MQTT client %s comes with a revoked certificate (serial %s) and is turned away", who, serial
+                )
+            self._turned_away = (self._turned_away | {serial}) if len(self._turned_away) < MAX_CONNECTIONS else {serial}
+            who = ""
+        await self._serve(_Door(reader, writer, who, self._inside, serial=serial))
 
     async def _collector_connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._serve(_Door(reader, writer, COLLECTOR_NAME, None, self.internal_password))
@@ -195,7 +243,18 @@ class EmbeddedBroker:
             door.ended.set()
 
     async def _admit(self, door: _Door) -> bool:
-        if len(self._clients) >= MAX_CONNECTIONS and door.who != COLLECTOR_NAME:
+        ours = door.who == COLLECTOR_NAME
+        if self._knocking >= MAX_KNOCKING and not ours:
+            return False
+        self._knocking += 1
+        try:
+            opened = await door.open()
+        finally:
+            self._knocking -= 1
+        if not opened:
+            return False
+        # Who comes back takes the place of its old connection.
+        if len(self._clients) >= MAX_CONNECTIONS and door.client_id not in self._clients and not ours:
             if not self._crowded:
                 log.warning(
                     "the embedded broker has %d clients and takes no more; give it a mosquitto", MAX_CONNECTIONS
@@ -203,9 +262,8 @@ class EmbeddedBroker:
             self._crowded = True
             return False
         self._crowded = False
-        if not await door.open():
-            return False
         if (old := self._clients.get(door.client_id)) is not None:
+            self._contest(old, door)
             old.end()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(old.ended.wait(), TAKE_OVER_S)
@@ -238,9 +296,12 @@ class _Door(ReaderAdapter):  # type: ignore[misc] # amqtt has no types
         who: str,
         inside: _Inside | None,
         password: str = "",
+        *,
+        serial: str = "",
     ) -> None:
         self.writer = writer
         self.who = who
+        self.serial = serial
         self.client_id = ""
         self.ended = asyncio.Event()
         self._reader = reader
@@ -248,6 +309,11 @@ class _Door(ReaderAdapter):  # type: ignore[misc] # amqtt has no types
         self._password = password
         self._silence_s = CONNECT_TIMEOUT_S
         self._packet = memoryview(b"")
+        self._credit = (float(PACE_BURST), 0.0)
+
+    @property
+    def peer(self) -> str:
+        return str((self.writer.get_extra_info("peername") or ("",))[0])
 
     async def open(self) -> bool:
         """Reads the CONNECT. False, and the client answered, if it is not let in; else amqtt will read it under the right name."""
@@ -334,13 +400,26 @@ class _Door(ReaderAdapter):  # type: ignore[misc] # amqtt has no types
         except (TimeoutError, OSError, asyncio.IncompleteReadError):
             return None
         if head[0] & 0xF0 == _PUBLISH:
+            await self._in_step()
             head[0] &= ~_RETAIN & 0xFF  # nothing in the protocol is retained, and amqtt would show it to everybody
         return bytes(head) + body
 
+    async def _in_step(self) -> None:
+        """Wait where a terminal sends faster than PACE."""
+        if self._inside is None:
+            return
+        now = asyncio.get_running_loop().time()
+        credit, at = self._credit
+        credit = min(PACE_BURST, credit + (now - at) * PACE) - 1
+        self._credit = (credit, now)
+        if credit < 0:
+            await asyncio.sleep(-credit / PACE)
 
-def _certified(writer: asyncio.StreamWriter) -> str:
-    """The terminal that the client certificate names; empty if it names none."""
+
+def _certified(writer: asyncio.StreamWriter) -> tuple[str, str]:
+    """The terminal that the client certificate names, empty if it names none, and the certificate's serial number in hex."""
     certificate = cast("ssl.SSLObject", writer.get_extra_info("ssl_object")).getpeercert() or {}
     subject = cast("tuple[tuple[tuple[str, str], ...], ...]", certificate.get("subject", ()))
     names = [value for entry in subject for name, value in entry if name == "commonName"]
-    return names[0] if len(names) == 1 and valid_terminal(names[0]) else ""
+    serial = str(certificate.get("serialNumber", "")).lower().lstrip("0")
+    return (names[0] if len(names) == 1 and valid_terminal(names[0]) else ""), serial

@@ -10,17 +10,20 @@ import logging
 import random
 import ssl
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import gmqtt.mqtt.connection
 from gmqtt import Client, Subscription
 from gmqtt.mqtt.constants import MQTTv311
 from gmqtt.mqtt.handler import MQTTConnectError
+from gmqtt.mqtt.protocol import MQTTProtocol
 
 from tillwatch.agent.wire import ack_topic
 from tillwatch.collector.intake import Message
+from tillwatch.collector.intake.fairness import Dropped, FairQueue
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,18 @@ MAX_UNSENT = 4 * 1024 * 1024
 """Bytes that may wait for a broker that does not read; acks beyond it are dropped, and the next ones make them good."""
 _NO_RECONNECT = -2
 """Below gmqtt's -1 for "unlimited": its own reconnect has neither back-off nor jitter."""
+
+
+class _Protocol(MQTTProtocol):  # type: ignore[misc]  # gmqtt has no types
+    """gmqtt's own fails with a traceback when it is lost before it was given its connection: a connect that is given up half-way."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._connection is not None:
+            super().connection_lost(exc)
+
+
+# gmqtt has no other way to name the protocol.
+gmqtt.mqtt.connection.MQTTProtocol = _Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +73,14 @@ def full_jitter(most: float) -> float:
 
 
 class MqttIntake:
-    """The Intake over gmqtt. jitter(most): seconds between 0 and most to wait before the next attempt."""
+    """The Intake over gmqtt. jitter(most): seconds between 0 and most to wait before the next attempt; knows: whether a terminal is enrolled."""
 
-    def __init__(self, settings: MqttSettings, jitter: Callable[[float], float] = full_jitter) -> None:
+    def __init__(
+        self,
+        settings: MqttSettings,
+        jitter: Callable[[float], float] = full_jitter,
+        knows: Callable[[str], bool] = lambda _: True,
+    ) -> None:
         # What gmqtt logs is one line a packet and a warning a retry; the transitions are logged here.
         logging.getLogger("gmqtt").setLevel(logging.CRITICAL)
         self.dropped = 0
@@ -72,8 +92,7 @@ class MqttIntake:
         self._subscribed = asyncio.Event()
         self._granted: tuple[int, ...] = ()
         self._task: asyncio.Task[None] | None = None
-        self._queue: deque[Message] = deque()
-        self._bytes = 0
+        self._queue = FairQueue(settings.queue, settings.queue_bytes, knows)
         self._wanted = 1
         self._enough = asyncio.Event()
         self._slow: set[str] = set()
@@ -98,15 +117,14 @@ class MqttIntake:
 
     async def get_batch(self, max_n: int, max_wait_s: float) -> list[Message]:
         queue = self._queue
-        if not queue:
+        if not queue.count:
             await self._until(1)
-        if len(queue) < max_n and max_wait_s > 0:
+        if queue.count < max_n and max_wait_s > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max_wait_s):
                     await self._until(max_n)
-        batch = [queue.popleft() for _ in range(min(max_n, len(queue)))]
-        self._bytes -= sum(len(message.payload) for message in batch)
-        if self._full and not queue:
+        batch = queue.take(max_n)
+        if self._full and not queue.count:
             self._full = False
             log.warning(
                 "the intake has caught up; %d messages were dropped since the start, terminals send them again",
@@ -120,6 +138,13 @@ class MqttIntake:
             return
         self._client.publish(ack_topic(terminal), payload, qos=0)
 
+    def refused(self, terminal: str) -> None:
+        self._queue.refused(terminal)
+
+    def take_dropped(self) -> Mapping[tuple[str, str], int]:
+        dropped: Counter[tuple[str, str]] = Counter(self._queue.take_dropped())
+        return dropped
+
     def take_slow(self) -> frozenset[str]:
         slow = frozenset(self._slow)
         self._slow.clear()
@@ -131,31 +156,28 @@ class MqttIntake:
         await self._enough.wait()
 
     def _on_message(self, _client: Any, topic: str, payload: bytes, *_: Any) -> None:
-        queue = self._queue
-        if type(topic) is not str:  # gmqtt hands over as bytes what is not UTF-8, which no terminal sends
+        levels = (
+            topic.split("/") if type(topic) is str else []
+        )  # gmqtt hands over as bytes what is not UTF-8, which no terminal sends
+        if len(levels) != 4:
             self.dropped += 1
             return
-        if len(queue) >= self._settings.queue or self._bytes + len(payload) > self._settings.queue_bytes:
-            self._drop(topic)
-            return
-        queue.append(Message(topic, payload, time.time_ns()))
-        self._bytes += len(payload)
-        if len(queue) >= self._wanted:
+        queue, terminal = self._queue, levels[2]
+        why = queue.put(Message(topic, payload, time.time_ns()), terminal, life=levels[3] == "life")
+        if why is not None:
+            self.dropped += 1
+            if why is not Dropped.MUTED and len(self._slow) < MAX_SLOW:
+                self._slow.add(terminal)
+            if why is Dropped.FULL and not self._full:
+                self._full = True
+                log.warning(
+                    "the intake queue is full (%d messages, %d bytes): messages are dropped and terminals told to slow down; "
+                    "see the store's speed, or raise queue in [intake]",
+                    queue.count,
+                    queue.bytes,
+                )
+        elif queue.count >= self._wanted:
             self._enough.set()
-
-    def _drop(self, topic: str) -> None:
-        self.dropped += 1
-        levels = topic.split("/")
-        if len(levels) == 4 and len(self._slow) < MAX_SLOW:
-            self._slow.add(levels[2])
-        if not self._full:
-            self._full = True
-            log.warning(
-                "the intake queue is full (%d messages, %d bytes): messages are dropped and terminals told to slow down; "
-                "see the store's speed, or raise queue in [intake]",
-                len(self._queue),
-                self._bytes,
-            )
 
     async def _keep_connected(self) -> None:
         failing, attempt = False, 0

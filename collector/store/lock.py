@@ -1,14 +1,22 @@
-"""One writer at a time: whoever journals holds the lock beside the collector's file, the service for its life, a command for an instant. The
-system gives it back when its process ends, however it ends.
+"""One writer at a time: whoever journals holds the lock beside the collector's file, the service for its life, a command for an instant, a
+restore while it works. The system gives it back when its process ends, however it ends.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 POLL_S = 0.05
+RESTORING = "restoring"
+"""The folder beside the file in which a restore is prepared. While it is there the data directory is not whole."""
+
+
+class InUseError(Exception):
+    """The collector's file cannot be had for oneself. The text says who has it and what to do."""
 
 
 class WriterLock:
@@ -22,7 +30,7 @@ class WriterLock:
         """Whether it is ours now. Raises OSError if the file cannot be made."""
         import fcntl  # noqa: PLC0415 - the module also imports where there is none
 
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         until = time.monotonic() + wait_s
         while True:
@@ -34,10 +42,46 @@ class WriterLock:
                     return False
                 time.sleep(POLL_S)
             else:
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
                 self._descriptor = descriptor
                 return True
 
+    def holder(self) -> str:
+        """The process that took it last, for people; empty if that cannot be read."""
+        try:
+            return self.path.read_text("ascii", "replace")[:20].strip()
+        except OSError:
+            return ""
+
     def release(self) -> None:
+        # The file stays: removing it would let two hold a lock on two files of one name.
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+@contextmanager
+def locked(database: Path, wait_s: float = 0.0, *, restoring: bool = False) -> Iterator[None]:
+    """Be the one writer. restoring: whether a restore that was broken off is no obstacle. Raises InUseError."""
+    lock, data_dir = WriterLock(database), database.parent
+    try:
+        taken = lock.take(wait_s)
+    except OSError as error:
+        raise InUseError(
+            f"{data_dir}: {error.strerror}; run this as the collector's user, or set data_dir in [collector]"
+        ) from None
+    if not taken:
+        process = f" (process {holder})" if (holder := lock.holder()) else ""
+        raise InUseError(
+            f"another collector{process} writes {database}; end it, or set another data_dir in [collector]"
+        )
+    try:
+        if not restoring and (data_dir / RESTORING).exists():
+            raise InUseError(
+                f"{data_dir}: a restore was broken off; run tillwatch-collector restore again, and remove {data_dir / RESTORING} "
+                f"only if {database.name} and authority are those that you want"
+            )
+        yield
+    finally:
+        lock.release()

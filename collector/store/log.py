@@ -17,6 +17,8 @@ from tillwatch.collector.store import pages, segments
 
 SEALED = frozenset({Kind.BATCH, Kind.LIFE, Kind.REFUSED, Kind.FORK})
 """Entries with a frame."""
+_NOTHING = sha256(b"").digest()
+"""Of an entry that came without a frame: a fork that was seen in other ways."""
 ROWS = 500
 _ENTRY = "n, at, kind, terminal, facts, payload_digest, digest, payload"
 
@@ -172,7 +174,7 @@ class _Frames:
         self._ahead: dict[tuple[str, Kind], tuple[int, bytes]] = {}
 
     def of(self, entry: Entry, payload: bytes | None) -> Logged:
-        if entry.kind not in SEALED:
+        if entry.kind not in SEALED or entry.payload_digest == _NOTHING:
             return Logged(entry, None, "plain")
         try:
             frame = frame_of(payload) if payload is not None else self._packed(entry)

@@ -17,8 +17,19 @@ import msgpack
 from tillwatch.agent.model import MS, Quality, State
 from tillwatch.agent.wire import WireError, frame_of, split_frame, stored_column
 from tillwatch.collector.fleet import Component, Terminal
-from tillwatch.collector.read import AlarmView, ComponentView, Health, History, Point, SignalView, TerminalView
-from tillwatch.collector.rules import SILENT, Rules, parse_rules
+from tillwatch.collector.read import (
+    AlarmView,
+    ComponentView,
+    Health,
+    History,
+    IdentityView,
+    KeyView,
+    Point,
+    SignalView,
+    TerminalView,
+)
+from tillwatch.collector.refusals import culprits
+from tillwatch.collector.rules import FORK, SILENT, Rules, parse_rules
 from tillwatch.collector.store import segments
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, plain
 from tillwatch.device_profiles.catalogue import load_catalogue
@@ -51,6 +62,7 @@ _SILENCE = {
     "new": "enrolled, not heard of yet",
     "offline": "the connection was closed",
     "silent": "nothing comes any more",
+    "revoked": "its keys were revoked",
 }
 _UNKNOWN = {"silent": "nothing comes of it any more", "unreadable": "the agent cannot read it"}
 
@@ -112,6 +124,8 @@ class SqliteReader:
         ):
             alarms.setdefault(name, []).append((level, rule))
         rules = self._rules_now(db)
+        named = db.execute("SELECT value FROM meta WHERE key = 'culprits'").fetchone()
+        refused = {one.terminal: one.refused for one in culprits(named and named[0])}
         views = []
         for row in db.execute(_TERMINALS, wanted):
             terminal = Terminal(row[0], row[1], row[2], row[3], row[5], row[4])
@@ -120,6 +134,8 @@ class SqliteReader:
             open_alarms = alarms.get(terminal.id, [])
             level = open_alarms[0][0] if open_alarms else 0
             condition, reason = _judge(terminal.connection, level, worst, unknown)
+            if terminal.state == "revoked":
+                reason = f"revoked: {terminal.why}"
             if open_alarms and (terminal.connection == "online" or open_alarms[0][1] == SILENT):
                 rule = rules.by_id.get(open_alarms[0][1])
                 reason = rule.text if rule is not None else open_alarms[0][1]
@@ -139,9 +155,34 @@ class SqliteReader:
                     lost=terminal.lost,
                     components=components,
                     unknown_components=unknown if online else components,
+                    refused=refused.get(terminal.id, 0),
+                    over_limit=terminal.over_limit,
                 )
             )
         return views
+
+    def identity(self, terminal: str) -> IdentityView:
+        with self._snapshot() as db:
+            row = db.execute("SELECT state, status FROM terminal WHERE id = ?", (terminal,)).fetchone()
+            if row is None:
+                raise KeyError(terminal)
+            known = Terminal(terminal, "", "", "", 0, row[0])
+            known.unpack_status(row[1])
+            keys = db.execute(
+                "SELECT key_id, state, since FROM terminal_key WHERE terminal = ? ORDER BY since", (terminal,)
+            ).fetchall()
+            fork = db.execute(
+                "SELECT detail FROM alarm WHERE terminal = ? AND rule = ? AND condition <> 'normal'", (terminal, FORK)
+            ).fetchone()
+        good = [certificate.since for certificate in known.certificates.values() if not certificate.revoked]
+        return IdentityView(
+            known.state,
+            known.why,
+            tuple(KeyView(key.hex(), state, since, known.until.get(key, (b"", 0, 0))[1]) for key, state, since in keys),
+            max(good, default=0),
+            tuple(str(speaker) for speaker in known.speakers),
+            str(msgpack.unpackb(fork[0])["value"]) if fork else "",
+        )
 
     def components(self, terminal: str) -> Sequence[ComponentView]:
         with self._snapshot() as db:
@@ -282,7 +323,9 @@ class SqliteReader:
             n, at = db.execute("SELECT n, at FROM journal ORDER BY n DESC LIMIT 1").fetchone() or (0, 0)
             started = db.execute("SELECT max(at) FROM journal WHERE kind = 1").fetchone()[0] or 0
             states = dict(db.execute("SELECT state, count(*) FROM outbox GROUP BY state").fetchall())
-            meta = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('advanced_to', 'refused')").fetchall())
+            meta = dict(
+                db.execute("SELECT key, value FROM meta WHERE key IN ('advanced_to', 'refused', 'culprits')").fetchall()
+            )
         refused = msgpack.unpackb(meta["refused"]) if "refused" in meta else {}
         waiting = sum(states.get(state, 0) for state in ("pending", "sending", "uncertain"))
         return Health(
@@ -293,6 +336,7 @@ class SqliteReader:
             tuple(sorted(refused.items())),
             started,
             int(meta.get("advanced_to", 0)),
+            culprits(meta.get("culprits")),
         )
 
 

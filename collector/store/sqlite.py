@@ -81,6 +81,14 @@ def merge(row: list[Any] | None, late: list[Any]) -> list[Any]:
     return [row[0] + late[0], row[1] + late[1], min(least, default=None), max(most, default=None), late[4], late[5]]
 
 
+def terminals_of(db: sqlite3.Connection) -> Iterator[Terminal]:
+    """The terminals as they are kept, without keys, streams and components."""
+    for row in db.execute("SELECT id, branch, region, class, state, enrolled_at, status FROM terminal ORDER BY id"):
+        terminal = Terminal(row[0], row[1], row[2], row[3], row[5], row[4])
+        terminal.unpack_status(row[6])
+        yield terminal
+
+
 @dataclass(frozen=True, slots=True)
 class Commit:
     """One group, ready to be written; made on the loop's thread, so that the writing thread shares nothing with the fold."""
@@ -109,10 +117,7 @@ class SqliteStore:
         if rules is not None:
             shipped, site = msgpack.unpackb(rules)
             fold.alarming.rules = parse_rules(site, shipped=shipped)
-        for row in db.execute("SELECT id, branch, region, class, state, enrolled_at, status FROM terminal ORDER BY id"):
-            terminal = Terminal(row[0], row[1], row[2], row[3], row[5], row[4])
-            terminal.unpack_status(row[6])
-            fleet.terminals[terminal.id] = terminal
+        fleet.terminals |= {terminal.id: terminal for terminal in terminals_of(db)}
         for name, key_id, public, state, since in db.execute(
             "SELECT terminal, key_id, public, state, since FROM terminal_key"
         ):
@@ -120,7 +125,9 @@ class SqliteStore:
         for name, epoch, mark, tail in db.execute("SELECT terminal, epoch, mark, tail FROM stream"):
             fleet.terminals[name].streams[epoch] = Stream(epoch, mark, tail)
         for name, component, state in db.execute("SELECT terminal, name, state FROM component ORDER BY terminal, name"):
-            fleet.terminals[name].components[component] = Component.unpack(component, state)
+            terminal = fleet.terminals[name]
+            terminal.components[component] = Component.unpack(component, state)
+            terminal.signals += len(terminal.components[component].series)
         for rule, name, component, state in db.execute("SELECT detector, terminal, component, state FROM detector"):
             fold.alarming.limits[rule, name, component] = LimitState(*msgpack.unpackb(state))
         # Only the last episode of a condition goes on living.

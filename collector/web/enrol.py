@@ -27,8 +27,18 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from tillwatch.collector.authority import Authority, RequestError, open_request, request_terminal
-from tillwatch.collector.keyring import ENROL
-from tillwatch.collector.registry import SECRET, EnrolError, Enrolment, EnrolRequest, Registrar, proves, secret_digest
+from tillwatch.collector.binding import ENROL
+from tillwatch.collector.registry import (
+    SECRET,
+    EnrolError,
+    Enrolment,
+    EnrolRequest,
+    Registrar,
+    RotateError,
+    RotateRequest,
+    proves,
+    secret_digest,
+)
 
 log = logging.getLogger(__name__)
 
@@ -124,10 +134,44 @@ def enrol_app(registrar: Registrar, authority: Authority, mqtt: MqttAddress, nam
             limit.add(address)
             log.warning("enrolment from %s refused: %s", address, problem)
             return _problem(problem.status, str(problem))
-        certificate = authority.issue(asked.request, enrolled.terminal, serial)
         log.info("%s enrolled from %s", enrolled.terminal, address)
+        return answer(request, enrolled, asked.request, serial)
+
+    @app.post("/api/v1/rotate")
+    async def rotate(request: Request) -> Response:
+        address = _address(request)
+        if limit.blocked(address):
+            return _problem(429, "too many refused attempts from this address; wait a minute")
+        try:
+            serial = x509.random_serial_number()
+            asked, csr = _check_rotation(await _body(request), serial, address)
+            enrolled = await registrar.rotate(asked)
+        except (RotateError, _Problem) as error:
+            limit.add(address)
+            log.warning("rotation of a key from %s refused: %s", address, error)
+            return _problem(error.status if isinstance(error, _Problem) else 403, str(error))
+        log.info("%s has a certificate for its next key", enrolled.terminal)
+        return answer(request, enrolled, csr, serial)
+
+    @app.post("/api/v1/key")
+    async def key(request: Request) -> Response:
+        """What a terminal's doctor asks: how its key stands here."""
+        address = _address(request)
+        if limit.blocked(address):
+            return _problem(429, "too many refused attempts from this address; wait a minute")
+        try:
+            found = registrar.key_state(*_check_key(await _body(request)))
+        except _Problem as problem:
+            limit.add(address)
+            return _problem(problem.status, str(problem))
+        if found.state == "unknown":
+            limit.add(address)
+        return JSONResponse({"state": found.state, "reason": found.reason})
+
+    def answer(request: Request, to: Enrolment, csr: x509.CertificateSigningRequest, serial: int) -> Response:
+        certificate = authority.issue(csr, to.terminal, serial)
         host = mqtt.host or _asked_host(request, names)
-        return JSONResponse(_answer(enrolled, certificate, authority, MqttAddress(host, mqtt.port, mqtt.tls)))
+        return JSONResponse(_answer(to, certificate, authority, MqttAddress(host, mqtt.port, mqtt.tls)))
 
     return app
 
@@ -157,30 +201,65 @@ async def _body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _check(body: bytes) -> _Asked:
+def _texts(body: bytes, *names: str) -> list[str]:
     try:
         fields = json.loads(body)
-        texts = [fields[name] for name in ("secret", "terminal", "public_key", "csr", "proof")]
+        texts = [fields[name] for name in names]
         if not all(isinstance(text, str) for text in texts):
             raise TypeError
-        secret = bytes.fromhex(texts[0])
-        public_key, proof = (base64.b64decode(text, validate=True) for text in (texts[2], texts[4]))
-        csr, terminal = texts[3], texts[1]
-    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
-        raise _Problem(
-            400, "a JSON object with secret (hex), terminal, public_key, csr (PEM) and proof is wanted"
-        ) from None
-    if len(secret) != SECRET:
-        raise _Problem(400, f"the secret has {SECRET} bytes")
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise _Problem(400, f"a JSON object with {', '.join(names)} as texts is wanted") from None
+    return texts
+
+
+def _request(csr: str, terminal: str) -> x509.CertificateSigningRequest:
     try:
         request = open_request(csr)
     except RequestError as error:
         raise _Problem(400, str(error)) from None
     if request_terminal(request) != terminal:
         raise _Problem(400, "the certificate request names another terminal")
+    return request
+
+
+def _check(body: bytes) -> _Asked:
+    texts = _texts(body, "secret", "terminal", "public_key", "csr", "proof")
+    try:
+        secret = bytes.fromhex(texts[0])
+        public_key, proof = (base64.b64decode(text, validate=True) for text in (texts[2], texts[4]))
+    except (ValueError, binascii.Error):
+        raise _Problem(
+            400, "a JSON object with secret (hex), terminal, public_key, csr (PEM) and proof is wanted"
+        ) from None
+    if len(secret) != SECRET:
+        raise _Problem(400, f"the secret has {SECRET} bytes")
+    request = _request(texts[3], texts[1])
     if not proves(public_key, proof, secret, request.public_bytes(Encoding.DER)):
         raise _Problem(400, "the proof does not fit the public key, the token and the certificate request")
-    return _Asked(secret, public_key, request, terminal)
+    return _Asked(secret, public_key, request, texts[1])
+
+
+def _check_rotation(body: bytes, serial: int, address: str) -> tuple[RotateRequest, x509.CertificateSigningRequest]:
+    terminal, key, public, csr, *proofs = _texts(body, "terminal", "key", "public_key", "csr", "proof_old", "proof_new")
+    try:
+        key_id = bytes.fromhex(key)
+        public_key, old, new = (base64.b64decode(text, validate=True) for text in (public, *proofs))
+    except (ValueError, binascii.Error):
+        raise _Problem(400, "key is wanted in hex; public_key, proof_old and proof_new in base64") from None
+    request = _request(csr, terminal)
+    der = request.public_bytes(Encoding.DER)
+    return RotateRequest(terminal, key_id, public_key, der, serial, address, old, new), request
+
+
+def _check_key(body: bytes) -> tuple[str, bytes, int, bytes]:
+    terminal, key, proof = _texts(body, "terminal", "key", "proof")
+    try:
+        at = json.loads(body)["at"]
+        if type(at) is not int or not 0 <= at < 2**63:
+            raise ValueError
+        return terminal, bytes.fromhex(key), at, base64.b64decode(proof, validate=True)
+    except (ValueError, KeyError, binascii.Error):
+        raise _Problem(400, "at is wanted as UTC ns, key in hex and proof in base64") from None
 
 
 def _problem(status: int, detail: str) -> Response:

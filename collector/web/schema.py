@@ -186,7 +186,14 @@ class MonitoringHealth(_Model):
     last_entry_at: Annotated[datetime | None, Field(description="When the journal last grew")]
     outbox_pending: Annotated[int, Field(description="Deliveries to ticket systems that wait", examples=[0])]
     outbox_dead: Annotated[int, Field(description="Deliveries that were given up; a person must look", examples=[0])]
-    refused: Annotated[dict[str, int], Field(description="Refused batches by reason", examples=[{"bad_signature": 0}])]
+    refused: Annotated[dict[str, int], Field(description="Messages not taken, by reason", examples=[{"signature": 0}])]
+    culprits: Annotated[
+        dict[str, dict[str, int]],
+        Field(
+            description='The same by terminal; "" are all that are not enrolled',
+            examples=[{"ATM-0417": {"flood": 1200}}],
+        ),
+    ] = {}
     started_at: datetime | None
     advanced_to: Annotated[
         datetime | None, Field(description="How far the collector's time has come; far behind now: it stands still")
@@ -196,7 +203,7 @@ class MonitoringHealth(_Model):
     def of(cls, health: Health) -> MonitoringHealth:
         return cls(
             journal_entries=health.journal_entries, last_entry_at=iso(health.last_entry_at), outbox_pending=health.outbox_pending, outbox_dead=health.outbox_dead,
-            refused=dict(health.refused), started_at=iso(health.started_at), advanced_to=iso(health.advanced_to),
+            refused=dict(health.refused), culprits={one.terminal: dict(one.reasons) for one in health.culprits}, started_at=iso(health.started_at), advanced_to=iso(health.advanced_to),
         )  # fmt: skip
 
 

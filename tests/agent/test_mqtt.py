@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
+import ssl
 
 import pytest
+from gmqtt.mqtt import connection
+from gmqtt.mqtt.protocol import MQTTProtocol
 
 from tillwatch.agent import mqtt
 from tillwatch.agent.mqtt import Link, LinkError
@@ -33,12 +36,12 @@ async def peer(*answers, then="stay"):
     await asyncio.sleep(0)
 
 
-def connect(port, heard=None):
+def connect(port, heard=None, tls=None):
     return Link.connect(
         "127.0.0.1",
         port,
         client_id="t",
-        tls=None,
+        tls=tls,
         will=("w", b"gone"),
         subscribe="a",
         on_message=lambda topic, payload: heard.append((topic, payload)),
@@ -77,6 +80,38 @@ async def test_nobody_there():
         pass
     with pytest.raises(LinkError, match=f"127.0.0.1:{port}"):
         await connect(port)
+
+
+async def test_closed_in_the_handshake_is_said_in_words():
+    """Python's own error for it has no text."""
+    async with peer(then="close") as port:
+        with pytest.raises(LinkError, match=f"^broker 127.0.0.1:{port}: the broker closed the connection"):
+            await connect(port, tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+
+async def test_given_up_in_the_moment_of_connecting(monkeypatch, until):
+    """The end of the agent may fall between the socket's connection and gmqtt's own."""
+    failures = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["message"]))
+    lost = []
+    made, gone = MQTTProtocol.connection_made, connection.MQTTProtocol.connection_lost
+
+    def give_up(self, transport):
+        made(self, transport)
+        connecting.cancel()
+
+    def notice(self, exc):
+        lost.append(self)
+        gone(self, exc)
+
+    monkeypatch.setattr(MQTTProtocol, "connection_made", give_up)
+    monkeypatch.setattr(connection.MQTTProtocol, "connection_lost", notice)
+    async with peer() as port:
+        connecting = asyncio.ensure_future(connect(port))
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        await until(lambda: lost)
+    assert failures == []
 
 
 async def test_messages_and_loss(until):

@@ -11,6 +11,10 @@ import time
 
 import pytest
 
+from tillwatch.agent.config import SystemConfig
+from tillwatch.agent.model import PollClass, Sample
+from tillwatch.agent.service import _Chosen
+
 TOML = """
 [terminal]
 state_dir = "state"
@@ -112,6 +116,34 @@ async def test_agent_without_sources_still_tells_that_it_lives(start, collector,
     await until(lambda: len(collector.stored) >= 3, 30)
     assert {reading.component for reading in collector.readings} == {"agent"}
     assert agent.stop()[0] == 0
+
+
+async def test_damaged_spool_is_told_as_a_reading(start, collector, until, tmp_path):
+    (tmp_path / "state" / "spool.db").write_bytes(b"this is no database" * 1000)
+    agent = start()
+    told = await until(
+        lambda: [r.value for r in collector.readings if (r.component, r.signal) == ("agent", "monitor.reason")], 30
+    )
+    assert "moved aside" in told[0]
+    assert list((tmp_path / "state").glob("spool.corrupt-*"))
+    assert "moved aside" in agent.log.read_text()
+
+
+async def test_parts_of_the_machine_that_are_not_wanted():
+    class Machine:
+        name, classes = "host", frozenset(PollClass)
+
+        async def poll(self, _):
+            return [
+                Sample(name, "net.oper", "up") for name in ("host", "host/net:eth0", "host/net:docker0", "host/disk:/")
+            ]
+
+    async def parts(**chosen):
+        source = _Chosen(Machine(), SystemConfig(**chosen))
+        return [sample.component for sample in await source.poll(PollClass.FAST)]
+
+    assert await parts(disable=("net:docker*",)) == ["host", "host/net:eth0", "host/disk:/"]
+    assert await parts(only=("", "disk:*")) == ["host", "host/disk:/"]
 
 
 async def test_tells_the_service_manager(start, terminal, until, tmp_path):

@@ -16,8 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tillwatch.agent import spool as module
 from tillwatch.agent.config import SpoolConfig
+from tillwatch.agent.model import Batch, Clock, Reading
 from tillwatch.agent.spool import MAX_PARKED, PLAUSIBLE, ROW_COST, Spool, SpoolFullError, SpoolVersionError
-from tillwatch.agent.wire import FIRST_PREV, Refusal, Sealed, SigningKey, WireError
+from tillwatch.agent.wire import FIRST_PREV, Refusal, Sealed, SigningKey, WireError, seal
 
 PUBLIC = SigningKey(bytes(32)).public
 NOW = 1_800_000_000_000_000_000
@@ -301,6 +302,53 @@ def test_new_key_begins_an_epoch_and_another_terminal_keeps_its_hands_off(tmp_pa
     spool = open_spool(tmp_path, terminal="another", public=other)
     spool.reseal(lambda *_: pytest.fail("another terminal's readings must not be signed"))
     assert (spool.former, spool.parked(), spool.batches) == (0, 1, 0)
+
+
+def test_a_rotated_key_goes_on_in_its_epoch(tmp_path):
+    new = SigningKey(b"\1" * 32).public
+    spool = open_spool(tmp_path)
+    spool.append(sealing(b"by the old key"), NOW)
+    epoch = spool.epoch
+    spool.change_key(new)
+    spool.append(sealing(b"by the new key"), NOW)
+    spool.close()
+    spool = open_spool(tmp_path, public=new)
+    assert (spool.epoch, spool.next_seq, spool.former) == (epoch, 3, 0)
+    spool.close()
+
+
+def test_a_rotation_that_ended_between_identity_and_spool_goes_on_in_its_epoch(tmp_path):
+    spool = open_spool(tmp_path)
+    spool.append(sealing(b"by the old key"), NOW)
+    epoch = spool.epoch
+    spool.close()
+    new = SigningKey(b"\1" * 32).public
+    for _ in range(2):
+        spool = Spool(tmp_path / "spool.db", "t", new, SpoolConfig(1 << 20, DAY), {PUBLIC})
+        assert (spool.epoch, spool.next_seq, spool.former) == (epoch, 2, 0)
+        spool.close()
+
+
+def test_the_digest_of_a_batch_is_known_while_it_or_the_next_is_here(tmp_path):
+    spool, prev = open_spool(tmp_path), []
+
+    def seal_one(slot):
+        prev.append(slot.prev)
+        reading = Reading("dev", "n", NOW, slot.seq)
+        key = SigningKey(bytes(32))
+        of = {"epoch": slot.epoch, "seq": slot.seq, "prev": slot.prev, "floor": slot.floor}
+        return seal(key, Batch((reading,)), terminal="t", sent=NOW, boot=bytes(8), up=1, clock=Clock("ntp", 1), **of)
+
+    assert spool.digest(0) == b""
+    for _ in range(5):
+        spool.append(seal_one, NOW)
+    digests = [*prev[1:], spool.digest(5)]
+    assert [spool.digest(seq) for seq in range(1, 6)] == digests
+    spool.ack(3)
+    assert [spool.digest(seq) for seq in range(1, 6)] == [b"", b"", *digests[2:]]
+    spool.ack(5)
+    assert [spool.digest(seq) for seq in range(4, 7)] == [b"", digests[4], b""]
+    spool.close()
 
 
 def test_parked_is_bounded_and_what_goes_is_counted(tmp_path):

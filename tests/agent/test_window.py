@@ -10,6 +10,7 @@ from tillwatch.agent.window import (
     HALT_PROBE,
     MAX_PACE,
     MAX_WINDOW,
+    PRESENT_AGAIN,
     REWIND_QUIET,
     WINDOW,
     Discard,
@@ -24,8 +25,8 @@ from tillwatch.agent.wire import Ack, AckState
 EPOCH = b"epoch epoch "
 
 
-def ack(seq, want=0, state=AckState.OK, *, epoch=EPOCH, window=0, min_interval=0, refused=()):
-    return Ack(epoch, seq, want, state, window, min_interval, 0, refused)
+def ack(seq, want=0, state=AckState.OK, *, epoch=EPOCH, window=0, min_interval=0, refused=(), digest=b""):
+    return Ack(epoch, seq, want, state, window, min_interval, 0, refused, digest)
 
 
 def sends(actions):
@@ -260,12 +261,46 @@ def test_slow_stretches_and_ok_relaxes():
 
 def test_enrol_stops_the_sending_until_the_collector_changes_its_mind():
     window = connected()
-    window.acked(ack(0, state=AckState.ENROL, epoch=bytes(12)), 1.0)
+    enrol = ack(0, state=AckState.ENROL)
+    assert [type(action) for action in window.acked(enrol, 1.0)] == [SendLife]
     assert window.halted
+    assert window.acked(enrol, 2.0) == []
     assert window.sealed(40, 1, 2.0) == []
     assert window.tick(2.0) == []
-    assert [type(action) for action in window.tick(1.0 + HALT_PROBE)] == [SendLife]
-    assert sends(window.acked(ack(8), 700.0)) == list(range(9, 9 + WINDOW))
+    assert [type(action) for action in window.tick(2.0 + HALT_PROBE)] == [SendLife]
+    # What was in flight is not known to have been taken: it goes again.
+    assert sends(window.acked(ack(3), 700.0)) == list(range(4, 4 + WINDOW))
+    assert not window.halted
+
+
+def test_enrol_in_another_epoch_is_not_meant_for_this_stream():
+    window = connected()
+    assert window.acked(ack(0, state=AckState.ENROL, epoch=bytes(12)), 1.0) == []
+    assert not window.halted
+
+
+def test_enrol_again_and_again_is_answered_now_and_then():
+    window = connected()
+    enrol = ack(0, state=AckState.ENROL)
+    answers = [now for now in range(200) if window.acked(enrol, float(now))]
+    assert answers == list(range(0, 200, int(PRESENT_AGAIN)))
+
+
+def test_what_was_stored_under_ones_number_may_be_anothers():
+    mine, other = b"m" * 32, b"o" * 32
+    window = connected()
+    assert isinstance(window.acked(ack(5, digest=other[:16]), 1.0, mine)[0], NewEpoch)
+    assert window.base == 1
+    assert window.acked(ack(5, digest=mine[:16]), 1.0, mine)[0] == Discard(5)
+
+
+def test_a_fork_behind_what_both_sides_have_is_another_machines():
+    mine = b"m" * 32
+    window = connected()
+    actions = window.acked(ack(5, state=AckState.FORK, digest=mine[:16]), 1.0, mine)
+    assert actions[0] == Discard(5)
+    assert not [action for action in actions if isinstance(action, NewEpoch)]
+    assert isinstance(window.acked(ack(5, state=AckState.FORK, digest=mine[:16]), 2.0)[0], NewEpoch)
 
 
 def test_the_collector_sets_the_window_within_a_bound():

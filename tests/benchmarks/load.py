@@ -26,6 +26,8 @@ from tillwatch.agent.wire import Ack, AckState, ack_topic, batch_topic, frame_of
 GREET_S = 0.5
 """Between two life messages of a terminal that is not answered yet: the collector may not have subscribed when the first one came."""
 TICK_S = 0.5
+STALL_S = 60.0
+"""Without an ack, twice the time after which a window sends again: nobody is there who acknowledges."""
 WARM = 0.1
 
 
@@ -34,9 +36,11 @@ class Work:
 
     def __init__(self, total: int) -> None:
         self.warm, self.done = asyncio.Event(), asyncio.Event()
+        self.last = time.monotonic()
         self._total, self._stored = total, 0
 
     def stored(self, count: int) -> None:
+        self.last = time.monotonic()
         self._stored += count
         if self._stored >= self._total * WARM:
             self.warm.set()
@@ -65,7 +69,10 @@ class Terminal:
             subscribe=ack_topic(name),
             on_message=self._heard,
         )
+        deadline = time.monotonic() + STALL_S
         while not self.greeted.is_set():
+            if time.monotonic() > deadline:
+                raise SystemExit(f"{name}: the collector does not answer its life messages")
             self._link.publish(life_topic(name), self.stream.life)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.greeted.wait(), GREET_S)
@@ -124,7 +131,8 @@ async def main(file: Path, port: int, certificates: Path | None) -> None:
     await asyncio.gather(*(t.connect(port, context) for t, context in zip(terminals, contexts, strict=True)))
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
-    ticking = asyncio.create_task(_tick(terminals))
+    work.last = time.monotonic()
+    ticking = asyncio.create_task(_tick(terminals, work))
     begin = time.monotonic()
     for terminal in terminals:
         terminal.go()
@@ -137,9 +145,11 @@ async def main(file: Path, port: int, certificates: Path | None) -> None:
     await asyncio.gather(*(t.close() for t in terminals))
 
 
-async def _tick(terminals: list[Terminal]) -> None:
+async def _tick(terminals: list[Terminal], work: Work) -> None:
     while True:
         await asyncio.sleep(TICK_S)
+        if time.monotonic() - work.last > STALL_S:
+            raise SystemExit(f"the collector has acknowledged nothing for {STALL_S:.0f} s")
         for terminal in terminals:
             terminal.tick()
 

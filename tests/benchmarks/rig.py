@@ -143,6 +143,11 @@ address = "{HOST}"
         return private, certificate.encode()
 
     @property
+    def ack_key(self) -> bytes:
+        """What terminals pin: the public key that the collector signs its acks with."""
+        return self._authority.ack_key.public
+
+    @property
     def ca(self) -> bytes:
         return self._authority.ca_file.read_bytes()
 

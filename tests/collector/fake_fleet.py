@@ -14,7 +14,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tillwatch.collector.read import AlarmView, ComponentView, Health, History, Point, SignalView, TerminalView
+from tillwatch.collector.read import (
+    AlarmView,
+    ComponentView,
+    Health,
+    History,
+    IdentityView,
+    Point,
+    SignalView,
+    TerminalView,
+)
 
 NANO = 1_000_000_000
 HOUR = 3600 * NANO
@@ -95,6 +104,9 @@ class FakeFleet:
 
     def terminal(self, terminal: str) -> TerminalView:
         return self._all()[terminal]
+
+    def identity(self, terminal: str) -> IdentityView:
+        return IdentityView("active", "", (), 0, (), "")
 
     def components(self, terminal: str) -> Sequence[ComponentView]:
         view = self.terminal(terminal)

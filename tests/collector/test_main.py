@@ -25,6 +25,7 @@ from tillwatch.agent.wire import SigningKey
 from tillwatch.collector.authority import open_authority
 from tillwatch.collector.config import load_config
 from tillwatch.collector.pipeline import Pipeline
+from tillwatch.collector.refusals import Refusals
 from tillwatch.collector.registry import Enrolment, EnrolRequest, operator_facts
 from tillwatch.collector.rules import shipped_text
 from tillwatch.collector.store.sqlite import SqliteStore
@@ -148,7 +149,7 @@ async def test_terminals_and_show(site):
     assert done.returncode == 0, done.stderr
     heading, *rows = done.stdout.splitlines()
     assert heading.split() == [
-        "TERMINAL", "CONDITION", "CONNECTION", "LEVEL", "ALARMS", "BRANCH", "REGION", "CLASS", "HEARD",
+        "TERMINAL", "CONDITION", "CONNECTION", "LEVEL", "ALARMS", "BRANCH", "REGION", "CLASS", "HEARD", "REFUSED",
     ]  # fmt: skip
     assert {row.split()[0] for row in rows} == {"till-1", "till-2"}
     assert "Harbour" in rows[0]
@@ -228,6 +229,40 @@ def test_doctor_finds_what_is_wrong(site):
     assert found["enrolment port"][0] == "ok"
 
 
+async def test_culprits_are_named_everywhere(site):
+    await site.enrol("till-1", "till-2")
+    refusals = Refusals()
+    refusals.add("flood", "till-1", time.time_ns(), n=4000)
+    refusals.add("signature", "till-1", time.time_ns(), n=60)
+    refusals.add("unknown_terminal", "", time.time_ns(), n=3)
+    refusals.add("flood", "till-2", time.time_ns() - 7200 * 10**9)
+    with sqlite3.connect(site.config.database) as db:
+        refusals.keep(0)(db)
+    db.close()
+    counts = {row.split()[0]: row.split()[-1] for row in site.call("terminals").stdout.splitlines()[1:]}
+    assert counts == {"till-1": "4060", "till-2": "1"}
+    assert json.loads(site.call("terminals", "--json").stdout)[0]["refused"] == 4060
+    shown = site.call("show", "till-1").stdout
+    assert "4060 messages not taken since the collector's start: 4000 flood, 60 signature; last" in shown
+    found = findings(site.call("doctor", "--json"))
+    assert found["terminal till-1"][0] == "warn"
+    assert "4060 messages not taken (4000 flood, 60 signature); look at that machine" in found["terminal till-1"][1]
+    assert "3 unknown_terminal" in found["machines that are not enrolled"][1]
+    assert "terminal till-2" not in found
+
+
+def test_what_backup_and_restore_need(site):
+    done = site.call("backup", "b.db")
+    assert (done.returncode, "collector.db is not there" in done.stderr) == (1, True)
+    done = site.call("restore", "b.db")
+    assert (done.returncode, "b.db: no such file" in done.stderr) == (1, True)
+    done = site.call("backup", "b.db", "--without-keys", "--passphrase-file", str(site.file))
+    assert (done.returncode, "give one of them" in done.stderr) == (1, True)
+    (site.folder / "empty").write_text("\n")
+    done = site.call("backup", "b.db", "--passphrase-file", str(site.folder / "empty"))
+    assert (done.returncode, "its first line is empty" in done.stderr) == (1, True)
+
+
 def test_doctor_sees_a_clock_that_went_back(site):
     site.token()
     with sqlite3.connect(site.config.database) as db:
@@ -271,8 +306,20 @@ def test_run_answers_its_doctor_and_ends_on_a_signal(site, tmp_path):
         assert found["collector"] == ("ok", "running")
         assert found["server certificate"][0] == "ok"
         assert found["broker port"] == ("ok", f"127.0.0.1 port {site.broker} answers")
+        second = site.call("run", "--no-console")
+        assert second.returncode == 1
+        assert f"another collector (process {process.pid}) writes {site.config.database}" in second.stderr
+        done = site.call("backup", str(tmp_path / "b.db"), "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["keys"] == "with"
+        done = site.call("restore", str(tmp_path / "b.db"))
+        assert done.returncode == 1
+        assert f"another collector (process {process.pid}) writes" in done.stderr
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
+        done = site.call("restore", str(tmp_path / "b.db"))
+        assert done.returncode == 0, done.stderr
+        assert "what was there is in" in done.stdout
     finally:
         process.kill()
         process.wait()

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +22,7 @@ from tillwatch.collector.rebuild import rebuild, tables
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.sqlite import StoreError
 
+KILLED_COLLECTOR = Path(__file__).with_name("killed_collector.py")
 RULES = """
 [fold]
 silent_least = "10s"
@@ -239,6 +247,34 @@ async def test_a_clock_that_is_a_day_off_is_corrected_and_a_reading_from_the_fut
     reader.close()
 
 
+async def test_a_backlog_is_no_wrong_clock(world: World) -> None:
+    """Five minutes of outage: every batch comes minutes after it was sealed, and each was read when it says."""
+    (atm,) = await opened(world, "atm-1")
+    kept = [atm.batch(disk(T0 + 10 * S * i, 40.0 + i), T0 + 10 * S * i, received=T0 + 300 * S) for i in range(20)]
+    world.now = T0 + 300 * S
+    await world.pipeline.take([atm.life(world.now), *kept[:12]])
+    await world.pipeline.take(kept[12:])
+    reader = SqliteReader(world.path)
+    history = reader.history("atm-1", "host/disk:/", "host.disk.percent", T0, world.now)
+    assert [(p.at, p.value) for p in history.points] == [(T0 + 10 * S * i, 40.0 + i) for i in range(20)]
+    reader.close()
+
+
+async def test_a_wrong_clock_is_seen_through_a_backlog(world: World) -> None:
+    (atm,) = await opened(world, "atm-1")
+    day = 86400 * S
+    kept = [
+        atm.batch(disk(T0 + day + 10 * S * i, 40.0 + i), T0 + 10 * S * i, received=T0 + 300 * S, clock_off=day)
+        for i in range(20)
+    ]
+    world.now = T0 + 300 * S
+    await world.pipeline.take([atm.life(world.now), *kept])
+    reader = SqliteReader(world.path)
+    history = reader.history("atm-1", "host/disk:/", "host.disk.percent", T0, world.now)
+    assert [(p.at, p.value) for p in history.points] == [(T0 + 10 * S * i, 40.0 + i) for i in range(20)]
+    reader.close()
+
+
 async def test_bad_messages_are_refused_counted_and_stop_nothing(world: World) -> None:
     (atm,) = await opened(world, "atm-1")
     good = atm.batch(disk(T0, 40.0), T0)
@@ -246,7 +282,7 @@ async def test_bad_messages_are_refused_counted_and_stop_nothing(world: World) -
     stranger = Sender("atm-9").batch(disk(T0, 1.0), T0)
     replies = await world.pipeline.take([forged, stranger, Message("tw/1/x/y/batch", b"?", T0), good])
     assert replies["atm-1"].state is AckState.OK
-    assert sum(world.pipeline.refused.values()) == 3
+    assert sum(world.pipeline.refusals.by_reason.values()) == 3
     assert rows(world, "SELECT count(*) FROM journal WHERE kind = 3") == [(1,)]
 
 
@@ -309,3 +345,29 @@ async def test_a_rebuild_from_the_journal_gives_the_same_state(world: World) -> 
     again = sqlite3.connect(copy)
     assert tables(again) == tables(world.store.conn)
     again.close()
+
+
+async def test_a_collector_killed_anywhere_in_its_commit_or_before_its_ack_stores_all_or_nothing_and_once(
+    world: World,
+) -> None:
+    world.store.close()
+    path = os.pathsep.join([str(KILLED_COLLECTOR.parents[2]), *sys.path])
+    done = subprocess.run(
+        [sys.executable, KILLED_COLLECTOR, world.path],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    *killed, stored, last = [json.loads(line) for line in done.stdout.splitlines()] or [{}, {}]
+    assert len(killed) > 10, f"a group is more statements than these: {done.stdout}\n{done.stderr}"
+    assert killed == [{"ended": -signal.SIGKILL, "batches": 0, "mark": 0, "alarms": 0, "outbox": 0}] * len(killed)
+    assert stored == {"ended": -signal.SIGKILL, "batches": 2, "mark": 2, "alarms": 1, "outbox": 1}, (
+        "stored, and nobody was told"
+    )
+    assert last == {**stored, "ended": 2}, "known again as stored, and acknowledged"
+    copy = world.path.with_name("rebuilt.db")
+    rebuild(world.path, copy)
+    with closing(sqlite3.connect(world.path)) as old, closing(sqlite3.connect(copy)) as new:
+        assert tables(new) == tables(old)

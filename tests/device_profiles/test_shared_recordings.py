@@ -1,6 +1,6 @@
 """Real devices that nobody of this project recorded: recognised, read without a fall, no sentinel shown as a value, and what is read is right.
 
-The recordings are not part of the project: they are read from `../shared/data` beside the repository, or from $TILLWATCH_SHARED_DATA.
+The recordings are not part of the project: they are read from `../shared/data` beside the repository, or from $TILLWATCH_DATA.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from tillwatch.agent.sources.snmprec import read_recording
 from tillwatch.agent.trial import Trial, try_snmprec
 from tillwatch.device_profiles.compiled import Library, compile_folder
 
-DATA = Path(os.environ.get("TILLWATCH_SHARED_DATA") or Path(__file__).parents[3] / "shared/data") / "snmprec"
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}: set TILLWATCH_SHARED_DATA")
+DATA = Path(os.environ.get("TILLWATCH_DATA") or Path(__file__).parents[3] / "shared/data") / "snmprec"
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DATA}: set TILLWATCH_DATA")
 WALKS = sorted([*DATA.glob("librenms/*/*.snmprec"), *DATA.glob("snmpsim-data/**/*.snmprec")])
 STANDARD = tuple(f"1.3.6.1.2.1.{group}." for group in ("2", "25", "31", "33", "43"))
 SENTINELS = {

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import socket
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,12 +19,11 @@ from gmqtt import Client, Subscription
 from gmqtt import Message as Will
 from gmqtt.mqtt.constants import MQTTv311
 
+from tests.mosquitto import HOSTS, Mosquitto
 from tillwatch.collector.authority import Authority, open_authority, open_request
 from tillwatch.collector.intake import Message
 from tillwatch.collector.intake.broker import EmbeddedBroker
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
-
-HOSTS = ("localhost", "127.0.0.1")
 
 
 @pytest.fixture
@@ -167,46 +164,8 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-class Mosquitto:
-    def __init__(self, folder: Path, port: int, authority: Authority) -> None:
-        server = authority.server_file(HOSTS)
-        (folder / "acl").write_text(
-            "pattern write tw/1/%u/batch\npattern write tw/1/%u/life\npattern read tw/1/%u/ack\npattern read tw/1/%u/cmd\n"
-            "user tillwatch.collector\ntopic read tw/1/+/batch\ntopic read tw/1/+/life\ntopic write tw/1/+/ack\n"
-        )
-        self.config = folder / "mosquitto.conf"
-        self.config.write_text(
-            f"user root\nlistener {port} 127.0.0.1\ncafile {authority.ca_file}\ncertfile {server}\nkeyfile {server}\n"
-            f"require_certificate true\nuse_identity_as_username true\nacl_file {folder / 'acl'}\n"
-        )
-        self.port = port
-        self.process: subprocess.Popen[bytes] | None = None
-
-    async def start(self) -> None:
-        program = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/bin")
-        assert program, "mosquitto is missing: make packages"
-        self.process = subprocess.Popen(
-            [program, "-c", self.config], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-        )
-        async with asyncio.timeout(10):
-            while True:
-                with contextlib.suppress(OSError):
-                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                    writer.close()
-                    await writer.wait_closed()
-                    return
-                assert self.process.poll() is None, "mosquitto ended"
-                await asyncio.sleep(0.02)
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-
 @pytest.fixture
 def mosquitto(tmp_path: Path, free_port: int, authority: Authority) -> Iterator[Mosquitto]:
-    one = Mosquitto(tmp_path, free_port, authority)
+    one = Mosquitto(tmp_path / "mosquitto", free_port, authority)
     yield one
     one.kill()

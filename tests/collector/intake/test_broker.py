@@ -307,3 +307,80 @@ async def test_holding_back_loses_and_stops_nothing(
         for name in ("t1", "t2"):
             mine = [m.payload for m in got if m.topic == f"tw/1/{name}/batch"]
             assert mine == [bytes((burst, n)) for n in range(100)]
+
+
+async def test_who_floods_is_read_slowly_and_the_others_at_once(monkeypatch, terminal, intake, messages):
+    monkeypatch.setattr(broker_module, "PACE", 5.0)
+    monkeypatch.setattr(broker_module, "PACE_BURST", 10)
+    broker = EmbeddedBroker("127.0.0.1", 0, None)
+    await broker.start()
+    try:
+        collector = await intake(**internal(broker))
+        loud = await terminal("loud", broker.port, None).connect()
+        quiet = await terminal("quiet", broker.port, None).connect()
+        for _ in range(500):
+            loud.publish("tw/1/loud/batch", bytes(20_000))
+        await messages(collector, 10)
+        for n in range(8):
+            quiet.publish("tw/1/quiet/batch", bytes((n,)))
+        got = []
+        while sum(m.topic == "tw/1/quiet/batch" for m in got) < 8:
+            got += await messages(collector, 1)
+        assert sum(m.topic == "tw/1/loud/batch" for m in got) < 30
+        assert loud.client._connection._transport.get_write_buffer_size() > 0, "TCP holds the rest"
+    finally:
+        await broker.stop()
+
+
+async def test_a_full_house_takes_back_who_was_in_it_and_nobody_else(monkeypatch, terminal, intake, messages, caplog):
+    monkeypatch.setattr(broker_module, "MAX_CONNECTIONS", 5)
+    broker = EmbeddedBroker("127.0.0.1", 0, None)
+    await broker.start()
+    try:
+        collector = await intake(**internal(broker))
+        tills = [await terminal(f"t{n}", broker.port, None).connect() for n in range(4)]
+        for n in range(20):
+            with pytest.raises((OSError, ConnectionError)):
+                await terminal(f"x{n}", broker.port, None).connect()
+        again = await terminal("t0", broker.port, None).connect()
+        for till, name in ((again, "t0"), *zip(tills[1:], ("t1", "t2", "t3"), strict=True)):
+            till.publish(f"tw/1/{name}/batch", name.encode())
+        assert {m.payload for m in await messages(collector, 4)} == {b"t0", b"t1", b"t2", b"t3"}
+        assert caplog.text.count("takes no more") == 1
+    finally:
+        await broker.stop()
+
+
+async def test_who_does_not_say_its_name_takes_no_place_for_long(monkeypatch, terminal):
+    monkeypatch.setattr(broker_module, "MAX_KNOCKING", 3)
+    monkeypatch.setattr(broker_module, "CONNECT_TIMEOUT_S", 0.5)
+    broker = EmbeddedBroker("127.0.0.1", 0, None)
+    await broker.start()
+    try:
+        mute = [await asyncio.open_connection("127.0.0.1", broker.port) for _ in range(10)]
+        ended = [asyncio.create_task(reader.read()) for reader, _ in mute]
+        async with asyncio.timeout(5):
+            await asyncio.wait(ended)
+        await terminal("t1", broker.port, None).connect()
+        for _, writer in mute:
+            writer.close()
+    finally:
+        await broker.stop()
+
+
+async def test_a_storm_after_a_restart_lets_everybody_in(authority, certified, terminal, intake):
+    broker = EmbeddedBroker("127.0.0.1", 0, authority.terminal_context(("127.0.0.1",)))
+    await broker.start()
+    try:
+        await intake(**internal(broker))
+        tls = certified(authority, "t1")
+        plain = [terminal(f"t{n}", broker.port, tls) for n in range(40)]
+        one = await plain[0].connect()
+        # All at once, all as the same terminal: the hardest case, since each takes the place of the one before.
+        await asyncio.gather(*(till.connect() for till in plain[1:]), return_exceptions=True)
+        await asyncio.wait_for(one.lost.wait(), 5)
+        last = await terminal("t1", broker.port, tls).connect()
+        assert await last.subscribe("tw/1/t1/ack") == (0,)
+        assert len(broker._clients) == 2
+    finally:
+        await broker.stop()

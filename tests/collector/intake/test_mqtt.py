@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from gmqtt.mqtt import connection
+from gmqtt.mqtt.protocol import MQTTProtocol
 
 from tillwatch.collector.authority import COLLECTOR_NAME
 from tillwatch.collector.intake.broker import EmbeddedBroker
+from tillwatch.collector.intake.fairness import REFUSALS, SHARE
 from tillwatch.collector.intake.mqtt import BACKOFF_MOST_S, MqttIntake, MqttSettings
 
 
@@ -19,10 +22,10 @@ async def test_batches_in_and_acks_out_through_mosquitto(authority, mosquitto, c
     till = await terminal("t1", mosquitto.port, certified(authority, "t1")).connect()
     assert await till.subscribe("tw/1/t1/ack") == (0,)
     till.publish("tw/1/t2/batch", b"forged")
-    for n in range(50):
+    for n in range(SHARE):
         till.publish("tw/1/t1/batch", n.to_bytes(2, "big"))
-    got = await messages(collector, 50)
-    assert [m.payload for m in got] == [n.to_bytes(2, "big") for n in range(50)]
+    got = await messages(collector, SHARE)
+    assert [m.payload for m in got] == [n.to_bytes(2, "big") for n in range(SHARE)]
     assert got[0].received <= got[-1].received
     collector.publish_ack("t1", b"stored")
     assert await till.get() == ("tw/1/t1/ack", b"stored")
@@ -112,25 +115,36 @@ def feed(intake: MqttIntake, *topics: str, payload: bytes = b"x") -> None:
 async def test_a_full_queue_drops_counts_and_names_the_terminals(caplog):
     caplog.set_level("WARNING")
     one = MqttIntake(MqttSettings("127.0.0.1", 1, "x", queue=3))
-    feed(one, *["tw/1/t1/batch"] * 3, "tw/1/t2/batch", "tw/1/t3/life", "tw/1/t2/batch")
-    assert one.dropped == 3
+    feed(one, *[f"tw/1/t{n}/batch" for n in (4, 5, 6)], "tw/1/t2/batch", "tw/1/t3/life", "tw/1/t2/batch", "tw/1/t2")
+    assert one.dropped == 4
     assert one.take_slow() == {"t2", "t3"}
     assert one.take_slow() == frozenset()
+    assert one.take_dropped() == {("t2", "queue_full"): 2, ("t3", "queue_full"): 1}
     assert caplog.text.count("the intake queue is full") == 1
     assert len(await one.get_batch(100, 0)) == 3
-    assert "the intake has caught up; 3 messages were dropped" in caplog.text
+    assert "the intake has caught up; 4 messages were dropped" in caplog.text
     feed(one, "tw/1/t2/batch")
     assert [m.topic for m in await one.get_batch(100, 0)] == ["tw/1/t2/batch"]
 
 
 async def test_the_queue_is_bounded_in_bytes_too():
     one = MqttIntake(MqttSettings("127.0.0.1", 1, "x", queue_bytes=1000))
-    feed(one, *["tw/1/t1/batch"] * 4, payload=bytes(300))
+    topics = [f"tw/1/t{n}/batch" for n in range(4)]
+    feed(one, *topics, payload=bytes(300))
     assert one.dropped == 1
     assert len(await one.get_batch(2, 0)) == 2
-    feed(one, *["tw/1/t1/batch"] * 3, payload=bytes(300))
+    feed(one, *topics[:2], topics[3], payload=bytes(300))
     assert one.dropped == 2
     assert len(await one.get_batch(9, 0)) == 3
+
+
+async def test_a_terminal_that_sends_nothing_but_garbage_is_not_listened_to():
+    one = MqttIntake(MqttSettings("127.0.0.1", 1, "x"))
+    for _ in range(REFUSALS):
+        one.refused("bad")
+    feed(one, "tw/1/bad/batch", "tw/1/good/batch")
+    assert [m.topic for m in await one.get_batch(9, 0)] == ["tw/1/good/batch"]
+    assert one.take_slow() == frozenset(), "nobody slows down who is not heard"
 
 
 async def test_a_group_waits_for_the_first_and_then_only_a_little():
@@ -138,18 +152,56 @@ async def test_a_group_waits_for_the_first_and_then_only_a_little():
     getting = asyncio.create_task(one.get_batch(3, 60))
     await asyncio.sleep(0)
     assert not getting.done()
-    feed(one, "a", "b", "c", "d")  # full before the wait is over: it goes at once
-    assert [m.topic for m in await asyncio.wait_for(getting, 5)] == ["a", "b", "c"]
-    assert [m.topic for m in await asyncio.wait_for(one.get_batch(3, 0.001), 5)] == ["d"]
+    topics = [f"tw/1/t{n}/batch" for n in range(4)]
+    feed(one, *topics)  # full before the wait is over: it goes at once
+    assert [m.topic for m in await asyncio.wait_for(getting, 5)] == topics[:3]
+    assert [m.topic for m in await asyncio.wait_for(one.get_batch(3, 0.001), 5)] == topics[3:]
 
 
 async def test_a_cancelled_wait_loses_nothing():
     one = MqttIntake(MqttSettings("127.0.0.1", 1, "x"))
     getting = asyncio.create_task(one.get_batch(3, 60))
     await asyncio.sleep(0)
-    feed(one, "a")
+    feed(one, "tw/1/t1/batch")
     await asyncio.sleep(0)
     getting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await getting
-    assert [m.topic for m in await one.get_batch(3, 0)] == ["a"]
+    assert [m.topic for m in await one.get_batch(3, 0)] == ["tw/1/t1/batch"]
+
+
+async def test_given_up_in_the_moment_of_connecting(monkeypatch, free_port):
+    """The end of the collector may fall between the socket's connection and gmqtt's own."""
+    failures = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["message"]))
+    stopped = asyncio.Event()
+    lost = asyncio.Event()
+    made, gone = MQTTProtocol.connection_made, connection.MQTTProtocol.connection_lost
+    intake = MqttIntake(MqttSettings("127.0.0.1", free_port, "collector"), jitter=lambda most: 0.01)
+
+    def give_up(self, transport):
+        made(self, transport)
+        intake._task.cancel()
+        stopped.set()
+
+    def notice(self, exc):
+        lost.set()
+        gone(self, exc)
+
+    monkeypatch.setattr(MQTTProtocol, "connection_made", give_up)
+    monkeypatch.setattr(connection.MQTTProtocol, "connection_lost", notice)
+    closed = asyncio.Event()
+
+    async def serve(reader, writer):
+        await reader.read()
+        writer.close()
+        closed.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", free_port)
+    async with server, asyncio.timeout(10):
+        await intake.start()
+        await stopped.wait()
+        await intake.stop()
+        await lost.wait()
+        await closed.wait()
+    assert failures == []

@@ -14,6 +14,7 @@ from tests.collector.sending import T0, S, Sender
 from tillwatch.agent.wire import AckState
 from tillwatch.collector.config import RetentionSection
 from tillwatch.collector.journal import Kind
+from tillwatch.collector.pipeline import LOOK_BACK_NS
 from tillwatch.collector.rebuild import rebuild, tables
 from tillwatch.collector.store import compaction
 from tillwatch.collector.store.compaction import (
@@ -92,6 +93,7 @@ async def test_a_copy_of_a_packed_batch_is_a_duplicate_and_another_one_a_fork(wo
     old = first.batch(measured(random.Random(7), T0), T0)
     assert old.payload == atm.sealed[0][1].payload
     assert (await again.pipeline.take([old]))["atm-1"].state is AckState.OK
+    again.now += LOOK_BACK_NS
     other = Sender("atm-1").batch(measured(random.Random(8), T0), T0)
     assert (await again.pipeline.take([other]))["atm-1"].state is AckState.FORK
 

@@ -1,0 +1,273 @@
+"""A backup of a running collector in one file, and the way back. The file is a SQLite database: the store as it was at one moment, and
+beside its tables `backup_note` (what it is) and `backup_key` (the files of the authority, without which every terminal would have to enrol
+again). It is proven before it is called one, and proven again before anything of it is used.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nacl import pwhash, utils
+from nacl.exceptions import CryptoError
+from nacl.secret import SecretBox
+
+from tillwatch.collector.store.lock import RESTORING, locked
+from tillwatch.collector.store.log import Fault, Log
+from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError
+
+FORMAT = 1
+PAGES = 1024
+"""Of the store copied in a step: 4 MiB, some milliseconds, after which others have their turn."""
+ACTS_S = 2.0
+"""For a command beside the collector to end, which holds the lock for an instant."""
+CHUNK = 2000
+"""Entries of the journal between two words of progress."""
+_TABLES = """
+CREATE TABLE backup_note (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+CREATE TABLE backup_key (name TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
+"""
+
+Progress = Callable[[str, int, int], None]
+"""(what, done, of)."""
+
+
+class BackupError(Exception):
+    """The backup cannot be made or used. The text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """at: UTC ns; entries, last_at, digest: the end of the journal; keys: `with`, `sealed` by a passphrase, or `without`."""
+
+    path: str
+    at: int
+    entries: int
+    last_at: int
+    digest: str
+    size: int
+    terminals: int
+    keys: str
+
+
+def make(
+    database: Path,
+    authority: Path | None,
+    target: Path,
+    *,
+    passphrase: bytes = b"",
+    progress: Progress = lambda *_: None,
+) -> Backup:
+    """Back up beside a running collector; mode 0600. authority: None leaves the keys out. passphrase: seals the keys. Raises BackupError."""
+    if not database.is_file():
+        raise BackupError(f"{database} is not there; has the collector been started once with this data directory?")
+    part = target.with_name(f".{target.name}.part")
+    if target.exists():
+        raise BackupError(f"{target} is there already; name another file")
+    try:
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        raise BackupError(f"{part} is there: another backup runs, or one was broken off; then remove it") from None
+    except OSError as error:
+        raise BackupError(
+            f"{target}: {error.strerror}; name a file in a folder that the collector's user may write"
+        ) from None
+    try:
+        with closing(sqlite3.connect(part, isolation_level=None)) as copy:
+            _copy(database, copy, progress)
+            # One file, with nothing beside it.
+            copy.execute("PRAGMA journal_mode=DELETE")
+            copy.executescript(_TABLES)
+            keys = _add_keys(copy, authority, passphrase)
+            notes = {"format": FORMAT, "at": time.time_ns(), "keys": keys}
+            copy.executemany("INSERT INTO backup_note VALUES (?,?)", notes.items())
+        found = verify(part, progress=progress)
+        part.replace(target)
+        _sync(target.parent)
+    except (sqlite3.Error, OSError) as error:
+        raise BackupError(f"{target}: {error}; nothing was kept") from None
+    finally:
+        part.unlink(missing_ok=True)
+    return Backup(str(target), found.at, found.entries, found.last_at, found.digest, found.size, found.terminals, keys)
+
+
+def _copy(database: Path, copy: sqlite3.Connection, progress: Progress) -> None:
+    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as source:
+        version = source.execute("PRAGMA user_version").fetchone()[0]
+        if version != SCHEMA_VERSION:
+            raise BackupError(f"{database} has schema {version}, this program knows {SCHEMA_VERSION}")
+        # One snapshot from the first page to the last: without it every commit of the collector would begin the copy anew.
+        source.execute("BEGIN")
+        source.execute("SELECT count(*) FROM meta").fetchone()
+        source.backup(copy, pages=PAGES, progress=lambda _, left, of: progress("copied, pages", of - left, of))
+        source.execute("COMMIT")
+
+
+def _add_keys(copy: sqlite3.Connection, authority: Path | None, passphrase: bytes) -> str:
+    if authority is None:
+        return "without"
+    if not authority.is_dir():
+        raise BackupError(f"{authority} is not there; without keys: --without-keys")
+    salt = utils.random(pwhash.argon2id.SALTBYTES)
+    box = _box(passphrase, salt) if passphrase else None
+    for file in sorted(authority.iterdir()):
+        if file.is_file() and not file.is_symlink():
+            content = file.read_bytes()
+            copy.execute(
+                "INSERT INTO backup_key VALUES (?,?)", (file.name, bytes(box.encrypt(content)) if box else content)
+            )
+    if box:
+        copy.execute("INSERT INTO backup_note VALUES ('salt', ?)", (salt,))
+    return "sealed" if box else "with"
+
+
+def _box(passphrase: bytes, salt: bytes) -> SecretBox:
+    kdf = pwhash.argon2id
+    return SecretBox(kdf.kdf(SecretBox.KEY_SIZE, passphrase, salt, kdf.OPSLIMIT_MODERATE, kdf.MEMLIMIT_MODERATE))
+
+
+def verify(path: Path, *, progress: Progress = lambda *_: None) -> Backup:
+    """That a file is a sound backup: every page of it, every link of the journal, every payload. Raises BackupError."""
+    if not path.is_file():
+        raise BackupError(f"{path}: no such file")
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as db:
+            if db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'backup_note'").fetchone()[0] == 0:
+                raise BackupError(f"{path} is no backup of a collector")
+            notes = dict(db.execute("SELECT key, value FROM backup_note"))
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if notes.get("format") != FORMAT or version > SCHEMA_VERSION:
+                raise BackupError(f"{path} was made by a newer tillwatch; restore it with that version")
+            sound = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            if sound != "ok":
+                raise BackupError(f"{path} is damaged: {sound}; take an older backup")
+            entries, last_at, digest = _check_chain(db, path, progress)
+            terminals = db.execute("SELECT count(*) FROM terminal").fetchone()[0]
+    except sqlite3.Error as error:
+        raise BackupError(f"{path}: {error}; it is damaged or no backup of a collector") from None
+    size, keys = path.stat().st_size, str(notes["keys"])
+    return Backup(str(path), int(notes["at"]), entries, last_at, digest.hex(), size, terminals, keys)
+
+
+def _check_chain(db: sqlite3.Connection, path: Path, progress: Progress) -> tuple[int, int, bytes]:
+    def refuse(fault: Fault) -> None:
+        raise BackupError(
+            f"{path}: entry {fault.n} of the journal is not what it was ({fault.text}); take an older backup"
+        )
+
+    log = Log(db)
+    of, digest = log.head()
+    count, last_at = 0, 0
+    for logged in log.walk(refuse):
+        count, last_at = count + 1, logged.entry.at
+        if count % CHUNK == 0 or count == of:
+            progress("proven, entries of the journal", count, of)
+    return count, last_at, digest
+
+
+def restore(
+    path: Path, database: Path, authority: Path, *, passphrase: bytes = b"", progress: Progress = lambda *_: None
+) -> tuple[Backup, Path | None]:
+    """Put a backup in the place of what is there. What was there is set aside in a folder of the data directory and never removed; that
+    folder is returned, if there was anything. Refused while a collector runs. Raises BackupError and InUseError.
+    """
+    data_dir = database.parent
+    found = verify(path, progress=progress)
+    if found.keys == "sealed" and not passphrase:
+        raise BackupError(f"{path}: its keys are sealed; name the passphrase with --passphrase-file")
+    with locked(database, ACTS_S, restoring=True):
+        aside = data_dir / f"before-restore-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        new = data_dir / RESTORING
+        try:
+            if aside.exists():
+                raise BackupError(f"{aside} is there already; wait a second")
+            if new.exists():
+                # Of a restore that was broken off: what it had set aside is aside, what it had prepared joins it.
+                aside.mkdir(mode=0o700)
+                new.rename(aside / RESTORING)
+            new.mkdir(mode=0o700)
+            _prepare(path, new, passphrase)
+            moved = _set_aside(database, authority if (new / authority.name).exists() else None, aside)
+            (new / database.name).rename(database)
+            if (new / authority.name).exists():
+                (new / authority.name).rename(authority)
+            _sync(data_dir)
+            new.rmdir()
+            _sync(data_dir)
+        except (OSError, sqlite3.Error, StoreError) as error:
+            raise BackupError(f"{data_dir}: {error}; what was there is there or in {aside}") from None
+    return found, aside if moved or aside.exists() else None
+
+
+def _prepare(path: Path, new: Path, passphrase: bytes) -> None:
+    """The data directory as it will be, but for its place."""
+    target = new / "collector.db"
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    with (
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as source,
+        closing(sqlite3.connect(target, isolation_level=None)) as db,
+    ):
+        source.backup(db, pages=PAGES)
+        notes = dict(db.execute("SELECT key, value FROM backup_note"))
+        files = dict(db.execute("SELECT name, content FROM backup_key"))
+        # The keys must not stay behind in pages that are free.
+        db.execute("PRAGMA secure_delete=ON")
+        db.execute("BEGIN")
+        db.execute("DROP TABLE backup_note")
+        db.execute("DROP TABLE backup_key")
+        # Since the backup they may have been used, and done: a token is good once, and a ticket is asked for before it is made.
+        db.execute("UPDATE token SET used_at = ? WHERE used_at IS NULL", (time.time_ns(),))
+        db.execute(
+            "UPDATE outbox SET state = 'uncertain', answer = 'restored from a backup' WHERE state IN ('pending', 'sending')"
+        )
+        db.execute("COMMIT")
+    if files:
+        _write_keys(files, new / "authority", _box(passphrase, notes["salt"]) if notes["keys"] == "sealed" else None)
+    _sync(new)
+
+
+def _write_keys(files: dict[str, bytes], folder: Path, box: SecretBox | None) -> None:
+    folder.mkdir(mode=0o700)
+    for name, content in files.items():
+        if Path(name).name != name:
+            raise BackupError(f"{name!r} cannot be the name of a key file")
+        try:
+            plain = box.decrypt(content) if box else content
+        except CryptoError:
+            raise BackupError("the passphrase is not the one that the keys were sealed with") from None
+        descriptor = os.open(folder / name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(plain)
+            file.flush()
+            os.fsync(file.fileno())
+    _sync(folder)
+
+
+def _set_aside(database: Path, authority: Path | None, aside: Path) -> bool:
+    # The write-ahead log belongs to its database: beside another one it would be played into it.
+    old = [
+        file
+        for file in (database, *(database.with_name(f"{database.name}{end}") for end in ("-wal", "-shm")))
+        if file.exists()
+    ]
+    if authority is not None and authority.exists():
+        old.append(authority)
+    if old:
+        aside.mkdir(mode=0o700, exist_ok=True)
+    for one in reversed(old):
+        one.rename(aside / one.name)
+    return bool(old)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,126 @@
+"""The oracle finds what it is there to find: a line that is well gives no word, each wrong one gives the word for it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.device import SIGNALS, Answer, Run
+from tests.chaos.oracle import Account, Bounds, findings
+from tests.collector.conftest import World
+from tests.collector.sending import T0, S, Sender, reading
+from tillwatch.agent.model import Reading
+from tillwatch.collector.rules import shipped_text
+
+BOUNDS = Bounds(killed=3, stopped=1)
+ANSWERS = [Answer(100_000 + n, T0 + n * S) for n in range(1, 41)]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "collector.db"
+
+
+async def store(database: Path, *answers: Answer) -> None:
+    """As a terminal sends them: two to a batch."""
+    world = World(database)
+    await world.pipeline.start(shipped_text(), "")
+    atm = Sender("atm-1")
+    await atm.enrol(world.pipeline)
+    for two in zip(answers[::2], answers[1::2], strict=True):
+        readings: list[Reading] = [
+            reading("ups-1", signal, answer.at, reads_as(answer.n))
+            for signal, reads_as in SIGNALS.items()
+            for answer in two
+        ]
+        world.now = two[-1].at + S // 2
+        await world.pipeline.take([atm.batch(readings, world.now)])
+    await world.pipeline.stop()
+    world.store.close()
+
+
+def account(*runs: Run) -> Account:
+    return {("atm-1", "ups-1"): runs}
+
+
+async def test_what_is_well_gives_no_word(database: Path) -> None:
+    await store(database, *ANSWERS)
+    assert findings(database, account(Run(ANSWERS[:20], "stopped"), Run(ANSWERS[20:])), BOUNDS) == []
+
+
+async def test_what_was_not_sealed_may_be_gone_when_it_was_killed(database: Path) -> None:
+    await store(database, *ANSWERS[:20], *ANSWERS[23:37])
+    runs = account(Run(ANSWERS[:23], "killed"), Run(ANSWERS[23:38], "stopped"), Run([]))
+    assert findings(database, runs, BOUNDS) == []
+
+
+@pytest.mark.parametrize(
+    ("kept", "runs", "word"),
+    [
+        (
+            ANSWERS[:10] + ANSWERS[12:],
+            [Run(ANSWERS, "killed")],
+            "process 1 of 1 of its agent: lost from the middle: [100011, 100012]",
+        ),
+        (ANSWERS[:36], [Run(ANSWERS, "killed")], "4 of its 40 readings are missing; it was killed, which explains 3"),
+        (ANSWERS[:38], [Run(ANSWERS, "stopped")], "2 of its 40 readings are missing; it was stopped, which explains 1"),
+        (ANSWERS[:38], [Run(ANSWERS)], "2 of its 40 readings are missing; it drained, which explains 0"),
+        (ANSWERS, [Run(ANSWERS[:39])], "readings that were never made: [100040]"),
+        (ANSWERS[:4] + ANSWERS[2:], [Run(ANSWERS)], "reading 100003 comes again"),
+        (ANSWERS[4:6] + ANSWERS[:4] + ANSWERS[6:], [Run(ANSWERS)], "reading 100001 comes after 100006"),
+        ([], [Run(ANSWERS)], "40 of its 40 readings are missing"),
+        (
+            ANSWERS,
+            [Run([Answer(answer.n, answer.at + 5 * S) for answer in ANSWERS])],
+            f"reading 100001 was answered at {T0 + 6 * S} and is kept as of {T0 + S}",
+        ),
+    ],
+    ids=["middle", "killed", "stopped", "drained", "invented", "twice", "order", "nothing", "time"],
+)
+async def test_readings_that_are_not_those_made(database: Path, kept: list[Answer], runs: list[Run], word: str) -> None:
+    await store(database, *kept)
+    assert word in "\n".join(findings(database, account(*runs), BOUNDS))
+
+
+def forget(db: sqlite3.Connection) -> None:
+    db.execute("DELETE FROM journal WHERE n = 8")
+
+
+def double(db: sqlite3.Connection) -> None:
+    db.execute("UPDATE journal SET payload = (SELECT payload FROM journal WHERE n = 7) WHERE n = 8")
+
+
+def damage(db: sqlite3.Connection) -> None:
+    ((payload,),) = db.execute("SELECT payload FROM journal WHERE n = 8").fetchall()
+    db.execute("UPDATE journal SET payload = ? WHERE n = 8", (payload[:-9] + bytes(9),))
+
+
+def predate(db: sqlite3.Connection) -> None:
+    db.execute("UPDATE journal SET at = at - 1 WHERE n = 8")
+
+
+def misremember(db: sqlite3.Connection) -> None:
+    db.execute("UPDATE stream SET mark = mark + 1")
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (forget, "batch 6 follows batch 4"),
+        (double, "batch 4 follows batch 4"),
+        (damage, "atm-1, entry 8: "),
+        (predate, "the chain breaks at entry 8"),
+        (misremember, "table stream is not what the journal gives"),
+    ],
+)
+async def test_a_store_that_was_changed(
+    database: Path, change: Callable[[sqlite3.Connection], None], word: str
+) -> None:
+    await store(database, *ANSWERS)
+    with closing(sqlite3.connect(database)) as db, db:
+        change(db)
+    assert word in "\n".join(findings(database, account(Run(ANSWERS)), BOUNDS))
