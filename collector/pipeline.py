@@ -37,6 +37,7 @@ from tillwatch.agent.wire import (
 )
 from tillwatch.collector import sequence, succession
 from tillwatch.collector.clock import JUMP_NS, SteadyClock
+from tillwatch.collector.config import changes
 from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_EPOCHS, MAX_SIGNALS, Terminal
 from tillwatch.collector.fold import SUSPECT_SKEW_MS, Fold
 from tillwatch.collector.intake import Intake, Message
@@ -165,10 +166,7 @@ class Pipeline:
             entries.append((Kind.RULES_CHANGED, {"shipped": shipped, "site": site}))
         also = []
         packed = self.store.meta("settings")
-        before: dict[str, str] = msgpack.unpackb(packed) if packed else {}
-        if settings is not None and settings != before:
-            names = sorted(name for name in before.keys() | settings.keys() if before.get(name) != settings.get(name))
-            changed = {name: [before.get(name), settings.get(name)] for name in names}
+        if settings is not None and (changed := changes(msgpack.unpackb(packed) if packed else {}, settings)):
             entries.append((Kind.OPERATOR, {"action": "configure", "actor": "collector", "changed": changed}))
             row = ("settings", msgpack.packb(dict(settings)))
             also.append(lambda db: db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", row))
