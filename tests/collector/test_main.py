@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import getpass
 import http.client
 import json
 import os
@@ -377,3 +378,38 @@ def _healthy(site: Site) -> bool:
         return False
     finally:
         connection.close()
+
+
+async def test_a_broker_is_configured(site, tmp_path):
+    out = tmp_path / "broker"
+    arguments = ("broker-config", "mosquitto", "--out", str(out), "--user", getpass.getuser())
+    done = site.call(*arguments)
+    assert (done.returncode, "start the collector once" in done.stderr) == (1, True)
+    site.token()
+    done = site.call(*arguments, "--listen", "127.0.0.1")
+    assert done.returncode == 0, done.stderr
+    assert f"start it: mosquitto -c {out}/mosquitto.conf" in done.stdout
+    assert "crl_file = " in done.stdout
+    text = (out / "mosquitto.conf").read_text()
+    assert f"listener {site.broker} 127.0.0.1\n" in text
+    assert f"crlfile {out}/revoked.pem" in text
+    done = site.call("broker-config", "mosquitto", "--out", str(out), "--user", "no such user")
+    assert (done.returncode, "a user that exists with --user" in done.stderr) == (1, os.geteuid() == 0)
+
+
+async def test_revoke_without_a_running_collector(site):
+    await site.enrol("till-1")
+    assert site.call("revoke", "till-1").returncode == 2
+    done = site.call("revoke", "till-1", "--reason", "a\nb")
+    assert (done.returncode, "printable characters" in done.stderr) == (1, True)
+    done = site.call("revoke", "till-9", "--reason", "x")
+    assert (done.returncode, "no terminal is called till-9" in done.stderr) == (1, True)
+    done = site.call("revoke", "till-1", "--reason", "scrapped", "--json")
+    assert json.loads(done.stdout) == {"terminal": "till-1", "state": "revoked", "reason": "scrapped"}
+    assert "revoked: scrapped" in site.call("show", "till-1").stdout
+    shown = json.loads(site.call("show", "till-1", "--json").stdout)["identity"]
+    assert (shown["state"], shown["why"], [key["state"] for key in shown["keys"]]) == (
+        "revoked",
+        "scrapped",
+        ["revoked"],
+    )
