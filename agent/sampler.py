@@ -86,8 +86,11 @@ class Sampler:
         loop = asyncio.get_running_loop()
         watched = _Watched(source, self, max(self._told_every, min(intervals.of(c) for c in source.classes)))
         schedule = Schedule(source.classes, intervals, loop.time())
+        task = asyncio.current_task()
+        assert task is not None
         try:
-            while True:
+            # A poll may swallow the cancellation: wait_for does before Python 3.12, when the answer comes together with it.
+            while not task.cancelling():
                 due, wanted = schedule.next()
                 await asyncio.sleep(max(0.0, due - loop.time()))
                 await watched.poll(wanted, intervals.of(wanted))

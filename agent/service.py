@@ -45,7 +45,7 @@ def run(config: Config) -> None:
 
 def library_of(config: Config) -> Library:
     try:
-        return open_library(config.state_dir)
+        return open_library(config.state_dir, config.profiles.folder, config.profiles.overrides)
     except CompiledError as error:
         raise ConfigError(str(error)) from None
 
@@ -206,7 +206,8 @@ class _Agent:
         await self._uplink.goodbye()
         self._spool.close(clean=not len(self._buffer))
         for part in parts:
-            if not part.cancelled() and (error := part.exception()) is not None:
+            # One that does not let go is left to the end of the process.
+            if part.done() and not part.cancelled() and (error := part.exception()) is not None:
                 raise error
         log.info("stopped")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from tillwatch.agent import clock, identity
 from tillwatch.agent.config import CollectorConfig, ConfigError, loopback
 from tillwatch.agent.identity import Broker, Identity
-from tillwatch.agent.mqtt import Link, LinkError
+from tillwatch.agent.mqtt import Link, LinkError, TurnedAwayError
 from tillwatch.agent.spool import Notice, Spool, SpoolFullError
 from tillwatch.agent.transition import Condition
 from tillwatch.agent.window import Action, Discard, NewEpoch, Offer, Send, SendLife, Window
@@ -103,6 +103,7 @@ class Uplink:
         self._attempt = 0
         self._presenting = self._renewed = False
         self._unreachable = Condition(log, f"connected to {broker.host}:{broker.port}")
+        self._turned_away = Condition(log, "the broker lets this terminal in again")
         self._overdue = Condition(log, "the collector acknowledges again")
         self._halted = Condition(log, "the collector accepts this terminal again")
         self._refusing = Condition(log, "the collector takes batches again")
@@ -161,6 +162,10 @@ class Uplink:
             self._attempt += 1
             try:
                 await self._connection()
+            except TurnedAwayError as error:
+                self._turned_away.begins(
+                    f"{error}: the broker does not let this terminal in; see tillwatch-agent doctor; what is read waits in the spool"
+                )
             except LinkError as error:
                 self._unreachable.begins(f"{error}; what is read waits in the spool")
             except SpoolFullError as error:
@@ -194,6 +199,7 @@ class Uplink:
             on_message=self._hear,
         )
         self._unreachable.ends()
+        self._turned_away.ends()
         try:
             link.publish(life_topic(terminal), self._life("online", birth))
             await self._wait(FIRST_FLUSH * random.random(), link.lost)  # noqa: S311 - spreads load, hides nothing

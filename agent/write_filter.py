@@ -56,6 +56,8 @@ class FilterState:
 
 
 class WriteFilter(Protocol):
+    """What keeps writes from lasting on this machine. Asked once after each start of the agent, from a thread, and by doctor."""
+
     def state(self) -> FilterState | None:
         """None where there is no filter. Raises WriteFilterError. May take TIMEOUT: call it from a thread."""
         ...

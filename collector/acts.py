@@ -9,6 +9,7 @@ import getpass
 import os
 import time
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from tillwatch.collector.authority import open_authority
@@ -33,6 +34,19 @@ def actor() -> str:
     name = getpass.getuser()
     behind = os.environ.get("SUDO_USER", "")
     return f"{behind} (as {name})" if behind and behind != name else name
+
+
+def prepare_data_dir(folder: Path) -> None:
+    """Make it, or become its owner: what root writes here would lock the service out of its own database. Raises ActError."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owner = folder.stat()
+    except OSError as error:
+        msg = f"{folder}: {error.strerror}; run this as the collector's user, or set data_dir in [collector]"
+        raise ActError(msg) from None
+    if os.name == "posix" and os.geteuid() == 0 and owner.st_uid != 0:
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)
 
 
 def act(config: Config, facts: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tillwatch.agent.wire import SigningKey, valid_terminal
+from tillwatch.collector.keyring import binding_message
 
 log = logging.getLogger(__name__)
 
@@ -159,6 +160,10 @@ class Authority:
         assert isinstance(public, ec.EllipticCurvePublicKey)
         certificate = self._issue(public, terminal, _PEER, now, serial=serial)
         return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+    def bind(self, action: str, terminal: str, public: bytes, at: int) -> bytes:
+        """The authority's word that this signing key became the terminal's at this time (UTC ns)."""
+        return self.key.sign(binding_message(action, terminal, public, at), ec.ECDSA(hashes.SHA256()))
 
     def _issue(
         self,

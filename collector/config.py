@@ -13,6 +13,7 @@ import socket
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,17 @@ class Config:
     def address(self) -> str:
         """Where terminals reach this collector."""
         return self.enrolment.address or socket.gethostname()
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """All of it as text, by section and key, for the record. An address may hold a secret: of those only the digest."""
+        said = {}
+        for name, (attribute, _) in _SECTIONS.items():
+            section = getattr(self, attribute)
+            for one in fields(section) if section is not None else ():
+                value = str(getattr(section, one.name))
+                said[f"{name}.{one.name}"] = sha256(value.encode()).hexdigest() if one.name == "url" else value
+        return said
 
     @property
     def certificate_hosts(self) -> tuple[str, ...]:

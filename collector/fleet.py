@@ -215,12 +215,13 @@ class Terminal:
 
     def unpack_status(self, packed: bytes) -> None:
         status = msgpack.unpackb(packed)
-        self.skews_ms.extend(status.pop("skews_ms"))
+        self.skews_ms.extend(status.pop("skews_ms", ()))
+        status.pop("delays_ms", None)  # of a file of version 1: another measure; the next batches find the skew anew
         self.until = {key: (epoch, seq, n) for key, epoch, seq, n in status.pop("until", ())}
         self.certificates = {serial: Certificate(*row) for serial, *row in status.pop("certificates", ())}
         self.speakers = [Speaker(*row) for row in status.pop("speakers", ())]
-        for name, value in status.items():
-            setattr(self, name, value)
+        for name in Terminal._STATUS:
+            setattr(self, name, status.get(name, getattr(self, name)))
 
     def of_device(self, device: str) -> list[Component]:
         """The components that this device has, the device itself among them."""

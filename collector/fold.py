@@ -11,7 +11,7 @@ from typing import Any
 
 from tillwatch.agent.model import MS, Quality, Value
 from tillwatch.agent.wire import Column, Header, Life, Opened
-from tillwatch.collector import clones, keyring, sequence
+from tillwatch.collector import clones, sequence, succession
 from tillwatch.collector.alarming import Alarming
 from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
 from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fleet, Series, Terminal
@@ -107,7 +107,7 @@ class Fold:
         if not historical:
             self._clock_of(terminal, header, entry.at, utc)
         terminal.lost = max(terminal.lost, header.lost) if terminal.epoch == header.epoch else header.lost
-        terminal.epoch = header.epoch
+        self._speaks_in(terminal, header.epoch)
         self.presence.heard(terminal, entry.at)
         sources: list[tuple[str, bool]] = []
         ticks: dict[int, Ticks] = {}
@@ -242,6 +242,13 @@ class Fold:
         self.alarming.dirty.streams.add((terminal.id, stream.epoch))
         self.fleet.remember(terminal.id, stream.epoch, stream.mark, stream.tail)
 
+    def _speaks_in(self, terminal: Terminal, epoch: bytes) -> None:
+        if terminal.epoch != epoch:
+            # Both rows say which one is current.
+            kept = {one for one in (terminal.epoch, epoch) if one in terminal.streams}
+            self.alarming.dirty.streams |= {(terminal.id, one) for one in kept}
+            terminal.epoch = epoch
+
     def _life(self, terminal: Terminal, at: int, life: Life) -> None:
         decision = sequence.on_life(terminal.streams, life)
         if terminal.streams.get(life.epoch) != decision.stream:
@@ -263,15 +270,17 @@ class Fold:
         if evidence:
             self.alarming.judge(FORK, terminal, "", "fork", at, evidence)
         terminal.lost = life.lost
-        terminal.epoch, terminal.life_n = life.epoch, life.n
+        self._speaks_in(terminal, life.epoch)
+        terminal.life_n = life.n
         terminal.boot, terminal.up_ms, terminal.up_received = life.boot, life.up, at
         self.presence.heard(terminal, at)
 
     def _retired(self, terminal: Terminal, entry: Entry) -> None:
-        """Of a batch or life message whose content is gone: that it came, and its place in its stream."""
-        if entry.kind is Kind.BATCH:
-            facts = entry.facts_map()
-            self._accepted(terminal, sequence.Stream(facts["epoch"], facts["seq"], entry.payload_digest))
+        """Of a batch or life message whose content is gone: that it came, and what it did to its stream."""
+        facts = entry.facts_map()
+        if "seq" in facts:
+            tail = entry.payload_digest if entry.kind is Kind.BATCH else sequence.UNVERIFIABLE
+            self._accepted(terminal, sequence.Stream(facts["epoch"], facts["seq"], tail))
             terminal.epoch = facts["epoch"]
         self.alarming.dirty.terminals.add(terminal.id)
         self.presence.heard(terminal, entry.at)
@@ -293,21 +302,24 @@ class Fold:
         match facts["action"]:
             case "enrol":
                 terminal = self._place(entry.terminal, facts, entry.at)
-                keyring.enrol(terminal, facts, entry.at)
+                succession.enrol(terminal, facts, entry.at)
                 if terminal.connection == "revoked":
                     terminal.connection = "new"
                 self.alarming.judge(FORK, terminal, "", "enrolled", entry.at)
             case "certify":
                 terminal = self.fleet.terminals[entry.terminal]
-                keyring.certify(terminal, facts, entry.at)
+                succession.certify(terminal, facts, entry.at)
             case "rotate":
                 terminal = self.fleet.terminals[entry.terminal]
-                keyring.rotate(terminal, facts, entry.at)
+                succession.rotate(terminal, facts, entry.at)
             case "revoke":
                 terminal = self.fleet.terminals[entry.terminal]
-                keyring.revoke(terminal, facts, entry.at)
+                succession.revoke(terminal, facts, entry.at)
                 self.presence.gone(terminal, "revoked", entry.at)
                 self.alarming.judge(FORK, terminal, "", "revoked", entry.at)
+            case "conflict":
+                terminal = self.fleet.terminals[entry.terminal]
+                self.alarming.judge(FORK, terminal, "", "fork", entry.at, {"rotation": facts["detail"]})
             case _:
                 return
         self.alarming.dirty.keys |= {(terminal.id, key_id) for key_id in terminal.keys}

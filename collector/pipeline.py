@@ -11,22 +11,18 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from hashlib import sha256
 from typing import Any
 
+import msgpack
+
 from tillwatch.agent.wire import (
-    ACK_DIGEST,
-    FIRST_PREV,
-    Ack,
     AckState,
     Life,
     Opened,
     Refusal,
     SigningKey,
-    VerifyKey,
     WireError,
     claim_of,
     frame_of,
@@ -34,13 +30,14 @@ from tillwatch.agent.wire import (
     open_life,
     seal_ack,
 )
-from tillwatch.collector import keyring, sequence
-from tillwatch.collector.clock import JUMP_NS, SteadyClock
+from tillwatch.collector import sequence, succession
+from tillwatch.collector.clock import JournalTime, SteadyClock
 from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_EPOCHS, MAX_SIGNALS, Terminal
 from tillwatch.collector.fold import SUSPECT_SKEW_MS, Fold
 from tillwatch.collector.intake import Intake, Message
 from tillwatch.collector.journal import Entry, Journal, Kind
-from tillwatch.collector.refusals import Refusals
+from tillwatch.collector.refusals import Refusals, Unfit, UnfitError
+from tillwatch.collector.replies import Reply, reply_to
 from tillwatch.collector.store import requests
 from tillwatch.collector.store.segments import SegmentError
 from tillwatch.collector.store.sqlite import Commit, SqliteStore, StoreError
@@ -48,8 +45,6 @@ from tillwatch.collector.tickets.port import TicketMessage
 
 log = logging.getLogger(__name__)
 
-SLOW_MS = 120_000
-"""Between seals of a terminal whose messages found the queue full: twice the default interval."""
 TICK_S = 1.0
 """How often time alone is let through when nothing comes."""
 MAX_FORKS = 16
@@ -69,37 +64,11 @@ terminal comes to it once, after its spool was rolled back, and whoever repeats 
 """
 
 
-class Unfit(StrEnum):
-    """Why a message was not taken though it is genuine. Counted by this word, beside the reasons of the wire."""
-
-    EPOCHS = "epochs"
-    REPLAY = "replay"
-    OVER_LIMIT = "over_limit"
-    """Kept, but not followed."""
-
-
-class _UnfitError(Exception):
-    def __init__(self, reason: Unfit, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-
-
-@dataclass(slots=True)
-class Reply:
-    """What one terminal will be told when its group is stored. earlier: of another epoch, in the same group: who spoke there is answered too."""
-
-    state: AckState = AckState.OK
-    epoch: bytes = b""
-    want: int = 0
-    refused: tuple[tuple[int, str], ...] = ()
-    earlier: Reply | None = None
-
-
 class Pipeline:
-    """clock: UTC ns; steady: the clock to use instead, and to take the jumps of. refusals: what was not taken, by reason and by terminal; on_refused: told the terminal of each message that cannot be
-    opened; turns: passes of the loop that were stored, for the watchdog. bind: the authority's word for a terminal's public key from a time
-    on; on_identity: called with the terminals whose keys or certificates have changed, once that is stored.
+    """clock: UTC ns; steady: the clock to use instead, and to take the jumps of. refusals: what was not taken, by reason and by terminal;
+    on_refused: told the terminal of each message that cannot be opened; turns: passes of the loop that were stored, for the watchdog. bind:
+    the authority's word for an act's public key of a terminal from a time on; on_identity: called with the terminals whose keys or
+    certificates have changed, once that is stored.
     """
 
     def __init__(
@@ -111,7 +80,7 @@ class Pipeline:
         page: str = "",
         clock: Callable[[], int] = time.time_ns,
         steady: SteadyClock | None = None,
-        bind: Callable[[str, bytes, int], bytes] = lambda *_: b"",
+        bind: Callable[[str, str, bytes, int], bytes] | None = None,
     ) -> None:
         self.store = store
         self.refusals = Refusals()
@@ -121,11 +90,9 @@ class Pipeline:
         self._units = units
         self._page = page
         self._clock = clock if steady is None else steady.now
-        self._steady = steady
+        self._time = JournalTime(steady)
         self._running_since = 0
         self._asked: set[str] = set()
-        self._lead = 0
-        """By which the journal's time, which never goes back, is ahead of the clock."""
         self.turns = 0
         self.on_identity: Callable[[set[str]], None] = lambda _: None
         self._bind = bind
@@ -147,22 +114,25 @@ class Pipeline:
         """As it is known now; not to be kept, since a store that refuses makes the fold load anew."""
         return self.fold.fleet.terminals.get(name)
 
-    async def start(self, shipped: str, site: str) -> None:
-        """Journal that the collector runs, and its table of rules if it changed."""
-        behind = self.fold.advanced_to - self._clock()
-        if behind > JUMP_NS:
-            log.error(
-                "the clock of this machine is %.0f s behind the journal; the journal's time goes on from its end",
-                behind / 1e9,
-            )
-            self._lead = behind
+    async def start(self, shipped: str, site: str, settings: Mapping[str, str] | None = None) -> None:
+        """Journal that the collector runs, and its rules and settings if they changed; None: as they were."""
+        self._time.start(self._clock(), self.fold.advanced_to)
         entries: list[tuple[Kind, dict[str, Any]]] = [(Kind.STARTED, {"down_since": self.fold.advanced_to})]
         if (self.fold.alarming.rules.shipped, self.fold.alarming.rules.text) != (shipped, site) or self.store.meta(
             "rules"
         ) is None:
             entries.append((Kind.RULES_CHANGED, {"shipped": shipped, "site": site}))
+        also = []
+        packed = self.store.meta("settings")
+        before: dict[str, str] = msgpack.unpackb(packed) if packed else {}
+        if settings is not None and settings != before:
+            names = sorted(name for name in before.keys() | settings.keys() if before.get(name) != settings.get(name))
+            changed = {name: [before.get(name), settings.get(name)] for name in names}
+            entries.append((Kind.OPERATOR, {"action": "configure", "actor": "collector", "changed": changed}))
+            row = ("settings", msgpack.packb(dict(settings)))
+            also.append(lambda db: db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", row))
         async with self._lock:
-            await self._keep([self._record(kind, facts=facts) for kind, facts in entries])
+            await self._keep([self._record(kind, facts=facts) for kind, facts in entries], also)
         self._ask_anew()
         await self.take_requests()
 
@@ -201,12 +171,12 @@ class Pipeline:
             self.turns += 1
             slow = intake.take_slow()
             for terminal, reply in replies.items():
-                each: Reply | None = reply
-                while each is not None:
+                for each in reply.each():
                     intake.publish_ack(terminal, self._ack(terminal, each, slow=terminal in slow))
-                    each = each.earlier
             for terminal in slow - replies.keys():
-                if self.fold.fleet.knows(terminal) and self.fold.fleet.terminals[terminal].state == "active":
+                known = self.fold.fleet.terminals.get(terminal)
+                # Who has said nothing genuine yet has no stream to speak of.
+                if known is not None and known.epoch and known.state == "active":
                     intake.publish_ack(terminal, self._ack(terminal, Reply(), slow=True))
             if time.monotonic() - looked >= TICK_S:
                 with contextlib.suppress(StoreError):  # the next group meets the same store and says so
@@ -215,16 +185,11 @@ class Pipeline:
 
     async def _follow_clock(self) -> int:
         """Journal that this machine's clock was set, if it was; what to add to the times of messages, in ns."""
-        if self._steady is None:
-            return 0
-        ahead = self._steady.ahead()
-        jump = self._steady.take_jump()
-        if jump:
-            forward = max(jump - self._lead, 0)
-            self._lead = max(self._lead - jump, 0)
-            down = {"down_since": self.fold.advanced_to, "jump": forward, "set_by": jump}
+        ahead, jump = self._time.look()
+        if jump is not None:
             async with self._lock:
-                await self._keep([self._record(Kind.STARTED, facts=down)])
+                facts = {"down_since": self.fold.advanced_to, **jump}
+                await self._keep([self._record(Kind.STARTED, facts=facts)])
             self._ask_anew()
         return ahead
 
@@ -252,14 +217,14 @@ class Pipeline:
                     self._batch(message, entries, replies)
                 else:
                     self._life(message, entries, replies)
-            except (WireError, _UnfitError) as error:
+            except (WireError, UnfitError) as error:
                 self._refuse(message, error)
                 if error.reason is Refusal.UNKNOWN_KEY:
                     self._ask_for_rotations(message, strangers)
         for terminal, reply in strangers.items():
             replies.setdefault(terminal, reply)
         if not messages:
-            self.fold.advance(max(self._clock() + self._lead, self.fold.advanced_to))
+            self.fold.advance(max(self._clock() + self._time.lead, self.fold.advanced_to))
         now = self._clock()
         also = [self.refusals.keep(now)] if self.refusals.due(now) else []
         if entries or also or self._changed():
@@ -292,7 +257,7 @@ class Pipeline:
         known = terminal.streams.get(header.epoch)
         if known is not None and header.seq <= known.mark:
             stored = self._stored(terminal, header.epoch, header.seq)
-        reply = _reply(replies, terminal.id, header.epoch)
+        reply = reply_to(replies, terminal.id, header.epoch)
         decision = sequence.decide(terminal.streams, header, digest, stored)
         stamp = {"epoch": header.epoch, "seq": header.seq}
         match decision.verdict:
@@ -348,7 +313,7 @@ class Pipeline:
 
     def _check_epoch(self, terminal: Terminal, epoch: bytes) -> None:
         if epoch not in terminal.streams and len(terminal.streams) >= MAX_EPOCHS:
-            raise _UnfitError(
+            raise UnfitError(
                 Unfit.EPOCHS, f"{MAX_EPOCHS} epochs are enough for a terminal; enrol the machine under a new name"
             )
 
@@ -357,8 +322,8 @@ class Pipeline:
         terminal: Terminal,
         facts: dict[str, Any],
         entries: list[Entry],
-        message: Message | None = None,
-        digest: bytes | None = None,
+        message: Message,
+        digest: bytes,
     ) -> None:
         self._forks[terminal.id] += 1
         if self._forks[terminal.id] <= MAX_FORKS:
@@ -376,33 +341,41 @@ class Pipeline:
             raise WireError(Refusal.RETIRED_KEY, f"life message {life.n} under key {life.key.hex()} of {life.terminal}")
         self._check_epoch(self.fold.fleet.terminals[life.terminal], life.epoch)
         digest = sha256(frame_of(message.payload)).digest()
-        facts: dict[str, Any] = {"state": life.state}
-        loss = sequence.on_life(self.fold.fleet.terminals[life.terminal].streams, life).loss
-        if loss is not None:
-            facts |= {"epoch": life.epoch, "loss": list(loss)}
+        stamp: dict[str, Any] = {"state": life.state}
+        decision = sequence.on_life(self.fold.fleet.terminals[life.terminal].streams, life)
+        if decision.moved:
+            # Where the stream goes on is known from the chain alone, also when the message is retired one day.
+            stamp |= {"epoch": life.epoch, "seq": decision.stream.mark}
+        if decision.loss is not None:
+            stamp["loss"] = list(decision.loss)
             log.error(
                 "terminal %s: batches %d to %d are gone: dropped by it, or lost here with a backup",
                 life.terminal,
-                *loss,
+                *decision.loss,
             )
-        entries.append(self._record(Kind.LIFE, message, life.terminal, facts, digest, content=life))
+        entries.append(self._record(Kind.LIFE, message, life.terminal, stamp, digest, content=life))
         if life.state == "online":
-            reply = _reply(replies, life.terminal, life.epoch)
+            reply = reply_to(replies, life.terminal, life.epoch)
             reply.state, reply.want = AckState.OK, 0
 
     def _succeeded(self, message: Message, entries: list[Entry]) -> Life:
         """A life message under a key that is not known yet, if the rotations that it presents lead there from one that is. Raises WireError."""
-        claim = claim_of(message.payload)
         terminal = self.fold.fleet.terminals[message.topic.split("/")[2]]
         try:
-            chain = keyring.following(terminal, claim.key, claim.rotations)
-        except keyring.ConflictError as error:
-            self._forked(terminal, {"kind": "rotation", "detail": error.detail}, entries)
+            life, chain = succession.first_word(terminal, message.topic, message.payload)
+        except succession.ConflictError as error:
+            self._forks[terminal.id] += 1
+            if self._forks[terminal.id] <= MAX_FORKS:
+                log.error("terminal %s: %s; look for a second machine", terminal.id, error.detail)
+                told = {"action": "conflict", "actor": f"terminal {terminal.id}", "detail": error.detail}
+                entries.append(self._record(Kind.OPERATOR, terminal=terminal.id, facts=told))
             raise
-        life = open_life(message.topic, message.payload, _Successor(VerifyKey(chain[-1][0].new)))
         for rotation, statement in chain:
-            facts = keyring.rotation_facts(rotation, statement)
-            facts["binding"] = self._bind(terminal.id, rotation.new, message.received)
+            facts = succession.rotation_facts(rotation, statement)
+            facts["actor"] = f"terminal {terminal.id}"
+            if self._bind is not None:
+                facts["bound_at"] = message.received
+                facts["binding"] = self._bind("rotate", terminal.id, rotation.new, message.received)
             entries.append(self._record(Kind.OPERATOR, terminal=terminal.id, facts=facts))
             log.info("terminal %s: its key was rotated after batch %d", terminal.id, rotation.seq)
         return life
@@ -435,7 +408,7 @@ class Pipeline:
 
     def _at(self, message: Message | None) -> int:
         """The journal's time for an entry to come: it never lies before what time alone has already done."""
-        now = (message.received if message else self._clock()) + self._lead
+        now = (message.received if message else self._clock()) + self._time.lead
         return max(now, self.fold.advanced_to, self.journal.at + 1)
 
     async def _keep(self, entries: Sequence[Entry], also: Sequence[Callable[[sqlite3.Connection], None]] = ()) -> None:
@@ -487,7 +460,7 @@ class Pipeline:
             return recent
         now = self._clock()
         if 0 <= now - self._looked_back.get(terminal.id, -LOOK_BACK_NS) < LOOK_BACK_NS:
-            raise _UnfitError(Unfit.REPLAY, f"batch {seq} was settled long ago")
+            raise UnfitError(Unfit.REPLAY, f"batch {seq} was settled long ago")
         self._looked_back[terminal.id] = now
         try:
             return self.store.stored_digest(terminal.id, epoch, seq)
@@ -501,24 +474,9 @@ class Pipeline:
         state = self.fold.fleet.terminals[terminal]
         epoch = reply.epoch or state.epoch
         stream = state.streams.get(epoch) or sequence.Stream(epoch)
-        said = AckState.SLOW if slow and reply.state is AckState.OK else reply.state
-        return seal_ack(
-            self._key,
-            terminal,
-            Ack(
-                epoch=epoch,
-                seq=stream.mark,
-                want=reply.want,
-                state=AckState.REFUSED if reply.refused and said is AckState.OK else said,
-                window=sequence.WINDOW,
-                min_interval=SLOW_MS if slow else 0,
-                time=self._clock(),
-                refused=reply.refused,
-                digest=stream.tail[:ACK_DIGEST] if stream.tail != FIRST_PREV else b"",
-            ),
-        )
+        return seal_ack(self._key, terminal, reply.ack(epoch, stream, slow=slow, time=self._clock()))
 
-    def _refuse(self, message: Message, error: WireError | _UnfitError) -> None:
+    def _refuse(self, message: Message, error: WireError | UnfitError) -> None:
         levels = message.topic.split("/")
         named = levels[2] if len(levels) == 4 else ""
         who = named if self.fold.fleet.knows(named) else ""
@@ -529,31 +487,6 @@ class Pipeline:
 
     def _count(self, reason: str, who: str, at: int, n: int = 1) -> bool:
         return self.refusals.add(str(reason), who, at, n)
-
-
-def _reply(replies: dict[str, Reply], terminal: str, epoch: bytes) -> Reply:
-    """The reply to one epoch of a terminal: two machines under one name, or one at the end of an epoch, speak of two in one group."""
-    newest = replies.get(terminal)
-    reply = newest
-    while reply is not None and reply.epoch not in (b"", epoch):
-        reply = reply.earlier
-    if reply is None:
-        reply = replies[terminal] = Reply(earlier=newest)
-    reply.epoch = epoch
-    return reply
-
-
-class _Successor:
-    """The registry for the first message under a key whose rotations have held."""
-
-    def __init__(self, verify: VerifyKey) -> None:
-        self._verify = verify
-
-    def knows(self, _: str) -> bool:
-        return True
-
-    def key(self, _: str, key_id: bytes) -> VerifyKey | Refusal:
-        return self._verify if key_id == self._verify.key_id else Refusal.UNKNOWN_KEY
 
 
 async def _written(write: Callable[[Any], None], what: Any) -> None:

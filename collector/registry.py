@@ -79,12 +79,16 @@ class KeyState:
 
 @dataclass(frozen=True, slots=True)
 class EnrolRequest:
-    """What a terminal asks for, its proofs already checked. public_key: Ed25519, 32 bytes; serial: of the certificate it will get."""
+    """What a terminal asks for, its proofs already checked. public_key: Ed25519, 32 bytes; serial: of the certificate it will get; binding:
+    the authority's signature that the key is the terminal's from bound_at (UTC ns) on.
+    """
 
     terminal: str
     public_key: bytes
     serial: int
     address: str
+    bound_at: int = 0
+    binding: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +197,9 @@ def operator_facts(enrolment: Enrolment, request: EnrolRequest) -> dict[str, Any
         # A certificate's serial has up to 160 bits; msgpack's integers end at 64.
         "serial": f"{request.serial:x}",
         "address": request.address,
+        "bound_at": request.bound_at,
+        "binding": request.binding,
+        "actor": f"token at {request.address}",
     }
 
 
@@ -254,6 +261,7 @@ class JournalRegistrar:
                 "public": request.public_key,
                 "serial": f"{request.serial:x}",
                 "address": request.address,
+                "actor": f"terminal {terminal.id}",
             }
             await self._operate(facts, lambda _: None)
         return Enrolment(terminal.id, terminal.branch, terminal.region, terminal.terminal_class)

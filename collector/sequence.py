@@ -72,6 +72,11 @@ class LifeDecision:
     loss: tuple[int, int] | None
     new: bool
 
+    @property
+    def moved(self) -> bool:
+        """Whether the stream goes on behind batches that never come."""
+        return self.loss is not None or (self.new and self.stream.mark > 0)
+
 
 def on_life(streams: Mapping[bytes, Stream], life: Life) -> LifeDecision:
     """Take the floor from a life message: what lies below it will never come. That goes for an epoch not seen before too: the terminal dropped

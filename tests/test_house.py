@@ -46,7 +46,19 @@ LONG = {
     "agent/wire.py": "one specification, sealing and opening side by side; keys, messages, members, columns and statements are out"
 }
 
-MAY_PRINT = frozenset({"agent/doctor.py", "agent/rotate.py", "agent/show.py", "agent/trial.py"})
+MAY_PRINT = frozenset(
+    {
+        "agent/doctor.py",
+        "agent/lint.py",
+        "agent/rotate.py",
+        "agent/show.py",
+        "agent/trial.py",
+        "collector/evidence.py",
+        "collector/identity.py",
+        "collector/output.py",
+        "collector/recovery.py",
+    }
+)
 """Modules beside `__main__.py`, and outside a function `main`, that speak to a person at a command line."""
 
 POSIX_ONLY = ("fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty")

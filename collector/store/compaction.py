@@ -32,8 +32,8 @@ MAX_BYTES = 4 * 1024**2
 """Bytes of frames in a segment: 256 usual ones have 0.2 MB; large ones make smaller segments."""
 VACUUM = 256
 """Pages of the file given back in one step, 1 MiB."""
-SPARE = 4096
-"""Free pages of the file that are left for the next entries: they would be asked for again at once."""
+SPARE = 50
+"""One page in so many may be free: what comes next would ask for it again at once."""
 
 
 class BrokenChainError(Exception):
@@ -63,9 +63,9 @@ def segments_due(kept: Iterable[Kept]) -> list[Kept]:
     return sorted((k for k in kept if k.rows >= TAIL + SEGMENT), key=lambda k: -k.rows)
 
 
-def spare_pages(free: int) -> int:
+def spare_pages(free: int, pages: int) -> int:
     """Pages of the file to give back now."""
-    return min(VACUUM, free - SPARE) if free > SPARE else 0
+    return max(0, min(VACUUM, free - pages // SPARE))
 
 
 class Compactor:
@@ -89,7 +89,8 @@ class Compactor:
                 yield from self._pack(kept)
 
     def spare(self) -> int:
-        return spare_pages(int(self.db.execute("PRAGMA freelist_count").fetchone()[0]))
+        free, pages = (self.db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("freelist_count", "page_count"))
+        return spare_pages(free, pages)
 
     def _head(self) -> int:
         return int(self.db.execute("SELECT coalesce(max(n), 0) FROM journal").fetchone()[0])

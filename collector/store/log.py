@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
+import msgpack
+
 from tillwatch.agent.wire import WireError, frame_of
 from tillwatch.collector.journal import GENESIS, Entry, Kind, chain
 from tillwatch.collector.store import pages, segments
@@ -119,7 +121,7 @@ class Log:
         """Some neighbouring entries with their digests, without payload, and before them the one that they follow, if there is one."""
         found: list[Entry] = []
         row = self._db.execute(
-            "SELECT last_n, digest FROM page WHERE last_n < ? ORDER BY last_n DESC LIMIT 1", (first,)
+            "SELECT last_n, digest FROM page WHERE last_n < ? ORDER BY last_n DESC LIMIT 1", (first - 1,)
         )
         after, prev = row.fetchone() or (0, GENESIS)
         for page in self._pages(after):
@@ -141,6 +143,17 @@ class Log:
             return frame_of(row[0])
         blobs = _segment(self._db, entry)
         return next((frame for n, frame in segments.unpack(blobs) if n == entry.n), None) if blobs else None
+
+    def batch(self, terminal: str, epoch: bytes, seq: int) -> tuple[int, bytes] | None:
+        """Entry and frame of a batch by its place in the terminal's stream. Raises SegmentError or WireError if it is damaged."""
+        for n, facts, payload in self._db.execute(
+            "SELECT n, facts, payload FROM journal WHERE terminal = ? AND kind = ? AND payload IS NOT NULL",
+            (terminal, Kind.BATCH),
+        ):
+            stamp = msgpack.unpackb(facts)
+            if stamp["seq"] == seq and stamp["epoch"] == epoch:
+                return n, frame_of(payload)
+        return segments.find(self._db, terminal, epoch, seq)
 
     def retired(self) -> list[tuple[str, int, int, int]]:
         """Terminal, first and last entry, and count, of each segment whose frames were retired."""

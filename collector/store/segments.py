@@ -107,8 +107,8 @@ def unpack_bodies(blob: bytes) -> list[tuple[bytes, int]]:
         raise SegmentError(msg) from None
 
 
-def digest_of(db: sqlite3.Connection, terminal: str, epoch: bytes, seq: int) -> bytes | None:
-    """The digest of a batch's frame in some segment, or None. Raises SegmentError if that one is damaged."""
+def find(db: sqlite3.Connection, terminal: str, epoch: bytes, seq: int) -> tuple[int, bytes] | None:
+    """Entry and frame of a batch that is in some segment, or None. Raises SegmentError if that one is damaged."""
     row = db.execute(
         "SELECT seq0, bodies, heads, signatures FROM segment "
         "WHERE terminal = ? AND epoch = ? AND seq1 >= ? AND kind = ? AND retired_n IS NULL ORDER BY seq1 LIMIT 1",
@@ -116,9 +116,9 @@ def digest_of(db: sqlite3.Connection, terminal: str, epoch: bytes, seq: int) -> 
     ).fetchone()
     if row is None or row[0] > seq:
         return None
-    for _, frame in unpack(Packed(*row[1:])):
+    for n, frame in unpack(Packed(*row[1:])):
         if msgpack.unpackb(split_frame(frame)[0])["seq"] == seq:
-            return sha256(frame).digest()
+            return n, frame
     return None
 
 

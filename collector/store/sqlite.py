@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -306,7 +307,8 @@ class SqliteStore:
             stamp = msgpack.unpackb(facts)
             if stamp["seq"] == seq and stamp["epoch"] == epoch:
                 return bytes(digest)
-        return segments.digest_of(self.conn, terminal, epoch, seq)
+        packed = segments.find(self.conn, terminal, epoch, seq)
+        return sha256(packed[1]).digest() if packed else None
 
 
 _ALARM = "id, rule, terminal, component, episode, condition, level, raised_at, cleared_at, incident, detail"

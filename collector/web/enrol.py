@@ -27,6 +27,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from tillwatch.collector.authority import Authority, RequestError, open_request, request_terminal
+from tillwatch.collector.keyring import ENROL
 from tillwatch.collector.registry import (
     SECRET,
     EnrolError,
@@ -119,8 +120,11 @@ def enrol_app(registrar: Registrar, authority: Authority, mqtt: MqttAddress, nam
         try:
             asked = _check(await _body(request))
             serial = x509.random_serial_number()
+            now = time.time_ns()
+            binding = authority.bind(ENROL, asked.terminal, asked.public_key, now)
             enrolled = await registrar.enrol(
-                secret_digest(asked.secret), EnrolRequest(asked.terminal, asked.public_key, serial, address)
+                secret_digest(asked.secret),
+                EnrolRequest(asked.terminal, asked.public_key, serial, address, now, binding),
             )
         except EnrolError as error:
             limit.add(address)

@@ -276,16 +276,33 @@ async def damaged(site: Site, change: str) -> None:
         ("UPDATE journal SET payload = CAST(substr(payload, 1, length(payload) - 1) || x'00' AS BLOB) WHERE n = 6", 6),
         ("UPDATE journal SET facts = x'80' WHERE n = 7", 7),
         ("UPDATE journal SET at = at + 1 WHERE n = 2", 2),
-        ("DELETE FROM journal WHERE n = 5", 6),
+        ("DELETE FROM journal WHERE n = 5", 5),
         ("UPDATE journal SET terminal = 'atm-2' WHERE n = 8", 8),
     ],
 )
 async def test_a_changed_entry_is_found_and_nothing_is_touched(site, change, n):
     await damaged(site, change)
     before = sorted(site.data.iterdir())
-    with pytest.raises(BackupError, match=f"entry {n} of the journal is not what it was"):
+    with pytest.raises(
+        BackupError, match=f"its journal is not whole: entry {n}: .*; take an older backup, or add --damaged"
+    ):
         site.restore()
-    assert sorted(site.data.iterdir()) == before
+    assert (
+        sorted(site.data.iterdir()) == [*before, site.data / "collector.db.lock"]
+        or sorted(site.data.iterdir()) == before
+    )
+    assert verify(site.file).faults[0].startswith(f"entry {n}: ")
+    assert site.restore(damaged=True) is not None
+
+
+async def test_a_damaged_store_is_backed_up_all_the_same_and_told(site):
+    world, _ = await site.world(5)
+    world.store.conn.execute("UPDATE journal SET facts = x'80' WHERE n BETWEEN 5 AND 8")
+    made = site.make()
+    world.store.close()
+    assert made.entries == world.pipeline.journal.n
+    assert [fault[:8] for fault in made.faults] == ["entry 5:", "entry 6:", "entry 7:", "entry 8:"]
+    assert site.file.exists()
 
 
 async def test_what_is_no_backup_is_told(site):

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.collector.conftest import World
-from tests.collector.sending import T0, S, Sender, reading
-from tillwatch.agent.model import Reading
+from tests.collector.packed import STEP, filled, keep_house, measured
+from tests.collector.sending import T0, S, Sender
 from tillwatch.agent.wire import AckState
 from tillwatch.collector.config import RetentionSection
-from tillwatch.collector.housekeeping import Housekeeping
 from tillwatch.collector.journal import Kind
 from tillwatch.collector.pipeline import LOOK_BACK_NS
 from tillwatch.collector.rebuild import rebuild, tables
@@ -22,7 +21,6 @@ from tillwatch.collector.store.compaction import (
     PAGE,
     SEGMENT,
     TAIL,
-    Compactor,
     Kept,
     page_due,
     segments_due,
@@ -31,43 +29,6 @@ from tillwatch.collector.store.compaction import (
 from tillwatch.collector.store.log import Fault, Log, Logged
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.sqlite import SqliteStore
-
-FOREVER = RetentionSection(keep=0.0)
-STEP = 10 * S
-
-
-def measured(chance: random.Random, at: int) -> list[Reading]:
-    return [
-        reading("ups", "ups.input.voltage", at, round(230 + chance.random() * 4, 1)),
-        reading("ups", "ups.battery.charge", at, 100),
-        reading("ups", "ups.output.source", at, chance.choice(["normal", "battery"])),
-        reading("host/disk:/", "host.disk.percent", at + S, round(chance.random() * 80, 1)),
-    ]
-
-
-async def filled(world: World, count: int, *names: str, life_every: int = 50) -> list[Sender]:
-    """Batches of some terminals, with life messages among them."""
-    chance = random.Random(7)
-    await world.start()
-    senders = [Sender(name) for name in names]
-    for sender in senders:
-        await sender.enrol(world.pipeline)
-        await world.pipeline.take([sender.life(world.now)])
-    for i in range(count):
-        world.now = T0 + i * STEP
-        group = [sender.batch(measured(chance, world.now), world.now) for sender in senders]
-        if i % life_every == life_every - 1:
-            group += [sender.life(world.now) for sender in senders]
-        await world.pipeline.take(group)
-    return senders
-
-
-async def keep_house(world: World, keep: RetentionSection = FOREVER) -> None:
-    compactor = Compactor(world.path)
-    try:
-        await Housekeeping(world.pipeline, compactor, keep, lambda: world.now).turn(rest=0.0)
-    finally:
-        compactor.close()
 
 
 def walked(store: SqliteStore) -> tuple[list[Logged], list[Fault]]:
@@ -91,9 +52,9 @@ def test_a_segment_is_due_when_a_whole_one_stands_behind_the_tail() -> None:
 
 
 def test_free_pages_are_given_back_in_bounded_steps_and_some_stay() -> None:
-    assert spare_pages(compaction.SPARE) == 0
-    assert spare_pages(compaction.SPARE + 3) == 3
-    assert spare_pages(10**6) == compaction.VACUUM
+    assert spare_pages(20, 1000) == 0
+    assert spare_pages(23, 1000) == 3
+    assert spare_pages(10**5, 10**6) == compaction.VACUUM
 
 
 async def test_the_log_says_the_same_packed(world: World) -> None:

@@ -1,0 +1,87 @@
+"""Who did what: the acts in the log, each checked against the chain that it stands in."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+import msgpack
+
+from tillwatch.collector.journal import GENESIS, Entry, Kind, chain
+from tillwatch.collector.store import requests
+from tillwatch.collector.store.log import Log
+from tillwatch.collector.store.pages import PageError
+
+KINDS = (Kind.STARTED, Kind.STOPPED, Kind.OPERATOR, Kind.RULES_CHANGED)
+COLLECTOR = "collector"
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """ok: the entry is what the chain says, by the digests around it; at: UTC ns."""
+
+    n: int
+    at: int
+    actor: str
+    action: str
+    terminal: str
+    detail: dict[str, Any]
+    ok: bool
+
+
+def acts(db: sqlite3.Connection) -> Iterator[Act]:
+    """All of them, in order."""
+    log = Log(db)
+    places = ",".join("?" * len(KINDS))
+    rows = db.execute(
+        f"SELECT n, at, kind, terminal, facts, payload_digest, digest FROM journal WHERE payload IS NULL AND kind IN ({places}) ORDER BY n",  # noqa: S608 - placeholders
+        KINDS,
+    ).fetchall()
+    for n, at, kind, terminal, facts, payload_digest, digest in rows:
+        entry = Entry(n, at, Kind(kind), terminal, facts, None, payload_digest, digest)
+        yield _act(entry, ok=_holds(log, entry))
+
+
+def waiting(db: sqlite3.Connection) -> list[dict[str, Any]]:
+    """Facts of the acts that no collector has journaled yet."""
+    return [_plain(facts) for _, facts in requests.waiting(db)]
+
+
+def fields(act: Act) -> dict[str, Any]:
+    at = datetime.fromtimestamp(act.at / 1e9, UTC).isoformat(timespec="milliseconds")
+    return {
+        "n": act.n, "at": at, "actor": act.actor, "action": act.action, "terminal": act.terminal, "detail": act.detail, "ok": act.ok,
+    }  # fmt: skip
+
+
+def _holds(log: Log, entry: Entry) -> bool:
+    try:
+        near = log.entries(entry.n, entry.n)
+    except PageError:
+        return False
+    if not near or near[-1] != entry:
+        return False
+    prev = near[0].digest if len(near) > 1 else GENESIS
+    return chain(prev, entry.n, entry.at, entry.kind, entry.terminal, entry.facts, entry.payload_digest) == entry.digest
+
+
+def _act(entry: Entry, *, ok: bool) -> Act:
+    facts: dict[str, Any] = msgpack.unpackb(entry.facts) if entry.facts else {}
+    match entry.kind:
+        case Kind.OPERATOR:
+            action, actor = str(facts.pop("action", "")), str(facts.pop("actor", ""))
+            facts.pop("terminal", None)
+        case Kind.RULES_CHANGED:
+            action, actor = "rules", COLLECTOR
+            facts = {name: sha256(str(text).encode()).hexdigest()[:16] for name, text in facts.items()}
+        case _:
+            action, actor = entry.kind.name.lower(), COLLECTOR
+    return Act(entry.n, entry.at, actor, action, entry.terminal, _plain(facts), ok)
+
+
+def _plain(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.hex() if isinstance(value, bytes) else value for name, value in facts.items()}

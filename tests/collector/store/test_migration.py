@@ -1,0 +1,91 @@
+"""A kept file of each released version opens with this one, says the same and goes on."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+
+from tests.collector.conftest import World
+from tests.collector.packed import keep_house, measured
+from tests.collector.sending import T0, S, Sender
+from tillwatch.agent.wire import AckState
+from tillwatch.collector.rebuild import rebuild, tables
+from tillwatch.collector.store import sqlite
+from tillwatch.collector.store.sqlite import SqliteStore, StoreError, open_db
+from tillwatch.collector.verify import verify_log
+
+DATABASES = Path(__file__).parents[1] / "databases"
+END = T0 + 30 * 10 * S
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    return Path(shutil.copy(DATABASES / "collector_v1.db", tmp_path / "collector.db"))
+
+
+async def test_a_file_of_version_1_goes_on_and_is_packed(kept: Path) -> None:
+    before = SqliteStore(kept)
+    state, entries = tables(before.conn), verify_log(before.conn, None)
+    before.close()
+    assert entries.ok
+    assert (entries.entries, entries.frames) == (67, 62)
+    world = World(kept)
+    world.now = END
+    assert tables(world.store.conn) == state
+    await world.start()
+    atm = Sender("atm-1")
+    stream = world.pipeline.fold.fleet.terminals["atm-1"].streams[atm.epoch]
+    atm.seq, atm.prev = stream.mark, stream.tail
+    chance = random.Random(1)
+    for _ in range(320):
+        world.now += S
+        replies = await world.pipeline.take([atm.batch(measured(chance, world.now), world.now)])
+        assert replies["atm-1"].state is AckState.OK
+    await keep_house(world)
+    assert world.store.conn.execute("SELECT terminal, first_n < 67, entries FROM segment").fetchall() == [
+        ("atm-1", 1, 256)
+    ]
+    assert verify_log(world.store.conn, None).ok
+    copy = kept.with_name("again.db")
+    rebuild(kept, copy)
+    again = SqliteStore(copy)
+    assert comparable(again) == comparable(world.store)
+    again.close()
+    world.store.close()
+
+
+def comparable(store: SqliteStore) -> dict[str, list[tuple[Any, ...]]]:
+    """What version 1 did not take down a replay by this version finds: the boots behind its life messages, its skews."""
+    found = tables(store.conn)
+    found["terminal"] = [
+        (
+            *row[:-1],
+            {name: value for name, value in msgpack.unpackb(row[-1]).items() if name not in {"speakers", "skews_ms"}},
+        )
+        for row in found["terminal"]
+    ]
+    return found
+
+
+def test_every_version_has_its_step_and_a_newer_one_is_refused(tmp_path: Path) -> None:
+    found = sorted(Path(sqlite.__file__).parent.glob("schema_v*.sql"))
+    assert [path.name for path in found] == [f"schema_v{n}.sql" for n in range(1, sqlite.SCHEMA_VERSION + 1)]
+    path = tmp_path / "collector.db"
+    db = open_db(path)
+    db.execute(f"PRAGMA user_version = {sqlite.SCHEMA_VERSION + 1}")
+    db.close()
+    with pytest.raises(StoreError, match="newer tillwatch"):
+        open_db(path)
+
+
+def test_an_old_file_and_a_new_one_have_the_same_tables(kept: Path, tmp_path: Path) -> None:
+    query = "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name"
+    old, new = open_db(kept), open_db(tmp_path / "new.db")
+    assert old.execute(query).fetchall() == new.execute(query).fetchall()
+    old.close()
+    new.close()
