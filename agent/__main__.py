@@ -75,6 +75,11 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
         from tillwatch.agent.trial import add_arguments  # noqa: PLC0415 - see above
 
         add_arguments(trial)
+    lint = commands.add_parser("lint", help="check device profiles and override files, with line and mend")
+    if "lint" in argv[:1]:
+        from tillwatch.agent import lint as linting  # noqa: PLC0415 - it brings PyYAML with it
+
+        linting.add_arguments(lint)
     doctor = commands.add_parser("doctor", parents=[common], help="check everything the agent needs, with the mend", description="Check everything the agent needs. Can run beside the agent. Exit code 1 if anything fails.")  # fmt: skip
     doctor.add_argument("--json", action="store_true", help="a list of {check, result, text, mend}")
     enrol = commands.add_parser(
@@ -102,6 +107,10 @@ def _command(args: argparse.Namespace) -> int:
         from tillwatch.agent import trial  # noqa: PLC0415 - each command imports what it needs
 
         return trial.run(args)
+    if args.command == "lint":
+        from tillwatch.agent import lint  # noqa: PLC0415 - the same
+
+        return lint.run(args)
     if args.command == "doctor":
         from tillwatch.agent import doctor  # noqa: PLC0415 - the same
 
@@ -131,7 +140,7 @@ def _command(args: argparse.Namespace) -> int:
 
 def _run(config: Config) -> int:
     from tillwatch.agent.service import run  # noqa: PLC0415 - each command imports what it needs
-    from tillwatch.agent.spool import SpoolVersionError  # noqa: PLC0415 - the same
+    from tillwatch.agent.spool_file import SpoolVersionError  # noqa: PLC0415 - the same
 
     try:
         run(config)

@@ -1,13 +1,13 @@
-"""What was read and not sealed yet, in memory and bounded. Where the bound is reached it is thinned: numbers of healthy signals first, states
-and everything that is not well last, and what goes is counted for the next header.
+"""What was read and not sealed yet, in memory and bounded. Where the bound is reached it is thinned (thinning.py), and what goes is
+counted for the next header.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
 
-from tillwatch.agent.model import Quality, State, Value, device_of
+from tillwatch.agent.model import device_of
+from tillwatch.agent.thinning import Taken, thin
 from tillwatch.agent.wire import MAX_DEVICES, MAX_READINGS, MAX_SPAN_MS
 
 MAX_PENDING = 8_000
@@ -19,22 +19,11 @@ _NAME_COST = 24
 _SPAN_NS = (MAX_SPAN_MS - 1_000) * 1_000_000
 
 
-@dataclass(slots=True)
-class Taken:
-    """A reading before it has a time of day. up: ns since boot."""
-
-    component: str
-    signal: str
-    up: int
-    value: Value
-    quality: Quality
-    state: State
-
-
 class Buffer:
-    """Readings in the order in which they were taken. on_ripe: called when a batch is full before its time."""
+    """Readings in the order in which they were taken. counters: the catalogue's. on_ripe: called when a batch is full before its time."""
 
-    def __init__(self) -> None:
+    def __init__(self, counters: Collection[str] = ()) -> None:
+        self._counters = counters
         self.on_ripe: Callable[[], None] = lambda: None
         self._items: list[Taken] = []
         self._cost = 0
@@ -86,39 +75,10 @@ class Buffer:
 
     def _bound(self) -> None:
         if len(self._items) > MAX_PENDING:
-            kept = thin(self._items, MAX_PENDING * 3 // 4)
+            kept = thin(self._items, MAX_PENDING * 3 // 4, self._counters)
             self.lost += len(self._items) - len(kept)
             self._items = kept
             self._cost = sum(map(_cost, kept))
-
-
-def thin(items: list[Taken], most: int) -> list[Taken]:
-    """At most `most` of the items, in order. First every second number of a healthy signal goes, then the oldest of these, then the oldest."""
-    kept: list[Taken] = []
-    keep_next: dict[tuple[str, str], bool] = {}
-    for item in reversed(items):
-        if _is_bulk(item):
-            key = item.component, item.signal
-            keep = keep_next.get(key, True)
-            keep_next[key] = not keep
-            if not keep:
-                continue
-        kept.append(item)
-    kept.reverse()
-    surplus = len(kept) - most
-    if surplus > 0:
-        thinner: list[Taken] = []
-        for item in kept:
-            if surplus > 0 and _is_bulk(item):
-                surplus -= 1
-            else:
-                thinner.append(item)
-        kept = thinner
-    return kept[-most:]
-
-
-def _is_bulk(item: Taken) -> bool:
-    return isinstance(item.value, int | float) and item.quality is Quality.GOOD and item.state in (State.NONE, State.OK)
 
 
 def _cost(item: Taken) -> int:

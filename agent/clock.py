@@ -12,6 +12,16 @@ from typing import Any
 
 from tillwatch.agent.model import MS, Clock
 
+AGREES_MS = 30_000
+"""Half of what the collector calls suspect: a clock within it of the collector's signed time is as good as a synchronised one."""
+DISAGREES_MS = 60_000
+"""From here on the collector calls the clock suspect and corrects it."""
+SUSPECT_ERR_MS = 1_000
+"""An error that a graph over several terminals would show."""
+REFERENCE_FOR_NS = 24 * 3_600 * 10**9
+"""How long an ack vouches for the clock: a quartz of 100 ppm drifts 9 s in a day."""
+STEP_NS = 10**9
+"""A change of UTC minus uptime beyond this is somebody setting the clock: what was said of it before is void."""
 _STA_UNSYNC = 0x0040
 _PROC_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
@@ -53,6 +63,37 @@ def source() -> Clock:
         return Clock("unsync" if status & _STA_UNSYNC else "ntp", min(max_error_us // 1_000, 2**31))
     else:  # noqa: RET505 - so that the type checker sees each platform's branch
         return Clock("rtc", 0)
+
+
+class Reference:
+    """What the collector's signed acks say of this clock: the only witness on a terminal that no time server reaches."""
+
+    def __init__(self) -> None:
+        self._off_ms: int | None = None
+        self._up = 0
+        self._base = 0
+
+    def heard(self, theirs: int) -> None:
+        """An ack has come. theirs: the collector's UTC ns in it; what it took on its way counts against the clock."""
+        self._up = uptime_ns()
+        self._base = time.time_ns() - self._up
+        self._off_ms = (time.time_ns() - theirs) // MS
+
+    def off_ms(self) -> int | None:
+        """How far this clock is ahead, in ms; None where nobody has said so of late."""
+        up = uptime_ns()
+        if up - self._up > REFERENCE_FOR_NS or abs(time.time_ns() - up - self._base) > STEP_NS:
+            return None
+        return self._off_ms
+
+    def suspects(self, said: Clock) -> bool:
+        """Whether readings are to be marked. said: what the machine says of its clock; a synchronised one is believed."""
+        if said.src == "ntp":
+            return False
+        off = self.off_ms()
+        if off is not None:
+            return abs(off) > (AGREES_MS if said.src == "unsync" else DISAGREES_MS)
+        return said.src == "unsync" and said.err_ms > SUSPECT_ERR_MS
 
 
 @cache

@@ -114,6 +114,14 @@ class SerialConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ProfilesConfig:
+    """folder: a bank's own device profiles beside the shipped ones. overrides: its limits, names and life figures. None: there are none."""
+
+    folder: Path | None = None
+    overrides: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """seal: seconds between batches. path: where it came from, None without a file. `where` of a device: `file:line`, for later errors."""
 
@@ -126,6 +134,7 @@ class Config:
     system: SystemConfig = field(default_factory=SystemConfig)
     snmp: tuple[SnmpConfig, ...] = ()
     serial: tuple[SerialConfig, ...] = ()
+    profiles: ProfilesConfig = field(default_factory=ProfilesConfig)
 
 
 def default_path() -> Path:
@@ -275,9 +284,12 @@ def _config(root: _Table, path: Path, state_dir: Path | None) -> Config:
     system = _system(root.sub("system"), intervals)
     snmp = tuple(_snmp(table, intervals, path) for table in root.each("snmp"))
     serial = tuple(_serial(table, intervals) for table in root.each("serial"))
+    own = root.sub("profiles")
+    profiles = ProfilesConfig(own.take("folder", None, _file(path)), own.take("overrides", None, _file(path)))
+    own.done()
     root.done()
     _unique(root, system, snmp, serial)
-    return Config(path, state_dir or from_file, collector, intervals, seal, limits, system, snmp, serial)
+    return Config(path, state_dir or from_file, collector, intervals, seal, limits, system, snmp, serial, profiles)
 
 
 def _collector(table: _Table, path: Path) -> CollectorConfig:

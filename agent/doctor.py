@@ -15,12 +15,13 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from tillwatch.agent import clock, config, identity, renewal, service, spool
+from tillwatch.agent import clock, config, identity, renewal, service, spool_file
 from tillwatch.agent.config import Config, ConfigError
 from tillwatch.agent.identity import HeldError, Identity, IdentityError, NotEnrolledError
 from tillwatch.agent.model import PollClass
 from tillwatch.agent.sources import Source
 from tillwatch.agent.uplink import tls_context, where_to
+from tillwatch.agent.write_filter import WriteFilter, WriteFilterError, here
 
 TIMEOUT = 15.0
 """Seconds for the broker and for one poll of one source: a person waits."""
@@ -83,7 +84,7 @@ async def _all(args: argparse.Namespace) -> list[Finding]:
         found.append(Finding("identity", "fail", str(error), "tillwatch-agent enrol TOKEN"))
     except IdentityError as error:
         found.append(Finding("identity", "fail", str(error), "see the text"))
-    found += [*_spool(settings), _clock(), _disk(settings)]
+    found += [*_spool(settings), *_filter(settings, here()), _clock(), _disk(settings)]
     found += [finding async for finding in _sources(settings)]
     if who is not None:
         found.append(await _broker(settings, who))
@@ -129,10 +130,11 @@ def _spool(settings: Config) -> Iterator[Finding]:
         yield Finding("spool", "ok", "none yet; the agent makes it at its first start")
     else:
         try:
-            with closing(spool.connect(file, read_only=True)) as db:
+            with closing(spool_file.connect(file, read_only=True)) as db:
                 said = db.execute("PRAGMA quick_check(1)").fetchone()[0]
                 waiting = db.execute("SELECT count(*) FROM sealed").fetchone()[0]
                 parked = db.execute("SELECT count(*) FROM parked").fetchone()[0]
+                why = _why(db)
         except sqlite3.Error as error:
             yield Finding(
                 "spool",
@@ -154,6 +156,13 @@ def _spool(settings: Config) -> Iterator[Finding]:
                 )
             else:
                 yield Finding("spool", "ok", f"{waiting} batches wait")
+            if why:
+                yield Finding(
+                    "history",
+                    "warn",
+                    f"the present epoch began because {why}",
+                    "look for a second machine with this identity, a restored disk, a write filter over the state directory",
+                )
     aside = sorted(settings.state_dir.glob("spool.corrupt-*"))
     if aside:
         yield Finding(
@@ -161,6 +170,35 @@ def _spool(settings: Config) -> Iterator[Finding]:
             "warn",
             f"{len(aside)} were moved aside, the last is {aside[-1].name}",
             "check the disk; keep them for support or delete them",
+        )
+
+
+def _why(db: sqlite3.Connection) -> str:
+    """Why the present epoch began; empty too in a spool that an older agent left."""
+    if db.execute("PRAGMA user_version").fetchone()[0] < spool_file.SCHEMA_VERSION:
+        return ""
+    row = db.execute("SELECT why FROM epochs ORDER BY gen DESC LIMIT 1").fetchone()
+    return str(row[0]) if row else ""
+
+
+def _filter(settings: Config, of: WriteFilter) -> Iterator[Finding]:
+    try:
+        state = of.state()
+    except WriteFilterError as error:
+        yield Finding(
+            "write filter", "warn", str(error), "run this as an administrator, or look with uwfmgr get-config"
+        )
+        return
+    if state is not None and state.discards(str(settings.state_dir)):
+        yield Finding(
+            "write filter",
+            "fail",
+            f"what is written to {settings.state_dir} is discarded at the next start of the machine",
+            f"uwfmgr file add-exclusion {settings.state_dir}, then restart; or move state_dir to a volume without a filter",
+        )
+    elif state is not None:
+        yield Finding(
+            "write filter", "ok", "on, and the state directory is written through" if state.enabled else "off"
         )
 
 
@@ -181,6 +219,13 @@ def _disk(settings: Config) -> Finding:
         free = shutil.disk_usage(settings.state_dir).free
     except OSError as error:
         return Finding("disk", "fail", f"{settings.state_dir}: {error.strerror}", "see state directory")
+    if sys.platform != "win32" and os.statvfs(settings.state_dir).f_flag & os.ST_RDONLY:
+        return Finding(
+            "disk",
+            "fail",
+            f"{settings.state_dir} lies on a file system that is read-only",
+            "look at the disk: dmesg, fsck, mount",
+        )
     file = settings.state_dir / identity.SPOOL
     wanted = LOW_DISK * settings.spool.max_bytes - (file.stat().st_size if file.exists() else 0)
     text = f"{free >> 20} MiB free for a spool of at most {settings.spool.max_bytes >> 20} MiB"

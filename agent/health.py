@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 
 from tillwatch.agent import clock
-from tillwatch.agent.model import AGENT, Sample, Value
+from tillwatch.agent.model import AGENT, Sample, State, Value
 from tillwatch.agent.spool import Spool, SpoolFullError
 from tillwatch.agent.uplink import Uplink
 
@@ -17,17 +18,13 @@ def samples(spool: Spool, uplink: Uplink, pending_lost: int) -> list[Sample]:
         ("agent.resent", uplink.resent, ""),
         ("agent.cpu", round(time.process_time(), 3), "s"),
     ]
-    try:
-        oldest = spool.oldest()
-        age = 0 if oldest is None else max(0, clock.now() - oldest) // 1_000_000_000
+    with contextlib.suppress(SpoolFullError):
         wanted += [
             ("agent.spool.batches", spool.batches, ""),
             ("agent.spool.bytes", spool.size, "B"),
-            ("agent.spool.oldest", age, "s"),
+            ("agent.spool.oldest", int(spool.oldest_age()), "s"),
             ("agent.lost", spool.lost + pending_lost, ""),
         ]
-    except SpoolFullError:
-        pass
     if uplink.latency:
         wanted.append(("agent.ack.latency", round(uplink.latency * 1000), "ms"))
     if (source := clock.source()).err_ms:
@@ -35,6 +32,17 @@ def samples(spool: Spool, uplink: Uplink, pending_lost: int) -> list[Sample]:
     if rss := resident():
         wanted.append(("agent.rss", rss, "B"))
     return [Sample(AGENT, signal, value, unit=unit) for signal, value, unit in wanted]
+
+
+def spool_state(*, unwritable: bool, volatile: bool, thinning: bool) -> Sample:
+    """The gravest thing that can be said of the spool."""
+    if unwritable:
+        return Sample(AGENT, "agent.spool.state", "unwritable", State.CRIT)
+    if volatile:
+        return Sample(AGENT, "agent.spool.state", "volatile", State.WARN)
+    if thinning:
+        return Sample(AGENT, "agent.spool.state", "thinning", State.WARN)
+    return Sample(AGENT, "agent.spool.state", "ok", State.OK)
 
 
 def resident() -> int:

@@ -46,6 +46,10 @@ class LinkError(Exception):
     """The broker could not be reached or refused. The text says where and why."""
 
 
+class TurnedAwayError(LinkError):
+    """The broker answered and does not let this terminal in: its certificate is revoked, has ended, or is of another CA."""
+
+
 class _Unanswered:
     """What gmqtt asks of its store of messages without PUBACK: here only their numbers, the bytes are in the spool."""
 
@@ -85,6 +89,7 @@ class Link:
         self.lost = asyncio.Event()
         self._unanswered = _Unanswered()
         self._on_message = on_message
+        self._unheard = False
         self._granted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._client = gmqtt.Client(
             client_id,
@@ -119,7 +124,9 @@ class Link:
             link._cut()
             if isinstance(error, TimeoutError):
                 raise LinkError(f"{where}: no answer in {CONNECT_TIMEOUT:.0f} s") from None
-            if isinstance(error, ssl.SSLError | OSError | gmqtt.MQTTConnectError | LinkError):
+            if isinstance(error, gmqtt.MQTTConnectError | TurnedAwayError):
+                raise TurnedAwayError(f"{where}: {error}") from None
+            if isinstance(error, ssl.SSLError | OSError | LinkError):
                 raise LinkError(f"{where}: {str(error) or _CLOSED}") from None
             raise
         return link
@@ -127,7 +134,9 @@ class Link:
     async def _start(self, host: str, port: int, tls: ssl.SSLContext | None, subscribe: str) -> None:
         # gmqtt waits for a CONNACK for ever, also on a connection that is gone: whichever comes first counts.
         connecting = asyncio.ensure_future(self._client.connect(host, port, tls or False, KEEPALIVE, MQTTv311))
+        self._unheard = tls is not None
         await self._unless_lost(connecting)
+        self._unheard = False
         self._client.subscribe(subscribe, qos=0)
         if await self._unless_lost(self._granted) >= 128:
             raise LinkError(f"not allowed to subscribe to {subscribe}; look at the broker's access list")
@@ -137,12 +146,24 @@ class Link:
         try:
             await asyncio.wait({wanted, lost}, return_when=asyncio.FIRST_COMPLETED)
             if not wanted.done():
-                raise LinkError(_CLOSED)
+                raise self._closed()
             return wanted.result()
         finally:
             lost.cancel()
             if not wanted.done():
                 wanted.cancel()
+
+    def _closed(self) -> LinkError:
+        # In TLS 1.3 a refused client certificate is told by an alert after the handshake; gmqtt hands it to nobody.
+        connection = self._client._connection  # noqa: SLF001 - see above
+        closed = connection._protocol._closed if connection is not None else None  # noqa: SLF001 - see above
+        error = closed.exception() if closed is not None and closed.done() and not closed.cancelled() else None
+        if isinstance(error, ssl.SSLError):
+            return TurnedAwayError(f"TLS: {error.reason}")
+        if self._unheard:
+            # The alert gets lost where the broker closes with bytes of ours unread.
+            return TurnedAwayError("closed without an answer, as for a certificate that it refuses")
+        return LinkError(_CLOSED)
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Hand over with QoS 1; does not wait. Raises LinkError on a link that is lost."""

@@ -12,11 +12,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from tillwatch.agent import clock
-from tillwatch.agent.buffer import Buffer, Taken
+from tillwatch.agent.buffer import Buffer
 from tillwatch.agent.columns import ColumnsError, check_name
 from tillwatch.agent.config import Intervals
 from tillwatch.agent.model import AGENT, MS, PollClass, Quality, Sample, State, Value
 from tillwatch.agent.sources import Source, SourceError
+from tillwatch.agent.thinning import Taken
 from tillwatch.agent.transition import Condition
 from tillwatch.agent.wire import MAX_NAME, MAX_TEXT
 
@@ -85,8 +86,11 @@ class Sampler:
         loop = asyncio.get_running_loop()
         watched = _Watched(source, self, max(self._told_every, min(intervals.of(c) for c in source.classes)))
         schedule = Schedule(source.classes, intervals, loop.time())
+        task = asyncio.current_task()
+        assert task is not None
         try:
-            while True:
+            # A poll may swallow the cancellation: wait_for does before Python 3.12, when the answer comes together with it.
+            while not task.cancelling():
                 due, wanted = schedule.next()
                 await asyncio.sleep(max(0.0, due - loop.time()))
                 await watched.poll(wanted, intervals.of(wanted))

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from functools import partial
 
 from tillwatch.agent import clock
-from tillwatch.agent.buffer import Buffer, Taken
+from tillwatch.agent.buffer import Buffer
 from tillwatch.agent.config import MAX_SEAL
 from tillwatch.agent.identity import Identity
-from tillwatch.agent.model import MS, Batch, Reading
+from tillwatch.agent.model import MS, Batch, Quality, Reading
 from tillwatch.agent.spool import Slot, Spool, SpoolFullError
+from tillwatch.agent.thinning import Taken, Thinner
 from tillwatch.agent.transition import Condition
 from tillwatch.agent.wire import Refusal, Sealed, VerifyKey, WireError, batch_topic, open_batch, seal
 
@@ -41,8 +42,11 @@ class Sealer:
         least: Callable[[], float] = lambda: SPACING,
         before: Callable[[float], None],
         sealed: Callable[[], None],
+        thinner: Thinner | None = None,
+        reference: clock.Reference | None = None,
     ) -> None:
         self._who, self._spool, self._buffer = who, spool, buffer
+        self._thinner, self._reference = thinner or Thinner(()), reference or clock.Reference()
         self._interval, self._least, self._before, self._sealed = interval, least, before, sealed
         self._woken = asyncio.Event()
         self.trouble = Condition(log, "the spool can be written again")
@@ -79,8 +83,7 @@ class Sealer:
         """Seal full batches, and at the end of an interval the rest too."""
         self._woken.clear()
         try:
-            if clock.source().src != "unsync":
-                self._spool.expire(clock.now())
+            self._spool.expire()
             # What is older goes first, so that the stream stays in the order of reading.
             while self._spool.former:
                 self._spool.reseal(self._again)
@@ -98,10 +101,17 @@ class Sealer:
 
     def one(self) -> int:
         """Seal one batch; how many readings it took from those that wait."""
-        parts = [self._buffer.cut()]
-        taken = len(parts[0])
+        cut = self._buffer.cut()
+        taken = len(cut)
         if not taken:
             return 0
+        try:
+            kept = self._thinner.keep(cut, self._spool.fill)
+        except SpoolFullError:
+            self._buffer.restore(cut)
+            raise
+        self._buffer.lost += taken - len(kept)
+        parts = [kept] if kept else []
         while parts:
             part = parts.pop(0)
             lost = self._buffer.lost
@@ -131,10 +141,17 @@ class Sealer:
             log.error("%s; %d readings are lost", error, len(self._buffer))
 
     def _seal(self, taken: list[Taken], slot: Slot) -> Sealed:
-        wall, up = time.time_ns(), clock.uptime_ns()
+        wall, up, said = time.time_ns(), clock.uptime_ns(), clock.source()
+        good = Quality.CLOCK_SUSPECT if self._reference.suspects(said) else Quality.GOOD
         readings = tuple(
             Reading(
-                item.component, item.signal, (wall - (up - item.up)) // MS * MS, item.value, item.quality, item.state
+                item.component,
+                item.signal,
+                # A clock that stands before its own boot is set forward by as much: no reading lies before 1970.
+                max(wall - (up - item.up), 0) // MS * MS,
+                item.value,
+                good if item.quality is Quality.GOOD else item.quality,
+                item.state,
             )
             for item in taken
         )
@@ -149,7 +166,7 @@ class Sealer:
             sent=wall // MS * MS,
             boot=clock.boot_id(),
             up=up // MS,
-            clock=clock.source(),
+            clock=said,
         )
 
     def _again(self, slot: Slot, payload: bytes, public: VerifyKey) -> Sealed:

@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Collection, Iterator
 
-from tillwatch.agent import clock, health, identity, renewal
+from tillwatch.agent import clock, health, identity, renewal, write_filter
 from tillwatch.agent.buffer import Buffer
 from tillwatch.agent.config import MAX_SEAL, Config, ConfigError, Intervals, SerialConfig, SnmpConfig, SystemConfig
 from tillwatch.agent.identity import Identity, IdentityError
@@ -22,8 +22,11 @@ from tillwatch.agent.sampler import Sampler
 from tillwatch.agent.sealer import Sealer
 from tillwatch.agent.sources import Source, SourceError
 from tillwatch.agent.spool import Spool, SpoolFullError
+from tillwatch.agent.thinning import Thinner
 from tillwatch.agent.uplink import Uplink, small_tls_buffers, tls_context, where_to
+from tillwatch.agent.write_filter import WriteFilter, WriteFilterError
 from tillwatch.device_profiles.compiled import CompiledError, Library, open_library
+from tillwatch.device_profiles.model import Kind
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +45,7 @@ def run(config: Config) -> None:
 
 def library_of(config: Config) -> Library:
     try:
-        return open_library(config.state_dir)
+        return open_library(config.state_dir, config.profiles.folder, config.profiles.overrides)
     except CompiledError as error:
         raise ConfigError(str(error)) from None
 
@@ -117,8 +120,9 @@ def _fits(part: str, patterns: Collection[str]) -> bool:
 async def _serve(config: Config, who: Identity) -> None:
     library = library_of(config)
     sources = sources_of(config, library)
-    names = frozenset(library.signals())
-    del library
+    signals = library.signals()
+    names, counters = frozenset(signals), frozenset(n for n, signal in signals.items() if signal.kind is Kind.COUNTER)
+    del library, signals
     former = {key.public for key in who.former.values()}
     spool = Spool(config.state_dir / identity.SPOOL, who.terminal, who.key.public, config.spool, former)
     # What cannot be written now is told by the first sealing, and again when it can.
@@ -132,7 +136,8 @@ async def _serve(config: Config, who: Identity) -> None:
     tls = tls_context(config.collector, config.state_dir) if broker.tls else None
     if tls is not None:
         small_tls_buffers()
-    agent = _Agent(config, who, spool, Uplink(who, spool, broker, tls), names)
+    reference = clock.Reference()
+    agent = _Agent(config, who, spool, Uplink(who, spool, broker, tls, reference), names, counters, reference)
     with _signals() as stop:
         await agent.run(sources, stop)
 
@@ -148,10 +153,23 @@ def _told(what: str) -> Iterator[None]:
 class _Agent:
     """The parts, and what goes between them."""
 
-    def __init__(self, config: Config, who: Identity, spool: Spool, uplink: Uplink, names: frozenset[str]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        who: Identity,
+        spool: Spool,
+        uplink: Uplink,
+        names: frozenset[str],
+        counters: frozenset[str],
+        reference: clock.Reference,
+    ) -> None:
         self._config, self._spool, self._uplink = config, spool, uplink
         self._reason = ""
-        self._buffer = Buffer()
+        self._spool_state = ""
+        self._volatile = ""
+        self._told_end = False
+        self._buffer = Buffer(counters)
+        self._thinner = Thinner(counters)
         self._sampler = Sampler(self._buffer, names, config.seal)
         self._sealer = Sealer(
             who,
@@ -161,6 +179,8 @@ class _Agent:
             least=lambda: uplink.min_interval,
             before=self._own_state,
             sealed=uplink.wake,
+            thinner=self._thinner,
+            reference=reference,
         )
         self._buffer.on_ripe = uplink.on_new_epoch = self._sealer.wake
         self._renewal = renewal.Renewal(who, spool, ("--state-dir", str(config.state_dir)), self._renew)
@@ -173,19 +193,21 @@ class _Agent:
         sending = asyncio.create_task(self._uplink.run(), name="uplink")
         renewing = asyncio.create_task(self._renewal.run(), name="renewal")
         parts = [sampling, sealing, sending, renewing, asyncio.create_task(_watchdog(), name="watchdog")]
+        filtering = asyncio.create_task(self._ask_filter(write_filter.here()), name="write filter")
         stopping = asyncio.create_task(stop.wait())
         notify("READY=1")
         await asyncio.wait([*parts, stopping], return_when=asyncio.FIRST_COMPLETED)
         notify("STOPPING=1")
-        await _end(sampling, sealing, renewing, stopping)
+        await _end(sampling, sealing, renewing, stopping, filtering)
         self._own_state(self._config.seal)
         self._sealer.flush()
         await self._farewell(sending)
         await _end(*parts)
         await self._uplink.goodbye()
-        self._spool.close()
+        self._spool.close(clean=not len(self._buffer))
         for part in parts:
-            if not part.cancelled() and (error := part.exception()) is not None:
+            # One that does not let go is left to the end of the process.
+            if part.done() and not part.cancelled() and (error := part.exception()) is not None:
                 raise error
         log.info("stopped")
 
@@ -203,17 +225,41 @@ class _Agent:
                     await self._uplink.drained.wait()
 
     def _own_state(self, interval: float) -> None:
+        if self._spool.ended and not self._told_end:
+            self._told_end = True
+            judged = State.OK if self._spool.ended == "clean" else State.WARN
+            self._sampler.take([Sample(AGENT, "agent.ended", self._spool.ended, judged)], clock.uptime_ns(), interval)
         samples = health.samples(self._spool, self._uplink, self._buffer.lost)
         notices, self._spool.notices = self._spool.notices, []
         for notice in notices:
-            log.error("%s", notice)
-        reason = "; ".join([*notices, self._sealer.trouble.text]).strip("; ")
+            log.error("%s", notice.text)
+            samples.append(Sample(AGENT, notice.signal, notice.text))
+        spool = health.spool_state(
+            unwritable=bool(self._sealer.trouble.text), volatile=bool(self._volatile), thinning=self._thinner.active
+        )
+        if spool.value != self._spool_state:
+            self._spool_state = str(spool.value)
+            samples.append(spool)
+        reason = "; ".join(filter(None, [self._volatile, self._sealer.trouble.text]))
         if reason != self._reason:
             state = (State.UNKNOWN, Quality.ERROR) if self._sealer.trouble.text else (State.OK, Quality.GOOD)
             samples.append(Sample(AGENT, "monitor.source", "failed" if self._sealer.trouble.text else "ok", *state))
             samples.append(Sample(AGENT, "monitor.reason", reason))
             self._reason = reason
         self._sampler.take(samples, clock.uptime_ns(), interval)
+
+    async def _ask_filter(self, of: WriteFilter) -> None:
+        """Once: what a filter does changes with a start of the machine only."""
+        try:
+            state = await asyncio.to_thread(of.state)
+        except WriteFilterError as error:
+            log.warning("%s", error)
+            return
+        if state is not None and state.discards(str(self._config.state_dir)):
+            self._volatile = f"a write filter discards {self._config.state_dir} at the next start of the machine"
+            log.error(
+                "%s; exclude it from the filter: uwfmgr file add-exclusion %s", self._volatile, self._config.state_dir
+            )
 
 
 async def _end(*tasks: asyncio.Task[object]) -> None:

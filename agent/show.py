@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tillwatch.agent import config, identity, spool
+from tillwatch.agent import config, identity, spool_file
 from tillwatch.agent.uplink import where_to
 from tillwatch.agent.wire import VerifyKey, open_rotation
 
@@ -50,14 +50,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _spool(file: Path) -> dict[str, Any]:
-    with closing(spool.connect(file, read_only=True)) as db:
-        row = db.execute("SELECT epoch, next_seq, acked, lost FROM epochs ORDER BY gen DESC LIMIT 1").fetchone()
+    with closing(spool_file.connect(file, read_only=True)) as db:
+        why = "why" if db.execute("PRAGMA user_version").fetchone()[0] >= spool_file.SCHEMA_VERSION else "''"
+        row = db.execute(f"SELECT epoch, next_seq, acked, lost, {why} FROM epochs ORDER BY gen DESC LIMIT 1").fetchone()  # noqa: S608 - one of two constants
         batches, size, oldest = db.execute(
             "SELECT count(*), coalesce(sum(length(bytes)), 0), min(at) FROM sealed"
         ).fetchone()
         refused = db.execute("SELECT seq, at, reason FROM parked ORDER BY id DESC LIMIT ?", (SHOWN,)).fetchall()
     return {
         "epoch": row[0].hex() if row else "",
+        "epoch_began_because": row[4] if row else "",
         "sealed": row[1] - 1 if row else 0,
         "stored": row[2] if row else 0,
         "lost_readings": row[3] if row else 0,

@@ -9,7 +9,7 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from hashlib import sha256
@@ -17,30 +17,28 @@ from pathlib import Path
 
 from tillwatch.agent import clock
 from tillwatch.agent.config import SpoolConfig
+from tillwatch.agent.model import MS
+from tillwatch.agent.spool_file import commit, connect, is_corrupt, is_dead, prepare
 from tillwatch.agent.wire import FIRST_PREV, Sealed, VerifyKey, WireError, claim_of, frame_of, new_epoch
 
-SCHEMA_VERSION = 1
 ROW_COST = 96
 """Bytes that a stored batch takes beside its payload: the row, its index entry, its share of a page."""
 MAX_PARKED = 4 << 20
 """Bytes of refused batches that are kept for a person to look at."""
 RESEAL_AT_ONCE = 50
 """Former batches sealed again in one transaction: some 30 ms, so that the event loop goes on in between."""
-CACHE_KIB = 256
-"""SQLite's page cache: the spool is written once and read once, a larger one is only resident memory."""
-WAL_LIMIT = 4 << 20
-PLAUSIBLE = 1_704_067_200 * 1_000_000_000
-"""2024-01-01 in ns. A batch sealed before was stamped by a clock that had lost its battery: its age is not known, so it never expires."""
-_CORRUPT = {11, 26}
-"""SQLITE_CORRUPT, SQLITE_NOTADB."""
 
 
 class SpoolFullError(Exception):
     """The spool cannot be written now: disk full, read-only, unreadable. The text says why; the caller keeps what it has and tries later."""
 
 
-class SpoolVersionError(Exception):
-    """The file was written by a newer version of the agent."""
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What people must hear of. signal: of the catalogue, the reading that carries it."""
+
+    signal: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +70,8 @@ class _Epoch:
     tail: bytes = FIRST_PREV
     lost: int = 0
     lives: int = 0
+    offered: int = 1
+    why: str = ""
 
 
 class Spool:
@@ -85,11 +85,21 @@ class Spool:
     ) -> None:
         self.file = file
         self.trouble = ""
-        self.notices: list[str] = []
-        """What a person must hear of, for example of a damaged file; the service takes them out and sends them."""
+        self.notices: list[Notice] = []
+        """The service takes them out and sends them."""
+        self.offering = False
+        """Whether what is stored goes out at once: then it is written down as offered in the same transaction."""
+        self.ended = ""
+        """How the agent before this one ended: `clean`, `killed`, or empty where there was none."""
+        self.rebooted = False
+        """Whether the machine was started anew since the file was last written."""
         self._terminal, self._public, self._limits = terminal, public, limits
         self._former_keys = former_keys
         self._book: _Book | None = None
+        self._dead = False
+        """The connection could not be written: reading goes on over it, the next write tries a new one."""
+        self._ran = 0
+        self._opened_up = 0
 
     @property
     def book(self) -> _Book:
@@ -115,6 +125,11 @@ class Spool:
         return self.book.now.acked
 
     @property
+    def offered(self) -> int:
+        """Batches below it may be with the collector; from it on none can be, unless this file went back in time."""
+        return self.book.now.offered
+
+    @property
     def floor(self) -> int:
         """The oldest seq of the epoch that is still here; next_seq when nothing is."""
         return self.book.floor
@@ -138,13 +153,18 @@ class Spool:
         """Batches of former epochs that wait to be sealed again."""
         return self.book.former
 
+    @property
+    def fill(self) -> float:
+        """How much of the bound the batches that wait take, 0 to 1."""
+        return self.book.size / self._limits.max_bytes
+
     def open(self) -> None:
         if self._book is None:
             with self._telling():
                 try:
                     self._book = self._open()
                 except sqlite3.DatabaseError as error:
-                    if not _is_corrupt(error):
+                    if not is_corrupt(error):
                         raise
                     self._move_aside(str(error))
                     self._book = self._open()
@@ -157,7 +177,7 @@ class Spool:
             sealed = seal(book.slot())
             while book.batches and book.size + len(sealed.payload) + ROW_COST > self._limits.max_bytes:
                 book.drop_oldest()
-            book.put(sealed, at)
+            book.put(sealed, at, self._ran_ms())
         return seq
 
     def read(self, seq: int) -> bytes | None:
@@ -188,26 +208,39 @@ class Spool:
         """The number of the last life message of the epoch."""
         return self.book.now.lives
 
-    def ack(self, seq: int) -> None:
-        """The collector has stored all up to seq."""
+    def ack(self, seq: int, refused: Iterable[tuple[int, str]] = ()) -> None:
+        """The collector has settled all up to seq. refused: batches of these that it did not take, with its reasons: they leave the stream too
+        and are kept, within a bound, for a person to look at. One transaction: no hole is ever left in the middle of the stream.
+        """
         if seq > self.acked or seq >= self.floor:
             with self._transaction() as book:
+                for number, reason in refused:
+                    if number <= seq:
+                        book.park("gen = ? AND seq = ?", (book.now.gen, number), reason)
                 book.now.acked = max(seq, book.now.acked)
                 book.delete("gen = ? AND seq <= ?", (book.now.gen, seq))
 
-    def park(self, seq: int, reason: str) -> None:
-        """Take a refused batch out of the stream and keep it, within a bound, for a person to look at."""
+    def offer(self) -> None:
+        """Write down that all that is stored may go out from now on. Must stand before the first of it is sent."""
         with self._transaction() as book:
-            book.park("gen = ? AND seq = ?", (book.now.gen, seq), reason)
+            book.now.offered = book.now.next_seq
 
-    def expire(self, now: int) -> None:
+    def expire(self) -> None:
         """Drop what is older than the limit, oldest first, as declared loss."""
-        limit = now - int(self._limits.max_age * 1e9)
-        oldest = self.oldest()
-        if oldest is not None and PLAUSIBLE <= oldest < limit:
+        limit = int(self._limits.max_age * 1_000)
+        if self.oldest_age() * 1_000 > limit:
             with self._transaction() as book:
-                while (oldest := book.oldest()) is not None and PLAUSIBLE <= oldest < limit:
+                while (oldest := book.oldest()) is not None and self._ran_ms() - oldest > limit:
                     book.drop_oldest()
+
+    def oldest_age(self) -> float:
+        """Seconds since the oldest batch that waits was stored, 0 when none does; time in which no agent ran is not counted. No clock has a
+        say in it: one that jumps by years must not make every batch look expired.
+        """
+        book = self.book
+        with self._telling():
+            oldest = book.oldest()
+        return 0.0 if oldest is None else (self._ran_ms() - oldest) / 1_000
 
     def next_life(self) -> int:
         """The number of the next life message of the epoch. Where it cannot be written down it still counts on in memory."""
@@ -221,15 +254,20 @@ class Spool:
             self._book.now.lives = lives
         return lives
 
-    def begin_epoch(self) -> None:
-        """A new history: the collector has seen another one under this one's name. What waits is sealed again by `reseal`."""
+    def begin_epoch(self, why: str, stored: int = 0) -> None:
+        """A new history: the collector has seen another one under this one's name. All up to `stored` is with the collector as it is here;
+        what else waits is sealed again by `reseal`.
+        """
         with self._transaction() as book:
-            book.begin(self._terminal, self._public)
+            book.delete("gen = ? AND seq <= ?", (book.now.gen, stored))
+            book.begin(self._terminal, self._public, why)
+        self.offering = False
+        self.notices.append(Notice("agent.epoch.reason", why))
 
     def reseal(self, seal: Reseal) -> None:
         """Seal the oldest batches of former epochs into this one; call it until `former` is 0."""
         with self._transaction() as book:
-            for row, at, payload, terminal, public in book.former_rows():
+            for row, at, ran, payload, terminal, public in book.former_rows():
                 try:
                     if terminal != self._terminal:
                         book.park("id = ?", (row,), f"read by {terminal}, not by {self._terminal}")
@@ -239,15 +277,9 @@ class Spool:
                     book.park("id = ?", (row,), f"could not be sealed again: {error}")
                     continue
                 book.delete("id = ?", (row,))
-                book.put(sealed, at)
+                book.put(sealed, at, ran)
             if not book.former:
                 book.db.execute("DELETE FROM epochs WHERE gen < ?", (book.now.gen,))
-
-    def oldest(self) -> int | None:
-        """When the oldest batch that waits was sealed, UTC ns."""
-        book = self.book
-        with self._telling():
-            return book.oldest()
 
     def parked(self) -> int:
         """Refused batches that are kept."""
@@ -255,52 +287,66 @@ class Spool:
         with self._telling():
             return int(book.db.execute("SELECT count(*) FROM parked").fetchone()[0])
 
-    def close(self) -> None:
+    def close(self, *, clean: bool = False) -> None:
+        """clean: nothing that was read is left behind; the next start will know."""
         if self._book is not None:
             with contextlib.suppress(sqlite3.Error):
+                if clean:
+                    self._book.db.execute("UPDATE run SET ended = 1, ran = ?", (self._ran_ms(),))
                 self._book.db.close()
         self._book = None
+        self._dead = False
 
     def _open(self) -> _Book:
         db = connect(self.file)
         try:
-            db.execute("PRAGMA journal_mode = WAL")
-            # NORMAL can lose the last commits when the power goes, and terminals get switched off.
-            db.execute("PRAGMA synchronous = FULL")
-            db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-            db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
-            if (said := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-                raise _CorruptError(said)
-            migrate(db)
-            page = db.execute("PRAGMA page_size").fetchone()[0]
             # A second net below the own accounting: a payload may waste most of its last page.
-            db.execute(f"PRAGMA max_page_count = {(2 * self._limits.max_bytes + 4 * MAX_PARKED) // page}")
+            prepare(db, 2 * self._limits.max_bytes + 4 * MAX_PARKED)
             row = db.execute("SELECT * FROM epochs ORDER BY gen DESC LIMIT 1").fetchone()
             now = _Epoch(*row) if row else _Epoch(0, b"", "", b"")
+            boot, ran, ended = db.execute("SELECT boot, ran, ended FROM run").fetchone()
             book = _Book(db, now)
-            if now.terminal == self._terminal and now.public in self._former_keys:
-                now.public = self._public
-                with _commit(db):
-                    book.save()
-            elif (now.terminal, now.public) != (self._terminal, self._public):
-                with _commit(db):
+            with commit(db):
+                if now.terminal == self._terminal and now.public in self._former_keys:
+                    now.public = self._public
+                    book.save(ran)
+                elif (now.terminal, now.public) != (self._terminal, self._public):
                     book.begin(self._terminal, self._public)
+                db.execute("UPDATE run SET boot = ?, ended = 0", (clock.boot_id(),))
             book.count()
         except BaseException:
             db.close()
             raise
+        if not self.ended and row:
+            self.ended = "clean" if ended else "killed"
+        self.rebooted = self.rebooted or (bool(boot) and boot != clock.boot_id())
+        if self._book is None or self._book.now.epoch != now.epoch:
+            self.offering = False
+        self._ran, self._opened_up = ran, clock.uptime_ns()
         return book
+
+    def _ran_ms(self) -> int:
+        return self._ran + (clock.uptime_ns() - self._opened_up) // MS
 
     @contextmanager
     def _transaction(self) -> Iterator[_Book]:
         """A copy of the book to change; it becomes the book when the commit stands."""
-        before = self.book
+        before = self._renewed() if self._dead else self.book
         with self._telling():
             book = replace(before, now=replace(before.now))
-            with _commit(before.db):
+            with commit(before.db):
                 yield book
-                book.save()
+                if self.offering:
+                    book.now.offered = book.now.next_seq
+                book.save(self._ran_ms())
             self._book = book
+
+    def _renewed(self) -> _Book:
+        with self._telling():
+            fresh = self._open()
+        self.close()
+        self._book, self._dead = fresh, False
+        return fresh
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
@@ -308,8 +354,11 @@ class Spool:
             yield
         except sqlite3.Error as error:
             self.trouble = f"{self.file}: {error}"
-            if _is_corrupt(error):
-                self._move_aside(str(error))
+            if is_corrupt(error):
+                # Where it cannot be moved now it is found damaged again at the next try.
+                with contextlib.suppress(OSError):
+                    self._move_aside(str(error))
+            self._dead = self._book is not None and is_dead(error)
             raise SpoolFullError(self.trouble) from None
         except OSError as error:
             self.trouble = f"{self.file}: {error.strerror}"
@@ -328,7 +377,12 @@ class Spool:
         for suffix in ("-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 self.file.with_name(self.file.name + suffix).replace(aside.with_name(aside.name + suffix))
-        self.notices.append(f"the spool was damaged ({why}); moved aside to {aside.name}, a new epoch begins")
+        self.notices.append(
+            Notice(
+                "agent.spool.set-aside",
+                f"the spool was damaged ({why}); moved aside to {aside.name}, a new epoch begins",
+            )
+        )
 
 
 @dataclass(slots=True)
@@ -345,30 +399,31 @@ class _Book:
     def slot(self) -> Slot:
         return Slot(self.now.epoch, self.now.next_seq, self.now.tail, self.floor, self.now.lost)
 
-    def begin(self, terminal: str, public: bytes) -> None:
+    def begin(self, terminal: str, public: bytes, why: str = "") -> None:
         epoch = new_epoch(clock.now(), os.urandom(8))
-        self.now = _Epoch(self.now.gen + 1, epoch, terminal, public)
-        self.db.execute("INSERT INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(self.now))
+        self.now = _Epoch(self.now.gen + 1, epoch, terminal, public, why=why)
+        self.db.execute("INSERT INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(self.now))
         self.count()
 
-    def put(self, sealed: Sealed, at: int) -> None:
+    def put(self, sealed: Sealed, at: int, ran: int) -> None:
         now = self.now
         self.db.execute(
-            "INSERT INTO sealed (gen, seq, n, at, bytes) VALUES (?, ?, ?, ?, ?)",
-            (now.gen, now.next_seq, sealed.n, at, sealed.payload),
+            "INSERT INTO sealed (gen, seq, n, at, bytes, ran) VALUES (?, ?, ?, ?, ?, ?)",
+            (now.gen, now.next_seq, sealed.n, at, sealed.payload, ran),
         )
         now.next_seq += 1
         now.tail = sealed.digest
         self.batches += 1
         self.size += len(sealed.payload) + ROW_COST
 
-    def save(self) -> None:
+    def save(self, ran: int) -> None:
         """Write the epoch's row: the last act of every transaction."""
         now = self.now
         self.db.execute(
-            "UPDATE epochs SET public = ?, next_seq = ?, acked = ?, tail = ?, lost = ?, lives = ? WHERE gen = ?",
-            (now.public, now.next_seq, now.acked, now.tail, now.lost, now.lives, now.gen),
+            "UPDATE epochs SET public = ?, next_seq = ?, acked = ?, tail = ?, lost = ?, lives = ?, offered = ? WHERE gen = ?",
+            (now.public, now.next_seq, now.acked, now.tail, now.lost, now.lives, now.offered, now.gen),
         )
+        self.db.execute("UPDATE run SET ran = ?", (ran,))
 
     def delete(self, which: str, values: Sequence[int]) -> None:
         count, size, former = self._measure(which, values)
@@ -398,14 +453,15 @@ class _Book:
             self.db.execute("DELETE FROM parked WHERE id = ?", (row,))
             self.count_lost(n)
 
-    def former_rows(self) -> list[tuple[int, int, bytes, str, bytes]]:
+    def former_rows(self) -> list[tuple[int, int, int, bytes, str, bytes]]:
         return self.db.execute(
-            "SELECT id, at, bytes, terminal, public FROM sealed JOIN epochs USING (gen) WHERE gen < ? ORDER BY id LIMIT ?",
+            "SELECT id, at, ran, bytes, terminal, public FROM sealed JOIN epochs USING (gen) WHERE gen < ? ORDER BY id LIMIT ?",
             (self.now.gen, RESEAL_AT_ONCE),
         ).fetchall()
 
     def oldest(self) -> int | None:
-        row = self.db.execute("SELECT at FROM sealed ORDER BY id LIMIT 1").fetchone()
+        """`ran` of the oldest batch that waits."""
+        row = self.db.execute("SELECT ran FROM sealed ORDER BY id LIMIT 1").fetchone()
         return None if row is None else int(row[0])
 
     def count(self) -> None:
@@ -425,45 +481,3 @@ class _Book:
     def _find_floor(self) -> None:
         row = self.db.execute("SELECT min(seq) FROM sealed WHERE gen = ?", (self.now.gen,)).fetchone()
         self.floor = self.now.next_seq if row[0] is None else row[0]
-
-
-class _CorruptError(sqlite3.DatabaseError):
-    sqlite_errorcode = 11
-
-
-def connect(file: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    uri = f"{file.resolve().as_uri()}?mode={'ro' if read_only else 'rwc'}"
-    return sqlite3.connect(uri, uri=True, timeout=1.0, isolation_level=None)
-
-
-def migrate(db: sqlite3.Connection) -> None:
-    """Bring the file to SCHEMA_VERSION, one numbered step at a time, each in its own transaction."""
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version > SCHEMA_VERSION:
-        raise SpoolVersionError(
-            f"the spool has schema {version}, this agent knows {SCHEMA_VERSION}: install the newer agent again"
-        )
-    for step in range(version + 1, SCHEMA_VERSION + 1):
-        script = Path(__file__).with_name(f"schema_v{step}.sql").read_text(encoding="utf-8")
-        try:
-            db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {step}; COMMIT;")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
-
-
-@contextmanager
-def _commit(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-
-
-def _is_corrupt(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT

@@ -17,9 +17,9 @@ from tillwatch.agent.model import Sample, State
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.snmp import read_all, recognise_device
 from tillwatch.agent.sources.snmp_client import AUTHS, PRIVS, VERSIONS, SnmpClient, SnmpTarget, open_client
-from tillwatch.agent.sources.snmp_map import bind, evaluate
+from tillwatch.agent.sources.snmp_map import bind, evaluate, today
 from tillwatch.agent.sources.snmprec import Replay, read_recording
-from tillwatch.device_profiles.compiled import CompiledError, Library, compile_folder
+from tillwatch.device_profiles.compiled import HERE, CompiledError, Library, compile_folder
 
 SECRET_VARIABLES = {"auth_key": "TILLWATCH_SNMP_AUTH_KEY", "priv_key": "TILLWATCH_SNMP_PRIV_KEY"}
 """Where pass phrases come from: on the command line every user of the machine could read them."""
@@ -69,7 +69,7 @@ async def try_client(name: str, client: SnmpClient, library: Library, profile: s
         raise SourceError(f"no profile {profile!r}; write one of {known}") from None
     raws = await read_all(client, profiles)
     binding = bind(name, profiles, raws)
-    return Trial("+".join(ids), tuple(evaluate(binding.bounds, raws)), binding.omitted)
+    return Trial("+".join(ids), tuple(evaluate(binding.bounds, raws, today())), binding.omitted)
 
 
 async def try_snmprec(path: Path, library: Library, profile: str = "") -> Trial:
@@ -128,7 +128,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     device.add_argument("--snmp", metavar="HOST[:PORT]", help="a living device; an IPv6 address in [brackets]")
     device.add_argument("--serial", metavar="PORT", help="a device on a serial line, such as /dev/ttyUSB0 or COM3")
     parser.add_argument("--shim", help="with --serial: how the device speaks, such as megatec_q1")
-    parser.add_argument("--profile", default="", help="use this profile instead of finding it")
+    parser.add_argument(
+        "--profile", default="", help="use this profile, by name or as a .yaml file, instead of finding it"
+    )
     parser.add_argument("--snmp-version", choices=VERSIONS, help="3 where --v3-user is given, else 2c")
     parser.add_argument("--community", default="public")
     parser.add_argument(
@@ -179,14 +181,16 @@ def _target(args: argparse.Namespace) -> SnmpTarget:
     )
 
 
-def _compiled() -> Library:
-    """Out of the YAML itself, so that a profile can be tried while it is written."""
+def _compiled(own: Sequence[Path] = ()) -> Library:
+    """Out of the YAML itself, so that a profile can be tried while it is written. own: files beside the shipped ones."""
     from tillwatch.device_profiles.yaml_nodes import ProfileError  # noqa: PLC0415 - PyYAML, in this one-shot command only
 
     try:
-        return Library(compile_folder())
+        return Library(compile_folder(own=own))
     except ProfileError as error:
         raise SourceError(str(error)) from error
+    except OSError as error:
+        raise SourceError(f"{error.filename}: {error.strerror}; give a profile's name or its file") from error
 
 
 async def _read(args: argparse.Namespace) -> Trial:
@@ -194,10 +198,15 @@ async def _read(args: argparse.Namespace) -> Trial:
         if not args.shim:
             raise ValueError("--serial needs --shim NAME: how the device speaks")
         return await try_serial(args.serial, args.shim)
-    library = _compiled()
+    library, profile = _compiled(), args.profile
+    if profile.endswith(".yaml"):
+        path = Path(profile)
+        profile = path.stem
+        if not path.resolve().is_relative_to(HERE):
+            library = _compiled([path])
     if args.snmp:
-        return await try_snmp(_target(args), library, args.profile)
-    return await try_snmprec(args.recording, library, args.profile)
+        return await try_snmp(_target(args), library, profile)
+    return await try_snmprec(args.recording, library, profile)
 
 
 def run(args: argparse.Namespace) -> int:

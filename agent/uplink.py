@@ -16,10 +16,10 @@ from pathlib import Path
 from tillwatch.agent import clock, identity
 from tillwatch.agent.config import CollectorConfig, ConfigError, loopback
 from tillwatch.agent.identity import Broker, Identity
-from tillwatch.agent.mqtt import Link, LinkError
-from tillwatch.agent.spool import Spool, SpoolFullError
+from tillwatch.agent.mqtt import Link, LinkError, TurnedAwayError
+from tillwatch.agent.spool import Notice, Spool, SpoolFullError
 from tillwatch.agent.transition import Condition
-from tillwatch.agent.window import Action, Discard, NewEpoch, Park, Send, SendLife, Window
+from tillwatch.agent.window import Action, Discard, NewEpoch, Offer, Send, SendLife, Window
 from tillwatch.agent.wire import (
     Ack,
     AckState,
@@ -89,8 +89,10 @@ class Uplink:
         spool: Spool,
         broker: Broker,
         tls: ssl.SSLContext | None,
+        reference: clock.Reference | None = None,
     ) -> None:
         self._who, self._spool, self._broker, self._tls = who, spool, broker, tls
+        self._reference = reference or clock.Reference()
         self.on_new_epoch: Callable[[], None] = lambda: None
         self._window: Window | None = None
         self._link: Link | None = None
@@ -101,6 +103,7 @@ class Uplink:
         self._attempt = 0
         self._presenting = self._renewed = False
         self._unreachable = Condition(log, f"connected to {broker.host}:{broker.port}")
+        self._turned_away = Condition(log, "the broker lets this terminal in again")
         self._overdue = Condition(log, "the collector acknowledges again")
         self._halted = Condition(log, "the collector accepts this terminal again")
         self._refusing = Condition(log, "the collector takes batches again")
@@ -126,6 +129,11 @@ class Uplink:
     def resent(self) -> int:
         """Batches sent again since the start."""
         return self._resent + (self._window.resent if self._window else 0)
+
+    @property
+    def greeted(self) -> bool:
+        """Whether the collector has answered on this connection."""
+        return self._window is not None and self._window.greeted
 
     @property
     def latency(self) -> float:
@@ -154,6 +162,10 @@ class Uplink:
             self._attempt += 1
             try:
                 await self._connection()
+            except TurnedAwayError as error:
+                self._turned_away.begins(
+                    f"{error}: the broker does not let this terminal in; see tillwatch-agent doctor; what is read waits in the spool"
+                )
             except LinkError as error:
                 self._unreachable.begins(f"{error}; what is read waits in the spool")
             except SpoolFullError as error:
@@ -171,7 +183,7 @@ class Uplink:
         terminal, spool = self._who.terminal, self._spool
         if self._window is None or self._window.epoch != spool.epoch:
             self._resent = self.resent
-            self._window = Window(spool.epoch, max(spool.acked + 1, spool.floor), spool.next_seq)
+            self._window = Window(spool.epoch, max(spool.acked + 1, spool.floor), spool.next_seq, spool.offered)
         window = self._window
         window.sealed(spool.next_seq, spool.floor, 0.0)
         self._renewed = False
@@ -187,6 +199,7 @@ class Uplink:
             on_message=self._hear,
         )
         self._unreachable.ends()
+        self._turned_away.ends()
         try:
             link.publish(life_topic(terminal), self._life("online", birth))
             await self._wait(FIRST_FLUSH * random.random(), link.lost)  # noqa: S311 - spreads load, hides nothing
@@ -196,6 +209,7 @@ class Uplink:
             raise
         finally:
             window.disconnect()
+            spool.offering = False
         await link.close()
 
     async def _serve(self, link: Link, window: Window) -> None:
@@ -206,12 +220,17 @@ class Uplink:
             if self._renewed:
                 return
             self._woken.clear()
+            settled = False
             actions += window.sealed(self._spool.next_seq, self._spool.floor, loop.time())
             while self._heard:
                 actions += self._acked(window, self._heard.popleft(), loop.time())
             actions += window.tick(loop.time())
-            for action in actions:
-                self._carry_out(link, action)
+            while actions:
+                action, *actions = actions
+                actions += self._carry_out(link, window, action, loop.time())
+                settled = settled or isinstance(action, Discard)
+                if self._spool.epoch != window.epoch:
+                    break
             if self._spool.epoch != window.epoch:
                 self.on_new_epoch()
                 return
@@ -223,37 +242,56 @@ class Uplink:
                 self.drained.set()
             else:
                 self.drained.clear()
-            if not any(isinstance(action, Discard | Park) for action in actions):
+            if not settled:
                 seconds = None if window.deadline is None else max(window.deadline - loop.time(), 0.0)
                 await self._wait(seconds, link.lost, self._woken)
-            actions = []
         raise LinkError(f"broker {self._broker.host}:{self._broker.port}: the connection was lost")
 
-    def _carry_out(self, link: Link, action: Action) -> None:
+    def _carry_out(self, link: Link, window: Window, action: Action, now: float) -> list[Action]:
+        """What follows from it at once."""
         terminal, spool = self._who.terminal, self._spool
         match action:
             case Send(seq):
-                # None: parked or dropped meanwhile. The collector will ask for it and be told the floor.
+                # None: dropped meanwhile. The collector will ask for it and be told the floor.
+                if seq >= spool.offered:
+                    spool.offer()
                 if (payload := spool.read(seq)) is not None:
                     link.publish(batch_topic(terminal), payload)
             case SendLife():
                 link.publish(life_topic(terminal), self._life("online", spool.next_life()))
-            case Discard(seq):
+            case Offer():
+                # Where it cannot be written down the batches wait; the next life message is the next try.
+                with contextlib.suppress(SpoolFullError):
+                    spool.offer()
+                    spool.offering = True
+                    return window.offered_now(now)
+            case Discard(seq, refused):
+                for number, reason in refused:
+                    self._refusing.begins(
+                        f"the collector refused batch {number}: {reason}; it is kept in the spool, see `tillwatch-agent show`"
+                    )
                 # Where the disk is full the batch stays and is sent once more after a restart: a duplicate, not a loss.
                 with contextlib.suppress(SpoolFullError):
-                    spool.ack(seq)
-            case Park(seq, reason):
-                self._refusing.begins(
-                    f"the collector refused batch {seq}: {reason}; it is kept in the spool, see `tillwatch-agent show`"
-                )
-                with contextlib.suppress(SpoolFullError):
-                    spool.park(seq, reason)
-            case NewEpoch(why):
+                    spool.ack(seq, refused)
+            case NewEpoch(why, stored, rolled_back):
+                if rolled_back:
+                    why = self._went_back(why)
+                spool.begin_epoch(why, stored)
+                if rolled_back:
+                    spool.notices.append(Notice("agent.spool.rolled-back", why))
                 log.error(
-                    "%s; a new epoch begins. Is this terminal's disk a copy of another's, or restored from a backup?",
+                    "%s; a new epoch begins. Is this terminal's disk a copy of another's, restored from a backup, or behind a write filter?",
                     why,
                 )
-                spool.begin_epoch()
+        return []
+
+    def _went_back(self, why: str) -> str:
+        cause = (
+            "what was written before the last start of the machine is gone: a write filter discards it, or the disk was restored"
+            if self._spool.rebooted
+            else "the spool was replaced by an older copy"
+        )
+        return f"{cause} ({why})"
 
     def _acked(self, window: Window, payload: bytes, now: float) -> list[Action]:
         try:
@@ -265,6 +303,7 @@ class Uplink:
             )
             return []
         self._attempt = 0
+        self._reference.heard(ack.time)
         self._false.ends()
         if ack.epoch != window.epoch:
             return []

@@ -1,5 +1,6 @@
-"""Go-back-N as a pure state machine: what was sealed, acknowledged or timed out goes in, what to send, discard or park comes out. It has
-no clock and does no I/O; `now` is any clock that only goes forward, in seconds. Nothing is discarded but on an ack of this epoch.
+"""Go-back-N as a pure state machine: what was sealed, acknowledged or timed out goes in, what to send or discard comes out. It has no clock
+and does no I/O; `now` is any clock that only goes forward, in seconds. Nothing is discarded but on an ack of this epoch, and on each
+connection nothing is sent before the collector has said what it has: a spool that went back in time shows there, before it does harm.
 """
 
 from __future__ import annotations
@@ -37,32 +38,37 @@ class SendLife:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """All up to seq is stored."""
+    """All up to seq is settled: stored, but for those that the collector refused, with its reasons."""
 
     seq: int
+    refused: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Park:
-    seq: int
-    reason: str
+class Offer:
+    """Write down that what is sealed may go out, then call `offered_now`."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewEpoch:
+    """stored: all up to it is with the collector as it is here."""
+
     why: str
+    stored: int = 0
+    rolled_back: bool = False
 
 
-Action = Send | SendLife | Discard | Park | NewEpoch
+Action = Send | SendLife | Discard | Offer | NewEpoch
 
 
 class Window:
     """The stream of one epoch. base: the oldest seq that is not known to be stored; next: the one to send next; end: the one that will
-    be sealed next.
+    be sealed next; offered: from this seq on nothing can be with the collector; greeted: it has answered on this connection.
     """
 
-    def __init__(self, epoch: bytes, base: int, end: int, size: int = WINDOW) -> None:
-        self.epoch, self.base, self.next, self.end = epoch, base, base, end
+    def __init__(self, epoch: bytes, base: int, end: int, offered: int, size: int = WINDOW) -> None:
+        self.epoch, self.base, self.next, self.end, self.offered = epoch, base, base, end, offered
+        self.greeted = False
         self.limit = self.size = size
         self.connected = self.halted = self.overdue = False
         self.pace = 1
@@ -82,19 +88,24 @@ class Window:
         return self._deadline
 
     def connect(self, now: float) -> list[Action]:
-        """A new connection: whatever was in flight on the old one is sent again. The birth is the caller's, before this."""
+        """A new connection: whatever was in flight on the old one is sent again, once the collector has answered the birth. The birth is the
+        caller's, before this.
+        """
         self.connected, self.halted = True, False
         self.next = self.base
-        return self._fill(now)
+        self._deadline = now + ACK_TIMEOUT
+        return []
 
     def disconnect(self) -> None:
-        self.connected = False
+        self.connected = self.greeted = False
         self._deadline = None
         self._sent_at.clear()
 
     def sealed(self, end: int, floor: int, now: float) -> list[Action]:
         """The spool holds floor to end-1. A floor above the base is declared loss: the collector must hear of it."""
         self.end = max(end, self.end)
+        if self.greeted:
+            self.offered = self.end
         actions: list[Action] = []
         if floor > self.base:
             self.base, self.next = floor, max(self.next, floor)
@@ -111,13 +122,16 @@ class Window:
         if ack.state is AckState.ENROL:
             return self._unknown(now)
         compared = bool(ack.digest and own)
-        if compared and own[: len(ack.digest)] != ack.digest:
+        same = compared and own[: len(ack.digest)] == ack.digest
+        sendable = max(self.offered, self.base)
+        if ack.seq >= sendable and not same:
+            why = f"the collector has batch {ack.seq} of this epoch, and nothing from {sendable} on ever left here"
+            return [NewEpoch(why, sendable - 1, rolled_back=True)]
+        if compared and not same:
             return [NewEpoch(f"the collector's batch {ack.seq} of this epoch is not the one that was sealed here")]
         # A fork behind a batch that both sides have is another machine's: chained digests hold for all before it, too.
         if ack.state is AckState.FORK and not compared:
             return [NewEpoch("the collector knows another history of this epoch")]
-        if ack.seq >= self.end:
-            return [NewEpoch(f"the collector has batch {ack.seq} of this epoch, which was never sealed here")]
         if self.halted:
             self.next = self.base
         self.halted = self.overdue = False
@@ -125,13 +139,24 @@ class Window:
             self.limit = min(ack.window, MAX_WINDOW)
         self.min_interval = min(ack.min_interval / 1000, MAX_MIN_INTERVAL)
         self.pace = min(self.pace * 2, MAX_PACE) if ack.state is AckState.SLOW else max(self.pace // 2, 1)
-        actions: list[Action] = [Park(seq, reason) for seq, reason in ack.refused if self.base <= seq < self.end]
+        actions: list[Action] = []
         if ack.seq >= self.base:
+            refused = tuple((seq, reason) for seq, reason in ack.refused if self.base <= seq <= ack.seq)
             self._advance(ack.seq, now)
-            actions.append(Discard(ack.seq))
+            actions.append(Discard(ack.seq, refused))
         self.size = min(self.size, self.limit)
         actions += self._wanted(ack, now)
+        if self.connected and not self.greeted:
+            return [*actions, Offer()]
         return actions + self._fill(now)
+
+    def offered_now(self, now: float) -> list[Action]:
+        """The offer is written down: the stream begins."""
+        if self.greeted:
+            return []
+        self.greeted, self.offered = True, self.end
+        self._deadline = None
+        return self._fill(now)
 
     def _unknown(self, now: float) -> list[Action]:
         self.halted = True
@@ -149,6 +174,9 @@ class Window:
             return [SendLife("is this terminal enrolled again?")]
         # The life message goes along: the collector may have missed the one that tells where this epoch begins.
         self.overdue = True
+        if not self.greeted:
+            self._deadline = now + ACK_TIMEOUT
+            return [SendLife("no answer")]
         self.size = max(self.size // 2, 1)
         self.next = self.base
         self._deadline = None
@@ -165,7 +193,7 @@ class Window:
 
     def _wanted(self, ack: Ack, now: float) -> list[Action]:
         want = ack.want or (ack.seq + 1 if ack.state is AckState.RESEND else 0)
-        if not want or want >= self.next:
+        if not want or (want >= self.next and want >= self.base):
             return []
         seq, at = self._rewound
         if want == seq and now - at < REWIND_QUIET:
@@ -176,7 +204,7 @@ class Window:
 
     def _fill(self, now: float) -> list[Action]:
         actions: list[Action] = []
-        if self.connected and not self.halted:
+        if self.greeted and not self.halted:
             while self.next < self.end and self.next - self.base < self.size:
                 self._sent_at[self.next] = now
                 self.resent += self.next < self._high

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import json
 import logging
 import os
 import sys
@@ -12,23 +11,18 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict
-from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tillwatch.agent.model import Value
 from tillwatch.collector.authority import AuthorityError, open_authority
 from tillwatch.collector.config import Config, ConfigError, duration, load_config
+from tillwatch.collector.output import NS, age, coloured, iso, print_json, print_table, value_text
 from tillwatch.collector.read import ComponentView, Culprit, FleetReader, History, IdentityView, TerminalView
 from tillwatch.collector.registry import CLASSES, TOKEN_LIFE_NS, Enrolment, create_token
 
 DONE, FAILED, USAGE = 0, 1, 2
-NS = 1_000_000_000
-MAX_REASON = 200
-"""Characters of the reason of a revocation: one line on a page."""
 MAX_SPAN_S = 10 * 366 * 86400.0
-_TIMES = {"at", "received", "last_at", "due", "last_received", "expires", "since", "certificate"}
-_COLOURS = {"crit": "31", "fail": "31", "warn": "33", "unknown": "35", "silent": "35", "offline": "35", "ok": "32"}
 
 _HELP = """\
 The collector takes the signed readings of every terminal, keeps them, shows the fleet and opens tickets.
@@ -144,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
 
     backup = add(
         "backup",
-        _backup,
+        _later("recovery", "run_backup"),
         "write the store and the collector's keys into one new file, mode 0600, beside a running collector",
         "tillwatch-collector backup /var/backups/tillwatch-2026-11-21.db",
     )
@@ -154,11 +148,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     restore = add(
         "restore",
-        _restore,
+        _later("recovery", "run_restore"),
         "put a backup in the place of store and keys of a collector that is not running; what was there is set aside",
         "tillwatch-collector restore /var/backups/tillwatch-2026-11-21.db",
     )
     restore.add_argument("file", type=Path)
+    restore.add_argument("--damaged", action="store_true", help="also where its journal is not whole")
     for one in (backup, restore):
         one.add_argument(
             "--passphrase-file", type=Path, metavar="FILE", help="its first line seals the keys in the backup"
@@ -166,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
 
     revoke = add(
         "revoke",
-        _revoke,
+        _later("identity", "run_revoke"),
         "take a terminal's keys and certificates back; nothing it sends is taken from then on",
         'tillwatch-collector revoke till-0042 --reason "stolen from the branch, report 4711"',
     )
@@ -177,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
 
     broker = add(
         "broker-config",
-        _broker_config,
+        _later("identity", "run_broker_config"),
         "write the configuration of a broker of its own: TLS, access rights, limits, revoked certificates",
         "tillwatch-collector broker-config mosquitto --out /etc/mosquitto/tillwatch",
     )
@@ -195,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor = add("doctor", _doctor, "look for what is wrong and say what to do", "tillwatch-collector doctor")
     prove = add(
         "prove",
-        _evidence("run_prove"),
+        _later("evidence", "run_prove"),
         "write a file that proves what a terminal reported at a time",
         "tillwatch-collector prove till-0042 ups battery.charge 2026-11-21T14:05:00+01:00 -o charge.proof",
     )
@@ -205,7 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     prove.add_argument("-o", "--output", metavar="FILE", help="default: TERMINAL.proof")
     verify = add(
         "verify",
-        _evidence("run_verify"),
+        _later("evidence", "run_verify"),
         "check a file made by `prove`, without database or network, or the whole log",
         "tillwatch-collector verify charge.proof --trust 9f86d081...",
     )
@@ -216,7 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--log", action="store_true", help="walk the whole log of this collector instead")
     audit = add(
         "audit",
-        _evidence("run_audit"),
+        _later("evidence", "run_audit"),
         "list who did what, and check each entry against the log",
         "tillwatch-collector audit --json",
     )
@@ -247,13 +242,14 @@ def _console(config: Config, _: argparse.Namespace) -> int:
     return web.main(where)
 
 
-def _evidence(name: str) -> Callable[[Config, argparse.Namespace], int]:
-    def command(config: Config, options: argparse.Namespace) -> int:
-        from tillwatch.collector import evidence  # noqa: PLC0415 - the other commands need none of it
+def _later(module: str, name: str) -> Callable[[Config, argparse.Namespace], int]:
+    """A command of a module of its own, imported when it is called. Where it cannot be done it raises the module's CommandError."""
 
+    def command(config: Config, options: argparse.Namespace) -> int:
+        found = import_module(f"tillwatch.collector.{module}")
         try:
-            return int(getattr(evidence, name)(config, options))
-        except evidence.EvidenceError as error:
+            return int(getattr(found, name)(config, options))
+        except found.CommandError as error:
             raise _CommandError(str(error)) from None
 
     return command
@@ -301,7 +297,7 @@ def _enrol_token(config: Config, options: argparse.Namespace) -> int:
             "port": config.enrolment.port,
             "expires": now + TOKEN_LIFE_NS,
         }
-        _print_json(fields)
+        print_json(fields)
         return DONE
     print(token)
     note = f"{options.terminal} is enrolled already; this token gives it new keys.\n" if known else ""
@@ -313,11 +309,11 @@ def _terminals(config: Config, options: argparse.Namespace) -> int:
     with closing(_reader(config)) as reader:
         views = reader.terminals()
     if options.json:
-        _print_json([asdict(view) for view in views])
+        print_json([asdict(view) for view in views])
         return DONE
     if not views:
         print("No terminal is enrolled yet: tillwatch-collector enrol-token --help", file=sys.stderr)
-    _print_table(
+    print_table(
         ("TERMINAL", "CONDITION", "CONNECTION", "LEVEL", "ALARMS", "BRANCH", "REGION", "CLASS", "HEARD", "REFUSED"),
         [_terminal_row(view) for view in views],
     )
@@ -327,7 +323,7 @@ def _terminals(config: Config, options: argparse.Namespace) -> int:
 def _terminal_row(view: TerminalView) -> tuple[str, ...]:
     level = str(view.level or "-")
     place = (view.branch, view.region, view.terminal_class)
-    heard, refused = _age(view.last_received), str(view.refused or "-")
+    heard, refused = age(view.last_received), str(view.refused or "-")
     return (view.id, view.condition, view.connection, level, str(view.open_alarms), *place, heard, refused)
 
 
@@ -358,45 +354,44 @@ def _show(config: Config, options: argparse.Namespace) -> int:
             end = time.time_ns()
             start = end - int(min(span, MAX_SPAN_S) * NS)
             history = reader.history(options.terminal, options.component, options.signal, start, end)
-            _print_json(asdict(history)) if options.json else _print_history(history)
+            print_json(asdict(history)) if options.json else _print_history(history)
             return DONE
         identity = reader.identity(options.terminal)
     if options.json:
-        _print_json(
+        print_json(
             asdict(view)
             | {"identity": asdict(identity), "parts": [_component(one, options.signal) for one in components]}
         )
         return DONE
     reason = f" ({view.reason})" if view.reason else ""
     print(
-        f"{view.id}: {_coloured(view.condition)}{reason}, {_coloured(view.connection)}, heard {_age(view.last_received)}"
+        f"{view.id}: {coloured(view.condition)}{reason}, {coloured(view.connection)}, heard {age(view.last_received)}"
     )
     print(
-        f"{view.branch}, {view.region}, {view.terminal_class}; {view.open_alarms} open alarms; {view.lost} readings lost"
+        f"{view.branch}, {view.region}, {view.terminal_class}; {view.open_alarms} open alarms; {view.lost} readings lost, "
+        f"{view.holes} batches gone"
     )
     for one in offences:
-        print(
-            f"{one.refused} messages not taken since the collector's start: {_reasons(one)}; last {_age(one.last_at)}"
-        )
+        print(f"{one.refused} messages not taken since the collector's start: {_reasons(one)}; last {age(one.last_at)}")
     if view.over_limit:
         print(f"{view.over_limit} readings kept and not shown: it has more components or signals than are followed")
     _print_identity(identity)
     rows = []
     for one in components:
-        rows.append((one.name, one.condition, "", "", _age(one.last_at), one.reason))
+        rows.append((one.name, one.condition, "", "", age(one.last_at), one.reason))
         rows += [
             (
                 "",
                 signal.state.replace("none", ""),  # the device profile does not judge it
                 f"  {signal.signal}",
-                _value(signal.value, signal.unit),
-                _age(signal.at),
+                value_text(signal.value, signal.unit),
+                age(signal.at),
                 signal.quality.replace("good", ""),
             )
             for signal in one.signals
             if options.signal in {None, signal.signal}
         ]
-    _print_table(("COMPONENT", "CONDITION", "SIGNAL", "VALUE", "READ", "NOTE"), rows)
+    print_table(("COMPONENT", "CONDITION", "SIGNAL", "VALUE", "READ", "NOTE"), rows)
     return DONE
 
 
@@ -407,9 +402,9 @@ def _reasons(culprit: Culprit) -> str:
 def _print_identity(identity: IdentityView) -> None:
     for key in identity.keys:
         proves = f", proves up to batch {key.last_seq}" if key.state == "retiring" else ""
-        print(f"key {key.id}: {_coloured(key.state)} since {_iso(key.since)}{proves}")
+        print(f"key {key.id}: {coloured(key.state)} since {iso(key.since)}{proves}")
     if identity.two_machines:
-        print(f"{_coloured('warn')} two machines under this identity: {identity.two_machines}")
+        print(f"{coloured('warn')} two machines under this identity: {identity.two_machines}")
         for speaker in identity.speakers:
             print(f"     {speaker}")
     print()
@@ -428,80 +423,11 @@ def _print_history(history: History) -> None:
     headings = ("TIME", "MEAN", "LEAST", "MOST", "READINGS") if by_hour else ("TIME", "VALUE")
     rows = []
     for point in history.points:
-        row = [_iso(point.at), _value(point.value, history.unit)]
+        row = [iso(point.at), value_text(point.value, history.unit)]
         if by_hour:
-            row += [_value(point.least, history.unit), _value(point.most, history.unit), str(point.n)]
+            row += [value_text(point.least, history.unit), value_text(point.most, history.unit), str(point.n)]
         rows.append(tuple(row))
-    _print_table(headings, rows)
-
-
-def _revoke(config: Config, options: argparse.Namespace) -> int:
-    from tillwatch.collector.acts import ActError, act  # noqa: PLC0415 - help should not wait for it
-    from tillwatch.collector.store.requests import RequestError  # noqa: PLC0415
-    from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
-
-    reason = options.reason.strip()
-    if not 0 < len(reason) <= MAX_REASON or not reason.isprintable():
-        raise _CommandError(f"--reason needs 1 to {MAX_REASON} printable characters", USAGE)
-    with closing(_reader(config)) as reader:
-        try:
-            reader.terminal(options.terminal)
-        except KeyError:
-            raise _unknown("terminal", options.terminal, [one.id for one in reader.terminals()]) from None
-    _prepare_data_dir(config.collector.data_dir)
-    facts = {"action": "revoke", "terminal": options.terminal, "reason": reason}
-    try:
-        act(config, facts)
-    except (ActError, RequestError, StoreError) as error:
-        raise _CommandError(str(error)) from None
-    if options.json:
-        _print_json({"terminal": options.terminal, "state": "revoked", "reason": reason})
-        return DONE
-    print(f"{options.terminal} is revoked: nothing that it sends is taken any more.")
-    if not config.broker.embedded:
-        where = config.broker.crl_file or open_authority(config.authority).crl_file
-        print(f"So that the broker refuses it, too: it must read {where} anew (mosquitto: systemctl reload mosquitto).")
-    print("To take it back: tillwatch-collector enrol-token")
-    return DONE
-
-
-def _broker_config(config: Config, options: argparse.Namespace) -> int:
-    from tillwatch.collector.intake.mosquitto import CRL, write_mosquitto  # noqa: PLC0415 - help should not wait for it
-    from tillwatch.collector.keyring import revoked_serials  # noqa: PLC0415
-    from tillwatch.collector.store.sqlite import StoreError, open_db, terminals_of  # noqa: PLC0415
-
-    _prepare_data_dir(config.collector.data_dir)
-    broker = config.broker
-    names = (broker.address, config.address, "" if broker.embedded else broker.host, "localhost", "127.0.0.1")
-    hosts = tuple(dict.fromkeys(name for name in names if name))
-    folder = options.out.absolute()
-    try:
-        with closing(open_db(config.database)) as connection:
-            revoked = revoked_serials(terminals_of(connection))
-        path = write_mosquitto(
-            folder,
-            open_authority(config.authority),
-            revoked,
-            hosts=hosts,
-            port=broker.port,
-            listen=options.listen,
-            user=options.user,
-        )
-    except StoreError as error:
-        raise _CommandError(str(error)) from None
-    except (OSError, LookupError) as error:
-        raise _CommandError(
-            f"{folder}: {error}; name another folder with --out, or a user that exists with --user"
-        ) from None
-    print(f"{path}: for {', '.join(hosts)}, port {broker.port}")
-    print(f"start it: mosquitto -c {path}   (as a service: in place of /etc/mosquitto/mosquitto.conf)")
-    if broker.crl_file is None:
-        print(
-            f'so that revoked certificates reach it: crl_file = "{folder / CRL}" in [broker], and systemctl reload mosquitto after each'
-        )
-    if broker.embedded:
-        print('so that the collector uses it: embedded = false and host = "..." in [broker]')
-    return DONE
+    print_table(headings, rows)
 
 
 def _doctor(config: Config, options: argparse.Namespace) -> int:
@@ -509,37 +435,11 @@ def _doctor(config: Config, options: argparse.Namespace) -> int:
 
     findings = list(examine(config))
     if options.json:
-        _print_json([asdict(finding) for finding in findings])
+        print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
-            print(f"{_coloured(finding.state.ljust(4))}  {finding.subject}: {finding.text}")
+            print(f"{coloured(finding.state.ljust(4))}  {finding.subject}: {finding.text}")
     return FAILED if any(finding.state == "fail" for finding in findings) else DONE
-
-
-def _backup(config: Config, options: argparse.Namespace) -> int:
-    from tillwatch.collector import recovery  # noqa: PLC0415 - the other commands need none of it
-
-    target = options.file.absolute()
-    _prepare_data_dir(config.collector.data_dir)
-    try:
-        made = recovery.backup(config, target, keys=not options.without_keys, passphrase_file=options.passphrase_file)
-    except recovery.BackupError as error:
-        raise _CommandError(str(error)) from None
-    _print_json(asdict(made)) if options.json else print(recovery.described(made))
-    return DONE
-
-
-def _restore(config: Config, options: argparse.Namespace) -> int:
-    from tillwatch.collector import recovery  # noqa: PLC0415 - the other commands need none of it
-    from tillwatch.collector.store.lock import InUseError  # noqa: PLC0415
-
-    source = options.file.absolute()
-    _prepare_data_dir(config.collector.data_dir)
-    try:
-        print(recovery.restore(config, source, passphrase_file=options.passphrase_file))
-    except (recovery.BackupError, InUseError) as error:
-        raise _CommandError(str(error)) from None
-    return DONE
 
 
 def _reader(config: Config) -> Any:
@@ -566,57 +466,6 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> _CommandError:
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.4)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     return _CommandError(f"no {what} is called {name}{hint}")
-
-
-def _print_json(value: Any) -> None:
-    json.dump(_with_iso_times(value), sys.stdout, ensure_ascii=False, indent=2)
-    print()
-
-
-def _with_iso_times(value: Any) -> Any:
-    """UTC nanoseconds inside, ISO 8601 outside; 0 stands for never."""
-    if isinstance(value, dict):
-        return {
-            key: (_iso(one) if one else None) if key in _TIMES and isinstance(one, int) else _with_iso_times(one)
-            for key, one in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [_with_iso_times(one) for one in value]
-    return value
-
-
-def _iso(at: int) -> str:
-    return datetime.fromtimestamp(at / NS, UTC).astimezone().isoformat(timespec="milliseconds")
-
-
-def _age(at: int) -> str:
-    if not at:
-        return "never"
-    seconds = max(0, (time.time_ns() - at) // NS)
-    for length, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit} ago"
-    return f"{seconds} s ago"
-
-
-def _value(value: Value, unit: str) -> str:
-    if value is None:
-        return "-"
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return f"{text} {unit}".rstrip()
-
-
-def _print_table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(len(row[place]) for row in (headings, *rows)) for place in range(len(headings))]
-    for row in (headings, *rows):
-        print("  ".join(_coloured(cell.ljust(size)) for cell, size in zip(row, widths, strict=True)).rstrip())
-
-
-def _coloured(word: str) -> str:
-    if not sys.stdout.isatty() or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb":
-        return word
-    colour = _COLOURS.get(word.strip())
-    return f"\x1b[{colour}m{word}\x1b[0m" if colour else word
 
 
 if __name__ == "__main__":

@@ -49,7 +49,9 @@ class Alarming:
         tick: Ticks,
         bounds: tuple[float, float] | None,
         received: int,
+        ahead: int,
     ) -> None:
+        """ahead: UTC ns; what is from later than this waits for its time elsewhere, and judges nothing."""
         key = (rule.id, terminal.id, column.component)
         limits, state = rule.limits, self.limits.get(key, QUIET)
         if state is QUIET and bounds is not None and limits.judged is None:
@@ -61,6 +63,8 @@ class Alarming:
         new = state
         for i, (t, value) in enumerate(zip(tick.at, column.values, strict=True)):
             quality, judged = (column.odd or {}).get(i, (column.quality, column.state))
+            if t * MS > ahead:
+                continue
             if value is not None and (quality is not Quality.ERROR or column.signal == "monitor.source"):
                 new = step(limits, new, t * MS, value, int(judged))
         self._judged(rule, key, state, new, received)
@@ -77,7 +81,9 @@ class Alarming:
         """One of the collector's own conditions, as a word that the rule of the table gives a level. evidence: kind -> text; a kind that
         an open alarm does not have yet is told, too.
         """
-        rule = self.rules.by_id[rule_id]
+        rule = self.rules.by_id.get(rule_id)
+        if rule is None:
+            return  # in a replay: the table of that day did not know this condition
         key = (rule_id, terminal.id, component)
         state = self.limits.get(key, QUIET)
         new = step(rule.limits, state, at, word, 0)
@@ -227,7 +233,7 @@ class Alarming:
 
     def change_rules(self, site: str, shipped: str, at: int) -> None:
         """Judge by another table from now on. Raises RulesError."""
-        self.rules = parse_rules(site, shipped=shipped)
+        self.rules = parse_rules(site, shipped=shipped, replay=True)
         self.dirty.rules = True
         for key in sorted(set(self.limits) | {k for k, a in self.alarms.items() if a.open}):
             if key[0] not in self.rules.by_id:

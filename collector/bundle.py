@@ -40,8 +40,8 @@ from tillwatch.agent.wire import (
     open_batch_frame,
     open_header,
 )
-from tillwatch.collector.binding import COLLECTOR, ENROL, VOUCH, KeyHistory, binding_message, binds, is_bound
 from tillwatch.collector.journal import Entry, Kind, chain
+from tillwatch.collector.keyring import COLLECTOR, ENROL, VOUCH, Keyring, binding_message, binds, is_bound
 
 MAGIC = b"TWPROOF1"
 DOMAIN = b"tillwatch/bundle/1\0"
@@ -170,7 +170,7 @@ class _Check:
     def _keys(self) -> str:
         """Who spoke for the terminal when the entry was made."""
         terminal, own = self.content["asked"]["terminal"], self.content["batch"]["entry"]
-        self._ring, vouched, last = KeyHistory(), 0, 0
+        self._ring, vouched, last = Keyring(), 0, 0
         for act in self.content["keys"]:
             entry = act["entry"]
             facts = msgpack.unpackb(entry[4])
@@ -237,7 +237,7 @@ class _Check:
         if sha256(sealed["frame"]).digest() != sealed["entry"][5]:
             _fail(f"the frame is not the one of entry {sealed['entry'][0]}")
         # A key may have changed between the two: the signature is that of some key of the terminal, and the digest ties it to the batch.
-        ring = KeyHistory()
+        ring = Keyring()
         for act in self.content["keys"]:
             if act["entry"][0] < sealed["entry"][0]:
                 ring.act(act["entry"][3], msgpack.unpackb(act["entry"][4]), act["entry"][1])

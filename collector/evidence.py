@@ -29,7 +29,7 @@ NS = 1_000_000_000
 DONE, FAILED = 0, 1
 
 
-class EvidenceError(Exception):
+class CommandError(Exception):
     """It cannot be done; the text says why and what to do."""
 
 
@@ -38,7 +38,7 @@ def run_prove(config: Config, options: argparse.Namespace) -> int:
         asked = datetime.fromisoformat(options.time).astimezone()
     except ValueError:
         msg = f"{options.time!r} is no time; write for example 2026-11-21T14:05:00+01:00"
-        raise EvidenceError(msg) from None
+        raise CommandError(msg) from None
     at = int(asked.timestamp()) * NS + asked.microsecond * 1000
     # Opened first: the one who asks may be root, and what follows is done as the collector's user.
     file = Path(options.output or f"{options.terminal}.proof")
@@ -80,7 +80,7 @@ def _prove(config: Config, options: argparse.Namespace, at: int, out: IO[bytes])
 def run_verify(config: Config, options: argparse.Namespace) -> int:
     if options.log == bool(options.bundle):
         msg = "name a bundle with --trust FINGERPRINT, or write --log for the whole log"
-        raise EvidenceError(msg)
+        raise CommandError(msg)
     return _verify_log(config, options) if options.log else _verify_bundle(options)
 
 
@@ -88,13 +88,13 @@ def _verify_bundle(options: argparse.Namespace) -> int:
     trusted = re.sub(r"[\s:]", "", options.trust or "").lower()
     if not re.fullmatch(r"[0-9a-f]{64}", trusted):
         msg = "--trust is the SHA-256 of the CA certificate, 64 hexadecimal digits, as `prove` or the bank's own record has it"
-        raise EvidenceError(msg)
+        raise CommandError(msg)
     try:
         with open(options.bundle, "rb") as file:
             content = file.read(bundle.MAX_BUNDLE + 1)
     except OSError as error:
         msg = f"{options.bundle}: {error.strerror}"
-        raise EvidenceError(msg) from None
+        raise CommandError(msg) from None
     steps, reading = bundle.verify(content, bytes.fromhex(trusted))
     if options.json:
         shown = {"ok": reading is not None, "steps": [asdict(step) for step in steps], "reading": _readable(reading)}
@@ -206,13 +206,13 @@ def _owned(config: Config) -> sqlite3.Connection:
 def _open(config: Config) -> sqlite3.Connection:
     if not config.database.is_file():
         msg = f"{config.database} is not there; has the collector been started once with this data directory?"
-        raise EvidenceError(msg)
+        raise CommandError(msg)
     db = sqlite3.connect(f"file:{config.database}?mode=ro", uri=True, isolation_level=None, timeout=10)
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version != SCHEMA_VERSION:
         db.close()
         msg = f"{config.database} has schema {version}, this program reads {SCHEMA_VERSION}; start the collector of this version once"
-        raise EvidenceError(msg)
+        raise CommandError(msg)
     return db
 
 
@@ -222,4 +222,4 @@ def _said() -> Iterator[None]:
     try:
         yield
     except (ProofError, ActError, RequestError, StoreError, AuthorityError, OSError, sqlite3.Error) as error:
-        raise EvidenceError(str(error)) from error
+        raise CommandError(str(error)) from error

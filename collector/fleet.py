@@ -15,6 +15,10 @@ from tillwatch.agent.wire import Refusal, VerifyKey
 from tillwatch.collector.clones import Speaker
 from tillwatch.collector.sequence import Stream
 
+HISTORICAL_MS = 15 * 60 * 1000
+"""Older batches are history: they repair series and raise nothing (delivery.md 6.6)."""
+CLOCK_STEP_MS = 10_000
+"""A change of UTC minus uptime beyond it is a clock that was set: a quartz drifts less within any window of batches."""
 SKEW_WINDOW = 10
 """Batches whose least skew is that of a terminal's clock: the least is the one that waited nowhere on its way."""
 RECENT = 64
@@ -31,11 +35,12 @@ MAX_SIGNALS = 4000
 
 class Series:
     """One signal of one component: its latest value and its open hour. at: corrected reading time, UTC ms; received: UTC ns;
-    hour: hours since 1970; n, total, least, most count the numbers of the hour, last is its latest value whatever its kind.
+    corrected: ms that were added to the terminal's time to get `at`; hour: hours since 1970; n, total, least, most count the numbers of the hour, last is its latest value whatever its kind.
     """
 
     __slots__ = (
         "at",
+        "corrected",
         "hour",
         "last",
         "last_at",
@@ -51,6 +56,7 @@ class Series:
 
     def __init__(self) -> None:
         self.at = -1
+        self.corrected = 0
         self.value: Value = None
         self.received = 0
         self.quality = 0
@@ -71,13 +77,14 @@ class Series:
         return [self.n, self.total, self.least, self.most, self.last, self.last_at]
 
     def pack(self) -> list[Any]:
-        return [self.at, self.value, self.received, self.quality, self.state, self.hour, *self.rollup()]
+        return [self.at, self.value, self.received, self.quality, self.state, self.hour, *self.rollup(), self.corrected]
 
     @classmethod
     def unpack(cls, row: list[Any]) -> Series:
         series = cls()
         series.at, series.value, series.received, series.quality, series.state, series.hour = row[:6]
-        series.n, series.total, series.least, series.most, series.last, series.last_at = row[6:]
+        series.n, series.total, series.least, series.most, series.last, series.last_at = row[6:12]
+        series.corrected = row[12] if len(row) > 12 else 0
         return series
 
 
@@ -143,7 +150,7 @@ class Terminal:
     message; holes: batches it declared gone; next_due: before this UTC ns no component is overdue; signals: series of its components;
     over_limit: readings that were kept but not followed, since they are of more components or signals than a terminal may have; until: of
     each retiring key the epoch, the last seq and the last life message that it may have signed; certificates: by serial number, in hex;
-    speakers: see clones.py; why: it was revoked.
+    clock_base_ms: UTC minus uptime at the last live batch, in the boot clock_boot; speakers: see clones.py; why: it was revoked.
     """
 
     id: str
@@ -165,6 +172,8 @@ class Terminal:
     up_received: int = 0
     life_n: int = 0
     skews_ms: deque[int] = field(default_factory=lambda: deque(maxlen=SKEW_WINDOW))
+    clock_boot: bytes = b""
+    clock_base_ms: int = 0
     components: dict[str, Component] = field(default_factory=dict)
     next_due: int = 0
     signals: int = 0
@@ -185,6 +194,8 @@ class Terminal:
         "up_ms",
         "up_received",
         "life_n",
+        "clock_boot",
+        "clock_base_ms",
         "over_limit",
         "why",
     )
@@ -204,14 +215,13 @@ class Terminal:
 
     def unpack_status(self, packed: bytes) -> None:
         status = msgpack.unpackb(packed)
-        # Files of schema 1 have delays instead, which say nothing of the clock; ten batches later nobody misses them.
-        status.pop("delays_ms", None)
         self.skews_ms.extend(status.pop("skews_ms", ()))
+        status.pop("delays_ms", None)  # of a file of version 1: another measure; the next batches find the skew anew
         self.until = {key: (epoch, seq, n) for key, epoch, seq, n in status.pop("until", ())}
         self.certificates = {serial: Certificate(*row) for serial, *row in status.pop("certificates", ())}
         self.speakers = [Speaker(*row) for row in status.pop("speakers", ())]
-        for name, value in status.items():
-            setattr(self, name, value)
+        for name in Terminal._STATUS:
+            setattr(self, name, status.get(name, getattr(self, name)))
 
     def of_device(self, device: str) -> list[Component]:
         """The components that this device has, the device itself among them."""
@@ -237,21 +247,46 @@ class Terminal:
         """How far the terminal's clock lags behind the collector's, delay of the fastest delivery included; 0 without deliveries."""
         return min(self.skews_ms, default=0)
 
-    def skew_of(self, boot: bytes, up_ms: int, sent: int, now: int) -> int | None:
+    def skew_of(self, boot: bytes, up_ms: int, sent: int, at: int, utc: int) -> int | None:
         """The skew that one batch shows. How long it waited in the spool is taken out, or a backlog would look like a wrong clock; None
-        where that is not known, that is in another boot than the one the terminal told of.
+        where that is not known, that is in another boot than the one the terminal told of. at: the journal's time; utc: the collector's.
         """
         if not self.up_received:
-            return (now - sent) // MS
+            return (utc - sent) // MS
         if boot != self.boot:
             return None
-        return (now - sent) // MS - self.age_ms(boot, up_ms, sent, now)
+        # A life message that was late itself makes every age too small, down to none.
+        return (utc - sent) // MS - max(self.age_ms(boot, up_ms, sent, at, utc), 0)
 
-    def age_ms(self, boot: bytes, up_ms: int, sent: int, now: int) -> int:
+    def age_ms(self, boot: bytes, up_ms: int, sent: int, at: int, utc: int) -> int:
         """How old a batch is: by the terminal's uptime within one boot, which no clock can falsify, else by its corrected time."""
         if boot == self.boot and self.up_received:
-            return self.up_ms + (now - self.up_received) // MS - up_ms
-        return (now - sent) // MS - self.skew_ms
+            return self.up_ms + (at - self.up_received) // MS - up_ms
+        return (utc - sent) // MS - self.skew_ms
+
+    def clock_was_set(self, boot: bytes, up_ms: int, sent: int) -> bool:
+        """Whether somebody set the terminal's clock since the last live batch, or it was started anew: UTC minus uptime shows it."""
+        return boot != self.clock_boot or abs(sent // MS - up_ms - self.clock_base_ms) > CLOCK_STEP_MS
+
+    def reckon(self, boot: bytes, up_ms: int, sent: int, at: int, utc: int) -> tuple[bool, int]:
+        """Whether a batch is historical, and how far the clock lagged that stamped it, in ms."""
+        historical = self.age_ms(boot, up_ms, sent, at, utc) > HISTORICAL_MS
+        skew = self.skew_of(boot, up_ms, sent, at, utc)
+        if historical:
+            # By its own uptime where that tells: the clock may have been set between then and now.
+            told = skew if boot == self.boot and self.up_received else None
+            return True, self.skew_ms if told is None else told
+        known = [] if self.clock_was_set(boot, up_ms, sent) and skew is not None else list(self.skews_ms)
+        return False, min([*known, *([] if skew is None else [skew])], default=0)
+
+    def learn_clock(self, boot: bytes, up_ms: int, sent: int, skew: int | None) -> None:
+        """After a live batch."""
+        if skew is None:
+            return
+        if self.clock_was_set(boot, up_ms, sent):
+            self.skews_ms.clear()
+        self.clock_boot, self.clock_base_ms = boot, sent // MS - up_ms
+        self.skews_ms.append(skew)
 
 
 class Fleet:

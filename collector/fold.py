@@ -6,30 +6,39 @@ time; a live tick only does this earlier. No I/O, no clock.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from tillwatch.agent.model import MS, Value
-from tillwatch.agent.wire import Column, Life, Opened
-from tillwatch.collector import clones, keyring, sequence
+from tillwatch.agent.model import MS, Quality, Value
+from tillwatch.agent.wire import Column, Header, Life, Opened
+from tillwatch.collector import clones, sequence, succession
 from tillwatch.collector.alarming import Alarming
 from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
 from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fleet, Series, Terminal
 from tillwatch.collector.journal import Entry, Kind
 from tillwatch.collector.presence import Presence
-from tillwatch.collector.rules import FORK
+from tillwatch.collector.rules import CLOCK, FORK
 from tillwatch.collector.timers import Timers
 
 AHEAD_NS = 600 * 10**9
 """A reading from further in the future than this never becomes the latest one (delivery.md 6.7)."""
 MAX_INTERVAL_S = 7 * 86_400
 """The longest interval that a component may claim: slow signals are read daily, some sites read them weekly."""
-HISTORICAL_MS = 15 * 60 * 1000
-"""Older batches are history: they repair series and raise nothing (delivery.md 6.6)."""
 SUSPECT_SKEW_MS = 60_000
 """From this skew on times are corrected by it, and both are kept."""
 
 _MONITOR = frozenset({"monitor.source", "monitor.reason", "monitor.interval"})
 """What the agent says of its own work: it does not show that the component lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Of one batch. at: when it was received, UTC ns; ahead: what is from later than this is from the future; corrected: ms."""
+
+    at: int
+    ahead: int
+    historical: bool
+    corrected: int
 
 
 class Fold:
@@ -92,13 +101,13 @@ class Fold:
         header = opened.header
         facts = entry.facts_map()
         historical, correction = bool(facts.get("historical")), int(facts.get("correction_ms", 0))
+        utc = int(facts.get("utc", entry.at))
+        seen = _Seen(entry.at, utc + AHEAD_NS, historical=historical, corrected=correction)
         self._accepted(terminal, sequence.Stream(header.epoch, header.seq, opened.digest))
         if not historical:
-            skew = terminal.skew_of(header.boot, header.up, header.sent, entry.at)
-            if skew is not None:
-                terminal.skews_ms.append(skew)
+            self._clock_of(terminal, header, entry.at, utc)
         terminal.lost = max(terminal.lost, header.lost) if terminal.epoch == header.epoch else header.lost
-        terminal.epoch = header.epoch
+        self._speaks_in(terminal, header.epoch)
         self.presence.heard(terminal, entry.at)
         sources: list[tuple[str, bool]] = []
         ticks: dict[int, Ticks] = {}
@@ -117,7 +126,7 @@ class Fold:
                 series = component.series[column.signal] = Series()
                 terminal.signals += 1
             assert component is not None
-            bounds = self._keep(terminal.id, component.name, column, series, tick, entry.at)
+            bounds = self._keep(terminal.id, component.name, column, series, tick, seen)
             if historical:
                 continue
             if column.signal in _MONITOR:
@@ -130,7 +139,7 @@ class Fold:
                 if component.unknown or component.blind:
                     self.presence.regained(terminal, component, entry.at)
             for rule in self.alarming.rules.by_signal.get(column.signal, ()):
-                self.alarming.judge_column(rule, terminal, column, tick, bounds, entry.at)
+                self.alarming.judge_column(rule, terminal, column, tick, bounds, entry.at, seen.ahead)
         for name, failed in sources:
             self.presence.source(terminal, name, failed=failed, at=entry.at)
         if not historical and entry.at >= terminal.next_due:
@@ -153,8 +162,16 @@ class Fold:
         self.alarming.dirty.components.add((terminal.id, name))
         return component
 
+    def _clock_of(self, terminal: Terminal, header: Header, at: int, utc: int) -> None:
+        """What a live batch shows of its terminal's clock."""
+        where = header.boot, header.up, header.sent
+        terminal.learn_clock(*where, terminal.skew_of(*where, at, utc))
+        suspect = abs(terminal.skew_ms) > SUSPECT_SKEW_MS
+        if suspect or (CLOCK, terminal.id, "") in self.alarming.limits:
+            self.alarming.judge(CLOCK, terminal, "", "suspect" if suspect else "good", at)
+
     def _keep(
-        self, terminal: str, component: str, column: Column, series: Series, tick: Ticks, received: int
+        self, terminal: str, component: str, column: Column, series: Series, tick: Ticks, seen: _Seen
     ) -> tuple[float, float] | None:
         """Latest value and open hour. Late hours go to the roll-ups, in the order in which they came.
 
@@ -162,7 +179,12 @@ class Fold:
         """
         values: list[Any] = column.values
         bounds = None
-        if tick.hour == series.hour and column.numeric and column.odd is None and tick.newest >= series.at:
+        if (
+            tick.hour == series.hour
+            and column.numeric
+            and column.odd is None
+            and series.at <= tick.newest <= seen.ahead
+        ):
             least, most = bounds = min(values), max(values)
             series.n += len(values)
             series.total += float(sum(values))
@@ -173,25 +195,36 @@ class Fold:
             series.last, series.last_at = values[-1], tick.last
         else:
             for t, value in zip(tick.at, values, strict=True):
-                self._count(terminal, component, column.signal, series, t, value)
-        if series.at <= tick.newest <= received + AHEAD_NS:
+                self._count(terminal, component, column.signal, series, t, value, seen)
+        newest, position = tick.newest, tick.position
+        if newest > seen.ahead:
+            newest, position = max(
+                ((t * MS, i) for i, t in enumerate(tick.at) if t * MS <= seen.ahead), default=(-1, 0)
+            )
+        # Order is by sequence: what a live batch brings is later than all before it, also where a clock was set back meanwhile.
+        if newest >= series.at or (newest >= 0 and not seen.historical):
             quality, state = (
-                column.odd.get(tick.position, (column.quality, column.state))
+                column.odd.get(position, (column.quality, column.state))
                 if column.odd
                 else (column.quality, column.state)
             )
-            series.at, series.value, series.received = tick.newest, values[tick.position], received
-            series.quality, series.state = int(quality), int(state)
+            if seen.corrected and quality is Quality.GOOD:
+                quality = Quality.CLOCK_SUSPECT
+            series.at, series.value, series.received = newest, values[position], seen.at
+            series.quality, series.state, series.corrected = int(quality), int(state), seen.corrected
         return bounds
 
-    def _count(self, terminal: str, component: str, signal: str, series: Series, at_ms: int, value: Value) -> None:
+    def _count(
+        self, terminal: str, component: str, signal: str, series: Series, at_ms: int, value: Value, seen: _Seen
+    ) -> None:
         hour = at_ms // HOUR_MS
-        if hour > series.hour:
+        # An hour is opened by what is latest: never by the future, and backwards by a live batch only, whose clock was set back.
+        if at_ms * MS <= seen.ahead and (hour > series.hour or (hour < series.hour and not seen.historical)):
             if series.hour >= 0:
                 self.alarming.dirty.rollups.append((terminal, component, series.hour, signal, series.rollup()))
             series.open_hour(hour)
         number = float(value) if isinstance(value, int | float) else None
-        if hour < series.hour:
+        if hour != series.hour:
             row = [int(number is not None), number or 0.0, number, number, value, at_ms * MS]
             self.alarming.dirty.rollups.append((terminal, component, hour, signal, row))
             return
@@ -208,6 +241,13 @@ class Fold:
         terminal.streams[stream.epoch] = stream
         self.alarming.dirty.streams.add((terminal.id, stream.epoch))
         self.fleet.remember(terminal.id, stream.epoch, stream.mark, stream.tail)
+
+    def _speaks_in(self, terminal: Terminal, epoch: bytes) -> None:
+        if terminal.epoch != epoch:
+            # Both rows say which one is current.
+            kept = {one for one in (terminal.epoch, epoch) if one in terminal.streams}
+            self.alarming.dirty.streams |= {(terminal.id, one) for one in kept}
+            terminal.epoch = epoch
 
     def _life(self, terminal: Terminal, at: int, life: Life) -> None:
         decision = sequence.on_life(terminal.streams, life)
@@ -230,7 +270,8 @@ class Fold:
         if evidence:
             self.alarming.judge(FORK, terminal, "", "fork", at, evidence)
         terminal.lost = life.lost
-        terminal.epoch, terminal.life_n = life.epoch, life.n
+        self._speaks_in(terminal, life.epoch)
+        terminal.life_n = life.n
         terminal.boot, terminal.up_ms, terminal.up_received = life.boot, life.up, at
         self.presence.heard(terminal, at)
 
@@ -261,21 +302,24 @@ class Fold:
         match facts["action"]:
             case "enrol":
                 terminal = self._place(entry.terminal, facts, entry.at)
-                keyring.enrol(terminal, facts, entry.at)
+                succession.enrol(terminal, facts, entry.at)
                 if terminal.connection == "revoked":
                     terminal.connection = "new"
                 self.alarming.judge(FORK, terminal, "", "enrolled", entry.at)
             case "certify":
                 terminal = self.fleet.terminals[entry.terminal]
-                keyring.certify(terminal, facts, entry.at)
+                succession.certify(terminal, facts, entry.at)
             case "rotate":
                 terminal = self.fleet.terminals[entry.terminal]
-                keyring.rotate(terminal, facts, entry.at)
+                succession.rotate(terminal, facts, entry.at)
             case "revoke":
                 terminal = self.fleet.terminals[entry.terminal]
-                keyring.revoke(terminal, facts, entry.at)
+                succession.revoke(terminal, facts, entry.at)
                 self.presence.gone(terminal, "revoked", entry.at)
                 self.alarming.judge(FORK, terminal, "", "revoked", entry.at)
+            case "conflict":
+                terminal = self.fleet.terminals[entry.terminal]
+                self.alarming.judge(FORK, terminal, "", "fork", entry.at, {"rotation": facts["detail"]})
             case _:
                 return
         self.alarming.dirty.keys |= {(terminal.id, key_id) for key_id in terminal.keys}
@@ -294,11 +338,23 @@ class Fold:
         self.rearm()
 
     def _started(self, entry: Entry) -> None:
-        self.advance(entry.facts_map()["down_since"])
+        facts = entry.facts_map()
+        self.advance(facts["down_since"])
+        if "jump" in facts:
+            self._clock_set(facts["jump"])
         for terminal in self.fleet.terminals.values():
             self.presence.restarted(terminal, entry.at)
             self.alarming.restarted(terminal.id, entry.at)
         self.rearm()
+
+    def _clock_set(self, forward: int) -> None:
+        """The collector's clock was set. forward: ns by which the journal's time went with it. Uptimes told before count from as much later,
+        and what was learnt of other clocks was measured with a clock that was wrong.
+        """
+        for terminal in self.fleet.terminals.values():
+            if terminal.up_received:
+                terminal.up_received += forward
+            terminal.skews_ms.clear()
 
     def rearm(self) -> None:
         """Set every timer from the state alone, as after loading it."""

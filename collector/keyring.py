@@ -1,125 +1,89 @@
-"""The keys and certificates of one terminal, and what enrolment, rotation and revocation make of them. Pure: the facts of Operator entries go in.
-A key is `pending` from its certificate to its first statement, `active` while it signs, `retiring` when it has handed over: what it signed
-until then it proves without time limit, nothing after; `revoked` proves nothing that comes from now on.
+"""What of a terminal's keys can be proven from the log alone, or from a few entries of it: the authority's signature under each enrolment, both keys'
+signatures under each rotation, and the state that follows from them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tillwatch.agent.wire import Refusal, Rotation, VerifyKey, WireError, open_rotation
-from tillwatch.collector.fleet import MAX_CERTIFICATES, Certificate, Terminal, TerminalKey
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tillwatch.agent.wire import Header, Life, Refusal, VerifyKey, WireError, open_rotation
+from tillwatch.collector import succession
+from tillwatch.collector.fleet import Fleet, Terminal
+
+DOMAIN = b"tillwatch/binding/1\0"
+ENROL, ROTATE = "enrol", "rotate"
+KEY_ACTS = frozenset({ENROL, ROTATE, "certify", "revoke"})
+VOUCH, COLLECTOR = "vouch", "collector"
+"""Bindings made at an export: of a key whose entry has none, and of the collector's own key."""
 
 
-class ConflictError(WireError):
-    """A key that has handed over already hands over to another one: two machines had it."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(Refusal.ROTATION, detail)
-
-
-def enrol(terminal: Terminal, facts: Mapping[str, Any], at: int) -> None:
-    """A new beginning: all keys and certificates before are revoked. facts: public, and serial where a certificate was issued."""
-    _revoke_all(terminal, at)
-    terminal.state, terminal.why, terminal.speakers = "active", "", []
-    _add(terminal, facts, "active", at)
+def binding_message(action: str, terminal: str, public: bytes, at: int) -> bytes:
+    """What the authority signs: that at this time (UTC ns) this Ed25519 key became the terminal's. No two of them spell the same bytes."""
+    words = (action.encode(), terminal.encode(), public, at.to_bytes(8, "big"))
+    return DOMAIN + b"".join(len(word).to_bytes(1, "big") + word for word in words)
 
 
-def certify(terminal: Terminal, facts: Mapping[str, Any], at: int) -> None:
-    """A certificate was issued for a key that will follow."""
-    _add(terminal, facts, "pending", at)
+def binds(authority: x509.Certificate, signature: bytes, message: bytes) -> bool:
+    public = authority.public_key()
+    if not isinstance(public, ec.EllipticCurvePublicKey):
+        return False
+    try:
+        public.verify(signature, message, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        return False
+    return True
 
 
-def rotate(terminal: Terminal, facts: Mapping[str, Any], at: int) -> None:
-    """The old key hands over to the new one. facts: public, old (both 32 bytes), epoch, seq, n: what the old one signed last."""
-    old, new = VerifyKey(facts["old"]), VerifyKey(facts["public"])
-    terminal.keys[old.key_id].state = "retiring"
-    terminal.keys[old.key_id].since = at
-    terminal.until[old.key_id] = (facts["epoch"], facts["seq"], facts["n"])
-    for key_id, key in terminal.keys.items():
-        # What was prepared beside the key that came is not asked for any more.
-        if key.state == "pending" and key_id != new.key_id:
-            key.state, key.since = "revoked", at
-    terminal.keys[new.key_id] = TerminalKey(new, "active", at)
-    for certificate in terminal.certificates.values():
-        if certificate.key != new.key_id:
-            certificate.revoked = certificate.revoked or at
+def is_bound(authority: x509.Certificate, facts: dict[str, Any], terminal: str) -> bool | None:
+    """Whether the authority's signature in the facts of an enrolment or rotation holds; None if there is none in them."""
+    signature, at = facts.get("binding"), facts.get("bound_at")
+    if not signature:
+        return None
+    public = facts.get("public")
+    if not isinstance(signature, bytes) or not isinstance(at, int) or at < 0 or not isinstance(public, bytes):
+        return False
+    return binds(authority, signature, binding_message(str(facts["action"]), terminal, public, at))
 
 
-def revoke(terminal: Terminal, facts: Mapping[str, Any], at: int) -> None:
-    """facts: reason, for people."""
-    _revoke_all(terminal, at)
-    terminal.state, terminal.why = "revoked", str(facts["reason"])
+class Keyring:
+    """The keys of terminals after the acts so far: a `Keys` for the opener."""
 
+    def __init__(self) -> None:
+        self._fleet = Fleet()
+        self.knows = self._fleet.knows
 
-def following(terminal: Terminal, key_id: bytes, statements: Iterable[bytes]) -> list[tuple[Rotation, bytes]]:
-    """The rotations with their statements, oldest first, that lead from a key that is known to key_id, those left out that are done. Raises WireError: UNKNOWN_KEY
-    where they do not lead there, ROTATION for one that is none, REVOKED_KEY for one that begins at a revoked key, ConflictError.
-    """
-    active = {known for known, key in terminal.keys.items() if key.state == "active"}
-    chain: list[tuple[Rotation, bytes]] = []
-    for statement in statements:
-        rotation = open_rotation(statement)
-        old, new = VerifyKey(rotation.old), VerifyKey(rotation.new)
-        if rotation.terminal != terminal.id:
-            raise WireError(Refusal.ROTATION, f"the statement is of {rotation.terminal!r}")
-        known, follower = terminal.keys.get(old.key_id), terminal.keys.get(new.key_id)
-        if old.key_id in active and (follower is None or follower.state == "pending"):
-            active.remove(old.key_id)
-            active.add(new.key_id)
-            chain.append((rotation, statement))
-        elif known is None or (follower is not None and follower.state in {"active", "retiring"}):
-            continue  # before all that is known here, or done
-        elif known.state == "retiring":
-            raise ConflictError(
-                f"key {old.key_id.hex()} hands over to {new.key_id.hex()}, after it has handed over to another one"
-            )
-        else:
-            reason = Refusal.REVOKED_KEY if known.state == "revoked" else Refusal.ROTATION
-            raise WireError(reason, f"key {old.key_id.hex()} of {terminal.id} cannot hand over")
-    if key_id not in active or not chain:
-        raise WireError(Refusal.UNKNOWN_KEY, f"key {key_id.hex()} of {terminal.id}; no rotation leads to it")
-    return chain
+    def act(self, terminal: str, facts: dict[str, Any], at: int) -> None:
+        """The next Operator entry. Raises WireError for a rotation that is none, KeyError, TypeError or ValueError for facts that are none."""
+        if facts["action"] not in KEY_ACTS:
+            return
+        known = self._fleet.terminals.setdefault(terminal, Terminal(terminal, "", "", "", at))
+        match facts["action"]:
+            case "enrol":
+                succession.enrol(known, facts, at)
+            case "certify":
+                succession.certify(known, facts, at)
+            case "rotate":
+                rotation = open_rotation(facts["statement"])
+                if (
+                    succession.rotation_facts(rotation, facts["statement"]).items() - facts.items()
+                    or rotation.terminal != terminal
+                ):
+                    raise WireError(Refusal.ROTATION, "the entry says other than the statement of both keys")
+                succession.rotate(known, facts, at)
+            case "revoke":
+                succession.revoke(known, facts, at)
 
+    def key(self, terminal: str, key_id: bytes) -> VerifyKey | Refusal:
+        return self._fleet.key(terminal, key_id) if self.knows(terminal) else Refusal.UNKNOWN_KEY
 
-def rotation_facts(rotation: Rotation, statement: bytes) -> dict[str, Any]:
-    """The facts of the Operator entry."""
-    return {
-        "action": "rotate",
-        "terminal": rotation.terminal,
-        "public": rotation.new,
-        "old": rotation.old,
-        "epoch": rotation.epoch,
-        "seq": rotation.seq,
-        "n": rotation.n,
-        "statement": statement,
-    }
-
-
-def revoked_serials(terminals: Iterable[Terminal]) -> dict[str, int]:
-    """Serial numbers in hex of the certificates that no broker may take any more, with the time of their revocation, UTC ns."""
-    return {
-        serial: certificate.revoked
-        for terminal in terminals
-        for serial, certificate in terminal.certificates.items()
-        if certificate.revoked
-    }
-
-
-def _add(terminal: Terminal, facts: Mapping[str, Any], state: str, at: int) -> None:
-    verify = VerifyKey(facts["public"])
-    terminal.keys[verify.key_id] = TerminalKey(verify, state, at)
-    terminal.until.pop(verify.key_id, None)
-    if facts.get("serial"):
-        terminal.certificates[facts["serial"]] = Certificate(verify.key_id, at)
-        while len(terminal.certificates) > MAX_CERTIFICATES:
-            del terminal.certificates[next(iter(terminal.certificates))]
-
-
-def _revoke_all(terminal: Terminal, at: int) -> None:
-    for key in terminal.keys.values():
-        if key.state != "revoked":
-            key.state, key.since = "revoked", at
-    for certificate in terminal.certificates.values():
-        certificate.revoked = certificate.revoked or at
+    def in_time(self, one: Header | Life) -> bool:
+        """Whether its key was still to sign it: not behind the last one before it handed over."""
+        terminal = self._fleet.terminals[one.terminal]
+        if isinstance(one, Header):
+            return terminal.sealed_in_time(one.key, one.epoch, one.seq)
+        return terminal.told_in_time(one.key, one.epoch, one.n)

@@ -28,7 +28,6 @@ from tillwatch.agent.wire import (
     Opened,
     Refusal,
     SigningKey,
-    VerifyKey,
     WireError,
     claim_of,
     frame_of,
@@ -36,10 +35,11 @@ from tillwatch.agent.wire import (
     open_life,
     seal_ack,
 )
-from tillwatch.collector import keyring, sequence
+from tillwatch.collector import sequence, succession
+from tillwatch.collector.clock import JUMP_NS, SteadyClock
 from tillwatch.collector.config import changes
 from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_EPOCHS, MAX_SIGNALS, Terminal
-from tillwatch.collector.fold import HISTORICAL_MS, SUSPECT_SKEW_MS, Fold
+from tillwatch.collector.fold import SUSPECT_SKEW_MS, Fold
 from tillwatch.collector.intake import Intake, Message
 from tillwatch.collector.journal import Entry, Journal, Kind
 from tillwatch.collector.refusals import Refusals
@@ -61,6 +61,8 @@ ENROL_EVERY_NS = 10 * 10**9
 its certificate without its key cannot make the terminal stop for longer than one of them takes.
 """
 IDENTITY_ACTS = frozenset({"enrol", "certify", "rotate", "revoke"})
+APART_NS = 10**9
+"""By which the journal's time may be ahead of a message's own before the latter is written down too."""
 RETRY_S = 5.0
 """Before the next try after the store refused a group: a full disk is not made emptier by trying."""
 LOOK_BACK_NS = 10 * 10**9
@@ -87,18 +89,20 @@ class _UnfitError(Exception):
 
 @dataclass(slots=True)
 class Reply:
-    """What one terminal will be told when its group is stored."""
+    """What one terminal will be told when its group is stored. earlier: of another epoch, in the same group: who spoke there is answered too."""
 
     state: AckState = AckState.OK
     epoch: bytes = b""
     want: int = 0
     refused: tuple[tuple[int, str], ...] = ()
+    earlier: Reply | None = None
 
 
 class Pipeline:
-    """clock: UTC ns. refusals: what was not taken, by reason and by terminal; on_refused: told the terminal of each message that cannot be
-    opened; turns: passes of the loop that were stored, for the watchdog. bind: the authority's word for a terminal's public key from a time
-    on; on_identity: called with the terminals whose keys or certificates have changed, once that is stored.
+    """clock: UTC ns; steady: the clock to use instead, and to take the jumps of. refusals: what was not taken, by reason and by terminal;
+    on_refused: told the terminal of each message that cannot be opened; turns: passes of the loop that were stored, for the watchdog. bind:
+    the authority's word for an act's public key of a terminal from a time on; on_identity: called with the terminals whose keys or
+    certificates have changed, once that is stored.
     """
 
     def __init__(
@@ -109,7 +113,8 @@ class Pipeline:
         *,
         page: str = "",
         clock: Callable[[], int] = time.time_ns,
-        bind: Callable[[str, bytes, int], bytes] = lambda *_: b"",
+        steady: SteadyClock | None = None,
+        bind: Callable[[str, str, bytes, int], bytes] | None = None,
     ) -> None:
         self.store = store
         self.refusals = Refusals()
@@ -118,7 +123,10 @@ class Pipeline:
         self._key = key
         self._units = units
         self._page = page
-        self._clock = clock
+        self._clock = clock if steady is None else steady.now
+        self._steady = steady
+        self._lead = 0
+        """By which the journal's time, which never goes back, is ahead of the clock."""
         self.turns = 0
         self.on_identity: Callable[[set[str]], None] = lambda _: None
         self._bind = bind
@@ -142,6 +150,13 @@ class Pipeline:
 
     async def start(self, shipped: str, site: str, settings: Mapping[str, str] | None = None) -> None:
         """Journal that the collector runs, and its rules and settings if they changed; None: as they were."""
+        behind = self.fold.advanced_to - self._clock()
+        if behind > JUMP_NS:
+            log.error(
+                "the clock of this machine is %.0f s behind the journal; the journal's time goes on from its end",
+                behind / 1e9,
+            )
+            self._lead = behind
         entries: list[tuple[Kind, dict[str, Any]]] = [(Kind.STARTED, {"down_since": self.fold.advanced_to})]
         if (self.fold.alarming.rules.shipped, self.fold.alarming.rules.text) != (shipped, site) or self.store.meta(
             "rules"
@@ -175,6 +190,9 @@ class Pipeline:
             for (terminal, why), n in intake.take_dropped().items():
                 self._count(why, terminal, self._clock(), n)
             try:
+                ahead = await self._follow_clock()
+                if ahead:
+                    messages = [message._replace(received=message.received + ahead) for message in messages]
                 async with self._lock:
                     replies = await self.take(messages)
             except StoreError as error:
@@ -189,14 +207,33 @@ class Pipeline:
             self.turns += 1
             slow = intake.take_slow()
             for terminal, reply in replies.items():
-                intake.publish_ack(terminal, self._ack(terminal, reply, slow=terminal in slow))
+                each: Reply | None = reply
+                while each is not None:
+                    intake.publish_ack(terminal, self._ack(terminal, each, slow=terminal in slow))
+                    each = each.earlier
             for terminal in slow - replies.keys():
-                if self.fold.fleet.knows(terminal) and self.fold.fleet.terminals[terminal].state == "active":
+                known = self.fold.fleet.terminals.get(terminal)
+                # Who has said nothing genuine yet has no stream to speak of.
+                if known is not None and known.epoch and known.state == "active":
                     intake.publish_ack(terminal, self._ack(terminal, Reply(), slow=True))
             if time.monotonic() - looked >= TICK_S:
                 with contextlib.suppress(StoreError):  # the next group meets the same store and says so
                     await self.take_requests()
                 looked = time.monotonic()
+
+    async def _follow_clock(self) -> int:
+        """Journal that this machine's clock was set, if it was; what to add to the times of messages, in ns."""
+        if self._steady is None:
+            return 0
+        ahead = self._steady.ahead()
+        jump = self._steady.take_jump()
+        if jump:
+            forward = max(jump - self._lead, 0)
+            self._lead = max(self._lead - jump, 0)
+            down = {"down_since": self.fold.advanced_to, "jump": forward, "set_by": jump}
+            async with self._lock:
+                await self._keep([self._record(Kind.STARTED, facts=down)])
+        return ahead
 
     async def take(self, messages: Sequence[Message]) -> dict[str, Reply]:
         """One group: what to tell the terminals once this returns. Raises StoreError, and then nothing has changed."""
@@ -216,7 +253,7 @@ class Pipeline:
         for terminal, reply in strangers.items():
             replies.setdefault(terminal, reply)
         if not messages:
-            self.fold.advance(max(self._clock(), self.fold.advanced_to))
+            self.fold.advance(max(self._clock() + self._lead, self.fold.advanced_to))
         now = self._clock()
         also = [self.refusals.keep(now)] if self.refusals.due(now) else []
         if entries or also or self._changed():
@@ -249,15 +286,16 @@ class Pipeline:
         known = terminal.streams.get(header.epoch)
         if known is not None and header.seq <= known.mark:
             stored = self._stored(terminal, header.epoch, header.seq)
-        reply = replies.setdefault(terminal.id, Reply())
+        reply = _reply(replies, terminal.id, header.epoch)
         decision = sequence.decide(terminal.streams, header, digest, stored)
-        reply.epoch = header.epoch
         stamp = {"epoch": header.epoch, "seq": header.seq}
         match decision.verdict:
             case sequence.Verdict.DUPLICATE:
                 pass
             case sequence.Verdict.GAP:
-                reply.state, reply.want = AckState.RESEND, decision.want
+                # What follows a fork is ahead of its place: to ask for it again would bring the fork again, and so for ever.
+                if reply.state is not AckState.FORK:
+                    reply.state, reply.want = AckState.RESEND, decision.want
             case sequence.Verdict.FORK:
                 reply.state = AckState.FORK
                 facts = {**stamp, "boot": header.boot, "up": header.up, "detail": decision.detail}
@@ -278,14 +316,13 @@ class Pipeline:
     def _accept(self, terminal: Terminal, opened: Opened, message: Message, stamp: dict[str, Any]) -> Entry:
         """Age and clock correction are computed once, here, and kept beside the frame."""
         header = opened.header
-        now = max(message.received, self.journal.at + 1)
-        if terminal.age_ms(header.boot, header.up, header.sent, now) > HISTORICAL_MS:
+        at = self._at(message)
+        utc = at if at - message.received <= APART_NS else message.received
+        if utc != at:
+            stamp["utc"] = utc
+        historical, skew = terminal.reckon(header.boot, header.up, header.sent, at, utc)
+        if historical:
             stamp["historical"] = True
-        if terminal.skews_ms:
-            skew = terminal.skew_ms
-        else:
-            first = terminal.skew_of(header.boot, header.up, header.sent, now)
-            skew = 0 if first is None or "historical" in stamp else first
         correction = skew if abs(skew) > SUSPECT_SKEW_MS else 0
         if correction:
             stamp["correction_ms"] = correction
@@ -313,8 +350,8 @@ class Pipeline:
         terminal: Terminal,
         facts: dict[str, Any],
         entries: list[Entry],
-        message: Message | None = None,
-        digest: bytes | None = None,
+        message: Message,
+        digest: bytes,
     ) -> None:
         self._forks[terminal.id] += 1
         if self._forks[terminal.id] <= MAX_FORKS:
@@ -337,25 +374,36 @@ class Pipeline:
         if decision.moved:
             # Where the stream goes on is known from the chain alone, also when the message is retired one day.
             stamp |= {"epoch": life.epoch, "seq": decision.stream.mark}
+        if decision.loss is not None:
+            stamp["loss"] = list(decision.loss)
+            log.error(
+                "terminal %s: batches %d to %d are gone: dropped by it, or lost here with a backup",
+                life.terminal,
+                *decision.loss,
+            )
         entries.append(self._record(Kind.LIFE, message, life.terminal, stamp, digest, content=life))
         if life.state == "online":
-            reply = replies.setdefault(life.terminal, Reply())
-            reply.epoch, reply.state, reply.want = life.epoch, AckState.OK, 0
+            reply = _reply(replies, life.terminal, life.epoch)
+            reply.state, reply.want = AckState.OK, 0
 
     def _succeeded(self, message: Message, entries: list[Entry]) -> Life:
         """A life message under a key that is not known yet, if the rotations that it presents lead there from one that is. Raises WireError."""
-        claim = claim_of(message.payload)
         terminal = self.fold.fleet.terminals[message.topic.split("/")[2]]
         try:
-            chain = keyring.following(terminal, claim.key, claim.rotations)
-        except keyring.ConflictError as error:
-            self._forked(terminal, {"kind": "rotation", "detail": error.detail}, entries)
+            life, chain = succession.first_word(terminal, message.topic, message.payload)
+        except succession.ConflictError as error:
+            self._forks[terminal.id] += 1
+            if self._forks[terminal.id] <= MAX_FORKS:
+                log.error("terminal %s: %s; look for a second machine", terminal.id, error.detail)
+                told = {"action": "conflict", "actor": f"terminal {terminal.id}", "detail": error.detail}
+                entries.append(self._record(Kind.OPERATOR, terminal=terminal.id, facts=told))
             raise
-        life = open_life(message.topic, message.payload, _Successor(VerifyKey(chain[-1][0].new)))
         for rotation, statement in chain:
-            facts = keyring.rotation_facts(rotation, statement)
-            facts["bound_at"] = message.received
-            facts["binding"] = self._bind(terminal.id, rotation.new, message.received)
+            facts = succession.rotation_facts(rotation, statement)
+            facts["actor"] = f"terminal {terminal.id}"
+            if self._bind is not None:
+                facts["bound_at"] = message.received
+                facts["binding"] = self._bind("rotate", terminal.id, rotation.new, message.received)
             entries.append(self._record(Kind.OPERATOR, terminal=terminal.id, facts=facts))
             log.info("terminal %s: its key was rotated after batch %d", terminal.id, rotation.seq)
         return life
@@ -379,13 +427,17 @@ class Pipeline:
         content: Opened | Life | None = None,
     ) -> Entry:
         """Append to the journal and fold. The entry's time never lies before what time alone has already done."""
-        now = max(message.received if message else self._clock(), self.fold.advanced_to)
         payload = message.payload if message else None
         entry = self.journal.append(
-            kind, now, terminal=terminal, facts=facts, payload=payload, payload_digest=digest, span=span
+            kind, self._at(message), terminal=terminal, facts=facts, payload=payload, payload_digest=digest, span=span
         )
         self.fold.apply(entry, content)
         return entry
+
+    def _at(self, message: Message | None) -> int:
+        """The journal's time for an entry to come: it never lies before what time alone has already done."""
+        now = (message.received if message else self._clock()) + self._lead
+        return max(now, self.fold.advanced_to, self.journal.at + 1)
 
     async def _keep(self, entries: Sequence[Entry], also: Sequence[Callable[[sqlite3.Connection], None]] = ()) -> None:
         group: Commit = self.store.prepare(self.fold, entries, also)
@@ -480,17 +532,16 @@ class Pipeline:
         return self.refusals.add(str(reason), who, at, n)
 
 
-class _Successor:
-    """The registry for the first message under a key whose rotations have held."""
-
-    def __init__(self, verify: VerifyKey) -> None:
-        self._verify = verify
-
-    def knows(self, _: str) -> bool:
-        return True
-
-    def key(self, _: str, key_id: bytes) -> VerifyKey | Refusal:
-        return self._verify if key_id == self._verify.key_id else Refusal.UNKNOWN_KEY
+def _reply(replies: dict[str, Reply], terminal: str, epoch: bytes) -> Reply:
+    """The reply to one epoch of a terminal: two machines under one name, or one at the end of an epoch, speak of two in one group."""
+    newest = replies.get(terminal)
+    reply = newest
+    while reply is not None and reply.epoch not in (b"", epoch):
+        reply = reply.earlier
+    if reply is None:
+        reply = replies[terminal] = Reply(earlier=newest)
+    reply.epoch = epoch
+    return reply
 
 
 async def _written(write: Callable[[Any], None], what: Any) -> None:

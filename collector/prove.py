@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tillwatch.agent.model import MS, Reading
 from tillwatch.agent.wire import frame_of, split_frame, stored_column
 from tillwatch.collector.authority import Authority
-from tillwatch.collector.binding import COLLECTOR, ENROL, KEY_ACTS, VOUCH
 from tillwatch.collector.bundle import entry_fields, write
 from tillwatch.collector.journal import GENESIS, Entry, Kind
+from tillwatch.collector.keyring import COLLECTOR, ENROL, KEY_ACTS, VOUCH
 from tillwatch.collector.store import bodies, segments
 from tillwatch.collector.store.log import Log
 

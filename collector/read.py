@@ -14,7 +14,9 @@ from tillwatch.agent.model import Value
 
 @dataclass(frozen=True, slots=True)
 class SignalView:
-    """The latest value of one signal. at: corrected reading time; received: when the collector got it."""
+    """The latest value of one signal. at: corrected reading time; received: when the collector got it; corrected_by: ns that were added to the
+    time that the terminal's clock said.
+    """
 
     component: str
     signal: str
@@ -25,6 +27,7 @@ class SignalView:
     received: int
     quality: str
     state: str
+    corrected_by: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,8 @@ class ComponentView:
 
 @dataclass(frozen=True, slots=True)
 class TerminalView:
-    """One terminal as the fleet page shows it. connection: `online`, `offline`, `silent` or `revoked`; level: of its worst open alarm, 0 for none;
+    """One terminal as the fleet page shows it. lost: readings that it declared lost; holes: batches that will never come, also those that a
+    collector restored from a backup has no more. connection: `online`, `offline`, `silent` or `revoked`; level: of its worst open alarm, 0 for none;
     refused: messages since the collector's start that were not taken, with over_limit the reasons for calling it a culprit: readings of
     more components or signals than one terminal may have.
     """
@@ -62,6 +66,7 @@ class TerminalView:
     unknown_components: int
     refused: int = 0
     over_limit: int = 0
+    holes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tillwatch.collector.acts import prepare_data_dir
 from tillwatch.collector.config import Config
 from tillwatch.collector.store.backup import Backup, BackupError, Progress
 from tillwatch.collector.store.backup import make as make_backup
 from tillwatch.collector.store.backup import restore as restore_backup
+from tillwatch.collector.store.lock import InUseError
 
-__all__ = ["BackupError", "backup", "described", "restore"]
+CommandError = (BackupError, InUseError)
 
 SHOWN_EVERY_S = 0.2
 _KEYS = {
@@ -20,6 +25,21 @@ _KEYS = {
     "sealed": "with the collector's keys, sealed by the passphrase",
     "without": "without the collector's keys",
 }
+
+
+def run_backup(config: Config, options: argparse.Namespace) -> int:
+    target = options.file.absolute()
+    prepare_data_dir(config.collector.data_dir)
+    made = backup(config, target, keys=not options.without_keys, passphrase_file=options.passphrase_file)
+    print(json.dumps(asdict(made), ensure_ascii=False, indent=2, default=str) if options.json else described(made))
+    return 1 if made.faults else 0
+
+
+def run_restore(config: Config, options: argparse.Namespace) -> int:
+    source = options.file.absolute()
+    prepare_data_dir(config.collector.data_dir)
+    print(restore(config, source, passphrase_file=options.passphrase_file, damaged=options.damaged))
+    return 0
 
 
 def backup(config: Config, target: Path, *, keys: bool, passphrase_file: Path | None) -> Backup:
@@ -36,14 +56,20 @@ def described(made: Backup) -> str:
     until = _time(made.last_at) if made.last_at else "its beginning"
     return (
         f"{made.path}: {made.size / 1024**2:.1f} MiB, {made.terminals} terminals, {made.entries} entries of the journal\n"
-        f"to {until}, proven; {_KEYS[made.keys]}"
+        f"to {until}, {'proven' if not made.faults else 'with damage'}; {_KEYS[made.keys]}"
+        + "".join(f"\n  {fault}" for fault in made.faults)
     )
 
 
-def restore(config: Config, source: Path, *, passphrase_file: Path | None) -> str:
+def restore(config: Config, source: Path, *, passphrase_file: Path | None, damaged: bool) -> str:
     """What was done, for a person. Raises BackupError and InUseError."""
     found, aside = restore_backup(
-        source, config.database, config.authority, passphrase=_passphrase(passphrase_file), progress=_progress()
+        source,
+        config.database,
+        config.authority,
+        passphrase=_passphrase(passphrase_file),
+        damaged=damaged,
+        progress=_progress(),
     )
     lines = [f"restored to entry {found.entries} of the journal, backed up at {_time(found.at)}"]
     if aside is not None:

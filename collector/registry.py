@@ -259,6 +259,7 @@ class JournalRegistrar:
                 "public": request.public_key,
                 "serial": f"{request.serial:x}",
                 "address": request.address,
+                "actor": f"terminal {terminal.id}",
             }
             await self._operate(facts, lambda _: None)
         return Enrolment(terminal.id, terminal.branch, terminal.region, terminal.terminal_class)

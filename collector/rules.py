@@ -21,7 +21,9 @@ COMPONENT_SILENT = "component.silent"
 """A terminal speaks, but not of this component."""
 FORK = "delivery.fork"
 """Two histories under one key: a cloned terminal, or a spool that was rolled back."""
-BUILT_IN = (SILENT, COMPONENT_SILENT, FORK)
+CLOCK = "clock.suspect"
+"""A terminal's clock is off by more than a minute: its times are corrected and marked."""
+BUILT_IN = (SILENT, COMPONENT_SILENT, FORK, CLOCK)
 """Conditions that the collector itself finds: their rules have words and no signal."""
 
 _UNITS = {"ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
@@ -94,8 +96,11 @@ def shipped_text() -> str:
     return (files("tillwatch.collector") / "rules.toml").read_text(encoding="utf-8")
 
 
-def parse_rules(site: str = "", *, shipped: str | None = None) -> Rules:
-    """The shipped table with a site's own laid over it: [fold] settings and rules of the same id are changed key by key, others are added."""
+def parse_rules(site: str = "", *, shipped: str | None = None, replay: bool = False) -> Rules:
+    """The shipped table with a site's own laid over it: [fold] settings and rules of the same id are changed key by key, others are added.
+
+    replay: the table stands in the journal, and may be of a version that did not know all of the collector's own conditions.
+    """
     shipped = shipped if shipped is not None else shipped_text()
     base = _toml(shipped, "shipped rules")
     own = _toml(site, "site rules") if site.strip() else {}
@@ -113,7 +118,7 @@ def parse_rules(site: str = "", *, shipped: str | None = None) -> Rules:
             table[row["id"]] = {**table.get(row["id"], {}), **row}
     rules = {name: _rule(row) for name, row in table.items()}
     missing = [name for name in BUILT_IN if name not in rules]
-    if missing:
+    if missing and not replay:
         msg = f"the rule {missing[0]} must stand in the table: the collector itself raises it"
         raise RulesError(msg)
     by_signal: dict[str, tuple[Rule, ...]] = {}

@@ -79,11 +79,15 @@ class LifeDecision:
 
 
 def on_life(streams: Mapping[bytes, Stream], life: Life) -> LifeDecision:
-    """Take the floor from a life message: what lies below it will never come. A new epoch starts at its floor, without a loss."""
+    """Take the floor from a life message: what lies below it will never come. That goes for an epoch not seen before too: the terminal dropped
+    it before it was first heard, or another collector has it, of which this one is an older copy.
+    """
     known = streams.get(life.epoch)
     floor = max(life.floor, 1)
     if known is None:
-        return LifeDecision(Stream(life.epoch, floor - 1, FIRST_PREV if floor == 1 else UNVERIFIABLE), None, new=True)
+        if floor == 1:
+            return LifeDecision(Stream(life.epoch), None, new=True)
+        return LifeDecision(Stream(life.epoch, floor - 1, UNVERIFIABLE), (1, floor - 1), new=True)
     if floor <= known.mark + 1:
         return LifeDecision(known, None, new=False)
     return LifeDecision(Stream(life.epoch, floor - 1, UNVERIFIABLE), (known.mark + 1, floor - 1), new=False)

@@ -12,9 +12,9 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
-from tillwatch.collector import keyring
+from tillwatch.collector import succession
 from tillwatch.collector.authority import Authority, open_authority
-from tillwatch.collector.binding import ROTATE
+from tillwatch.collector.clock import SteadyClock
 from tillwatch.collector.config import Config, ConfigError, is_loopback
 from tillwatch.collector.housekeeping import Housekeeping
 from tillwatch.collector.intake.broker import EmbeddedBroker
@@ -120,7 +120,8 @@ async def _serve(config: Config, *, console: bool) -> int:
         stack.callback(store.close)
         units = {name: known.unit for name, known in load_catalogue().signals.items()}
         page = f"http://{config.console.host}:{config.console.port}"
-        pipeline = Pipeline(store, own.ack_key, units, page=page, bind=partial(own.bind, ROTATE))
+        clock = SteadyClock()
+        pipeline = Pipeline(store, own.ack_key, units, steady=clock, page=page, bind=own.bind)
         await pipeline.start(shipped_text(), site, config.settings)
         stack.push_async_callback(pipeline.stop)
 
@@ -187,7 +188,7 @@ async def _serve(config: Config, *, console: bool) -> int:
 
 def _write_crl(config: Config, own: Authority, pipeline: Pipeline) -> None:
     """For a broker outside: the collector itself looks at its registry."""
-    revoked = keyring.revoked_serials(pipeline.fold.fleet.terminals.values())
+    revoked = succession.revoked_serials(pipeline.fold.fleet.terminals.values())
     try:
         own.write_crl(revoked)
         if config.broker.crl_file is not None:

@@ -14,8 +14,8 @@ from cryptography import x509
 
 from tillwatch.agent.wire import Header, Life, WireError, open_header, open_life_frame
 from tillwatch.collector import sequence
-from tillwatch.collector.binding import ENROL, ROTATE, KeyHistory, is_bound
 from tillwatch.collector.journal import Entry, Kind
+from tillwatch.collector.keyring import ENROL, ROTATE, Keyring, is_bound
 from tillwatch.collector.sequence import Stream
 from tillwatch.collector.store.log import Fault, Log, Logged
 
@@ -59,7 +59,7 @@ class _Walk:
     def __init__(self, db: sqlite3.Connection, authority: x509.Certificate | None) -> None:
         self._log = Log(db)
         self._authority = authority
-        self._ring = KeyHistory()
+        self._ring = Keyring()
         self._streams: dict[str, dict[bytes, Stream]] = {}
         self._told: dict[tuple[str, int, int], int] = {}
         self.found = Verified()

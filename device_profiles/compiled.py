@@ -6,38 +6,32 @@ decoded when it is asked for.
 
 from __future__ import annotations
 
+import errno
+import functools
 import hashlib
 import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgpack
 
-from tillwatch.device_profiles.model import (
-    Absent,
-    Condition,
-    DeviceProfile,
-    Field,
-    Item,
-    Kind,
-    Limits,
-    Match,
-    Poll,
-    Recognition,
-    Signal,
-    Table,
-    Test,
-    Words,
-)
+from tillwatch.device_profiles.model import DeviceProfile, Recognition, Signal
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 FILE = "profiles.msgpack"
-FORMAT = 1
+FORMAT = 3
 """Part of the digest: raise it when an encoded dataclass of model.py changes."""
+_HEAD_BYTES = 40
+"""Format and digest: enough to see that the file is another one."""
+_CATALOGUE = ""
+"""Under this name, which no profile has, the catalogue is packed."""
 COMPILE_SECONDS = 60
 """Compiling 200 profiles takes a slow terminal a few seconds; a child that hangs must not hang the agent."""
 
@@ -48,167 +42,138 @@ class CompiledError(Exception):
     """The compiled file cannot be made or is not one. The text says what to do."""
 
 
-def digest(folder: Path = HERE) -> bytes:
-    """SHA-256 over every YAML file's name and bytes, and the format of the encoding."""
+def digest(folder: Path = HERE, own: Iterable[Path] = (), overrides: Path | None = None) -> bytes:
+    """SHA-256 over every YAML file's name and bytes, and the format of the encoding. Raises OSError."""
     total = hashlib.sha256(bytes([FORMAT]))
-    for path in sorted(folder.rglob("*.yaml")):
+    named = [(path.relative_to(folder).as_posix(), path) for path in sorted(folder.rglob("*.yaml"))]
+    named += [(str(path), path) for path in (*own, *([overrides] if overrides else []))]
+    for name, path in named:
         data = path.read_bytes()
-        total.update(f"{path.relative_to(folder).as_posix()}\0{len(data)}\0".encode() + data)
+        total.update(f"{name}\0{len(data)}\0".encode() + data)
     return total.digest()
 
 
 def _plain(value: Any) -> Any:
-    """Dataclasses as lists of their fields, in the order of model.py."""
-    if hasattr(value, "__dataclass_fields__"):
-        return [_plain(getattr(value, name)) for name in value.__dataclass_fields__]
+    """A dataclass as {number of the field: value}, without what is the default."""
+    if is_dataclass(value):
+        known = fields(value)
+        plain = {}
+        for number, each in enumerate(known):
+            held = getattr(value, each.name)
+            default = each.default_factory() if each.default_factory is not MISSING else each.default
+            if default is MISSING or held != default:
+                plain[number] = _plain(held)
+        return plain
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
-    return dict(value) if isinstance(value, dict) else value
+    return dict(value) if isinstance(value, Mapping) else value
 
 
-def _signal(plain: list[Any] | None) -> Signal | None:
-    if plain is None:
-        return None
-    name, kind, unit, meaning, states = plain
-    return Signal(name, Kind(kind), unit, meaning, tuple((word, severity) for word, severity in states))
+def _same(plain: Any) -> Any:
+    return plain
 
 
-def _signal_of(plain: list[Any]) -> Signal:
-    signal = _signal(plain)
-    assert signal is not None
-    return signal
-
-
-def _conditions(plain: list[Any]) -> tuple[Condition, ...]:
-    return tuple(Condition(oid, Test(test), tuple(values)) for oid, test, values in plain)
-
-
-def _field(plain: list[Any]) -> Field:
-    oid, divisor, multiplier, offset, sentinels, pattern, percent_of, multiply_by, unsigned32, above, by, when = plain
-    return Field(
-        oid,
-        divisor,
-        multiplier,
-        offset,
-        tuple(sentinels),
-        pattern,
-        percent_of,
-        multiply_by,
-        unsigned32,
-        above,
-        by,
-        _conditions(when),
-    )
-
-
-def _words(plain: list[Any] | None) -> Words | None:
-    if plain is None:
-        return None
-    codes, ranges, bits, masks, none, overrides = plain
-    return Words(
-        codes,
-        tuple((a, b, word) for a, b, word in ranges),
-        tuple((bit, word) for bit, word in bits),
-        tuple((mask, value, word) for mask, value, word in masks),
-        none,
-        tuple((word, _conditions(when)) for word, when in overrides),
-    )
-
-
-def _item(plain: list[Any]) -> Item:
-    signal, fields, part, poll, optional, absent, words, limits, collected = plain
-    return Item(
-        _signal_of(signal),
-        tuple(_field(each) for each in fields),
-        part,
-        Poll(poll),
-        optional,
-        Absent(absent),
-        _words(words),
-        Limits(limits[0], limits[1], limits[2], limits[3], _conditions(limits[4])) if limits else None,
-        _signal(collected),
-    )
-
-
-def _table(plain: list[Any]) -> Table:
-    group, items, collect, label, label_pattern, where, present = plain
-    return Table(
-        group,
-        tuple(_item(each) for each in items),
-        tuple(_item(each) for each in collect),
-        tuple(label),
-        label_pattern,
-        _conditions(where),
-        present,
-    )
-
-
-def _recognition(plain: list[Any]) -> Recognition:
-    name, generic, matches = plain
-    return Recognition(
-        name, generic, tuple(Match(oid, description, tuple(present)) for oid, description, present in matches)
-    )
-
-
-def _profile(plain: list[Any]) -> DeviceProfile:
-    name, title, recognition, scalars, tables = plain
-    return DeviceProfile(
-        name,
-        title,
-        _recognition(recognition),
-        tuple(_item(each) for each in scalars),
-        tuple(_table(each) for each in tables),
-    )
+@functools.cache
+def _decoder(wanted: Any) -> Callable[[Any], Any]:
+    """What makes a value of the annotated type out of what _plain made of it."""
+    arguments = get_args(wanted)
+    if get_origin(wanted) in {Union, UnionType}:
+        decode = _decoder(next(each for each in arguments if each is not NoneType))
+        return lambda plain: None if plain is None else decode(plain)
+    if get_origin(wanted) is tuple:
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            every = _decoder(arguments[0])
+            return tuple if every is _same else lambda plain: tuple([every(p) for p in plain])
+        each = [_decoder(argument) for argument in arguments]
+        return lambda plain: tuple([decode(p) for decode, p in zip(each, plain, strict=True)])
+    if is_dataclass(wanted) and isinstance(wanted, type):
+        hints = get_type_hints(wanted)
+        named = [(field.name, _decoder(hints[field.name])) for field in fields(wanted)]
+        return lambda plain: wanted(**{named[n][0]: named[n][1](value) for n, value in plain.items()})
+    return wanted if isinstance(wanted, type) and issubclass(wanted, Enum) else _same
 
 
 class Library:
-    """Everything that is compiled. Profiles and catalogue stay packed until they are asked for."""
+    """Everything that is compiled. Of a file only the recognitions stay in memory: a profile is read when a device needs it."""
 
-    def __init__(self, packed: bytes) -> None:
-        """Raises CompiledError where the bytes are not of this format."""
+    def __init__(self, source: bytes | Path) -> None:
+        """Raises CompiledError where the bytes are not of this format, OSError where the file cannot be read."""
+        self._source = source
+        self._read_head()
+
+    def _read_head(self) -> None:
+        packed = self._source if isinstance(self._source, bytes) else self._source.read_bytes()
+        unpacker = msgpack.Unpacker(strict_map_key=False)
+        unpacker.feed(packed)
         try:
-            form, self.digest, recognitions, self._profiles, self._catalogue = msgpack.unpackb(packed)
+            form, self.digest, recognitions, lengths = unpacker.unpack()
             if form != FORMAT:
                 raise ValueError(form)
-            self.recognitions = tuple(_recognition(each) for each in recognitions)
-        except (ValueError, TypeError, msgpack.UnpackException) as error:
+            self.recognitions: tuple[Recognition, ...] = _decoder(tuple[Recognition, ...])(recognitions)
+            self._places: dict[str, tuple[int, int]] = {}
+            start = unpacker.tell()
+            for name, length in lengths.items():
+                self._places[name] = (start, length)
+                start += length
+            if start != len(packed):
+                raise ValueError(f"{len(packed)} bytes instead of {start}")
+        except (ValueError, TypeError, AttributeError, msgpack.UnpackException) as error:
             raise CompiledError(
                 f"not compiled profiles of format {FORMAT}: {error}; delete the file, the agent makes it anew"
             ) from error
+        self._head = packed[:_HEAD_BYTES]
+
+    def _part(self, name: str) -> Any:
+        if isinstance(self._source, bytes):
+            start, length = self._places[name]
+            return msgpack.unpackb(self._source[start : start + length], strict_map_key=False)
+        with self._source.open("rb") as file:
+            if file.read(_HEAD_BYTES) != self._head:  # an update compiled it anew
+                self._read_head()
+            start, length = self._places[name]
+            file.seek(start)
+            return msgpack.unpackb(file.read(length), strict_map_key=False)
 
     def profile(self, name: str) -> DeviceProfile:
-        """Raises KeyError."""
-        return _profile(msgpack.unpackb(self._profiles[name]))
+        """Raises KeyError; CompiledError and OSError where the file was replaced by something else."""
+        if not name:
+            raise KeyError(name)
+        profile: DeviceProfile = _decoder(DeviceProfile)(self._part(name))
+        return profile
 
     def signals(self) -> dict[str, Signal]:
         """The catalogue by name."""
-        return {each[0]: _signal_of(each) for each in msgpack.unpackb(self._catalogue)}
+        known: tuple[Signal, ...] = _decoder(tuple[Signal, ...])(self._part(_CATALOGUE))
+        return {each.name: each for each in known}
 
 
 def compile_library(profiles: Iterable[DeviceProfile], signals: Iterable[Signal], made_from: bytes) -> bytes:
     """What Library reads. made_from: digest()."""
     known = tuple(profiles)
-    return bytes(
-        msgpack.packb(
-            [
-                FORMAT,
-                made_from,
-                [_plain(each.recognition) for each in known],
-                {each.id: msgpack.packb(_plain(each)) for each in known},
-                msgpack.packb([_plain(each) for each in signals]),
-            ]
-        )
-    )
+    parts = {each.id: msgpack.packb(_plain(each)) for each in known}
+    parts[_CATALOGUE] = msgpack.packb([_plain(each) for each in signals])
+    head = [
+        FORMAT,
+        made_from,
+        [_plain(each.recognition) for each in known],
+        {n: len(part) for n, part in parts.items()},
+    ]
+    return b"".join((msgpack.packb(head), *parts.values()))
 
 
-def compile_folder(folder: Path = HERE) -> bytes:
-    """Reads the YAML of the folder in this process. Raises ProfileError."""
+def compile_folder(folder: Path = HERE, own: Iterable[Path] = (), overrides: Path | None = None) -> bytes:
+    """Reads the YAML of the folder and of a bank's own files in this process. Raises ProfileError."""
     from tillwatch.device_profiles.catalogue import load_catalogue  # noqa: PLC0415 - PyYAML, which must not be resident
     from tillwatch.device_profiles.loader import load_yaml  # noqa: PLC0415 - the same
+    from tillwatch.device_profiles.overrides import apply  # noqa: PLC0415 - the same
 
-    made_from = digest(folder)
+    files = tuple(own)
+    made_from = digest(folder, files, overrides)
     catalogue = load_catalogue(HERE if not (folder / "catalogue.yaml").exists() else folder)
-    return compile_library(load_yaml(folder, catalogue), catalogue.signals.values(), made_from)
+    profiles = load_yaml(folder, catalogue, files)
+    if overrides:
+        profiles = apply(overrides, profiles)
+    return compile_library(profiles, catalogue.signals.values(), made_from)
 
 
 def _write(path: Path, packed: bytes) -> None:
@@ -217,8 +182,15 @@ def _write(path: Path, packed: bytes) -> None:
     beside.replace(path)
 
 
-def _compile_in_child(path: Path) -> None:
-    command = [sys.executable, "-m", "tillwatch.device_profiles.compiled", str(path)]
+def _compile_in_child(path: Path, own: tuple[Path, ...] = (), overrides: Path | None = None) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "tillwatch.device_profiles.compiled",
+        str(path),
+        str(overrides or ""),
+        *map(str, own),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=COMPILE_SECONDS, check=False)  # noqa: S603 - our own interpreter and module
     if done.returncode:
         raise CompiledError(
@@ -226,14 +198,29 @@ def _compile_in_child(path: Path) -> None:
         )
 
 
-def open_library(cache_dir: Path) -> Library:
-    """The library of the installed profiles. cache_dir must exist and be writable the first time and after each update.
+def own_files(folder: Path | None) -> tuple[Path, ...]:
+    """A bank's own profiles: every YAML file beneath its folder, sorted. Raises OSError where there is no such folder."""
+    if folder and not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    return tuple(sorted(folder.rglob("*.yaml"))) if folder else ()
+
+
+def open_library(cache_dir: Path, own: Path | None = None, overrides: Path | None = None) -> Library:
+    """The library of the installed profiles, a bank's own in the folder `own`, and its overrides. cache_dir must exist and be writable the
+    first time and after each change.
 
     Raises CompiledError with the ProfileError's own file, line and mend where a profile is wrong.
     """
-    path, wanted = cache_dir / FILE, digest()
+    path = cache_dir / FILE
     try:
-        library = Library(path.read_bytes())
+        files = own_files(own)
+        wanted = digest(HERE, files, overrides)
+    except OSError as error:
+        raise CompiledError(
+            f"{error.filename}: {error.strerror}; mend [profiles] in the agent's configuration"
+        ) from error
+    try:
+        library = Library(path)
         if library.digest == wanted:
             return library
     except FileNotFoundError:
@@ -241,8 +228,8 @@ def open_library(cache_dir: Path) -> Library:
     except CompiledError as error:
         _log.warning("%s: %s", path, error)
     try:
-        _compile_in_child(path)
-        return Library(path.read_bytes())
+        _compile_in_child(path, files, overrides)
+        return Library(path)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CompiledError(
             f"cannot compile the profiles to {path}: {error}; the agent must be able to write there"
@@ -250,11 +237,14 @@ def open_library(cache_dir: Path) -> Library:
 
 
 def main(args: list[str]) -> int:
-    """Compiles to the file named by the one argument. An error goes to stderr as one line."""
+    """Compiles to the file named first; the second is the file of overrides or empty, the rest are a bank's own profiles. An error goes to
+    stderr as one line.
+    """
     from tillwatch.device_profiles.yaml_nodes import ProfileError  # noqa: PLC0415 - PyYAML, which must not be resident
 
+    path, overrides, *own = args
     try:
-        _write(Path(args[0]), compile_folder())
+        _write(Path(path), compile_folder(HERE, map(Path, own), Path(overrides) if overrides else None))
     except (ProfileError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -34,8 +34,10 @@ def _rank(rule: Match, object_id: str, description: str, present: Callable[[str]
 def recognise(
     known: Iterable[Recognition], object_id: str, description: str, present: Callable[[str], bool]
 ) -> tuple[str, ...]:
-    """The ids of the profiles for a device, sorted; empty where none fits. Raises AmbiguousError."""
-    best: list[str] = []
+    """The ids of the profiles for a device; empty where none fits. A specific one comes first, then the generic ones that it names, in its
+    order; without a specific one, all generic ones that fit, sorted. Raises AmbiguousError.
+    """
+    best: list[Recognition] = []
     best_rank = (-1, -1)
     generic: list[str] = []
     for profile in known:
@@ -45,16 +47,32 @@ def recognise(
         if profile.generic:
             generic.append(profile.id)
         elif (rank := max(ranks)) > best_rank:
-            best, best_rank = [profile.id], rank
+            best, best_rank = [profile], rank
         elif rank == best_rank:
-            best.append(profile.id)
+            best.append(profile)
     if len(best) > 1:
         raise AmbiguousError(
-            f"the profiles {' and '.join(sorted(best))} fit sysObjectID {object_id or '(none)'} equally well; give one a longer sysObjectID or a further condition"
+            f"the profiles {' and '.join(sorted(each.id for each in best))} fit sysObjectID {object_id or '(none)'} equally well; give one a longer sysObjectID or a further condition"
         )
-    return tuple(best or sorted(generic))
+    if not best:
+        return tuple(sorted(generic))
+    return (best[0].id, *(each for each in best[0].adds if each in generic))
 
 
-def questions(known: Iterable[Recognition]) -> tuple[str, ...]:
-    """Every OID that a rule asks to be present, sorted, each once."""
-    return tuple(sorted({oid for profile in known for rule in profile.matches for oid in rule.present}))
+def _may_be(_oid: str) -> bool:
+    return True
+
+
+def questions(known: Iterable[Recognition], object_id: str, description: str) -> tuple[str, ...]:
+    """Every OID whose being there can still matter to a device that says this of itself, sorted, each once."""
+    return tuple(
+        sorted(
+            {
+                oid
+                for profile in known
+                for rule in profile.matches
+                if _rank(rule, object_id, description, _may_be)
+                for oid in rule.present
+            }
+        )
+    )

@@ -44,6 +44,16 @@ class Spot:
     def _of(self, node: yaml.Node) -> Spot:
         return Spot(self.file, node)
 
+    def part(self, text: str) -> Spot:
+        """A word of this text, as if it stood here alone."""
+        return self._of(yaml.ScalarNode("", text, self.node.start_mark))
+
+    def is_list(self) -> bool:
+        return isinstance(self.node, yaml.SequenceNode)
+
+    def is_mapping(self) -> bool:
+        return isinstance(self.node, yaml.MappingNode)
+
     def text(self) -> str:
         if not isinstance(self.node, yaml.ScalarNode):
             self.wrong("here stands a list or a mapping; write one value")

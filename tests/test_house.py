@@ -47,7 +47,17 @@ LONG = {
 }
 
 MAY_PRINT = frozenset(
-    {"agent/doctor.py", "agent/rotate.py", "agent/show.py", "agent/trial.py", "collector/evidence.py"}
+    {
+        "agent/doctor.py",
+        "agent/lint.py",
+        "agent/rotate.py",
+        "agent/show.py",
+        "agent/trial.py",
+        "collector/evidence.py",
+        "collector/identity.py",
+        "collector/output.py",
+        "collector/recovery.py",
+    }
 )
 """Modules beside `__main__.py`, and outside a function `main`, that speak to a person at a command line."""
 

@@ -17,7 +17,9 @@ WIRE = """
     batch_topic claim_of frame_of life_topic new_epoch open_ack open_batch open_batch_frame open_header open_life open_life_frame open_rotation
     seal seal_ack seal_life seal_rotation split_frame stored_column stored_columns valid_terminal
 """
-PROFILES = "Absent Condition DeviceProfile Field Item Kind Limits Match Poll Recognition Signal Table Test Words"
+PROFILES = """
+    Absent Condition DeviceProfile Edge Field Form Item Kind Life Limits Match Piece Poll Recognition Signal Stress Table Test Words
+"""
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tillwatch.agent.model import PollClass, Sample
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.snmp_client import SYS_UPTIME, SnmpClient
-from tillwatch.agent.sources.snmp_map import MAX_ROWS, Bound, bind, evaluate
-from tillwatch.agent.sources.snmp_values import Raw, number_of, text_of
-from tillwatch.device_profiles.compiled import Library
+from tillwatch.agent.sources.snmp_map import MAX_ROWS, Bound, bind, evaluate, today
+from tillwatch.agent.sources.snmp_values import Raw, at, is_scalar, number_of, text_of
+from tillwatch.device_profiles.compiled import CompiledError, Library
 from tillwatch.device_profiles.model import DeviceProfile
 from tillwatch.device_profiles.recognise import SYS_DESCR, SYS_OBJECT_ID, AmbiguousError, questions, recognise
 
@@ -29,17 +29,18 @@ _log = logging.getLogger(__name__)
 
 async def recognise_device(client: SnmpClient, library: Library) -> tuple[str, ...]:
     """The ids of the device's profiles; empty where none fits. Raises SourceError."""
-    asked = questions(library.recognitions)
-    facts = await client.get([SYS_OBJECT_ID, SYS_DESCR, *(oid for oid in asked if oid.endswith(".0"))])
-    here = {oid for oid in asked if oid in facts}
+    facts = await client.get([SYS_OBJECT_ID, SYS_DESCR])
+    object_id, description = text_of(facts.get(SYS_OBJECT_ID, "")), text_of(facts.get(SYS_DESCR, ""))
+    asked = questions(library.recognitions, object_id, description)
+    here = set(await client.get([oid for oid in asked if oid.endswith(".0")]))
     for oid in asked:
         if oid not in here and await client.walk(oid, 1):
             here.add(oid)
     try:
         return recognise(
             library.recognitions,
-            text_of(facts.get(SYS_OBJECT_ID, "")),
-            text_of(facts.get(SYS_DESCR, "")),
+            object_id,
+            description,
             here.__contains__,
         )
     except AmbiguousError as error:
@@ -51,17 +52,26 @@ def columns_of(profiles: Iterable[DeviceProfile]) -> list[str]:
     found: list[str] = []
     for profile in profiles:
         for table in profile.tables:
-            found += [*table.label, *(condition.oid for condition in table.where)]
+            found += [oid for label in table.label for piece in label for oid in (piece.by, piece.oid) if oid]
+            found += [condition.oid for condition in table.where if condition.oid]
             for item in (*table.items, *table.collect):
                 found += Bound(item, "").oids()
-    return list(dict.fromkeys(found))
+    return [oid for oid in dict.fromkeys(found) if not is_scalar(oid)]
 
 
 def scalars_of(profiles: Sequence[DeviceProfile]) -> list[str]:
     """Every OID that is asked for by itself."""
     found = [oid for profile in profiles for item in profile.scalars for oid in Bound(item, "").oids()]
     # A column or a subtree is no instance: SNMPv1 would refuse the request. Of those the walked columns tell.
-    found += [t.present for profile in profiles for t in profile.tables if t.present.endswith(".0")]
+    for profile in profiles:
+        for table in profile.tables:
+            beside = [
+                *(piece.oid for label in table.label for piece in label),
+                *(c.oid for c in table.where),
+                table.present,
+            ]
+            beside += [oid for item in (*table.items, *table.collect) for oid in Bound(item, "").oids()]
+            found += [oid for oid in beside if oid and is_scalar(oid)]
     return list(dict.fromkeys(found))
 
 
@@ -81,6 +91,36 @@ class _Class:
     oids: list[str]
     columns: list[str]
     given: dict[tuple[str, str], Bound]
+
+
+class _Turns:
+    """Joins the turns of counters that wrap: what is given only rises while the device runs on. After a restart it begins anew."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[str, str], tuple[float, float]] = {}
+
+    def forget(self) -> None:
+        self._last = {}
+
+    def join(self, sample: Sample, turn: float) -> Sample:
+        """turn: how much one wrap is, in the signal's unit."""
+        if not isinstance(sample.value, int | float):
+            return sample
+        key = (sample.component, sample.signal)
+        last, base = self._last.get(key, (sample.value, 0))
+        if sample.value < last:
+            base += turn
+        self._last[key] = (sample.value, base)
+        return replace(sample, value=sample.value + base) if base else sample
+
+
+def _turn(bound: Bound, oid: str) -> float:
+    """How much one wrap of the counter at `oid` is; 0 where it does not wrap."""
+    for field in bound.item.fields:
+        if field.wraps and at(field.oid, bound.suffix) == oid:
+            turn = float(2**field.wraps) * field.multiplier / field.divisor
+            return int(turn) if turn.is_integer() else turn
+    return 0
 
 
 class SnmpSource:
@@ -107,6 +147,7 @@ class SnmpSource:
         self._found: tuple[DeviceProfile, ...] = ()
         self._prepared: dict[PollClass, _Class] = {}
         self._uptime = 0.0
+        self._turns = _Turns()
 
     async def poll(self, wanted: PollClass) -> list[Sample]:
         """Raises SourceError when the device as a whole cannot be read; the next poll then begins with finding its profile."""
@@ -129,6 +170,7 @@ class SnmpSource:
         self._found = ()
         self._prepared = {}
         self._uptime = 0.0
+        self._turns.forget()
 
     async def _poll(self, wanted: PollClass) -> list[Sample]:
         if not self._found:
@@ -146,6 +188,8 @@ class SnmpSource:
             raise SourceError(
                 f"{self.name}: the device answers and gives none of the values that it gave before; look at its SNMP view"
             )
+        if self._restarted(raws):
+            self._turns.forget()
         self._uptime = number_of(raws.get(SYS_UPTIME)) or 0.0
         return self._samples(wanted, raws)
 
@@ -164,7 +208,12 @@ class SnmpSource:
         if ids != self.profiles:
             _log.info("%s: profile %s", self.name, "+".join(ids))
         self.profiles = ids
-        self._found = tuple(self._library.profile(name) for name in ids)
+        try:
+            self._found = tuple(self._library.profile(name) for name in ids)
+        except (KeyError, OSError, CompiledError) as error:
+            raise SourceError(
+                f"{self.name}: the device profiles were changed under the running agent ({error}); restart it"
+            ) from error
 
     async def _read_all(self) -> dict[str, Raw]:
         raws = await read_all(self._client, self._found)
@@ -200,7 +249,13 @@ class SnmpSource:
 
     def _samples(self, wanted: PollClass, raws: dict[str, Raw]) -> list[Sample]:
         prepared = self._prepared[wanted]
-        samples = evaluate(prepared.bounds, raws)
+        turns = {bound.key: bound for bound in prepared.bounds if any(field.wraps for field in bound.item.fields)}
+        samples = [
+            self._turns.join(sample, turn)
+            if (bound := turns.get((sample.component, sample.signal))) and (turn := _turn(bound, sample.oid))
+            else sample
+            for sample in evaluate(prepared.bounds, raws, today())
+        ]
         now = {(sample.component, sample.signal) for sample in samples}
         lost = {key: bound for key, bound in prepared.given.items() if key not in now}
         samples += [bound.missing() for bound in lost.values()]

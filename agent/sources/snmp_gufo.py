@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from gufo.snmp import (
     Aes128Key,
@@ -61,6 +62,14 @@ def _user(target: SnmpTarget) -> User:
     )
 
 
+async def _resolve(target: SnmpTarget) -> list[Any]:
+    """An address needs no resolver, and so none of asyncio's threads, which once started stay for good."""
+    try:
+        return socket.getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)
+
+
 class GufoClient:
     """An SnmpClient. The session opens with the first request, and anew after each failure: an SNMPv3 engine may have restarted."""
 
@@ -75,7 +84,7 @@ class GufoClient:
         if self._session and (target.version != "3" or time.monotonic() - self._heard < REFRESH_SECONDS):
             return self._session
         if not self._session:
-            found = await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)
+            found = await _resolve(target)
             self._session = SnmpSession(
                 str(found[0][4][0]),
                 target.port,

@@ -5,24 +5,18 @@ No raw value raises, whatever a device sends: what cannot be read as the profile
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 
 from tillwatch.agent.columns import MAX_NAME
 from tillwatch.agent.model import Quality, Sample, State, Value
-from tillwatch.agent.sources.snmp_values import (
-    MAX_NUMBER,
-    MIN_NUMBER,
-    NO_VALUE,
-    Raw,
-    all_hold,
-    number_of,
-    same,
-    text_of,
-)
+from tillwatch.agent.sources.snmp_quantity import code_of, divides, edges, quantity, words_of
+from tillwatch.agent.sources.snmp_values import NO_VALUE, Raw, all_hold, at, number_of, stands_for_nothing, text_of
 from tillwatch.device_profiles.model import (
     Absent,
     Condition,
@@ -30,11 +24,12 @@ from tillwatch.device_profiles.model import (
     Field,
     Item,
     Kind,
-    Limits,
+    Piece,
     Signal,
     Table,
     Words,
 )
+from tillwatch.device_profiles.recognise import beneath
 
 MAX_ROWS = 256
 """Of one table: the largest branch switch stack has about 200 ports; a VPN concentrator may show thousands of interfaces."""
@@ -42,78 +37,46 @@ _STATES = {"ok": State.OK, "warn": State.WARN, "crit": State.CRIT, "unknown": St
 _WORST = {"ok": 0, "unknown": 1, "warn": 2, "crit": 3}
 
 
-def _is_sentinel(field: Field, raw: Raw) -> bool:
-    return any(same(raw, sentinel) for sentinel in field.sentinels)
-
-
-def _unsigned(number: float, field: Field) -> int | float:
-    return number + 2**32 if field.unsigned32 and -(2**31) <= number < 0 else number
-
-
-def _quantity(field: Field, raws: Mapping[str, Raw], suffix: str) -> int | float | None:
-    """The number that a field gives, or None."""
-    number = number_of(raws.get(field.oid + suffix), field.pattern)
-    if number is None:
-        return None
-    number = _unsigned(number, field)
-    if field.rescale_above and number > field.rescale_above:
-        number = number / field.rescale_divisor
-    if field.multiplier != 1:
-        number *= field.multiplier
-    if field.divisor != 1:
-        number /= field.divisor
-    number += field.offset
-    if field.multiply_by:
-        factor = number_of(raws.get(field.multiply_by + suffix))
-        if factor is None:
-            return None
-        number *= factor
-    if field.percent_of:
-        whole = number_of(raws.get(field.percent_of + suffix))
-        if whole is None or (whole := _unsigned(whole, field)) <= 0:
-            return None
-        number = round(100 * number / whole, 2)
-    if isinstance(number, float):
-        number = float(f"{number:.12g}")  # 7 / 10 * 3 is 2.1, not 2.0999999999999996
-    return number if MIN_NUMBER <= number <= MAX_NUMBER else None
-
-
-def _judge(limits: Limits, number: float, raws: Mapping[str, Raw], suffix: str) -> State:
-    if not all_hold(limits.conditions, raws, suffix):
-        return State.OK
-    if (limits.crit_below is not None and number < limits.crit_below) or (
-        limits.crit_above is not None and number > limits.crit_above
-    ):
+def _judge(number: float, bounds: tuple[float | None, ...]) -> State:
+    """bounds: warn below, critical below, warn above, critical above."""
+    warn_below, crit_below, warn_above, crit_above = bounds
+    if (crit_below is not None and number < crit_below) or (crit_above is not None and number > crit_above):
         return State.CRIT
-    if (limits.warn_below is not None and number < limits.warn_below) or (
-        limits.warn_above is not None and number > limits.warn_above
-    ):
+    if (warn_below is not None and number < warn_below) or (warn_above is not None and number > warn_above):
         return State.WARN
     return State.OK
 
 
 def _flags(words: Words, raw: Raw) -> list[str] | None:
-    """Every word that holds, in the profile's order; None where the value is neither bits nor a mask."""
+    """Every word that holds, in the profile's order; None where the value is neither bits, a mask nor flags."""
     if words.bits:
         if not isinstance(raw, bytes) or not raw:
             return None
         return [word for bit, word in words.bits if bit // 8 < len(raw) and raw[bit // 8] & (0x80 >> bit % 8)]
+    if words.flags:
+        text = text_of(raw)
+        if not text or set(text) - {"0", "1"}:
+            return None
+        return [word for place, word in words.flags if text[place - 1 : place] == "1"]
     number = number_of(raw)
     if not isinstance(number, int) or number < 0:
         return None
     return [word for mask, value, word in words.masks if number & mask == value]
 
 
-def _word(words: Words, signal: Signal, raw: Raw) -> str | None:
+def _word(words: Words, signal: Signal, field: Field, raw: Raw) -> str | None:
     """The word for one code; `unknown` or `other`, where the state has it, for a code that the profile does not know."""
-    number = number_of(raw)
-    text = str(int(number)) if number is not None and number == int(number) else text_of(raw).casefold()
-    if text in words.codes:
-        return words.codes[text]
+    code = code_of(field, raw)
+    if code in words.codes:
+        return words.codes[code]
+    number = number_of(raw, field.pattern)
     if number is not None:
         for least, most, word in words.ranges:
             if least <= number <= most:
                 return word
+    for pattern, word in words.patterns:
+        if re.search(pattern, text_of(raw)):
+            return word
     known = {word for word, _ in signal.states}
     return next((word for word in ("unknown", "other") if word in known), None)
 
@@ -139,17 +102,12 @@ class Bound:
 
     def oids(self) -> list[str]:
         """Every OID that evaluating it may look at; columns, where it is about all rows."""
-        found = []
         words, limits = self.item.words, self.item.limits
-        conditions = [
-            *(limits.conditions if limits else ()),
-            *(c for _, when in (words.overrides if words else ()) for c in when),
-        ]
-        for field in self.item.fields:
-            found += [field.oid, *filter(None, (field.percent_of, field.multiply_by))]
-            conditions += field.when
-        found += [condition.oid for condition in conditions]
-        return [oid + self.suffix for oid in dict.fromkeys(found)]
+        fields = [*self.item.fields, *(f for each in (limits.edges() if limits else ()) for f in each.fields)]
+        found = [oid for field in fields for oid in (field.oid, *field.beside())]
+        found += [condition.oid for condition in (limits.conditions if limits else ()) if condition.oid]
+        found += [c.oid for _, when in (words.overrides if words else ()) for c in when if c.oid]
+        return [at(oid, self.suffix) for oid in dict.fromkeys(found)]
 
     def sample(self, signal: Signal, value: Value, state: State, oid: str) -> Sample:
         quality = Quality.ERROR if value is None else Quality.GOOD
@@ -157,19 +115,19 @@ class Bound:
 
     def missing(self) -> Sample:
         """Says that what could be read before cannot be read now."""
-        return self.sample(self.item.signal, None, State.UNKNOWN, self.item.fields[0].oid + self.suffix)
+        return self.sample(self.item.signal, None, State.UNKNOWN, at(self.item.fields[0].oid, self.suffix))
 
 
 def _state(bound: Bound, raws: Mapping[str, Raw], field: Field, raw: Raw) -> list[Sample]:
-    item, oid = bound.item, field.oid + bound.suffix
+    item, oid = bound.item, at(field.oid, bound.suffix)
     words, signal = item.words, item.signal
     assert words is not None
     flags: list[str] | None = None
-    if words.bits or words.masks:
+    if words.bits or words.masks or words.flags:
         flags = _flags(words, raw)
         word = None if flags is None else _worst(signal, flags) or words.none or None
     else:
-        word = _word(words, signal, raw)
+        word = _word(words, signal, field, raw)
     word = next((w for w, when in words.overrides if all_hold(when, raws, bound.suffix)), word)
     if word is None:
         return []
@@ -179,50 +137,50 @@ def _state(bound: Bound, raws: Mapping[str, Raw], field: Field, raw: Raw) -> lis
     return samples
 
 
-def _divides(item: Item) -> bool:
-    """Whether any field can give a fraction: then all give floats, and the signal keeps its type whichever field is valid."""
-    return any(
-        f.divisor != 1 or f.percent_of or f.rescale_above or not float(f.multiplier).is_integer() for f in item.fields
-    )
-
-
-def _evaluate(bound: Bound, raws: Mapping[str, Raw]) -> list[Sample]:
+def _text(bound: Bound, field: Field, raw: Raw) -> list[Sample]:
     item = bound.item
+    text = words_of(field, raw)
+    if item.texts:
+        text = item.texts.get(code_of(field, raw), text)
+    if text.casefold() in NO_VALUE:
+        return []
+    return [bound.sample(item.signal, text, State.NONE, at(field.oid, bound.suffix))]
+
+
+def _evaluate(bound: Bound, raws: Mapping[str, Raw], today: date | None) -> list[Sample]:
+    item, signal, suffix = bound.item, bound.item.signal, bound.suffix
     absent = False
-    for field in item.fields:
-        raw = raws.get(field.oid + bound.suffix)
-        if raw is None or not all_hold(field.when, raws, bound.suffix):
+    for place, field in enumerate(item.fields):
+        raw = raws.get(at(field.oid, suffix))
+        if raw is None or not all_hold(field.when, raws, suffix):
             continue
-        if _is_sentinel(field, raw):
+        if stands_for_nothing(raw, field.sentinels):
             absent = True
             continue
-        oid = field.oid + bound.suffix
-        if item.signal.kind is Kind.STATE:
-            if samples := _state(bound, raws, field, raw):
+        if signal.kind is Kind.STATE or signal.kind is Kind.TEXT:
+            samples = _state(bound, raws, field, raw) if signal.kind is Kind.STATE else _text(bound, field, raw)
+            if samples:
                 return samples
-        elif item.signal.kind is Kind.TEXT:
-            text = text_of(raw)
-            if field.pattern:
-                found = re.search(field.pattern, text)
-                text = (found[1] or "") if found else ""
-            if text.casefold() not in NO_VALUE:
-                return [bound.sample(item.signal, text, State.NONE, oid)]
-        elif (number := _quantity(field, raws, bound.suffix)) is not None and (
-            number >= 0 or item.signal.kind is not Kind.COUNTER
+        elif (number := quantity(field, signal, raws, suffix, today)) is not None and (
+            number >= 0 or signal.kind is not Kind.COUNTER
         ):
-            if _divides(item):
+            if divides(item.fields):
                 number = float(number)
-            state = _judge(item.limits, number, raws, bound.suffix) if item.limits else State.NONE
-            return [bound.sample(item.signal, number, state, oid)]
+            state = State.NONE
+            if item.limits:
+                state = State.OK
+                if all_hold(item.limits.conditions, raws, suffix):
+                    state = _judge(number, edges(item.limits, place, signal, raws, suffix, today))
+            return [bound.sample(signal, number, state, at(field.oid, suffix))]
     if absent and item.absent is not Absent.IGNORE:
         return [replace(bound.missing(), state=State.CRIT if item.absent is Absent.FAULT else State.UNKNOWN)]
-    return [] if item.optional or absent else [bound.missing()]
+    return [] if item.optional or absent or suffix else [bound.missing()]
 
 
 def _rows(item: Item, where: Sequence[Condition], raws: Mapping[str, Raw]) -> list[str]:
     """Indexes of the rows that a collected item is about, at most MAX_ROWS + 1."""
-    indexes = (index for index in _indexes(raws, (field.oid for field in item.fields)) if all_hold(where, raws, index))
-    return list(itertools.islice(indexes, MAX_ROWS + 1))
+    indexes = _indexes(sorted(raws), (field.oid for field in item.fields))
+    return list(itertools.islice((index for index in indexes if all_hold(where, raws, index)), MAX_ROWS + 1))
 
 
 def _evaluate_rows(bound: Bound, raws: Mapping[str, Raw], where: Sequence[Condition]) -> list[Sample]:
@@ -236,7 +194,7 @@ def _evaluate_rows(bound: Bound, raws: Mapping[str, Raw], where: Sequence[Condit
     if item.words is None:
         return [bound.sample(item.signal, len(values), State.NONE, field.oid)]
     signal = item.signal
-    found = list(dict.fromkeys(word for raw in values if (word := _word(item.words, signal, raw)) is not None))
+    found = list(dict.fromkeys(word for raw in values if (word := _word(item.words, signal, field, raw)) is not None))
     worst = _worst(signal, found) or item.words.none
     samples = [bound.sample(signal, worst, _STATES[signal.severity(worst)], field.oid)]
     if item.all:
@@ -244,24 +202,47 @@ def _evaluate_rows(bound: Bound, raws: Mapping[str, Raw], where: Sequence[Condit
     return samples
 
 
-def evaluate(bounds: Iterable[Bound], raws: Mapping[str, Raw]) -> list[Sample]:
-    """The samples of what is bound, out of these raw values. Never raises on a raw value."""
+def today() -> date:
+    """What `evaluate` counts ages to; in UTC, as every time is."""
+    return datetime.now(UTC).date()
+
+
+def evaluate(bounds: Iterable[Bound], raws: Mapping[str, Raw], today: date | None = None) -> list[Sample]:
+    """The samples of what is bound, out of these raw values. Never raises on a raw value. today: for ages, which are left out without it."""
     samples: list[Sample] = []
     for bound in bounds:
-        samples += _evaluate(bound, raws) if bound.rows is None else _evaluate_rows(bound, raws, bound.rows)
+        samples += _evaluate(bound, raws, today) if bound.rows is None else _evaluate_rows(bound, raws, bound.rows)
     return samples
 
 
-def _indexes(raws: Mapping[str, Raw], columns: Iterable[str]) -> dict[str, None]:
-    """The index of every cell of the columns, `.` in front, in the order of the columns' numbers."""
-    prefixes = tuple(f"{column}." for column in columns)
-    found = {oid[len(prefix) - 1 :] for prefix in prefixes for oid in raws if oid.startswith(prefix)}
+def _indexes(order: Sequence[str], columns: Iterable[str]) -> dict[str, None]:
+    """The index of every cell of the columns, `.` in front, in the order of the columns' numbers. order: every OID, sorted as text."""
+    found: set[str] = set()
+    for column in columns:
+        start, end = bisect.bisect_left(order, f"{column}."), bisect.bisect_left(order, f"{column}/")  # `/` follows `.`
+        found.update(oid[len(column) :] for oid in order[start:end])
     return dict.fromkeys(sorted(found, key=lambda index: [int(n) for n in index[1:].split(".")]))
 
 
+def _piece(piece: Piece, raws: Mapping[str, Raw], index: str) -> str:
+    if piece.text:
+        return piece.text
+    suffix = index
+    if piece.parts:
+        numbers = index[1:].split(".")
+        if max(piece.parts) > len(numbers):
+            return ""
+        suffix = "".join(f".{numbers[part - 1]}" for part in piece.parts)
+    elif piece.by:
+        suffix = f".{text_of(raws.get(at(piece.by, index), ''))}"
+    text = text_of(raws.get(at(piece.oid, suffix), "")) if piece.oid else suffix[1:]
+    return "" if text.casefold() in NO_VALUE else text
+
+
 def _label(table: Table, raws: Mapping[str, Raw], index: str) -> str:
-    for column in table.label:
-        text = text_of(raws.get(column + index, ""))
+    for label in table.label:
+        pieces = [_piece(piece, raws, index) for piece in label]
+        text = "".join(pieces) if all(pieces) else ""
         if table.label_pattern and (found := re.search(table.label_pattern, text)):
             text = found[1] or ""
         if text := text.strip():
@@ -293,28 +274,25 @@ def bind(device: str, profiles: Iterable[DeviceProfile], raws: Mapping[str, Raw]
     """
     bounds: dict[tuple[str, str], Bound] = {}
     omitted = 0
+    order = sorted(raws)
     for profile in profiles:
         for item in profile.scalars:
-            bound = Bound(item, f"{device}/{item.part}" if item.part else device)
+            bound = Bound(item, f"{device}/{item.part}" if item.part else device, item.name)
             bounds.setdefault(bound.key, bound)
         for table in profile.tables:
-            rows = [
-                index
-                for index in _indexes(raws, (f.oid for item in table.items for f in item.fields))
-                if all_hold(table.where, raws, index)
-            ]
+            found = _indexes(order, (f.oid for item in table.items for f in item.fields))
+            rows = [index for index in found if all_hold(table.where, raws, index)]
             omitted += max(0, len(rows) - MAX_ROWS)
             labels = {index: _label(table, raws, index) for index in rows[:MAX_ROWS]}
-            for index, name in _names(labels, MAX_NAME - len(f"{device}/{table.group}:")).items():
+            longest = max(map(len, (table.group, *(item.part for item in table.items))))
+            for index, name in _names(labels, MAX_NAME - len(f"{device}/:") - longest).items():
                 for item in table.items:
-                    if any(field.oid + index in raws for field in item.fields):
-                        bound = Bound(item, f"{device}/{table.group}:{name}", name, index)
+                    if any(at(field.oid, index) in raws for field in item.fields):
+                        bound = Bound(item, f"{device}/{item.part or table.group}:{name}", item.name or name, index)
                         bounds.setdefault(bound.key, bound)
             for item in table.collect:
                 rows = _rows(item, table.where, raws)
-                if rows or (
-                    table.present and any(oid == table.present or oid.startswith(f"{table.present}.") for oid in raws)
-                ):
+                if rows or (table.present and any(beneath(oid, table.present) for oid in raws)):
                     omitted += max(0, len(rows) - MAX_ROWS)
                     bound = Bound(item, device, rows=table.where)
                     bounds.setdefault(bound.key, bound)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tillwatch.device_profiles.model import Condition, Test
 
@@ -30,6 +30,16 @@ NO_VALUE = frozenset(
 )
 """Texts that stand for nothing in place of a name or a number, in lower case."""
 _NUMBER = re.compile(r"\s*([+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30}))\s*")
+
+
+def is_scalar(oid: str) -> bool:
+    """An OID that stands for itself also in a table: no SMI column has the number 0."""
+    return oid.endswith(".0")
+
+
+def at(oid: str, suffix: str) -> str:
+    """Where the value of a column or scalar stands, for the row that `suffix` is the index of."""
+    return oid if oid.endswith(".0") else oid + suffix
 
 
 def text_of(raw: Raw) -> str:
@@ -71,9 +81,21 @@ def same(raw: Raw, expected: str) -> bool:
     return text_of(raw).casefold() == expected.casefold()
 
 
+def stands_for_nothing(raw: Raw, sentinels: Iterable[str]) -> bool:
+    """Whether a raw value is one of a profile's sentinels; `a..b` is a span of numbers, open where an end is left out."""
+    for sentinel in sentinels:
+        least, span, most = sentinel.partition("..")
+        if not span:
+            if same(raw, sentinel):
+                return True
+        elif (number := number_of(raw)) is not None and float(least or "-inf") <= number <= float(most or "inf"):
+            return True
+    return False
+
+
 def holds(condition: Condition, raws: Mapping[str, Raw], suffix: str) -> bool:
     """Whether a raw value is as a profile asks."""
-    raw = raws.get(condition.oid + suffix)
+    raw = raws.get(at(condition.oid, suffix)) if condition.oid else suffix[1:]
     match condition.test:
         case Test.EXISTS:
             return (raw is not None) == (condition.values == ("true",))

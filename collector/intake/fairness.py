@@ -157,9 +157,10 @@ class FairQueue:
         free, free_bytes = self._most - self.count, self._most_bytes - self.bytes
         if free < 1 or size > free_bytes:
             return Dropped.FULL
-        waiting = len(lane.waiting)
-        if waiting and (waiting >= SHARE or waiting >= free / FREE_PART or lane.bytes + size > free_bytes / FREE_PART):
-            return Dropped.FLOOD if waiting >= SHARE else Dropped.FULL
+        waiting, held = len(lane.waiting), lane.bytes + size
+        if waiting and (waiting >= min(SHARE, free / FREE_PART) or held > free_bytes / FREE_PART):
+            large = waiting >= SHARE or held > self._most_bytes / FREE_PART / 2
+            return Dropped.FLOOD if large else Dropped.FULL
         cost = (LIFE_COST if life else 1.0) + size // UNIT
         tokens = min(BURST, lane.tokens + (now - lane.at) * RATE)
         lane.at, lane.tokens = now, tokens

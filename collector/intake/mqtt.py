@@ -38,6 +38,8 @@ MAX_SLOW = 10_000
 """Terminals remembered as too fast between two calls of take_slow()."""
 MAX_UNSENT = 4 * 1024 * 1024
 """Bytes that may wait for a broker that does not read; acks beyond it are dropped, and the next ones make them good."""
+CALM_S = 10.0
+"""Without a message dropped, before the intake is said to have caught up: a queue that is full is empty again within milliseconds."""
 _NO_RECONNECT = -2
 """Below gmqtt's -1 for "unlimited": its own reconnect has neither back-off nor jitter."""
 
@@ -96,7 +98,8 @@ class MqttIntake:
         self._wanted = 1
         self._enough = asyncio.Event()
         self._slow: set[str] = set()
-        self._full = False
+        self._full = 0.0
+        """When the queue was last full; 0 once it has caught up."""
 
     @property
     def connected(self) -> bool:
@@ -124,8 +127,8 @@ class MqttIntake:
                 async with asyncio.timeout(max_wait_s):
                     await self._until(max_n)
         batch = queue.take(max_n)
-        if self._full and not queue.count:
-            self._full = False
+        if self._full and not queue.count and time.monotonic() - self._full > CALM_S:
+            self._full = 0.0
             log.warning(
                 "the intake has caught up; %d messages were dropped since the start, terminals send them again",
                 self.dropped,
@@ -168,8 +171,10 @@ class MqttIntake:
             self.dropped += 1
             if why is not Dropped.MUTED and len(self._slow) < MAX_SLOW:
                 self._slow.add(terminal)
-            if why is Dropped.FULL and not self._full:
-                self._full = True
+            if why is Dropped.FULL:
+                full, self._full = self._full, time.monotonic()
+                if full:
+                    return
                 log.warning(
                     "the intake queue is full (%d messages, %d bytes): messages are dropped and terminals told to slow down; "
                     "see the store's speed, or raise queue in [intake]",

@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +29,8 @@ ACTS_S = 2.0
 """For a command beside the collector to end, which holds the lock for an instant."""
 CHUNK = 2000
 """Entries of the journal between two words of progress."""
+MAX_FAULTS = 20
+"""Told one by one: `tillwatch-collector verify --log` says all of them."""
 _TABLES = """
 CREATE TABLE backup_note (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE backup_key (name TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
@@ -44,7 +46,9 @@ class BackupError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """at: UTC ns; entries, last_at, digest: the end of the journal; keys: `with`, `sealed` by a passphrase, or `without`."""
+    """at: UTC ns; entries, last_at, digest: the end of the journal; keys: `with`, `sealed` by a passphrase, or `without`; faults: what of the
+    journal is missing or damaged, MAX_FAULTS of it at most.
+    """
 
     path: str
     at: int
@@ -54,6 +58,7 @@ class Backup:
     size: int
     terminals: int
     keys: str
+    faults: tuple[str, ...] = ()
 
 
 def make(
@@ -64,7 +69,10 @@ def make(
     passphrase: bytes = b"",
     progress: Progress = lambda *_: None,
 ) -> Backup:
-    """Back up beside a running collector; mode 0600. authority: None leaves the keys out. passphrase: seals the keys. Raises BackupError."""
+    """Back up beside a running collector; mode 0600. authority: None leaves the keys out. passphrase: seals the keys. Raises BackupError.
+
+    A store whose journal is damaged is backed up all the same, since it is the best there is; `faults` of what is returned says so.
+    """
     if not database.is_file():
         raise BackupError(f"{database} is not there; has the collector been started once with this data directory?")
     part = target.with_name(f".{target.name}.part")
@@ -94,7 +102,7 @@ def make(
         raise BackupError(f"{target}: {error}; nothing was kept") from None
     finally:
         part.unlink(missing_ok=True)
-    return Backup(str(target), found.at, found.entries, found.last_at, found.digest, found.size, found.terminals, keys)
+    return replace(found, path=str(target))
 
 
 def _copy(database: Path, copy: sqlite3.Connection, progress: Progress) -> None:
@@ -133,7 +141,9 @@ def _box(passphrase: bytes, salt: bytes) -> SecretBox:
 
 
 def verify(path: Path, *, progress: Progress = lambda *_: None) -> Backup:
-    """That a file is a sound backup: every page of it, every link of the journal, every payload. Raises BackupError."""
+    """What a backup holds, after every page of it, every link of the journal and every frame was looked at. Raises BackupError where it cannot
+    be used at all.
+    """
     if not path.is_file():
         raise BackupError(f"{path}: no such file")
     try:
@@ -142,43 +152,56 @@ def verify(path: Path, *, progress: Progress = lambda *_: None) -> Backup:
                 raise BackupError(f"{path} is no backup of a collector")
             notes = dict(db.execute("SELECT key, value FROM backup_note"))
             version = db.execute("PRAGMA user_version").fetchone()[0]
-            if notes.get("format") != FORMAT or version > SCHEMA_VERSION:
+            if notes.get("format") != FORMAT or version != SCHEMA_VERSION:
                 raise BackupError(f"{path} was made by a newer tillwatch; restore it with that version")
             sound = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
             if sound != "ok":
                 raise BackupError(f"{path} is damaged: {sound}; take an older backup")
-            entries, last_at, digest = _check_chain(db, path, progress)
+            entries, last_at, digest, faults = _check_log(db, progress)
             terminals = db.execute("SELECT count(*) FROM terminal").fetchone()[0]
     except sqlite3.Error as error:
         raise BackupError(f"{path}: {error}; it is damaged or no backup of a collector") from None
     size, keys = path.stat().st_size, str(notes["keys"])
-    return Backup(str(path), int(notes["at"]), entries, last_at, digest.hex(), size, terminals, keys)
+    return Backup(str(path), int(notes["at"]), entries, last_at, digest.hex(), size, terminals, keys, faults)
 
 
-def _check_chain(db: sqlite3.Connection, path: Path, progress: Progress) -> tuple[int, int, bytes]:
-    def refuse(fault: Fault) -> None:
-        raise BackupError(
-            f"{path}: entry {fault.n} of the journal is not what it was ({fault.text}); take an older backup"
-        )
+def _check_log(db: sqlite3.Connection, progress: Progress) -> tuple[int, int, bytes, tuple[str, ...]]:
+    """The number, time and digest of the last entry, and what is wrong, once every entry and every frame has been looked at."""
+    faults: list[str] = []
+
+    def note(fault: Fault) -> None:
+        if len(faults) < MAX_FAULTS:
+            faults.append(f"entry {fault.n}: {fault.text}")
 
     log = Log(db)
     of, digest = log.head()
-    count, last_at = 0, 0
-    for logged in log.walk(refuse):
-        count, last_at = count + 1, logged.entry.at
-        if count % CHUNK == 0 or count == of:
-            progress("proven, entries of the journal", count, of)
-    return count, last_at, digest
+    last, last_at = 0, 0
+    for logged in log.walk(note):
+        last, last_at = logged.entry.n, logged.entry.at
+        if last % CHUNK == 0 or last == of:
+            progress("proven, entries of the journal", last, of)
+    return last, last_at, digest, tuple(faults)
 
 
 def restore(
-    path: Path, database: Path, authority: Path, *, passphrase: bytes = b"", progress: Progress = lambda *_: None
+    path: Path,
+    database: Path,
+    authority: Path,
+    *,
+    passphrase: bytes = b"",
+    damaged: bool = False,
+    progress: Progress = lambda *_: None,
 ) -> tuple[Backup, Path | None]:
     """Put a backup in the place of what is there. What was there is set aside in a folder of the data directory and never removed; that
-    folder is returned, if there was anything. Refused while a collector runs. Raises BackupError and InUseError.
+    folder is returned, if there was anything. Refused while a collector runs, and where the journal is not whole unless damaged is said.
+    Raises BackupError and InUseError.
     """
     data_dir = database.parent
     found = verify(path, progress=progress)
+    if found.faults and not damaged:
+        raise BackupError(
+            f"{path}: its journal is not whole: {found.faults[0]}; take an older backup, or add --damaged to go on with this one"
+        )
     if found.keys == "sealed" and not passphrase:
         raise BackupError(f"{path}: its keys are sealed; name the passphrase with --passphrase-file")
     with locked(database, ACTS_S, restoring=True):

@@ -33,7 +33,7 @@ from tillwatch.collector.read import (
 from tillwatch.collector.refusals import culprits
 from tillwatch.collector.rules import FORK, SILENT, Rules, parse_rules
 from tillwatch.collector.store import bodies
-from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, plain
+from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, merge, plain
 from tillwatch.device_profiles.catalogue import load_catalogue
 
 log = logging.getLogger(__name__)
@@ -161,6 +161,7 @@ class SqliteReader:
                     unknown_components=unknown if online else components,
                     refused=refused.get(terminal.id, 0),
                     over_limit=terminal.over_limit,
+                    holes=terminal.holes,
                 )
             )
         return views
@@ -223,6 +224,7 @@ class SqliteReader:
                 received=series.received,
                 quality=Quality(series.quality).name.lower(),
                 state=State(series.state).name.lower(),
+                corrected_by=series.corrected * MS,
             )
             for name, series in sorted(component.series.items())
         )
@@ -302,7 +304,7 @@ class SqliteReader:
         row = db.execute("SELECT value FROM meta WHERE key = 'rules'").fetchone()
         if row is not None and row[0] != self._rules[0]:
             shipped, site = msgpack.unpackb(row[0])
-            self._rules = (row[0], parse_rules(site, shipped=shipped))
+            self._rules = (row[0], parse_rules(site, shipped=shipped, replay=True))
         return self._rules[1]
 
     # History.
@@ -416,7 +418,9 @@ def _hours(db: sqlite3.Connection, terminal: str, kept: Component, signal: str, 
     ]
     series = kept.series[signal]
     if start // MS // HOUR_MS <= series.hour <= end // MS // HOUR_MS:
-        rows = [row for row in rows if row[0] != series.hour] + [(series.hour, series.rollup())]
+        # The open hour may have been left and come back to, by a clock that was set back.
+        kept_of = next((row for hour, row in rows if hour == series.hour), None)
+        rows = [row for row in rows if row[0] != series.hour] + [(series.hour, merge(kept_of, series.rollup()))]
     points = []
     for hour, row in rows:
         if row is not None:

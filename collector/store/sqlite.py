@@ -116,7 +116,7 @@ class SqliteStore:
         rules = self.meta("rules")
         if rules is not None:
             shipped, site = msgpack.unpackb(rules)
-            fold.alarming.rules = parse_rules(site, shipped=shipped)
+            fold.alarming.rules = parse_rules(site, shipped=shipped, replay=True)
         fleet.terminals |= {terminal.id: terminal for terminal in terminals_of(db)}
         for name, key_id, public, state, since in db.execute(
             "SELECT terminal, key_id, public, state, since FROM terminal_key"

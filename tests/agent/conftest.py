@@ -147,6 +147,8 @@ class Collector:
         elif life.floor > mark + 1:
             self.gaps.append((mark + 1, life.floor - 1))
             self.mark[life.epoch], self.digest[life.epoch] = life.floor - 1, None
+        if life.state == "online":
+            self.ack(life.epoch, self.mark[life.epoch])
 
     def batch(self, topic, payload):
         opened = open_batch(topic, payload, self)

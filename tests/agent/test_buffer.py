@@ -1,8 +1,6 @@
-import hypothesis.strategies as st
-from hypothesis import given
-
-from tillwatch.agent.buffer import MAX_PENDING, Buffer, Taken, thin
+from tillwatch.agent.buffer import MAX_PENDING, Buffer
 from tillwatch.agent.model import Quality, State
+from tillwatch.agent.thinning import Taken
 from tillwatch.agent.wire import MAX_DEVICES, MAX_READINGS, MAX_SPAN_MS
 
 S = 1_000_000_000
@@ -10,44 +8,6 @@ S = 1_000_000_000
 
 def number(i, component="c", up=None):
     return Taken(component, "n", i if up is None else up, i, Quality.GOOD, State.NONE)
-
-
-def bad(i):
-    return Taken("c", "state", i, "failed", Quality.GOOD, State.CRIT)
-
-
-items = st.lists(
-    st.builds(
-        Taken,
-        st.sampled_from(["a", "b/c"]),
-        st.sampled_from(["m", "n"]),
-        st.integers(0, 10**6),
-        st.one_of(st.integers(), st.text(max_size=3)),
-        st.sampled_from(Quality),
-        st.sampled_from(State),
-    ),
-    max_size=200,
-)
-
-
-@given(items, st.integers(1, 100))
-def test_thinning_keeps_order_and_the_bound(taken, most):
-    kept = thin(taken, most)
-    assert len(kept) <= most
-    remaining = iter(taken)
-    assert all(any(item is other for other in remaining) for item in kept)
-
-
-def test_numbers_of_healthy_signals_go_before_states_and_faults():
-    taken = [bad(0)] + [number(i) for i in range(100)] + [bad(1)]
-    kept = thin(taken, 10)
-    assert [item for item in kept if item.signal == "state"] == [taken[0], taken[-1]]
-    assert kept[-2] is taken[-2]
-
-
-def test_half_of_the_numbers_stays_evenly():
-    kept = thin([number(i) for i in range(100)], 50)
-    assert [item.value for item in kept] == list(range(1, 100, 2))
 
 
 def test_the_bound_is_kept_and_what_goes_is_counted():

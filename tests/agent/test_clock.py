@@ -49,3 +49,59 @@ def test_kernel_that_does_not_say(monkeypatch):
 
     monkeypatch.setattr(clock, "_adjtimex", refused)
     assert clock.source() == clock.Clock("rtc", 0)
+
+
+@pytest.fixture
+def times(monkeypatch):
+    """UTC and uptime in the test's hands, ns."""
+    now = {"utc": 1_800_000_000 * 10**9, "up": 10**12}
+    monkeypatch.setattr(clock.time, "time_ns", lambda: now["utc"])
+    monkeypatch.setattr(clock, "uptime_ns", lambda: now["up"])
+    return now
+
+
+UNSYNC, RTC, NTP = clock.Clock("unsync", 16_000), clock.Clock("rtc", 0), clock.Clock("ntp", 3)
+
+
+@pytest.mark.parametrize(
+    ("off_s", "said", "suspect"),
+    [
+        (None, UNSYNC, True),
+        (None, clock.Clock("unsync", 500), False),
+        (None, RTC, False),
+        (None, NTP, False),
+        (0.3, UNSYNC, False),
+        (-29, UNSYNC, False),
+        (31, UNSYNC, True),
+        (31, RTC, False),
+        (-61, RTC, True),
+        (3_650 * 86_400, RTC, True),
+        (3_650 * 86_400, NTP, False),
+    ],
+)
+def test_who_is_believed(times, off_s, said, suspect):
+    reference = clock.Reference()
+    if off_s is not None:
+        reference.heard(times["utc"] - int(off_s * 10**9))
+    assert reference.suspects(said) is suspect
+
+
+def test_what_the_collector_said_is_void_once_the_clock_is_set(times):
+    reference = clock.Reference()
+    reference.heard(times["utc"])
+    times["utc"] += 3_600 * 10**9
+    times["up"] += 3_600 * 10**9
+    assert reference.off_ms() == 0
+    times["utc"] -= 10 * 365 * 86_400 * 10**9
+    assert reference.off_ms() is None
+    assert reference.suspects(UNSYNC)
+    reference.heard(times["utc"] + 10 * 365 * 86_400 * 10**9)
+    assert reference.off_ms() == -10 * 365 * 86_400 * 1000
+
+
+def test_what_the_collector_said_grows_old(times):
+    reference = clock.Reference()
+    reference.heard(times["utc"])
+    for name in times:
+        times[name] += clock.REFERENCE_FOR_NS + 1
+    assert reference.suspects(UNSYNC)

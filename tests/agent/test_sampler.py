@@ -170,6 +170,29 @@ def test_a_source_that_hangs_is_given_up(loop_run):
     assert "no answer in" in of(buffer, "monitor.reason")[0].value
 
 
+def test_a_source_that_swallows_the_end_is_not_asked_again(loop_run):
+    """wait_for, which SNMP clients use, does that before Python 3.12 when the answer and the cancellation come together."""
+
+    class Deaf(Device):
+        async def poll(self, wanted):
+            with contextlib.suppress(asyncio.CancelledError):
+                await super().poll(wanted)
+            return list(self.samples)
+
+    device = Deaf()
+    device.takes = 3_600.0
+
+    async def go():
+        task = asyncio.create_task(Sampler(Buffer(), NAMES, 60.0).run([(device, Intervals(10.0, 60.0, 3600.0))]))
+        await asyncio.sleep(30.0)
+        task.cancel()
+        await asyncio.wait([task], timeout=60.0)
+        assert task.done()
+        assert (len(device.polls), device.closed) == (1, True)
+
+    loop_run(go())
+
+
 def test_names_outside_the_catalogue_are_marked_and_told_once(loop_run, caplog):
     device = Device()
     device.samples = [Sample("dev", "flux.level", 1), Sample("dev", "experimental.x", 1)]

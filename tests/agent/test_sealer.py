@@ -1,14 +1,21 @@
 import asyncio
+import tempfile
 import time
+from collections import Counter
+from pathlib import Path
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given, settings
 
+from tests.agent.conftest import Terminal
 from tillwatch.agent import clock, identity
-from tillwatch.agent.buffer import Buffer, Taken
+from tillwatch.agent.buffer import Buffer
 from tillwatch.agent.config import SpoolConfig
-from tillwatch.agent.model import MS, Quality, State
+from tillwatch.agent.model import MS, Clock, Quality, State
 from tillwatch.agent.sealer import Sealer
 from tillwatch.agent.spool import Spool
+from tillwatch.agent.thinning import Taken, Thinner
 from tillwatch.agent.wire import VerifyKey, open_batch
 
 
@@ -135,7 +142,7 @@ async def test_former_batches_keep_when_and_where_they_were_read(parts, terminal
     buffer.add([taken(1)])
     sealer.one()
     old = opened(terminal, spool, 1)
-    spool.begin_epoch()
+    spool.begin_epoch("of a test")
     buffer.add([taken(2)])
     task = asyncio.create_task(sealer.run())
     sealer.wake()
@@ -146,3 +153,82 @@ async def test_former_batches_keep_when_and_where_they_were_read(parts, terminal
     assert (first.header.sent, first.header.up, first.header.boot) == (old.header.sent, old.header.up, old.header.boot)
     assert first.header.epoch != old.header.epoch
     assert second.header.prev == first.digest
+
+
+YEAR = 365 * 86_400 * 10**9
+
+
+def test_an_unsynchronised_clock_marks_what_it_stamps(parts, terminal, monkeypatch):
+    sealer, spool, buffer, *_ = parts
+    monkeypatch.setattr(clock, "source", lambda: Clock("unsync", 16_000))
+    buffer.add([taken(1), Taken("dev", "m", clock.uptime_ns(), None, Quality.ERROR, State.NONE)])
+    sealer.one()
+    sealer._reference.heard(time.time_ns())
+    buffer.add([taken(2)])
+    sealer.one()
+    first, second = opened(terminal, spool, 1), opened(terminal, spool, 2)
+    assert [r.quality for r in first.readings()] == [Quality.CLOCK_SUSPECT, Quality.ERROR]
+    assert (first.header.clock.src, first.header.clock.err_ms) == ("unsync", 16_000)
+    assert [r.quality for r in second.readings()] == [Quality.GOOD]
+
+
+@given(st.lists(st.tuples(st.integers(0, 4_000), st.integers(-80, 80)), min_size=1, max_size=12))
+@settings(max_examples=25, deadline=None)
+def test_clocks_that_jump_by_years_lose_nothing(steps):
+    """The clock is set between readings and between seals, back behind 1970 and forth behind 2100: every reading is sealed, in its order, and
+    what was not sealed yet gets the time of the clock that seals it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        terminal = Terminal(Path(folder), 1)
+        spool = Spool(Path(folder) / "spool.db", terminal.who.terminal, terminal.who.key.public, SpoolConfig(8 << 20))
+        buffer = Buffer()
+        sealer = Sealer(terminal.who, spool, buffer, interval=lambda: 1.0, before=lambda _: None, sealed=lambda: None)
+        up, utc = 10**12, 1_790_000_000 * 10**9
+        with pytest.MonkeyPatch.context() as patch:
+            for number, (seconds, years) in enumerate(steps):
+                up += seconds * 10**9
+                utc = max(utc + seconds * 10**9 + years * YEAR, 0) % (240 * YEAR)
+                patch.setattr(clock, "uptime_ns", lambda up=up: up)
+                patch.setattr("tillwatch.agent.sealer.time.time_ns", lambda utc=utc: utc)
+                buffer.add([taken(number, up)])
+                if number % 3 == 2:
+                    sealer.flush()
+                spool.expire()
+            sealer.flush()
+            batches = [opened(terminal, spool, seq) for seq in range(1, spool.next_seq)]
+        spool.close()
+        assert [reading.value for batch in batches for reading in batch.readings()] == list(range(len(steps)))
+        assert all(reading.at >= 0 for batch in batches for reading in batch.readings())
+        ups = [batch.header.up for batch in batches]
+        assert ups == sorted(ups)
+
+
+def test_what_the_spool_has_no_room_for_is_thinned_and_counted(terminal):
+    spool = Spool(
+        terminal.state_dir / identity.SPOOL, terminal.who.terminal, terminal.who.key.public, SpoolConfig(60_000)
+    )
+    buffer = Buffer({"pages"})
+    sealer = Sealer(
+        terminal.who,
+        spool,
+        buffer,
+        interval=lambda: 1.0,
+        before=lambda _: None,
+        sealed=lambda: None,
+        thinner=Thinner({"pages"}),
+    )
+    made, up = 0, clock.uptime_ns()
+    for minute in range(150):
+        at = up + minute * 10**9
+        buffer.add(
+            [taken(minute, at, "pages"), taken(minute, at, "n"), Taken("dev", "s", at, "jam", Quality.GOOD, State.CRIT)]
+        )
+        made += 3
+        sealer.flush()
+    kept = [r for seq in range(spool.floor, spool.next_seq) for r in opened(terminal, spool, seq).readings()]
+    assert spool.size <= 60_000
+    assert len(kept) + spool.lost + buffer.lost == made
+    count = Counter(reading.signal for reading in kept)
+    assert count["s"] == 150 > count["n"]
+    assert count["n"] > count["pages"] > 0
+    spool.close()

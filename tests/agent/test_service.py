@@ -11,9 +11,13 @@ import time
 
 import pytest
 
-from tillwatch.agent.config import SystemConfig
+from tillwatch.agent import service
+from tillwatch.agent.config import Config, Intervals, SpoolConfig, SystemConfig
+from tillwatch.agent.identity import SPOOL, Broker
 from tillwatch.agent.model import PollClass, Sample
 from tillwatch.agent.service import _Chosen
+from tillwatch.agent.spool import Spool
+from tillwatch.agent.uplink import Uplink
 
 TOML = """
 [terminal]
@@ -111,6 +115,29 @@ async def test_ends_cleanly_without_a_broker_and_keeps_what_it_read(start, termi
     assert shown["spool"]["waiting"] >= 1
 
 
+async def test_source_that_does_not_let_go_delays_no_end(terminal, monkeypatch, caplog):
+    monkeypatch.setattr(service, "CLOSE_SOURCES", 0.05)
+    caplog.set_level("INFO", "tillwatch.agent")
+
+    class Stuck:
+        name, classes = "stuck", frozenset({PollClass.FAST})
+
+        async def poll(self, _):
+            return []
+
+        async def close(self):
+            await asyncio.Event().wait()
+
+    spool = Spool(terminal.state_dir / SPOOL, terminal.who.terminal, terminal.who.key.public, SpoolConfig())
+    link = Uplink(terminal.who, spool, Broker("127.0.0.1", terminal.port, tls=False), None)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_soon(stop.set)
+    agent = service._Agent(Config(None, terminal.state_dir), terminal.who, spool, link, frozenset())
+    async with asyncio.timeout(10):
+        await agent.run([(Stuck(), Intervals())], stop)
+    assert caplog.messages[-1] == "stopped"
+
+
 async def test_agent_without_sources_still_tells_that_it_lives(start, collector, until):
     agent = start(TOML + "enabled = false\n")
     await until(lambda: len(collector.stored) >= 3, 30)
@@ -122,7 +149,8 @@ async def test_damaged_spool_is_told_as_a_reading(start, collector, until, tmp_p
     (tmp_path / "state" / "spool.db").write_bytes(b"this is no database" * 1000)
     agent = start()
     told = await until(
-        lambda: [r.value for r in collector.readings if (r.component, r.signal) == ("agent", "monitor.reason")], 30
+        lambda: [r.value for r in collector.readings if (r.component, r.signal) == ("agent", "agent.spool.set-aside")],
+        30,
     )
     assert "moved aside" in told[0]
     assert list((tmp_path / "state").glob("spool.corrupt-*"))

@@ -14,10 +14,11 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tillwatch.agent import spool as module
+from tillwatch.agent import clock, spool_file
 from tillwatch.agent.config import SpoolConfig
 from tillwatch.agent.model import Batch, Clock, Reading
-from tillwatch.agent.spool import MAX_PARKED, PLAUSIBLE, ROW_COST, Spool, SpoolFullError, SpoolVersionError
+from tillwatch.agent.spool import MAX_PARKED, ROW_COST, Spool, SpoolFullError
+from tillwatch.agent.spool_file import SpoolVersionError, migrate
 from tillwatch.agent.wire import FIRST_PREV, Refusal, Sealed, SigningKey, WireError, seal
 
 PUBLIC = SigningKey(bytes(32)).public
@@ -90,10 +91,14 @@ class SpoolMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
-    def park(self, data):
+    def refuse(self, data):
         seq = data.draw(st.sampled_from(list(self.held)))
-        self.spool.park(seq, "bad")
-        del self.held[seq]
+        parked = self.spool.parked()
+        self.spool.ack(seq, [(seq, "bad"), (seq + 1, "not settled yet")])
+        self.acked = max(self.acked, seq)
+        for held in [s for s in self.held if s <= seq]:
+            del self.held[held]
+        assert self.spool.parked() == parked + 1
 
     @rule()
     def reopen(self):
@@ -198,7 +203,8 @@ def test_damaged_file_is_moved_aside_and_told(tmp_path, damage):
     (aside,) = [path for path in tmp_path.glob("spool.corrupt-*") if not path.name.endswith(("-wal", "-shm"))]
     assert aside.read_bytes() == before
     assert len(again.notices) == 1
-    assert aside.name in again.notices[0]
+    assert aside.name in again.notices[0].text
+    assert again.notices[0].signal == "agent.spool.set-aside"
 
 
 def test_full_disk_is_said_and_passes(tmp_path):
@@ -247,19 +253,45 @@ def test_place_that_cannot_be_written_is_tried_again(tmp_path):
     assert spool.append(sealing(b"x"), NOW) == 1
 
 
-def test_old_batches_expire_as_declared_loss_from_the_front(tmp_path):
+@pytest.fixture
+def up(monkeypatch):
+    """The time since boot, in the test's hands."""
+    now = [10**12]
+    monkeypatch.setattr(clock, "uptime_ns", lambda: now[0])
+    return now
+
+
+def test_old_batches_expire_as_declared_loss_from_the_front(tmp_path, up):
     spool = open_spool(tmp_path, max_age=2 * 86_400.0)
-    for age in (5, 4, 1):
-        spool.append(sealing(b"x", n=7), NOW - age * DAY)
-    spool.expire(NOW)
+    for days in (1, 3, 1):
+        spool.append(sealing(b"x", n=7), NOW)
+        up[0] += days * DAY
+    spool.expire()
     assert (spool.floor, spool.lost, spool.batches) == (3, 14, 1)
+    assert spool.oldest_age() == 86_400.0
 
 
-def test_batches_of_a_clock_without_battery_do_not_expire(tmp_path):
-    spool = open_spool(tmp_path, max_age=3_600.0)
-    spool.append(sealing(b"x"), PLAUSIBLE - DAY)
-    spool.expire(NOW)
-    assert spool.batches == 1
+def test_no_clock_has_a_say_in_the_age(tmp_path, up):
+    """Years forth, years back, 1970: nothing expires that has not waited so long while an agent ran."""
+    spool = open_spool(tmp_path, max_age=86_400.0)
+    for at in (NOW, NOW + 3_650 * DAY, 0, NOW - 3_650 * DAY):
+        spool.append(sealing(b"x"), at)
+        spool.expire()
+    assert spool.batches == 4
+
+
+def test_the_age_goes_on_over_restarts_and_boots(tmp_path, up):
+    spool = open_spool(tmp_path, max_age=86_400.0)
+    spool.append(sealing(b"x"), NOW)
+    for _ in range(3):
+        up[0] += DAY // 2 - 1
+        spool.append(sealing(b"y"), NOW)
+        spool.close()
+        up[0] = 0
+        spool = open_spool(tmp_path, max_age=86_400.0)
+        spool.open()
+    spool.expire()
+    assert spool.floor == 2
 
 
 def test_new_epoch_seals_again_in_order(tmp_path):
@@ -268,8 +300,9 @@ def test_new_epoch_seals_again_in_order(tmp_path):
         spool.append(sealing(b"old %d" % i), NOW)
     spool.ack(10)
     old = spool.epoch
-    spool.begin_epoch()
+    spool.begin_epoch("the collector said fork")
     assert spool.epoch != old
+    assert [(n.signal, n.text) for n in spool.notices] == [("agent.epoch.reason", "the collector said fork")]
     assert (spool.former, spool.next_seq, spool.floor, spool.acked) == (110, 1, 1, 0)
     slots = []
 
@@ -355,7 +388,7 @@ def test_parked_is_bounded_and_what_goes_is_counted(tmp_path):
     spool = open_spool(tmp_path, 64 << 20)
     for _ in range(10):
         seq = spool.append(sealing(bytes(MAX_PARKED // 4), n=3), NOW)
-        spool.park(seq, "refused")
+        spool.ack(seq, [(seq, "refused")])
     assert spool.parked() == 4
     assert spool.lost == 6 * 3
 
@@ -376,9 +409,72 @@ def test_every_released_schema_opens(tmp_path, old):
     spool = open_spool(tmp_path, public=bytes(32))
     assert (spool.next_seq, spool.acked, spool.floor, spool.lost) == (6, 2, 3, 4)
     assert [spool.read(seq) for seq in (3, 4, 5)] == [b"3", b"4", b"5"]
+    assert spool.offered == 6, "whatever an older agent sealed may be with the collector"
     assert spool.append(sealing(b"6"), NOW) == 6
+    assert spool.book.db.execute("PRAGMA user_version").fetchone() == (spool_file.SCHEMA_VERSION,)
+    spool.expire()
+    assert spool.floor == 3
 
 
 def test_schema_files_are_numbered_without_a_hole():
-    found = sorted(Path(module.__file__).parent.glob("schema_v*.sql"))
-    assert [path.name for path in found] == [f"schema_v{n}.sql" for n in range(1, module.SCHEMA_VERSION + 1)]
+    found = sorted(Path(spool_file.__file__).parent.glob("schema_v*.sql"))
+    assert [path.name for path in found] == [f"schema_v{n}.sql" for n in range(1, spool_file.SCHEMA_VERSION + 1)]
+
+
+def test_there_is_a_kept_file_of_every_schema():
+    kept = sorted(path.name for path in (Path(__file__).parent / "databases").glob("spool_v*.db"))
+    assert kept == [f"spool_v{n}.db" for n in range(1, spool_file.SCHEMA_VERSION + 1)]
+
+
+def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path):
+    """The power goes, or the disk is full, in the middle of a step: the old agent's file is still the old agent's file."""
+    for step in range(1, spool_file.SCHEMA_VERSION + 1):
+        text = (Path(spool_file.__file__).parent / f"schema_v{step}.sql").read_text()
+        (tmp_path / f"schema_v{step}.sql").write_text(text)
+    last = tmp_path / f"schema_v{spool_file.SCHEMA_VERSION}.sql"
+    last.write_text(last.read_text() + "\nINSERT INTO no_such_table VALUES (1);")
+    old = Path(__file__).parent / "databases" / f"spool_v{spool_file.SCHEMA_VERSION - 1}.db"
+    (tmp_path / "spool.db").write_bytes(old.read_bytes())
+    db = spool_file.connect(tmp_path / "spool.db")
+    before = db.execute("SELECT sql FROM sqlite_schema ORDER BY sql").fetchall()
+    with pytest.raises(sqlite3.Error, match="no_such_table"):
+        migrate(db, tmp_path)
+    assert db.execute("PRAGMA user_version").fetchone() == (spool_file.SCHEMA_VERSION - 1,)
+    assert db.execute("SELECT sql FROM sqlite_schema ORDER BY sql").fetchall() == before
+    db.close()
+
+
+def test_offered_is_written_with_the_batch_while_it_goes_out_at_once(tmp_path):
+    spool = open_spool(tmp_path)
+    spool.append(sealing(b"1"), NOW)
+    assert spool.offered == 1
+    spool.offer()
+    assert spool.offered == 2
+    spool.offering = True
+    spool.append(sealing(b"2"), NOW)
+    spool.close()
+    spool = open_spool(tmp_path)
+    assert (spool.offered, spool.offering) == (3, False)
+
+
+def test_a_new_epoch_leaves_out_what_the_collector_has(tmp_path):
+    spool = open_spool(tmp_path)
+    for i in range(6):
+        spool.append(sealing(b"%d" % i), NOW)
+    spool.begin_epoch("rolled back", stored=4)
+    assert (spool.former, spool.lost, spool.offered) == (2, 0, 1)
+
+
+def test_how_the_agent_ended_is_known_at_the_next_start(tmp_path, monkeypatch):
+    spool = open_spool(tmp_path)
+    spool.open()
+    assert (spool.ended, spool.rebooted) == ("", False)
+    spool.close(clean=True)
+    spool = open_spool(tmp_path)
+    spool.open()
+    assert spool.ended == "clean"
+    spool.close()
+    monkeypatch.setattr(clock, "boot_id", lambda: b"another!")
+    spool = open_spool(tmp_path)
+    spool.open()
+    assert (spool.ended, spool.rebooted) == ("killed", True)

@@ -8,12 +8,13 @@ import os
 import pytest
 
 from tillwatch.agent import clock, identity, uplink
-from tillwatch.agent.buffer import Buffer, Taken
+from tillwatch.agent.buffer import Buffer
 from tillwatch.agent.config import CollectorConfig, ConfigError, SpoolConfig
 from tillwatch.agent.identity import Broker
 from tillwatch.agent.model import Quality, State
 from tillwatch.agent.sealer import Sealer
-from tillwatch.agent.spool import Spool
+from tillwatch.agent.spool import Spool, SpoolFullError
+from tillwatch.agent.thinning import Taken
 from tillwatch.agent.uplink import Uplink, where_to
 from tillwatch.agent.wire import AckState, SigningKey
 
@@ -51,7 +52,7 @@ class Agent:
     def read(self, batches=1):
         for _ in range(batches):
             self.count += 1
-            self.buffer.add([Taken("dev", "n", clock.uptime_ns(), self.count, Quality.GOOD, State.NONE)])
+            self.buffer.add([Taken("dev", "n", clock.uptime_ns(), self.count, Quality.GOOD, State.WARN)])
             assert self.sealer.one()
         self.uplink.wake()
 
@@ -101,6 +102,7 @@ async def test_without_acks_nothing_leaves_the_spool_and_the_time_out_repairs(
     agent, collector, until, monkeypatch, caplog
 ):
     monkeypatch.setattr("tillwatch.agent.window.ACK_TIMEOUT", 0.3)
+    await until(lambda: agent.uplink.greeted)
     collector.answer = lambda _: None
     agent.read(10)
     await until(lambda: len(collector.heard) >= 8 + 4)
@@ -128,7 +130,8 @@ async def test_lost_batches_are_asked_for_again(agent, collector, until, monkeyp
     assert values(collector) == list(range(1, 31))
 
 
-async def test_acks_of_a_stranger_are_ignored_and_counted(agent, collector, until, caplog):
+async def test_acks_of_a_stranger_are_ignored_and_counted(agent, collector, until, caplog, monkeypatch):
+    monkeypatch.setattr("tillwatch.agent.window.ACK_TIMEOUT", 0.3)
     genuine = collector.sign_with
     collector.sign_with = SigningKey(os.urandom(32))
     agent.read(3)
@@ -218,7 +221,7 @@ async def test_slow_collector_stretches_the_pace(agent, collector, until):
     collector.answer = lambda ack: dataclasses.replace(ack, state=AckState.SLOW, min_interval=2_000)
     agent.read()
     await until(lambda: agent.spool.batches == 0)
-    assert (agent.uplink.pace, agent.uplink.min_interval) == (2, 2.0)
+    assert (agent.uplink.pace, agent.uplink.min_interval) == (4, 2.0), "the ack of the birth and that of the batch"
 
 
 async def test_enrol_stops_the_sending_and_says_so(agent, collector, until, caplog, monkeypatch):
@@ -262,3 +265,70 @@ def test_without_tls_only_this_machine():
     with pytest.raises(ConfigError, match="this machine itself"):
         where_to(CollectorConfig(host="collector.example"), Broker("127.0.0.1", 1883, tls=False))
     assert where_to(CollectorConfig(port=8883), Broker("127.0.0.1", 1883, tls=False)).port == 8883
+
+
+async def test_a_spool_that_went_back_in_time_begins_an_epoch_and_loses_nothing_that_was_read_since(
+    terminal, collector, until, caplog, monkeypatch
+):
+    """As behind a write filter: the file is an old copy, and more was sealed over it before the collector could be asked."""
+    agent = Agent(terminal)
+    agent.read(3)
+    sending = asyncio.create_task(agent.uplink.run())
+    await until(lambda: agent.spool.batches == 0)
+    agent.spool.close()
+    kept = agent.spool.file.read_bytes()
+    agent.read(20)
+    await until(lambda: agent.spool.batches == 0)
+    sending.cancel()
+    await agent.uplink.goodbye()
+    agent.spool.close()
+    first = agent.spool.epoch
+    agent.spool.close()
+    for left in agent.spool.file.parent.glob("spool.db*"):
+        left.unlink()
+    agent.spool.file.write_bytes(kept)
+    monkeypatch.setattr(clock, "boot_id", lambda: b"rebooted")
+
+    again = Agent(terminal)
+    again.count = 100
+    again.read(10)
+    assert again.spool.epoch == first
+    sealing = asyncio.create_task(again.sealer.run())
+    sending = asyncio.create_task(again.uplink.run())
+    await until(lambda: again.spool.epoch != first and again.spool.batches == 0)
+    assert values(collector) == [*range(1, 24), *range(101, 111)]
+    assert {notice.signal for notice in again.spool.notices} == {"agent.epoch.reason", "agent.spool.rolled-back"}
+    assert "before the last start of the machine is gone" in again.spool.notices[-1].text
+    assert caplog.text.count("a new epoch begins") == 1
+    sealing.cancel()
+    sending.cancel()
+    await again.uplink.goodbye()
+    again.spool.close()
+
+
+async def test_a_collector_that_went_back_in_time_is_told_what_is_gone(agent, collector, until):
+    agent.read(5)
+    await until(lambda: agent.spool.batches == 0)
+    old = dict(collector.mark), dict(collector.digest)
+    agent.read(7)
+    await until(lambda: agent.spool.batches == 0)
+    collector.mark, collector.digest = old
+    agent.read(2)
+    await until(lambda: agent.spool.batches == 0)
+    assert collector.gaps == [(6, 12)]
+    assert values(collector) == list(range(1, 15))
+
+
+async def test_where_the_offer_cannot_be_written_down_nothing_is_sent(agent, collector, until, monkeypatch):
+    monkeypatch.setattr("tillwatch.agent.window.ACK_TIMEOUT", 0.2)
+
+    def full():
+        raise SpoolFullError("disk full")
+
+    monkeypatch.setattr(agent.spool, "offer", full)
+    agent.read(3)
+    await until(lambda: len(collector.lives) >= 3)
+    assert not collector.heard
+    monkeypatch.undo()
+    monkeypatch.setattr("tillwatch.agent.window.ACK_TIMEOUT", 0.2)
+    await until(lambda: agent.spool.batches == 0)

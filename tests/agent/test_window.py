@@ -15,7 +15,7 @@ from tillwatch.agent.window import (
     WINDOW,
     Discard,
     NewEpoch,
-    Park,
+    Offer,
     Send,
     SendLife,
     Window,
@@ -51,7 +51,8 @@ class Stream(RuleBasedStateMachine):
         self.mark = None
         self.stored = []
         self.declared = []
-        self.window = Window(EPOCH, 1, 1)
+        self.offered = 1
+        self.window = Window(EPOCH, 1, 1, 1)
 
     @property
     def floor(self):
@@ -61,12 +62,16 @@ class Stream(RuleBasedStateMachine):
         for action in actions:
             if isinstance(action, Send):
                 assert self.connected
-                assert action.seq < self.end
+                assert self.mark is not None, "nothing is sent to a collector that has not answered"
+                assert action.seq < self.offered <= self.end
                 if action.seq in self.spool:
                     self.to_collector.append(action.seq)
             elif isinstance(action, SendLife):
                 assert self.connected
                 self.to_collector.append(("life", self.floor))
+            elif isinstance(action, Offer):
+                self.offered = self.end
+                self.act(self.window.offered_now(self.now))
             else:
                 assert isinstance(action, Discard)
                 assert action.seq <= self.mark
@@ -84,6 +89,7 @@ class Stream(RuleBasedStateMachine):
             elif floor > self.mark + 1:
                 self.declared += range(self.mark + 1, floor)
                 self.mark = floor - 1
+            self.to_agent.append(ack(self.mark))
             return
         if self.mark is None:
             # Never heard of this epoch: it asks, and the life message that goes with a time-out will tell.
@@ -101,6 +107,8 @@ class Stream(RuleBasedStateMachine):
     def seal(self, n):
         self.spool += range(self.end, self.end + n)
         self.end += n
+        if self.window.greeted:
+            self.offered = self.end
         self.act(self.window.sealed(self.end, self.floor, self.now))
 
     @precondition(lambda self: self.spool)
@@ -129,7 +137,7 @@ class Stream(RuleBasedStateMachine):
         self.connected = False
         self.to_collector.clear()
         self.to_agent.clear()
-        self.window = Window(EPOCH, max(self.acked + 1, self.floor), self.end)
+        self.window = Window(EPOCH, max(self.acked + 1, self.floor), self.end, self.offered)
 
     @precondition(lambda self: self.to_collector)
     @rule(lost=st.booleans())
@@ -164,7 +172,7 @@ class Stream(RuleBasedStateMachine):
     @invariant()
     def in_flight_is_watched(self):
         window = self.window
-        if self.connected and window.next > window.base:
+        if self.connected and (window.next > window.base or not window.greeted):
             assert window.deadline is not None
 
     def teardown(self):
@@ -191,15 +199,46 @@ TestStream = Stream.TestCase
 TestStream.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 
 
-def connected(end=20, size=WINDOW):
-    window = Window(EPOCH, 1, end, size)
+def connected(end=20, base=1):
+    window = Window(EPOCH, base, end, base)
     window.connect(0.0)
+    assert window.acked(ack(base - 1), 0.0)[-1] == Offer()
+    assert sends(window.offered_now(0.0)) == list(range(base, min(base + WINDOW, end)))
     return window
 
 
+def test_nothing_is_sent_before_the_collector_has_answered():
+    window = Window(EPOCH, 1, 20, 1)
+    assert window.connect(0.0) == []
+    assert window.sealed(30, 1, 1.0) == []
+    assert window.tick(ACK_TIMEOUT - 0.1) == []
+    assert [type(action) for action in window.tick(ACK_TIMEOUT)] == [SendLife]
+    assert window.overdue
+    assert window.acked(ack(0), 31.0) == [Offer()]
+    assert sends(window.sealed(31, 1, 31.0)) == [], "not before the offer is written down"
+    assert sends(window.offered_now(31.0)) == list(range(1, WINDOW + 1))
+    assert window.offered_now(31.0) == []
+    window.disconnect()
+    assert window.connect(40.0) == []
+
+
+@pytest.mark.parametrize(("offered", "said", "stored"), [(15, 15, 14), (15, 40, 14), (15, 19, 14), (1, 9, 8)])
+def test_a_spool_that_went_back_in_time_shows_before_anything_is_sent_or_discarded(offered, said, stored):
+    """It left here up to 14, and the collector has more: what was sealed since is another history and must not be taken for stored."""
+    window = Window(EPOCH, 9, 45, offered)
+    window.connect(0.0)
+    (action,) = window.acked(ack(said), 1.0)
+    assert (type(action), action.stored, action.rolled_back) == (NewEpoch, stored, True)
+
+
+def test_what_was_dropped_before_the_first_connection_is_no_rollback():
+    window = Window(EPOCH, 101, 120, 1)
+    window.connect(0.0)
+    assert window.acked(ack(100), 1.0) == [Offer()]
+
+
 def test_one_window_is_in_flight():
-    window = Window(EPOCH, 1, 20)
-    assert sends(window.connect(0.0)) == list(range(1, WINDOW + 1))
+    window = connected()
     assert sends(window.acked(ack(3), 1.0)) == [9, 10, 11]
     assert window.latency == 1.0
 
@@ -213,8 +252,7 @@ def test_want_rewinds_once_in_a_while():
 
 
 def test_want_below_the_floor_is_answered_with_life():
-    window = Window(EPOCH, 10, 20)
-    window.connect(0.0)
+    window = connected(base=10)
     actions = window.acked(ack(4, 5, AckState.RESEND), 1.0)
     assert isinstance(actions[0], SendLife)
     assert sends(actions)[0] == 10
@@ -233,6 +271,14 @@ def test_no_ack_halves_the_window_and_progress_opens_it():
     assert window.size == 3
 
 
+def test_want_below_the_floor_is_answered_where_nothing_waits():
+    """As after the collector was restored from an old backup while this terminal had nothing to send."""
+    window = Window(EPOCH, 10, 10, 10)
+    window.connect(0.0)
+    actions = window.acked(ack(4, 5, AckState.RESEND), 1.0)
+    assert [type(action) for action in actions] == [SendLife, Offer]
+
+
 def test_ack_of_another_epoch_says_nothing():
     window = connected()
     assert window.acked(ack(5, epoch=b"another"), 1.0) == []
@@ -244,9 +290,14 @@ def test_another_history_begins_an_epoch(told):
     assert isinstance(connected().acked(told, 1.0)[0], NewEpoch)
 
 
-def test_refused_is_parked_before_it_is_discarded():
+def test_refused_is_parked_as_it_is_discarded():
     actions = connected().acked(ack(4, state=AckState.REFUSED, refused=((3, "too new"), (99, "nonsense"))), 1.0)
-    assert actions[:2] == [Park(3, "too new"), Discard(4)]
+    assert actions[0] == Discard(4, ((3, "too new"),))
+
+
+def test_a_refusal_that_does_not_settle_its_batch_leaves_no_hole():
+    actions = connected().acked(ack(2, state=AckState.REFUSED, refused=((3, "too new"),)), 1.0)
+    assert actions[0] == Discard(2)
 
 
 def test_slow_stretches_and_ok_relaxes():

@@ -24,7 +24,7 @@ METRICS = (
     Metric("agent.pss_mib", "MiB", "at the end of 60 s; pages shared with the collector and the benchmark, which are Python too, count in part"),
     Metric("agent.threads", "1", "median over 60 s; file systems and sensors are read in a thread that lives for that long"),
     Metric("agent.cpu_percent", "%", f"of one core, over 60 s; {_WORK}"),
-    Metric("agent.start_s", "s", "from exec to READY=1, profiles compiled before; wall time"),
+    Metric("agent.start_s", "s", "from exec to READY=1, profiles and code compiled before; wall time"),
     Metric("agent.start_cpu_s", "s", "processor time until READY=1"),
     Metric("agent.rss_system_only_mib", "MiB", "the same without an SNMP device, so without its libraries"),
     Metric("agent.wire_bytes_per_reading", "B", "payloads that the collector stored of this agent through their readings; real counters, a UPS that stands still"),
@@ -47,7 +47,7 @@ def measure(options: Options, folder: Path, run: int) -> dict[str, float]:
     rig = Rig(folder, tls=True)
     lean, full = rig.terminal("till-lean"), rig.terminal("till-full")
     with rig.broker(), rig.collector(), snmpd(folder / "snmp") as port:
-        # The first start compiles the device profiles, once for each state directory.
+        # The first start compiles the device profiles, once for each state directory, and what Python code is new.
         for state in (lean, full):
             _observe(rig, state, _config(state, interval, None), interval, 0.0, settled=1)
         alone = _observe(rig, lean, _config(lean, interval, None), interval, interval)

@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.benchmarks import fleet
 from tillwatch.agent.model import MS, Clock
 from tillwatch.agent.mqtt import Link
-from tillwatch.agent.window import Action, Discard, Park, Send, SendLife, Window
+from tillwatch.agent.window import Action, Discard, Send, SendLife, Window
 from tillwatch.agent.wire import (
     FIRST_PREV,
     AckState,
@@ -73,7 +73,7 @@ class Terminal:
         self.name = name
         self.key = key_of(name)
         self.epoch = new_epoch(time.time_ns(), random.randbytes(8))
-        self.window = Window(self.epoch, 1, 1)
+        self.window = Window(self.epoch, 1, 1, 1)
         self.ack_ms: list[float] = []
         self.up = self.down = self.readings = 0
         self.greeted, self.drained = asyncio.Event(), asyncio.Event()
@@ -114,7 +114,8 @@ class Terminal:
 
     def go(self) -> None:
         self._going = True
-        self._do(self.window.connect(time.monotonic()))
+        self.window.connect(time.monotonic())
+        self._do(self.window.offered_now(time.monotonic()))
 
     def tick(self) -> None:
         self._do(self.window.tick(time.monotonic()))
@@ -158,8 +159,6 @@ class Terminal:
                     del self._sealed[seq]
                     if at := self._read_at.pop(seq, 0.0):
                         self.ack_ms.append((now - at) * 1000)
-            elif isinstance(action, Park):
-                raise SystemExit(f"{self.name}: batch {action.seq} is refused: {action.reason}")
 
 
 async def _live(terminal: Terminal, every_s: float, until: asyncio.Event) -> None:

@@ -51,7 +51,7 @@ class Work:
 class Terminal:
     def __init__(self, stream: fleet.Stream, work: Work) -> None:
         self.stream = stream
-        self.window = Window(stream.epoch, 1, len(stream.batches) + 1)
+        self.window = Window(stream.epoch, 1, len(stream.batches) + 1, 1)
         self.greeted = asyncio.Event()
         self.going = False
         self._link: Link | None = None
@@ -79,7 +79,8 @@ class Terminal:
 
     def go(self) -> None:
         self.going = True
-        self._carry_out(self.window.connect(time.monotonic()))
+        self.window.connect(time.monotonic())
+        self._carry_out(self.window.offered_now(time.monotonic()))
 
     def tick(self) -> None:
         self._carry_out(self.window.tick(time.monotonic()))

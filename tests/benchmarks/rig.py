@@ -23,6 +23,7 @@ from tillwatch.agent import identity
 from tillwatch.agent.wire import SigningKey
 from tillwatch.collector.authority import COLLECTOR_NAME, open_authority, open_request
 from tillwatch.collector.config import load_config
+from tillwatch.collector.intake.mosquitto import MAX_INFLIGHT, MAX_PACKET, MAX_QUEUED, MAX_QUEUED_BYTES
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.rules import shipped_text
 from tillwatch.collector.store.sqlite import SqliteStore
@@ -73,6 +74,13 @@ OIDS: Mapping[str, tuple[str, str]] = {
 
 FORTY = ("1.3.6.1.2.1.1.1.0", "1.3.6.1.2.1.1.3.0", "1.3.6.1.2.1.1.5.0", *OIDS)
 
+QUEUES = (
+    f"max_inflight_messages {MAX_INFLIGHT}",
+    f"max_queued_messages {MAX_QUEUED}",
+    f"max_queued_bytes {MAX_QUEUED_BYTES}",
+    f"max_packet_size {MAX_PACKET}",
+)
+"""As `tillwatch-collector broker-config` writes them."""
 USER, AUTH_KEY, PRIV_KEY = "watcher", "bench-auth-key", "bench-priv-key"
 ACL = f"""\
 pattern write tw/1/%u/batch
@@ -107,7 +115,7 @@ port = {free_port()}
 address = "{HOST}"
 """
         )
-        self._file = file
+        self.file = file
         self._config = load_config(file)
         self.database = self._config.database
         self._authority = open_authority(self._config.authority)
@@ -177,7 +185,7 @@ address = "{HOST}"
     @contextlib.contextmanager
     def broker(self) -> Iterator[Process]:
         config = self.folder / "mosquitto.conf"
-        lines = [f"listener {self.port} {HOST}", "user root"]
+        lines = [f"listener {self.port} {HOST}", "user root", *QUEUES]
         if self.tls:
             server = self._authority.server_file(self._config.certificate_hosts)
             (self.folder / "acl").write_text(ACL)
@@ -206,7 +214,7 @@ address = "{HOST}"
                 "collector",
                 "tillwatch.collector",
                 *("run", "--no-console", "--config"),
-                self._file,
+                self.file,
                 folder=self.folder,
                 env=env,
             ) as process,

@@ -8,7 +8,7 @@ import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,9 +16,10 @@ import msgpack
 
 from tests.chaos.device import SIGNALS, Answer, Run
 from tillwatch.agent.model import MS, Value
-from tillwatch.agent.wire import FIRST_PREV, Opened, Refusal, VerifyKey, WireError, batch_topic, open_batch
+from tillwatch.agent.wire import FIRST_PREV, Refusal, VerifyKey, WireError, open_batch_frame
 from tillwatch.collector.journal import Kind
 from tillwatch.collector.rebuild import rebuild, tables
+from tillwatch.collector.store.log import Log
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.sqlite import StoreError
 
@@ -67,36 +68,38 @@ def _streams(
     found: list[str] = []
     stored: dict[tuple[str, str, str], Readings] = {}
     keys = _Keys(db)
-    for terminal in sorted(terminals):
-        epochs: set[bytes] = set()
-        seq, tail = 0, FIRST_PREV
-        for n, facts, payload in db.execute(
-            "SELECT n, facts, payload FROM journal WHERE terminal = ? AND kind = ? ORDER BY n",
-            (terminal, int(Kind.BATCH)),
-        ):
-            try:
-                opened: Opened = open_batch(batch_topic(terminal), payload, keys)
-            except WireError as error:
-                found.append(f"{terminal}, entry {n}: {error}")
-                continue
-            header = opened.header
-            epochs.add(header.epoch)
-            said = msgpack.unpackb(facts)
-            if (said["epoch"], said["seq"]) != (header.epoch, header.seq):
-                found.append(f"{terminal}, entry {n}: kept as {said['seq']}, sealed as {header.seq}")
-            if header.seq != seq + 1:
-                found.append(f"{terminal}, entry {n}: batch {header.seq} follows batch {seq}")
-            elif header.prev != tail:
-                found.append(f"{terminal}, entry {n}: batch {header.seq} does not name the batch before it")
-            seq, tail = header.seq, opened.digest
-            for column in opened.columns:
-                readings = stored.setdefault((terminal, column.component, column.signal), [])
-                readings += zip(column.at, column.values, strict=True)
-        if len(epochs) != 1:
-            found.append(f"{terminal}: {len(epochs)} epochs, though no spool was lost")
-    for kind in (Kind.FORK, Kind.REFUSED):
-        for n, terminal in db.execute("SELECT n, terminal FROM journal WHERE kind = ?", (int(kind),)):
-            found.append(f"{terminal}, entry {n}: {kind.name}")
+    streams = {terminal: _Stream() for terminal in terminals}
+    for logged in Log(db).walk(lambda fault: found.append(f"entry {fault.n}: {fault.text}")):
+        entry = logged.entry
+        where = f"{entry.terminal}, entry {entry.n}"
+        if entry.kind in (Kind.FORK, Kind.REFUSED):
+            found.append(f"{where}: {entry.kind.name}")
+        if entry.kind is not Kind.BATCH:
+            continue
+        if logged.frame is None:
+            found.append(f"{where}: the batch is {logged.state}")
+            continue
+        try:
+            opened = open_batch_frame(entry.terminal, logged.frame, keys)
+        except WireError as error:
+            found.append(f"{where}: {error}")
+            continue
+        said = entry.facts_map()
+        header, stream = opened.header, streams[entry.terminal]
+        if (said["epoch"], said["seq"]) != (header.epoch, header.seq):
+            found.append(f"{where}: kept as {said['seq']}, sealed as {header.seq}")
+        if header.seq != stream.seq + 1:
+            found.append(f"{where}: batch {header.seq} follows batch {stream.seq}")
+        elif header.prev != stream.tail:
+            found.append(f"{where}: batch {header.seq} does not name the batch before it")
+        stream.seq, stream.tail = header.seq, opened.digest
+        stream.epochs.add(header.epoch)
+        for column in opened.columns:
+            readings = stored.setdefault((entry.terminal, column.component, column.signal), [])
+            readings += zip(column.at, column.values, strict=True)
+    for terminal, stream in streams.items():
+        if len(stream.epochs) != 1:
+            found.append(f"{terminal}: {len(stream.epochs)} epochs, though no spool was lost")
     for terminal, status in db.execute("SELECT id, status FROM terminal"):
         known = msgpack.unpackb(status)
         if known["lost"] or known["holes"]:
@@ -104,6 +107,15 @@ def _streams(
                 f"{terminal}: {known['lost']} readings declared lost, {known['holes']} batches dropped, without a cause"
             )
     return found, stored
+
+
+@dataclass(slots=True)
+class _Stream:
+    """Where the walk is in the batches of one terminal."""
+
+    seq: int = 0
+    tail: bytes = FIRST_PREV
+    epochs: set[bytes] = field(default_factory=set)
 
 
 def _device(stored: Mapping[str, Readings], runs: Sequence[Run], bounds: Bounds) -> Iterator[str]:

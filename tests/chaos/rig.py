@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
 import shutil
 import signal
 import socket
@@ -22,7 +23,9 @@ from tests.chaos.plan import BROKER, COLLECTOR, Fault, Kind, Step
 from tests.chaos.proxy import Proxy
 from tillwatch.agent import spool
 from tillwatch.agent.identity import SPOOL
+from tillwatch.collector.authority import open_authority
 from tillwatch.collector.config import load_config
+from tillwatch.collector.intake.mosquitto import CONFIG, write_mosquitto
 
 POLL_S = 0.5
 """The shortest that the configuration takes."""
@@ -175,7 +178,7 @@ class Rig:
         self._config.write_text("")
         mosquitto = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/bin")
         assert mosquitto, "mosquitto is missing: make packages"
-        self.broker = Part(BROKER, folder, mosquitto, "-c", str(folder / "mosquitto.conf"))
+        self.broker = Part(BROKER, folder, mosquitto, "-c", str(folder / "mosquitto" / CONFIG))
         self.collector = Part(COLLECTOR, folder, *_python("collector", "run", "--no-console", self._config))
         self.parts = {part.name: part for part in (self.broker, self.collector, *self.agents)}
         self._links = {part.name: Proxy(self._ports[0]) for part in (self.collector, *self.agents)}
@@ -198,7 +201,17 @@ class Rig:
         # The broker's files come from the collector's authority, which is made by the collector's first start.
         await self.collector.start()
         await self._listening(self.collector, enrolment)
-        self._configure_broker(broker)
+        # It has no persistence: a kill is a wipe, every session and every queued message is gone.
+        authority = open_authority(load_config(self._config).authority)
+        write_mosquitto(
+            self.folder / "mosquitto",
+            authority,
+            {},
+            hosts=("127.0.0.1",),
+            port=broker,
+            listen="127.0.0.1",
+            user=getpass.getuser(),
+        )
         await self.broker.start()
         await self._listening(self.broker, broker)
         async with asyncio.TaskGroup() as enrolling:
@@ -207,20 +220,6 @@ class Rig:
         await asyncio.gather(*(agent.start() for agent in self.agents))
         await self.wait(lambda: all(mark >= 1 for mark in self.marks().values()), UP_S, "every terminal's first batch")
         self.tell("the line runs")
-
-    def _configure_broker(self, port: int) -> None:
-        authority = load_config(self._config).authority
-        server = authority / "server.pem"
-        acl = self.folder / "mosquitto.acl"
-        acl.write_text(
-            "pattern write tw/1/%u/batch\npattern write tw/1/%u/life\npattern read tw/1/%u/ack\npattern read tw/1/%u/cmd\n"
-            "user tillwatch.collector\ntopic read tw/1/+/batch\ntopic read tw/1/+/life\ntopic write tw/1/+/ack\n"
-        )
-        # Without persistence a kill is a wipe: every session and every queued message is gone.
-        (self.folder / "mosquitto.conf").write_text(
-            f"user root\npersistence false\nlistener {port} 127.0.0.1\ncafile {authority / 'ca.pem'}\ncertfile {server}\n"
-            f"keyfile {server}\nrequire_certificate true\nuse_identity_as_username true\nacl_file {acl}\n"
-        )
 
     async def _enrol(self, agent: Agent) -> None:
         for device in agent.devices:

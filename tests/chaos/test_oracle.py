@@ -111,9 +111,9 @@ def misremember(db: sqlite3.Connection) -> None:
     ("change", "word"),
     [
         (forget, "batch 6 follows batch 4"),
-        (double, "batch 4 follows batch 4"),
+        (double, "entry 8: its frame is not what its digest says"),
         (damage, "atm-1, entry 8: "),
-        (predate, "the chain breaks at entry 8"),
+        (predate, "entry 8: the chain breaks at this entry"),
         (misremember, "table stream is not what the journal gives"),
     ],
 )

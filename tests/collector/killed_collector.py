@@ -51,14 +51,14 @@ class Intake:
             os.kill(os.getpid(), signal.SIGKILL)
         os._exit(open_ack(terminal, payload, lambda _: VerifyKey(COLLECTOR_KEY.public)).seq)
 
-    def take_slow(self) -> frozenset[str]:
-        return frozenset()
-
     def take_dropped(self) -> dict[tuple[str, str], int]:
         return {}
 
     def refused(self, terminal: str) -> None:
         raise AssertionError(terminal)
+
+    def take_slow(self) -> frozenset[str]:
+        return frozenset()
 
 
 async def live(point: int | None) -> None:

@@ -15,6 +15,7 @@ from tillwatch.agent.wire import (
     new_epoch,
     seal,
     seal_life,
+    seal_rotation,
 )
 from tillwatch.collector.intake import Message
 from tillwatch.collector.pipeline import Pipeline
@@ -70,12 +71,27 @@ class Sender:
         self.sealed.append((self.seq, sealed))
         return Message(batch_topic(self.name), sealed.payload, now if received is None else received)
 
-    def life(self, now: int, *, floor: int = 1, state: str = "online", n: int | None = None, lost: int = 0) -> Message:
+    def hand_over(self, new: SigningKey) -> bytes:
+        """The statement; from now on the new key seals."""
+        statement = seal_rotation(self.key, new, terminal=self.name, epoch=self.epoch, seq=self.seq, n=self.n, at=T0)
+        self.key = new
+        return statement
+
+    def life(
+        self,
+        now: int,
+        *,
+        floor: int = 1,
+        state: str = "online",
+        n: int | None = None,
+        lost: int = 0,
+        rotations: Sequence[bytes] = (),
+    ) -> Message:
         if n is None:
             self.n += 1
         life = Life(
             self.name, self.key.key_id, self.epoch, floor, self.seq + 1, lost, self.boot, (now - self.boot_at) // MS, now,
-            self.n if n is None else n, state,
+            self.n if n is None else n, state, tuple(rotations),
         )  # fmt: skip
         return Message(life_topic(self.name), seal_life(self.key, life), now)
 

@@ -19,8 +19,8 @@ from tests.collector.sending import T0, S, Sender
 from tillwatch.agent.wire import SigningKey
 from tillwatch.collector import bundle
 from tillwatch.collector.authority import Authority, open_authority
-from tillwatch.collector.binding import ENROL
 from tillwatch.collector.config import RetentionSection
+from tillwatch.collector.keyring import ENROL
 from tillwatch.collector.prove import Proof, ProofError, prove
 
 NOW = datetime.fromtimestamp(T0 / 1e9, UTC)

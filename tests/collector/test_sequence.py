@@ -80,7 +80,7 @@ class Delivery(RuleBasedStateMachine):
             assert decision.loss == (known.mark + 1, self.floor - 1)
             assert decision.stream == Stream(name, self.floor - 1, UNVERIFIABLE)
         else:
-            assert decision.loss is None
+            assert decision.loss == ((1, self.floor - 1) if known is None and self.floor > 1 else None)
             if known is not None:
                 assert decision.stream == known
         if known is None or decision.loss is not None:

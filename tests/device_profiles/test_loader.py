@@ -78,7 +78,7 @@ def load(folder: Path, **files: str) -> tuple[DeviceProfile, ...]:
         (
             HEAD + "scalars: [{signal: identity.name, oid: 1.3.6, divisor: 10}]",
             3,
-            "identity.name is a text; leave divisor",
+            "identity.name is a text; leave 'divisor' out",
         ),
         (HEAD + "scalars: [{signal: host.uptime, oid: 1.3.6, pattern: '(a)(b)'}]", 3, "the expression has 2 groups"),
         (HEAD + "scalars: [{signal: host.uptime, oid: 1.3.6, pattern: '(a'}]", 3, "not a regular expression"),

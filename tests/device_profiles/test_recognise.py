@@ -57,4 +57,23 @@ def test_more_conditions_break_a_tie() -> None:
 
 
 def test_each_question_is_asked_once() -> None:
-    assert questions([UPS, NET, UPS]) == ("1.3.6.1.2.1.2", "1.3.6.1.2.1.33")
+    assert questions([UPS, NET, UPS], "", "") == ("1.3.6.1.2.1.2", "1.3.6.1.2.1.33")
+
+
+def test_only_what_can_still_matter_is_asked() -> None:
+    other = specific("other", Match(object_id="1.3.6.1.4.1.9", present=("1.3.7",)))
+    assert questions([UPS, other], "1.3.6.1.4.1.318.1", "") == ("1.3.6.1.2.1.33",)
+    assert questions([UPS, other], "1.3.6.1.4.1.9.1", "") == ("1.3.6.1.2.1.33", "1.3.7")
+
+
+def test_beside_a_specific_profile_stand_the_generic_ones_that_it_names_and_that_fit() -> None:
+    router = Recognition(
+        "router", generic=False, matches=(Match(object_id="1.3.6.1.4.1.9"),), adds=("if-mib", "ups-mib")
+    )
+    assert found([UPS, NET, router], "1.3.6.1.4.1.9.1", "", "1.3.6.1.2.1.2") == ("router", "if-mib")
+    assert found([UPS, NET, router], "1.3.6.1.4.1.9.1", "", "1.3.6.1.2.1.2", "1.3.6.1.2.1.33") == (
+        "router",
+        "if-mib",
+        "ups-mib",
+    )
+    assert found([UPS, NET, MAKER], "1.3.6.1.4.1.318.1", "", "1.3.6.1.2.1.2") == ("maker",)

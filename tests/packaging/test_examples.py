@@ -53,6 +53,7 @@ def test_agent_example_loads_whole(whole: Path) -> None:
         "terminal",
         "collector",
         "system",
+        "profiles",
         "snmp",
         "serial",
     }

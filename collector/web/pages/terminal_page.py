@@ -134,9 +134,9 @@ def _header(text: Text, view: TerminalView) -> Callable[[TerminalView], None]:
         facts["connection"].classes(replace=f"tw-connection tw-is-{connection}")
         facts["received"].classes(replace="tw-age" if connection == "online" else "tw-age tw-stale")
         facts["received"].props(f"data-at={fresh.last_received // MS}")
-        facts["lost"].set_text(
-            text("terminal.lost_readings", n=f"{fresh.lost:,}") if fresh.lost else text("terminal.lost_none")
-        )
+        lost = [text("terminal.lost_readings", n=f"{fresh.lost:,}")] if fresh.lost else []
+        lost += [text("terminal.lost_batches", n=f"{fresh.holes:,}")] if fresh.holes else []
+        facts["lost"].set_text("; ".join(lost) or text("terminal.lost_none"))
 
     show(view)
     return show

@@ -217,3 +217,14 @@ async def test_an_alert_that_is_gone_is_none_and_not_unknown(library: Library) -
             samples = by_signal(await source.poll(wanted))
             seen += [samples["printer.alert"].value] if wanted is FAST else []
     assert seen == ["none", "none", "critical", "critical", "none", "none"]
+
+
+async def test_a_counter_of_32_bits_rises_over_its_wrap_and_begins_anew_after_a_restart(library: Library) -> None:
+    device = Device({SYS_UPTIME: 100, **ports("a"), f"{IF}.10.1": 2**32 - 10, f"{IF}.5.1": 1000})
+    source = SnmpSource("sw", device, library)
+    seen = []
+    for uptime, octets in ((100, 2**32 - 10), (200, 5), (300, 20), (400, 3), (50, 7)):
+        device.put(SYS_UPTIME, uptime)
+        device.put(f"{IF}.10.1", octets)
+        seen.append(by_signal(await source.poll(NORMAL))["net.rx.bytes"].value)
+    assert seen == [2**32 - 10, 2**32 + 5, 2**32 + 20, 2 * 2**32 + 3, 7]

@@ -15,10 +15,12 @@ from tillwatch.device_profiles.model import (
     Absent,
     Condition,
     DeviceProfile,
+    Edge,
     Field,
     Item,
     Kind,
     Limits,
+    Piece,
     Recognition,
     Signal,
     Table,
@@ -80,12 +82,12 @@ def test_a_raw_value_becomes_a_number(field: Field, raw: Raw, expected: object) 
 
 
 def test_a_percentage_of_another_value() -> None:
-    field = Field(OID, percent_of="1.2")
+    field = Field(OID, percent_of=("1.2",))
     assert value(field, 17208, **{"1_2": 25000}) == 68.83
     assert value(field, 5, **{"1_2": 0}) is None
     assert value(field, 5, **{"1_2": -2}) is None
     assert value(field, 5) is None
-    assert value(Field(OID, percent_of="1.2", unsigned32=True), 1500000000, **{"1_2": -1294967296}) == 50.0
+    assert value(Field(OID, percent_of=("1.2",), unsigned32=True), 1500000000, **{"1_2": -1294967296}) == 50.0
 
 
 def test_a_product_with_another_value() -> None:
@@ -118,12 +120,14 @@ def test_the_first_valid_field_wins_and_says_where_it_came_from() -> None:
     ],
 )
 def test_limits_judge(raw: int, state: State) -> None:
-    limits = Limits(warn_below=20, crit_below=5, warn_above=80, crit_above=95)
+    limits = Limits(Edge(20), Edge(5), Edge(80), Edge(95))
     assert read(Item(VOLTS, (Field(OID),), limits=limits), {OID: raw})[0].state is state
 
 
 def test_limits_judge_only_while_their_conditions_hold() -> None:
-    item = Item(VOLTS, (Field(OID),), limits=Limits(crit_below=5, conditions=(Condition("1.9", Test.ABOVE, ("0",)),)))
+    item = Item(
+        VOLTS, (Field(OID),), limits=Limits(crit_below=Edge(5), conditions=(Condition("1.9", Test.ABOVE, ("0",)),))
+    )
     assert [read(item, {OID: 0, "1.9": on})[0].state for on in (0, 30)] == [State.OK, State.CRIT]
     assert read(item, {OID: 0})[0].state is State.OK
 
@@ -237,7 +241,7 @@ def components(profile: DeviceProfile, raws: dict[str, Raw]) -> list[tuple[str, 
 
 
 def test_rows_are_named_by_label_and_only_twins_by_index() -> None:
-    profile = table(Item(VOLTS, (Field("1.2"),), optional=True), label=("1.1", "1.9"))
+    profile = table(Item(VOLTS, (Field("1.2"),), optional=True), label=((Piece(oid="1.1"),), (Piece(oid="1.9"),)))
     raws: dict[str, Raw] = {
         "1.1.3": b"a",
         "1.1.10": b"b",
@@ -260,7 +264,7 @@ def test_rows_are_named_by_label_and_only_twins_by_index() -> None:
 
 
 def test_a_name_is_bounded_and_twins_that_the_bound_makes_have_their_index() -> None:
-    profile = table(Item(VOLTS, (Field("1.2"),), optional=True), label=("1.1",))
+    profile = table(Item(VOLTS, (Field("1.2"),), optional=True), label=((Piece(oid="1.1"),),))
     long = b"x" * 200
     raws: dict[str, Raw] = {
         "1.1.7": long + b"a",
@@ -277,7 +281,7 @@ def test_a_name_is_bounded_and_twins_that_the_bound_makes_have_their_index() -> 
 
 
 def test_a_series_keeps_its_name_when_its_index_moves() -> None:
-    profile = table(Item(VOLTS, (Field("1.2"),), optional=True), label=("1.1",))
+    profile = table(Item(VOLTS, (Field("1.2"),), optional=True), label=((Piece(oid="1.1"),),))
     assert components(profile, {"1.1.3": b"a", "1.2.3": 5}) == components(profile, {"1.1.17": b"a", "1.2.17": 5})
 
 
@@ -343,11 +347,10 @@ def _oids() -> list[str]:
             found |= {field.oid for field in item.fields}
         for each in profile.tables:
             columns = {
-                *each.label,
-                *(c.oid for c in each.where),
-                *(f.oid for item in (*each.items, *each.collect) for f in item.fields),
+                *(piece.oid for label in each.label for piece in label if piece.oid),
+                *(c.oid for c in each.where if c.oid),
+                *(oid for item in (*each.items, *each.collect) for f in item.fields for oid in (f.oid, *f.beside())),
             }
-            columns |= {oid for item in each.items for f in item.fields for oid in (f.percent_of, f.multiply_by) if oid}
             found |= {f"{column}.{index}" for column in columns for index in ("1", "1.2")}
     return sorted(found)
 

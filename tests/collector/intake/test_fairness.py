@@ -89,7 +89,8 @@ def test_bytes_are_shared_too():
     assert world.queue.bytes <= 8 * 1024**2
     assert world.put("b") == [None]
     dropped = world.queue.take_dropped()
-    assert dropped["big", Dropped.FULL] > 0
+    assert dropped["big", Dropped.FLOOD] > 0
+    assert dropped["big9", Dropped.FULL] > 0
 
 
 @pytest.mark.parametrize("seed", range(5))

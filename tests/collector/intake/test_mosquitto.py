@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from tests.collector.sending import T0, Sender, reading
+from tillwatch.agent.mqtt import Link, TurnedAwayError
 from tillwatch.collector.authority import COLLECTOR_NAME, DOCTOR_NAME, open_authority
 from tillwatch.collector.intake.mosquitto import ACL, CA, CONFIG, CRL, MAX_PACKET, SERVER
 
@@ -95,10 +97,38 @@ async def test_a_revoked_certificate_is_refused_once_the_list_is_read_again(
     await mosquitto.reload({f"{serial:x}": time.time_ns()})
     with pytest.raises((OSError, ConnectionError)):
         await terminal("t1", mosquitto.port, stolen).connect()
-    assert "certificate revoked" in mosquitto.log or "certificate verify failed" in mosquitto.log
+    with pytest.raises(TurnedAwayError, match=r"REVOKED|closed without an answer"):
+        await Link.connect(
+            "127.0.0.1",
+            mosquitto.port,
+            client_id="t1",
+            tls=stolen,
+            will=("tw/1/t1/life", b"gone"),
+            subscribe="tw/1/t1/ack",
+            on_message=lambda *_: None,
+        )
     other = await terminal("t2", mosquitto.port, good).connect()
     other.publish("tw/1/t2/batch", b"still in")
     assert [m.payload for m in await messages(collector, 1)] == [b"still in"]
+
+
+async def test_a_stolen_certificate_with_another_terminals_key_is_refused(
+    collector, mosquitto, authority, certified, terminal, messages, world
+):
+    await world.start()
+    victim, thief = Sender("t1"), Sender("t2")
+    for sender in (victim, thief):
+        await sender.enrol(world.pipeline)
+    stolen = await terminal("t1", mosquitto.port, certified(authority, "t1")).connect()
+    own = thief.batch([reading("c", "host.disk.percent", T0, 1.0)], T0)
+    stolen.publish(own.topic, own.payload)  # not his topic: the broker drops it
+    stolen.publish("tw/1/t1/batch", own.payload)
+    impostor = Sender("t1")
+    impostor.key = thief.key
+    stolen.publish("tw/1/t1/batch", impostor.batch([reading("c", "host.disk.percent", T0, 1.0)], T0).payload)
+    await world.pipeline.take(await messages(collector, 2))
+    assert world.pipeline.refusals.by_reason == {"terminal_mismatch": 1, "unknown_key": 1}
+    assert world.store.conn.execute("SELECT count(*) FROM journal WHERE kind = 3").fetchone() == (0,)
 
 
 async def test_packets_are_bounded(collector, authority, mosquitto, certified, terminal, messages):

@@ -9,6 +9,7 @@ from gmqtt.mqtt import connection
 from gmqtt.mqtt.protocol import MQTTProtocol
 
 from tillwatch.collector.authority import COLLECTOR_NAME
+from tillwatch.collector.intake import mqtt
 from tillwatch.collector.intake.broker import EmbeddedBroker
 from tillwatch.collector.intake.fairness import REFUSALS, SHARE
 from tillwatch.collector.intake.mqtt import BACKOFF_MOST_S, MqttIntake, MqttSettings
@@ -112,7 +113,8 @@ def feed(intake: MqttIntake, *topics: str, payload: bytes = b"x") -> None:
         intake._on_message(None, topic, payload, 1, {})
 
 
-async def test_a_full_queue_drops_counts_and_names_the_terminals(caplog):
+async def test_a_full_queue_drops_counts_and_names_the_terminals(caplog, monkeypatch):
+    monkeypatch.setattr(mqtt, "CALM_S", 0.0)
     caplog.set_level("WARNING")
     one = MqttIntake(MqttSettings("127.0.0.1", 1, "x", queue=3))
     feed(one, *[f"tw/1/t{n}/batch" for n in (4, 5, 6)], "tw/1/t2/batch", "tw/1/t3/life", "tw/1/t2/batch", "tw/1/t2")
@@ -205,3 +207,13 @@ async def test_given_up_in_the_moment_of_connecting(monkeypatch, free_port):
         await lost.wait()
         await closed.wait()
     assert failures == []
+
+
+async def test_a_queue_that_is_full_again_and_again_is_told_once(caplog):
+    caplog.set_level("WARNING")
+    one = MqttIntake(MqttSettings("127.0.0.1", 1, "x", queue=3))
+    for _ in range(10):
+        feed(one, *[f"tw/1/t{n}/batch" for n in range(5)])
+        assert len(await one.get_batch(100, 0)) == 3
+    assert one.dropped == 20
+    assert len([r for r in caplog.records if r.name.startswith("tillwatch")]) == 1

@@ -10,7 +10,7 @@ import pytest
 
 from tests.collector.conftest import World
 from tests.collector.sending import T0, S, Sender, reading
-from tillwatch.agent.window import Discard, Send, SendLife, Window
+from tillwatch.agent.window import Discard, Offer, Send, SendLife, Window
 from tillwatch.agent.wire import Ack, AckState
 from tillwatch.collector.authority import open_authority
 from tillwatch.collector.rebuild import rebuild, tables
@@ -152,12 +152,12 @@ async def test_the_terminals_go_on_where_the_restored_collector_stands(site):
     again = World(site.database)
     again.now = world.now + S
     await again.start()
-    window = Window(atm.epoch, atm.seq + 1, atm.seq + 1)
+    window = Window(atm.epoch, atm.seq + 1, atm.seq + 1, atm.seq + 1)
     waiting = {}
     for _ in range(3):
         message = atm.batch([reading("ups", "ups.battery.charge", again.now, 50)], again.now)
         waiting[atm.seq] = message
-    actions = [*window.connect(0.0), *window.sealed(atm.seq + 1, 31, 0.0)]
+    actions = [SendLife("birth"), *window.connect(0.0), *window.sealed(atm.seq + 1, 31, 0.0)]
     discarded = 0
     for turn in range(10):
         group = []
@@ -177,6 +177,8 @@ async def test_the_terminals_go_on_where_the_restored_collector_stands(site):
         mark = again.pipeline.fold.fleet.terminals["atm-1"].streams[atm.epoch].mark
         ack = Ack(atm.epoch, mark, reply.want, reply.state, 8, 0, again.now)
         actions = window.acked(ack, float(turn * 3)) or window.tick(float(turn * 3 + 31))
+        if Offer() in actions:
+            actions += window.offered_now(float(turn * 3))
     assert discarded == 33
     terminal = again.pipeline.fold.fleet.terminals["atm-1"]
     assert terminal.holes == 10
@@ -281,9 +283,26 @@ async def damaged(site: Site, change: str) -> None:
 async def test_a_changed_entry_is_found_and_nothing_is_touched(site, change, n):
     await damaged(site, change)
     before = sorted(site.data.iterdir())
-    with pytest.raises(BackupError, match=f"entry {n} of the journal is not what it was"):
+    with pytest.raises(
+        BackupError, match=f"its journal is not whole: entry {n}: .*; take an older backup, or add --damaged"
+    ):
         site.restore()
-    assert sorted(site.data.iterdir()) == before
+    assert (
+        sorted(site.data.iterdir()) == [*before, site.data / "collector.db.lock"]
+        or sorted(site.data.iterdir()) == before
+    )
+    assert verify(site.file).faults[0].startswith(f"entry {n}: ")
+    assert site.restore(damaged=True) is not None
+
+
+async def test_a_damaged_store_is_backed_up_all_the_same_and_told(site):
+    world, _ = await site.world(5)
+    world.store.conn.execute("UPDATE journal SET facts = x'80' WHERE n BETWEEN 5 AND 8")
+    made = site.make()
+    world.store.close()
+    assert made.entries == world.pipeline.journal.n
+    assert [fault[:8] for fault in made.faults] == ["entry 5:", "entry 6:", "entry 7:", "entry 8:"]
+    assert site.file.exists()
 
 
 async def test_what_is_no_backup_is_told(site):

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tillwatch.agent.__main__ import main
+from tillwatch.device_profiles.catalogue import HERE
+
+
+def test_what_is_shipped_is_well(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lint", *(str(path) for path in sorted(HERE.glob("*/*.yaml")))]) == 0
+    assert "nothing wrong" in capsys.readouterr().out
+
+
+def test_every_mistake_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    profile, overrides = tmp_path / "acme.yaml", tmp_path / "overrides.yaml"
+    profile.write_text(
+        "title: A device\nmatch: [{sysObjectID: 1.3.6.1.4.1.99999}]\nscalars:\n"
+        "  - {signal: ups.batery.charge, oid: 1.3.1.0}\n  - {signal: ups.battery.charge, oid: 1.3.1.0, divisr: 10}\n"
+        "tables:\n  - group: t\n    entry: 1.4\n    items:\n      - {signal: env.temperature, column: value}\n"
+    )
+    assert main(["lint", "--json", str(profile)]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [(each["file"], each["line"]) for each in found] == [(str(profile), line) for line in (4, 5, 10)]
+    assert found[0] == {
+        "file": str(profile),
+        "line": 4,
+        "text": "no signal 'ups.batery.charge' in the catalogue",
+        "mend": "did you mean ups.battery.charge?",
+    }
+    overrides.write_text("- {signal: ups.battery.charge}\n")
+    assert main(["lint", str(overrides)]) == 1
+    assert capsys.readouterr().err == f"{overrides}:1: nothing is changed; write limits, name or life\n"
+
+
+def test_a_file_that_is_not_there_is_a_mistake_like_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lint", str(tmp_path / "no.yaml")]) == 1
+    assert "no.yaml:1: No such file or directory; give the path" in capsys.readouterr().err

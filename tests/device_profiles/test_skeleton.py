@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.device_profiles.skeleton import skeleton
+from tillwatch.agent.trial import try_snmprec
+from tillwatch.device_profiles.compiled import Library, compile_folder
+from tillwatch.device_profiles.loader import load_yaml
+from tillwatch.device_profiles.model import DeviceProfile
+
+PROFILES = load_yaml()
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=[profile.id for profile in PROFILES])
+async def test_a_skeleton_shows_every_scalar_and_a_row_of_every_table(tmp_path: Path, profile: DeviceProfile) -> None:
+    path = tmp_path / "device.snmprec"
+    path.write_text(skeleton(profile), "utf-8")
+    trial = await try_snmprec(path, Library(compile_folder()), profile.id)
+    seen = {sample.signal for sample in trial.samples if sample.value is not None}
+    assert {item.signal.name for item in profile.scalars} <= seen
+    for table in profile.tables:
+        assert seen & {item.signal.name for item in (*table.items, *table.collect)}, table.group
