@@ -80,6 +80,11 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
         from tillwatch.agent import lint as linting  # noqa: PLC0415 - it brings PyYAML with it
 
         linting.add_arguments(lint)
+    smart = commands.add_parser("smart", help="show what becomes of a recorded `smartctl -j -x`")
+    if "smart" in argv[:1]:
+        from tillwatch.agent import smart_file  # noqa: PLC0415 - the same
+
+        smart_file.add_arguments(smart)
     doctor = commands.add_parser("doctor", parents=[common], help="check everything the agent needs, with the mend", description="Check everything the agent needs. Can run beside the agent. Exit code 1 if anything fails.")  # fmt: skip
     doctor.add_argument("--json", action="store_true", help="a list of {check, result, text, mend}")
     enrol = commands.add_parser(
@@ -111,6 +116,10 @@ def _command(args: argparse.Namespace) -> int:
         from tillwatch.agent import lint  # noqa: PLC0415 - the same
 
         return lint.run(args)
+    if args.command == "smart":
+        from tillwatch.agent import smart_file  # noqa: PLC0415 - the same
+
+        return smart_file.run(args)
     if args.command == "doctor":
         from tillwatch.agent import doctor  # noqa: PLC0415 - the same
 

@@ -8,14 +8,13 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from tillwatch.agent.model import AGENT, PollClass
-
-T = TypeVar("T")
+from tillwatch.agent.tables import Lines, Table, WrongError
 
 MAX_SOURCES = 150
 """Devices of one terminal. A batch holds 200 (wire.MAX_DEVICES); the agent itself and the machine are two of them."""
@@ -27,12 +26,12 @@ MIN_SEAL = 0.2
 MAX_SEAL = 3_600.0
 """A batch spans at most one hour (wire.MAX_SPAN_MS)."""
 MIN_SPOOL = 1 << 20
+IPMI_NORMAL = 300.0
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _BYTES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+_DRIVE = re.compile(r"(/[\w/.:+-]+|[A-Za-z][\w:.\\/,-]*)(?:\s+-d\s+([A-Za-z][\w+,/.:-]*))?")
 _LOOPBACK = ("127.", "localhost", "::1")
-_HEADER = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_\-.\" ]+?)\s*\]")
-_KEY = re.compile(r"\s*\"?([A-Za-z0-9_-]+)\"?\s*[.=]")
 
 
 class ConfigError(Exception):
@@ -122,6 +121,29 @@ class ProfilesConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SmartConfig:
+    """program: smartctl's name or path. drives: (device, type for `-d` or empty); none: what smartctl finds. where: empty if not configured."""
+
+    enabled: bool = False
+    name: str = "drives"
+    program: str = "smartctl"
+    drives: tuple[tuple[str, str], ...] = ()
+    intervals: Intervals = field(default_factory=Intervals)
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IpmiConfig:
+    """program: ipmitool's name or path."""
+
+    enabled: bool = False
+    name: str = "bmc"
+    program: str = "ipmitool"
+    intervals: Intervals = field(default_factory=Intervals)
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """seal: seconds between batches. path: where it came from, None without a file. `where` of a device: `file:line`, for later errors."""
 
@@ -135,6 +157,8 @@ class Config:
     snmp: tuple[SnmpConfig, ...] = ()
     serial: tuple[SerialConfig, ...] = ()
     profiles: ProfilesConfig = field(default_factory=ProfilesConfig)
+    smart: SmartConfig = field(default_factory=SmartConfig)
+    ipmi: IpmiConfig = field(default_factory=IpmiConfig)
 
 
 def default_path() -> Path:
@@ -172,102 +196,15 @@ def parse(text: str, path: Path, state_dir: Path | None = None) -> Config:
         line = re.search(r"line (\d+)", place)
         number = int(line[1]) if line else len(text.splitlines())
         raise ConfigError(f'{path}:{number}: {what}; a value is written key = "text", 10 or true') from None
-    root = _Table(data, "", None, _Lines(text, path))
+    root = Table(data, "", None, Lines(text, path))
     try:
         config = _config(root, path, state_dir)
-    except _WrongError as error:
+    except WrongError as error:
         raise ConfigError(str(error)) from None
     return config
 
 
-class _WrongError(Exception):
-    pass
-
-
-class _Lines:
-    """Where tables and keys stand in the text; tomllib does not tell. A key inside an inline table is told by the line of that table."""
-
-    def __init__(self, text: str, path: Path) -> None:
-        self.path = path
-        self._at: dict[tuple[str, int | None, str], int] = {}
-        counts: dict[str, int] = {}
-        table, index = "", None
-        for number, line in enumerate(text.splitlines(), 1):
-            if header := _HEADER.match(line):
-                table, index = header[2].replace('"', "").replace(" ", ""), None
-                if header[1] == "[[":
-                    index = counts[table] = counts.get(table, -1) + 1
-                self._at.setdefault((table, index, ""), number)
-            elif key := _KEY.match(line):
-                self._at.setdefault((table, index, key[1]), number)
-
-    def of(self, table: str, index: int | None, key: str) -> str:
-        # A key of the root may be a table itself: then its header, or the first of its headers, is the place.
-        headers = ((key, None, ""), (key, 0, "")) if not table else ((table, index, ""), ("", None, table))
-        for place in ((table, index, key), *headers):
-            if place in self._at:
-                return f"{self.path}:{self._at[place]}"
-        return f"{self.path}:1"
-
-
-class _Table:
-    """One table, its keys taken one by one; what is left over at `done` is unknown."""
-
-    def __init__(self, data: Mapping[str, Any], name: str, index: int | None, lines: _Lines) -> None:
-        self.data, self.name, self.index, self.lines = data, name, index, lines
-        self.known: list[str] = []
-
-    def where(self, key: str = "") -> str:
-        return self.lines.of(self.name, self.index, key)
-
-    def wrong(self, key: str, text: str) -> _WrongError:
-        place = f" in [{self.name}]" if self.name else ""
-        return _WrongError(f"{self.where(key)}: `{key}`{place} {text}")
-
-    def take(self, key: str, default: T, convert: Callable[[Any], T]) -> T:
-        self.known.append(key)
-        if key not in self.data:
-            return default
-        try:
-            return convert(self.data[key])
-        except ValueError as error:
-            raise self.wrong(key, str(error)) from None
-
-    def need(self, key: str, convert: Callable[[Any], T], example: str) -> T:
-        if key not in self.data:
-            self.known.append(key)
-            text = f"{self.where()}: [{self.name}] needs `{key}`, for example {key} = {example}"
-            raise _WrongError(text)
-        value = self.take(key, None, convert)
-        assert value is not None
-        return value
-
-    def sub(self, key: str) -> _Table:
-        self.known.append(key)
-        data = self.data.get(key, {})
-        if not isinstance(data, dict):
-            raise self.wrong(key, f"is a table: write [{key}]")
-        return _Table(data, key, None, self.lines)
-
-    def each(self, key: str) -> Iterable[_Table]:
-        self.known.append(key)
-        data = self.data.get(key, [])
-        if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
-            raise self.wrong(key, f"is a list of tables: write [[{key}]] above each of them")
-        return [_Table(item, key, index, self.lines) for index, item in enumerate(data)]
-
-    def done(self) -> None:
-        for key in self.data:
-            if key not in self.known:
-                import difflib  # noqa: PLC0415 - only an error needs it; the resident agent does not pay for it
-
-                near = difflib.get_close_matches(key, self.known, 1)
-                mend = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(self.known)}"
-                place = f" in [{self.name}]" if self.name else ""
-                raise _WrongError(f"{self.where(key)}: unknown key `{key}`{place}; {mend}")
-
-
-def _config(root: _Table, path: Path, state_dir: Path | None) -> Config:
+def _config(root: Table, path: Path, state_dir: Path | None) -> Config:
     terminal, sampling = root.sub("terminal"), root.sub("sampling")
     from_file = terminal.take("state_dir", default_state_dir(), _file(path))
     terminal.done()
@@ -287,12 +224,17 @@ def _config(root: _Table, path: Path, state_dir: Path | None) -> Config:
     own = root.sub("profiles")
     profiles = ProfilesConfig(own.take("folder", None, _file(path)), own.take("overrides", None, _file(path)))
     own.done()
+    smart = _smart(root.sub("smart"), intervals)
+    ipmi = _ipmi(root.sub("ipmi"), intervals)
     root.done()
-    _unique(root, system, snmp, serial)
-    return Config(path, state_dir or from_file, collector, intervals, seal, limits, system, snmp, serial, profiles)
+    config = Config(
+        path, state_dir or from_file, collector, intervals, seal, limits, system, snmp, serial, profiles, smart, ipmi
+    )
+    _unique(root, config)
+    return config
 
 
-def _collector(table: _Table, path: Path) -> CollectorConfig:
+def _collector(table: Table, path: Path) -> CollectorConfig:
     collector = CollectorConfig(
         table.take("host", None, _text),
         table.take("port", None, _port),
@@ -311,7 +253,7 @@ def loopback(host: str) -> bool:
     return host.startswith(_LOOPBACK)
 
 
-def _system(table: _Table, intervals: Intervals) -> SystemConfig:
+def _system(table: Table, intervals: Intervals) -> SystemConfig:
     system = SystemConfig(
         table.take("enabled", True, _bool),
         table.take("name", "host", _source_name),
@@ -323,13 +265,13 @@ def _system(table: _Table, intervals: Intervals) -> SystemConfig:
     return system
 
 
-def _snmp(table: _Table, intervals: Intervals, path: Path) -> SnmpConfig:
+def _snmp(table: Table, intervals: Intervals, path: Path) -> SnmpConfig:
     version = table.take("version", "2c", _one_of("1", "2c", "3"))
     community = _secret(table, "community", path, literal=True)
     auth_secret = _secret(table, "auth", path)
     priv_secret = _secret(table, "priv", path)
     if version == "3" and not (auth_secret and priv_secret):
-        raise _WrongError(
+        raise WrongError(
             f'{table.where()}: [snmp] with version = "3" needs user, auth_file and priv_file (or auth_env and priv_env)'
         )
     device = SnmpConfig(
@@ -353,7 +295,7 @@ def _snmp(table: _Table, intervals: Intervals, path: Path) -> SnmpConfig:
     return device
 
 
-def _serial(table: _Table, intervals: Intervals) -> SerialConfig:
+def _serial(table: Table, intervals: Intervals) -> SerialConfig:
     device = SerialConfig(
         name=table.need("name", _source_name, '"ups"'),
         port=table.need("port", _text, '"/dev/ttyS0"'),
@@ -366,7 +308,47 @@ def _serial(table: _Table, intervals: Intervals) -> SerialConfig:
     return device
 
 
-def _secret(table: _Table, key: str, path: Path, *, literal: bool = False) -> str:
+def _smart(table: Table, intervals: Intervals) -> SmartConfig:
+    smart = SmartConfig(
+        table.take("enabled", bool(table.data), _bool),
+        table.take("name", "drives", _source_name),
+        table.take("program", "smartctl", _text),
+        table.take("drives", (), _drives),
+        _intervals(table, intervals),
+        table.where() if table.data else "",
+    )
+    table.done()
+    return smart
+
+
+def _ipmi(table: Table, intervals: Intervals) -> IpmiConfig:
+    # A BMC takes up to a minute for its sensors: asked every minute it would do nothing else.
+    default = replace(intervals, normal=max(intervals.normal, IPMI_NORMAL))
+    ipmi = IpmiConfig(
+        table.take("enabled", bool(table.data), _bool),
+        table.take("name", "bmc", _source_name),
+        table.take("program", "ipmitool", _text),
+        _intervals(table, default) if table.data else intervals,
+        table.where() if table.data else "",
+    )
+    table.done()
+    return ipmi
+
+
+def _drives(value: Any) -> tuple[tuple[str, str], ...]:
+    """As `smartctl --scan` prints them: `/dev/sda` or `/dev/bus/0 -d megaraid,8`."""
+    drives = []
+    for item in _texts(value):
+        match = _DRIVE.fullmatch(item.partition("#")[0].strip())
+        if match is None:
+            raise ValueError(
+                f'lists drives as smartctl --scan prints them: "/dev/sda", "/dev/bus/0 -d megaraid,8", not {item!r}'
+            )
+        drives.append((match[1], match[2] or ""))
+    return tuple(drives)
+
+
+def _secret(table: Table, key: str, path: Path, *, literal: bool = False) -> str:
     """`<key>_file` or `<key>_env`; a literal only where the value is hardly a secret (an SNMP v1 or v2c community travels in clear)."""
     plain = table.take(key, "", _text) if literal else ""
     file = table.take(f"{key}_file", None, _file(path))
@@ -386,11 +368,11 @@ def _secret(table: _Table, key: str, path: Path, *, literal: bool = False) -> st
     return plain
 
 
-def _empty(table: _Table, key: str, file: Path) -> str:
+def _empty(table: Table, key: str, file: Path) -> str:
     raise table.wrong(f"{key}_file", f"names {file}, which is empty")
 
 
-def _intervals(table: _Table, default: Intervals) -> Intervals:
+def _intervals(table: Table, default: Intervals) -> Intervals:
     duration = _duration(MIN_INTERVAL, MAX_INTERVAL)
     return Intervals(
         table.take("fast", default.fast, duration),
@@ -399,17 +381,18 @@ def _intervals(table: _Table, default: Intervals) -> Intervals:
     )
 
 
-def _unique(root: _Table, system: SystemConfig, snmp: tuple[SnmpConfig, ...], serial: tuple[SerialConfig, ...]) -> None:
+def _unique(root: Table, config: Config) -> None:
     seen = {AGENT: "the agent itself"}
-    if system.enabled:
-        seen[system.name] = f"the machine itself ({root.lines.of('system', None, 'name')})"
-    devices: tuple[SnmpConfig | SerialConfig, ...] = (*snmp, *serial)
+    if config.system.enabled:
+        seen[config.system.name] = f"the machine itself ({root.lines.of('system', None, 'name')})"
+    own = [part for part in (config.smart, config.ipmi) if part.enabled]
+    devices: tuple[SnmpConfig | SerialConfig | SmartConfig | IpmiConfig, ...] = (*own, *config.snmp, *config.serial)
     for device in devices:
         if device.name in seen:
-            raise _WrongError(f"{device.where}: the name `{device.name}` belongs to {seen[device.name]}; give another")
+            raise WrongError(f"{device.where}: the name `{device.name}` belongs to {seen[device.name]}; give another")
         seen[device.name] = device.where
     if len(devices) > MAX_SOURCES:
-        raise _WrongError(f"{root.lines.path}:1: {len(devices)} devices; one agent reads at most {MAX_SOURCES}")
+        raise WrongError(f"{root.lines.path}:1: {len(devices)} devices; one agent reads at most {MAX_SOURCES}")
 
 
 def _text(value: Any) -> str:

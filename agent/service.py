@@ -57,6 +57,16 @@ def sources_of(config: Config, library: Library) -> list[tuple[Source, Intervals
         from tillwatch.agent.sources.system import SystemSource  # noqa: PLC0415 - only what is configured is imported
 
         found.append((_Chosen(SystemSource(config.system.name), config.system), config.system.intervals))
+    if config.smart.enabled:
+        from tillwatch.agent.sources.smart import SmartSource  # noqa: PLC0415 - only what is configured is imported
+
+        smart = config.smart
+        found.append((SmartSource(smart.name, program=smart.program, drives=smart.drives), smart.intervals))
+    if config.ipmi.enabled:
+        from tillwatch.agent.sources.ipmi import BOOKMARK, IpmiSource  # noqa: PLC0415 - the same
+
+        ipmi, bookmark = config.ipmi, config.state_dir / BOOKMARK
+        found.append((IpmiSource(ipmi.name, program=ipmi.program, bookmark=bookmark), ipmi.intervals))
     found += [(_snmp(device, library), device.intervals) for device in config.snmp]
     found += [(_serial(device), device.intervals) for device in config.serial]
     return found

@@ -56,6 +56,8 @@ class FilterState:
 
 
 class WriteFilter(Protocol):
+    """What the service asks of the platform, once at its start."""
+
     def state(self) -> FilterState | None:
         """None where there is no filter. Raises WriteFilterError. May take TIMEOUT: call it from a thread."""
         ...

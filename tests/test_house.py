@@ -52,6 +52,7 @@ MAY_PRINT = frozenset(
         "agent/lint.py",
         "agent/rotate.py",
         "agent/show.py",
+        "agent/smart_file.py",
         "agent/trial.py",
         "collector/evidence.py",
         "collector/identity.py",

@@ -12,14 +12,15 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from pathlib import Path
 
 import psutil
 
 from tillwatch.agent.model import PollClass, Quality, Sample, State, Value
-from tillwatch.agent.sources import SourceError
+from tillwatch.agent.sources import SourceError, edac, hwmon, mdraid, mmc, power_supply
+from tillwatch.agent.wire import MAX_NAME
 
 log = logging.getLogger(__name__)
 
@@ -78,17 +79,18 @@ DMI = {
 }
 """The serial number is readable for root only, unless the service unit gives the agent leave."""
 
-SENSOR_C = (-40.0, 150.0)
-"""An input without a sensor reads as -128, -55, 127.5 x 2 or the like; nothing in a terminal is outside of this."""
-
 
 class SystemSource:
-    """The machine itself. name: the device's name in component names: `host`, `host/disk:/`, `host/net:eth0`, `host/temperature:coretemp Core 0`."""
+    """The machine itself. name: the device's name in component names: `host`, `host/disk:/`, `host/net:eth0`, `host/temperature:coretemp Core 0`.
+    root: where /sys and /proc of the sensors are (not those of psutil).
+    """
 
     classes = frozenset(PollClass)
 
-    def __init__(self, name: str = "host") -> None:
+    def __init__(self, name: str = "host", root: Path = Path("/")) -> None:
         self.name = name
+        self._root = root
+        self._linux = (self._temperatures, self._fans, self._electrical, self._supplies, self._ecc, self._arrays)
         self._failing: dict[str, str] = {}
         self._busy = False
         self._reading = ""
@@ -102,10 +104,9 @@ class SystemSource:
             await asyncio.sleep(max(0.0, self._cpu_since + MIN_CPU_SPAN_S - time.monotonic()))
             return self._collect((self._cpu, self._load, self._memory, self._swap, self._life, self._links))
         if wanted is PollClass.SLOW:
-            return await self._bounded((self._identity, self._sizes))
-        return await self._bounded(
-            (self._disks, self._drives, self._traffic, self._users, self._temperatures, self._fans, self._battery)
-        )
+            return await self._bounded((self._identity, self._sizes, self._flash))
+        own = self._linux if sys.platform == "linux" else (self._battery,)
+        return await self._bounded((self._disks, self._drives, self._traffic, self._users, *own))
 
     async def close(self) -> None:
         """Nothing is held open; a reading that hangs ends with the process."""
@@ -306,25 +307,32 @@ class SystemSource:
             yield self._sample(part, "net.rx.drops", io.dropin)
             yield self._sample(part, "net.tx.drops", io.dropout)
 
+    # The kernel's own files say more than psutil, which also has no such sensors on other systems than Linux and FreeBSD.
     def _temperatures(self) -> Iterator[Sample]:
-        if not hasattr(psutil, "sensors_temperatures") or os.path.isdir("/sys/module/drivetemp"):  # noqa: PTH112
-            # drivetemp asks the drives themselves, which on some restarts their spin-down timer; psutil cannot leave them out.
-            return
-        low, high = SENSOR_C
-        for part, sensor in _sensors("temperature", psutil.sensors_temperatures()):
-            if not low <= sensor.current <= high:
-                continue
-            state = State.NONE
-            if sensor.high and sensor.critical and 0 < sensor.high <= high:
-                # psutil fills in the one that the chip has not: critical counts only where it is a second limit.
-                critical = sensor.critical > sensor.high and sensor.current >= sensor.critical
-                state = State.CRIT if critical else State.WARN if sensor.current >= sensor.high else State.OK
-            yield self._sample(part, "host.temperature", round(sensor.current, 1), "C", state)
+        return self._own(hwmon.read(self._root, "temp"))
 
     def _fans(self) -> Iterator[Sample]:
-        if hasattr(psutil, "sensors_fans"):
-            for part, sensor in _sensors("fan", psutil.sensors_fans()):
-                yield self._sample(part, "host.fan.speed", int(sensor.current), "rpm")
+        return self._own(hwmon.read(self._root, "fan"))
+
+    def _electrical(self) -> Iterator[Sample]:
+        return self._own(hwmon.read(self._root, "in", "curr", "power"))
+
+    def _ecc(self) -> Iterator[Sample]:
+        return self._own(edac.read(self._root))
+
+    def _arrays(self) -> Iterator[Sample]:
+        return self._own(mdraid.read(self._root))
+
+    def _flash(self) -> Iterator[Sample]:
+        return self._own(mmc.read(self._root))
+
+    def _own(self, samples: Iterable[Sample]) -> Iterator[Sample]:
+        """Samples of a part of the machine, which has no name for itself."""
+        for sample in samples:
+            yield replace(sample, component=f"{self.name}/{sample.component}"[:MAX_NAME])
+
+    def _supplies(self) -> Iterator[Sample]:
+        return self._own(power_supply.read(self._root))
 
     def _battery(self) -> Iterator[Sample]:
         battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
@@ -349,28 +357,6 @@ class SystemSource:
         for signal, paths in DMI.items():
             if text := next(filter(None, map(_dmi, paths)), ""):
                 yield self._sample("", signal, text)
-
-
-class _Labelled(Protocol):
-    """What psutil gives for a temperature or a fan: a label, often empty."""
-
-    @property
-    def label(self) -> str: ...
-
-
-Sensor = TypeVar("Sensor", bound=_Labelled)
-
-
-def _sensors(sort: str, chips: Mapping[str, Sequence[Sensor]]) -> Iterator[tuple[str, Sensor]]:
-    """(part, sensor). Sensors without a label are numbered; a second one of the same name gets its number too."""
-    names: set[str] = set()
-    for chip, sensors in sorted(chips.items()):
-        for number, sensor in enumerate(sensors, 1):
-            name = f"{chip} {sensor.label or number}"
-            if name in names:
-                name += f" #{number}"
-            names.add(name)
-            yield f"{sort}:{name}", sensor
 
 
 def _dmi(path: str) -> str:

@@ -104,6 +104,12 @@ def test_nothing_is_needed(monkeypatch, tmp_path):
         ('[collector]\nhost = "far.example"\ntls = false\n', 3, "this machine itself only"),
         ('[terminal]\nstate_dir = "/a"\nid = "x"\n', 3, "unknown key `id`"),
         ("[sampling]\nfast = 5s\n", 2, "a value is written key ="),
+        ('[smart]\ndrives = ["/dev/sda", "-d sat /dev/sdb"]\n', 2, "as smartctl --scan prints them"),
+        ('[smart]\ndrives = ["/dev/sda; rm x"]\n', 2, "not '/dev/sda; rm x'"),
+        ('[smart]\ndrive = ["/dev/sda"]\n', 2, "did you mean `drives`?"),
+        ('[smart]\nenabled = true\nname = "host"\n', 1, "the machine itself"),
+        ('[ipmi]\nname = "a"\n[smart]\nname = "a"\n', 1, "belongs to"),
+        ("[ipmi]\nprogram = 3\n", 2, "is text"),
     ],
 )
 def test_errors_name_file_line_and_mend(text, line, said):
@@ -111,6 +117,17 @@ def test_errors_name_file_line_and_mend(text, line, said):
         parse(text, PATH)
     assert str(error.value).startswith(f"{PATH}:{line}: ")
     assert said in str(error.value)
+
+
+def test_drives_and_bmc():
+    found = parse("", PATH)
+    assert not found.smart.enabled
+    assert not found.ipmi.enabled
+    found = parse('[smart]\ndrives = ["/dev/sda", "/dev/bus/0 -d megaraid,8 # bay 3"]\n[ipmi]\nenabled = true\n', PATH)
+    assert found.smart.drives == (("/dev/sda", ""), ("/dev/bus/0", "megaraid,8"))
+    assert (found.smart.enabled, found.smart.name, found.smart.intervals) == (True, "drives", Intervals())
+    assert (found.ipmi.enabled, found.ipmi.name, found.ipmi.intervals.normal) == (True, "bmc", 300.0)
+    assert not parse('[smart]\nenabled = false\nprogram = "smartctl7"\n', PATH).smart.enabled
 
 
 def test_file_that_is_not_there(tmp_path):

@@ -48,7 +48,7 @@ class _Loop(asyncio.SelectorEventLoop):
 class _Spool:
     """With nothing in it: what is looked at is when its owner speaks."""
 
-    epoch, acked, floor, next_seq, lost = b"e" * 12, 0, 1, 1, 0
+    epoch, acked, floor, next_seq, lost, offered, offering, notices = b"e" * 12, 0, 1, 1, 0, 1, False, ()
 
     def __init__(self) -> None:
         self.n = 0
@@ -56,6 +56,8 @@ class _Spool:
     def next_life(self) -> int:
         self.n += 1
         return self.n
+
+    def offer(self) -> None: ...
 
 
 class _Broker:
@@ -121,10 +123,13 @@ def _live(monkeypatch: pytest.MonkeyPatch, story: Callable[[_Broker], Coroutine[
         for n in range(FLEET):
             who: Any = SimpleNamespace(terminal=f"till-{n}", key=SigningKey(n.to_bytes(32, "big")), ack_keys=pinned)
             spool: Any = _Spool()
+            who.rotations, who.former = (), ()
             fleet.append(asyncio.create_task(Uplink(who, spool, Broker("127.0.0.1", 1, tls=False), None).run()))
         try:
-            await _until(lambda: len(broker.links) == FLEET, 60)
+            await _until(lambda: len(broker.links) == FLEET or any(one.done() for one in fleet), 60)
             await asyncio.sleep(60)
+            for one in fleet:
+                assert not one.done(), one.result()
             await story(broker)
         finally:
             for one in fleet:

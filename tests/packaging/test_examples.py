@@ -54,6 +54,8 @@ def test_agent_example_loads_whole(whole: Path) -> None:
         "collector",
         "system",
         "profiles",
+        "smart",
+        "ipmi",
         "snmp",
         "serial",
     }

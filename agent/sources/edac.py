@@ -1,0 +1,45 @@
+"""Errors of main memory with ECC as the kernel's EDAC drivers count them, by module where the driver knows modules. Any uncorrected error is
+critical: data was lost, and the module will do it again. The counters start anew when the machine does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from tillwatch.agent.model import Sample, State
+from tillwatch.agent.sources.sysfs import folders, number, text
+
+
+def read(root: Path) -> Iterator[Sample]:
+    """Parts: `memory:mc0`, `memory:mc0 DIMM_A1`; on old drivers `memory:mc0 csrow0`, `memory:mc0 csrow0 ch1`; `unknown` for errors without a place."""
+    for controller in folders(root / "sys/devices/system/edac/mc", "mc"):
+        name = controller.name
+        yield from _counts(f"memory:{name}", controller / "ce_count", controller / "ue_count")
+        yield from _counts(f"memory:{name} unknown", controller / "ce_noinfo_count", controller / "ue_noinfo_count")
+        modules = folders(controller, "dimm") or folders(controller, "rank")
+        names: set[str] = set()
+        for module in modules:
+            label = text(module / "dimm_label") or text(module / "dimm_location") or module.name
+            if label in names:
+                label = f"{label} {module.name}"
+            names.add(label)
+            yield from _counts(f"memory:{name} {label}", module / "dimm_ce_count", module / "dimm_ue_count")
+        for row in () if modules else folders(controller, "csrow"):
+            yield from _counts(f"memory:{name} {row.name}", row / "ce_count", row / "ue_count")
+            channels = sorted(
+                {m[1] for file in row.glob("ch*_count") if (m := re.match(r"(ch\d+)_[cu]e_count$", file.name))}
+            )
+            for channel in channels:
+                part = f"memory:{name} {row.name} {channel}"
+                label = text(row / f"{channel}_dimm_label")
+                yield from _counts(part, row / f"{channel}_ce_count", row / f"{channel}_ue_count", label)
+
+
+def _counts(part: str, corrected: Path, uncorrected: Path, label: str = "") -> Iterator[Sample]:
+    label = label or part.partition(":")[2]
+    if (count := number(corrected)) is not None and count >= 0:
+        yield Sample(part, "memory.ecc.corrected", count, label=label)
+    if (count := number(uncorrected)) is not None and count >= 0:
+        yield Sample(part, "memory.ecc.uncorrected", count, State.CRIT if count else State.OK, label=label)
