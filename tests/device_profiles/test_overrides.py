@@ -46,7 +46,7 @@ def test_limits_can_be_taken_away(tmp_path: Path) -> None:
 
 
 def test_names_and_life_figures(tmp_path: Path) -> None:
-    text = "- {signal: ups.battery.temperature, name: battery room, life: {rated: 3, evidence: our own records}}"
+    text = "- {profile: rfc1628, signal: ups.battery.temperature, name: battery room, life: {rated: 3, evidence: our own records}}"
     found = item(changed(tmp_path, text), "rfc1628", "ups.battery.temperature")
     assert found.name == "battery room"
     assert found.life is not None
