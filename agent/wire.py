@@ -278,12 +278,12 @@ def split_frame(frame: bytes) -> tuple[bytes, bytes, bytes]:
     return frame[2 : 2 + length], frame[2 + length : -SIGNATURE], frame[-SIGNATURE:]
 
 
-def stored_column(body: bytes, component: str, signal: str) -> Column | None:
+def stored_column(body: bytes | dict[str, Any], component: str, signal: str) -> Column | None:
     """One column of a body that was opened before it was stored, without building the others; None if it has no such column. Raises
     WireError if it is damaged.
     """
     try:
-        return one_column(msgpack.unpackb(body), component, signal)
+        return one_column(msgpack.unpackb(body) if isinstance(body, bytes) else body, component, signal)
     except (ColumnsError, KeyError, IndexError, TypeError, ValueError, msgpack.UnpackException) as error:
         raise WireError(Refusal.BODY, str(error)[:MAX_REASON] or type(error).__name__) from None
 

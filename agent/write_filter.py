@@ -56,7 +56,7 @@ class FilterState:
 
 
 class WriteFilter(Protocol):
-    """What the service asks of the platform, once at its start."""
+    """What keeps writes from lasting on this machine. Asked once after each start of the agent, from a thread, and by doctor."""
 
     def state(self) -> FilterState | None:
         """None where there is no filter. Raises WriteFilterError. May take TIMEOUT: call it from a thread."""

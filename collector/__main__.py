@@ -271,7 +271,7 @@ def _enrol_token(config: Config, options: argparse.Namespace) -> int:
     enrolment = Enrolment(options.terminal, options.branch, options.region, options.terminal_class)
     now = time.time_ns()
     try:
-        acts.prepare_data_dir(config.collector.data_dir)
+        _prepare_data_dir(config.collector.data_dir)
         authority = open_authority(config.authority)
         with closing(open_db(config.database)) as connection:
             # One transaction: no token without its word in the log, which the collector journals before it lets a terminal use it.
@@ -288,7 +288,7 @@ def _enrol_token(config: Config, options: argparse.Namespace) -> int:
             known = connection.execute(query, (options.terminal,)).fetchone()[0]
     except ValueError as error:
         raise _CommandError(str(error), USAGE) from None
-    except (StoreError, acts.ActError, requests.RequestError) as error:
+    except (StoreError, requests.RequestError) as error:
         raise _CommandError(str(error)) from None
     if options.json:
         fields = asdict(enrolment) | {
@@ -451,6 +451,15 @@ def _reader(config: Config) -> Any:
     except (StoreError, OSError) as error:
         raise _CommandError(str(error)) from None
     return reader
+
+
+def _prepare_data_dir(folder: Path) -> None:
+    from tillwatch.collector.acts import ActError, prepare_data_dir  # noqa: PLC0415 - help should not wait for it
+
+    try:
+        prepare_data_dir(folder)
+    except ActError as error:
+        raise _CommandError(str(error)) from None
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> _CommandError:

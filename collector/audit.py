@@ -74,6 +74,9 @@ def _act(entry: Entry, *, ok: bool) -> Act:
     match entry.kind:
         case Kind.OPERATOR:
             action, actor = str(facts.pop("action", "")), str(facts.pop("actor", ""))
+            if not actor:
+                # What a terminal does for itself, with its token or its key.
+                actor = f"terminal at {facts['address']}" if "address" in facts else "terminal"
             facts.pop("terminal", None)
         case Kind.RULES_CHANGED:
             action, actor = "rules", COLLECTOR

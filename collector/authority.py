@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tillwatch.agent.wire import SigningKey, valid_terminal
-from tillwatch.collector.keyring import binding_message
+from tillwatch.collector.binding import binding_message
 
 log = logging.getLogger(__name__)
 

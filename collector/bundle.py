@@ -40,8 +40,8 @@ from tillwatch.agent.wire import (
     open_batch_frame,
     open_header,
 )
+from tillwatch.collector.binding import COLLECTOR, ENROL, VOUCH, KeyHistory, binding_message, binds, is_bound
 from tillwatch.collector.journal import Entry, Kind, chain
-from tillwatch.collector.keyring import COLLECTOR, ENROL, ROTATE, VOUCH, Keyring, binding_message, binds, is_bound
 
 MAGIC = b"TWPROOF1"
 DOMAIN = b"tillwatch/bundle/1\0"
@@ -170,7 +170,7 @@ class _Check:
     def _keys(self) -> str:
         """Who spoke for the terminal when the entry was made."""
         terminal, own = self.content["asked"]["terminal"], self.content["batch"]["entry"]
-        self._ring, vouched, last = Keyring(), 0, 0
+        self._ring, vouched, last = KeyHistory(), 0, 0
         for act in self.content["keys"]:
             entry = act["entry"]
             facts = msgpack.unpackb(entry[4])
@@ -179,7 +179,8 @@ class _Check:
             if _digest(act["prev"], entry) != act["digest"]:
                 _fail(f"entry {entry[0]} does not fit its digest")
             last = entry[0]
-            if facts["action"] in {ENROL, ROTATE}:
+            # A rotation needs no word of the authority: the key before it has signed it.
+            if facts["action"] == ENROL:
                 bound = is_bound(self._ca, facts, terminal)
                 if bound is None and act.get("vouched"):
                     at, signature = act["vouched"]
@@ -188,7 +189,7 @@ class _Check:
                 if not bound:
                     _fail(f"entry {entry[0]}: the authority has not signed this key of {terminal}")
             if entry[0] < own[0]:
-                self._ring.act(terminal, facts)
+                self._ring.act(terminal, facts, entry[1])
         late = f"; {vouched} of them signed by the authority at the export only" if vouched else ""
         return f"{len(self.content['keys'])} acts on keys of {terminal}{late}"
 
@@ -205,7 +206,7 @@ class _Check:
         if sha256(frame).digest() != entry[5]:
             _fail(f"the frame is not the one of entry {entry[0]}")
         opened = open_batch_frame(terminal, frame, self._ring)
-        if self._ring.outlived(opened.header):
+        if not self._ring.in_time(opened.header):
             _fail(f"seq {opened.header.seq} was sealed by a key that had been rotated away")
         return opened
 
@@ -236,10 +237,10 @@ class _Check:
         if sha256(sealed["frame"]).digest() != sealed["entry"][5]:
             _fail(f"the frame is not the one of entry {sealed['entry'][0]}")
         # A key may have changed between the two: the signature is that of some key of the terminal, and the digest ties it to the batch.
-        ring = Keyring()
+        ring = KeyHistory()
         for act in self.content["keys"]:
             if act["entry"][0] < sealed["entry"][0]:
-                ring.act(act["entry"][3], msgpack.unpackb(act["entry"][4]))
+                ring.act(act["entry"][3], msgpack.unpackb(act["entry"][4]), act["entry"][1])
         return open_header(self.content["asked"]["terminal"], sealed["frame"], ring)
 
     def _reading(self) -> str:

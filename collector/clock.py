@@ -71,6 +71,36 @@ class SteadyClock:
         return jumped
 
 
+class JournalTime:
+    """The time of entries: the believed time, but for a lead that it has where the clock was set back. The journal's time never does."""
+
+    def __init__(self, steady: SteadyClock | None) -> None:
+        self._steady = steady
+        self.lead = 0
+
+    def start(self, now: int, advanced_to: int) -> None:
+        """Times are UTC ns. advanced_to: where the journal's time stands."""
+        behind = advanced_to - now
+        if behind > JUMP_NS:
+            log.error(
+                "the clock of this machine is %.0f s behind the journal, whose time goes on from its end", behind / 1e9
+            )
+            self.lead = behind
+
+    def look(self) -> tuple[int, dict[str, int] | None]:
+        """What to add to times that this machine's clock gave just now, in ns, and what is to be journaled of a jump: by how much the clock
+        was set, and by how much the journal's time goes forward with it.
+        """
+        if self._steady is None:
+            return 0, None
+        ahead, jump = self._steady.ahead(), self._steady.take_jump()
+        if not jump:
+            return ahead, None
+        forward = max(jump - self.lead, 0)
+        self.lead = max(self.lead - jump, 0)
+        return ahead, {"jump": forward, "set_by": jump}
+
+
 def _iso(at: int) -> str:
     try:
         return datetime.fromtimestamp(at / 1e9, UTC).isoformat(timespec="seconds")

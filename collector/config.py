@@ -414,3 +414,9 @@ class _Reader:
                 if section and (whole == section or whole.startswith(section + ".")):
                     best = best or number
         return best
+
+
+def changes(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, list[str | None]]:
+    """Settings that are not as they were, with what they were and are."""
+    names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    return {name: [before.get(name), now.get(name)] for name in names}

@@ -11,8 +11,6 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from hashlib import sha256
 from typing import Any
@@ -20,9 +18,6 @@ from typing import Any
 import msgpack
 
 from tillwatch.agent.wire import (
-    ACK_DIGEST,
-    FIRST_PREV,
-    Ack,
     AckState,
     Life,
     Opened,
@@ -36,12 +31,14 @@ from tillwatch.agent.wire import (
     seal_ack,
 )
 from tillwatch.collector import sequence, succession
-from tillwatch.collector.clock import JUMP_NS, SteadyClock
+from tillwatch.collector.clock import JournalTime, SteadyClock
+from tillwatch.collector.config import changes
 from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_EPOCHS, MAX_SIGNALS, Terminal
 from tillwatch.collector.fold import SUSPECT_SKEW_MS, Fold
 from tillwatch.collector.intake import Intake, Message
 from tillwatch.collector.journal import Entry, Journal, Kind
-from tillwatch.collector.refusals import Refusals
+from tillwatch.collector.refusals import Refusals, Unfit, UnfitError
+from tillwatch.collector.replies import Reply, reply_to
 from tillwatch.collector.store import requests
 from tillwatch.collector.store.segments import SegmentError
 from tillwatch.collector.store.sqlite import Commit, SqliteStore, StoreError
@@ -49,8 +46,6 @@ from tillwatch.collector.tickets.port import TicketMessage
 
 log = logging.getLogger(__name__)
 
-SLOW_MS = 120_000
-"""Between seals of a terminal whose messages found the queue full: twice the default interval."""
 TICK_S = 1.0
 """How often time alone is let through when nothing comes."""
 MAX_FORKS = 16
@@ -68,33 +63,6 @@ LOOK_BACK_NS = 10 * 10**9
 """Between two searches in the journal of one terminal for a batch that is no recent one: reading its index takes up to a second, an honest
 terminal comes to it once, after its spool was rolled back, and whoever repeats old batches is not answered.
 """
-
-
-class Unfit(StrEnum):
-    """Why a message was not taken though it is genuine. Counted by this word, beside the reasons of the wire."""
-
-    EPOCHS = "epochs"
-    REPLAY = "replay"
-    OVER_LIMIT = "over_limit"
-    """Kept, but not followed."""
-
-
-class _UnfitError(Exception):
-    def __init__(self, reason: Unfit, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-
-
-@dataclass(slots=True)
-class Reply:
-    """What one terminal will be told when its group is stored. earlier: of another epoch, in the same group: who spoke there is answered too."""
-
-    state: AckState = AckState.OK
-    epoch: bytes = b""
-    want: int = 0
-    refused: tuple[tuple[int, str], ...] = ()
-    earlier: Reply | None = None
 
 
 class Pipeline:
@@ -123,9 +91,9 @@ class Pipeline:
         self._units = units
         self._page = page
         self._clock = clock if steady is None else steady.now
-        self._steady = steady
-        self._lead = 0
-        """By which the journal's time, which never goes back, is ahead of the clock."""
+        self._time = JournalTime(steady)
+        self._running_since = 0
+        self._asked: set[str] = set()
         self.turns = 0
         self.on_identity: Callable[[set[str]], None] = lambda _: None
         self._bind = bind
@@ -149,13 +117,7 @@ class Pipeline:
 
     async def start(self, shipped: str, site: str, settings: Mapping[str, str] | None = None) -> None:
         """Journal that the collector runs, and its rules and settings if they changed; None: as they were."""
-        behind = self.fold.advanced_to - self._clock()
-        if behind > JUMP_NS:
-            log.error(
-                "the clock of this machine is %.0f s behind the journal; the journal's time goes on from its end",
-                behind / 1e9,
-            )
-            self._lead = behind
+        self._time.start(self._clock(), self.fold.advanced_to)
         entries: list[tuple[Kind, dict[str, Any]]] = [(Kind.STARTED, {"down_since": self.fold.advanced_to})]
         if (self.fold.alarming.rules.shipped, self.fold.alarming.rules.text) != (shipped, site) or self.store.meta(
             "rules"
@@ -163,15 +125,13 @@ class Pipeline:
             entries.append((Kind.RULES_CHANGED, {"shipped": shipped, "site": site}))
         also = []
         packed = self.store.meta("settings")
-        before: dict[str, str] = msgpack.unpackb(packed) if packed else {}
-        if settings is not None and settings != before:
-            names = sorted(name for name in before.keys() | settings.keys() if before.get(name) != settings.get(name))
-            changed = {name: [before.get(name), settings.get(name)] for name in names}
+        if settings is not None and (changed := changes(msgpack.unpackb(packed) if packed else {}, settings)):
             entries.append((Kind.OPERATOR, {"action": "configure", "actor": "collector", "changed": changed}))
             row = ("settings", msgpack.packb(dict(settings)))
             also.append(lambda db: db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", row))
         async with self._lock:
             await self._keep([self._record(kind, facts=facts) for kind, facts in entries], also)
+        self._ask_anew()
         await self.take_requests()
 
     async def stop(self) -> None:
@@ -209,10 +169,8 @@ class Pipeline:
             self.turns += 1
             slow = intake.take_slow()
             for terminal, reply in replies.items():
-                each: Reply | None = reply
-                while each is not None:
+                for each in reply.each():
                     intake.publish_ack(terminal, self._ack(terminal, each, slow=terminal in slow))
-                    each = each.earlier
             for terminal in slow - replies.keys():
                 known = self.fold.fleet.terminals.get(terminal)
                 # Who has said nothing genuine yet has no stream to speak of.
@@ -225,17 +183,26 @@ class Pipeline:
 
     async def _follow_clock(self) -> int:
         """Journal that this machine's clock was set, if it was; what to add to the times of messages, in ns."""
-        if self._steady is None:
-            return 0
-        ahead = self._steady.ahead()
-        jump = self._steady.take_jump()
-        if jump:
-            forward = max(jump - self._lead, 0)
-            self._lead = max(self._lead - jump, 0)
-            down = {"down_since": self.fold.advanced_to, "jump": forward, "set_by": jump}
+        ahead, jump = self._time.look()
+        if jump is not None:
             async with self._lock:
-                await self._keep([self._record(Kind.STARTED, facts=down)])
+                facts = {"down_since": self.fold.advanced_to, **jump}
+                await self._keep([self._record(Kind.STARTED, facts=facts)])
+            self._ask_anew()
         return ahead
+
+    def _ask_anew(self) -> None:
+        self._running_since = self.journal.at
+        self._asked.clear()
+
+    def _ask_for_life(self, terminal: Terminal, reply: Reply, mark: int) -> None:
+        """Once after each start, where the terminal has not told its uptime since: over a start in which this machine's clock was set, ages
+        would be wrong by as much. A want below the floor is answered with a life message (delivery.md 6.4).
+        """
+        told = terminal.up_received >= self._running_since or terminal.id in self._asked
+        if mark and reply.state is AckState.OK and not told:
+            self._asked.add(terminal.id)
+            reply.want = 1
 
     async def take(self, messages: Sequence[Message]) -> dict[str, Reply]:
         """One group: what to tell the terminals once this returns. Raises StoreError, and then nothing has changed."""
@@ -248,14 +215,14 @@ class Pipeline:
                     self._batch(message, entries, replies)
                 else:
                     self._life(message, entries, replies)
-            except (WireError, _UnfitError) as error:
+            except (WireError, UnfitError) as error:
                 self._refuse(message, error)
                 if error.reason is Refusal.UNKNOWN_KEY:
                     self._ask_for_rotations(message, strangers)
         for terminal, reply in strangers.items():
             replies.setdefault(terminal, reply)
         if not messages:
-            self.fold.advance(max(self._clock() + self._lead, self.fold.advanced_to))
+            self.fold.advance(max(self._clock() + self._time.lead, self.fold.advanced_to))
         now = self._clock()
         also = [self.refusals.keep(now)] if self.refusals.due(now) else []
         if entries or also or self._changed():
@@ -288,12 +255,12 @@ class Pipeline:
         known = terminal.streams.get(header.epoch)
         if known is not None and header.seq <= known.mark:
             stored = self._stored(terminal, header.epoch, header.seq)
-        reply = _reply(replies, terminal.id, header.epoch)
+        reply = reply_to(replies, terminal.id, header.epoch)
         decision = sequence.decide(terminal.streams, header, digest, stored)
         stamp = {"epoch": header.epoch, "seq": header.seq}
         match decision.verdict:
             case sequence.Verdict.DUPLICATE:
-                pass
+                self._ask_for_life(terminal, reply, decision.stream.mark)
             case sequence.Verdict.GAP:
                 # What follows a fork is ahead of its place: to ask for it again would bring the fork again, and so for ever.
                 if reply.state is not AckState.FORK:
@@ -314,6 +281,7 @@ class Pipeline:
                 entries.append(self._accept(terminal, opened, message, stamp))
                 if reply.state is AckState.RESEND:
                     reply.state, reply.want = AckState.OK, 0
+                self._ask_for_life(terminal, reply, decision.stream.mark)
 
     def _accept(self, terminal: Terminal, opened: Opened, message: Message, stamp: dict[str, Any]) -> Entry:
         """Age and clock correction are computed once, here, and kept beside the frame."""
@@ -343,7 +311,7 @@ class Pipeline:
 
     def _check_epoch(self, terminal: Terminal, epoch: bytes) -> None:
         if epoch not in terminal.streams and len(terminal.streams) >= MAX_EPOCHS:
-            raise _UnfitError(
+            raise UnfitError(
                 Unfit.EPOCHS, f"{MAX_EPOCHS} epochs are enough for a terminal; enrol the machine under a new name"
             )
 
@@ -385,7 +353,7 @@ class Pipeline:
             )
         entries.append(self._record(Kind.LIFE, message, life.terminal, stamp, digest, content=life))
         if life.state == "online":
-            reply = _reply(replies, life.terminal, life.epoch)
+            reply = reply_to(replies, life.terminal, life.epoch)
             reply.state, reply.want = AckState.OK, 0
 
     def _succeeded(self, message: Message, entries: list[Entry]) -> Life:
@@ -438,7 +406,7 @@ class Pipeline:
 
     def _at(self, message: Message | None) -> int:
         """The journal's time for an entry to come: it never lies before what time alone has already done."""
-        now = (message.received if message else self._clock()) + self._lead
+        now = (message.received if message else self._clock()) + self._time.lead
         return max(now, self.fold.advanced_to, self.journal.at + 1)
 
     async def _keep(self, entries: Sequence[Entry], also: Sequence[Callable[[sqlite3.Connection], None]] = ()) -> None:
@@ -490,7 +458,7 @@ class Pipeline:
             return recent
         now = self._clock()
         if 0 <= now - self._looked_back.get(terminal.id, -LOOK_BACK_NS) < LOOK_BACK_NS:
-            raise _UnfitError(Unfit.REPLAY, f"batch {seq} was settled long ago")
+            raise UnfitError(Unfit.REPLAY, f"batch {seq} was settled long ago")
         self._looked_back[terminal.id] = now
         try:
             return self.store.stored_digest(terminal.id, epoch, seq)
@@ -504,24 +472,9 @@ class Pipeline:
         state = self.fold.fleet.terminals[terminal]
         epoch = reply.epoch or state.epoch
         stream = state.streams.get(epoch) or sequence.Stream(epoch)
-        said = AckState.SLOW if slow and reply.state is AckState.OK else reply.state
-        return seal_ack(
-            self._key,
-            terminal,
-            Ack(
-                epoch=epoch,
-                seq=stream.mark,
-                want=reply.want,
-                state=AckState.REFUSED if reply.refused and said is AckState.OK else said,
-                window=sequence.WINDOW,
-                min_interval=SLOW_MS if slow else 0,
-                time=self._clock(),
-                refused=reply.refused,
-                digest=stream.tail[:ACK_DIGEST] if stream.tail != FIRST_PREV else b"",
-            ),
-        )
+        return seal_ack(self._key, terminal, reply.ack(epoch, stream, slow=slow, time=self._clock()))
 
-    def _refuse(self, message: Message, error: WireError | _UnfitError) -> None:
+    def _refuse(self, message: Message, error: WireError | UnfitError) -> None:
         levels = message.topic.split("/")
         named = levels[2] if len(levels) == 4 else ""
         who = named if self.fold.fleet.knows(named) else ""
@@ -532,18 +485,6 @@ class Pipeline:
 
     def _count(self, reason: str, who: str, at: int, n: int = 1) -> bool:
         return self.refusals.add(str(reason), who, at, n)
-
-
-def _reply(replies: dict[str, Reply], terminal: str, epoch: bytes) -> Reply:
-    """The reply to one epoch of a terminal: two machines under one name, or one at the end of an epoch, speak of two in one group."""
-    newest = replies.get(terminal)
-    reply = newest
-    while reply is not None and reply.epoch not in (b"", epoch):
-        reply = reply.earlier
-    if reply is None:
-        reply = replies[terminal] = Reply(earlier=newest)
-    reply.epoch = epoch
-    return reply
 
 
 async def _written(write: Callable[[Any], None], what: Any) -> None:

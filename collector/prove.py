@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tillwatch.agent.model import MS, Reading
 from tillwatch.agent.wire import frame_of, split_frame, stored_column
 from tillwatch.collector.authority import Authority
+from tillwatch.collector.binding import COLLECTOR, ENROL, KEY_ACTS, VOUCH
 from tillwatch.collector.bundle import entry_fields, write
 from tillwatch.collector.journal import GENESIS, Entry, Kind
-from tillwatch.collector.keyring import COLLECTOR, ENROL, KEY_ACTS, ROTATE, VOUCH
-from tillwatch.collector.store import segments
+from tillwatch.collector.store import bodies, segments
 from tillwatch.collector.store.log import Log
 
 HOUR_MS = 3_600_000
@@ -113,7 +113,7 @@ def _bodies(db: sqlite3.Connection, span: tuple[str, int, int]) -> Iterator[tupl
     """Entry, body and correction of each batch that may hold a reading of the span."""
     for blobs in db.execute(f"{_SEGMENT} AND retired_n IS NULL ORDER BY first_n", span):
         packed = segments.Packed(*blobs)
-        corrections = (correction for _, correction in segments.unpack_bodies(packed.bodies))
+        corrections = (correction for _, correction in bodies.unpack(packed.bodies))
         for (n, frame), correction in zip(segments.unpack(packed), corrections, strict=True):
             yield n, split_frame(frame)[1], correction
     for n, facts, payload in db.execute(
@@ -148,6 +148,6 @@ def _acts(db: sqlite3.Connection, log: Log, authority: Authority, terminal: str,
         if facts["action"] not in KEY_ACTS:
             continue
         act = {"prev": _before(near, n), "entry": entry_fields(near[-1]), "digest": near[-1].digest}
-        if facts["action"] in {ENROL, ROTATE} and not facts.get("binding"):
+        if facts["action"] == ENROL and not facts.get("binding"):
             act["vouched"] = [now, authority.bind(VOUCH, terminal, facts["public"], now)]
         yield act

@@ -7,6 +7,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import msgpack
@@ -23,6 +24,24 @@ KEPT_EVERY_NS = 5 * 10**9
 class _Counts:
     last_at: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+
+
+class Unfit(StrEnum):
+    """Why a message was not taken though it is genuine. Counted by this word, beside the reasons of the wire."""
+
+    EPOCHS = "epochs"
+    REPLAY = "replay"
+    OVER_LIMIT = "over_limit"
+    """Kept, but not followed."""
+
+
+class UnfitError(Exception):
+    """detail: for people."""
+
+    def __init__(self, reason: Unfit, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
 
 
 class Refusals:

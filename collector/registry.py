@@ -197,9 +197,7 @@ def operator_facts(enrolment: Enrolment, request: EnrolRequest) -> dict[str, Any
         # A certificate's serial has up to 160 bits; msgpack's integers end at 64.
         "serial": f"{request.serial:x}",
         "address": request.address,
-        "bound_at": request.bound_at,
-        "binding": request.binding,
-        "actor": f"token at {request.address}",
+        **({"bound_at": request.bound_at, "binding": request.binding} if request.binding else {}),
     }
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 from cryptography import x509
 
-from tillwatch.agent.wire import WireError, open_header, open_life_frame
+from tillwatch.agent.wire import Header, Life, WireError, open_header, open_life_frame
 from tillwatch.collector import sequence
+from tillwatch.collector.binding import ENROL, ROTATE, KeyHistory, is_bound
 from tillwatch.collector.journal import Entry, Kind
-from tillwatch.collector.keyring import ENROL, ROTATE, Keyring, is_bound
 from tillwatch.collector.sequence import Stream
 from tillwatch.collector.store.log import Fault, Log, Logged
 
@@ -59,7 +59,7 @@ class _Walk:
     def __init__(self, db: sqlite3.Connection, authority: x509.Certificate | None) -> None:
         self._log = Log(db)
         self._authority = authority
-        self._ring = Keyring()
+        self._ring = KeyHistory()
         self._streams: dict[str, dict[bytes, Stream]] = {}
         self._told: dict[tuple[str, int, int], int] = {}
         self.found = Verified()
@@ -106,16 +106,18 @@ class _Walk:
         if facts["action"] in {ENROL, ROTATE} and self._authority is not None:
             bound = is_bound(self._authority, facts, entry.terminal)
             if bound is None:
-                self.found.unbound += 1
+                # A rotation stands without: the key before it has signed it.
+                self.found.unbound += facts["action"] == ENROL
             elif not bound:
                 self._wrong(entry, f"the authority has not signed this key of {entry.terminal}")
         if facts["action"] == "retire":
             self._told |= {(terminal, first, last): entry.n for terminal, _, first, last in facts["segments"]}
-        self._ring.act(entry.terminal, facts)
+        self._ring.act(entry.terminal, facts, entry.at)
 
     def _frame(self, entry: Entry, frame: bytes) -> None:
         if entry.kind is Kind.LIFE:
             life = open_life_frame(entry.terminal, frame, self._ring)
+            self._in_time(entry, life)
             decision = sequence.on_life(self._of(entry), life)
             if decision.loss is not None:
                 self.found.losses.append(Loss(entry.n, entry.terminal, life.epoch, *decision.loss))
@@ -124,13 +126,16 @@ class _Walk:
         header = open_header(entry.terminal, frame, self._ring)
         if entry.kind is Kind.FORK:
             return
-        if self._ring.outlived(header):
-            self._wrong(entry, f"{entry.terminal}: seq {header.seq} was sealed by a key that had been rotated away")
+        self._in_time(entry, header)
         verdict = sequence.decide(self._of(entry), header, entry.payload_digest, None)
         if verdict.verdict is not sequence.Verdict.ACCEPT:
             what = verdict.detail or f"seq {header.seq}, where {verdict.want or verdict.stream.mark + 1} should come"
             self.report(Fault("hole", entry.n, entry.n, f"the stream of {entry.terminal} breaks: {what}"))
         self._accept(entry, Stream(header.epoch, header.seq, entry.payload_digest))
+
+    def _in_time(self, entry: Entry, one: Header | Life) -> None:
+        if not self._ring.in_time(one):
+            self._wrong(entry, f"{entry.terminal}: signed by a key that had handed over before")
 
     def _of(self, entry: Entry) -> dict[bytes, Stream]:
         return self._streams.setdefault(entry.terminal, {})

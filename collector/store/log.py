@@ -17,6 +17,10 @@ from tillwatch.collector.store import pages, segments
 
 SEALED = frozenset({Kind.BATCH, Kind.LIFE, Kind.REFUSED, Kind.FORK})
 """Entries with a frame."""
+_NOTHING = sha256(b"").digest()
+"""Of an entry that came without a frame: a fork that was seen in other ways."""
+MAX_UNPACKED = 8
+"""Pages that stay unpacked for the questions about single entries: those of one proof lie in three or four."""
 ROWS = 500
 _ENTRY = "n, at, kind, terminal, facts, payload_digest, digest, payload"
 
@@ -48,6 +52,7 @@ class Log:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+        self._unpacked: dict[int, list[Entry]] = {}
 
     def head(self) -> tuple[int, bytes]:
         """The last entry and its digest; (0, GENESIS) of an empty log."""
@@ -127,7 +132,11 @@ class Log:
         for page in self._pages(after):
             if page.first_n > last:
                 break
-            found += [entry for entry in pages.unpack(page, prev) if first - 1 <= entry.n <= last]
+            if page.last_n not in self._unpacked:
+                if len(self._unpacked) == MAX_UNPACKED:
+                    del self._unpacked[next(iter(self._unpacked))]
+                self._unpacked[page.last_n] = list(pages.unpack(page, prev))
+            found += [entry for entry in self._unpacked[page.last_n] if first - 1 <= entry.n <= last]
             after, prev = page.last_n, page.digest
         if not found or found[-1].n < last:
             for entry, _ in self._rows(max(after, first - 2)):
@@ -172,7 +181,7 @@ class _Frames:
         self._ahead: dict[tuple[str, Kind], tuple[int, bytes]] = {}
 
     def of(self, entry: Entry, payload: bytes | None) -> Logged:
-        if entry.kind not in SEALED:
+        if entry.kind not in SEALED or entry.payload_digest == _NOTHING:
             return Logged(entry, None, "plain")
         try:
             frame = frame_of(payload) if payload is not None else self._packed(entry)

@@ -10,7 +10,9 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import msgpack
 
@@ -30,7 +32,7 @@ from tillwatch.collector.read import (
 )
 from tillwatch.collector.refusals import culprits
 from tillwatch.collector.rules import FORK, SILENT, Rules, parse_rules
-from tillwatch.collector.store import segments
+from tillwatch.collector.store import bodies
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, merge, plain
 from tillwatch.device_profiles.catalogue import load_catalogue
 
@@ -56,6 +58,8 @@ _COUNTS = """
 _TERMINALS = """
     SELECT id, branch, region, class, state, enrolled_at, status FROM terminal WHERE :only IS NULL OR id = :only
 """
+_ROLLUP, _MEMBERS = 64, 6
+"""Bytes and members of a roll-up without text: a count, a sum, two extremes, a value and its time, with 9 bytes at most each."""
 _RANK = {"crit": 0, "unknown": 1, "warn": 2, "ok": 3}
 _CONDITION = {int(State.WARN): "warn", int(State.CRIT): "crit"}
 _SILENCE = {
@@ -364,7 +368,7 @@ def _readings(
     if db.execute(f"{_SEGMENT} AND retired_n IS NOT NULL LIMIT 1", span).fetchone():
         return None
     points: list[Point] = []
-    for body, correction in _bodies(db, span):
+    for body, correction in _bodies(db, span, component, signal):
         try:
             column = stored_column(body, component, signal)
         except WireError as error:
@@ -379,18 +383,22 @@ def _readings(
                 points.append(Point((at + correction) * MS, value, number, number, 1))
         if len(points) > MAX_POINTS:
             return None
-    return sorted(points, key=lambda p: p.at)
+    return sorted(points, key=attrgetter("at"))
 
 
 _SEGMENT = "SELECT bodies FROM segment WHERE terminal = ? AND kind = 3 AND t1 >= ? AND t0 <= ?"
 
 
-def _bodies(db: sqlite3.Connection, span: tuple[str, int, int]) -> Iterator[tuple[bytes, int]]:
-    """Body and correction of each batch whose corrected reading times touch a span (terminal, first and last UTC ms)."""
+def _bodies(
+    db: sqlite3.Connection, span: tuple[str, int, int], component: str, signal: str
+) -> Iterator[tuple[bytes | dict[str, Any], int]]:
+    """Body and correction of each batch that may hold the signal and whose corrected reading times touch a span (terminal, first and last
+    UTC ms).
+    """
     for (blob,) in db.execute(f"{_SEGMENT} AND retired_n IS NULL ORDER BY t1", span):
         try:
-            yield from segments.unpack_bodies(blob)
-        except segments.SegmentError as error:
+            yield from bodies.slices(blob, component, signal)
+        except bodies.BodiesError as error:
             log.error("terminal %s: a segment of the log is left out, it %s", span[0], error)
     for facts, payload in db.execute(
         "SELECT facts, payload FROM journal WHERE terminal = ? AND kind = 3 AND payload IS NOT NULL AND t1 >= ? AND t0 <= ?",
@@ -400,8 +408,9 @@ def _bodies(db: sqlite3.Connection, span: tuple[str, int, int]) -> Iterator[tupl
 
 
 def _hours(db: sqlite3.Connection, terminal: str, kept: Component, signal: str, start: int, end: int) -> list[Point]:
+    key = msgpack.packb(signal)
     rows = [
-        (hour, msgpack.unpackb(packed).get(signal))
+        (hour, _rollup(packed, key, signal))
         for hour, packed in db.execute(
             "SELECT hour, signals FROM rollup WHERE terminal = ? AND component = ? AND hour BETWEEN ? AND ? ORDER BY hour",
             (terminal, kept.name, start // MS // HOUR_MS, end // MS // HOUR_MS),
@@ -421,3 +430,21 @@ def _hours(db: sqlite3.Connection, terminal: str, kept: Component, signal: str, 
                 mean = None  # the sum of an hour outgrew a float; its extremes are still true
             points.append(Point(hour * HOUR_MS * MS, mean, least, most, n or 1))
     return points
+
+
+def _rollup(packed: bytes, key: bytes, signal: str) -> list[Any] | None:
+    """One signal of an hour. Most components have many signals: only the wanted one is unpacked, from behind its name."""
+    place = packed.find(key)
+    if place < 0:
+        return None
+    try:
+        row = msgpack.unpackb(packed[place + len(key) : place + len(key) + _ROLLUP])
+    except msgpack.ExtraData as error:
+        row = error.unpacked
+    except ValueError:
+        row = None
+    if type(row) is list and len(row) == _MEMBERS:
+        return row
+    # The name was part of something else, or the latest value is a long text.
+    found: list[Any] | None = msgpack.unpackb(packed).get(signal)
+    return found

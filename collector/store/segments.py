@@ -2,7 +2,7 @@
 again is not kept, and every frame comes back byte for byte. A segment is believed only after it was opened again and compared.
 
 A frame is header, body and signature. The headers are msgpack maps whose members hardly change: they stand member by member, integers as
-steps, and `prev` only where it is not the digest of the frame before. Bodies are compressed together; signatures do not compress.
+steps, and `prev` only where it is not the digest of the frame before. Bodies are packed by bodies.py; signatures do not compress.
 """
 
 from __future__ import annotations
@@ -10,21 +10,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import sha256
 from itertools import accumulate, pairwise
 from typing import Any
 
 import msgpack
-import zstandard
 
 from tillwatch.agent.wire import SIGNATURE, WireError, split_frame
 from tillwatch.collector.journal import Kind
+from tillwatch.collector.store import bodies
 
-LEVEL = 9
-"""Of zstd: 256 bodies in 1 to 9 ms; level 19 takes ten times that for a twentieth less."""
-MAX_UNPACKED = 64 * 1024**2
-"""Bytes that come out of one blob: a segment is cut long before (`MAX_BYTES` in compaction.py)."""
 _WHOLE, _MEMBERS = 0, 1
 
 
@@ -34,7 +29,7 @@ class SegmentError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """The blobs of a segment. bodies: with lengths and corrections, all that a history needs; heads: numbers and headers."""
+    """The blobs of a segment. bodies: with corrections, all that a history needs; heads: numbers and headers."""
 
     bodies: bytes
     heads: bytes
@@ -47,12 +42,10 @@ def pack(numbers: Sequence[int], frames: Sequence[bytes], corrections: Sequence[
         parts = [split_frame(frame) for frame in frames]
     except WireError as error:
         raise SegmentError(str(error)) from None
-    lengths = [len(body) for _, body, _ in parts]
-    table = [lengths, {i: ms for i, ms in enumerate(corrections) if ms}]
     heads = [_steps(numbers), *_heads([head for head, _, _ in parts], frames)]
     packed = Packed(
-        _deflate(msgpack.packb(table), *(body for _, body, _ in parts)),
-        _deflate(msgpack.packb(heads)),
+        bodies.pack([body for _, body, _ in parts], corrections),
+        bodies.deflate(msgpack.packb(heads)),
         b"".join(signature for _, _, signature in parts),
     )
     if list(unpack(packed)) != list(zip(numbers, frames, strict=True)):
@@ -63,22 +56,24 @@ def pack(numbers: Sequence[int], frames: Sequence[bytes], corrections: Sequence[
 
 def unpack(packed: Packed) -> Iterator[tuple[int, bytes]]:
     """Number and frame of each entry, in order. Raises SegmentError where the row is damaged, before or between entries."""
-    bodies = [body for body, _ in unpack_bodies(packed.bodies)]
     try:
-        numbers, how, heads = msgpack.unpackb(_inflate(packed.heads)[0], strict_map_key=False)
+        held = [body for body, _ in bodies.unpack(packed.bodies)]
+        numbers, how, heads = msgpack.unpackb(bodies.inflate(packed.heads)[0], strict_map_key=False)
         numbers = list(accumulate(numbers))
-        if len(packed.signatures) != len(bodies) * SIGNATURE or len(numbers) != len(bodies):
-            msg = f"{len(bodies)} bodies, {len(numbers)} numbers and {len(packed.signatures)} bytes of signatures"
+        if len(packed.signatures) != len(held) * SIGNATURE or len(numbers) != len(held):
+            msg = f"{len(held)} bodies, {len(numbers)} numbers and {len(packed.signatures)} bytes of signatures"
             raise SegmentError(msg)
         headers = iter(heads) if how == _WHOLE else None
-        columns = None if headers else _Members(heads, len(bodies))
+        columns = None if headers else _Members(heads, len(held))
         prev = b""
-        for i, (n, body) in enumerate(zip(numbers, bodies, strict=True)):
+        for i, (n, body) in enumerate(zip(numbers, held, strict=True)):
             head = next(headers) if headers else columns.head(i, prev)  # type: ignore[union-attr]  # one of both is there
             signature = packed.signatures[i * SIGNATURE : (i + 1) * SIGNATURE]
             frame = b"".join((len(head).to_bytes(2, "big"), head, body, signature))
             prev = sha256(frame).digest()
             yield n, frame
+    except bodies.BodiesError as error:
+        raise SegmentError(str(error)) from None
     except (
         ValueError,
         TypeError,
@@ -89,21 +84,6 @@ def unpack(packed: Packed) -> Iterator[tuple[int, bytes]]:
         msgpack.UnpackException,
     ) as error:
         msg = f"the headers cannot be read: {type(error).__name__} {error}"
-        raise SegmentError(msg) from None
-
-
-def unpack_bodies(blob: bytes) -> list[tuple[bytes, int]]:
-    """Body and correction (ms) of each frame. Raises SegmentError."""
-    table, rest = _inflate(blob)
-    try:
-        lengths, corrections = msgpack.unpackb(table, strict_map_key=False)
-        ends = list(accumulate(lengths, initial=0))
-        if ends[-1] != len(rest) or min(lengths) < 0:
-            msg = f"bodies of {ends[-1]} bytes in {len(rest)}"
-            raise SegmentError(msg)
-        return [(rest[a:b], corrections.get(i, 0)) for i, (a, b) in enumerate(pairwise(ends))]
-    except (ValueError, TypeError, AttributeError, msgpack.UnpackException) as error:
-        msg = f"the table of bodies cannot be read: {type(error).__name__} {error}"
         raise SegmentError(msg) from None
 
 
@@ -168,23 +148,3 @@ class _Members:
 
 def _steps(values: Sequence[int]) -> list[int]:
     return [values[0], *(b - a for a, b in pairwise(values))]
-
-
-@lru_cache(maxsize=1)
-def _compressor() -> zstandard.ZstdCompressor:
-    return zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
-
-
-def _deflate(table: bytes, *rest: bytes) -> bytes:
-    # A compressor must not be used by two threads at once; the writer is the only one that packs.
-    return _compressor().compress(b"".join((len(table).to_bytes(4, "big"), table, *rest)))
-
-
-def _inflate(blob: bytes) -> tuple[bytes, bytes]:
-    try:
-        whole = zstandard.ZstdDecompressor().decompress(blob, max_output_size=MAX_UNPACKED)
-    except zstandard.ZstdError as error:
-        msg = f"does not unpack: {error}"
-        raise SegmentError(msg) from None
-    end = 4 + int.from_bytes(whole[:4], "big")
-    return whole[4:end], whole[end:]

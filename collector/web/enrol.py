@@ -27,7 +27,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from tillwatch.collector.authority import Authority, RequestError, open_request, request_terminal
-from tillwatch.collector.keyring import ENROL
+from tillwatch.collector.binding import ENROL
 from tillwatch.collector.registry import (
     SECRET,
     EnrolError,

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Self
@@ -19,15 +22,19 @@ from tests.benchmarks.options import Options, progress
 from tests.benchmarks.results import BenchError, Metric
 from tillwatch.agent.model import MS, Clock
 from tillwatch.agent.wire import FIRST_PREV, Life, SigningKey, batch_topic, life_topic, new_epoch, seal, seal_life
+from tillwatch.collector import bundle
+from tillwatch.collector.authority import open_authority
 from tillwatch.collector.config import RetentionSection
 from tillwatch.collector.housekeeping import Housekeeping
 from tillwatch.collector.intake import Message
 from tillwatch.collector.pipeline import Pipeline
+from tillwatch.collector.prove import prove
 from tillwatch.collector.read import History
 from tillwatch.collector.rules import shipped_text
 from tillwatch.collector.store.compaction import Compactor
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.sqlite import SqliteStore
+from tillwatch.collector.verify import verify_log
 from tillwatch.device_profiles.catalogue import load_catalogue
 
 TERMINALS = 3
@@ -44,6 +51,11 @@ METRICS = (
     Metric("history.day_ms", "ms", "the last 24 h of one signal, 8,640 readings out of 1,440 batches, median of 20; most of it the points of the answer"),
     Metric("history.day_minutes_ms", "ms", "24 h of a signal that is read once a minute, 1,440 readings out of 1,440 batches of 60, median of 20"),
     Metric("history.year_ms", "ms", "a year of one signal from the roll-ups, 8,784 hours of a component with 3 signals, median of 20"),
+    Metric("prove.ms", "ms", "a bundle for one reading out of a segment, from the question to the signed bytes, median of 20 readings of all three days"),
+    Metric("prove.verify_ms", "ms", "its check without database or network, median of 20"),
+    Metric("prove.bytes", "B", "of a bundle: three sealed batches, their entries, the key, the certificate"),
+    Metric("verify.log_mib_per_s", "MiB/s", "sealed frames through verify --log: every link, digest, signature and stream; processor time"),
+    Metric("verify.log_batches_per_s", "1/s", "the same in batches"),
     Metric("history.pack_us_per_batch", "us", "wall time of packing into pages and segments, with its transactions, through batches"),
 )  # fmt: skip
 
@@ -132,6 +144,7 @@ def measure(options: Options, folder: Path, run: int) -> dict[str, float]:
     packing = asyncio.run(_fill(path, minutes, run, once=False))
     size = sum(file.stat().st_size for file in folder.glob("wandering.db*"))
     asyncio.run(_fill(once, min(minutes, 1440 + 320), run, once=True))
+    proofs = _proofs(path, folder / "authority", minutes)
     _add_year(path)
     end = T0 + minutes * MINUTE_NS
     with _Reading(path) as reading, _Reading(once) as single:
@@ -153,7 +166,37 @@ def measure(options: Options, folder: Path, run: int) -> dict[str, float]:
         "history.day_ms": day,
         "history.day_minutes_ms": minute,
         "history.year_ms": year,
+        **proofs,
         "history.pack_us_per_batch": packing * 1e6 / (minutes * TERMINALS),
+    }
+
+
+def _proofs(path: Path, folder: Path, minutes: int) -> dict[str, float]:
+    authority = open_authority(folder, datetime.fromtimestamp(T0 / 1e9, UTC))
+    made, checked, size = [], [], 0
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as db:
+        for i in range(READS):
+            at = T0 + (i * minutes // READS) * MINUTE_NS + MINUTE_NS
+            began = time.perf_counter()
+            proof = prove(db, authority, "till-1", "ups", "ups.battery.voltage", at, at)
+            then = time.perf_counter()
+            steps, reading = bundle.verify(proof.bundle, authority.fingerprint)
+            if reading is None:
+                raise BenchError(f"a proof does not hold: {steps[-1]}")
+            made.append(then - began)
+            checked.append(time.perf_counter() - then)
+            size = len(proof.bundle)
+        spent = time.process_time()
+        found = verify_log(db, authority.certificate)
+        spent = time.process_time() - spent
+    if not found.ok:
+        raise BenchError(f"the log does not hold: {found.faults[0]}")
+    return {
+        "prove.ms": median(made) * 1e3,
+        "prove.verify_ms": median(checked) * 1e3,
+        "prove.bytes": float(size),
+        "verify.log_mib_per_s": found.bytes / 1024**2 / spent,
+        "verify.log_batches_per_s": found.frames / spent,
     }
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from tests.chaos.device import CountingUps
 from tests.chaos.plan import BROKER, COLLECTOR, Fault, Kind, Step
 from tests.chaos.proxy import Proxy
-from tillwatch.agent import spool
+from tillwatch.agent import spool_file
 from tillwatch.agent.identity import SPOOL
 from tillwatch.collector.authority import open_authority
 from tillwatch.collector.config import load_config
@@ -147,7 +147,7 @@ class Agent(Part):
                 device.runs[-1].ended = device.runs[-1].ended or how
 
     def spool(self) -> Spooled:
-        with closing(spool.connect(self.state / SPOOL, read_only=True)) as db:
+        with closing(spool_file.connect(self.state / SPOOL, read_only=True)) as db:
             ((next_seq, acked, lost),) = db.execute("SELECT next_seq, acked, lost FROM epochs").fetchall()
             ((waiting,),) = db.execute("SELECT count(*) FROM sealed").fetchall()
             ((parked,),) = db.execute("SELECT count(*) FROM parked").fetchall()

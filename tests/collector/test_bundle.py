@@ -19,8 +19,8 @@ from tests.collector.sending import T0, S, Sender
 from tillwatch.agent.wire import SigningKey
 from tillwatch.collector import bundle
 from tillwatch.collector.authority import Authority, open_authority
+from tillwatch.collector.binding import ENROL
 from tillwatch.collector.config import RetentionSection
-from tillwatch.collector.keyring import ENROL
 from tillwatch.collector.prove import Proof, ProofError, prove
 
 NOW = datetime.fromtimestamp(T0 / 1e9, UTC)
@@ -205,7 +205,7 @@ async def test_a_batch_behind_the_revocation_of_its_key_proves_nothing(world: Wo
 
     (atm,) = await filled(world, 3, "atm-1")
     good = proven(world, authority, world.now)
-    await world.pipeline.operate({"action": "revoke", "actor": "anna", "terminal": "atm-1", "public": atm.key.public})
+    await world.pipeline.operate({"action": "revoke", "actor": "anna", "terminal": "atm-1", "reason": "stolen"})
     after = proven(world, authority, world.now)
     assert bundle.verify(after.bundle, authority.fingerprint)[1], "what was sealed before stays proven"
     assert len(content(after.bundle)["keys"]) == len(content(good.bundle)["keys"]) + 1

@@ -11,6 +11,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from tests.collector.conftest import World
@@ -371,3 +372,54 @@ async def test_a_collector_killed_anywhere_in_its_commit_or_before_its_ack_store
     rebuild(world.path, copy)
     with closing(sqlite3.connect(world.path)) as old, closing(sqlite3.connect(copy)) as new:
         assert tables(new) == tables(old)
+
+
+async def test_what_follows_a_fork_does_not_hide_it(world: World) -> None:
+    """A whole window behind the fork lies ahead of its place. To ask for it again would bring the same fork, and so for ever."""
+    (atm,) = await opened(world, "atm-1")
+    await world.pipeline.take([atm.batch(disk(T0, 40.0), T0)])
+    clone = Sender("atm-1")
+    window = [clone.batch(disk(T0, 70.0 + i), T0) for i in range(5)]
+    replies = await world.pipeline.take(window[1:])
+    assert replies["atm-1"].state is AckState.FORK
+    replies = await world.pipeline.take(window)
+    assert replies["atm-1"].state is AckState.FORK
+
+
+async def test_two_epochs_in_one_group_are_both_answered(world: World) -> None:
+    (atm,) = await opened(world, "atm-1")
+    await world.pipeline.take([atm.batch(disk(T0, 40.0), T0)])
+    clone, fresh = Sender("atm-1"), Sender("atm-1", epoch=2)
+    group = [
+        clone.batch(disk(T0, 77.0), T0),
+        fresh.life(T0),
+        fresh.batch(disk(T0, 50.0), T0),
+        atm.batch(disk(T0, 41.0), T0),
+    ]
+    reply = (await world.pipeline.take(group))["atm-1"]
+    assert (reply.epoch, reply.state) == (fresh.epoch, AckState.OK)
+    assert reply.earlier is not None
+    assert (reply.earlier.epoch, reply.earlier.state) == (atm.epoch, AckState.FORK)
+    assert reply.earlier.earlier is None
+
+
+async def test_a_loss_stands_in_the_journal_and_is_shown_also_of_an_epoch_not_heard_of_before(world: World) -> None:
+    (atm,) = await opened(world, "atm-1")
+    for _ in range(4):
+        atm.batch(disk(T0, 1.0), T0)
+    await world.pipeline.take([atm.life(T0, floor=5, lost=4)])
+    fresh = Sender("atm-1", epoch=2)
+    for _ in range(3):
+        fresh.batch(disk(T0, 1.0), T0)
+    await world.pipeline.take([fresh.life(T0, floor=4, lost=3)])
+    facts = [msgpack.unpackb(row[0]) for row in rows(world, "SELECT facts FROM journal WHERE kind = 4 ORDER BY n")]
+    assert [(f.get("epoch"), f.get("loss")) for f in facts] == [
+        (None, None),
+        (atm.epoch, [1, 4]),
+        (fresh.epoch, [1, 3]),
+    ]
+    reader = SqliteReader(world.path)
+    assert (reader.terminal("atm-1").holes, reader.terminal("atm-1").lost) == (7, 3)
+    reader.close()
+    replies = await world.pipeline.take([fresh.batch(disk(T0, 2.0), T0)])
+    assert replies["atm-1"].state is AckState.OK

@@ -13,8 +13,8 @@ from tests.collector.conftest import World
 from tests.collector.packed import STEP, filled, keep_house, measured
 from tests.collector.sending import T0, S
 from tillwatch.collector.authority import open_authority
+from tillwatch.collector.binding import ENROL
 from tillwatch.collector.config import RetentionSection
-from tillwatch.collector.keyring import ENROL
 from tillwatch.collector.verify import Verified, verify_log
 
 SEGMENT_OF = "(SELECT min(id) FROM segment)"

@@ -1,0 +1,125 @@
+"""Either end of the line goes back in time, with real processes and a real broker: the collector is restored from an old copy of its data, and
+a terminal from an old copy of its state. What is gone is declared and shown, what is there goes on, and nothing waits for ever.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.chaos import oracle, rig
+from tillwatch.agent.identity import SPOOL
+from tillwatch.collector.rebuild import rebuild, tables
+from tillwatch.collector.store.reader import SqliteReader
+from tillwatch.collector.store.sqlite import SqliteStore
+
+SLACK = 10**9
+PAST = 6
+"""Batches that each life is given to go on."""
+
+
+async def _go_on(line: rig.Rig) -> dict[str, int]:
+    before = line.marks()
+    await line.wait(
+        lambda: all(mark >= before[name] + PAST for name, mark in line.marks().items()),
+        rig.FLOW_S,
+        "batches to be stored",
+    )
+    return line.marks()
+
+
+def _rows(line: rig.Rig, sql: str) -> list[tuple]:
+    with closing(sqlite3.connect(f"file:{line.database}?mode=ro", uri=True)) as db:
+        return db.execute(sql).fetchall()
+
+
+def _rebuilds(line: rig.Rig) -> None:
+    copy = line.folder / "rebuilt.db"
+    rebuild(line.database, copy)
+    with closing(SqliteStore(line.database)) as kept, closing(SqliteStore(copy)) as made:
+        assert tables(made.conn) == tables(kept.conn)
+
+
+@pytest.mark.timeout(600)
+async def test_a_collector_restored_from_an_old_copy_is_told_what_is_gone(tmp_path: Path) -> None:
+    async with rig.running(tmp_path, 2) as line:
+        await _go_on(line)
+        await line.collector.end()
+        copy = shutil.copytree(line.database.parent, tmp_path / "copy")
+        old = line.marks()
+        await line.collector.start()
+        new = await _go_on(line)
+        await line.collector.kill()
+        shutil.rmtree(line.database.parent)
+        shutil.copytree(copy, line.database.parent)
+        assert line.marks() == old
+        line.tell("restored")
+        await line.collector.start()
+        after = await _go_on(line)
+        assert all(after[name] > new[name] for name in new)
+        await line.drain()
+        await line.end()
+        with closing(SqliteReader(line.database)) as reader:
+            for agent in line.agents:
+                view = reader.terminal(agent.name)
+                spooled = agent.spool()
+                assert spooled.lost == 0, "the terminal itself lost nothing"
+                assert line.marks()[agent.name] == spooled.acked
+                # What was acknowledged by the life that is gone, and by it alone: declared, counted, shown.
+                assert new[agent.name] - old[agent.name] <= view.holes <= spooled.acked - old[agent.name]
+                assert (view.connection, view.open_alarms) in (("offline", 0), ("offline", 1))
+        assert not any("Traceback" in part.tail(100_000) for part in line.parts.values())
+        _rebuilds(line)
+
+
+@pytest.mark.timeout(600)
+async def test_a_terminal_restored_from_an_old_copy_begins_an_epoch_and_loses_nothing_it_read_since(
+    tmp_path: Path,
+) -> None:
+    async with rig.running(tmp_path, 1) as line:
+        (agent,) = line.agents
+        await _go_on(line)
+        await agent.end()
+        copy = (agent.state / SPOOL).read_bytes()
+        await agent.start()
+        await _go_on(line)
+        await agent.kill()
+        for left in agent.state.glob(f"{SPOOL}*"):
+            left.unlink()
+        (agent.state / SPOOL).write_bytes(copy)
+        line.tell("restored")
+        await agent.start()
+        await line.wait(lambda: len(_rows(line, "SELECT epoch FROM stream")) == 2, rig.FLOW_S, "a new epoch")
+        await line.wait(
+            lambda: max(_rows(line, "SELECT mark FROM stream WHERE current = 1")) >= (PAST,), rig.FLOW_S, "it to go on"
+        )
+        for device in agent.devices:
+            device.quiet = True
+        await agent.end()
+        await line.collector.end()
+        with closing(SqliteReader(line.database)) as reader:
+            view = reader.terminal(agent.name)
+            said = {s.signal: s for c in reader.components(agent.name) if c.name == "agent" for s in c.signals}
+            assert "older copy" in said["agent.spool.rolled-back"].value
+            assert said["agent.epoch.reason"].value == said["agent.spool.rolled-back"].value
+            assert (view.holes, view.lost) == (0, 0)
+            bounds = oracle.Bounds.of(rig.SEAL_S, rig.POLL_S)
+            for device in agent.devices:
+                first, last = device.runs[0].answers[0], device.runs[-1].answers[-1]
+                points = reader.history(
+                    agent.name, device.name, oracle.NUMBER, first.at - SLACK, last.at + SLACK
+                ).points
+                values = [point.value for point in points]
+                assert all(a < b for a, b in pairwise(values)), "each once, in order"
+                for run in device.runs:
+                    missing = [answer.n for answer in run.answers if answer.n not in values]
+                    allowed = bounds.killed if run.ended == "killed" else bounds.stopped
+                    assert missing == [answer.n for answer in run.answers[len(run.answers) - len(missing) :]]
+                    assert len(missing) <= allowed
+        assert "Traceback" not in agent.tail(100_000)
+        _rebuilds(line)
