@@ -49,7 +49,7 @@ def rotate(terminal: Terminal, facts: Mapping[str, Any], at: int) -> None:
 def revoke(terminal: Terminal, facts: Mapping[str, Any], at: int) -> None:
     """facts: reason, for people."""
     _revoke_all(terminal, at)
-    terminal.state, terminal.why = "revoked", str(facts["reason"])
+    terminal.state, terminal.why = "revoked", str(facts.get("reason", ""))
 
 
 def first_word(terminal: Terminal, topic: str, payload: bytes) -> tuple[Life, list[tuple[Rotation, bytes]]]:

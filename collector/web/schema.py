@@ -38,7 +38,7 @@ class Terminal(_Model):
     connection: Annotated[
         str,
         Field(
-            description="`online`, `offline` (the connection was closed), `silent` (it should have been heard) or `new` (never heard of)",
+            description="`online`, `offline` (the connection was closed), `silent` (it should have been heard), `new` (never heard of) or `revoked` (its keys were taken back)",
             examples=["online"],
         ),
     ]
