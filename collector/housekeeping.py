@@ -47,6 +47,9 @@ class Housekeeping:
             except (StoreError, sqlite3.Error) as error:
                 # The pipeline meets the same store and says when it refuses and when it recovers.
                 log.debug("not now: %s", error)
+            except Exception:  # packing saves bytes; whatever is wrong with it must not stop the collector
+                log.exception("the log is not packed any more")
+                return
             await asyncio.sleep(EVERY_S)
 
     async def turn(self, rest: float = REST) -> None:
