@@ -8,13 +8,14 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from tillwatch.agent import clock
 from tillwatch.agent.buffer import Buffer
 from tillwatch.agent.columns import ColumnsError, check_name
 from tillwatch.agent.config import Intervals
+from tillwatch.agent.hint import Hint
 from tillwatch.agent.model import AGENT, MS, PollClass, Quality, Sample, State, Value
 from tillwatch.agent.sources import Source, SourceError
 from tillwatch.agent.thinning import Taken
@@ -55,6 +56,12 @@ class Schedule:
         every = self._every[wanted]
         self._due[wanted] += every * max(1, math.ceil((now - self._due[wanted]) / every))
 
+    def hurry(self, now: float) -> None:
+        """Something changed: everything is due now but the SLOW class, which holds what does not change of a sudden."""
+        for wanted in self._due:
+            if wanted is not PollClass.SLOW or len(self._due) == 1:
+                self._due[wanted] = min(self._due[wanted], now)
+
 
 @dataclass(slots=True)
 class _Known:
@@ -66,11 +73,14 @@ class _Known:
 
 class Sampler:
     """names: the catalogue's signals; another is sent as `unmapped.<name>` and told once. told_every: seconds between two tellings that
-    a source is well, or still failed.
+    a source is well, or still failed. hints: by the name of a source, what may ask to read it before its time.
     """
 
-    def __init__(self, buffer: Buffer, names: Collection[str], told_every: float) -> None:
+    def __init__(
+        self, buffer: Buffer, names: Collection[str], told_every: float, hints: Mapping[str, Hint] | None = None
+    ) -> None:
         self._buffer, self._names, self._told_every = buffer, names, told_every
+        self._hints = hints or {}
         self._known: dict[str, _Known] = {}
         self._odd: set[str] = set()
 
@@ -86,13 +96,18 @@ class Sampler:
         loop = asyncio.get_running_loop()
         watched = _Watched(source, self, max(self._told_every, min(intervals.of(c) for c in source.classes)))
         schedule = Schedule(source.classes, intervals, loop.time())
+        hint = self._hints.get(source.name)
         task = asyncio.current_task()
         assert task is not None
         try:
             # A poll may swallow the cancellation: wait_for does before Python 3.12, when the answer comes together with it.
             while not task.cancelling():
                 due, wanted = schedule.next()
-                await asyncio.sleep(max(0.0, due - loop.time()))
+                if hint is None:
+                    await asyncio.sleep(max(0.0, due - loop.time()))
+                elif await hint.before(due):
+                    schedule.hurry(loop.time())
+                    due, wanted = schedule.next()
                 await watched.poll(wanted, intervals.of(wanted))
                 schedule.polled(wanted, loop.time())
         finally:

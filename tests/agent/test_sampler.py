@@ -11,6 +11,7 @@ import pytest
 from tillwatch.agent import sampler as module
 from tillwatch.agent.buffer import Buffer
 from tillwatch.agent.config import Intervals
+from tillwatch.agent.hint import Hint
 from tillwatch.agent.model import AGENT, PollClass, Quality, Sample, State
 from tillwatch.agent.sampler import MAX_COMPONENTS, Sampler, Schedule
 from tillwatch.agent.sources import SourceError
@@ -65,12 +66,12 @@ class Device:
         self.closed = True
 
 
-def sample(run, sources, seconds, intervals=None, change=None, told_every=60.0):
+def sample(run, sources, seconds, intervals=None, change=None, told_every=60.0, hints=None):
     """Run the sampler for so many seconds; what it buffered."""
     buffer = Buffer()
 
     async def go():
-        sampler = Sampler(buffer, NAMES, told_every)
+        sampler = Sampler(buffer, NAMES, told_every, hints)
         task = asyncio.create_task(
             sampler.run([(source, intervals or Intervals(10.0, 60.0, 3600.0)) for source in sources])
         )
@@ -106,6 +107,40 @@ def test_missed_polls_are_left_out(loop_run):
     device.takes = 25.0
     sample(loop_run, [device], 300)
     assert len(device.polls) in (10, 11)
+
+
+def test_a_hint_is_answered_at_once_and_a_flood_of_them_seldom(loop_run):
+    """FAST and NORMAL are read, SLOW is not; the other source goes on as before."""
+    device, other = Device(*PollClass), Device(PollClass.NORMAL, name="other")
+    hint = Hint(spacing=20.0)
+    slow = Intervals(3_600.0, 3_600.0, 3_600.0)
+    times = []
+
+    def flood():
+        device.polls.clear()
+        loop = asyncio.get_running_loop()
+        times.append(loop.time())
+        for second in range(100):
+            loop.call_later(second, hint.give)
+
+    sample(loop_run, [device, other], 100, slow, flood, hints={"dev": hint})
+    after = [(round(at - times[0]), wanted) for at, wanted in device.polls]
+    pair = [PollClass.FAST, PollClass.NORMAL]
+    assert after == [(at, wanted) for at in (0, 20, 40, 60, 80) for wanted in pair]
+    assert len(other.polls) == 1
+
+
+def test_hints_are_not_starved_by_a_class_as_fast_as_their_spacing(loop_run):
+    device, hint = Device(PollClass.FAST, PollClass.NORMAL), Hint(spacing=10.0)
+    device.takes = 0.5
+
+    def flood():
+        device.polls.clear()
+        for second in range(0, 300, 2):
+            asyncio.get_running_loop().call_later(second, hint.give)
+
+    sample(loop_run, [device], 300, Intervals(10.0, 3_600.0), flood, hints={"dev": hint})
+    assert len([at for at, wanted in device.polls if wanted is PollClass.NORMAL]) > 20
 
 
 def test_schedule_spreads_the_first_polls():
