@@ -8,46 +8,41 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tillwatch.agent.model import AGENT, PollClass
+from tillwatch.agent.model import AGENT
+from tillwatch.agent.settings import (
+    Intervals,
+    as_bool,
+    as_duration,
+    as_int,
+    as_name,
+    as_one_of,
+    as_path,
+    as_port,
+    as_size,
+    as_text,
+    as_texts,
+    read_intervals,
+    read_secret,
+)
 from tillwatch.agent.tables import Lines, Table, WrongError
 
 MAX_SOURCES = 150
 """Devices of one terminal. A batch holds 200 (wire.MAX_DEVICES); the agent itself and the machine are two of them."""
-MAX_SOURCE_NAME = 48
-"""Characters. A component is `<source>/<part>` and has 96 (wire.MAX_NAME): half of it stays for the part."""
-MIN_INTERVAL = 0.5
-MAX_INTERVAL = 7 * 86_400.0
 MIN_SEAL = 0.2
 MAX_SEAL = 3_600.0
 """A batch spans at most one hour (wire.MAX_SPAN_MS)."""
-MIN_SPOOL = 1 << 20
 IPMI_NORMAL = 300.0
 
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
-_BYTES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 _DRIVE = re.compile(r"(/[\w/.:+-]+|[A-Za-z][\w:.\\/,-]*)(?:\s+-d\s+([A-Za-z][\w+,/.:-]*))?")
 _LOOPBACK = ("127.", "localhost", "::1")
 
 
 class ConfigError(Exception):
     """The text says file, line, what is wrong and what to write instead."""
-
-
-@dataclass(frozen=True, slots=True)
-class Intervals:
-    """Seconds between polls of each class."""
-
-    fast: float = 10.0
-    normal: float = 60.0
-    slow: float = 3_600.0
-
-    def of(self, wanted: PollClass) -> float:
-        return {PollClass.FAST: self.fast, PollClass.NORMAL: self.normal, PollClass.SLOW: self.slow}[wanted]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,15 +201,15 @@ def parse(text: str, path: Path, state_dir: Path | None = None) -> Config:
 
 def _config(root: Table, path: Path, state_dir: Path | None) -> Config:
     terminal, sampling = root.sub("terminal"), root.sub("sampling")
-    from_file = terminal.take("state_dir", default_state_dir(), _file(path))
+    from_file = terminal.take("state_dir", default_state_dir(), as_path(path))
     terminal.done()
-    intervals = _intervals(sampling, Intervals())
-    seal = sampling.take("seal", 60.0, _duration(MIN_SEAL, MAX_SEAL))
+    intervals = read_intervals(sampling, Intervals())
+    seal = sampling.take("seal", 60.0, as_duration(MIN_SEAL, MAX_SEAL))
     sampling.done()
     spool = root.sub("spool")
     limits = SpoolConfig(
-        spool.take("max_bytes", SpoolConfig().max_bytes, _size),
-        spool.take("max_age", SpoolConfig().max_age, _duration(3_600.0, 3_650 * 86_400.0)),
+        spool.take("max_bytes", SpoolConfig().max_bytes, as_size),
+        spool.take("max_age", SpoolConfig().max_age, as_duration(3_600.0, 3_650 * 86_400.0)),
     )
     spool.done()
     collector = _collector(root.sub("collector"), path)
@@ -222,7 +217,7 @@ def _config(root: Table, path: Path, state_dir: Path | None) -> Config:
     snmp = tuple(_snmp(table, intervals, path) for table in root.each("snmp"))
     serial = tuple(_serial(table, intervals) for table in root.each("serial"))
     own = root.sub("profiles")
-    profiles = ProfilesConfig(own.take("folder", None, _file(path)), own.take("overrides", None, _file(path)))
+    profiles = ProfilesConfig(own.take("folder", None, as_path(path)), own.take("overrides", None, as_path(path)))
     own.done()
     smart = _smart(root.sub("smart"), intervals)
     ipmi = _ipmi(root.sub("ipmi"), intervals)
@@ -236,12 +231,12 @@ def _config(root: Table, path: Path, state_dir: Path | None) -> Config:
 
 def _collector(table: Table, path: Path) -> CollectorConfig:
     collector = CollectorConfig(
-        table.take("host", None, _text),
-        table.take("port", None, _port),
-        table.take("tls", None, _bool),
-        table.take("ca", None, _file(path)),
-        table.take("cert", None, _file(path)),
-        table.take("key", None, _file(path)),
+        table.take("host", None, as_text),
+        table.take("port", None, as_port),
+        table.take("tls", None, as_bool),
+        table.take("ca", None, as_path(path)),
+        table.take("cert", None, as_path(path)),
+        table.take("key", None, as_path(path)),
     )
     table.done()
     if collector.tls is False and collector.host is not None and not loopback(collector.host):
@@ -255,40 +250,40 @@ def loopback(host: str) -> bool:
 
 def _system(table: Table, intervals: Intervals) -> SystemConfig:
     system = SystemConfig(
-        table.take("enabled", True, _bool),
-        table.take("name", "host", _source_name),
-        table.take("only", (), _texts),
-        table.take("disable", (), _texts),
-        _intervals(table, intervals),
+        table.take("enabled", True, as_bool),
+        table.take("name", "host", as_name),
+        table.take("only", (), as_texts),
+        table.take("disable", (), as_texts),
+        read_intervals(table, intervals),
     )
     table.done()
     return system
 
 
 def _snmp(table: Table, intervals: Intervals, path: Path) -> SnmpConfig:
-    version = table.take("version", "2c", _one_of("1", "2c", "3"))
-    community = _secret(table, "community", path, literal=True)
-    auth_secret = _secret(table, "auth", path)
-    priv_secret = _secret(table, "priv", path)
+    version = table.take("version", "2c", as_one_of("1", "2c", "3"))
+    community = read_secret(table, "community", path, literal=True)
+    auth_secret = read_secret(table, "auth", path)
+    priv_secret = read_secret(table, "priv", path)
     if version == "3" and not (auth_secret and priv_secret):
         raise WrongError(
             f'{table.where()}: [snmp] with version = "3" needs user, auth_file and priv_file (or auth_env and priv_env)'
         )
     device = SnmpConfig(
-        name=table.need("name", _source_name, '"ups"'),
-        host=table.need("host", _text, '"192.0.2.10"'),
-        port=table.take("port", 161, _port),
+        name=table.need("name", as_name, '"ups"'),
+        host=table.need("host", as_text, '"192.0.2.10"'),
+        port=table.take("port", 161, as_port),
         version=version,
         community=community or "public",
-        user=table.take("user", "", _text),
-        auth=table.take("auth", "sha256", _text),
+        user=table.take("user", "", as_text),
+        auth=table.take("auth", "sha256", as_text),
         auth_secret=auth_secret,
-        priv=table.take("priv", "aes", _text),
+        priv=table.take("priv", "aes", as_text),
         priv_secret=priv_secret,
-        profile=table.take("profile", "", _text),
-        timeout=table.take("timeout", 5.0, _duration(0.05, 60.0)),
-        retries=table.take("retries", 1, _int(0, 5)),
-        intervals=_intervals(table, intervals),
+        profile=table.take("profile", "", as_text),
+        timeout=table.take("timeout", 5.0, as_duration(0.05, 60.0)),
+        retries=table.take("retries", 1, as_int(0, 5)),
+        intervals=read_intervals(table, intervals),
         where=table.where(),
     )
     table.done()
@@ -297,11 +292,11 @@ def _snmp(table: Table, intervals: Intervals, path: Path) -> SnmpConfig:
 
 def _serial(table: Table, intervals: Intervals) -> SerialConfig:
     device = SerialConfig(
-        name=table.need("name", _source_name, '"ups"'),
-        port=table.need("port", _text, '"/dev/ttyS0"'),
-        shim=table.need("shim", _text, '"megatec_q1"'),
-        baud=table.take("baud", None, _int(50, 4_000_000)),
-        intervals=_intervals(table, intervals),
+        name=table.need("name", as_name, '"ups"'),
+        port=table.need("port", as_text, '"/dev/ttyS0"'),
+        shim=table.need("shim", as_text, '"megatec_q1"'),
+        baud=table.take("baud", None, as_int(50, 4_000_000)),
+        intervals=read_intervals(table, intervals),
         where=table.where(),
     )
     table.done()
@@ -310,11 +305,11 @@ def _serial(table: Table, intervals: Intervals) -> SerialConfig:
 
 def _smart(table: Table, intervals: Intervals) -> SmartConfig:
     smart = SmartConfig(
-        table.take("enabled", bool(table.data), _bool),
-        table.take("name", "drives", _source_name),
-        table.take("program", "smartctl", _text),
+        table.take("enabled", bool(table.data), as_bool),
+        table.take("name", "drives", as_name),
+        table.take("program", "smartctl", as_text),
         table.take("drives", (), _drives),
-        _intervals(table, intervals),
+        read_intervals(table, intervals),
         table.where() if table.data else "",
     )
     table.done()
@@ -325,10 +320,10 @@ def _ipmi(table: Table, intervals: Intervals) -> IpmiConfig:
     # A BMC takes up to a minute for its sensors: asked every minute it would do nothing else.
     default = replace(intervals, normal=max(intervals.normal, IPMI_NORMAL))
     ipmi = IpmiConfig(
-        table.take("enabled", bool(table.data), _bool),
-        table.take("name", "bmc", _source_name),
-        table.take("program", "ipmitool", _text),
-        _intervals(table, default) if table.data else intervals,
+        table.take("enabled", bool(table.data), as_bool),
+        table.take("name", "bmc", as_name),
+        table.take("program", "ipmitool", as_text),
+        read_intervals(table, default) if table.data else intervals,
         table.where() if table.data else "",
     )
     table.done()
@@ -338,7 +333,7 @@ def _ipmi(table: Table, intervals: Intervals) -> IpmiConfig:
 def _drives(value: Any) -> tuple[tuple[str, str], ...]:
     """As `smartctl --scan` prints them: `/dev/sda` or `/dev/bus/0 -d megaraid,8`."""
     drives = []
-    for item in _texts(value):
+    for item in as_texts(value):
         match = _DRIVE.fullmatch(item.partition("#")[0].strip())
         if match is None:
             raise ValueError(
@@ -346,39 +341,6 @@ def _drives(value: Any) -> tuple[tuple[str, str], ...]:
             )
         drives.append((match[1], match[2] or ""))
     return tuple(drives)
-
-
-def _secret(table: Table, key: str, path: Path, *, literal: bool = False) -> str:
-    """`<key>_file` or `<key>_env`; a literal only where the value is hardly a secret (an SNMP v1 or v2c community travels in clear)."""
-    plain = table.take(key, "", _text) if literal else ""
-    file = table.take(f"{key}_file", None, _file(path))
-    variable = table.take(f"{key}_env", "", _text)
-    if bool(plain) + (file is not None) + bool(variable) > 1:
-        raise table.wrong(f"{key}_file", f"is given twice: keep one of `{key}_file` and `{key}_env`")
-    if file is not None:
-        try:
-            return file.read_text(encoding="utf-8").strip() or _empty(table, key, file)
-        except (OSError, UnicodeDecodeError) as error:
-            raise table.wrong(f"{key}_file", f"cannot be read: {error}") from None
-    if variable:
-        secret = os.environ.get(variable, "")
-        if not secret:
-            raise table.wrong(f"{key}_env", f"names {variable}, which is not set in the environment of the agent")
-        return secret
-    return plain
-
-
-def _empty(table: Table, key: str, file: Path) -> str:
-    raise table.wrong(f"{key}_file", f"names {file}, which is empty")
-
-
-def _intervals(table: Table, default: Intervals) -> Intervals:
-    duration = _duration(MIN_INTERVAL, MAX_INTERVAL)
-    return Intervals(
-        table.take("fast", default.fast, duration),
-        table.take("normal", default.normal, duration),
-        table.take("slow", default.slow, duration),
-    )
 
 
 def _unique(root: Table, config: Config) -> None:
@@ -393,80 +355,3 @@ def _unique(root: Table, config: Config) -> None:
         seen[device.name] = device.where
     if len(devices) > MAX_SOURCES:
         raise WrongError(f"{root.lines.path}:1: {len(devices)} devices; one agent reads at most {MAX_SOURCES}")
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError('is text: write it in quotes, "like this"')
-    return value
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ValueError('is a list of text: ["a", "b"]')
-    return tuple(value)
-
-
-def _bool(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise ValueError("is true or false, without quotes")
-
-
-def _int(least: int, most: int) -> Callable[[Any], int]:
-    def convert(value: Any) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise ValueError(f"is a whole number from {least} to {most}, without quotes")
-        return value
-
-    return convert
-
-
-_port = _int(1, 65_535)
-
-
-def _one_of(*words: str) -> Callable[[Any], str]:
-    def convert(value: Any) -> str:
-        if value not in words:
-            raise ValueError(f"is one of {', '.join(words)} in quotes, not {value!r}")
-        return str(value)
-
-    return convert
-
-
-def _source_name(value: Any) -> str:
-    name = _text(value)
-    if len(name) > MAX_SOURCE_NAME or "/" in name or not name.isprintable() or name != name.strip():
-        raise ValueError(f"is a name of 1 to {MAX_SOURCE_NAME} printable characters without a slash, not {name!r}")
-    return name
-
-
-def _file(path: Path) -> Callable[[Any], Path]:
-    """Relative to the configuration file, so that the working directory of a service does not matter."""
-    return lambda value: path.parent / Path(_text(value)).expanduser()
-
-
-def _duration(least: float, most: float) -> Callable[[Any], float]:
-    def convert(value: Any) -> float:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", value) if isinstance(value, str) else None
-        if match is None:
-            raise ValueError(f'is a time with its unit: "10s", "5m", "2h" or "1d", not {value!r}')
-        seconds = float(match[1]) * _SECONDS[match[2]]
-        if not least <= seconds <= most:
-            raise ValueError(f"is from {least:g} s to {most:g} s, not {value!r}")
-        return seconds
-
-    return convert
-
-
-def _size(value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        size = value
-    else:
-        match = re.fullmatch(r"(\d+)\s*(|KiB|MiB|GiB|kB|MB|GB)", value) if isinstance(value, str) else None
-        if match is None:
-            raise ValueError(f'is a size: "256 MiB", "1 GiB" or a number of bytes, not {value!r}')
-        size = int(match[1]) * _BYTES[match[2]]
-    if size < MIN_SPOOL:
-        raise ValueError(f"is at least {MIN_SPOOL} bytes")
-    return size

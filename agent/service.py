@@ -14,12 +14,13 @@ from collections.abc import Collection, Iterator
 
 from tillwatch.agent import clock, health, identity, renewal, write_filter
 from tillwatch.agent.buffer import Buffer
-from tillwatch.agent.config import MAX_SEAL, Config, ConfigError, Intervals, SerialConfig, SnmpConfig, SystemConfig
+from tillwatch.agent.config import MAX_SEAL, Config, ConfigError, SerialConfig, SnmpConfig, SystemConfig
 from tillwatch.agent.identity import Identity, IdentityError
 from tillwatch.agent.model import AGENT, PollClass, Quality, Sample, State
 from tillwatch.agent.notify import notify, watchdog_seconds
 from tillwatch.agent.sampler import Sampler
 from tillwatch.agent.sealer import Sealer
+from tillwatch.agent.settings import Intervals
 from tillwatch.agent.sources import Source, SourceError
 from tillwatch.agent.spool import Spool, SpoolFullError
 from tillwatch.agent.thinning import Thinner

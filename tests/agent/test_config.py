@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from tillwatch.agent import config
-from tillwatch.agent.config import ConfigError, Intervals, parse
+from tillwatch.agent.config import ConfigError, parse
+from tillwatch.agent.settings import Intervals
 
 PATH = Path("/etc/tillwatch/agent.toml")
 WHOLE = """

@@ -13,10 +13,11 @@ import pytest
 
 from tillwatch.agent import service
 from tillwatch.agent.clock import Reference
-from tillwatch.agent.config import Config, Intervals, SpoolConfig, SystemConfig
+from tillwatch.agent.config import Config, SpoolConfig, SystemConfig
 from tillwatch.agent.identity import SPOOL, Broker
 from tillwatch.agent.model import PollClass, Sample
 from tillwatch.agent.service import _Chosen
+from tillwatch.agent.settings import Intervals
 from tillwatch.agent.spool import Spool
 from tillwatch.agent.uplink import Uplink
 
