@@ -15,7 +15,7 @@ from tillwatch.agent.sources.snmp_client import REPETITIONS, ChunkedGet, SnmpTar
 from tillwatch.agent.sources.snmp_values import Raw
 from tillwatch.device_profiles.recognise import beneath
 
-_AUTHS = {
+AUTHS = {
     "": hlapi.usmNoAuthProtocol,
     "md5": hlapi.usmHMACMD5AuthProtocol,
     "sha": hlapi.usmHMACSHAAuthProtocol,
@@ -24,7 +24,7 @@ _AUTHS = {
     "sha384": hlapi.usmHMAC256SHA384AuthProtocol,
     "sha512": hlapi.usmHMAC384SHA512AuthProtocol,
 }
-_PRIVS = {
+PRIVS = {
     "": hlapi.usmNoPrivProtocol,
     "des": hlapi.usmDESPrivProtocol,
     "aes": hlapi.usmAesCfb128Protocol,
@@ -68,8 +68,8 @@ class PysnmpClient:
                 target.user,
                 authKey=target.auth_key or None,
                 privKey=target.priv_key or None,
-                authProtocol=_AUTHS[target.auth],
-                privProtocol=_PRIVS[target.priv],
+                authProtocol=AUTHS[target.auth],
+                privProtocol=PRIVS[target.priv],
             )
         else:
             self._auth = hlapi.CommunityData(target.community, mpModel=0 if target.version == "1" else 1)
