@@ -12,6 +12,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tillwatch.agent.device_settings import (
+    NutConfig,
+    TrapsConfig,
+    XfsConfig,
+    read_nut,
+    read_traps,
+    read_xfs,
+)
 from tillwatch.agent.model import AGENT
 from tillwatch.agent.settings import (
     Intervals,
@@ -25,6 +33,7 @@ from tillwatch.agent.settings import (
     as_size,
     as_text,
     as_texts,
+    loopback,
     read_intervals,
     read_secret,
 )
@@ -38,7 +47,6 @@ MAX_SEAL = 3_600.0
 IPMI_NORMAL = 300.0
 
 _DRIVE = re.compile(r"(/[\w/.:+-]+|[A-Za-z][\w:.\\/,-]*)(?:\s+-d\s+([A-Za-z][\w+,/.:-]*))?")
-_LOOPBACK = ("127.", "localhost", "::1")
 
 
 class ConfigError(Exception):
@@ -154,6 +162,9 @@ class Config:
     profiles: ProfilesConfig = field(default_factory=ProfilesConfig)
     smart: SmartConfig = field(default_factory=SmartConfig)
     ipmi: IpmiConfig = field(default_factory=IpmiConfig)
+    nut: tuple[NutConfig, ...] = ()
+    xfs: tuple[XfsConfig, ...] = ()
+    traps: TrapsConfig = field(default_factory=TrapsConfig)
 
 
 def default_path() -> Path:
@@ -221,9 +232,26 @@ def _config(root: Table, path: Path, state_dir: Path | None) -> Config:
     own.done()
     smart = _smart(root.sub("smart"), intervals)
     ipmi = _ipmi(root.sub("ipmi"), intervals)
+    nut = tuple(read_nut(table, intervals) for table in root.each("nut"))
+    xfs = tuple(read_xfs(table, intervals, path) for table in root.each("xfs"))
+    traps = read_traps(root.sub("traps"), intervals, path)
     root.done()
     config = Config(
-        path, state_dir or from_file, collector, intervals, seal, limits, system, snmp, serial, profiles, smart, ipmi
+        path,
+        state_dir or from_file,
+        collector,
+        intervals,
+        seal,
+        limits,
+        system,
+        snmp,
+        serial,
+        profiles,
+        smart,
+        ipmi,
+        nut,
+        xfs,
+        traps,
     )
     _unique(root, config)
     return config
@@ -242,10 +270,6 @@ def _collector(table: Table, path: Path) -> CollectorConfig:
     if collector.tls is False and collector.host is not None and not loopback(collector.host):
         raise table.wrong("tls", f"may be false for this machine itself only, not for {collector.host}; remove it")
     return collector
-
-
-def loopback(host: str) -> bool:
-    return host.startswith(_LOOPBACK)
 
 
 def _system(table: Table, intervals: Intervals) -> SystemConfig:
@@ -347,8 +371,10 @@ def _unique(root: Table, config: Config) -> None:
     seen = {AGENT: "the agent itself"}
     if config.system.enabled:
         seen[config.system.name] = f"the machine itself ({root.lines.of('system', None, 'name')})"
-    own = [part for part in (config.smart, config.ipmi) if part.enabled]
-    devices: tuple[SnmpConfig | SerialConfig | SmartConfig | IpmiConfig, ...] = (*own, *config.snmp, *config.serial)
+    own = [part for part in (config.smart, config.ipmi, config.traps) if part.enabled]
+    devices = (*own, *config.snmp, *config.serial, *config.nut, *config.xfs)
+    if config.traps.enabled and not config.snmp:
+        raise WrongError(f"{config.traps.where}: [traps] hears of the devices of [[snmp]] only, and there are none")
     for device in devices:
         if device.name in seen:
             raise WrongError(f"{device.where}: the name `{device.name}` belongs to {seen[device.name]}; give another")

@@ -237,14 +237,14 @@ def _disk(settings: Config) -> Finding:
 async def _sources(settings: Config) -> AsyncIterator[Finding]:
     try:
         library = service.library_of(settings)
-        sources = service.sources_of(settings, library)
+        sources = service.sources_of(settings, library, {})
     except ConfigError as error:
         yield Finding("sources", "fail", str(error), "mend the configuration")
         return
     running = _running(settings)
-    serial = {device.name for device in settings.serial}
+    alone = {device.name for device in settings.serial} | ({settings.traps.name} if settings.traps.enabled else set())
     for source, _ in sources:
-        if running and source.name in serial:
+        if running and source.name in alone:
             yield Finding(
                 f"source {source.name}", "ok", "not asked: the running agent has the port; see the fleet page"
             )

@@ -11,10 +11,14 @@ import logging
 import signal
 import sys
 from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tillwatch.agent import clock, health, identity, renewal, write_filter
 from tillwatch.agent.buffer import Buffer
 from tillwatch.agent.config import MAX_SEAL, Config, ConfigError, SerialConfig, SnmpConfig, SystemConfig
+from tillwatch.agent.device_settings import NutConfig, XfsConfig
+from tillwatch.agent.hint import Hint
 from tillwatch.agent.identity import Identity, IdentityError
 from tillwatch.agent.model import AGENT, PollClass, Quality, Sample, State
 from tillwatch.agent.notify import notify, watchdog_seconds
@@ -28,6 +32,9 @@ from tillwatch.agent.uplink import Uplink, small_tls_buffers, tls_context, where
 from tillwatch.agent.write_filter import WriteFilter, WriteFilterError
 from tillwatch.device_profiles.compiled import CompiledError, Library, open_library
 from tillwatch.device_profiles.model import Kind
+
+if TYPE_CHECKING:
+    from tillwatch.agent.sources.snmp_client import SnmpTarget
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +58,10 @@ def library_of(config: Config) -> Library:
         raise ConfigError(str(error)) from None
 
 
-def sources_of(config: Config, library: Library) -> list[tuple[Source, Intervals]]:
-    """The configured sources. Raises ConfigError naming the place in the configuration."""
+def sources_of(config: Config, library: Library, hints: dict[str, Hint]) -> list[tuple[Source, Intervals]]:
+    """The configured sources. hints: takes, by the name of a source, what may ask to read it early. Raises ConfigError naming the place in the
+    configuration.
+    """
     found: list[tuple[Source, Intervals]] = []
     if config.system.enabled:
         from tillwatch.agent.sources.system import SystemSource  # noqa: PLC0415 - only what is configured is imported
@@ -70,28 +79,67 @@ def sources_of(config: Config, library: Library) -> list[tuple[Source, Intervals
         found.append((IpmiSource(ipmi.name, program=ipmi.program, bookmark=bookmark), ipmi.intervals))
     found += [(_snmp(device, library), device.intervals) for device in config.snmp]
     found += [(_serial(device), device.intervals) for device in config.serial]
+    found += [(_nut(device), device.intervals) for device in config.nut]
+    found += [(_xfs(device, config.state_dir, hints), device.intervals) for device in config.xfs if device.enabled]
+    if config.traps.enabled:
+        found.append((_traps(config, hints), config.traps.intervals))
     return found
+
+
+def _nut(device: NutConfig) -> Source:
+    from tillwatch.agent.sources.nut import NutSource  # noqa: PLC0415 - only what is configured is imported
+
+    return NutSource(device.name, device.host, device.port, device.ups)
+
+
+def _xfs(device: XfsConfig, state_dir: Path, hints: dict[str, Hint]) -> Source:
+    from tillwatch.agent.sources.xfs4iot import OFF, SPACING_S, XfsSource  # noqa: PLC0415 - only what is configured is imported
+
+    tls = None
+    if device.tls:
+        import ssl  # noqa: PLC0415 - the same
+
+        try:
+            tls = ssl.create_default_context(cafile=device.ca)
+        except OSError as error:  # SSLError is one
+            raise ConfigError(f"{device.where}: ca {device.ca}: {error.strerror or error}; it is a PEM file") from None
+    hint = hints[device.name] = Hint(SPACING_S)
+    return XfsSource(device.name, device.host, port=device.port, tls=tls, hinted=hint.give, off=state_dir / OFF)
+
+
+def _traps(config: Config, hints: dict[str, Hint]) -> Source:
+    from tillwatch.agent.sources.traps import Sender, TrapSource  # noqa: PLC0415 - only what is configured is imported
+
+    traps = config.traps
+    senders = [Sender(device.name, _target(device), hints.setdefault(device.name, Hint())) for device in config.snmp]
+    return TrapSource(traps.name, senders, listen=traps.listen, port=traps.port, community=traps.community)
+
+
+def _target(device: SnmpConfig) -> SnmpTarget:
+    """Raises ValueError."""
+    from tillwatch.agent.sources.snmp_client import SnmpTarget  # noqa: PLC0415 - only what is configured is imported
+
+    return SnmpTarget(
+        device.host,
+        device.port,
+        device.version,
+        device.community,
+        device.user,
+        device.auth,
+        device.auth_secret,
+        device.priv,
+        device.priv_secret,
+        device.timeout,
+        device.retries,
+    )
 
 
 def _snmp(device: SnmpConfig, library: Library) -> Source:
     from tillwatch.agent.sources.snmp import SnmpSource  # noqa: PLC0415 - only what is configured is imported
-    from tillwatch.agent.sources.snmp_client import SnmpTarget, open_client  # noqa: PLC0415 - the same
+    from tillwatch.agent.sources.snmp_client import open_client  # noqa: PLC0415 - the same
 
     try:
-        target = SnmpTarget(
-            device.host,
-            device.port,
-            device.version,
-            device.community,
-            device.user,
-            device.auth,
-            device.auth_secret,
-            device.priv,
-            device.priv_secret,
-            device.timeout,
-            device.retries,
-        )
-        return SnmpSource(device.name, open_client(target), library, device.profile)
+        return SnmpSource(device.name, open_client(_target(device)), library, device.profile)
     except (ValueError, SourceError) as error:
         raise ConfigError(f"{device.where}: {error}") from None
 
@@ -130,7 +178,8 @@ def _fits(part: str, patterns: Collection[str]) -> bool:
 
 async def _serve(config: Config, who: Identity) -> None:
     library = library_of(config)
-    sources = sources_of(config, library)
+    hints: dict[str, Hint] = {}
+    sources = sources_of(config, library, hints)
     signals = library.signals()
     names, counters = frozenset(signals), frozenset(n for n, signal in signals.items() if signal.kind is Kind.COUNTER)
     del library, signals
@@ -148,7 +197,7 @@ async def _serve(config: Config, who: Identity) -> None:
     if tls is not None:
         small_tls_buffers()
     reference = clock.Reference()
-    agent = _Agent(config, who, spool, Uplink(who, spool, broker, tls, reference), names, counters, reference)
+    agent = _Agent(config, who, spool, Uplink(who, spool, broker, tls, reference), names, counters, hints, reference)
     with _signals() as stop:
         await agent.run(sources, stop)
 
@@ -172,6 +221,7 @@ class _Agent:
         uplink: Uplink,
         names: frozenset[str],
         counters: frozenset[str],
+        hints: dict[str, Hint],
         reference: clock.Reference,
     ) -> None:
         self._config, self._spool, self._uplink = config, spool, uplink
@@ -181,7 +231,7 @@ class _Agent:
         self._told_end = False
         self._buffer = Buffer(counters)
         self._thinner = Thinner(counters)
-        self._sampler = Sampler(self._buffer, names, config.seal)
+        self._sampler = Sampler(self._buffer, names, config.seal, hints)
         self._sealer = Sealer(
             who,
             spool,

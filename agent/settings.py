@@ -18,6 +18,7 @@ MIN_INTERVAL = 0.5
 MAX_INTERVAL = 7 * 86_400.0
 MIN_SPOOL = 1 << 20
 
+_LOOPBACK = re.compile(r"127(?:\.\d{1,3}){3}|localhost|::1")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _BYTES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 
@@ -65,6 +66,10 @@ def read_intervals(table: Table, default: Intervals) -> Intervals:
         table.take("normal", default.normal, duration),
         table.take("slow", default.slow, duration),
     )
+
+
+def loopback(host: str) -> bool:
+    return _LOOPBACK.fullmatch(host) is not None
 
 
 def as_text(value: Any) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tillwatch.agent.model import Sample, State
-from tillwatch.agent.sources import SourceError
+from tillwatch.agent.settings import loopback
+from tillwatch.agent.sources import Source, SourceError
 from tillwatch.agent.sources.snmp import read_all, recognise_device
 from tillwatch.agent.sources.snmp_client import AUTHS, PRIVS, VERSIONS, SnmpClient, SnmpTarget, open_client
 from tillwatch.agent.sources.snmp_map import bind, evaluate, today
@@ -95,11 +96,35 @@ async def try_serial(port: str, shim: str) -> Trial:
         source = SerialSource(shim, port, shim)
     except ShimError as error:
         raise SourceError(str(error)) from error
+    return await _try_source(shim, source)
+
+
+async def try_nut(address: str, ups: str) -> Trial:
+    """A UPS of a running upsd. Raises SourceError, ValueError."""
+    from tillwatch.agent.sources.nut import PORT, NutSource  # noqa: PLC0415 - only where one is asked for
+
+    host, port = _split(address, PORT)
+    return await _try_source("nut", NutSource(ups or "ups", host, port, ups))
+
+
+async def try_xfs(address: str, *, tls: bool) -> Trial:
+    """The XFS4IoT services of a machine. Raises SourceError, ValueError."""
+    import ssl  # noqa: PLC0415 - only where they are asked for
+
+    from tillwatch.agent.sources.xfs4iot import XfsSource  # noqa: PLC0415 - the same
+
+    host, port = _split(address, 0)
+    return await _try_source(
+        "xfs4iot", XfsSource("atm", host, port=port, tls=ssl.create_default_context() if tls else None)
+    )
+
+
+async def _try_source(profile: str, source: Source) -> Trial:
     try:
         samples = [sample for wanted in sorted(source.classes) for sample in await source.poll(wanted)]
     finally:
         await source.close()
-    return Trial(shim, tuple(samples))
+    return Trial(profile, tuple(samples))
 
 
 def _wide(text: str) -> int:
@@ -127,6 +152,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     device.add_argument("recording", nargs="?", type=Path, metavar="DEVICE.snmprec", help="a recorded device")
     device.add_argument("--snmp", metavar="HOST[:PORT]", help="a living device; an IPv6 address in [brackets]")
     device.add_argument("--serial", metavar="PORT", help="a device on a serial line, such as /dev/ttyUSB0 or COM3")
+    device.add_argument("--nut", metavar="HOST[:PORT]", help="a UPS of a running upsd (Network UPS Tools)")
+    device.add_argument("--xfs", metavar="HOST[:PORT]", help="the XFS4IoT services of a self-service terminal")
+    parser.add_argument("--ups", default="", help="with --nut: the UPS's name there; not needed if there is one only")
+    parser.add_argument(
+        "--no-tls", action="store_true", help="with --xfs: ws instead of wss; so on this machine itself"
+    )
     parser.add_argument("--shim", help="with --serial: how the device speaks, such as megatec_q1")
     parser.add_argument(
         "--profile", default="", help="use this profile, by name or as a .yaml file, instead of finding it"
@@ -145,7 +176,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
 
 
-def _split(address: str) -> tuple[str, int]:
+def _split(address: str, default: int = 161) -> tuple[str, int]:
     """HOST, HOST:PORT, [ADDRESS]:PORT. Raises ValueError."""
     if address.startswith("["):
         host, closed, rest = address[1:].partition("]")
@@ -158,7 +189,7 @@ def _split(address: str) -> tuple[str, int]:
         host, port = address, ""
     if port and not port.isdigit():
         raise ValueError(f"{address!r}: the port {port!r} is not a number")
-    return host, int(port) if port else 161
+    return host, int(port) if port else default
 
 
 def _target(args: argparse.Namespace) -> SnmpTarget:
@@ -198,6 +229,10 @@ async def _read(args: argparse.Namespace) -> Trial:
         if not args.shim:
             raise ValueError("--serial needs --shim NAME: how the device speaks")
         return await try_serial(args.serial, args.shim)
+    if args.nut:
+        return await try_nut(args.nut, args.ups)
+    if args.xfs:
+        return await try_xfs(args.xfs, tls=not (args.no_tls or loopback(_split(args.xfs, 0)[0])))
     library, profile = _compiled(), args.profile
     if profile.endswith(".yaml"):
         path = Path(profile)

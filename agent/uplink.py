@@ -14,9 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tillwatch.agent import clock, identity
-from tillwatch.agent.config import CollectorConfig, ConfigError, loopback
+from tillwatch.agent.config import CollectorConfig, ConfigError
 from tillwatch.agent.identity import Broker, Identity
 from tillwatch.agent.mqtt import Link, LinkError, TurnedAwayError
+from tillwatch.agent.settings import loopback
 from tillwatch.agent.spool import Notice, Spool, SpoolFullError
 from tillwatch.agent.transition import Condition
 from tillwatch.agent.window import Action, Discard, NewEpoch, Offer, Send, SendLife, Window
