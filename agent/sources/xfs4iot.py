@@ -11,12 +11,12 @@ import asyncio
 import logging
 import re
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tillwatch.agent.model import PollClass, Sample, State
+from tillwatch.agent.model import PollClass, Sample
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.xfs_link import (
     CAPABILITIES,
@@ -30,7 +30,7 @@ from tillwatch.agent.sources.xfs_link import (
     XfsError,
     XfsLink,
 )
-from tillwatch.agent.sources.xfs_map import Unread, identity, plain, status, unreadable, versions
+from tillwatch.agent.sources.xfs_map import Unread, identity, plain, status, unreadable, versions, worst
 from tillwatch.agent.sources.xfs_storage import MAX_UNITS, RejectRate, units
 from tillwatch.agent.transition import Condition
 
@@ -57,7 +57,6 @@ OFF = "xfs4iot.off"
 _URI = re.compile(
     r"(wss?)://(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,253})(?::(\d{1,5}))?(/xfs4iot/v1\.0/([A-Za-z0-9_.-]{1,40}))/?"
 )
-_BADNESS = (State.NONE, State.OK, State.UNKNOWN, State.WARN, State.CRIT)
 _OTHER_VERSION = {"unsupportedCommand", "invalidCommand"}
 
 
@@ -214,19 +213,20 @@ class XfsSource:
                 return
             raise SourceError(self._why)
         found: dict[str, Address] = {}
+        silent: list[str] = []
         reasons: list[str] = []
         for port in self._ports:
             try:
                 payload = await self._published(port)
             except XfsError as error:
-                reasons.append(str(error))
+                silent.append(str(error))
                 continue
             self._maker = plain(payload.get("vendorName")) or self._maker
             found |= self._listed(payload, port, reasons)
         if not found:
             self._not_before = now + min(BACKOFF_S * 2**self._failures, BACKOFF_MOST_S)
             self._failures += 1
-            self._why = f"{self.name}: no XFS4IoT service is published on {self._host}, ports {self._ports[0]} to {self._ports[-1]}: {reasons[-1]}"
+            self._why = f"{self.name}: no XFS4IoT service is published on {self._host}, ports {self._ports[0]} to {self._ports[-1]}: {(reasons or silent)[-1]}"
             if not self._services:
                 raise SourceError(self._why)
             return
@@ -258,7 +258,7 @@ class XfsSource:
                 )
                 continue
             found[name] = Address(self._host, where, f"{path}/", self._tls)
-        if not found:
+        if not services:
             reasons.append(f"port {port} publishes no service")
         return found
 
@@ -269,16 +269,6 @@ class XfsSource:
             if name not in self._services:
                 trouble = Condition(log, f"{self.name}: {name} can be read again")
                 self._services[name] = _Service(name, address, trouble)
-
-
-def worst(samples: Iterable[Sample]) -> list[Sample]:
-    """Of two samples of one thing the worse one: a recycler tells of the same shutter as dispenser and as acceptor."""
-    found: dict[tuple[str, str], Sample] = {}
-    for sample in samples:
-        key = (sample.component, sample.signal)
-        if key not in found or _BADNESS.index(sample.state) > _BADNESS.index(found[key].state):
-            found[key] = sample
-    return list(found.values())
 
 
 def _version(service: _Service, command: str) -> str:

@@ -7,7 +7,7 @@ A word that is not known is the state `unknown`, counted and shown by the name o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ MAX_UNREAD = 20
 MAX_TEXT = 100
 
 Words = Mapping[str, tuple[str, State]]
+_BADNESS = (State.NONE, State.OK, State.UNKNOWN, State.WARN, State.CRIT)
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]{0,39}")
 
 
@@ -81,10 +82,10 @@ PAPER = words(ok="full", warn="low", crit="out jammed")
 CASH = words(ok="ok", warn="attention state=attention", crit="stop")
 ON_OFF = words(ok="off=clear", crit="on=alarm")
 DOOR = words(
-    ok="closed locked bolted=locked doorClosed=closed disabled=closed",
+    ok="closed locked bolted=locked doorClosed=closed",
     warn="open doorOpened=open",
     crit="tampered=forced",
-    unknown="unknown fault=unknown",
+    unknown="unknown fault=unknown disabled=unknown",
 )
 LED_DISPLAY = words(ok="on off", crit="displayError")
 PAPERS = ("upper", "lower", "external", "aux", "aux2", "park")
@@ -343,6 +344,16 @@ def _rest(component: str, payload: Mapping[str, Any]) -> Iterator[Sample]:
                 raised = [name for name in names if flags.get(name) is True]
                 yield Sample(component, signal, *(("present", state) if raised else ("none", State.OK)))
                 yield Sample(component, f"{signal}.all", ", ".join(raised))
+
+
+def worst(samples: Iterable[Sample]) -> list[Sample]:
+    """Of two samples of one thing the worse one: a recycler tells of the same shutter as dispenser and as acceptor."""
+    found: dict[tuple[str, str], Sample] = {}
+    for sample in samples:
+        key = (sample.component, sample.signal)
+        if key not in found or _BADNESS.index(sample.state) > _BADNESS.index(found[key].state):
+            found[key] = sample
+    return list(found.values())
 
 
 def _either(flags: Mapping[str, Any], *names: str) -> bool | None:

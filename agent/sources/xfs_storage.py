@@ -29,9 +29,9 @@ _UNIT = re.compile(r"unit[0-9A-Za-z]{1,20}")
 _KINDS = ("fit", "unfit", "suspect", "counterfeit", "inked")
 
 UNIT = words(ok="ok", warn="notConfigured", crit="inoperative=inoperable missing manipulated")
-FILLING = words(ok="ok empty low", warn="high", crit="full", unknown="unknown")
-EMPTYING = words(ok="ok full=ok high=ok", warn="low", crit="empty", unknown="unknown")
-BOTH = words(ok="ok", warn="high low", crit="full empty", unknown="unknown")
+FILLING = words(ok="ok empty=ok low=ok", warn="high", crit="full")
+EMPTYING = words(ok="ok full=ok high=ok", warn="low", crit="empty")
+BOTH = words(ok="ok", warn="high low", crit="full empty")
 """What a supply means depends on what the unit is for: a full cassette is well where notes come out, and ill where they go in."""
 SUPPLY = "atm.unit.supply"
 ACCURACY = words(ok="accurate accurateSet=accurate", warn="inaccurate")

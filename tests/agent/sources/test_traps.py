@@ -246,12 +246,12 @@ class Device:
 
 
 async def test_a_trap_leads_to_an_early_poll_of_its_device(environment):
-    hint = Hint()
+    hint = Hint(spacing=0.1)
+    hint.give()  # the first poll at once, instead of spread over 5 s
     source = TrapSource("traps", [Sender("dev0", V2C, hint)], listen="127.0.0.1", port=0)
     device, buffer = Device(), Buffer()
     sampler = Sampler(buffer, {"ups.mains"}, 60.0, {"dev0": hint})
     hourly = Intervals(3_600.0, 3_600.0, 3_600.0)
-    # No first polls here: they are spread over 5 s.
     await source.poll(NORMAL)
     watching = asyncio.create_task(sampler.run([(device, hourly), (source, hourly)]))
     try:
