@@ -4,7 +4,7 @@ import pytest
 
 from tillwatch.agent import config
 from tillwatch.agent.config import ConfigError, parse
-from tillwatch.agent.settings import Intervals
+from tillwatch.agent.settings import Intervals, loopback
 
 PATH = Path("/etc/tillwatch/agent.toml")
 WHOLE = """
@@ -111,6 +111,14 @@ def test_nothing_is_needed(monkeypatch, tmp_path):
         ('[smart]\nenabled = true\nname = "host"\n', 1, "the machine itself"),
         ('[ipmi]\nname = "a"\n[smart]\nname = "a"\n', 1, "belongs to"),
         ("[ipmi]\nprogram = 3\n", 2, "is text"),
+        ('[[nut]]\nhost = "h"\n', 1, "needs `name`"),
+        ('[[nut]]\nname = "a"\nups = "a b"\n', 3, "upsc -l lists them"),
+        ('[[nut]]\nname = "a"\nlogin = "x"\n', 3, "unknown key `login`"),
+        ('[[xfs]]\nname = "a"\nhost = "192.0.2.7"\ntls = false\n', 4, "this machine itself only"),
+        ('[[xfs]]\nname = "a"\nnormal = "5s"\n', 3, "at least 30 s"),
+        ('[[xfs]]\nname = "a"\n[[nut]]\nname = "a"\n', 1, "belongs to"),
+        ("[traps]\nenabled = true\n", 1, "[[snmp]] only, and there are none"),
+        ('[traps]\nport = "162"\n', 2, "without quotes"),
     ],
 )
 def test_errors_name_file_line_and_mend(text, line, said):
@@ -129,6 +137,52 @@ def test_drives_and_bmc():
     assert (found.smart.enabled, found.smart.name, found.smart.intervals) == (True, "drives", Intervals())
     assert (found.ipmi.enabled, found.ipmi.name, found.ipmi.intervals.normal) == (True, "bmc", 300.0)
     assert not parse('[smart]\nenabled = false\nprogram = "smartctl7"\n', PATH).smart.enabled
+
+
+def test_upsd_xfs4iot_and_traps():
+    found = parse("", PATH)
+    assert (found.nut, found.xfs, found.traps.enabled) == ((), (), False)
+    text = """
+[sampling]
+normal = "10s"
+[[nut]]
+name = "ups"
+[[xfs]]
+name = "atm"
+[[xfs]]
+name = "other"
+enabled = false
+host = "192.0.2.7"
+ca = "ca.pem"
+[[snmp]]
+name = "card"
+host = "192.0.2.8"
+[traps]
+community = "branch-7"
+"""
+    found = parse(text, PATH)
+    assert (found.nut[0].host, found.nut[0].port, found.nut[0].ups) == ("127.0.0.1", 3493, "")
+    here, other = found.xfs
+    assert (here.enabled, here.tls, here.port, here.intervals.normal) == (True, False, 0, 30.0)
+    assert (other.enabled, other.tls, other.ca) == (False, True, PATH.parent / "ca.pem")
+    assert (found.traps.enabled, found.traps.port, found.traps.community) == (True, 162, "branch-7")
+    assert "branch-7" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_one"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("localhost", True),
+        ("::1", True),
+        ("127.0.0.1.example", False),
+        ("localhost.example", False),
+        ("192.0.2.1", False),
+    ],
+)
+def test_loopback(host, is_one):
+    assert loopback(host) is is_one
 
 
 def test_file_that_is_not_there(tmp_path):

@@ -20,6 +20,7 @@ HEAVY = (
     "cryptography",
     "pysnmp",
     "gufo",
+    "wsproto",
     "serial",
     "http.client",
     "email",

@@ -46,7 +46,12 @@ def test_agent_example_loads_whole(whole: Path) -> None:
         default.seal,
         default.spool,
     )
-    assert [device.name for device in (*loaded.snmp, *loaded.serial)] == ["ups", "printer", "ups-counter"]
+    devices = (*loaded.snmp, *loaded.serial, *loaded.nut, *loaded.xfs)
+    assert [device.name for device in devices] == ["ups", "printer", "ups-counter", "ups-server-room", "atm"]
+    shown = {"enabled", "name", "listen", "port"}
+    assert {key: getattr(loaded.traps, key) for key in shown} == {
+        key: True if key == "enabled" else getattr(default.traps, key) for key in shown
+    }
     assert set(tomllib.loads(whole.read_text("utf-8"))) == {
         "sampling",
         "spool",
@@ -58,6 +63,9 @@ def test_agent_example_loads_whole(whole: Path) -> None:
         "ipmi",
         "snmp",
         "serial",
+        "nut",
+        "xfs",
+        "traps",
     }
 
 
