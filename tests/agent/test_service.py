@@ -13,7 +13,7 @@ import pytest
 
 from tillwatch.agent import service
 from tillwatch.agent.clock import Reference
-from tillwatch.agent.config import Config, SpoolConfig, SystemConfig
+from tillwatch.agent.config import Config, ConfigError, SpoolConfig, SystemConfig, load
 from tillwatch.agent.identity import SPOOL, Broker
 from tillwatch.agent.model import PollClass, Sample
 from tillwatch.agent.service import _Chosen
@@ -135,7 +135,7 @@ async def test_source_that_does_not_let_go_delays_no_end(terminal, monkeypatch, 
     stop = asyncio.Event()
     asyncio.get_running_loop().call_soon(stop.set)
     agent = service._Agent(
-        Config(None, terminal.state_dir), terminal.who, spool, link, frozenset(), frozenset(), Reference()
+        Config(None, terminal.state_dir), terminal.who, spool, link, frozenset(), frozenset(), {}, Reference()
     )
     async with asyncio.timeout(10):
         await agent.run([(Stuck(), Intervals())], stop)
@@ -176,6 +176,49 @@ async def test_parts_of_the_machine_that_are_not_wanted():
 
     assert await parts(disable=("net:docker*",)) == ["host", "host/net:eth0", "host/disk:/"]
     assert await parts(only=("", "disk:*")) == ["host", "host/disk:/"]
+
+
+DEVICES = """
+[system]
+enabled = false
+[[nut]]
+name = "ups"
+[[xfs]]
+name = "atm"
+[[xfs]]
+name = "off"
+enabled = false
+[[snmp]]
+name = "card"
+host = "192.0.2.8"
+[[snmp]]
+name = "printer"
+host = "192.0.2.9"
+[traps]
+"""
+
+
+async def test_sources_that_hint(tmp_path):
+    """Of what is configured; a device whose traps are heard of can be read early, one that is switched off is not there."""
+    (tmp_path / "agent.toml").write_text(DEVICES + "port = 10162\n")
+    settings = load(tmp_path / "agent.toml", tmp_path)
+    hints = {}
+    sources = [source for source, _ in service.sources_of(settings, service.library_of(settings), hints)]
+    assert [source.name for source in sources] == ["card", "printer", "ups", "atm", "traps"]
+    assert set(hints) == {"atm", "card", "printer"}
+    for source in sources:
+        await source.close()
+
+
+def test_a_certificate_that_is_none_is_told_with_its_place(tmp_path):
+    (tmp_path / "agent.toml").write_text('[[xfs]]\nname = "atm"\nhost = "192.0.2.7"\nca = "ca.pem"\n')
+    settings = load(tmp_path / "agent.toml", tmp_path)
+    library = service.library_of(settings)
+    for text in (None, "no certificate"):
+        if text is not None:
+            (tmp_path / "ca.pem").write_text(text)
+        with pytest.raises(ConfigError, match=r"agent\.toml:1: ca .*ca\.pem: .*; it is a PEM file"):
+            service.sources_of(settings, library, {})
 
 
 async def test_tells_the_service_manager(start, terminal, until, tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.agent.sources.upsd import NAME, Upsd
+from tests.agent.sources.xfs_server import Terminal
 from tillwatch.agent import trial
 from tillwatch.agent.model import Sample, State
 from tillwatch.agent.sources.snmp_client import SnmpTarget
@@ -116,3 +119,30 @@ def test_pass_phrases_come_from_the_environment() -> None:
     )
     assert "TILLWATCH_SNMP_AUTH_KEY" in done.stdout
     assert "--auth-key" not in done.stdout
+
+
+async def test_a_ups_of_a_running_upsd(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    upsd = Upsd(tmp_path, {"ups.status": "OL", "battery.charge": "87"})
+    upsd.start()
+    try:
+        assert await asyncio.to_thread(main, ["--nut", f"127.0.0.1:{upsd.port}", "--ups", NAME, "--json"]) == 0
+    finally:
+        upsd.stop()
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["profile"] == "nut"
+    assert [reading["value"] for reading in shown["readings"] if reading["signal"] == "ups.battery.charge"] == [87]
+    assert main(["--nut", f"127.0.0.1:{upsd.port}"]) == 1
+    assert "does upsd run and LISTEN there?" in capsys.readouterr().err
+
+
+async def test_the_services_of_an_atm(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal()
+    await terminal.start()
+    try:
+        assert await asyncio.to_thread(main, ["--xfs", f"127.0.0.1:{terminal.port}"]) == 0
+    finally:
+        await terminal.stop()
+    assert terminal.deaths == []
+    shown = capsys.readouterr().out.splitlines()
+    assert any("atm/CashRecycler1 unit:A" in line and "atm.unit.supply" in line and "warn" in line for line in shown)
+    assert any("atm/PinPad1" in line and "EPP-6" in line for line in shown)

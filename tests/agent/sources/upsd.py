@@ -56,7 +56,7 @@ class Upsd:
         self.driver = self._run("dummy-ups", "-a", NAME, "-F")
         self._wait((self.folder / f"dummy-ups-{NAME}").exists, "the driver's socket")
         self.server = self._run("upsd", "-F")
-        self._wait(self._listens, "upsd")
+        self._wait(self._tells, "what the UPS says")
 
     def stop(self) -> None:
         for process in (self.server, self.driver):
@@ -64,12 +64,14 @@ class Upsd:
                 process.kill()
                 process.wait(10)
 
-    def _listens(self) -> bool:
+    def _tells(self) -> bool:
+        """upsd listens before the driver has read its file; the charge is a variable that the driver has from nowhere else."""
         try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            with socket.create_connection(("127.0.0.1", self.port), 1) as link, link.makefile("r") as lines:
+                link.sendall(f"GET VAR {NAME} battery.charge\n".encode())
+                return lines.readline().startswith("VAR ")
         except OSError:
             return False
-        return True
 
     def _run(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         # Debian's /sbin/upsd is a script that asks the machine's own nut.conf whether it may start.
