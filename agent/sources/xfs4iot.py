@@ -165,6 +165,11 @@ class XfsSource:
         except XfsError as error:
             await self._failed(service, error, now)
             return None
+        except Exception as error:  # a fault here takes no other service with it
+            if not service.trouble.text:
+                log.exception("%s: %s: a fault in the source", self.name, service.name)
+            await self._failed(service, XfsError(f"{type(error).__name__} over its answer"), now)
+            return None
         service.failures = service.lost = 0
         service.trouble.ends()
         service.given = {

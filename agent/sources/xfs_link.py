@@ -107,9 +107,14 @@ class Address:
     target: str
     tls: ssl.SSLContext | None = None
 
-    def __str__(self) -> str:
+    @property
+    def authority(self) -> str:
+        """For the Host header: a service provider may serve the name alone that it was set up with."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'wss' if self.tls else 'ws'}://{host}:{self.port}{self.target}"
+        return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{'wss' if self.tls else 'ws'}://{self.authority}{self.target}"
 
 
 class XfsLink:
@@ -140,7 +145,7 @@ class XfsLink:
         link._reading = asyncio.create_task(link._read(), name=f"XFS4IoT {address.target}")
         try:
             async with asyncio.timeout(CONNECT_S):
-                link._write(Request(host=address.host, target=address.target))
+                link._write(Request(host=address.authority, target=address.target))
                 await link._accepted
         except (TimeoutError, XfsError) as error:
             await link.close()
@@ -217,6 +222,8 @@ class XfsLink:
             error = XfsError("what comes is no WebSocket")
         except OSError as failed:
             error = LostError(_reason(failed) or "the connection is lost")
+        except Exception as failed:  # whatever hostile bytes do to a decoder, the one who waits must hear of it
+            error = XfsError(f"what comes cannot be read: {type(failed).__name__}")
         finally:
             if not self._accepted.done():
                 self._accepted.set_exception(error)

@@ -131,7 +131,7 @@ async def test_a_ups_of_a_running_upsd(tmp_path: Path, capsys: pytest.CaptureFix
     shown = json.loads(capsys.readouterr().out)
     assert shown["profile"] == "nut"
     assert [reading["value"] for reading in shown["readings"] if reading["signal"] == "ups.battery.charge"] == [87]
-    assert main(["--nut", f"127.0.0.1:{upsd.port}"]) == 1
+    assert await asyncio.to_thread(main, ["--nut", f"127.0.0.1:{upsd.port}"]) == 1
     assert "does upsd run and LISTEN there?" in capsys.readouterr().err
 
 

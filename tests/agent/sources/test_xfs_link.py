@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import json
 import re
+import ssl
 
 import pytest
 from websockets.asyncio.server import serve
@@ -304,6 +307,85 @@ async def test_peers_that_are_no_websocket(reply, text, monkeypatch):
         await XfsLink.open(where)
     server.close()
     await server.wait_closed()
+
+
+FRAMES = {
+    "unknown opcode": b"\x83\x00",
+    "reserved bits": b"\xf1\x00",
+    "masked by the server": b"\x81\x81\x00\x00\x00\x00x",
+    "no UTF-8": b"\x81\x02\xff\xfe",
+    "long ping": b"\x89\x7e\x00\x80" + b"x" * 128,
+    "continuation of nothing": b"\x80\x01x",
+    "wrong close": b"\x88\x01x",
+    "close without UTF-8": b"\x88\x04\x03\xe8\xff\xfe",
+    "close": b"\x88\x02\x03\xe8",
+    "handshake again": b"HTTP/1.1 101 X\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+async def test_frames_that_are_none(name, monkeypatch):
+    """After a right handshake. Each is an error at once, and the task that reads ends without one of its own."""
+    monkeypatch.setattr(module, "ANSWER_S", 5.0)
+    started = asyncio.Event()
+
+    async def serve_raw(reader, writer):
+        try:
+            asked = await reader.readuntil(b"\r\n\r\n")
+            key = re.search(rb"Sec-WebSocket-Key: (\S+)", asked, re.IGNORECASE)[1]
+            accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+            writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
+            writer.write(b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+            await reader.read(10)
+            started.set()
+            writer.write(FRAMES[name])
+            await reader.read()
+        except OSError:
+            pass
+        finally:
+            writer.transport.abort()
+
+    server = await asyncio.start_server(serve_raw, "127.0.0.1", 0)
+    link = await XfsLink.open(Address("127.0.0.1", server.sockets[0].getsockname()[1], SERVICE))
+    with pytest.raises(XfsError, match=r"no WebSocket|ended the connection|cannot be read"):
+        await link.ask("Common.Status")
+    assert started.is_set()
+    await link.close()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_length_that_is_a_lie_costs_nothing(monkeypatch, peer):
+    """A frame of 2**62 bytes is taken piece by piece, up to the bound."""
+    monkeypatch.setattr(module, "MAX_MESSAGE", 50_000)
+
+    async def answer(connection, _):
+        connection.transport.write(b"\x81\x7f\x40" + b"\x00" * 7 + b"x" * 60_000)
+
+    peer.answer = answer
+    with pytest.raises(XfsError, match=r"more than 50000 characters|no WebSocket"):
+        await ask(peer)
+
+
+async def test_the_host_is_named_with_its_port(terminal):
+    link = await XfsLink.open(address(terminal))
+    await link.ask("Common.Status")
+    (connection,) = terminal.open["PinPad1"]
+    assert connection.request.headers["Host"] == f"127.0.0.1:{terminal.port}"
+    assert not {"Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol", "Origin"} & set(connection.request.headers)
+    await link.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (Address("atm1", 80, SERVICE), "ws://atm1/xfs4iot/v1.0/PinPad1/"),
+        (Address("::1", 5846, SERVICE), "ws://[::1]:5846/xfs4iot/v1.0/PinPad1/"),
+        (Address("atm1", 80, SERVICE, ssl.create_default_context()), "wss://atm1:80/xfs4iot/v1.0/PinPad1/"),
+    ],
+)
+def test_addresses(given, shown):
+    assert str(given) == shown
 
 
 async def test_nobody_listens():
