@@ -87,7 +87,7 @@ class NutSource:
         return names[0]
 
     def _wrong(self, text: str) -> SourceError:
-        return SourceError(f"{self.name}: {self._host}:{self._port}: {text}")
+        return SourceError(f"{self._host}:{self._port}: {text}")
 
 
 class _RefusedError(Exception):

@@ -232,12 +232,12 @@ class TrapSource:
             )
         except PermissionError as error:
             raise SourceError(
-                f"{self.name}: port {self._port}: {error.strerror}; a service needs the drop-in tillwatch-agent-traps.conf, "
+                f"port {self._port}: {error.strerror}; a service needs the drop-in tillwatch-agent-traps.conf, "
                 "or take a port from 1024 on and set it in the devices"
             ) from error
         except OSError as error:
             raise SourceError(
-                f"{self.name}: {self._listen}:{self._port}: {error.strerror}; does another trap receiver have the port?"
+                f"{self._listen}:{self._port}: {error.strerror}; does another trap receiver have the port?"
             ) from error
 
     async def _resolve(self) -> None:

@@ -116,7 +116,7 @@ class XfsSource:
         """NORMAL: status and storage. SLOW: looks for services anew, and who they are. SourceError: there is no publisher, or no service answers."""
         if self._off is not None and self._off.exists():
             await self.close()
-            raise SourceError(f"{self.name}: switched off: {self._off} is there; remove it to read XFS4IoT again")
+            raise SourceError(f"switched off: {self._off} is there; remove it to read XFS4IoT again")
         try:
             async with asyncio.timeout(POLL_S):
                 if wanted is PollClass.SLOW or not self._services:
@@ -126,7 +126,7 @@ class XfsSource:
                 samples = await self._poll()
                 return self._who() if wanted is PollClass.SLOW else samples
         except TimeoutError:
-            raise SourceError(f"{self.name}: XFS4IoT services did not answer within {POLL_S:g} s") from None
+            raise SourceError(f"XFS4IoT services did not answer within {POLL_S:g} s") from None
 
     async def close(self) -> None:
         for service in self._services.values():
@@ -143,7 +143,7 @@ class XfsSource:
         answers = await asyncio.gather(*(asked(service) for service in services))
         left = sum(answer is None for answer in answers)
         if left == len(services):
-            raise SourceError(services[0].trouble.text)
+            raise SourceError(services[0].trouble.text.removeprefix(f"{self.name}: "))
         samples: list[Sample] = []
         for service, answer in zip(services, answers, strict=True):
             samples += service.missing() if answer is None else answer
@@ -231,7 +231,7 @@ class XfsSource:
         if not found:
             self._not_before = now + min(BACKOFF_S * 2**self._failures, BACKOFF_MOST_S)
             self._failures += 1
-            self._why = f"{self.name}: no XFS4IoT service is published on {self._host}, ports {self._ports[0]} to {self._ports[-1]}: {(reasons or silent)[-1]}"
+            self._why = f"no XFS4IoT service is published on {self._host}, ports {self._ports[0]} to {self._ports[-1]}: {(reasons or silent)[-1]}"
             if not self._services:
                 raise SourceError(self._why)
             return

@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from tests.agent.sources.upsd import Upsd
+from tests.agent.sources.xfs_server import Terminal
 from tillwatch.agent import service
 from tillwatch.agent.clock import Reference
 from tillwatch.agent.config import Config, ConfigError, SpoolConfig, SystemConfig, load
@@ -196,6 +198,33 @@ name = "printer"
 host = "192.0.2.9"
 [traps]
 """
+
+
+async def test_what_an_atm_and_a_upsd_say_reaches_the_collector(start, collector, until, tmp_path):
+    """The resident process with its own catalogue; what is lost turns `failed` with its reason."""
+    terminal, upsd = Terminal(), Upsd(tmp_path, {"ups.status": "OL", "battery.charge": "87"})
+    await terminal.start()
+    upsd.start()
+    devices = (
+        f'enabled = false\n[[xfs]]\nname = "atm"\nport = {terminal.port}\nnormal = "30s"\n'
+        f'[[nut]]\nname = "ups"\nport = {upsd.port}\n'
+    )
+    try:
+        agent = start(TOML + devices)
+        wanted = {("atm/CashRecycler1 unit:A", "atm.unit.reject.rate", 2.333), ("ups", "ups.battery.charge", 87)}
+        await until(lambda: {(r.component, r.signal, r.value) for r in collector.readings} >= wanted, 40)
+        upsd.stop()
+        failed = ("ups", "monitor.source", "failed")
+        await until(lambda: failed in {(r.component, r.signal, r.value) for r in collector.readings}, 40)
+    finally:
+        upsd.stop()
+        await terminal.stop()
+    assert not [r for r in collector.readings if r.signal.startswith("unmapped.")]
+    assert terminal.deaths == []
+    code, _ = await asyncio.get_running_loop().run_in_executor(None, agent.stop)
+    assert code == 0, agent.log.read_text()
+    assert agent.log.read_text().count(f"WARNING ups: 127.0.0.1:{upsd.port}: ") == 1
+    assert "Traceback" not in agent.log.read_text()
 
 
 async def test_sources_that_hint(tmp_path):

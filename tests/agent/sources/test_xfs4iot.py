@@ -190,7 +190,7 @@ async def test_all_services_gone_is_an_error_of_the_source(terminal, source, mon
     well = by_key(await source.poll(NORMAL))
     port = terminal.port
     await terminal.stop()
-    with pytest.raises(SourceError, match=r"^atm: \w+: "):
+    with pytest.raises(SourceError, match=r"^\w+1: "):
         await source.poll(NORMAL)
     await terminal.start(port)
     async with asyncio.timeout(20):
