@@ -112,7 +112,10 @@ def _traps(config: Config, hints: dict[str, Hint]) -> Source:
 
     traps = config.traps
     senders = [Sender(device.name, _target(device), hints.setdefault(device.name, Hint())) for device in config.snmp]
-    return TrapSource(traps.name, senders, listen=traps.listen, port=traps.port, community=traps.community)
+    try:
+        return TrapSource(traps.name, senders, listen=traps.listen, port=traps.port, community=traps.community)
+    except ValueError as error:
+        raise ConfigError(f"{traps.where}: {error}") from None
 
 
 def _target(device: SnmpConfig) -> SnmpTarget:

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import sys
+from dataclasses import replace
 
 import pytest
 from pyasn1.codec.ber import encoder
@@ -21,7 +22,7 @@ from tillwatch.agent.settings import Intervals
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources import traps as module
 from tillwatch.agent.sources.snmp_client import SnmpTarget
-from tillwatch.agent.sources.traps import BURST, REPEAT_S, Bucket, Sender, TrapSource
+from tillwatch.agent.sources.traps import BURST, MAX_USERS, REPEAT_S, Bucket, Sender, TrapSource
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="net-snmp's programs")
 NORMAL = PollClass.NORMAL
@@ -199,6 +200,14 @@ async def test_one_that_floods_leaves_room_for_the_others():
         source.received(trap(), ("127.0.0.1", 1), 0.0)
     source.received(trap(), ("127.0.0.2", 1), 0.0)
     assert [hint.given for hint in hints] == [1, 1]
+
+
+def test_users_of_version_3_are_bounded():
+    """Each carries an engine with it; devices that share one do not."""
+    targets = [replace(V3, user=f"user{n}") for n in range(MAX_USERS)]
+    assert listening(*targets, *targets)
+    with pytest.raises(ValueError, match="9 SNMPv3 users"):
+        listening(*targets, V3)
 
 
 def test_bucket():

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import base64
 import hashlib
 import json
 import re
 import ssl
+from pathlib import Path
 
 import pytest
 from websockets.asyncio.server import serve
 from wsproto.events import BytesMessage, Ping, Request, TextMessage
 
 from tests.agent.sources.xfs_server import Terminal
+from tillwatch.agent.sources import xfs4iot
 from tillwatch.agent.sources import xfs_link as module
 from tillwatch.agent.sources.xfs_link import (
     COMMANDS,
@@ -106,6 +109,25 @@ async def test_no_other_command_can_be_sent(terminal):
         assert await link.ask("Common.Status")
     finally:
         await link.close()
+
+
+def test_there_is_one_place_where_bytes_leave():
+    """Nothing in the two modules writes, sends or hands a connection on but that method."""
+    places = []
+    for source in (module, xfs4iot):
+        for part in ast.walk(ast.parse(Path(source.__file__).read_text("utf-8"))):
+            if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef):
+                calls = [
+                    node.func.attr
+                    for node in ast.walk(part)
+                    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+                ]
+                places += [
+                    (part.name, call)
+                    for call in calls
+                    if call in {"write", "writelines", "send", "sendall", "sendto", "write_eof"}
+                ]
+    assert places == [("_write", "send"), ("_write", "write")]  # wsproto makes the bytes, the transport takes them
 
 
 def test_the_frames():
