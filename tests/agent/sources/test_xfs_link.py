@@ -127,7 +127,10 @@ def test_there_is_one_place_where_bytes_leave():
                     for call in calls
                     if call in {"write", "writelines", "send", "sendall", "sendto", "write_eof"}
                 ]
-    assert sorted(places) == [("_write", "send"), ("_write", "write")]  # wsproto makes the bytes, the transport takes them
+    assert sorted(places) == [
+        ("_write", "send"),
+        ("_write", "write"),
+    ]  # wsproto makes the bytes, the transport takes them
 
 
 def test_the_frames():
