@@ -45,7 +45,24 @@ _NO_RECONNECT = -2
 
 
 class _Protocol(MQTTProtocol):  # type: ignore[misc]  # gmqtt has no types
-    """gmqtt's own fails with a traceback when it is lost before it was given its connection: a connect that is given up half-way."""
+    """gmqtt's own fails with a traceback when it is lost before it was given its connection: a connect that is given up half-way. And it
+    sends each PUBACK and each ack by itself: a system call a packet, and as many wake-ups of the broker.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._unsent: list[bytes] = []
+
+    def write_data(self, data: bytes) -> None:
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._unsent.append(data)
+
+    def _send(self) -> None:
+        unsent, self._unsent = b"".join(self._unsent), []
+        # The connection may have gone since.
+        if self._connection is not None and self._transport is not None and not self._transport.is_closing():
+            super().write_data(unsent)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._connection is not None:
