@@ -29,7 +29,7 @@ from tillwatch.collector.sequence import Stream
 from tillwatch.collector.store import segments
 from tillwatch.collector.tickets.outbox import enqueue
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_MS = 10_000
 """Waiting for the outbox's or a command's short transaction: ten times the longest that was ever needed."""
 FOLD_TABLES = (
@@ -191,7 +191,7 @@ class SqliteStore:
                 limits.append((*key, msgpack.packb([state.level, state.wanted, state.since, state.at, state.value])))
         alarms = [
             (a.id, a.rule, a.terminal, a.component, a.episode, a.condition, a.level, a.raised_at, a.cleared_at, a.incident,
-             msgpack.packb(a.detail))
+             msgpack.packb(a.detail), a.acked_at, a.acked_by, a.ack_until)
             for a in dirty.alarms.values()
         ]  # fmt: skip
         events = [(e.alarm, e.kind, e.at, e.level, msgpack.packb(e.detail)) for e in dirty.events]
@@ -224,7 +224,7 @@ class SqliteStore:
             ("INSERT OR REPLACE INTO component VALUES (?,?,?,?,?)", components),
             ("INSERT OR REPLACE INTO detector VALUES (?,?,?,?)", limits),
             ("DELETE FROM detector WHERE detector = ? AND terminal = ? AND component = ?", quiet),
-            ("INSERT OR REPLACE INTO alarm VALUES (?,?,?,?,?,?,?,?,?,?,?)", alarms),
+            ("INSERT OR REPLACE INTO alarm VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", alarms),
             ("INSERT INTO alarm_event (alarm, kind, at, level, detail) VALUES (?,?,?,?,?)", events),
             ("INSERT OR REPLACE INTO incident VALUES (?,?,?,?,?,?,?,?)", incidents),
             ("INSERT OR REPLACE INTO meta VALUES (?,?)", meta),
@@ -331,12 +331,12 @@ class SqliteStore:
 
 
 _GROUP = "nothing of this group was stored and nothing was acknowledged"
-_ALARM = "id, rule, terminal, component, episode, condition, level, raised_at, cleared_at, incident, detail"
+_ALARM = "id, rule, terminal, component, episode, condition, level, raised_at, cleared_at, incident, detail, acked_at, acked_by, ack_until"
 _INCIDENT = "corr_id, terminal, branch, level, state, opened_at, restored_at, seq"
 
 
 def alarm_of(row: tuple[Any, ...]) -> Alarm:
-    return Alarm(*(*row[:10], msgpack.unpackb(row[10])))
+    return Alarm(*(*row[:10], msgpack.unpackb(row[10]), *row[11:]))
 
 
 def plain(value: Any) -> Value:
