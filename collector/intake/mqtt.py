@@ -69,10 +69,6 @@ class _Protocol(MQTTProtocol):  # type: ignore[misc]  # gmqtt has no types
             super().connection_lost(exc)
 
 
-# gmqtt has no other way to name the protocol.
-gmqtt.mqtt.connection.MQTTProtocol = _Protocol
-
-
 @dataclass(frozen=True, slots=True)
 class MqttSettings:
     """Where the broker is. tls: None for a plain connection. queue, queue_bytes: bounds of what waits for the pipeline."""
@@ -256,6 +252,8 @@ class MqttIntake:
 
     async def _subscribe(self, client: Any) -> None:
         settings = self._settings
+        # gmqtt has no other way to name the protocol, and looks the name up as connect() begins.
+        gmqtt.mqtt.connection.MQTTProtocol = _Protocol
         await client.connect(settings.host, settings.port, settings.tls or False, KEEPALIVE_S, MQTTv311)
         client.subscribe([Subscription(topic, qos=1) for topic in SUBSCRIPTIONS])
         await self._subscribed.wait()
