@@ -1,5 +1,6 @@
-"""The agent's configuration: one TOML file to frozen values. Whatever is wrong with it is told once, with file, line and mend, before
-anything starts. Nothing in it is needed: without a file the agent reads the machine itself and takes the rest from its enrolment.
+"""Reads the agent's configuration: one TOML file to the frozen values of settings.py. Whatever is wrong with it is told once, with file, line
+and mend, before anything starts. Nothing in it is needed: without a file the agent reads the machine itself and takes the rest from its
+enrolment.
 """
 
 from __future__ import annotations
@@ -9,11 +10,26 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tillwatch.agent.model import AGENT, PollClass
+from tillwatch.agent.model import AGENT
+from tillwatch.agent.settings import (
+    MAX_SEAL,
+    CollectorConfig,
+    Config,
+    ConfigError,
+    Intervals,
+    IpmiConfig,
+    ProfilesConfig,
+    SerialConfig,
+    SmartConfig,
+    SnmpConfig,
+    SpoolConfig,
+    SystemConfig,
+    loopback,
+)
 from tillwatch.agent.tables import Lines, Table, WrongError
 
 MAX_SOURCES = 150
@@ -23,142 +39,12 @@ MAX_SOURCE_NAME = 48
 MIN_INTERVAL = 0.5
 MAX_INTERVAL = 7 * 86_400.0
 MIN_SEAL = 0.2
-MAX_SEAL = 3_600.0
-"""A batch spans at most one hour (wire.MAX_SPAN_MS)."""
 MIN_SPOOL = 1 << 20
 IPMI_NORMAL = 300.0
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _BYTES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 _DRIVE = re.compile(r"(/[\w/.:+-]+|[A-Za-z][\w:.\\/,-]*)(?:\s+-d\s+([A-Za-z][\w+,/.:-]*))?")
-_LOOPBACK = ("127.", "localhost", "::1")
-
-
-class ConfigError(Exception):
-    """The text says file, line, what is wrong and what to write instead."""
-
-
-@dataclass(frozen=True, slots=True)
-class Intervals:
-    """Seconds between polls of each class."""
-
-    fast: float = 10.0
-    normal: float = 60.0
-    slow: float = 3_600.0
-
-    def of(self, wanted: PollClass) -> float:
-        return {PollClass.FAST: self.fast, PollClass.NORMAL: self.normal, PollClass.SLOW: self.slow}[wanted]
-
-
-@dataclass(frozen=True, slots=True)
-class CollectorConfig:
-    """Where it differs from what the enrolment said: None takes the enrolment's. Files: None takes those in the state directory."""
-
-    host: str | None = None
-    port: int | None = None
-    tls: bool | None = None
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SpoolConfig:
-    max_bytes: int = 256 << 20
-    max_age: float = 30 * 86_400.0
-
-
-@dataclass(frozen=True, slots=True)
-class SystemConfig:
-    """The machine itself. only, disable: patterns of the parts to read (empty: all) and to leave out; the machine as a whole is the part ``."""
-
-    enabled: bool = True
-    name: str = "host"
-    only: tuple[str, ...] = ()
-    disable: tuple[str, ...] = ()
-    intervals: Intervals = field(default_factory=Intervals)
-
-
-@dataclass(frozen=True, slots=True)
-class SnmpConfig:
-    """version: `1`, `2c` or `3`. auth and priv: protocols of version 3. profile: empty to find it. Secrets are never shown (repr is off)."""
-
-    name: str
-    host: str
-    port: int
-    version: str
-    community: str = field(repr=False)
-    user: str
-    auth: str
-    auth_secret: str = field(repr=False)
-    priv: str
-    priv_secret: str = field(repr=False)
-    profile: str
-    timeout: float
-    retries: int
-    intervals: Intervals
-    where: str
-
-
-@dataclass(frozen=True, slots=True)
-class SerialConfig:
-    """baud: None takes the shim's own line settings."""
-
-    name: str
-    port: str
-    shim: str
-    baud: int | None
-    intervals: Intervals
-    where: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProfilesConfig:
-    """folder: a bank's own device profiles beside the shipped ones. overrides: its limits, names and life figures. None: there are none."""
-
-    folder: Path | None = None
-    overrides: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SmartConfig:
-    """program: smartctl's name or path. drives: (device, type for `-d` or empty); none: what smartctl finds. where: empty if not configured."""
-
-    enabled: bool = False
-    name: str = "drives"
-    program: str = "smartctl"
-    drives: tuple[tuple[str, str], ...] = ()
-    intervals: Intervals = field(default_factory=Intervals)
-    where: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class IpmiConfig:
-    """program: ipmitool's name or path."""
-
-    enabled: bool = False
-    name: str = "bmc"
-    program: str = "ipmitool"
-    intervals: Intervals = field(default_factory=Intervals)
-    where: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """seal: seconds between batches. path: where it came from, None without a file. `where` of a device: `file:line`, for later errors."""
-
-    path: Path | None
-    state_dir: Path
-    collector: CollectorConfig = field(default_factory=CollectorConfig)
-    intervals: Intervals = field(default_factory=Intervals)
-    seal: float = 60.0
-    spool: SpoolConfig = field(default_factory=SpoolConfig)
-    system: SystemConfig = field(default_factory=SystemConfig)
-    snmp: tuple[SnmpConfig, ...] = ()
-    serial: tuple[SerialConfig, ...] = ()
-    profiles: ProfilesConfig = field(default_factory=ProfilesConfig)
-    smart: SmartConfig = field(default_factory=SmartConfig)
-    ipmi: IpmiConfig = field(default_factory=IpmiConfig)
 
 
 def default_path() -> Path:
@@ -247,10 +133,6 @@ def _collector(table: Table, path: Path) -> CollectorConfig:
     if collector.tls is False and collector.host is not None and not loopback(collector.host):
         raise table.wrong("tls", f"may be false for this machine itself only, not for {collector.host}; remove it")
     return collector
-
-
-def loopback(host: str) -> bool:
-    return host.startswith(_LOOPBACK)
 
 
 def _system(table: Table, intervals: Intervals) -> SystemConfig:

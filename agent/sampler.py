@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from tillwatch.agent import clock
 from tillwatch.agent.buffer import Buffer
 from tillwatch.agent.columns import ColumnsError, check_name
-from tillwatch.agent.config import Intervals
 from tillwatch.agent.model import AGENT, MS, PollClass, Quality, Sample, State, Value
+from tillwatch.agent.settings import Intervals
 from tillwatch.agent.sources import Source, SourceError
 from tillwatch.agent.thinning import Taken
 from tillwatch.agent.transition import Condition

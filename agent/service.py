@@ -10,23 +10,25 @@ import fnmatch
 import logging
 import signal
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from typing import TYPE_CHECKING
 
-from tillwatch.agent import clock, health, identity, renewal, write_filter
+from tillwatch.agent import clock, health, identity, renewal
 from tillwatch.agent.buffer import Buffer
-from tillwatch.agent.config import MAX_SEAL, Config, ConfigError, Intervals, SerialConfig, SnmpConfig, SystemConfig
 from tillwatch.agent.identity import Identity, IdentityError
 from tillwatch.agent.model import AGENT, PollClass, Quality, Sample, State
 from tillwatch.agent.notify import notify, watchdog_seconds
+from tillwatch.agent.prepared import Prepared, compiled_library
 from tillwatch.agent.sampler import Sampler
 from tillwatch.agent.sealer import Sealer
+from tillwatch.agent.settings import MAX_SEAL, Config, ConfigError, Intervals, SerialConfig, SnmpConfig, SystemConfig
 from tillwatch.agent.sources import Source, SourceError
 from tillwatch.agent.spool import Spool, SpoolFullError
 from tillwatch.agent.thinning import Thinner
 from tillwatch.agent.uplink import Uplink, small_tls_buffers, tls_context, where_to
-from tillwatch.agent.write_filter import WriteFilter, WriteFilterError
-from tillwatch.device_profiles.compiled import CompiledError, Library, open_library
-from tillwatch.device_profiles.model import Kind
+
+if TYPE_CHECKING:
+    from tillwatch.device_profiles.compiled import Library
 
 log = logging.getLogger(__name__)
 
@@ -36,22 +38,17 @@ FAREWELL = 1.0
 """Seconds for the last batches to be acknowledged at a stop; what is not stays in the spool."""
 
 
-def run(config: Config) -> None:
+def run(prepared: Prepared) -> None:
     """Run until SIGTERM, SIGINT or, on Windows, Ctrl-Break. Raises ConfigError, IdentityError and SpoolVersionError before anything starts."""
-    who = identity.load(config.state_dir)
-    with identity.hold(config.state_dir):
-        asyncio.run(_serve(config, who))
+    who = identity.load(prepared.config.state_dir)
+    with identity.hold(prepared.config.state_dir):
+        asyncio.run(_serve(prepared, who))
 
 
-def library_of(config: Config) -> Library:
-    try:
-        return open_library(config.state_dir, config.profiles.folder, config.profiles.overrides)
-    except CompiledError as error:
-        raise ConfigError(str(error)) from None
-
-
-def sources_of(config: Config, library: Library) -> list[tuple[Source, Intervals]]:
-    """The configured sources. Raises ConfigError naming the place in the configuration."""
+def sources_of(config: Config, open_library: Callable[[Config], Library]) -> list[tuple[Source, Intervals]]:
+    """The configured sources. open_library is called only where a device needs a profile. Raises ConfigError naming the place in the
+    configuration.
+    """
     found: list[tuple[Source, Intervals]] = []
     if config.system.enabled:
         from tillwatch.agent.sources.system import SystemSource  # noqa: PLC0415 - only what is configured is imported
@@ -67,7 +64,9 @@ def sources_of(config: Config, library: Library) -> list[tuple[Source, Intervals
 
         ipmi, bookmark = config.ipmi, config.state_dir / BOOKMARK
         found.append((IpmiSource(ipmi.name, program=ipmi.program, bookmark=bookmark), ipmi.intervals))
-    found += [(_snmp(device, library), device.intervals) for device in config.snmp]
+    if config.snmp:
+        library = open_library(config)
+        found += [(_snmp(device, library), device.intervals) for device in config.snmp]
     found += [(_serial(device), device.intervals) for device in config.serial]
     return found
 
@@ -127,12 +126,9 @@ def _fits(part: str, patterns: Collection[str]) -> bool:
     return any(fnmatch.fnmatchcase(part, pattern) for pattern in patterns)
 
 
-async def _serve(config: Config, who: Identity) -> None:
-    library = library_of(config)
-    sources = sources_of(config, library)
-    signals = library.signals()
-    names, counters = frozenset(signals), frozenset(n for n, signal in signals.items() if signal.kind is Kind.COUNTER)
-    del library, signals
+async def _serve(prepared: Prepared, who: Identity) -> None:
+    config = prepared.config
+    sources = sources_of(config, compiled_library)
     former = {key.public for key in who.former.values()}
     spool = Spool(config.state_dir / identity.SPOOL, who.terminal, who.key.public, config.spool, former)
     # What cannot be written now is told by the first sealing, and again when it can.
@@ -147,7 +143,7 @@ async def _serve(config: Config, who: Identity) -> None:
     if tls is not None:
         small_tls_buffers()
     reference = clock.Reference()
-    agent = _Agent(config, who, spool, Uplink(who, spool, broker, tls, reference), names, counters, reference)
+    agent = _Agent(prepared, who, spool, Uplink(who, spool, broker, tls, reference), reference)
     with _signals() as stop:
         await agent.run(sources, stop)
 
@@ -165,22 +161,21 @@ class _Agent:
 
     def __init__(
         self,
-        config: Config,
+        prepared: Prepared,
         who: Identity,
         spool: Spool,
         uplink: Uplink,
-        names: frozenset[str],
-        counters: frozenset[str],
         reference: clock.Reference,
     ) -> None:
+        config = prepared.config
         self._config, self._spool, self._uplink = config, spool, uplink
         self._reason = ""
         self._spool_state = ""
         self._volatile = ""
         self._told_end = False
-        self._buffer = Buffer(counters)
-        self._thinner = Thinner(counters)
-        self._sampler = Sampler(self._buffer, names, config.seal)
+        self._buffer = Buffer(prepared.counters)
+        self._thinner = Thinner(prepared.counters)
+        self._sampler = Sampler(self._buffer, prepared.names, config.seal)
         self._sealer = Sealer(
             who,
             spool,
@@ -203,12 +198,12 @@ class _Agent:
         sending = asyncio.create_task(self._uplink.run(), name="uplink")
         renewing = asyncio.create_task(self._renewal.run(), name="renewal")
         parts = [sampling, sealing, sending, renewing, asyncio.create_task(_watchdog(), name="watchdog")]
-        filtering = asyncio.create_task(self._ask_filter(write_filter.here()), name="write filter")
+        asking = [asyncio.create_task(self._ask_filter(), name="write filter")] if sys.platform == "win32" else []
         stopping = asyncio.create_task(stop.wait())
         notify("READY=1")
         await asyncio.wait([*parts, stopping], return_when=asyncio.FIRST_COMPLETED)
         notify("STOPPING=1")
-        await _end(sampling, sealing, renewing, stopping, filtering)
+        await _end(sampling, sealing, renewing, stopping, *asking)
         self._own_state(self._config.seal)
         self._sealer.flush()
         await self._farewell(sending)
@@ -258,10 +253,13 @@ class _Agent:
             self._reason = reason
         self._sampler.take(samples, clock.uptime_ns(), interval)
 
-    async def _ask_filter(self, of: WriteFilter) -> None:
-        """Once: what a filter does changes with a start of the machine only."""
+    async def _ask_filter(self) -> None:
+        """Once: what a filter does changes with a start of the machine only. On Windows; the other systems have none."""
+        from tillwatch.agent.write_filter import WriteFilterError, here  # noqa: PLC0415 - see above
+
+        of = here()
         try:
-            state = await asyncio.to_thread(of.state)
+            state = await asyncio.to_thread(of.state) if of is not None else None
         except WriteFilterError as error:
             log.warning("%s", error)
             return

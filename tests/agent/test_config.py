@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from tillwatch.agent import config
-from tillwatch.agent.config import ConfigError, Intervals, parse
+from tillwatch.agent.config import parse
+from tillwatch.agent.settings import ConfigError, Intervals
 
 PATH = Path("/etc/tillwatch/agent.toml")
 WHOLE = """

@@ -10,9 +10,9 @@ import pytest
 
 from tillwatch.agent import sampler as module
 from tillwatch.agent.buffer import Buffer
-from tillwatch.agent.config import Intervals
 from tillwatch.agent.model import AGENT, PollClass, Quality, Sample, State
 from tillwatch.agent.sampler import MAX_COMPONENTS, Sampler, Schedule
+from tillwatch.agent.settings import Intervals
 from tillwatch.agent.sources import SourceError
 
 NAMES = frozenset({"cpu.load", "monitor.source", "monitor.reason", "monitor.interval", "disk.used"})

@@ -13,10 +13,11 @@ import pytest
 
 from tillwatch.agent import service
 from tillwatch.agent.clock import Reference
-from tillwatch.agent.config import Config, Intervals, SpoolConfig, SystemConfig
 from tillwatch.agent.identity import SPOOL, Broker
 from tillwatch.agent.model import PollClass, Sample
+from tillwatch.agent.prepared import Prepared
 from tillwatch.agent.service import _Chosen
+from tillwatch.agent.settings import Config, Intervals, SpoolConfig, SystemConfig
 from tillwatch.agent.spool import Spool
 from tillwatch.agent.uplink import Uplink
 
@@ -133,9 +134,8 @@ async def test_source_that_does_not_let_go_delays_no_end(terminal, monkeypatch, 
     link = Uplink(terminal.who, spool, Broker("127.0.0.1", terminal.port, tls=False), None)
     stop = asyncio.Event()
     asyncio.get_running_loop().call_soon(stop.set)
-    agent = service._Agent(
-        Config(None, terminal.state_dir), terminal.who, spool, link, frozenset(), frozenset(), Reference()
-    )
+    prepared = Prepared(Config(None, terminal.state_dir), frozenset(), frozenset(), verbose=False)
+    agent = service._Agent(prepared, terminal.who, spool, link, Reference())
     async with asyncio.timeout(10):
         await agent.run([(Stuck(), Intervals())], stop)
     assert caplog.messages[-1] == "stopped"

@@ -1,0 +1,143 @@
+"""What the agent was told: the frozen values that config.py reads from the TOML file. Apart from its reader, which does not stay resident."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tillwatch.agent.model import PollClass
+
+MAX_SEAL = 3_600.0
+"""A batch spans at most one hour (wire.MAX_SPAN_MS)."""
+_LOOPBACK = ("127.", "localhost", "::1")
+
+
+class ConfigError(Exception):
+    """The text says file, line, what is wrong and what to write instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """Seconds between polls of each class."""
+
+    fast: float = 10.0
+    normal: float = 60.0
+    slow: float = 3_600.0
+
+    def of(self, wanted: PollClass) -> float:
+        return {PollClass.FAST: self.fast, PollClass.NORMAL: self.normal, PollClass.SLOW: self.slow}[wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorConfig:
+    """Where it differs from what the enrolment said: None takes the enrolment's. Files: None takes those in the state directory."""
+
+    host: str | None = None
+    port: int | None = None
+    tls: bool | None = None
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolConfig:
+    max_bytes: int = 256 << 20
+    max_age: float = 30 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class SystemConfig:
+    """The machine itself. only, disable: patterns of the parts to read (empty: all) and to leave out; the machine as a whole is the part ``."""
+
+    enabled: bool = True
+    name: str = "host"
+    only: tuple[str, ...] = ()
+    disable: tuple[str, ...] = ()
+    intervals: Intervals = field(default_factory=Intervals)
+
+
+@dataclass(frozen=True, slots=True)
+class SnmpConfig:
+    """version: `1`, `2c` or `3`. auth and priv: protocols of version 3. profile: empty to find it. Secrets are never shown (repr is off)."""
+
+    name: str
+    host: str
+    port: int
+    version: str
+    community: str = field(repr=False)
+    user: str
+    auth: str
+    auth_secret: str = field(repr=False)
+    priv: str
+    priv_secret: str = field(repr=False)
+    profile: str
+    timeout: float
+    retries: int
+    intervals: Intervals
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class SerialConfig:
+    """baud: None takes the shim's own line settings."""
+
+    name: str
+    port: str
+    shim: str
+    baud: int | None
+    intervals: Intervals
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProfilesConfig:
+    """folder: a bank's own device profiles beside the shipped ones. overrides: its limits, names and life figures. None: there are none."""
+
+    folder: Path | None = None
+    overrides: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SmartConfig:
+    """program: smartctl's name or path. drives: (device, type for `-d` or empty); none: what smartctl finds. where: empty if not configured."""
+
+    enabled: bool = False
+    name: str = "drives"
+    program: str = "smartctl"
+    drives: tuple[tuple[str, str], ...] = ()
+    intervals: Intervals = field(default_factory=Intervals)
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IpmiConfig:
+    """program: ipmitool's name or path."""
+
+    enabled: bool = False
+    name: str = "bmc"
+    program: str = "ipmitool"
+    intervals: Intervals = field(default_factory=Intervals)
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """seal: seconds between batches. path: where it came from, None without a file. `where` of a device: `file:line`, for later errors."""
+
+    path: Path | None
+    state_dir: Path
+    collector: CollectorConfig = field(default_factory=CollectorConfig)
+    intervals: Intervals = field(default_factory=Intervals)
+    seal: float = 60.0
+    spool: SpoolConfig = field(default_factory=SpoolConfig)
+    system: SystemConfig = field(default_factory=SystemConfig)
+    snmp: tuple[SnmpConfig, ...] = ()
+    serial: tuple[SerialConfig, ...] = ()
+    profiles: ProfilesConfig = field(default_factory=ProfilesConfig)
+    smart: SmartConfig = field(default_factory=SmartConfig)
+    ipmi: IpmiConfig = field(default_factory=IpmiConfig)
+
+
+def loopback(host: str) -> bool:
+    return host.startswith(_LOOPBACK)
