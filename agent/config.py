@@ -8,21 +8,11 @@ import os
 import re
 import sys
 import tomllib
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tillwatch.agent.device_settings import (
-    NutConfig,
-    TrapsConfig,
-    XfsConfig,
-    read_nut,
-    read_traps,
-    read_xfs,
-)
-from tillwatch.agent.model import AGENT
-from tillwatch.agent.settings import (
-    Intervals,
+from tillwatch.agent.conversions import (
     as_bool,
     as_duration,
     as_int,
@@ -33,138 +23,34 @@ from tillwatch.agent.settings import (
     as_size,
     as_text,
     as_texts,
-    loopback,
     read_intervals,
     read_secret,
+)
+from tillwatch.agent.device_settings import read_nut, read_traps, read_xfs
+from tillwatch.agent.model import AGENT
+from tillwatch.agent.settings import (
+    MAX_SEAL,
+    CollectorConfig,
+    Config,
+    ConfigError,
+    Intervals,
+    IpmiConfig,
+    ProfilesConfig,
+    SerialConfig,
+    SmartConfig,
+    SnmpConfig,
+    SpoolConfig,
+    SystemConfig,
+    loopback,
 )
 from tillwatch.agent.tables import Lines, Table, WrongError
 
 MAX_SOURCES = 150
 """Devices of one terminal. A batch holds 200 (wire.MAX_DEVICES); the agent itself and the machine are two of them."""
 MIN_SEAL = 0.2
-MAX_SEAL = 3_600.0
-"""A batch spans at most one hour (wire.MAX_SPAN_MS)."""
 IPMI_NORMAL = 300.0
 
 _DRIVE = re.compile(r"(/[\w/.:+-]+|[A-Za-z][\w:.\\/,-]*)(?:\s+-d\s+([A-Za-z][\w+,/.:-]*))?")
-
-
-class ConfigError(Exception):
-    """The text says file, line, what is wrong and what to write instead."""
-
-
-@dataclass(frozen=True, slots=True)
-class CollectorConfig:
-    """Where it differs from what the enrolment said: None takes the enrolment's. Files: None takes those in the state directory."""
-
-    host: str | None = None
-    port: int | None = None
-    tls: bool | None = None
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SpoolConfig:
-    max_bytes: int = 256 << 20
-    max_age: float = 30 * 86_400.0
-
-
-@dataclass(frozen=True, slots=True)
-class SystemConfig:
-    """The machine itself. only, disable: patterns of the parts to read (empty: all) and to leave out; the machine as a whole is the part ``."""
-
-    enabled: bool = True
-    name: str = "host"
-    only: tuple[str, ...] = ()
-    disable: tuple[str, ...] = ()
-    intervals: Intervals = field(default_factory=Intervals)
-
-
-@dataclass(frozen=True, slots=True)
-class SnmpConfig:
-    """version: `1`, `2c` or `3`. auth and priv: protocols of version 3. profile: empty to find it. Secrets are never shown (repr is off)."""
-
-    name: str
-    host: str
-    port: int
-    version: str
-    community: str = field(repr=False)
-    user: str
-    auth: str
-    auth_secret: str = field(repr=False)
-    priv: str
-    priv_secret: str = field(repr=False)
-    profile: str
-    timeout: float
-    retries: int
-    intervals: Intervals
-    where: str
-
-
-@dataclass(frozen=True, slots=True)
-class SerialConfig:
-    """baud: None takes the shim's own line settings."""
-
-    name: str
-    port: str
-    shim: str
-    baud: int | None
-    intervals: Intervals
-    where: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProfilesConfig:
-    """folder: a bank's own device profiles beside the shipped ones. overrides: its limits, names and life figures. None: there are none."""
-
-    folder: Path | None = None
-    overrides: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SmartConfig:
-    """program: smartctl's name or path. drives: (device, type for `-d` or empty); none: what smartctl finds. where: empty if not configured."""
-
-    enabled: bool = False
-    name: str = "drives"
-    program: str = "smartctl"
-    drives: tuple[tuple[str, str], ...] = ()
-    intervals: Intervals = field(default_factory=Intervals)
-    where: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class IpmiConfig:
-    """program: ipmitool's name or path."""
-
-    enabled: bool = False
-    name: str = "bmc"
-    program: str = "ipmitool"
-    intervals: Intervals = field(default_factory=Intervals)
-    where: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """seal: seconds between batches. path: where it came from, None without a file. `where` of a device: `file:line`, for later errors."""
-
-    path: Path | None
-    state_dir: Path
-    collector: CollectorConfig = field(default_factory=CollectorConfig)
-    intervals: Intervals = field(default_factory=Intervals)
-    seal: float = 60.0
-    spool: SpoolConfig = field(default_factory=SpoolConfig)
-    system: SystemConfig = field(default_factory=SystemConfig)
-    snmp: tuple[SnmpConfig, ...] = ()
-    serial: tuple[SerialConfig, ...] = ()
-    profiles: ProfilesConfig = field(default_factory=ProfilesConfig)
-    smart: SmartConfig = field(default_factory=SmartConfig)
-    ipmi: IpmiConfig = field(default_factory=IpmiConfig)
-    nut: tuple[NutConfig, ...] = ()
-    xfs: tuple[XfsConfig, ...] = ()
-    traps: TrapsConfig = field(default_factory=TrapsConfig)
 
 
 def default_path() -> Path:

@@ -5,65 +5,25 @@ Tables of agent.toml to frozen values; what is wrong is told with file, line and
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tillwatch.agent.settings import (
-    Intervals,
+from tillwatch.agent.conversions import (
     as_bool,
     as_name,
     as_path,
     as_port,
     as_text,
-    loopback,
     read_intervals,
     read_secret,
 )
+from tillwatch.agent.settings import Intervals, NutConfig, TrapsConfig, XfsConfig, loopback
 from tillwatch.agent.tables import Table
 
 LEAST_XFS = 30.0
 """Seconds. XFS4IoT services live in the process that pays out; they are not asked more often."""
 _UPS = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-
-
-@dataclass(frozen=True, slots=True)
-class NutConfig:
-    """ups: the name that upsd gives the UPS; empty takes the only one there is."""
-
-    name: str
-    host: str
-    port: int
-    ups: str
-    intervals: Intervals
-    where: str
-
-
-@dataclass(frozen=True, slots=True)
-class XfsConfig:
-    """enabled: the kill switch. port: 0 looks at all that the standard names. ca: None takes the system's."""
-
-    name: str
-    enabled: bool
-    host: str
-    port: int
-    tls: bool
-    ca: Path | None
-    intervals: Intervals
-    where: str
-
-
-@dataclass(frozen=True, slots=True)
-class TrapsConfig:
-    """community: what traps of version 1 and 2c may carry beside the one that their device is polled with. where: empty if not configured."""
-
-    enabled: bool = False
-    name: str = "traps"
-    listen: str = "0.0.0.0"  # noqa: S104 - devices send from outside
-    port: int = 162
-    community: str = field(default="", repr=False)
-    intervals: Intervals = field(default_factory=Intervals)
-    where: str = ""
 
 
 def read_nut(table: Table, intervals: Intervals) -> NutConfig:

@@ -16,9 +16,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from tillwatch.agent import clock, config, identity, renewal, service, spool_file
-from tillwatch.agent.config import Config, ConfigError
 from tillwatch.agent.identity import HeldError, Identity, IdentityError, NotEnrolledError
 from tillwatch.agent.model import PollClass
+from tillwatch.agent.prepared import library_of
+from tillwatch.agent.settings import Config, ConfigError
 from tillwatch.agent.sources import Source
 from tillwatch.agent.uplink import tls_context, where_to
 from tillwatch.agent.write_filter import WriteFilter, WriteFilterError, here
@@ -181,9 +182,9 @@ def _why(db: sqlite3.Connection) -> str:
     return str(row[0]) if row else ""
 
 
-def _filter(settings: Config, of: WriteFilter) -> Iterator[Finding]:
+def _filter(settings: Config, of: WriteFilter | None) -> Iterator[Finding]:
     try:
-        state = of.state()
+        state = of.state() if of is not None else None
     except WriteFilterError as error:
         yield Finding(
             "write filter", "warn", str(error), "run this as an administrator, or look with uwfmgr get-config"
@@ -236,8 +237,8 @@ def _disk(settings: Config) -> Finding:
 
 async def _sources(settings: Config) -> AsyncIterator[Finding]:
     try:
-        library = service.library_of(settings)
-        sources = service.sources_of(settings, library, {})
+        library = library_of(settings)
+        sources = service.sources_of(settings, lambda _: library, {})
     except ConfigError as error:
         yield Finding("sources", "fail", str(error), "mend the configuration")
         return

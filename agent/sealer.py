@@ -13,9 +13,9 @@ from functools import partial
 
 from tillwatch.agent import clock
 from tillwatch.agent.buffer import Buffer
-from tillwatch.agent.config import MAX_SEAL
 from tillwatch.agent.identity import Identity
 from tillwatch.agent.model import MS, Batch, Quality, Reading
+from tillwatch.agent.settings import MAX_SEAL
 from tillwatch.agent.spool import Slot, Spool, SpoolFullError
 from tillwatch.agent.thinning import Taken, Thinner
 from tillwatch.agent.transition import Condition

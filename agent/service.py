@@ -10,31 +10,39 @@ import fnmatch
 import logging
 import signal
 import sys
-from collections.abc import Collection, Iterator
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
-from tillwatch.agent import clock, health, identity, renewal, write_filter
+from tillwatch.agent import clock, health, identity, renewal
 from tillwatch.agent.buffer import Buffer
-from tillwatch.agent.config import MAX_SEAL, Config, ConfigError, SerialConfig, SnmpConfig, SystemConfig
-from tillwatch.agent.device_settings import NutConfig, XfsConfig
 from tillwatch.agent.hint import Hint
 from tillwatch.agent.identity import Identity, IdentityError
 from tillwatch.agent.model import AGENT, PollClass, Quality, Sample, State
 from tillwatch.agent.notify import notify, watchdog_seconds
+from tillwatch.agent.prepared import Prepared, compiled_library
 from tillwatch.agent.sampler import Sampler
 from tillwatch.agent.sealer import Sealer
-from tillwatch.agent.settings import Intervals
+from tillwatch.agent.settings import (
+    MAX_SEAL,
+    Config,
+    ConfigError,
+    Intervals,
+    NutConfig,
+    SerialConfig,
+    SnmpConfig,
+    SystemConfig,
+    XfsConfig,
+)
 from tillwatch.agent.sources import Source, SourceError
 from tillwatch.agent.spool import Spool, SpoolFullError
 from tillwatch.agent.thinning import Thinner
 from tillwatch.agent.uplink import Uplink, small_tls_buffers, tls_context, where_to
-from tillwatch.agent.write_filter import WriteFilter, WriteFilterError
-from tillwatch.device_profiles.compiled import CompiledError, Library, open_library
-from tillwatch.device_profiles.model import Kind
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tillwatch.agent.sources.snmp_client import SnmpTarget
+    from tillwatch.device_profiles.compiled import Library
 
 log = logging.getLogger(__name__)
 
@@ -44,23 +52,18 @@ FAREWELL = 1.0
 """Seconds for the last batches to be acknowledged at a stop; what is not stays in the spool."""
 
 
-def run(config: Config) -> None:
+def run(prepared: Prepared) -> None:
     """Run until SIGTERM, SIGINT or, on Windows, Ctrl-Break. Raises ConfigError, IdentityError and SpoolVersionError before anything starts."""
-    who = identity.load(config.state_dir)
-    with identity.hold(config.state_dir):
-        asyncio.run(_serve(config, who))
+    who = identity.load(prepared.config.state_dir)
+    with identity.hold(prepared.config.state_dir):
+        asyncio.run(_serve(prepared, who))
 
 
-def library_of(config: Config) -> Library:
-    try:
-        return open_library(config.state_dir, config.profiles.folder, config.profiles.overrides)
-    except CompiledError as error:
-        raise ConfigError(str(error)) from None
-
-
-def sources_of(config: Config, library: Library, hints: dict[str, Hint]) -> list[tuple[Source, Intervals]]:
-    """The configured sources. hints: takes, by the name of a source, what may ask to read it early. Raises ConfigError naming the place in the
-    configuration.
+def sources_of(
+    config: Config, open_library: Callable[[Config], Library], hints: dict[str, Hint]
+) -> list[tuple[Source, Intervals]]:
+    """The configured sources. open_library is called only where a device needs a profile; hints: takes, by the name of a source, what may ask
+    to read it early. Raises ConfigError naming the place in the configuration.
     """
     found: list[tuple[Source, Intervals]] = []
     if config.system.enabled:
@@ -77,7 +80,9 @@ def sources_of(config: Config, library: Library, hints: dict[str, Hint]) -> list
 
         ipmi, bookmark = config.ipmi, config.state_dir / BOOKMARK
         found.append((IpmiSource(ipmi.name, program=ipmi.program, bookmark=bookmark), ipmi.intervals))
-    found += [(_snmp(device, library), device.intervals) for device in config.snmp]
+    if config.snmp:
+        library = open_library(config)
+        found += [(_snmp(device, library), device.intervals) for device in config.snmp]
     found += [(_serial(device), device.intervals) for device in config.serial]
     found += [(_nut(device), device.intervals) for device in config.nut]
     found += [(_xfs(device, config.state_dir, hints), device.intervals) for device in config.xfs if device.enabled]
@@ -179,13 +184,10 @@ def _fits(part: str, patterns: Collection[str]) -> bool:
     return any(fnmatch.fnmatchcase(part, pattern) for pattern in patterns)
 
 
-async def _serve(config: Config, who: Identity) -> None:
-    library = library_of(config)
+async def _serve(prepared: Prepared, who: Identity) -> None:
+    config = prepared.config
     hints: dict[str, Hint] = {}
-    sources = sources_of(config, library, hints)
-    signals = library.signals()
-    names, counters = frozenset(signals), frozenset(n for n, signal in signals.items() if signal.kind is Kind.COUNTER)
-    del library, signals
+    sources = sources_of(config, compiled_library, hints)
     former = {key.public for key in who.former.values()}
     spool = Spool(config.state_dir / identity.SPOOL, who.terminal, who.key.public, config.spool, former)
     # What cannot be written now is told by the first sealing, and again when it can.
@@ -200,7 +202,7 @@ async def _serve(config: Config, who: Identity) -> None:
     if tls is not None:
         small_tls_buffers()
     reference = clock.Reference()
-    agent = _Agent(config, who, spool, Uplink(who, spool, broker, tls, reference), names, counters, hints, reference)
+    agent = _Agent(prepared, who, spool, Uplink(who, spool, broker, tls, reference), hints, reference)
     with _signals() as stop:
         await agent.run(sources, stop)
 
@@ -218,23 +220,22 @@ class _Agent:
 
     def __init__(
         self,
-        config: Config,
+        prepared: Prepared,
         who: Identity,
         spool: Spool,
         uplink: Uplink,
-        names: frozenset[str],
-        counters: frozenset[str],
         hints: dict[str, Hint],
         reference: clock.Reference,
     ) -> None:
+        config = prepared.config
         self._config, self._spool, self._uplink = config, spool, uplink
         self._reason = ""
         self._spool_state = ""
         self._volatile = ""
         self._told_end = False
-        self._buffer = Buffer(counters)
-        self._thinner = Thinner(counters)
-        self._sampler = Sampler(self._buffer, names, config.seal, hints)
+        self._buffer = Buffer(prepared.counters)
+        self._thinner = Thinner(prepared.counters)
+        self._sampler = Sampler(self._buffer, prepared.names, config.seal, hints)
         self._sealer = Sealer(
             who,
             spool,
@@ -257,12 +258,12 @@ class _Agent:
         sending = asyncio.create_task(self._uplink.run(), name="uplink")
         renewing = asyncio.create_task(self._renewal.run(), name="renewal")
         parts = [sampling, sealing, sending, renewing, asyncio.create_task(_watchdog(), name="watchdog")]
-        filtering = asyncio.create_task(self._ask_filter(write_filter.here()), name="write filter")
+        asking = [asyncio.create_task(self._ask_filter(), name="write filter")] if sys.platform == "win32" else []
         stopping = asyncio.create_task(stop.wait())
         notify("READY=1")
         await asyncio.wait([*parts, stopping], return_when=asyncio.FIRST_COMPLETED)
         notify("STOPPING=1")
-        await _end(sampling, sealing, renewing, stopping, filtering)
+        await _end(sampling, sealing, renewing, stopping, *asking)
         self._own_state(self._config.seal)
         self._sealer.flush()
         await self._farewell(sending)
@@ -312,10 +313,13 @@ class _Agent:
             self._reason = reason
         self._sampler.take(samples, clock.uptime_ns(), interval)
 
-    async def _ask_filter(self, of: WriteFilter) -> None:
-        """Once: what a filter does changes with a start of the machine only."""
+    async def _ask_filter(self) -> None:
+        """Once: what a filter does changes with a start of the machine only. On Windows; the other systems have none."""
+        from tillwatch.agent.write_filter import WriteFilterError, here  # noqa: PLC0415 - see above
+
+        of = here()
         try:
-            state = await asyncio.to_thread(of.state)
+            state = await asyncio.to_thread(of.state) if of is not None else None
         except WriteFilterError as error:
             log.warning("%s", error)
             return

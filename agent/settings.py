@@ -1,26 +1,18 @@
-"""What a value in the configuration may be, and what is wrong with it otherwise: the text says what to write instead. Used with `tables.Table`."""
+"""What the agent was told: the frozen values that config.py reads from the TOML file. Apart from its reader, which does not stay resident."""
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tillwatch.agent.model import PollClass
-from tillwatch.agent.tables import Table
 
-MAX_SOURCE_NAME = 48
-"""Characters. A component is `<source>/<part>` and has 96 (wire.MAX_NAME): half of it stays for the part."""
-MIN_INTERVAL = 0.5
-MAX_INTERVAL = 7 * 86_400.0
-MIN_SPOOL = 1 << 20
+MAX_SEAL = 3_600.0
+"""A batch spans at most one hour (wire.MAX_SPAN_MS)."""
 
-_LOOPBACK = re.compile(r"127(?:\.\d{1,3}){3}|localhost|::1")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
-_BYTES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+
+class ConfigError(Exception):
+    """The text says file, line, what is wrong and what to write instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,115 +27,159 @@ class Intervals:
         return {PollClass.FAST: self.fast, PollClass.NORMAL: self.normal, PollClass.SLOW: self.slow}[wanted]
 
 
-def read_secret(table: Table, key: str, path: Path, *, literal: bool = False) -> str:
-    """`<key>as_path` or `<key>_env`; a literal only where the value is hardly a secret (an SNMP v1 or v2c community travels in clear)."""
-    plain = table.take(key, "", as_text) if literal else ""
-    file = table.take(f"{key}_file", None, as_path(path))
-    variable = table.take(f"{key}_env", "", as_text)
-    if bool(plain) + (file is not None) + bool(variable) > 1:
-        raise table.wrong(f"{key}_file", f"is given twice: keep one of `{key}_file` and `{key}_env`")
-    if file is not None:
-        try:
-            return file.read_text(encoding="utf-8").strip() or _empty(table, key, file)
-        except (OSError, UnicodeDecodeError) as error:
-            raise table.wrong(f"{key}_file", f"cannot be read: {error}") from None
-    if variable:
-        secret = os.environ.get(variable, "")
-        if not secret:
-            raise table.wrong(f"{key}_env", f"names {variable}, which is not set in the environment of the agent")
-        return secret
-    return plain
+@dataclass(frozen=True, slots=True)
+class CollectorConfig:
+    """Where it differs from what the enrolment said: None takes the enrolment's. Files: None takes those in the state directory."""
+
+    host: str | None = None
+    port: int | None = None
+    tls: bool | None = None
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
 
 
-def _empty(table: Table, key: str, file: Path) -> str:
-    raise table.wrong(f"{key}_file", f"names {file}, which is empty")
+@dataclass(frozen=True, slots=True)
+class SpoolConfig:
+    max_bytes: int = 256 << 20
+    max_age: float = 30 * 86_400.0
 
 
-def read_intervals(table: Table, default: Intervals) -> Intervals:
-    duration = as_duration(MIN_INTERVAL, MAX_INTERVAL)
-    return Intervals(
-        table.take("fast", default.fast, duration),
-        table.take("normal", default.normal, duration),
-        table.take("slow", default.slow, duration),
-    )
+@dataclass(frozen=True, slots=True)
+class SystemConfig:
+    """The machine itself. only, disable: patterns of the parts to read (empty: all) and to leave out; the machine as a whole is the part ``."""
+
+    enabled: bool = True
+    name: str = "host"
+    only: tuple[str, ...] = ()
+    disable: tuple[str, ...] = ()
+    intervals: Intervals = field(default_factory=Intervals)
+
+
+@dataclass(frozen=True, slots=True)
+class SnmpConfig:
+    """version: `1`, `2c` or `3`. auth and priv: protocols of version 3. profile: empty to find it. Secrets are never shown (repr is off)."""
+
+    name: str
+    host: str
+    port: int
+    version: str
+    community: str = field(repr=False)
+    user: str
+    auth: str
+    auth_secret: str = field(repr=False)
+    priv: str
+    priv_secret: str = field(repr=False)
+    profile: str
+    timeout: float
+    retries: int
+    intervals: Intervals
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class SerialConfig:
+    """baud: None takes the shim's own line settings."""
+
+    name: str
+    port: str
+    shim: str
+    baud: int | None
+    intervals: Intervals
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProfilesConfig:
+    """folder: a bank's own device profiles beside the shipped ones. overrides: its limits, names and life figures. None: there are none."""
+
+    folder: Path | None = None
+    overrides: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SmartConfig:
+    """program: smartctl's name or path. drives: (device, type for `-d` or empty); none: what smartctl finds. where: empty if not configured."""
+
+    enabled: bool = False
+    name: str = "drives"
+    program: str = "smartctl"
+    drives: tuple[tuple[str, str], ...] = ()
+    intervals: Intervals = field(default_factory=Intervals)
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IpmiConfig:
+    """program: ipmitool's name or path."""
+
+    enabled: bool = False
+    name: str = "bmc"
+    program: str = "ipmitool"
+    intervals: Intervals = field(default_factory=Intervals)
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NutConfig:
+    """ups: the name that upsd gives the UPS; empty takes the only one there is."""
+
+    name: str
+    host: str
+    port: int
+    ups: str
+    intervals: Intervals
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class XfsConfig:
+    """enabled: the kill switch. port: 0 looks at all that the standard names. ca: None takes the system's."""
+
+    name: str
+    enabled: bool
+    host: str
+    port: int
+    tls: bool
+    ca: Path | None
+    intervals: Intervals
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrapsConfig:
+    """community: what traps of version 1 and 2c may carry beside the one that their device is polled with. where: empty if not configured."""
+
+    enabled: bool = False
+    name: str = "traps"
+    listen: str = "0.0.0.0"  # noqa: S104 - devices send from outside
+    port: int = 162
+    community: str = field(default="", repr=False)
+    intervals: Intervals = field(default_factory=Intervals)
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """seal: seconds between batches. path: where it came from, None without a file. `where` of a device: `file:line`, for later errors."""
+
+    path: Path | None
+    state_dir: Path
+    collector: CollectorConfig = field(default_factory=CollectorConfig)
+    intervals: Intervals = field(default_factory=Intervals)
+    seal: float = 60.0
+    spool: SpoolConfig = field(default_factory=SpoolConfig)
+    system: SystemConfig = field(default_factory=SystemConfig)
+    snmp: tuple[SnmpConfig, ...] = ()
+    serial: tuple[SerialConfig, ...] = ()
+    profiles: ProfilesConfig = field(default_factory=ProfilesConfig)
+    smart: SmartConfig = field(default_factory=SmartConfig)
+    ipmi: IpmiConfig = field(default_factory=IpmiConfig)
+    nut: tuple[NutConfig, ...] = ()
+    xfs: tuple[XfsConfig, ...] = ()
+    traps: TrapsConfig = field(default_factory=TrapsConfig)
 
 
 def loopback(host: str) -> bool:
-    return _LOOPBACK.fullmatch(host) is not None
-
-
-def as_text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError('is text: write it in quotes, "like this"')
-    return value
-
-
-def as_texts(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ValueError('is a list of text: ["a", "b"]')
-    return tuple(value)
-
-
-def as_bool(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise ValueError("is true or false, without quotes")
-
-
-def as_int(least: int, most: int) -> Callable[[Any], int]:
-    def convert(value: Any) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise ValueError(f"is a whole number from {least} to {most}, without quotes")
-        return value
-
-    return convert
-
-
-as_port = as_int(1, 65_535)
-
-
-def as_one_of(*words: str) -> Callable[[Any], str]:
-    def convert(value: Any) -> str:
-        if value not in words:
-            raise ValueError(f"is one of {', '.join(words)} in quotes, not {value!r}")
-        return str(value)
-
-    return convert
-
-
-def as_name(value: Any) -> str:
-    name = as_text(value)
-    if len(name) > MAX_SOURCE_NAME or "/" in name or not name.isprintable() or name != name.strip():
-        raise ValueError(f"is a name of 1 to {MAX_SOURCE_NAME} printable characters without a slash, not {name!r}")
-    return name
-
-
-def as_path(path: Path) -> Callable[[Any], Path]:
-    """Relative to the configuration file, so that the working directory of a service does not matter."""
-    return lambda value: path.parent / Path(as_text(value)).expanduser()
-
-
-def as_duration(least: float, most: float) -> Callable[[Any], float]:
-    def convert(value: Any) -> float:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", value) if isinstance(value, str) else None
-        if match is None:
-            raise ValueError(f'is a time with its unit: "10s", "5m", "2h" or "1d", not {value!r}')
-        seconds = float(match[1]) * _SECONDS[match[2]]
-        if not least <= seconds <= most:
-            raise ValueError(f"is from {least:g} s to {most:g} s, not {value!r}")
-        return seconds
-
-    return convert
-
-
-def as_size(value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        size = value
-    else:
-        match = re.fullmatch(r"(\d+)\s*(|KiB|MiB|GiB|kB|MB|GB)", value) if isinstance(value, str) else None
-        if match is None:
-            raise ValueError(f'is a size: "256 MiB", "1 GiB" or a number of bytes, not {value!r}')
-        size = int(match[1]) * _BYTES[match[2]]
-    if size < MIN_SPOOL:
-        raise ValueError(f"is at least {MIN_SPOOL} bytes")
-    return size
+    parts = host.split(".")
+    return host in {"localhost", "::1"} or (len(parts) == 4 and parts[0] == "127" and all(map(str.isdecimal, parts)))

@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 
 from tillwatch.agent import clock
-from tillwatch.agent.config import SpoolConfig
+from tillwatch.agent.keys import sha256
 from tillwatch.agent.model import MS
+from tillwatch.agent.settings import SpoolConfig
 from tillwatch.agent.spool_file import commit, connect, is_corrupt, is_dead, prepare
 from tillwatch.agent.wire import FIRST_PREV, Sealed, VerifyKey, WireError, claim_of, frame_of, new_epoch
 
@@ -192,7 +192,7 @@ class Spool:
         if seq == self.next_seq - 1:
             return self.book.now.tail if seq else b""
         if (payload := self.read(seq)) is not None:
-            return sha256(frame_of(payload)).digest()
+            return sha256(frame_of(payload))
         if (after := self.read(seq + 1)) is not None and seq:
             return claim_of(after).prev
         return b""

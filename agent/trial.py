@@ -66,7 +66,7 @@ async def try_client(name: str, client: SnmpClient, library: Library, profile: s
     try:
         profiles = [library.profile(each) for each in ids]
     except KeyError:
-        known = ", ".join(sorted(each.id for each in library.recognitions))
+        known = ", ".join(library.ids)
         raise SourceError(f"no profile {profile!r}; write one of {known}") from None
     raws = await read_all(client, profiles)
     binding = bind(name, profiles, raws)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
-from hashlib import sha256
 from typing import Any
 
 import msgpack
@@ -32,7 +31,7 @@ from tillwatch.agent.columns import (
     one_column,
     to_body,
 )
-from tillwatch.agent.keys import SIGNATURE, Keys, SigningKey, VerifyKey
+from tillwatch.agent.keys import SIGNATURE, Keys, SigningKey, VerifyKey, sha256
 from tillwatch.agent.members import U63, exactly, integer, text, time_ns, unpack
 from tillwatch.agent.messages import (
     ACK_DIGEST,
@@ -174,7 +173,7 @@ def seal(
     payload = MAGIC + bytes((MAJOR,)) + flags + zlib.crc32(packed, zlib.crc32(flags)).to_bytes(4, "big") + packed
     if len(payload) > MAX_PAYLOAD:
         raise WireError(Refusal.OVERSIZE, f"a payload of {len(payload)} bytes; the limit is {MAX_PAYLOAD}")
-    return Sealed(payload, sha256(frame).digest(), len(batch.readings))
+    return Sealed(payload, sha256(frame), len(batch.readings))
 
 
 def seal_life(key: SigningKey, life: Life) -> bytes:
@@ -248,7 +247,7 @@ def open_batch(topic: str, payload: bytes, keys: Keys) -> Opened:
 def open_batch_frame(terminal: str, frame: bytes, keys: Keys) -> Opened:
     """The same of a frame that is unpacked already, as a log keeps it."""
     header, body = _open_header(terminal, frame, keys)
-    digest = sha256(frame).digest()
+    digest = sha256(frame)
     try:
         columns = from_body(unpack(body, MAX_READINGS + 8), header.n)
     except (ColumnsError, ValueError, RecursionError, msgpack.UnpackException) as error:

@@ -63,13 +63,6 @@ class WriteFilter(Protocol):
         ...
 
 
-class NoFilter:
-    """Every system but Windows."""
-
-    def state(self) -> FilterState | None:
-        return None
-
-
 class UnifiedWriteFilter:
     """Asks Windows, where uwfmgr is installed. ask: a question to PowerShell, its answer."""
 
@@ -80,14 +73,14 @@ class UnifiedWriteFilter:
         return parse(self._ask(QUESTION)) if self._manager.exists() else None
 
 
-def here() -> WriteFilter:
-    """The filter of this machine."""
+def here() -> WriteFilter | None:
+    """The filter of this machine; None on every system but Windows."""
     if sys.platform == "win32":
         root = os.environ.get("SYSTEMROOT", r"C:\Windows")
         system = Path(root) / "System32"
         return UnifiedWriteFilter(system / "uwfmgr.exe", _powershell)
     else:  # noqa: RET505 - so that the type checker sees each platform's branch
-        return NoFilter()
+        return None
 
 
 def parse(answer: str) -> FilterState:

@@ -7,31 +7,27 @@ decoded when it is asked for.
 from __future__ import annotations
 
 import errno
-import functools
-import hashlib
 import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
-from enum import Enum
+from collections.abc import Iterable
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 import msgpack
 
 from tillwatch.device_profiles.model import DeviceProfile, Recognition, Signal
+from tillwatch.device_profiles.plain import reader, to_plain
 
 HERE = Path(__file__).resolve().parent
 FILE = "profiles.msgpack"
-FORMAT = 3
+FORMAT = 4
 """Part of the digest: raise it when an encoded dataclass of model.py changes."""
 _HEAD_BYTES = 40
 """Format and digest: enough to see that the file is another one."""
-_CATALOGUE = ""
-"""Under this name, which no profile has, the catalogue is packed."""
+_CATALOGUE, _RECOGNITIONS = "", "/"
+"""Under these names, which no profile has, the catalogue and what finds a device's profile are packed."""
 COMPILE_SECONDS = 60
 """Compiling 200 profiles takes a slow terminal a few seconds; a child that hangs must not hang the agent."""
 
@@ -44,6 +40,8 @@ class CompiledError(Exception):
 
 def digest(folder: Path = HERE, own: Iterable[Path] = (), overrides: Path | None = None) -> bytes:
     """SHA-256 over every YAML file's name and bytes, and the format of the encoding. Raises OSError."""
+    import hashlib  # noqa: PLC0415 - whoever only reads a library does not need it
+
     total = hashlib.sha256(bytes([FORMAT]))
     named = [(path.relative_to(folder).as_posix(), path) for path in sorted(folder.rglob("*.yaml"))]
     named += [(str(path), path) for path in (*own, *([overrides] if overrides else []))]
@@ -53,48 +51,8 @@ def digest(folder: Path = HERE, own: Iterable[Path] = (), overrides: Path | None
     return total.digest()
 
 
-def _plain(value: Any) -> Any:
-    """A dataclass as {number of the field: value}, without what is the default."""
-    if is_dataclass(value):
-        known = fields(value)
-        plain = {}
-        for number, each in enumerate(known):
-            held = getattr(value, each.name)
-            default = each.default_factory() if each.default_factory is not MISSING else each.default
-            if default is MISSING or held != default:
-                plain[number] = _plain(held)
-        return plain
-    if isinstance(value, tuple):
-        return [_plain(each) for each in value]
-    return dict(value) if isinstance(value, Mapping) else value
-
-
-def _same(plain: Any) -> Any:
-    return plain
-
-
-@functools.cache
-def _decoder(wanted: Any) -> Callable[[Any], Any]:
-    """What makes a value of the annotated type out of what _plain made of it."""
-    arguments = get_args(wanted)
-    if get_origin(wanted) in {Union, UnionType}:
-        decode = _decoder(next(each for each in arguments if each is not NoneType))
-        return lambda plain: None if plain is None else decode(plain)
-    if get_origin(wanted) is tuple:
-        if len(arguments) == 2 and arguments[1] is Ellipsis:
-            every = _decoder(arguments[0])
-            return tuple if every is _same else lambda plain: tuple([every(p) for p in plain])
-        each = [_decoder(argument) for argument in arguments]
-        return lambda plain: tuple([decode(p) for decode, p in zip(each, plain, strict=True)])
-    if is_dataclass(wanted) and isinstance(wanted, type):
-        hints = get_type_hints(wanted)
-        named = [(field.name, _decoder(hints[field.name])) for field in fields(wanted)]
-        return lambda plain: wanted(**{named[n][0]: named[n][1](value) for n, value in plain.items()})
-    return wanted if isinstance(wanted, type) and issubclass(wanted, Enum) else _same
-
-
 class Library:
-    """Everything that is compiled. Of a file only the recognitions stay in memory: a profile is read when a device needs it."""
+    """Everything that is compiled. Of a file only the places of its parts stay in memory: what a device needs is read when it needs it."""
 
     def __init__(self, source: bytes | Path) -> None:
         """Raises CompiledError where the bytes are not of this format, OSError where the file cannot be read."""
@@ -106,10 +64,9 @@ class Library:
         unpacker = msgpack.Unpacker(strict_map_key=False)
         unpacker.feed(packed)
         try:
-            form, self.digest, recognitions, lengths = unpacker.unpack()
+            form, self.digest, lengths = unpacker.unpack()
             if form != FORMAT:
                 raise ValueError(form)
-            self.recognitions: tuple[Recognition, ...] = _decoder(tuple[Recognition, ...])(recognitions)
             self._places: dict[str, tuple[int, int]] = {}
             start = unpacker.tell()
             for name, length in lengths.items():
@@ -134,30 +91,37 @@ class Library:
             file.seek(start)
             return msgpack.unpackb(file.read(length), strict_map_key=False)
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of all profiles, sorted."""
+        return tuple(sorted(self._places.keys() - {_CATALOGUE, _RECOGNITIONS}))
+
+    @property
+    def recognitions(self) -> tuple[Recognition, ...]:
+        """What finds the profile of a device; read anew each time. Raises as `profile` does."""
+        known: tuple[Recognition, ...] = reader(tuple[Recognition, ...])(self._part(_RECOGNITIONS))
+        return known
+
     def profile(self, name: str) -> DeviceProfile:
         """Raises KeyError; CompiledError and OSError where the file was replaced by something else."""
-        if not name:
+        if name in {_CATALOGUE, _RECOGNITIONS}:
             raise KeyError(name)
-        profile: DeviceProfile = _decoder(DeviceProfile)(self._part(name))
+        profile: DeviceProfile = reader(DeviceProfile)(self._part(name))
         return profile
 
     def signals(self) -> dict[str, Signal]:
         """The catalogue by name."""
-        known: tuple[Signal, ...] = _decoder(tuple[Signal, ...])(self._part(_CATALOGUE))
+        known: tuple[Signal, ...] = reader(tuple[Signal, ...])(self._part(_CATALOGUE))
         return {each.name: each for each in known}
 
 
 def compile_library(profiles: Iterable[DeviceProfile], signals: Iterable[Signal], made_from: bytes) -> bytes:
     """What Library reads. made_from: digest()."""
     known = tuple(profiles)
-    parts = {each.id: msgpack.packb(_plain(each)) for each in known}
-    parts[_CATALOGUE] = msgpack.packb([_plain(each) for each in signals])
-    head = [
-        FORMAT,
-        made_from,
-        [_plain(each.recognition) for each in known],
-        {n: len(part) for n, part in parts.items()},
-    ]
+    parts = {each.id: msgpack.packb(to_plain(each)) for each in known}
+    parts[_CATALOGUE] = msgpack.packb([to_plain(each) for each in signals])
+    parts[_RECOGNITIONS] = msgpack.packb([to_plain(each.recognition) for each in known])
+    head = [FORMAT, made_from, {n: len(part) for n, part in parts.items()}]
     return b"".join((msgpack.packb(head), *parts.values()))
 
 

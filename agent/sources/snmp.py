@@ -31,20 +31,23 @@ async def recognise_device(client: SnmpClient, library: Library) -> tuple[str, .
     """The ids of the device's profiles; empty where none fits. Raises SourceError."""
     facts = await client.get([SYS_OBJECT_ID, SYS_DESCR])
     object_id, description = text_of(facts.get(SYS_OBJECT_ID, "")), text_of(facts.get(SYS_DESCR, ""))
-    asked = questions(library.recognitions, object_id, description)
+    try:
+        known = library.recognitions
+    except (OSError, CompiledError) as error:
+        raise _changed(error) from error
+    asked = questions(known, object_id, description)
     here = set(await client.get([oid for oid in asked if oid.endswith(".0")]))
     for oid in asked:
         if oid not in here and await client.walk(oid, 1):
             here.add(oid)
     try:
-        return recognise(
-            library.recognitions,
-            object_id,
-            description,
-            here.__contains__,
-        )
+        return recognise(known, object_id, description, here.__contains__)
     except AmbiguousError as error:
         raise SourceError(str(error)) from error
+
+
+def _changed(error: Exception) -> SourceError:
+    return SourceError(f"the device profiles were changed under the running agent ({error}); restart it")
 
 
 def columns_of(profiles: Iterable[DeviceProfile]) -> list[str]:
@@ -133,10 +136,9 @@ class SnmpSource:
     classes = frozenset(PollClass)
 
     def __init__(self, name: str, client: SnmpClient, library: Library, profile: str = "") -> None:
-        known = sorted(each.id for each in library.recognitions)
-        if profile and profile not in known:
+        if profile and profile not in library.ids:
             raise ValueError(
-                f"{name}: no profile {profile!r}; leave it out to have it found, or write one of {', '.join(known)}"
+                f"{name}: no profile {profile!r}; leave it out to have it found, or write one of {', '.join(library.ids)}"
             )
         self.name = name
         self.profiles: tuple[str, ...] = ()
@@ -211,9 +213,7 @@ class SnmpSource:
         try:
             self._found = tuple(self._library.profile(name) for name in ids)
         except (KeyError, OSError, CompiledError) as error:
-            raise SourceError(
-                f"{self.name}: the device profiles were changed under the running agent ({error}); restart it"
-            ) from error
+            raise _changed(error) from error
 
     async def _read_all(self) -> dict[str, Raw]:
         raws = await read_all(self._client, self._found)

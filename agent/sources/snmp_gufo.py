@@ -65,7 +65,10 @@ def _user(target: SnmpTarget) -> User:
 async def _resolve(target: SnmpTarget) -> list[Any]:
     """An address needs no resolver, and so none of asyncio's threads, which once started stay for good."""
     try:
-        return socket.getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)
+        # As bytes: for text Python loads its IDNA codec, whose tables are 0.5 MiB.
+        return socket.getaddrinfo(
+            target.host.encode(), target.port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+        )
     except socket.gaierror:
         return await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from tillwatch.agent import config
-from tillwatch.agent.config import ConfigError, parse
-from tillwatch.agent.settings import Intervals, loopback
+from tillwatch.agent.config import parse
+from tillwatch.agent.settings import ConfigError, Intervals, loopback
 
 PATH = Path("/etc/tillwatch/agent.toml")
 WHOLE = """

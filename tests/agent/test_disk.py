@@ -13,7 +13,7 @@ from itertools import pairwise
 import pytest
 
 from tillwatch.agent import identity
-from tillwatch.agent.config import SpoolConfig
+from tillwatch.agent.settings import SpoolConfig
 from tillwatch.agent.spool import Spool, SpoolFullError
 from tillwatch.agent.wire import Sealed
 

@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tillwatch.agent import identity
-from tillwatch.agent.config import CollectorConfig
 from tillwatch.agent.enrol import DOMAIN, EnrolError, Token, enrol, parse_token
 from tillwatch.agent.mqtt import Link, LinkError
+from tillwatch.agent.settings import CollectorConfig
 from tillwatch.agent.uplink import tls_context
 from tillwatch.agent.wire import VerifyKey
 

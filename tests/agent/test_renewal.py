@@ -9,8 +9,8 @@ import os
 import pytest
 
 from tillwatch.agent import identity, renewal
-from tillwatch.agent.config import SpoolConfig
 from tillwatch.agent.renewal import Renewal, prepare, take_up, waiting
+from tillwatch.agent.settings import SpoolConfig
 from tillwatch.agent.spool import Spool
 from tillwatch.agent.wire import Sealed, SigningKey, open_rotation
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from tests.agent.conftest import Terminal
 from tillwatch.agent import clock, identity
 from tillwatch.agent.buffer import Buffer
-from tillwatch.agent.config import SpoolConfig
 from tillwatch.agent.model import MS, Clock, Quality, State
 from tillwatch.agent.sealer import Sealer
+from tillwatch.agent.settings import SpoolConfig
 from tillwatch.agent.spool import Spool
 from tillwatch.agent.thinning import Taken, Thinner
 from tillwatch.agent.wire import VerifyKey, open_batch

@@ -15,11 +15,12 @@ from tests.agent.sources.upsd import Upsd
 from tests.agent.sources.xfs_server import Terminal
 from tillwatch.agent import service
 from tillwatch.agent.clock import Reference
-from tillwatch.agent.config import Config, ConfigError, SpoolConfig, SystemConfig, load
+from tillwatch.agent.config import load
 from tillwatch.agent.identity import SPOOL, Broker
 from tillwatch.agent.model import PollClass, Sample
+from tillwatch.agent.prepared import Prepared, library_of
 from tillwatch.agent.service import _Chosen
-from tillwatch.agent.settings import Intervals
+from tillwatch.agent.settings import Config, ConfigError, Intervals, SpoolConfig, SystemConfig
 from tillwatch.agent.spool import Spool
 from tillwatch.agent.uplink import Uplink
 
@@ -136,9 +137,8 @@ async def test_source_that_does_not_let_go_delays_no_end(terminal, monkeypatch, 
     link = Uplink(terminal.who, spool, Broker("127.0.0.1", terminal.port, tls=False), None)
     stop = asyncio.Event()
     asyncio.get_running_loop().call_soon(stop.set)
-    agent = service._Agent(
-        Config(None, terminal.state_dir), terminal.who, spool, link, frozenset(), frozenset(), {}, Reference()
-    )
+    prepared = Prepared(Config(None, terminal.state_dir), frozenset(), frozenset(), verbose=False)
+    agent = service._Agent(prepared, terminal.who, spool, link, {}, Reference())
     async with asyncio.timeout(10):
         await agent.run([(Stuck(), Intervals())], stop)
     assert caplog.messages[-1] == "stopped"
@@ -232,7 +232,7 @@ async def test_sources_that_hint(tmp_path):
     (tmp_path / "agent.toml").write_text(DEVICES + "port = 10162\n")
     settings = load(tmp_path / "agent.toml", tmp_path)
     hints = {}
-    sources = [source for source, _ in service.sources_of(settings, service.library_of(settings), hints)]
+    sources = [source for source, _ in service.sources_of(settings, library_of, hints)]
     assert [source.name for source in sources] == ["card", "printer", "ups", "atm", "traps"]
     assert set(hints) == {"atm", "card", "printer"}
     for source in sources:
@@ -242,12 +242,11 @@ async def test_sources_that_hint(tmp_path):
 def test_a_certificate_that_is_none_is_told_with_its_place(tmp_path):
     (tmp_path / "agent.toml").write_text('[[xfs]]\nname = "atm"\nhost = "192.0.2.7"\nca = "ca.pem"\n')
     settings = load(tmp_path / "agent.toml", tmp_path)
-    library = service.library_of(settings)
     for text in (None, "no certificate"):
         if text is not None:
             (tmp_path / "ca.pem").write_text(text)
         with pytest.raises(ConfigError, match=r"agent\.toml:1: ca .*ca\.pem: .*; it is a PEM file"):
-            service.sources_of(settings, library, {})
+            service.sources_of(settings, library_of, {})
 
 
 async def test_tells_the_service_manager(start, terminal, until, tmp_path):

@@ -15,8 +15,8 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tillwatch.agent import clock, spool_file
-from tillwatch.agent.config import SpoolConfig
 from tillwatch.agent.model import Batch, Clock, Reading
+from tillwatch.agent.settings import SpoolConfig
 from tillwatch.agent.spool import MAX_PARKED, ROW_COST, Spool, SpoolFullError
 from tillwatch.agent.spool_file import SpoolVersionError, migrate
 from tillwatch.agent.wire import FIRST_PREV, Refusal, Sealed, SigningKey, WireError, seal
@@ -154,7 +154,7 @@ def test_kill_during_commits_loses_nothing_that_was_told(tmp_path):
         import sys
         from hashlib import sha256
         from pathlib import Path
-        from tillwatch.agent.config import SpoolConfig
+        from tillwatch.agent.settings import SpoolConfig
         from tillwatch.agent.spool import Spool
         from tillwatch.agent.wire import Sealed
         spool = Spool(Path(sys.argv[1]), "t", bytes(32), SpoolConfig(64 << 20))

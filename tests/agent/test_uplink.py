@@ -9,10 +9,10 @@ import pytest
 
 from tillwatch.agent import clock, identity, uplink
 from tillwatch.agent.buffer import Buffer
-from tillwatch.agent.config import CollectorConfig, ConfigError, SpoolConfig
 from tillwatch.agent.identity import Broker
 from tillwatch.agent.model import Quality, State
 from tillwatch.agent.sealer import Sealer
+from tillwatch.agent.settings import CollectorConfig, ConfigError, SpoolConfig
 from tillwatch.agent.spool import Spool, SpoolFullError
 from tillwatch.agent.thinning import Taken
 from tillwatch.agent.uplink import Uplink, where_to

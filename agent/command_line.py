@@ -1,0 +1,106 @@
+"""The command line of the agent: its commands, options and help. Apart from what the commands do, because argparse does not stay resident."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+_EXITS = """\
+exit codes:
+  0  done, or ended cleanly by a signal
+  1  something failed; the text says what
+  2  wrong command line or configuration
+  3  this terminal is not enrolled
+  4  another agent runs on the same state directory
+  5  the collector refuses this terminal: revoked, or not known; the text says what to do
+
+environment:
+  NO_COLOR        no colours
+  NOTIFY_SOCKET   set by systemd: the agent says when it is ready and that it lives
+"""
+_EXAMPLES = """\
+a new terminal, step by step:
+  tillwatch-agent enrol tw1.gaFo...         once, with the token from the collector
+  tillwatch-agent doctor                    is everything as it should be?
+  tillwatch-agent run                       what the system service does
+
+looking at a device before it is configured:
+  tillwatch-agent try --snmp 192.0.2.10
+  tillwatch-agent try --serial /dev/ttyS0 --shim megatec_q1
+  tillwatch-agent try --nut localhost
+  tillwatch-agent try --xfs localhost
+"""
+
+
+def parser_of(argv: list[str]) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="tillwatch-agent",
+        description="Reads the hardware health of this terminal and hands it, signed, to the collector.",
+        epilog=_EXAMPLES + "\n" + _EXITS,
+    )
+    commands = parser.add_subparsers(
+        dest="command",
+        required=True,
+        metavar="COMMAND",
+        parser_class=_Parser,
+    )
+    common = _Parser(add_help=False)
+    common.add_argument("--config", type=Path, metavar="FILE", help="configuration; default /etc/tillwatch/agent.toml, %%PROGRAMDATA%%\\tillwatch\\agent.toml on Windows")  # fmt: skip
+    common.add_argument("--state-dir", type=Path, metavar="DIR", help="identity and spool; default /var/lib/tillwatch-agent, or what the configuration says")  # fmt: skip
+    run = commands.add_parser("run", parents=[common], help="run until stopped", description="Run until SIGTERM, SIGINT or Ctrl-Break.", epilog=_EXITS)  # fmt: skip
+    run.add_argument("-v", "--verbose", action="store_true", help="log what is normal too")
+    trial = commands.add_parser("try", help="read one device once and show what becomes of it")
+    # Only where it is asked for: it brings every kind of source with it.
+    if "try" in argv[:1]:
+        from tillwatch.agent.trial import add_arguments  # noqa: PLC0415 - see above
+
+        add_arguments(trial)
+    lint = commands.add_parser("lint", help="check device profiles and override files, with line and mend")
+    if "lint" in argv[:1]:
+        from tillwatch.agent import lint as linting  # noqa: PLC0415 - it brings PyYAML with it
+
+        linting.add_arguments(lint)
+    smart = commands.add_parser("smart", help="show what becomes of a recorded `smartctl -j -x`")
+    if "smart" in argv[:1]:
+        from tillwatch.agent import smart_file  # noqa: PLC0415 - the same
+
+        smart_file.add_arguments(smart)
+    doctor = commands.add_parser("doctor", parents=[common], help="check everything the agent needs, with the mend", description="Check everything the agent needs. Can run beside the agent. Exit code 1 if anything fails.")  # fmt: skip
+    doctor.add_argument("--json", action="store_true", help="a list of {check, result, text, mend}")
+    enrol = commands.add_parser(
+        "enrol",
+        parents=[common],
+        help="make this machine a terminal of the collector, with a one-time token",
+        description="Make this machine a terminal of the collector. The token comes from `tillwatch-collector enrol-token`, is good once and for 24 hours.",
+    )
+    enrol.add_argument("token", metavar="TOKEN", help="the token, or - to read it from standard input, where no other user sees it")  # fmt: skip
+    enrol.add_argument("--force", action="store_true", help="give a terminal that is enrolled already new keys")
+    commands.add_parser(
+        "rotate",
+        parents=[common],
+        help="give this terminal new keys now; the agent does so by itself every 180 days",
+        description="Give this terminal a new signing key and certificate. Needs the collector's enrolment port and no token; can run beside the agent, which goes on without a restart.",
+        epilog=_EXITS,
+    )
+    show = commands.add_parser("show", parents=[common], help="who this terminal is and what waits in its spool")
+    show.add_argument("--json", action="store_true", help="the same as one object")
+    return parser
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """argparse's own asks shutil for the width, which loads three compressors into the resident process."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            width = min(os.get_terminal_size(sys.stdout.fileno()).columns, 120)
+        except (OSError, ValueError, AttributeError):
+            width = 100
+        super().__init__(prog, width=width)
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(formatter_class=_Help, **kwargs)
