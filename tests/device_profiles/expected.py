@@ -59,6 +59,7 @@ MEMORY = {
     "Physical memory": "host.memory.percent",
     "System Memory": "host.memory.percent",
     "Memory": "host.memory.percent",
+    "Main Memory": "host.memory.percent",
     "Virtual memory": "host.swap.percent",
     "Swap space": "host.swap.percent",
     "Memory buffers": "host.memory.buffers",
@@ -237,6 +238,12 @@ def _judge(row: Row, samples: list[Sample]) -> tuple[str, str]:
     return "wrong", "another number"
 
 
+def _labelled(label: str, name: str) -> bool:
+    """Theirs may have the kind behind it; ours has the index behind it where several rows have the same name."""
+    label, name = label.casefold(), name.casefold()
+    return name in {label, f"{label} memory"} or bool(re.fullmatch(rf"{re.escape(name)} [\d.]+", label))
+
+
 def _shares(row: Row, device: Device) -> list[Sample]:
     """A row about memory or storage names no OID: readings that have its name and its value."""
     return [
@@ -245,11 +252,7 @@ def _shares(row: Row, device: Device) -> list[Sample]:
         if isinstance(sample.value, int | float)
         and SHARES.search(sample.signal)
         and abs(sample.value - float(row.expected)) <= 1.01
-        and (
-            sample.label.casefold() == row.name.casefold()
-            if sample.label
-            else sample.signal == MEMORY.get(row.name, "")
-        )
+        and (_labelled(sample.label, row.name) if sample.label else sample.signal == MEMORY.get(row.name, ""))
     ]
 
 
@@ -264,12 +267,12 @@ def judge(row: Row, device: Device, disputes: dict[tuple[str, str], str]) -> Ver
     samples = [sample for sample in device.by_oid[row.oid] if sample.value is not None]
     ours = ", ".join(f"{sample.signal} {sample.value} {sample.unit} {sample.state.name.lower()}" for sample in samples)
     if row.oid not in device.looked_at:
-        reason = "OID not in the profile" if row.oid in device.raws else "not recorded"
-        return Verdict(row, "missing", reason)
-    if not samples and not (row.better == "" and any(word in row.why for word in NO_NUMBER)):
-        return Verdict(row, "missing", "no value: sentinel or not readable")
-    result, reason = _judge(row, samples)
-    if result == "wrong" and (why := disputes.get((row.device, row.oid))):
+        result, reason = "missing", "OID not in the profile" if row.oid in device.raws else "not recorded"
+    elif not samples and not (row.better == "" and any(word in row.why for word in NO_NUMBER)):
+        result, reason = "missing", "no value: sentinel or not readable"
+    else:
+        result, reason = _judge(row, samples)
+    if result != "right" and (why := disputes.get((row.device, row.oid))):
         return Verdict(row, "disputed", why, ours)
     return Verdict(row, result, reason, ours)
 
