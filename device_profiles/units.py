@@ -28,6 +28,7 @@ LINEAR = MappingProxyType(
         "Wh": ("kWh", 0.001, 0.0),
         "kWh": ("kWh", 1.0, 0.0),
         "MWh": ("kWh", 1000.0, 0.0),
+        "kvarh": ("kvarh", 1.0, 0.0),
         "Ah": ("Ah", 1.0, 0.0),
         "mAh": ("Ah", 0.001, 0.0),
         "Hz": ("Hz", 1.0, 0.0),

@@ -59,6 +59,7 @@ MEMORY = {
     "Physical memory": "host.memory.percent",
     "System Memory": "host.memory.percent",
     "Memory": "host.memory.percent",
+    "Main Memory": "host.memory.percent",
     "Virtual memory": "host.swap.percent",
     "Swap space": "host.swap.percent",
     "Memory buffers": "host.memory.buffers",
@@ -158,7 +159,9 @@ async def read_device(path: Path, library: Library) -> Device:
     given: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     for sample in device.samples:
         given[sample.component, sample.signal].append(sample)
-    for bound in bounds:
+    # Of two profiles that give the same signal of the same component the first stands; what it gives is the other's reading as well.
+    alone = [bound for profile in profiles for bound in bind(path.stem, [profile], read).bounds]
+    for bound in alone:
         places = _places(bound)
         device.looked_at.update(places)
         for oid in places:
@@ -224,6 +227,8 @@ def _judge(row: Row, samples: list[Sample]) -> tuple[str, str]:
             return "missing", "read as a text"
         return "wrong", f"severity, they say {severity.name.lower()}"
     numbers = _numbers(samples, row.kind)
+    if any(sample.value == row.expected and sample.state is State.NONE for sample in words):
+        return "right", ""  # a number that only identifies (IMEI, cell) is a text
     if not numbers:
         return "missing", "read as a word" if words else "no value: sentinel or not readable"
     assert wanted is not None
@@ -231,6 +236,12 @@ def _judge(row: Row, samples: list[Sample]) -> tuple[str, str]:
     if any(_near(number, float(wanted), row, replaced=replaced) for number in numbers):
         return "right", ""
     return "wrong", "another number"
+
+
+def _labelled(label: str, name: str) -> bool:
+    """Theirs may have the kind behind it; ours has the index behind it where several rows have the same name."""
+    label, name = label.casefold(), name.casefold()
+    return name in {label, f"{label} memory"} or bool(re.fullmatch(rf"{re.escape(name)} [\d.]+", label))
 
 
 def _shares(row: Row, device: Device) -> list[Sample]:
@@ -241,11 +252,7 @@ def _shares(row: Row, device: Device) -> list[Sample]:
         if isinstance(sample.value, int | float)
         and SHARES.search(sample.signal)
         and abs(sample.value - float(row.expected)) <= 1.01
-        and (
-            sample.label.casefold() == row.name.casefold()
-            if sample.label
-            else sample.signal == MEMORY.get(row.name, "")
-        )
+        and (_labelled(sample.label, row.name) if sample.label else sample.signal == MEMORY.get(row.name, ""))
     ]
 
 
@@ -258,14 +265,15 @@ def judge(row: Row, device: Device, disputes: dict[tuple[str, str], str]) -> Ver
         ours = ", ".join(f"{sample.value}" for sample in found)
         return Verdict(row, "right", "", ours) if found else Verdict(row, "missing", "names no OID")
     samples = [sample for sample in device.by_oid[row.oid] if sample.value is not None]
+    why = disputes.get((row.device, row.oid))
     ours = ", ".join(f"{sample.signal} {sample.value} {sample.unit} {sample.state.name.lower()}" for sample in samples)
     if row.oid not in device.looked_at:
         reason = "OID not in the profile" if row.oid in device.raws else "not recorded"
-        return Verdict(row, "missing", reason)
+        return Verdict(row, "disputed", why) if why else Verdict(row, "missing", reason)
     if not samples and not (row.better == "" and any(word in row.why for word in NO_NUMBER)):
-        return Verdict(row, "missing", "no value: sentinel or not readable")
+        return Verdict(row, "disputed", why) if why else Verdict(row, "missing", "no value: sentinel or not readable")
     result, reason = _judge(row, samples)
-    if result == "wrong" and (why := disputes.get((row.device, row.oid))):
+    if result != "right" and why:
         return Verdict(row, "disputed", why, ours)
     return Verdict(row, result, reason, ours)
 
@@ -295,11 +303,13 @@ class Count:
     disputed: int = 0
     clean: int = 0
     clean_right: int = 0
+    clean_disputed: int = 0
 
     def add(self, verdict: Verdict) -> None:
         self.rows += 1
         self.clean += verdict.row.clean
         self.clean_right += verdict.row.clean and verdict.result == "right"
+        self.clean_disputed += verdict.row.clean and verdict.result == "disputed"
         setattr(self, verdict.result, getattr(self, verdict.result) + 1)
 
     @property
@@ -309,6 +319,11 @@ class Count:
     @property
     def clean_share(self) -> float:
         return self.clean_right / self.clean if self.clean else 1.0
+
+    @property
+    def undisputed_share(self) -> float:
+        """Of the clean rows that we believe."""
+        return self.clean_right / (self.clean - self.clean_disputed) if self.clean > self.clean_disputed else 1.0
 
 
 def counts(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], Count]:
@@ -337,8 +352,8 @@ def record(family: str, count: Count) -> None:
 
 def show(verdicts: list[Verdict]) -> str:
     """The table by family and device, and the reasons for what is missing."""
-    line = "{:34} {:>5} {:>6} {:>6} {:>7} {:>5} {:>8} {:>6} {:>6}".format
-    lines = [line("", "rows", "right", "share", "missing", "wrong", "disputed", "clean", "share")]
+    line = "{:34} {:>5} {:>6} {:>6} {:>7} {:>5} {:>8} {:>6} {:>6} {:>10}".format
+    lines = [line("", "rows", "right", "share", "missing", "wrong", "disputed", "clean", "share", "undisputed")]
     found = counts(verdicts)
     for (family, device), count in sorted(found.items(), key=lambda each: (each[0][0] or "~", each[0][1])):
         name = f"  {device}" if device else family or "all"
@@ -353,6 +368,7 @@ def show(verdicts: list[Verdict]) -> str:
                 count.disputed,
                 count.clean,
                 f"{count.clean_share:.1%}",
+                f"{count.undisputed_share:.1%}",
             )
         )
     reasons: dict[tuple[str, str], int] = defaultdict(int)

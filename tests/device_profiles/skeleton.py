@@ -6,6 +6,7 @@ PYTHONSAFEPATH= python -m tests.device_profiles.skeleton ID > tests/recordings/I
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable
 
@@ -104,17 +105,27 @@ def _row(table: Table, item: Item, index: str) -> dict[str, Line]:
     for label in table.label[:1]:
         for piece in label:
             if piece.oid:
-                under = "".join(f".{index.split('.')[part]}" for part in piece.parts if part < 2) or index
+                under = (
+                    "".join(f".{index.split('.')[part]}" for part in piece.parts if part <= index.count(".")) or index
+                )
                 _put(row, piece.by, (INTEGER, index[1:]), index)
                 _put(row, piece.oid, (OCTETS, f"{table.group} {index[1:]}"), under)
     return row
 
 
+def _tail(table: Table) -> str:
+    """What the table's condition on the index asks at its end: a row of one kind of measurement."""
+    asked = (condition.values[0] for condition in table.where if not condition.oid)
+    found = (re.fullmatch(r"((?:\\\.\d+)+)\$", pattern) for pattern in asked)
+    return next((each[1].replace("\\", "") for each in found if each), "")
+
+
 def _table(lines: dict[str, Line], table: Table, number: int) -> None:
     """As few rows as the items' conditions allow; no two tables share a row."""
+    tail = _tail(table)
     for item in (*table.items, *table.collect):
         for place in range(1, 10):
-            row = _row(table, item, f".{number}{place}")
+            row = _row(table, item, f".{number}{place}{tail}")
             if all(lines.get(oid, line) == line for oid, line in row.items()):
                 lines |= row
                 break

@@ -24,6 +24,8 @@ needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no recordings in {DA
 CLEAN_BAR, ALL_BAR = 0.97, 0.90
 MIN_ROWS = 2000
 """Fewer than this means that the comparison has lost its data, not that all is well."""
+MOST_DISPUTED = 0.02
+"""Of all rows: more of them, and the expected values would be ours."""
 FAMILIES = ("camera", "pdu_switch", "printer", "router", "sensor", "server", "ups")
 
 
@@ -53,6 +55,13 @@ async def test_the_bars() -> None:
     total = counts(await judge_all(Library(compile_folder())))["", ""]
     assert total.clean_share >= CLEAN_BAR
     assert total.share >= ALL_BAR
+
+
+@needs_data
+async def test_little_is_disputed_and_all_of_it_says_why() -> None:
+    total = counts(await judge_all(Library(compile_folder())))["", ""]
+    assert total.disputed <= MOST_DISPUTED * total.rows
+    assert all(why for family in FAMILIES for why in disputed(family).values())
 
 
 @needs_data
@@ -96,6 +105,9 @@ def row(kind: str, expected: str, **changed: object) -> Row:
         (row("runtime", "5", better="", why="date string", raw="04/30/25"), Sample("d", "a", "2025-04-30"), "right"),
         (row("runtime", "5", better="", why="date string", raw="04/30/25"), Sample("d", "a", "2025-04-03"), "wrong"),
         (row("voltage", "2300", better="230.0"), Sample("d", "a", 230.0, unit="V"), "right"),
+        (row("count", "868"), Sample("d", "cell.imei", "868"), "right"),
+        (row("count", "868"), Sample("d", "cell.imei", "869"), "missing"),
+        (row("count", "868"), Sample("d", "a", "868", State.OK), "missing"),
     ],
 )
 def test_a_reading_is_judged(wanted: Row, sample: Sample, result: str) -> None:
@@ -104,3 +116,27 @@ def test_a_reading_is_judged(wanted: Row, sample: Sample, result: str) -> None:
     device.by_oid[OID].append(sample)
     assert judge(wanted, device, {}).result == result
     assert judge(wanted, Device((), {OID: 1}, []), {}).reason == "no profile"
+
+
+@pytest.mark.parametrize("sample", [None, Sample("d", "a", -3, oid=OID)])
+def test_a_dispute_stands_for_what_is_missing_and_for_what_is_wrong(sample: Sample | None) -> None:
+    device = Device(("p",), {OID: 1}, [sample] if sample else [], looked_at={OID})
+    device.by_oid[OID] += [sample] if sample else []
+    assert judge(row("count", "5"), device, {("d", OID): "why"}).result == "disputed"
+    assert judge(row("count", "-3"), device, {("d", OID): "why"}).result == ("right" if sample else "disputed")
+
+
+@pytest.mark.parametrize(
+    ("label", "name", "result"),
+    [
+        ("SRU Board 0", "SRU Board 0 Memory", "right"),
+        ("/log 37", "/log", "right"),
+        ("/log", "/log", "right"),
+        ("/logs", "/log", "missing"),
+        ("", "Main Memory", "missing"),
+    ],
+)
+def test_a_row_without_an_oid_is_found_by_its_name(label: str, name: str, result: str) -> None:
+    sample = Sample("d", "host.disk.percent", 58.2, unit="%", label=label)
+    found = judge(row("storage", "58", name=name, oid=""), Device(("p",), {}, [sample]), {})
+    assert found.result == result
