@@ -239,7 +239,7 @@ OVERRIDE = _keys(
     limits=("Takes the place of the profile's, edge by edge; `none` takes them away.", "limits: {warn_above: 30}"),
     name=("How the bank calls it: shown beside the component's name, which stays.", "name: battery room"),
     life=(
-        "Takes the place of the profile's, key by key.",
+        "Takes the place of the profile's, key by key; of a profile that gives no life, with the other keys as another profile has them for this signal.",
         "life: {rated: 3, evidence: our own records, confidence: doc}",
     ),
 )
