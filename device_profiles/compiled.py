@@ -26,7 +26,7 @@ from tillwatch.device_profiles.model import DeviceProfile, Recognition, Signal
 
 HERE = Path(__file__).resolve().parent
 FILE = "profiles.msgpack"
-FORMAT = 3
+FORMAT = 4
 """Part of the digest: raise it when an encoded dataclass of model.py changes."""
 _HEAD_BYTES = 40
 """Format and digest: enough to see that the file is another one."""

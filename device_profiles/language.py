@@ -141,6 +141,13 @@ FIELD = _keys(
         "32 or 64: the bits at which this counter wraps. The agent joins the turns while sysUpTime says that the device ran on.",
         "wraps: 32",
     ),
+    per=(
+        (
+            "s, min, h or d: how much the number rose since the reading before, per this time by sysUpTime. No reading where there is none before it or the "
+            "device restarted in between. With `wraps` the wrap of a counter is joined."
+        ),
+        "per: s",
+    ),
     rescale_above=("A raw number beyond it is ten times too large, whatever the MIB says.", "rescale_above: 1000"),
     when=("Conditions; where they fail, this is not the place to look.", "when: [{column: unit, in: 16}]"),
 )

@@ -111,7 +111,8 @@ class Field:
     `percent_of`. scale and precision are columns as in ENTITY-SENSOR-MIB: 9 are units, 8 thousandths; a negative precision is an accuracy and moves nothing.
     sentinels: raw values that are no reading; `a..b` is a span. pattern: a regular expression whose one group holds the number or the text.
     dates: how a date is written, the first that fits (dates.py). unsigned32: a negative number is a 32-bit one that overflowed.
-    wraps: bits of a counter, 0 if it never wraps. rescale_above: a raw number beyond it cannot be in the standard's unit, and is divided by
+    wraps: bits of a counter, 0 if it never wraps. per: seconds of a unit of time, 0 for none: the value is then how much the number rose since the
+    reading before, per this time by the device's clock. rescale_above: a raw number beyond it cannot be in the standard's unit, and is divided by
     `rescale_divisor` (0: never).
     """
 
@@ -134,6 +135,7 @@ class Field:
     multiply_by: str = ""
     unsigned32: bool = False
     wraps: int = 0
+    per: int = 0
     rescale_above: float = 0
     rescale_divisor: float = 10
     when: tuple[Condition, ...] = ()

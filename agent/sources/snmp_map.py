@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime
 
 from tillwatch.agent.columns import MAX_NAME
 from tillwatch.agent.model import Quality, Sample, State, Value
-from tillwatch.agent.sources.snmp_quantity import code_of, divides, edges, quantity, words_of
+from tillwatch.agent.sources.snmp_quantity import Earlier, code_of, divides, edges, quantity, rise, words_of
 from tillwatch.agent.sources.snmp_values import NO_VALUE, Raw, all_hold, at, number_of, stands_for_nothing, text_of
 from tillwatch.device_profiles.model import (
     Absent,
@@ -147,9 +147,9 @@ def _text(bound: Bound, field: Field, raw: Raw) -> list[Sample]:
     return [bound.sample(item.signal, text, State.NONE, at(field.oid, bound.suffix))]
 
 
-def _evaluate(bound: Bound, raws: Mapping[str, Raw], today: date | None) -> list[Sample]:
+def _evaluate(bound: Bound, raws: Mapping[str, Raw], today: date | None, earlier: Earlier | None) -> list[Sample]:
     item, signal, suffix = bound.item, bound.item.signal, bound.suffix
-    absent = False
+    absent = first = False
     for place, field in enumerate(item.fields):
         raw = raws.get(at(field.oid, suffix))
         if raw is None or not all_hold(field.when, raws, suffix):
@@ -161,9 +161,11 @@ def _evaluate(bound: Bound, raws: Mapping[str, Raw], today: date | None) -> list
             samples = _state(bound, raws, field, raw) if signal.kind is Kind.STATE else _text(bound, field, raw)
             if samples:
                 return samples
-        elif (number := quantity(field, signal, raws, suffix, today)) is not None and (
-            number >= 0 or signal.kind is not Kind.COUNTER
-        ):
+            continue
+        number = (
+            rise(field, signal, raws, suffix, earlier) if field.per else quantity(field, signal, raws, suffix, today)
+        )
+        if number is not None and (number >= 0 or signal.kind is not Kind.COUNTER):
             if divides(item.fields):
                 number = float(number)
             state = State.NONE
@@ -172,9 +174,10 @@ def _evaluate(bound: Bound, raws: Mapping[str, Raw], today: date | None) -> list
                 if all_hold(item.limits.conditions, raws, suffix):
                     state = _judge(number, edges(item.limits, place, signal, raws, suffix, today))
             return [bound.sample(signal, number, state, at(field.oid, suffix))]
+        first = first or (bool(field.per) and earlier is None)
     if absent and item.absent is not Absent.IGNORE:
         return [replace(bound.missing(), state=State.CRIT if item.absent is Absent.FAULT else State.UNKNOWN)]
-    return [] if item.optional or absent or suffix else [bound.missing()]
+    return [] if item.optional or absent or first or suffix else [bound.missing()]
 
 
 def _rows(item: Item, where: Sequence[Condition], raws: Mapping[str, Raw]) -> list[str]:
@@ -207,11 +210,17 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
-def evaluate(bounds: Iterable[Bound], raws: Mapping[str, Raw], today: date | None = None) -> list[Sample]:
-    """The samples of what is bound, out of these raw values. Never raises on a raw value. today: for ages, which are left out without it."""
+def evaluate(
+    bounds: Iterable[Bound], raws: Mapping[str, Raw], today: date | None = None, earlier: Earlier | None = None
+) -> list[Sample]:
+    """The samples of what is bound, out of these raw values. Never raises on a raw value. today: for ages, earlier: for what rises per time; both
+    are left out without it.
+    """
     samples: list[Sample] = []
     for bound in bounds:
-        samples += _evaluate(bound, raws, today) if bound.rows is None else _evaluate_rows(bound, raws, bound.rows)
+        samples += (
+            _evaluate(bound, raws, today, earlier) if bound.rows is None else _evaluate_rows(bound, raws, bound.rows)
+        )
     return samples
 
 

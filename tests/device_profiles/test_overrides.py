@@ -58,7 +58,7 @@ def acme(folder: Path, signal: str, life: str) -> tuple[DeviceProfile, ...]:
     """The shipped profiles and one that reads the signal without a life, with this life for all of them."""
     own = folder / "acme.yaml"
     own.write_text(
-        "title: A device\nmatch: [{sysObjectID: 1.3.6.1.4.1.99999}]\nscalars: [{signal: %s, oid: 1.3.1.0}]\n" % signal
+        f"title: A device\nmatch: {{sysObjectID: 1.3.6.1.4.1.99999}}\nscalars: {{signal: {signal}, oid: 1.3.1.0}}\n"
     )
     path = folder / "overrides.yaml"
     path.write_text(f"- {{signal: {signal}, life: {{{life}}}}}", encoding="utf-8")

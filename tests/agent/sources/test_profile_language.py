@@ -203,6 +203,8 @@ tables:
         ("signal: env.temperature, form: duration", "it gives s, and env.temperature is in C"),
         ("signal: env.temperature, wraps: 32", "other signals do not wrap"),
         ("signal: net.rx.bytes, wraps: 31", "a counter wraps at 32 or 64 bits"),
+        ("signal: net.rx.bytes, per: s", "what rises per time is a gauge"),
+        ("signal: sensor.count, per: second", "'second' is no unit of time"),
         ("signal: sensor.state, yes: broken", "'broken' is no word of sensor.state"),
         ("signal: env.temperature, texts: {1: a}", "not a text; leave `texts` out"),
         ("signal: env.temperature, column: 3", "a scalar has no columns"),
