@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tillwatch.device_profiles import language, units
 from tillwatch.device_profiles.catalogue import EXPERIMENTAL, Catalogue, read_signal
@@ -303,8 +303,14 @@ class Reader:
     def _edge(self, spot: Spot, signal: Signal, shared: Mapping[str, Spot], choices: list[dict[str, Spot]]) -> Edge:
         if not spot.is_mapping():
             return Edge(spot.number())
-        own = spot.mapping((*language.FIELD, "else"))
+        own = spot.mapping((*language.FIELD, "else", "find"))
         number = own.pop("else").number() if "else" in own else None
+        found = own.pop("find", None)
+        if found and (len(choices) > 1 or not self.in_table):
+            found.wrong(
+                "limits are found for the rows of a table with one place of the value; leave `find` or `first_of` out"
+            )
+        find = self.conditions(found)
         kept = ("pattern", "form", "date", "unsigned32", "rescale_above", "sentinels", *_NUMERIC)
         fields = []
         for choice in choices:
@@ -312,7 +318,7 @@ class Reader:
             scaling = {name: at for name, at in {**shared, **choice}.items() if name in kept and name != "per"}
             if set(own) & set(_NUMERIC):
                 scaling = {name: at for name, at in scaling.items() if name not in _NUMERIC}
-            fields.append(self.field(spot, {**scaling, **own}, signal))
+            fields.append(replace(self.field(spot, {**scaling, **own}, signal), find=find))
         return Edge(number, tuple(fields))
 
     def limits(self, spot: Spot, signal: Signal, shared: Mapping[str, Spot], choices: list[dict[str, Spot]]) -> Limits:

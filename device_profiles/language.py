@@ -206,7 +206,10 @@ ITEM = _keys(
 )
 LIMITS = _keys(
     warn_below=(
-        "A number; or where the device says it: a column or OID, scaled as the value unless it gives its own keys; `else`: where the device says none.",
+        (
+            "A number; or where the device says it: a column or OID, scaled as the value unless it gives its own keys; `else`: where the device says none; "
+            "`find`: conditions, for a table of limits whose index begins with this row's: the first of its rows for which they hold."
+        ),
         "warn_below: {column: low, sentinels: [0], else: 5}",
     ),
     crit_below=("The same, further out.", "crit_below: 2"),

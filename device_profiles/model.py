@@ -112,7 +112,8 @@ class Field:
     sentinels: raw values that are no reading; `a..b` is a span. pattern: a regular expression whose one group holds the number or the text.
     dates: how a date is written, the first that fits (dates.py). unsigned32: a negative number is a 32-bit one that overflowed.
     wraps: bits of a counter, 0 if it never wraps. per: seconds of a unit of time, 0 for none: the value is then how much the number rose since the
-    reading before, per this time by the device's clock. rescale_above: a raw number beyond it cannot be in the standard's unit, and is divided by
+    reading before, per this time by the device's clock. find: of a limit that stands in a table whose index begins with this row's: the first of those
+    rows for which all hold. rescale_above: a raw number beyond it cannot be in the standard's unit, and is divided by
     `rescale_divisor` (0: never).
     """
 
@@ -139,6 +140,7 @@ class Field:
     rescale_above: float = 0
     rescale_divisor: float = 10
     when: tuple[Condition, ...] = ()
+    find: tuple[Condition, ...] = ()
 
     def beside(self) -> tuple[str, ...]:
         """Every other OID that the number needs."""
@@ -148,7 +150,7 @@ class Field:
             *self.plus,
             *self.minus,
             *self.percent_of,
-            *(each.oid for each in self.when if each.oid),
+            *(each.oid for each in (*self.when, *self.find) if each.oid),
         )
 
 

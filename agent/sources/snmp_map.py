@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from typing import Any
 
 from tillwatch.agent.columns import MAX_NAME
 from tillwatch.agent.model import Quality, Sample, State, Value
@@ -21,6 +22,7 @@ from tillwatch.device_profiles.model import (
     Absent,
     Condition,
     DeviceProfile,
+    Edge,
     Field,
     Item,
     Kind,
@@ -268,6 +270,32 @@ def _names(labels: Mapping[str, str], room: int) -> dict[str, str]:
     }
 
 
+def _found(edge: Edge, signal: Signal, raws: Mapping[str, Raw], order: Sequence[str], index: str) -> Edge:
+    """A limit out of a table of limits, as a number: it is looked for once a walk, not at every poll."""
+    field = edge.fields[0]
+    for row in _indexes(order, [field.oid + index]):
+        raw = raws[field.oid + index + row]
+        if all_hold(field.find, raws, index + row) and not stands_for_nothing(raw, field.sentinels):
+            beside = {at(oid, index): raws[at(oid, index)] for oid in field.beside() if at(oid, index) in raws}
+            number = quantity(field, signal, {**beside, at(field.oid, index): raw}, index, None)
+            if number is not None:
+                return Edge(number)
+    return Edge(edge.number)
+
+
+def _limited(item: Item, raws: Mapping[str, Raw], order: Sequence[str], index: str) -> Item:
+    """The item with the limits that stand in tables of their own."""
+    limits = item.limits
+    if limits is None or not any(field.find for edge in limits.edges() for field in edge.fields):
+        return item
+    found: dict[str, Any] = {
+        name: _found(edge, item.signal, raws, order, index)
+        for name in ("warn_below", "crit_below", "warn_above", "crit_above")
+        if (edge := getattr(limits, name)) and any(field.find for field in edge.fields)
+    }
+    return replace(item, limits=replace(limits, **found))
+
+
 @dataclass(frozen=True, slots=True)
 class Binding:
     """A profile on one device. omitted: rows beyond MAX_ROWS, which are not read."""
@@ -297,7 +325,8 @@ def bind(device: str, profiles: Iterable[DeviceProfile], raws: Mapping[str, Raw]
             for index, name in _names(labels, MAX_NAME - len(f"{device}/:") - longest).items():
                 for item in table.items:
                     if any(at(field.oid, index) in raws for field in item.fields):
-                        bound = Bound(item, f"{device}/{item.part or table.group}:{name}", item.name or name, index)
+                        limited = _limited(item, raws, order, index)
+                        bound = Bound(limited, f"{device}/{item.part or table.group}:{name}", item.name or name, index)
                         bounds.setdefault(bound.key, bound)
             for item in table.collect:
                 rows = _rows(item, table.where, raws)
