@@ -245,7 +245,7 @@ class Reader:
                 keys[key].wrong(
                     f"the catalogue says {key} {expected or '(none)'} for {name}; write that or leave it out{mend}"
                 )
-        for key in ("states", "meaning"):
+        for key in ("states", "meaning", "axis"):
             if key in keys:
                 keys[key].wrong(f"the catalogue says the {key} of {name}; leave it out")
         return signal

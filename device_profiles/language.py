@@ -182,6 +182,13 @@ OWN = _keys(
         "Of an `experimental.` state: word and severity (ok, warn, crit, unknown).",
         "states: {good: ok, bad: crit}",
     ),
+    axis=(
+        (
+            "Of an `experimental.` signal: `fitness` (the default) for whether the part works, `supply` for what it uses up or fills, `security` for whether "
+            "somebody got at it; or the words of a state that are of another axis than fitness. A component's axes are judged apart."
+        ),
+        "axis: security   or   axis: {supply: [lowPaper, noPaper]}",
+    ),
 )
 ITEM = _keys(
     signal=(

@@ -35,6 +35,16 @@ class Kind(StrEnum):
     TEXT = "text"
 
 
+class Axis(StrEnum):
+    """What a signal says of its component: whether it works; what it uses up or fills; whether somebody got at it. They are judged apart: a printer
+    without paper is not broken, and an open casing of one that prints is no fault of it.
+    """
+
+    FITNESS = "fitness"
+    SUPPLY = "supply"
+    SECURITY = "security"
+
+
 class Poll(StrEnum):
     """How often a signal is worth asking for: a device that goes to battery; a level that sinks; a serial number."""
 
@@ -78,17 +88,25 @@ class Test(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One name of the closed catalogue. states: for Kind.STATE, word -> ok, warn, crit or unknown."""
+    """One name of the closed catalogue. states: for Kind.STATE, word -> ok, warn, crit or unknown. axes: words that are of another axis than the
+    rest of the signal.
+    """
 
     name: str
     kind: Kind
     unit: str
     meaning: str
     states: tuple[tuple[str, str], ...] = ()
+    axis: Axis = Axis.FITNESS
+    axes: tuple[tuple[str, Axis], ...] = ()
 
     def severity(self, word: str) -> str:
         """What a word of this state means; `unknown` for a word that it does not have."""
         return next((severity for known, severity in self.states if known == word), "unknown")
+
+    def axis_of(self, word: object) -> Axis:
+        """The axis that a value of this signal is about."""
+        return next((axis for known, axis in self.axes if known == word), self.axis)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections import defaultdict
 
 from tillwatch.device_profiles import language, units
 from tillwatch.device_profiles.catalogue import load_catalogue
-from tillwatch.device_profiles.model import Form, Kind, Poll
+from tillwatch.device_profiles.model import Axis, Form, Kind, Poll, Signal
 
 _TUTORIAL = """\
 # The language of device profiles
@@ -83,6 +83,16 @@ def _keys(keys: language.Keys) -> list[str]:
     ]
 
 
+def _axis(signal: Signal) -> str:
+    """What is not about fitness."""
+    if signal.axis is not Axis.FITNESS:
+        return f" ({signal.axis})"
+    words = defaultdict(list)
+    for word, axis in signal.axes:
+        words[axis].append(word)
+    return "".join(f" ({axis}: {', '.join(known)})" for axis, known in words.items())
+
+
 def page() -> str:
     """The whole page as Markdown."""
     lines = [_TUTORIAL]
@@ -101,7 +111,7 @@ def page() -> str:
     lines += ["", "## Signals", "", "| signal | kind | unit or words | meaning |", "|---|---|---|---|"]
     for name, signal in sorted(load_catalogue().signals.items()):
         said = signal.unit or ", ".join(f"{word} ({severity})" for word, severity in signal.states)
-        lines.append(f"| `{name}` | {signal.kind.value} | {said} | {_escaped(signal.meaning)} |")
+        lines.append(f"| `{name}` | {signal.kind.value} | {said} | {_escaped(signal.meaning)}{_axis(signal)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -42,6 +42,15 @@ def test_people_get_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert any("ups.battery.charge" in line and "19 %" in line and "crit" in line for line in shown)
 
 
+def test_a_printer_without_paper_is_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(RECORDINGS / "rfc3805.snmprec"), "--json"]) == 0
+    components = {each.pop("component"): each for each in json.loads(capsys.readouterr().out)["components"]}
+    assert components["rfc3805/supply:Black toner"] == {"supply": "crit"}
+    assert main([str(RECORDINGS / "rfc3805.snmprec")]) == 0
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["component", "fitness", "supply", "security"] in shown
+
+
 def test_a_device_that_no_profile_fits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "coffee.snmprec").write_text("1.3.6.1.2.1.1.1.0|4|Coffee maker\n")
     assert main([str(tmp_path / "coffee.snmprec"), "--json"]) == 0
