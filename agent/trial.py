@@ -30,12 +30,16 @@ _WIDTHS = (44, 30, 28, 8)
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What one reading of a device gave. profile: ids joined by `+`; None where no profile fits. components: each with its axes."""
+    """What one reading of a device gave. profile: ids joined by `+`; None where no profile fits. components: each with its axes.
+    versions: of each profile, as it is in force. untested: profiles without a recording.
+    """
 
     profile: str | None
     samples: tuple[Sample, ...]
     omitted: int = 0
     components: Mapping[str, Mapping[Axis, State]] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    untested: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """For JSON. A reading that the profile does not judge is ok if it has a value, else unknown."""
@@ -81,7 +85,9 @@ async def try_client(name: str, client: SnmpClient, library: Library, profile: s
     binding = bind(name, profiles, raws)
     samples = tuple(evaluate(binding.bounds, raws, today()))
     signals = library.signals() | {bound.item.signal.name: bound.item.signal for bound in binding.bounds}
-    return Trial("+".join(ids), samples, binding.omitted, by_axis(samples, signals))
+    versions = {each: library.version(each) for each in ids}
+    axes = by_axis(samples, signals)
+    return Trial("+".join(ids), samples, binding.omitted, axes, versions, library.untested(ids))
 
 
 async def try_snmprec(path: Path, library: Library, profile: str = "") -> Trial:
@@ -136,6 +142,10 @@ def table(trial: Trial) -> str:
             for name, axes in trial.components.items()
         ]
     head = f"profile {trial.profile}, {len(trial.samples)} readings"
+    if trial.versions:
+        head += ", by " + "+".join(f"{name} {version}" for name, version in trial.versions.items())
+    if trial.untested:
+        head += f"\nuntested, no recording beside it: {', '.join(trial.untested)}"
     return "\n".join([head if trial.profile else "no profile fits this device", *(rows if trial.samples else ())])
 
 
@@ -236,7 +246,9 @@ def run(args: argparse.Namespace) -> int:
         return 1
     if trial.omitted:
         print(f"try: {trial.omitted} rows of large tables are left out", file=sys.stderr)
-    plain = trial.plain() | ({"components": trial.axes()} if trial.components else {})
+    plain = trial.plain()
+    if trial.versions:
+        plain |= {"components": trial.axes(), "versions": trial.versions, "untested": trial.untested}
     print(json.dumps(plain, ensure_ascii=False) if args.json else table(trial))
     return 0
 

@@ -13,7 +13,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -26,10 +26,12 @@ from tillwatch.device_profiles.model import DeviceProfile, Recognition, Signal
 
 HERE = Path(__file__).resolve().parent
 FILE = "profiles.msgpack"
-FORMAT = 4
+FORMAT = 5
 """Part of the digest: raise it when an encoded dataclass of model.py changes."""
 _HEAD_BYTES = 40
 """Format and digest: enough to see that the file is another one."""
+_VERSION_DIGITS = 8
+"""Of a profile's digest: to tell the versions of one profile apart, not to prove anything."""
 _CATALOGUE = ""
 """Under this name, which no profile has, the catalogue is packed."""
 COMPILE_SECONDS = 60
@@ -42,14 +44,15 @@ class CompiledError(Exception):
     """The compiled file cannot be made or is not one. The text says what to do."""
 
 
-def digest(folder: Path = HERE, own: Iterable[Path] = (), overrides: Path | None = None) -> bytes:
-    """SHA-256 over every YAML file's name and bytes, and the format of the encoding. Raises OSError."""
+def digest(folder: Path = HERE, own: Collection[Path] = (), overrides: Path | None = None) -> bytes:
+    """SHA-256 over every YAML file's name and bytes, which of a bank's own are recorded, and the format of the encoding. Raises OSError."""
     total = hashlib.sha256(bytes([FORMAT]))
     named = [(path.relative_to(folder).as_posix(), path) for path in sorted(folder.rglob("*.yaml"))]
     named += [(str(path), path) for path in (*own, *([overrides] if overrides else []))]
     for name, path in named:
         data = path.read_bytes()
         total.update(f"{name}\0{len(data)}\0".encode() + data)
+    total.update(bytes([path.with_suffix(".snmprec").exists() for path in own]))
     return total.digest()
 
 
@@ -106,10 +109,11 @@ class Library:
         unpacker = msgpack.Unpacker(strict_map_key=False)
         unpacker.feed(packed)
         try:
-            form, self.digest, recognitions, lengths = unpacker.unpack()
+            form, self.digest, recognitions, lengths, versions = unpacker.unpack()
             if form != FORMAT:
                 raise ValueError(form)
             self.recognitions: tuple[Recognition, ...] = _decoder(tuple[Recognition, ...])(recognitions)
+            self._versions: dict[str, str] = versions
             self._places: dict[str, tuple[int, int]] = {}
             start = unpacker.tell()
             for name, length in lengths.items():
@@ -141,6 +145,15 @@ class Library:
         profile: DeviceProfile = _decoder(DeviceProfile)(self._part(name))
         return profile
 
+    def version(self, name: str) -> str:
+        """Of a profile as it is in force, with what it extends and a bank's overrides: two that read alike have the same. Raises KeyError."""
+        return self._versions[name]
+
+    def untested(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of which no recording shows that they read a device."""
+        known = {each.id for each in self.recognitions if each.untested}
+        return tuple(name for name in names if name in known)
+
     def signals(self) -> dict[str, Signal]:
         """The catalogue by name."""
         known: tuple[Signal, ...] = _decoder(tuple[Signal, ...])(self._part(_CATALOGUE))
@@ -157,6 +170,7 @@ def compile_library(profiles: Iterable[DeviceProfile], signals: Iterable[Signal]
         made_from,
         [_plain(each.recognition) for each in known],
         {n: len(part) for n, part in parts.items()},
+        {n: hashlib.sha256(part).hexdigest()[:_VERSION_DIGITS] for n, part in parts.items() if n},
     ]
     return b"".join((msgpack.packb(head), *parts.values()))
 

@@ -6,7 +6,7 @@ The keys are in language.py, what they become in model.py. Needs PyYAML: the age
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -157,6 +157,15 @@ def _profile(name: str, drafts: Mapping[str, _Draft]) -> DeviceProfile:
     return DeviceProfile(name, whole.title, recognition, tuple(whole.scalars.values()), tuple(whole.tables.values()))
 
 
+RECORDING = ".snmprec"
+"""Beside a bank's own profile, under its name: what a real device answered. The shipped profiles have theirs among the tests of this project."""
+
+
+def recorded(path: Path) -> bool:
+    """Whether a recording stands beside a profile."""
+    return path.with_suffix(RECORDING).exists()
+
+
 def profile_files(folder: Path = HERE) -> tuple[Path, ...]:
     """Every profile and mixin, sorted."""
     return tuple(sorted(path for path in folder.rglob("*.yaml") if path.name != "catalogue.yaml"))
@@ -194,14 +203,17 @@ def _load(files: Iterable[tuple[Path, str]], catalogue: Catalogue) -> tuple[list
 
 
 def load_yaml(
-    folder: Path = HERE, catalogue: Catalogue | None = None, own: Iterable[Path] = ()
+    folder: Path = HERE, catalogue: Catalogue | None = None, own: Collection[Path] = ()
 ) -> tuple[DeviceProfile, ...]:
     """Every profile under the folder and in the files of a bank's `own`, by id. Raises ProfileError for the first thing that is wrong."""
     files = [(path, path.relative_to(folder).as_posix()) for path in profile_files(folder)]
+    mine = {path.stem: recorded(path) for path in own}
     profiles, wrong = _load([*files, *((path, str(path)) for path in own)], catalogue or load_catalogue())
     if wrong:
         raise wrong[0]
-    return tuple(profiles)
+    return tuple(
+        replace(each, recognition=replace(each.recognition, untested=not mine.get(each.id, True))) for each in profiles
+    )
 
 
 def problems(paths: Iterable[Path], folder: Path = HERE) -> list[str]:

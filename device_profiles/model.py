@@ -305,12 +305,15 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """What is needed of a profile to find the one for a device. adds: the generic profiles that may stand beside it."""
+    """What is needed of a profile to find the one for a device. adds: the generic profiles that may stand beside it. untested: no recording of a
+    device stands beside it, so nothing shows that it reads one.
+    """
 
     id: str
     generic: bool
     matches: tuple[Match, ...]
     adds: tuple[str, ...] = ()
+    untested: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,9 @@ A device profile is one YAML file that says where a family of SNMP devices keeps
    item once. `python -m tests.device_profiles.skeleton <id>` writes a first one. Then `pytest tests/device_profiles -k <id> --update-golden`,
    read `tests/golden/<id>.json` with care, and commit all three files. There is no Python to write and nothing to register.
 
+A bank's own profile stands in the folder that `[profiles]` of the agent's configuration names, with its recording `<id>.snmprec` beside it. Without one
+it is used and shown as *untested* by `lint`, `try` and the agent's log. Each device gives the version of its profiles as `monitor.profile`.
+
 Which profile a device gets: the specific one whose rule fits best (longest sysObjectID prefix, then most conditions); two that fit equally well
 are an error. Beside it stand the generic ones that it names in `with` and that match by their own rules. Without a specific one, all
 generic ones that match are used together. Of two items with the same signal of the same component the specific profile's stands.

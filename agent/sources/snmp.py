@@ -163,6 +163,7 @@ class SnmpSource:
         self._fixed = (profile,) if profile else ()
         self._found: tuple[DeviceProfile, ...] = ()
         self._prepared: dict[PollClass, _Class] = {}
+        self._versions = ""
         self._uptime = 0.0
         self._turns = _Turns()
         self._rises = _Rises()
@@ -226,10 +227,12 @@ class SnmpSource:
                 f"{self.name}: no profile fits this device ({said or 'it says nothing of itself'}); add one to device_profiles"
             )
         if ids != self.profiles:
-            _log.info("%s: profile %s", self.name, "+".join(ids))
+            untested = ", ".join(self._library.untested(ids))
+            _log.info("%s: profile %s%s", self.name, "+".join(ids), f"; untested: {untested}" if untested else "")
         self.profiles = ids
         try:
             self._found = tuple(self._library.profile(name) for name in ids)
+            self._versions = "+".join(f"{name} {self._library.version(name)}" for name in ids)
         except (KeyError, OSError, CompiledError) as error:
             raise SourceError(
                 f"{self.name}: the device profiles were changed under the running agent ({error}); restart it"
@@ -284,4 +287,6 @@ class SnmpSource:
         prepared.given = {bound.key: bound for bound in prepared.bounds if bound.key in now or bound.key in lost}
         if wanted is PollClass.NORMAL:
             samples.append(Sample(self.name, "monitor.omitted", self.omitted))
+        elif wanted is PollClass.SLOW:
+            samples.append(Sample(self.name, "monitor.profile", self._versions))
         return samples

@@ -113,8 +113,11 @@ def test_a_bank_s_own_profile_and_its_overrides_reach_the_library(tmp_path: Path
     overrides.write_text("- {profile: acme, signal: ups.output.load, name: till 7}")
     library = open_library(tmp_path, own, overrides)
     assert library.profile("acme").scalars[-1].name == "till 7"
+    assert library.untested(["acme", "rfc1628"]) == ("acme",)
     assert library.digest == digest(own=[own / "acme.yaml"], overrides=overrides) != digest()
     assert open_library(tmp_path, own, overrides).digest == library.digest
+    (own / "acme.snmprec").write_text("1.3.6.1.2.1.1.2.0|6|1.3.6.1.4.1.99999\n")
+    assert open_library(tmp_path, own, overrides).untested(["acme"]) == ()
 
 
 @pytest.mark.parametrize(("own", "overrides"), [("profiles.d", None), (None, "overrides.yaml")])

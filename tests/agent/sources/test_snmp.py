@@ -70,7 +70,9 @@ async def test_each_class_gives_its_own_signals(library: Library) -> None:
         "ups.alarm.all",
     }
     assert set(by_signal(await source.poll(NORMAL))) == {"device.uptime", "monitor.omitted"}
-    assert set(by_signal(await source.poll(SLOW))) == {"identity.name"}
+    slow = by_signal(await source.poll(SLOW))
+    assert set(slow) == {"identity.name", "monitor.profile"}
+    assert slow["monitor.profile"].value == f"rfc1628 {library.version('rfc1628')}"
     assert source.profiles == ("rfc1628",)
 
 
