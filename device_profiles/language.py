@@ -25,6 +25,10 @@ TOP = _keys(
         ),
         "extends: [_base, rfc1628]",
     ),
+    maker=(
+        "Who makes the family: `identity.maker` of its devices, unless an item reads it out of them.",
+        "maker: APC",
+    ),
     generic=(
         "`true` for a standard MIB: used where no specific profile matches, or beside one that names it in `with`.",
         "generic: true",

@@ -13,10 +13,12 @@ from typing import TypeVar
 from tillwatch.device_profiles import language
 from tillwatch.device_profiles.catalogue import HERE, Catalogue, load_catalogue
 from tillwatch.device_profiles.items import Columns, Reader, read_oid, read_pattern, texts
-from tillwatch.device_profiles.model import DeviceProfile, Item, Match, Recognition, Table
+from tillwatch.device_profiles.model import DeviceProfile, Field, Item, Match, Poll, Recognition, Table
+from tillwatch.device_profiles.recognise import SYS_OBJECT_ID
 from tillwatch.device_profiles.yaml_nodes import ProfileError, Spot, read
 
 T = TypeVar("T")
+MAKER = "identity.maker"
 
 
 @dataclass(slots=True)
@@ -75,8 +77,20 @@ def _table(spot: Spot, catalogue: Catalogue, sentinels: tuple[str, ...], draft: 
     )
 
 
+def _maker(spot: Spot, catalogue: Catalogue) -> Item:
+    """What the profile knows of itself, said of every device that answers: sysObjectID is always there, and begins with 0, 1 or 2."""
+    field = Field(SYS_OBJECT_ID, pattern=r"^\.?([012])\.")
+    return Item(
+        catalogue.signals[MAKER],
+        (field,),
+        poll=Poll.SLOW,
+        optional=True,
+        texts=dict.fromkeys(("0", "1", "2"), spot.text()),
+    )
+
+
 def _head(draft: _Draft, keys: Mapping[str, Spot], *, mixin: bool) -> None:
-    for name in ("title", "generic", "match", "with") if mixin else ():
+    for name in ("title", "maker", "generic", "match", "with") if mixin else ():
         if name in keys:
             keys[name].wrong(
                 f"a mixin matches no device by itself; leave {name!r} out or name the file without the underscore"
@@ -110,6 +124,8 @@ def _draft(path: Path, name: str, catalogue: Catalogue) -> _Draft:
         if (key := (item.part, item.signal.name)) in draft.scalars:
             each.wrong(f"{item.signal.name} stands here a second time; give other OIDs with first_of, or another part")
         draft.scalars[key] = item
+    if "maker" in keys:
+        draft.scalars.setdefault(("", MAKER), _maker(keys["maker"], catalogue))
     for each in keys["tables"].items() if "tables" in keys else ():
         table = draft.attempt(lambda at: _table(at, catalogue, sentinels, draft), each)
         if table is None:

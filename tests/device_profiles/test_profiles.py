@@ -12,7 +12,7 @@ from tillwatch.agent.sources.snmp import read_all, recognise_device
 from tillwatch.agent.sources.snmp_map import Binding, bind
 from tillwatch.agent.sources.snmprec import Replay, read_recording
 from tillwatch.agent.trial import try_snmprec
-from tillwatch.device_profiles.catalogue import EXPERIMENTAL, load_catalogue
+from tillwatch.device_profiles.catalogue import EXPERIMENTAL, HERE, load_catalogue
 from tillwatch.device_profiles.compiled import Library, compile_folder
 from tillwatch.device_profiles.loader import load_yaml
 from tillwatch.device_profiles.model import DeviceProfile, Item, Kind, Poll
@@ -60,6 +60,28 @@ async def test_its_recording_is_recognised_by_it_and_no_other(profile: DevicePro
     found = await recognise_device(Replay(read_recording(recording(profile))), library)
     assert found[:1] == (profile.id,)
     assert set(found[1:]) <= set(profile.recognition.adds)
+
+
+INVENTORY = ("identity.maker", "identity.model", "identity.serial", "identity.firmware")
+FOLDERS = ("camera", "environment", "printer", "server", "ups")
+OF_ONE_FAMILY = sorted(
+    path.stem
+    for folder in FOLDERS
+    for path in (HERE / folder).glob("*.yaml")
+    if path.stem in IDS and not PROFILES[IDS.index(path.stem)].recognition.generic
+)
+MANY_BRANDS = frozenset({"xppc"})
+SAYS_LITTLE = frozenset({"hikvision-recorder", "papouch-quido", "powerwalker", "qnap", "vutlan-ems"})
+"""Of these no recording shows where they keep their model, or that they have one to read."""
+
+
+@pytest.mark.parametrize("name", OF_ONE_FAMILY)
+async def test_a_family_s_profile_says_what_the_device_is(name: str, library: Library) -> None:
+    """For the inventory: the maker at least, and the model wherever a device tells it."""
+    trial = await try_snmprec(recording(PROFILES[IDS.index(name)]), library)
+    said = {sample.signal for sample in trial.samples if sample.signal in INVENTORY and sample.value}
+    assert ("identity.maker" in said) == (name not in MANY_BRANDS)
+    assert ("identity.model" in said) == (name not in SAYS_LITTLE)
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=IDS)

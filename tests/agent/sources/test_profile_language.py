@@ -258,6 +258,22 @@ def test_what_is_wrong_is_said_with_the_mend(tmp_path: Path, item: str, said: st
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("rest", "raws", "maker"),
+    [
+        ("", {"1.3.6.1.2.1.1.2.0": "1.3.6.1.4.1.99999.7"}, "Acme"),
+        ("", {"1.3.6.1.2.1.1.2.0": ".1.3.6.1.4.1.99999"}, "Acme"),
+        ("", {"1.3.6.1.2.1.1.2.0": "0.0"}, "Acme"),
+        ("", {}, None),
+        ("scalars: {signal: identity.maker, oid: 1.3.1.0}\n", {"1.3.1.0": b"Acme of Ohio"}, "Acme of Ohio"),
+    ],
+)
+def test_the_maker_of_a_family(tmp_path: Path, rest: str, raws: dict[str, Raw], maker: str | None) -> None:
+    text = "maker: Acme\n" + (rest or "scalars: {signal: ups.alarms, oid: 1.3.2.0}\n")
+    found = [sample.value for sample in samples(tmp_path, text, raws) if sample.signal == "identity.maker"]
+    assert found == ([maker] if maker else [])
+
+
 def test_the_life_of_a_part_reaches_the_compiled_profile(tmp_path: Path) -> None:
     life = "{source: calendar, rated: 4, unit: years, stress: {ref_c: 25, halve_every_k: 10}, evidence: APC FA158934, confidence: doc}"
     samples(tmp_path, f"scalars: [{{signal: ups.battery.age, oid: 1.3.1.0, life: {life}}}]\n", {})
