@@ -258,14 +258,15 @@ def judge(row: Row, device: Device, disputes: dict[tuple[str, str], str]) -> Ver
         ours = ", ".join(f"{sample.value}" for sample in found)
         return Verdict(row, "right", "", ours) if found else Verdict(row, "missing", "names no OID")
     samples = [sample for sample in device.by_oid[row.oid] if sample.value is not None]
+    why = disputes.get((row.device, row.oid))
     ours = ", ".join(f"{sample.signal} {sample.value} {sample.unit} {sample.state.name.lower()}" for sample in samples)
     if row.oid not in device.looked_at:
         reason = "OID not in the profile" if row.oid in device.raws else "not recorded"
-        return Verdict(row, "missing", reason)
+        return Verdict(row, "disputed", why) if why else Verdict(row, "missing", reason)
     if not samples and not (row.better == "" and any(word in row.why for word in NO_NUMBER)):
-        return Verdict(row, "missing", "no value: sentinel or not readable")
+        return Verdict(row, "disputed", why) if why else Verdict(row, "missing", "no value: sentinel or not readable")
     result, reason = _judge(row, samples)
-    if result == "wrong" and (why := disputes.get((row.device, row.oid))):
+    if result != "right" and why:
         return Verdict(row, "disputed", why, ours)
     return Verdict(row, result, reason, ours)
 
@@ -295,11 +296,13 @@ class Count:
     disputed: int = 0
     clean: int = 0
     clean_right: int = 0
+    clean_disputed: int = 0
 
     def add(self, verdict: Verdict) -> None:
         self.rows += 1
         self.clean += verdict.row.clean
         self.clean_right += verdict.row.clean and verdict.result == "right"
+        self.clean_disputed += verdict.row.clean and verdict.result == "disputed"
         setattr(self, verdict.result, getattr(self, verdict.result) + 1)
 
     @property
@@ -309,6 +312,11 @@ class Count:
     @property
     def clean_share(self) -> float:
         return self.clean_right / self.clean if self.clean else 1.0
+
+    @property
+    def undisputed_share(self) -> float:
+        """Of the clean rows that we believe."""
+        return self.clean_right / (self.clean - self.clean_disputed) if self.clean > self.clean_disputed else 1.0
 
 
 def counts(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], Count]:
@@ -337,8 +345,8 @@ def record(family: str, count: Count) -> None:
 
 def show(verdicts: list[Verdict]) -> str:
     """The table by family and device, and the reasons for what is missing."""
-    line = "{:34} {:>5} {:>6} {:>6} {:>7} {:>5} {:>8} {:>6} {:>6}".format
-    lines = [line("", "rows", "right", "share", "missing", "wrong", "disputed", "clean", "share")]
+    line = "{:34} {:>5} {:>6} {:>6} {:>7} {:>5} {:>8} {:>6} {:>6} {:>10}".format
+    lines = [line("", "rows", "right", "share", "missing", "wrong", "disputed", "clean", "share", "undisputed")]
     found = counts(verdicts)
     for (family, device), count in sorted(found.items(), key=lambda each: (each[0][0] or "~", each[0][1])):
         name = f"  {device}" if device else family or "all"
@@ -353,6 +361,7 @@ def show(verdicts: list[Verdict]) -> str:
                 count.disputed,
                 count.clean,
                 f"{count.clean_share:.1%}",
+                f"{count.undisputed_share:.1%}",
             )
         )
     reasons: dict[tuple[str, str], int] = defaultdict(int)

@@ -103,4 +103,5 @@ def test_a_reading_is_judged(wanted: Row, sample: Sample, result: str) -> None:
     device = Device(("p",), {OID: 1}, [sample], looked_at={OID})
     device.by_oid[OID].append(sample)
     assert judge(wanted, device, {}).result == result
+    assert judge(wanted, device, {("d", OID): "why"}).result == ("right" if result == "right" else "disputed")
     assert judge(wanted, Device((), {OID: 1}, []), {}).reason == "no profile"
