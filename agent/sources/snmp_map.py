@@ -135,7 +135,7 @@ def _state(bound: Bound, raws: Mapping[str, Raw], field: Field, raw: Raw) -> lis
         return []
     samples = [bound.sample(signal, word, _STATES[signal.severity(word)], oid)]
     if item.all:
-        samples.append(bound.sample(item.all, ",".join(flags) if flags else word, State.NONE, oid))
+        samples.append(bound.sample(item.all, ",".join(dict.fromkeys(flags)) if flags else word, State.NONE, oid))
     return samples
 
 

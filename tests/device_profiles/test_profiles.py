@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,12 @@ TESTS = Path(__file__).parents[1]
 PROFILES = load_yaml()
 CATALOGUE = load_catalogue()
 IDS = [profile.id for profile in PROFILES]
+
+
+@pytest.fixture(autouse=True)
+def _one_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ages are counted to it: golden output does not grow old."""
+    monkeypatch.setattr("tillwatch.agent.trial.today", lambda: date(2026, 11, 21))
 
 
 @pytest.fixture(scope="module")
