@@ -92,9 +92,9 @@ async def test_a_family_s_profile_says_what_the_device_is(name: str, library: Li
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=IDS)
-async def test_its_recording_exercises_every_item(profile: DeviceProfile) -> None:
+async def test_its_recording_exercises_every_item(profile: DeviceProfile, library: Library) -> None:
     """Stronger than every OID that is not optional: an item that no recording ever showed is untested."""
-    trial = await try_snmprec(recording(profile), Library(compile_folder()), profile.id)
+    trial = await try_snmprec(recording(profile), library, profile.id)
     seen = {sample.signal for sample in trial.samples if sample.value is not None}
     assert {item.signal.name for item in items_of(profile)} - seen == set()
     assert trial.omitted == 0
