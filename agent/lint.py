@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tillwatch.device_profiles.loader import load_yaml, problems
+from tillwatch.device_profiles.loader import RECORDING, load_yaml, problems, recorded
 from tillwatch.device_profiles.overrides import apply
 from tillwatch.device_profiles.yaml_nodes import ProfileError, read
 
@@ -46,6 +46,15 @@ def _is_shipped(path: Path) -> bool:
     return path.resolve().is_relative_to(HERE.resolve())
 
 
+def untested(paths: Sequence[Path]) -> list[str]:
+    """A bank's own profiles of which no recording shows that they read a device: no mistake, and no proof either."""
+    return [
+        f"{path}: untested; put what a device answered beside it, as {path.with_suffix(RECORDING).name}"
+        for path in paths
+        if not (_is_shipped(path) or path.name.startswith("_") or recorded(path) or read(path, str(path)).is_list())
+    ]
+
+
 def plain(problem: str) -> dict[str, str | int]:
     """For JSON: file, line, text, mend."""
     found = _PROBLEM.fullmatch(problem)
@@ -67,5 +76,6 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([plain(problem) for problem in found], ensure_ascii=False))
     else:
-        print("\n".join(found) or f"{len(args.files)} files, nothing wrong", file=sys.stderr if found else sys.stdout)
+        well = [f"{len(args.files)} files, nothing wrong", *([] if found else untested(args.files))]
+        print("\n".join(found or well), file=sys.stderr if found else sys.stdout)
     return 1 if found else 0

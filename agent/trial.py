@@ -8,11 +8,12 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tillwatch.agent.axes import by_axis
 from tillwatch.agent.model import Sample, State
 from tillwatch.agent.settings import loopback
 from tillwatch.agent.sources import Source, SourceError
@@ -21,6 +22,7 @@ from tillwatch.agent.sources.snmp_client import AUTHS, PRIVS, VERSIONS, SnmpClie
 from tillwatch.agent.sources.snmp_map import bind, evaluate, today
 from tillwatch.agent.sources.snmprec import Replay, read_recording
 from tillwatch.device_profiles.compiled import HERE, CompiledError, Library, compile_folder
+from tillwatch.device_profiles.model import Axis
 
 SECRET_VARIABLES = {"auth_key": "TILLWATCH_SNMP_AUTH_KEY", "priv_key": "TILLWATCH_SNMP_PRIV_KEY"}
 """Where pass phrases come from: on the command line every user of the machine could read them."""
@@ -29,15 +31,27 @@ _WIDTHS = (44, 30, 28, 8)
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What one reading of a device gave. profile: ids joined by `+`; None where no profile fits."""
+    """What one reading of a device gave. profile: ids joined by `+`; None where no profile fits. components: each with its axes.
+    versions: of each profile, as it is in force. untested: profiles without a recording.
+    """
 
     profile: str | None
     samples: tuple[Sample, ...]
     omitted: int = 0
+    components: Mapping[str, Mapping[Axis, State]] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    untested: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """For JSON. A reading that the profile does not judge is ok if it has a value, else unknown."""
         return {"profile": self.profile, "readings": [_reading(sample) for sample in self.samples]}
+
+    def axes(self) -> list[dict[str, str]]:
+        """For JSON: fitness, supply and security of each component, where anything is judged on it."""
+        return [
+            {"component": name, **{axis.value: state.name.lower() for axis, state in axes.items()}}
+            for name, axes in self.components.items()
+        ]
 
 
 def _state(sample: Sample) -> str:
@@ -70,7 +84,11 @@ async def try_client(name: str, client: SnmpClient, library: Library, profile: s
         raise SourceError(f"no profile {profile!r}; write one of {known}") from None
     raws = await read_all(client, profiles)
     binding = bind(name, profiles, raws)
-    return Trial("+".join(ids), tuple(evaluate(binding.bounds, raws, today())), binding.omitted)
+    samples = tuple(evaluate(binding.bounds, raws, today()))
+    signals = library.signals() | {bound.item.signal.name: bound.item.signal for bound in binding.bounds}
+    versions = {each: library.version(each) for each in ids}
+    axes = by_axis(samples, signals)
+    return Trial("+".join(ids), samples, binding.omitted, axes, versions, library.untested(ids))
 
 
 async def try_snmprec(path: Path, library: Library, profile: str = "") -> Trial:
@@ -135,14 +153,24 @@ def table(trial: Trial) -> str:
     """For people: one line a reading."""
 
     def line(*cells: str) -> str:
-        padded = (cell + " " * max(0, width - _wide(cell)) for cell, width in zip(cells, (*_WIDTHS, 0), strict=True))
+        padded = (cell + " " * max(0, width - _wide(cell)) for cell, width in zip(cells, (*_WIDTHS, 0), strict=False))
         return "  ".join(padded).rstrip()
 
     rows = [line("component", "signal", "value", "state", "oid")]
     for sample in trial.samples:
         value = "-" if sample.value is None else f"{sample.value} {sample.unit}".strip()
         rows.append(line(sample.component, sample.signal, value, _state(sample), sample.oid))
+    if trial.components:
+        rows += ["", line("component", *Axis)]
+        rows += [
+            line(name, *(axes[axis].name.lower() if axis in axes else "-" for axis in Axis))
+            for name, axes in trial.components.items()
+        ]
     head = f"profile {trial.profile}, {len(trial.samples)} readings"
+    if trial.versions:
+        head += ", by " + "+".join(f"{name} {version}" for name, version in trial.versions.items())
+    if trial.untested:
+        head += f"\nuntested, no recording beside it: {', '.join(trial.untested)}"
     return "\n".join([head if trial.profile else "no profile fits this device", *(rows if trial.samples else ())])
 
 
@@ -253,7 +281,10 @@ def run(args: argparse.Namespace) -> int:
         return 1
     if trial.omitted:
         print(f"try: {trial.omitted} rows of large tables are left out", file=sys.stderr)
-    print(json.dumps(trial.plain(), ensure_ascii=False) if args.json else table(trial))
+    plain = trial.plain()
+    if trial.versions:
+        plain |= {"components": trial.axes(), "versions": trial.versions, "untested": trial.untested}
+    print(json.dumps(plain, ensure_ascii=False) if args.json else table(trial))
     return 0
 
 

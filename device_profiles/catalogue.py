@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from tillwatch.device_profiles.model import Kind, Signal
+from tillwatch.device_profiles.model import Axis, Kind, Signal
 from tillwatch.device_profiles.yaml_nodes import Spot, nearest, read
 
 HERE = Path(__file__).parent
 EXPERIMENTAL = "experimental."
 SEVERITIES = ("ok", "warn", "crit", "unknown")
-_KEYS = ("kind", "unit", "meaning", "states")
+_KEYS = ("kind", "unit", "meaning", "states", "axis")
 
 
 class Catalogue:
@@ -28,6 +28,21 @@ class Catalogue:
         if name not in self.signals:
             spot.wrong(f"no signal {name!r} in the catalogue; {nearest(name, self.signals)}")
         return self.signals[name]
+
+
+def _axes(spot: Spot | None, words: Collection[str]) -> tuple[Axis, tuple[tuple[str, Axis], ...]]:
+    """The axis of the signal, and the words of its state that are of another."""
+
+    def axis(at: Spot) -> Axis:
+        return Axis(at.choice([each.value for each in Axis], "axis"))
+
+    if spot is None or not spot.is_mapping():
+        return (axis(spot) if spot else Axis.FITNESS), ()
+    if not words:
+        spot.wrong("only words of a state can be of an axis of their own; write one axis")
+    return Axis.FITNESS, tuple(
+        (word.choice(words, "word of its states"), axis(key)) for key, value in spot.pairs() for word in value.items()
+    )
 
 
 def read_signal(name: str, keys: dict[str, Spot], spot: Spot, units: frozenset[str]) -> Signal:
@@ -48,7 +63,9 @@ def read_signal(name: str, keys: dict[str, Spot], spot: Spot, units: frozenset[s
         if "states" in keys
         else ()
     )
-    return Signal(name, kind, unit, keys["meaning"].text(), states)
+    return Signal(
+        name, kind, unit, keys["meaning"].text(), states, *_axes(keys.get("axis"), [word for word, _ in states])
+    )
 
 
 def load_catalogue(folder: Path = HERE) -> Catalogue:

@@ -11,7 +11,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,15 @@ from tillwatch.device_profiles.plain import reader, to_plain
 
 HERE = Path(__file__).resolve().parent
 FILE = "profiles.msgpack"
-FORMAT = 4
+FORMAT = 5
 """Part of the digest: raise it when an encoded dataclass of model.py changes."""
 _HEAD_BYTES = 40
 """Format and digest: enough to see that the file is another one."""
-_CATALOGUE, _RECOGNITIONS = "", "/"
-"""Under these names, which no profile has, the catalogue and what finds a device's profile are packed."""
+_VERSION_DIGITS = 8
+"""Of a profile's digest: to tell the versions of one profile apart, not to prove anything."""
+_CATALOGUE, _RECOGNITIONS, _VERSIONS = "", "/", "//"
+"""Under these names, which no profile has, the catalogue, what finds a device's profile, and the versions of the profiles are packed."""
+_APART = frozenset({_CATALOGUE, _RECOGNITIONS, _VERSIONS})
 COMPILE_SECONDS = 60
 """Compiling 200 profiles takes a slow terminal a few seconds; a child that hangs must not hang the agent."""
 
@@ -38,8 +41,8 @@ class CompiledError(Exception):
     """The compiled file cannot be made or is not one. The text says what to do."""
 
 
-def digest(folder: Path = HERE, own: Iterable[Path] = (), overrides: Path | None = None) -> bytes:
-    """SHA-256 over every YAML file's name and bytes, and the format of the encoding. Raises OSError."""
+def digest(folder: Path = HERE, own: Collection[Path] = (), overrides: Path | None = None) -> bytes:
+    """SHA-256 over every YAML file's name and bytes, which of a bank's own are recorded, and the format of the encoding. Raises OSError."""
     import hashlib  # noqa: PLC0415 - whoever only reads a library does not need it
 
     total = hashlib.sha256(bytes([FORMAT]))
@@ -48,6 +51,7 @@ def digest(folder: Path = HERE, own: Iterable[Path] = (), overrides: Path | None
     for name, path in named:
         data = path.read_bytes()
         total.update(f"{name}\0{len(data)}\0".encode() + data)
+    total.update(bytes([path.with_suffix(".snmprec").exists() for path in own]))
     return total.digest()
 
 
@@ -94,7 +98,7 @@ class Library:
     @property
     def ids(self) -> tuple[str, ...]:
         """Of all profiles, sorted."""
-        return tuple(sorted(self._places.keys() - {_CATALOGUE, _RECOGNITIONS}))
+        return tuple(sorted(self._places.keys() - _APART))
 
     @property
     def recognitions(self) -> tuple[Recognition, ...]:
@@ -104,10 +108,20 @@ class Library:
 
     def profile(self, name: str) -> DeviceProfile:
         """Raises KeyError; CompiledError and OSError where the file was replaced by something else."""
-        if name in {_CATALOGUE, _RECOGNITIONS}:
+        if name in _APART:
             raise KeyError(name)
         profile: DeviceProfile = reader(DeviceProfile)(self._part(name))
         return profile
+
+    def version(self, name: str) -> str:
+        """Of a profile as it is in force, with what it extends and a bank's overrides: two that read alike have the same. Raises KeyError."""
+        found: str = self._part(_VERSIONS)[name]
+        return found
+
+    def untested(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of which no recording shows that they read a device."""
+        known = {each.id for each in self.recognitions if each.untested}
+        return tuple(name for name in names if name in known)
 
     def signals(self) -> dict[str, Signal]:
         """The catalogue by name."""
@@ -117,10 +131,14 @@ class Library:
 
 def compile_library(profiles: Iterable[DeviceProfile], signals: Iterable[Signal], made_from: bytes) -> bytes:
     """What Library reads. made_from: digest()."""
+    import hashlib  # noqa: PLC0415 - whoever only reads a library does not need it
+
     known = tuple(profiles)
     parts = {each.id: msgpack.packb(to_plain(each)) for each in known}
+    versions = {n: hashlib.sha256(part).hexdigest()[:_VERSION_DIGITS] for n, part in parts.items()}
     parts[_CATALOGUE] = msgpack.packb([to_plain(each) for each in signals])
     parts[_RECOGNITIONS] = msgpack.packb([to_plain(each.recognition) for each in known])
+    parts[_VERSIONS] = msgpack.packb(versions)
     head = [FORMAT, made_from, {n: len(part) for n, part in parts.items()}]
     return b"".join((msgpack.packb(head), *parts.values()))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tillwatch.device_profiles import language, units
 from tillwatch.device_profiles.catalogue import EXPERIMENTAL, Catalogue, read_signal
@@ -35,6 +35,7 @@ _YES, _NO = ("1", "yes", "true", "on"), ("2", "0", "no", "false", "off")
 _EDGES = ("warn_below", "crit_below", "warn_above", "crit_above")
 _ITEM = (*language.ITEM, *language.FIELD, *language.WORDS, *language.OWN)
 _SOURCES = ("counter", "hours", "calendar", "device_percent")
+_PER = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
 _NUMERIC = (
     "divisor",
     "multiplier",
@@ -46,6 +47,7 @@ _NUMERIC = (
     "minus",
     "percent_of",
     "multiply_by",
+    "per",
 )
 
 
@@ -201,7 +203,9 @@ class Reader:
                 )
             unit = own_unit
         wraps = keys["wraps"].whole() if "wraps" in keys else 0
-        if wraps not in {0, 32, 64} or (wraps and signal.kind is not Kind.COUNTER):
+        if "per" in keys and signal.kind is not Kind.GAUGE:
+            keys["per"].wrong(f"what rises per time is a gauge, and {signal.name} is a {signal.kind}; leave `per` out")
+        if wraps not in {0, 32, 64} or (wraps and signal.kind is not Kind.COUNTER and "per" not in keys):
             keys["wraps"].wrong("a counter wraps at 32 or 64 bits; other signals do not wrap")
         if wraps and {"multiply_by", "percent_of", "raw_unit"} & set(keys):
             keys["wraps"].wrong("the turns of what is computed from several values cannot be joined; leave `wraps` out")
@@ -225,6 +229,7 @@ class Reader:
             multiply_by=oid("multiply_by"),
             unsigned32=_truth(keys, "unsigned32"),
             wraps=wraps,
+            per=_PER[keys["per"].choice(_PER, "unit of time")] if "per" in keys else 0,
             rescale_above=number("rescale_above", 0),
             when=self.conditions(keys.get("when")),
         )
@@ -240,7 +245,7 @@ class Reader:
                 keys[key].wrong(
                     f"the catalogue says {key} {expected or '(none)'} for {name}; write that or leave it out{mend}"
                 )
-        for key in ("states", "meaning"):
+        for key in ("states", "meaning", "axis"):
             if key in keys:
                 keys[key].wrong(f"the catalogue says the {key} of {name}; leave it out")
         return signal
@@ -298,16 +303,22 @@ class Reader:
     def _edge(self, spot: Spot, signal: Signal, shared: Mapping[str, Spot], choices: list[dict[str, Spot]]) -> Edge:
         if not spot.is_mapping():
             return Edge(spot.number())
-        own = spot.mapping((*language.FIELD, "else"))
+        own = spot.mapping((*language.FIELD, "else", "find"))
         number = own.pop("else").number() if "else" in own else None
+        found = own.pop("find", None)
+        if found and (len(choices) > 1 or not self.in_table):
+            found.wrong(
+                "limits are found for the rows of a table with one place of the value; leave `find` or `first_of` out"
+            )
+        find = self.conditions(found)
         kept = ("pattern", "form", "date", "unsigned32", "rescale_above", "sentinels", *_NUMERIC)
         fields = []
         for choice in choices:
             # What makes the value a number makes its limit one, but for what picks the value out.
-            scaling = {name: at for name, at in {**shared, **choice}.items() if name in kept}
+            scaling = {name: at for name, at in {**shared, **choice}.items() if name in kept and name != "per"}
             if set(own) & set(_NUMERIC):
                 scaling = {name: at for name, at in scaling.items() if name not in _NUMERIC}
-            fields.append(self.field(spot, {**scaling, **own}, signal))
+            fields.append(replace(self.field(spot, {**scaling, **own}, signal), find=find))
         return Edge(number, tuple(fields))
 
     def limits(self, spot: Spot, signal: Signal, shared: Mapping[str, Spot], choices: list[dict[str, Spot]]) -> Limits:

@@ -25,6 +25,10 @@ TOP = _keys(
         ),
         "extends: [_base, rfc1628]",
     ),
+    maker=(
+        "Who makes the family: `identity.maker` of its devices, unless an item reads it out of them.",
+        "maker: APC",
+    ),
     generic=(
         "`true` for a standard MIB: used where no specific profile matches, or beside one that names it in `with`.",
         "generic: true",
@@ -141,6 +145,13 @@ FIELD = _keys(
         "32 or 64: the bits at which this counter wraps. The agent joins the turns while sysUpTime says that the device ran on.",
         "wraps: 32",
     ),
+    per=(
+        (
+            "s, min, h or d: how much the number rose since the reading before, per this time by sysUpTime. No reading where there is none before it or the "
+            "device restarted in between. With `wraps` the wrap of a counter is joined."
+        ),
+        "per: s",
+    ),
     rescale_above=("A raw number beyond it is ten times too large, whatever the MIB says.", "rescale_above: 1000"),
     when=("Conditions; where they fail, this is not the place to look.", "when: [{column: unit, in: 16}]"),
 )
@@ -175,6 +186,13 @@ OWN = _keys(
         "Of an `experimental.` state: word and severity (ok, warn, crit, unknown).",
         "states: {good: ok, bad: crit}",
     ),
+    axis=(
+        (
+            "Of an `experimental.` signal: `fitness` (the default) for whether the part works, `supply` for what it uses up or fills, `security` for whether "
+            "somebody got at it; or the words of a state that are of another axis than fitness. A component's axes are judged apart."
+        ),
+        "axis: security   or   axis: {supply: [lowPaper, noPaper]}",
+    ),
 )
 ITEM = _keys(
     signal=(
@@ -199,7 +217,10 @@ ITEM = _keys(
 )
 LIMITS = _keys(
     warn_below=(
-        "A number; or where the device says it: a column or OID, scaled as the value unless it gives its own keys; `else`: where the device says none.",
+        (
+            "A number; or where the device says it: a column or OID, scaled as the value unless it gives its own keys; `else`: where the device says none; "
+            "`find`: conditions, for a table of limits whose index begins with this row's: the first of its rows for which they hold."
+        ),
         "warn_below: {column: low, sentinels: [0], else: 5}",
     ),
     crit_below=("The same, further out.", "crit_below: 2"),
@@ -239,7 +260,7 @@ OVERRIDE = _keys(
     limits=("Takes the place of the profile's, edge by edge; `none` takes them away.", "limits: {warn_above: 30}"),
     name=("How the bank calls it: shown beside the component's name, which stays.", "name: battery room"),
     life=(
-        "Takes the place of the profile's, key by key.",
+        "Takes the place of the profile's, key by key; of a profile that gives no life, with the other keys as another profile has them for this signal.",
         "life: {rated: 3, evidence: our own records, confidence: doc}",
     ),
 )

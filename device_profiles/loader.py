@@ -6,17 +6,19 @@ The keys are in language.py, what they become in model.py. Needs PyYAML: the age
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from tillwatch.device_profiles import language
 from tillwatch.device_profiles.catalogue import HERE, Catalogue, load_catalogue
 from tillwatch.device_profiles.items import Columns, Reader, read_oid, read_pattern, texts
-from tillwatch.device_profiles.model import DeviceProfile, Item, Match, Recognition, Table
+from tillwatch.device_profiles.model import DeviceProfile, Field, Item, Match, Poll, Recognition, Table
+from tillwatch.device_profiles.recognise import SYS_OBJECT_ID
 from tillwatch.device_profiles.yaml_nodes import ProfileError, Spot, read
 
 T = TypeVar("T")
+MAKER = "identity.maker"
 
 
 @dataclass(slots=True)
@@ -75,8 +77,20 @@ def _table(spot: Spot, catalogue: Catalogue, sentinels: tuple[str, ...], draft: 
     )
 
 
+def _maker(spot: Spot, catalogue: Catalogue) -> Item:
+    """What the profile knows of itself, said of every device that answers: sysObjectID is always there, and begins with 0, 1 or 2."""
+    field = Field(SYS_OBJECT_ID, pattern=r"^\.?([012])\.")
+    return Item(
+        catalogue.signals[MAKER],
+        (field,),
+        poll=Poll.SLOW,
+        optional=True,
+        texts=dict.fromkeys(("0", "1", "2"), spot.text()),
+    )
+
+
 def _head(draft: _Draft, keys: Mapping[str, Spot], *, mixin: bool) -> None:
-    for name in ("title", "generic", "match", "with") if mixin else ():
+    for name in ("title", "maker", "generic", "match", "with") if mixin else ():
         if name in keys:
             keys[name].wrong(
                 f"a mixin matches no device by itself; leave {name!r} out or name the file without the underscore"
@@ -110,6 +124,8 @@ def _draft(path: Path, name: str, catalogue: Catalogue) -> _Draft:
         if (key := (item.part, item.signal.name)) in draft.scalars:
             each.wrong(f"{item.signal.name} stands here a second time; give other OIDs with first_of, or another part")
         draft.scalars[key] = item
+    if "maker" in keys:
+        draft.scalars.setdefault(("", MAKER), _maker(keys["maker"], catalogue))
     for each in keys["tables"].items() if "tables" in keys else ():
         table = draft.attempt(lambda at: _table(at, catalogue, sentinels, draft), each)
         if table is None:
@@ -157,6 +173,15 @@ def _profile(name: str, drafts: Mapping[str, _Draft]) -> DeviceProfile:
     return DeviceProfile(name, whole.title, recognition, tuple(whole.scalars.values()), tuple(whole.tables.values()))
 
 
+RECORDING = ".snmprec"
+"""Beside a bank's own profile, under its name: what a real device answered. The shipped profiles have theirs among the tests of this project."""
+
+
+def recorded(path: Path) -> bool:
+    """Whether a recording stands beside a profile."""
+    return path.with_suffix(RECORDING).exists()
+
+
 def profile_files(folder: Path = HERE) -> tuple[Path, ...]:
     """Every profile and mixin, sorted."""
     return tuple(sorted(path for path in folder.rglob("*.yaml") if path.name != "catalogue.yaml"))
@@ -194,14 +219,17 @@ def _load(files: Iterable[tuple[Path, str]], catalogue: Catalogue) -> tuple[list
 
 
 def load_yaml(
-    folder: Path = HERE, catalogue: Catalogue | None = None, own: Iterable[Path] = ()
+    folder: Path = HERE, catalogue: Catalogue | None = None, own: Collection[Path] = ()
 ) -> tuple[DeviceProfile, ...]:
     """Every profile under the folder and in the files of a bank's `own`, by id. Raises ProfileError for the first thing that is wrong."""
     files = [(path, path.relative_to(folder).as_posix()) for path in profile_files(folder)]
+    mine = {path.stem: recorded(path) for path in own}
     profiles, wrong = _load([*files, *((path, str(path)) for path in own)], catalogue or load_catalogue())
     if wrong:
         raise wrong[0]
-    return tuple(profiles)
+    return tuple(
+        replace(each, recognition=replace(each.recognition, untested=not mine.get(each.id, True))) for each in profiles
+    )
 
 
 def problems(paths: Iterable[Path], folder: Path = HERE) -> list[str]:

@@ -35,6 +35,16 @@ class Kind(StrEnum):
     TEXT = "text"
 
 
+class Axis(StrEnum):
+    """What a signal says of its component: whether it works; what it uses up or fills; whether somebody got at it. They are judged apart: a printer
+    without paper is not broken, and an open casing of one that prints is no fault of it.
+    """
+
+    FITNESS = "fitness"
+    SUPPLY = "supply"
+    SECURITY = "security"
+
+
 class Poll(StrEnum):
     """How often a signal is worth asking for: a device that goes to battery; a level that sinks; a serial number."""
 
@@ -78,17 +88,25 @@ class Test(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One name of the closed catalogue. states: for Kind.STATE, word -> ok, warn, crit or unknown."""
+    """One name of the closed catalogue. states: for Kind.STATE, word -> ok, warn, crit or unknown. axes: words that are of another axis than the
+    rest of the signal.
+    """
 
     name: str
     kind: Kind
     unit: str
     meaning: str
     states: tuple[tuple[str, str], ...] = ()
+    axis: Axis = Axis.FITNESS
+    axes: tuple[tuple[str, Axis], ...] = ()
 
     def severity(self, word: str) -> str:
         """What a word of this state means; `unknown` for a word that it does not have."""
         return next((severity for known, severity in self.states if known == word), "unknown")
+
+    def axis_of(self, word: object) -> Axis:
+        """The axis that a value of this signal is about."""
+        return next((axis for known, axis in self.axes if known == word), self.axis)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +129,9 @@ class Field:
     `percent_of`. scale and precision are columns as in ENTITY-SENSOR-MIB: 9 are units, 8 thousandths; a negative precision is an accuracy and moves nothing.
     sentinels: raw values that are no reading; `a..b` is a span. pattern: a regular expression whose one group holds the number or the text.
     dates: how a date is written, the first that fits (dates.py). unsigned32: a negative number is a 32-bit one that overflowed.
-    wraps: bits of a counter, 0 if it never wraps. rescale_above: a raw number beyond it cannot be in the standard's unit, and is divided by
+    wraps: bits of a counter, 0 if it never wraps. per: seconds of a unit of time, 0 for none: the value is then how much the number rose since the
+    reading before, per this time by the device's clock. find: of a limit that stands in a table whose index begins with this row's: the first of those
+    rows for which all hold. rescale_above: a raw number beyond it cannot be in the standard's unit, and is divided by
     `rescale_divisor` (0: never).
     """
 
@@ -134,9 +154,11 @@ class Field:
     multiply_by: str = ""
     unsigned32: bool = False
     wraps: int = 0
+    per: int = 0
     rescale_above: float = 0
     rescale_divisor: float = 10
     when: tuple[Condition, ...] = ()
+    find: tuple[Condition, ...] = ()
 
     def beside(self) -> tuple[str, ...]:
         """Every other OID that the number needs."""
@@ -146,7 +168,7 @@ class Field:
             *self.plus,
             *self.minus,
             *self.percent_of,
-            *(each.oid for each in self.when if each.oid),
+            *(each.oid for each in (*self.when, *self.find) if each.oid),
         )
 
 
@@ -283,12 +305,15 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """What is needed of a profile to find the one for a device. adds: the generic profiles that may stand beside it."""
+    """What is needed of a profile to find the one for a device. adds: the generic profiles that may stand beside it. untested: no recording of a
+    device stands beside it, so nothing shows that it reads one.
+    """
 
     id: str
     generic: bool
     matches: tuple[Match, ...]
     adds: tuple[str, ...] = ()
+    untested: bool = False
 
 
 @dataclass(frozen=True, slots=True)

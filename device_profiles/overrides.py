@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tillwatch.device_profiles import language
 from tillwatch.device_profiles.items import read_life
-from tillwatch.device_profiles.model import DeviceProfile, Edge, Item, Kind, Limits, Table
+from tillwatch.device_profiles.model import DeviceProfile, Edge, Item, Kind, Life, Limits, Table
 from tillwatch.device_profiles.yaml_nodes import Spot, nearest, read
 
 _EDGES = ("warn_below", "crit_below", "warn_above", "crit_above")
@@ -31,24 +31,34 @@ def _limits(spot: Spot, item: Item) -> Limits | None:
     return replace(item.limits or Limits(), **edges)
 
 
-def _changed(item: Item, keys: Mapping[str, Spot]) -> Item:
+def _items(profile: DeviceProfile) -> Iterator[Item]:
+    yield from profile.scalars
+    for table in profile.tables:
+        yield from (*table.items, *table.collect)
+
+
+def _changed(item: Item, keys: Mapping[str, Spot], life: Life | None) -> Item:
     if "limits" in keys:
         item = replace(item, limits=_limits(keys["limits"], item))
     if "name" in keys:
         item = replace(item, name=keys["name"].text())
     if "life" in keys:
-        item = replace(item, life=read_life(keys["life"], item.life))
+        item = replace(item, life=read_life(keys["life"], item.life or life))
     return item
 
 
 class _Change:
-    """One entry of the list. used: whether any item was what it names."""
+    """One entry of the list. used: whether any item was what it names. life: what some profile says of the signal's life, for those that say
+    nothing.
+    """
 
-    def __init__(self, spot: Spot) -> None:
+    def __init__(self, spot: Spot, profiles: Iterable[DeviceProfile]) -> None:
         self.spot = spot
         self.keys = spot.mapping(language.OVERRIDE, ("signal",))
         if not set(self.keys) & {"limits", "name", "life"}:
             spot.wrong("nothing is changed; write limits, name or life")
+        lives = (i.life for p in profiles for i in _items(p) if i.life and i.signal.name == self.keys["signal"].text())
+        self.life = next(lives, None)
         self.used = False
 
     def _is(self, key: str, value: str) -> bool:
@@ -61,7 +71,7 @@ class _Change:
         part = item.part or group
         if self._is("profile", profile.id) and self._is("signal", item.signal.name) and self._is("part", part):
             self.used = True
-            return _changed(item, self.keys)
+            return _changed(item, self.keys, self.life)
         return item
 
     def table(self, profile: DeviceProfile, table: Table) -> Table:
@@ -79,7 +89,7 @@ def apply(path: Path, profiles: Iterable[DeviceProfile]) -> tuple[DeviceProfile,
     changed = tuple(profiles)
     ids = [profile.id for profile in changed]
     for spot in read(path, str(path)).items():
-        change = _Change(spot)
+        change = _Change(spot, changed)
         if "profile" in change.keys:
             change.keys["profile"].choice(ids, "profile")
         changed = tuple(
@@ -91,11 +101,7 @@ def apply(path: Path, profiles: Iterable[DeviceProfile]) -> tuple[DeviceProfile,
             for profile in changed
         )
         if not change.used:
-            signals = {
-                item.signal.name
-                for profile in changed
-                for item in (*profile.scalars, *(i for t in profile.tables for i in (*t.items, *t.collect)))
-            }
+            signals = {item.signal.name for profile in changed for item in _items(profile)}
             signal = change.keys["signal"]
             known = signal.text() in signals
             signal.wrong(

@@ -10,7 +10,7 @@ from collections import defaultdict
 
 from tillwatch.device_profiles import language, units
 from tillwatch.device_profiles.catalogue import load_catalogue
-from tillwatch.device_profiles.model import Form, Kind, Poll
+from tillwatch.device_profiles.model import Axis, Form, Kind, Poll, Signal
 
 _TUTORIAL = """\
 # The language of device profiles
@@ -62,6 +62,9 @@ A device profile is one YAML file that says where a family of SNMP devices keeps
    item once. `python -m tests.device_profiles.skeleton <id>` writes a first one. Then `pytest tests/device_profiles -k <id> --update-golden`,
    read `tests/golden/<id>.json` with care, and commit all three files. There is no Python to write and nothing to register.
 
+A bank's own profile stands in the folder that `[profiles]` of the agent's configuration names, with its recording `<id>.snmprec` beside it. Without one
+it is used and shown as *untested* by `lint`, `try` and the agent's log. Each device gives the version of its profiles as `monitor.profile`.
+
 Which profile a device gets: the specific one whose rule fits best (longest sysObjectID prefix, then most conditions); two that fit equally well
 are an error. Beside it stand the generic ones that it names in `with` and that match by their own rules. Without a specific one, all
 generic ones that match are used together. Of two items with the same signal of the same component the specific profile's stands.
@@ -83,6 +86,16 @@ def _keys(keys: language.Keys) -> list[str]:
     ]
 
 
+def _axis(signal: Signal) -> str:
+    """What is not about fitness."""
+    if signal.axis is not Axis.FITNESS:
+        return f" ({signal.axis})"
+    words = defaultdict(list)
+    for word, axis in signal.axes:
+        words[axis].append(word)
+    return "".join(f" ({axis}: {', '.join(known)})" for axis, known in words.items())
+
+
 def page() -> str:
     """The whole page as Markdown."""
     lines = [_TUTORIAL]
@@ -101,7 +114,7 @@ def page() -> str:
     lines += ["", "## Signals", "", "| signal | kind | unit or words | meaning |", "|---|---|---|---|"]
     for name, signal in sorted(load_catalogue().signals.items()):
         said = signal.unit or ", ".join(f"{word} ({severity})" for word, severity in signal.states)
-        lines.append(f"| `{name}` | {signal.kind.value} | {said} | {_escaped(signal.meaning)} |")
+        lines.append(f"| `{name}` | {signal.kind.value} | {said} | {_escaped(signal.meaning)}{_axis(signal)} |")
     return "\n".join(lines) + "\n"
 
 

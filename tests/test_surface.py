@@ -18,7 +18,7 @@ WIRE = """
     seal seal_ack seal_life seal_rotation split_frame stored_column stored_columns valid_terminal
 """
 PROFILES = """
-    Absent Condition DeviceProfile Edge Field Form Item Kind Life Limits Match Piece Poll Recognition Signal Stress Table Test Words
+    Absent Axis Condition DeviceProfile Edge Field Form Item Kind Life Limits Match Piece Poll Recognition Signal Stress Table Test Words
 """
 
 

@@ -14,6 +14,7 @@ from tillwatch.agent.model import PollClass, Sample
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.snmp_client import SYS_UPTIME, SnmpClient
 from tillwatch.agent.sources.snmp_map import MAX_ROWS, Bound, bind, evaluate, today
+from tillwatch.agent.sources.snmp_quantity import Earlier, wrap_of
 from tillwatch.agent.sources.snmp_values import Raw, at, is_scalar, number_of, text_of
 from tillwatch.device_profiles.compiled import CompiledError, Library
 from tillwatch.device_profiles.model import DeviceProfile
@@ -119,11 +120,27 @@ class _Turns:
 
 def _turn(bound: Bound, oid: str) -> float:
     """How much one wrap of the counter at `oid` is; 0 where it does not wrap."""
-    for field in bound.item.fields:
-        if field.wraps and at(field.oid, bound.suffix) == oid:
-            turn = float(2**field.wraps) * field.multiplier / field.divisor
-            return int(turn) if turn.is_integer() else turn
-    return 0
+    return next((wrap_of(f) for f in bound.item.fields if not f.per and at(f.oid, bound.suffix) == oid), 0)
+
+
+class _Rises:
+    """What the values that are given per time were at the last poll of each class, until the device restarts."""
+
+    def __init__(self) -> None:
+        self._last: dict[PollClass, tuple[float, dict[str, Raw]]] = {}
+
+    def forget(self) -> None:
+        self._last = {}
+
+    def since(self, wanted: PollClass, ticks: float, bounds: Iterable[Bound], raws: dict[str, Raw]) -> Earlier | None:
+        """What was then; what is now stands in its place. ticks: sysUpTime."""
+        fields = [(f, b.suffix) for b in bounds for f in b.item.fields if f.per]
+        if not fields:
+            return None
+        oids = {at(oid, suffix) for field, suffix in fields for oid in (field.oid, *field.beside())}
+        before = self._last.get(wanted)
+        self._last[wanted] = (ticks, {oid: raws[oid] for oid in oids if oid in raws})
+        return Earlier(before[1], (ticks - before[0]) / 100) if before else None
 
 
 class SnmpSource:
@@ -148,8 +165,10 @@ class SnmpSource:
         self._fixed = (profile,) if profile else ()
         self._found: tuple[DeviceProfile, ...] = ()
         self._prepared: dict[PollClass, _Class] = {}
+        self._versions = ""
         self._uptime = 0.0
         self._turns = _Turns()
+        self._rises = _Rises()
 
     async def poll(self, wanted: PollClass) -> list[Sample]:
         """Raises SourceError when the device as a whole cannot be read; the next poll then begins with finding its profile."""
@@ -173,6 +192,7 @@ class SnmpSource:
         self._prepared = {}
         self._uptime = 0.0
         self._turns.forget()
+        self._rises.forget()
 
     async def _poll(self, wanted: PollClass) -> list[Sample]:
         if not self._found:
@@ -192,6 +212,7 @@ class SnmpSource:
             )
         if self._restarted(raws):
             self._turns.forget()
+            self._rises.forget()
         self._uptime = number_of(raws.get(SYS_UPTIME)) or 0.0
         return self._samples(wanted, raws)
 
@@ -208,10 +229,12 @@ class SnmpSource:
                 f"{self.name}: no profile fits this device ({said or 'it says nothing of itself'}); add one to device_profiles"
             )
         if ids != self.profiles:
-            _log.info("%s: profile %s", self.name, "+".join(ids))
+            untested = ", ".join(self._library.untested(ids))
+            _log.info("%s: profile %s%s", self.name, "+".join(ids), f"; untested: {untested}" if untested else "")
         self.profiles = ids
         try:
             self._found = tuple(self._library.profile(name) for name in ids)
+            self._versions = "+".join(f"{name} {self._library.version(name)}" for name in ids)
         except (KeyError, OSError, CompiledError) as error:
             raise _changed(error) from error
 
@@ -250,11 +273,12 @@ class SnmpSource:
     def _samples(self, wanted: PollClass, raws: dict[str, Raw]) -> list[Sample]:
         prepared = self._prepared[wanted]
         turns = {bound.key: bound for bound in prepared.bounds if any(field.wraps for field in bound.item.fields)}
+        earlier = self._rises.since(wanted, self._uptime, prepared.bounds, raws)
         samples = [
             self._turns.join(sample, turn)
             if (bound := turns.get((sample.component, sample.signal))) and (turn := _turn(bound, sample.oid))
             else sample
-            for sample in evaluate(prepared.bounds, raws, today())
+            for sample in evaluate(prepared.bounds, raws, today(), earlier)
         ]
         now = {(sample.component, sample.signal) for sample in samples}
         lost = {key: bound for key, bound in prepared.given.items() if key not in now}
@@ -263,4 +287,6 @@ class SnmpSource:
         prepared.given = {bound.key: bound for bound in prepared.bounds if bound.key in now or bound.key in lost}
         if wanted is PollClass.NORMAL:
             samples.append(Sample(self.name, "monitor.omitted", self.omitted))
+        elif wanted is PollClass.SLOW:
+            samples.append(Sample(self.name, "monitor.profile", self._versions))
         return samples

@@ -12,15 +12,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from typing import Any
 
 from tillwatch.agent.columns import MAX_NAME
 from tillwatch.agent.model import Quality, Sample, State, Value
-from tillwatch.agent.sources.snmp_quantity import code_of, divides, edges, quantity, words_of
+from tillwatch.agent.sources.snmp_quantity import Earlier, code_of, divides, edges, quantity, rise, words_of
 from tillwatch.agent.sources.snmp_values import NO_VALUE, Raw, all_hold, at, number_of, stands_for_nothing, text_of
 from tillwatch.device_profiles.model import (
     Absent,
     Condition,
     DeviceProfile,
+    Edge,
     Field,
     Item,
     Kind,
@@ -133,7 +135,7 @@ def _state(bound: Bound, raws: Mapping[str, Raw], field: Field, raw: Raw) -> lis
         return []
     samples = [bound.sample(signal, word, _STATES[signal.severity(word)], oid)]
     if item.all:
-        samples.append(bound.sample(item.all, ",".join(flags) if flags else word, State.NONE, oid))
+        samples.append(bound.sample(item.all, ",".join(dict.fromkeys(flags)) if flags else word, State.NONE, oid))
     return samples
 
 
@@ -147,9 +149,9 @@ def _text(bound: Bound, field: Field, raw: Raw) -> list[Sample]:
     return [bound.sample(item.signal, text, State.NONE, at(field.oid, bound.suffix))]
 
 
-def _evaluate(bound: Bound, raws: Mapping[str, Raw], today: date | None) -> list[Sample]:
+def _evaluate(bound: Bound, raws: Mapping[str, Raw], today: date | None, earlier: Earlier | None) -> list[Sample]:
     item, signal, suffix = bound.item, bound.item.signal, bound.suffix
-    absent = False
+    absent = first = False
     for place, field in enumerate(item.fields):
         raw = raws.get(at(field.oid, suffix))
         if raw is None or not all_hold(field.when, raws, suffix):
@@ -161,9 +163,11 @@ def _evaluate(bound: Bound, raws: Mapping[str, Raw], today: date | None) -> list
             samples = _state(bound, raws, field, raw) if signal.kind is Kind.STATE else _text(bound, field, raw)
             if samples:
                 return samples
-        elif (number := quantity(field, signal, raws, suffix, today)) is not None and (
-            number >= 0 or signal.kind is not Kind.COUNTER
-        ):
+            continue
+        number = (
+            rise(field, signal, raws, suffix, earlier) if field.per else quantity(field, signal, raws, suffix, today)
+        )
+        if number is not None and (number >= 0 or signal.kind is not Kind.COUNTER):
             if divides(item.fields):
                 number = float(number)
             state = State.NONE
@@ -172,9 +176,10 @@ def _evaluate(bound: Bound, raws: Mapping[str, Raw], today: date | None) -> list
                 if all_hold(item.limits.conditions, raws, suffix):
                     state = _judge(number, edges(item.limits, place, signal, raws, suffix, today))
             return [bound.sample(signal, number, state, at(field.oid, suffix))]
+        first = first or (bool(field.per) and earlier is None)
     if absent and item.absent is not Absent.IGNORE:
         return [replace(bound.missing(), state=State.CRIT if item.absent is Absent.FAULT else State.UNKNOWN)]
-    return [] if item.optional or absent or suffix else [bound.missing()]
+    return [] if item.optional or absent or first or suffix else [bound.missing()]
 
 
 def _rows(item: Item, where: Sequence[Condition], raws: Mapping[str, Raw]) -> list[str]:
@@ -207,11 +212,17 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
-def evaluate(bounds: Iterable[Bound], raws: Mapping[str, Raw], today: date | None = None) -> list[Sample]:
-    """The samples of what is bound, out of these raw values. Never raises on a raw value. today: for ages, which are left out without it."""
+def evaluate(
+    bounds: Iterable[Bound], raws: Mapping[str, Raw], today: date | None = None, earlier: Earlier | None = None
+) -> list[Sample]:
+    """The samples of what is bound, out of these raw values. Never raises on a raw value. today: for ages, earlier: for what rises per time; both
+    are left out without it.
+    """
     samples: list[Sample] = []
     for bound in bounds:
-        samples += _evaluate(bound, raws, today) if bound.rows is None else _evaluate_rows(bound, raws, bound.rows)
+        samples += (
+            _evaluate(bound, raws, today, earlier) if bound.rows is None else _evaluate_rows(bound, raws, bound.rows)
+        )
     return samples
 
 
@@ -259,6 +270,32 @@ def _names(labels: Mapping[str, str], room: int) -> dict[str, str]:
     }
 
 
+def _found(edge: Edge, signal: Signal, raws: Mapping[str, Raw], order: Sequence[str], index: str) -> Edge:
+    """A limit out of a table of limits, as a number: it is looked for once a walk, not at every poll."""
+    field = edge.fields[0]
+    for row in _indexes(order, [field.oid + index]):
+        raw = raws[field.oid + index + row]
+        if all_hold(field.find, raws, index + row) and not stands_for_nothing(raw, field.sentinels):
+            beside = {at(oid, index): raws[at(oid, index)] for oid in field.beside() if at(oid, index) in raws}
+            number = quantity(field, signal, {**beside, at(field.oid, index): raw}, index, None)
+            if number is not None:
+                return Edge(number)
+    return Edge(edge.number)
+
+
+def _limited(item: Item, raws: Mapping[str, Raw], order: Sequence[str], index: str) -> Item:
+    """The item with the limits that stand in tables of their own."""
+    limits = item.limits
+    if limits is None or not any(field.find for edge in limits.edges() for field in edge.fields):
+        return item
+    found: dict[str, Any] = {
+        name: _found(edge, item.signal, raws, order, index)
+        for name in ("warn_below", "crit_below", "warn_above", "crit_above")
+        if (edge := getattr(limits, name)) and any(field.find for field in edge.fields)
+    }
+    return replace(item, limits=replace(limits, **found))
+
+
 @dataclass(frozen=True, slots=True)
 class Binding:
     """A profile on one device. omitted: rows beyond MAX_ROWS, which are not read."""
@@ -288,7 +325,8 @@ def bind(device: str, profiles: Iterable[DeviceProfile], raws: Mapping[str, Raw]
             for index, name in _names(labels, MAX_NAME - len(f"{device}/:") - longest).items():
                 for item in table.items:
                     if any(at(field.oid, index) in raws for field in item.fields):
-                        bound = Bound(item, f"{device}/{item.part or table.group}:{name}", item.name or name, index)
+                        limited = _limited(item, raws, order, index)
+                        bound = Bound(limited, f"{device}/{item.part or table.group}:{name}", item.name or name, index)
                         bounds.setdefault(bound.key, bound)
             for item in table.collect:
                 rows = _rows(item, table.where, raws)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 
 from tillwatch.agent.sources.snmp_values import (
@@ -166,12 +167,42 @@ def quantity(
     return number if MIN_NUMBER <= number <= MAX_NUMBER else None
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What the same device said before, so many seconds ago by its own clock."""
+
+    raws: Mapping[str, Raw]
+    seconds: float
+
+
+def wrap_of(field: Field) -> int | float:
+    """How much one wrap of the counter is, 0 where it does not wrap."""
+    if not field.wraps:
+        return 0
+    whole = float(2**field.wraps) * field.multiplier / field.divisor
+    return int(whole) if whole.is_integer() else whole
+
+
+def rise(
+    field: Field, signal: Signal, raws: Mapping[str, Raw], suffix: str, earlier: Earlier | None
+) -> int | float | None:
+    """What the field's number rose by since the earlier reading, per its unit of time; None where that cannot be said."""
+    if earlier is None or earlier.seconds <= 0:
+        return None
+    now, before = (quantity(field, signal, each, suffix, None) for each in (raws, earlier.raws))
+    if now is None or before is None:
+        return None
+    rose = now - before if now >= before else now - before + wrap_of(field)
+    return float(f"{rose / earlier.seconds * field.per:.12g}") if rose >= 0 else None
+
+
 def divides(fields: tuple[Field, ...]) -> bool:
     """Whether any field can give a fraction: then all give floats, and the signal keeps its type whichever field is valid."""
     return any(
         f.divisor != 1
         or f.percent_of
         or f.rescale_above
+        or f.per
         or f.unit
         or f.unit_column
         or f.scale

@@ -35,6 +35,21 @@ def test_every_mistake_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().err == f"{overrides}:1: nothing is changed; write limits, name or life\n"
 
 
+def test_a_profile_without_a_recording_is_untested(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    profile = tmp_path / "acme.yaml"
+    profile.write_text(
+        "title: A device\nmatch: {sysObjectID: 1.3.6.1.4.1.99999}\nscalars: {signal: ups.mains, oid: 1.3.1.0, yes: failed}\n"
+    )
+    assert main(["lint", str(profile)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "1 files, nothing wrong",
+        f"{profile}: untested; put what a device answered beside it, as acme.snmprec",
+    ]
+    (tmp_path / "acme.snmprec").write_text("1.3.6.1.2.1.1.2.0|6|1.3.6.1.4.1.99999\n1.3.1.0|2|1\n")
+    assert main(["lint", str(profile)]) == 0
+    assert capsys.readouterr().out == "1 files, nothing wrong\n"
+
+
 def test_a_file_that_is_not_there_is_a_mistake_like_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lint", str(tmp_path / "no.yaml")]) == 1
     assert "no.yaml:1: No such file or directory; give the path" in capsys.readouterr().err

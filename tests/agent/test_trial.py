@@ -45,6 +45,34 @@ def test_people_get_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert any("ups.battery.charge" in line and "19 %" in line and "crit" in line for line in shown)
 
 
+def test_a_printer_without_paper_is_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(RECORDINGS / "rfc3805.snmprec"), "--json"]) == 0
+    components = {each.pop("component"): each for each in json.loads(capsys.readouterr().out)["components"]}
+    assert components["rfc3805/supply:Black toner"] == {"supply": "crit"}
+    assert main([str(RECORDINGS / "rfc3805.snmprec")]) == 0
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["component", "fitness", "supply", "security"] in shown
+
+
+def test_a_profile_without_a_recording_is_shown_as_untested(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    profile, device = tmp_path / "acme.yaml", tmp_path / "device.snmprec"
+    profile.write_text(
+        "title: A device\nmatch: {sysObjectID: 1.3.6.1.4.1.99999}\nscalars: {signal: ups.alarms, oid: 1.3.1.0}\n"
+    )
+    device.write_text("1.3.6.1.2.1.1.2.0|6|1.3.6.1.4.1.99999\n1.3.1.0|2|1\n")
+    assert main([str(device), "--profile", str(profile)]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "untested, no recording beside it: acme"
+    assert main([str(device), "--profile", str(profile), "--json"]) == 0
+    before = json.loads(capsys.readouterr().out)
+    assert before["untested"] == ["acme"]
+    device.rename(tmp_path / "acme.snmprec")
+    profile.write_text(profile.read_text().replace("1.3.1.0", "1.3.2.0"))
+    assert main([str(tmp_path / "acme.snmprec"), "--profile", str(profile), "--json"]) == 0
+    after = json.loads(capsys.readouterr().out)
+    assert after["untested"] == []
+    assert after["versions"]["acme"] != before["versions"]["acme"]
+
+
 def test_a_device_that_no_profile_fits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "coffee.snmprec").write_text("1.3.6.1.2.1.1.1.0|4|Coffee maker\n")
     assert main([str(tmp_path / "coffee.snmprec"), "--json"]) == 0

@@ -46,6 +46,15 @@ def test_what_the_agent_says_of_itself_is_there() -> None:
         ("units: [s]\nsignals:\n  a.b: {kind: text, unit: s, meaning: x}\n", "a text has no unit"),
         ("units: [s]\nsignals:\n  a.b: {kind: gauge}\n", "a.b needs its meaning"),
         (
+            "units: [s]\nsignals:\n  a.b: {kind: gauge, meaning: x, axis: suply}\n",
+            "'suply' is no axis; did you mean supply?",
+        ),
+        ("units: [s]\nsignals:\n  a.b: {kind: gauge, meaning: x, axis: {supply: [low]}}\n", "write one axis"),
+        (
+            "units: [s]\nsignals:\n  a.b: {kind: state, meaning: x, states: {on: ok}, axis: {supply: of}}\n",
+            "'of' is no word of its states",
+        ),
+        (
             "units: [s]\nsignals:\n  experimental.b: {kind: gauge, meaning: x}\n",
             "an experimental signal is described where it is used",
         ),

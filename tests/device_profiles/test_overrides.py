@@ -54,6 +54,34 @@ def test_names_and_life_figures(tmp_path: Path) -> None:
     assert found.life.stress is not None
 
 
+def acme(folder: Path, signal: str, life: str) -> tuple[DeviceProfile, ...]:
+    """The shipped profiles and one that reads the signal without a life, with this life for all of them."""
+    own = folder / "acme.yaml"
+    own.write_text(
+        f"title: A device\nmatch: {{sysObjectID: 1.3.6.1.4.1.99999}}\nscalars: {{signal: {signal}, oid: 1.3.1.0}}\n"
+    )
+    path = folder / "overrides.yaml"
+    path.write_text(f"- {{signal: {signal}, life: {{{life}}}}}", encoding="utf-8")
+    return apply(path, load_yaml(own=[own]))
+
+
+def test_a_life_for_all_profiles_reaches_one_that_gives_none(tmp_path: Path) -> None:
+    """What the override leaves out is as another profile says of the same signal."""
+    changed = acme(tmp_path, "ups.battery.temperature", "rated: 3, evidence: our own records")
+    found = item(changed, "acme", "ups.battery.temperature").life
+    assert found == item(changed, "rfc1628", "ups.battery.temperature").life
+    assert found is not None
+    assert (found.source, found.rated, found.unit) == ("calendar", 3, "years")
+
+
+def test_a_life_that_no_profile_gives_is_the_override_s_own(tmp_path: Path) -> None:
+    found = item(acme(tmp_path, "ups.fan.speed", "source: hours, rated: 50000, unit: h"), "acme", "ups.fan.speed").life
+    assert found is not None
+    assert (found.source, found.rated, found.confidence) == ("hours", 50000, "assumed")
+    with pytest.raises(ProfileError, match=r":1: 'source' is missing"):
+        acme(tmp_path, "ups.fan.speed", "rated: 50000, unit: h")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -85,8 +113,11 @@ def test_a_bank_s_own_profile_and_its_overrides_reach_the_library(tmp_path: Path
     overrides.write_text("- {profile: acme, signal: ups.output.load, name: till 7}")
     library = open_library(tmp_path, own, overrides)
     assert library.profile("acme").scalars[-1].name == "till 7"
+    assert library.untested(["acme", "rfc1628"]) == ("acme",)
     assert library.digest == digest(own=[own / "acme.yaml"], overrides=overrides) != digest()
     assert open_library(tmp_path, own, overrides).digest == library.digest
+    (own / "acme.snmprec").write_text("1.3.6.1.2.1.1.2.0|6|1.3.6.1.4.1.99999\n")
+    assert open_library(tmp_path, own, overrides).untested(["acme"]) == ()
 
 
 @pytest.mark.parametrize(("own", "overrides"), [("profiles.d", None), (None, "overrides.yaml")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tillwatch.agent.sources.snmp import read_all, recognise_device
 from tillwatch.agent.sources.snmp_map import Binding, bind
 from tillwatch.agent.sources.snmprec import Replay, read_recording
 from tillwatch.agent.trial import try_snmprec
-from tillwatch.device_profiles.catalogue import EXPERIMENTAL, load_catalogue
+from tillwatch.device_profiles.catalogue import EXPERIMENTAL, HERE, load_catalogue
 from tillwatch.device_profiles.compiled import Library, compile_folder
 from tillwatch.device_profiles.loader import load_yaml
 from tillwatch.device_profiles.model import DeviceProfile, Item, Kind, Poll
@@ -21,6 +22,12 @@ TESTS = Path(__file__).parents[1]
 PROFILES = load_yaml()
 CATALOGUE = load_catalogue()
 IDS = [profile.id for profile in PROFILES]
+
+
+@pytest.fixture(autouse=True)
+def _one_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ages are counted to it: golden output does not grow old."""
+    monkeypatch.setattr("tillwatch.agent.trial.today", lambda: date(2026, 11, 21))
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +69,37 @@ async def test_its_recording_is_recognised_by_it_and_no_other(profile: DevicePro
     assert set(found[1:]) <= set(profile.recognition.adds)
 
 
+INVENTORY = ("identity.maker", "identity.model", "identity.serial", "identity.firmware")
+FOLDERS = ("camera", "environment", "generator", "network", "pdu", "printer", "router", "server", "ups")
+OF_ONE_FAMILY = sorted(
+    path.stem
+    for folder in FOLDERS
+    for path in (HERE / folder).glob("*.yaml")
+    if path.stem in IDS and not PROFILES[IDS.index(path.stem)].recognition.generic
+)
+MANY_BRANDS = frozenset({"xppc"})
+SAYS_LITTLE = frozenset(
+    {
+        "cradlepoint", "e3meter-ips", "geist-imd", "hikvision-recorder", "himoinsa", "huawei-vrp", "janitza-umg96", "moxa-eds", "oneaccess", "opengear",
+        "panduit-g5", "papouch-quido", "powerwalker", "qnap", "servertech-sentry3", "vutlan-ems",
+    }
+)  # fmt: skip
+"""Of these no recording shows where they keep their model, or that they have one to read."""
+
+
+@pytest.mark.parametrize("name", OF_ONE_FAMILY)
+async def test_a_family_s_profile_says_what_the_device_is(name: str, library: Library) -> None:
+    """For the inventory: the maker at least, and the model wherever a device tells it."""
+    trial = await try_snmprec(recording(PROFILES[IDS.index(name)]), library)
+    said = {sample.signal for sample in trial.samples if sample.signal in INVENTORY and sample.value}
+    assert ("identity.maker" in said) == (name not in MANY_BRANDS)
+    assert ("identity.model" in said) == (name not in SAYS_LITTLE)
+
+
 @pytest.mark.parametrize("profile", PROFILES, ids=IDS)
-async def test_its_recording_exercises_every_item(profile: DeviceProfile) -> None:
+async def test_its_recording_exercises_every_item(profile: DeviceProfile, library: Library) -> None:
     """Stronger than every OID that is not optional: an item that no recording ever showed is untested."""
-    trial = await try_snmprec(recording(profile), Library(compile_folder()), profile.id)
+    trial = await try_snmprec(recording(profile), library, profile.id)
     seen = {sample.signal for sample in trial.samples if sample.value is not None}
     assert {item.signal.name for item in items_of(profile)} - seen == set()
     assert trial.omitted == 0

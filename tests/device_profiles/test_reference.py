@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 
 from tillwatch.device_profiles import language
 from tillwatch.device_profiles.catalogue import load_catalogue
-from tillwatch.device_profiles.loader import load_yaml
+from tillwatch.device_profiles.loader import load_yaml, profile_files
 from tillwatch.device_profiles.reference import page
 
 PAGE = Path(__file__).parents[2] / "packaging/docs/profile-language.md"
@@ -40,3 +41,24 @@ def test_every_example_of_a_key_is_yaml_and_of_that_key() -> None:
                     title,
                     key,
                 )
+
+
+RESERVED = frozenset({"absent", "plus"})
+"""Asked for by recorded devices of other families; no shipped profile needs them yet: test_profile_language.py has what they do."""
+
+
+def keys_of(node: object) -> Iterator[str]:
+    """Every key, at any depth; PyYAML takes a bare yes or no for a truth value."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield {True: "yes", False: "no"}.get(key, str(key)) if isinstance(key, bool) else str(key)
+            yield from keys_of(value)
+    elif isinstance(node, list):
+        for each in node:
+            yield from keys_of(each)
+
+
+def test_every_key_of_the_language_is_used_by_a_profile_and_so_read_from_a_recording() -> None:
+    used = {key for path in profile_files() for key in keys_of(yaml.safe_load(path.read_text("utf-8")))}
+    known = {key for title, _, keys in language.SECTIONS if title != "overrides.yaml" for key in keys}
+    assert known - used == RESERVED

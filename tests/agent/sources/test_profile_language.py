@@ -174,6 +174,41 @@ tables:
     assert [s.state for s in samples(tmp_path, text, raws)] == [state]
 
 
+@pytest.mark.parametrize(
+    ("celsius", "row", "state"),
+    [
+        (599, 7, State.OK),
+        (601, 7, State.WARN),
+        (751, 7, State.CRIT),
+        (-60, 7, State.WARN),
+        (-101, 7, State.CRIT),
+        (455, 70, State.WARN),
+        (751, 70, State.WARN),
+    ],
+)
+def test_limits_that_stand_in_a_table_of_their_own(tmp_path: Path, celsius: int, row: int, state: State) -> None:
+    """As CISCO-ENTITY-SENSOR-MIB has them: entSensorThresholdTable is indexed by the sensor and a number of the threshold."""
+    text = """
+tables:
+  - group: t
+    entry: 1.4
+    columns: {value: 1, precision: 2, severity: 1.5.2, relation: 1.5.3, threshold: 1.5.4}
+    items:
+      - signal: sensor.temperature
+        column: value
+        precision: precision
+        limits:
+          warn_above: {column: threshold, find: [{column: severity, in: 10}, {column: relation, in: [3, 4]}], else: 45}
+          crit_above: {column: threshold, find: [{column: severity, in: [20, 30]}, {column: relation, in: [3, 4]}]}
+          warn_below: {column: threshold, find: [{column: severity, in: 10}, {column: relation, in: [1, 2]}]}
+          crit_below: {column: threshold, find: [{column: severity, in: 20}, {column: relation, in: [1, 2]}]}
+"""
+    raws: dict[str, Raw] = {f"1.4.1.{row}": celsius, f"1.4.2.{row}": 1}
+    for number, (severity, relation, limit) in enumerate(((20, 4, 750), (10, 4, 600), (10, 2, -50), (20, 2, -100)), 1):
+        raws |= {f"1.5.2.7.{number}": severity, f"1.5.3.7.{number}": relation, f"1.5.4.7.{number}": limit}
+    assert [s.state for s in samples(tmp_path, text, raws)] == [state]
+
+
 def test_rows_by_index_parts_in_place_of_groups_and_what_a_row_lacks(tmp_path: Path) -> None:
     text = """
 tables:
@@ -203,6 +238,9 @@ tables:
         ("signal: env.temperature, form: duration", "it gives s, and env.temperature is in C"),
         ("signal: env.temperature, wraps: 32", "other signals do not wrap"),
         ("signal: net.rx.bytes, wraps: 31", "a counter wraps at 32 or 64 bits"),
+        ("signal: env.temperature, limits: {warn_above: {oid: 1.3.2.0, find: [{oid: 1.3.3.0, in: 1}]}}", "limits are found for the rows of a table"),
+        ("signal: net.rx.bytes, per: s", "what rises per time is a gauge"),
+        ("signal: sensor.count, per: second", "'second' is no unit of time"),
         ("signal: sensor.state, yes: broken", "'broken' is no word of sensor.state"),
         ("signal: env.temperature, texts: {1: a}", "not a text; leave `texts` out"),
         ("signal: env.temperature, column: 3", "a scalar has no columns"),
@@ -218,6 +256,22 @@ def test_what_is_wrong_is_said_with_the_mend(tmp_path: Path, item: str, said: st
     with pytest.raises(ProfileError, match=r"^acme.yaml:4: ") as caught:
         scalar(tmp_path, item, 1)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rest", "raws", "maker"),
+    [
+        ("", {"1.3.6.1.2.1.1.2.0": "1.3.6.1.4.1.99999.7"}, "Acme"),
+        ("", {"1.3.6.1.2.1.1.2.0": ".1.3.6.1.4.1.99999"}, "Acme"),
+        ("", {"1.3.6.1.2.1.1.2.0": "0.0"}, "Acme"),
+        ("", {}, None),
+        ("scalars: {signal: identity.maker, oid: 1.3.1.0}\n", {"1.3.1.0": b"Acme of Ohio"}, "Acme of Ohio"),
+    ],
+)
+def test_the_maker_of_a_family(tmp_path: Path, rest: str, raws: dict[str, Raw], maker: str | None) -> None:
+    text = "maker: Acme\n" + (rest or "scalars: {signal: ups.alarms, oid: 1.3.2.0}\n")
+    found = [sample.value for sample in samples(tmp_path, text, raws) if sample.signal == "identity.maker"]
+    assert found == ([maker] if maker else [])
 
 
 def test_the_life_of_a_part_reaches_the_compiled_profile(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -69,7 +70,9 @@ async def test_each_class_gives_its_own_signals(library: Library) -> None:
         "ups.alarm.all",
     }
     assert set(by_signal(await source.poll(NORMAL))) == {"device.uptime", "monitor.omitted"}
-    assert set(by_signal(await source.poll(SLOW))) == {"identity.name"}
+    slow = by_signal(await source.poll(SLOW))
+    assert set(slow) == {"identity.name", "monitor.profile"}
+    assert slow["monitor.profile"].value == f"rfc1628 {library.version('rfc1628')}"
     assert source.profiles == ("rfc1628",)
 
 
@@ -217,6 +220,36 @@ async def test_an_alert_that_is_gone_is_none_and_not_unknown(library: Library) -
             samples = by_signal(await source.poll(wanted))
             seen += [samples["printer.alert"].value] if wanted is FAST else []
     assert seen == ["none", "none", "critical", "critical", "none", "none"]
+
+
+async def test_what_rises_per_time_is_of_two_polls_of_its_class_and_begins_anew_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    """The busy time of a disk, as net-snmp counts it in microseconds (UCD-DISKIO-MIB diskIOBusyTime)."""
+    (tmp_path / "acme.yaml").write_text(
+        "title: A disk\nmatch: [{sysObjectID: 1.3.6.1.4.1.99999}]\noptional: true\nscalars:\n"
+        "  - {signal: host.disk.io.load, oid: 1.3.1.0, divisor: 10000, per: s, limits: {warn_above: 90}}\n"
+        "  - {signal: sensor.count, oid: 1.3.2.0, per: h, wraps: 32, poll: fast}\n"
+    )
+    device = Device({"1.3.6.1.2.1.1.2.0": "1.3.6.1.4.1.99999", "1.3.1.0": 0, "1.3.2.0": 2**32 - 1})
+    source = SnmpSource("d", device, Library(compile_folder(tmp_path)))
+    seen, counts = [], []
+    for ticks, busy, count in (
+        (1_000, 5_000_000, 2**32 - 1),
+        (1_400, 7_000_000, 1),
+        (1_900, 11_900_000, 1),
+        (50, 12_000_000, 2),
+        (150, 12_100_000, 3),
+    ):
+        for oid, value in ((SYS_UPTIME, ticks), ("1.3.1.0", busy), ("1.3.2.0", count)):
+            device.put(oid, value)
+        load = by_signal(await source.poll(NORMAL)).get("host.disk.io.load")
+        seen.append((load.value, load.state) if load else None)
+        counted = by_signal(await source.poll(FAST)).get("sensor.count")
+        counts.append(counted.value if counted else None)
+    gone = (None, State.UNKNOWN)
+    assert seen == [None, (50.0, State.OK), (98.0, State.WARN), gone, (10.0, State.OK)]
+    assert counts == [None, 1800.0, 0.0, None, 3600.0]
 
 
 async def test_a_counter_of_32_bits_rises_over_its_wrap_and_begins_anew_after_a_restart(library: Library) -> None:
