@@ -354,7 +354,10 @@ class Pipeline:
         entries.append(self._record(Kind.LIFE, message, life.terminal, stamp, digest, content=life))
         if life.state == "online":
             reply = reply_to(replies, life.terminal, life.epoch)
-            reply.state, reply.want = AckState.OK, 0
+            if reply.state is AckState.RESEND:
+                reply.want = decision.stream.mark + 1
+            elif reply.state is not AckState.FORK:
+                reply.want = 0
 
     def _succeeded(self, message: Message, entries: list[Entry]) -> Life:
         """A life message under a key that is not known yet, if the rotations that it presents lead there from one that is. Raises WireError."""
