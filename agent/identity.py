@@ -17,7 +17,15 @@ from typing import Any
 
 import msgpack
 
-from tillwatch.agent.wire import MAX_ROTATIONS, Rotation, SigningKey, VerifyKey, WireError, open_rotation, valid_terminal
+from tillwatch.agent.wire import (
+    MAX_ROTATIONS,
+    Rotation,
+    SigningKey,
+    VerifyKey,
+    WireError,
+    open_rotation,
+    valid_terminal,
+)
 
 FILE = "identity.json"
 SEED = "seed"

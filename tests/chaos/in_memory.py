@@ -1,5 +1,5 @@
 """Agent and collector as they are, joined in memory: buffer, sealer, spool, window and uplink on one side, pipeline and store on the other. Only
-MQTT, the threads of time and the clocks of the two machines are played here; a process ends wherever its file or its wire is touched.
+MQTT, the tasks and the two machines (machine.py) are played.
 """
 
 from __future__ import annotations
@@ -10,22 +10,32 @@ import contextlib
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
+import msgpack
+
+from tests.chaos.machine import (
+    SPOILT,
+    SPOOL,
+    Machine,
+    Times,
+    WatchedBuffer,
+    WatchedThinner,
+    numbers_of,
+    payloads,
+)
 from tests.collector.conftest import COLLECTOR_KEY, UNITS
-from tests.collector.sending import T0, S
-from tillwatch.agent import buffer, clock, identity, renewal, sealer, spool, spool_file, uplink
-from tillwatch.agent.config import SpoolConfig
+from tillwatch.agent import clock, identity, renewal, sealer, spool, spool_file, uplink
 from tillwatch.agent.keys import SIGNATURE
-from tillwatch.agent.model import Clock
+from tillwatch.agent.model import MS
 from tillwatch.agent.spool import SpoolFullError
-from tillwatch.agent.thinning import Taken, Thinner
-from tillwatch.agent.wire import SigningKey, VerifyKey, WireError, life_topic, open_ack, split_frame, stored_columns
+from tillwatch.agent.thinning import Taken
+from tillwatch.agent.wire import SigningKey, VerifyKey, life_topic, open_ack, split_frame
 from tillwatch.agent.wire import frame_of as unpacked
 from tillwatch.collector import pipeline
 from tillwatch.collector.clock import SteadyClock
@@ -35,211 +45,7 @@ from tillwatch.collector.rules import shipped_text
 from tillwatch.collector.store.sqlite import SqliteStore, StoreError
 
 TERMINAL = "atm-1"
-SPOOL = SpoolConfig(12_000, 7_200.0)
-"""Bytes and seconds: some twenty batches or two hours, so that both bounds are reached within a run."""
-PARKED = 1_200
-"""Bytes: three refused batches or so."""
-PENDING = 40
-"""Readings that the buffer holds where the spool cannot be written."""
-COUNTERS = frozenset({"count"})
 RULES = '[[rule]]\nid = "disk.full"\nfor = "0s"\nhold = "0s"\n'
-
-
-class Killed(BaseException):
-    """The agent's process ends here."""
-
-
-class Times:
-    """Real time, and the clocks of both machines, which are set by the run."""
-
-    def __init__(self) -> None:
-        self.real = 10**13
-        self.agent_off = self.collector_off = T0 - 10**13
-        self.booted: dict[bytes, int] = {}
-        self.reboot()
-
-    def reboot(self) -> None:
-        self.boot = b"boot%04d" % len(self.booted)
-        self.booted[self.boot] = self.real - S
-
-    @property
-    def up(self) -> int:
-        return self.real - self.booted[self.boot]
-
-    @property
-    def agent(self) -> int:
-        return max(self.real + self.agent_off, 0)
-
-    @property
-    def collector(self) -> int:
-        return max(self.real + self.collector_off, 0)
-
-    @property
-    def now(self) -> float:
-        return self.real / 1e9
-
-
-class Ledger:
-    """What the agent's spool did with readings for which it has no room. It is written down when the spool's own transaction stands.
-
-    lost: as the epoch must declare it; gone: the readings of it.
-    """
-
-    def __init__(self) -> None:
-        self.lost = 0
-        self.gone: set[int] = set()
-        self.thinned: list[int] = []
-        """Not declared yet, oldest first."""
-        self._staged: list[Callable[[], None]] = []
-        self._dropping = False
-
-    def begin(self) -> None:
-        self._staged = []
-
-    def commit(self) -> None:
-        for step in self._staged:
-            step()
-
-    def new_epoch(self) -> None:
-        def step() -> None:
-            self.lost = 0
-
-        self._staged.append(step)
-
-    def drop(self, numbers: set[int]) -> None:
-        def step() -> None:
-            self.gone |= numbers
-            self.lost += len(numbers)
-
-        self._staged.append(step)
-
-    def declare(self, n: int) -> None:
-        def step() -> None:
-            self.lost += n
-            self.gone |= set(self.thinned[:n])
-            del self.thinned[:n]
-
-        self._staged.append(step)
-
-
-class Machine:
-    """The terminal's hardware: its clocks, its disk and its power. fault: SQLite's code for every write, 0 for none; kill_in: how many more times
-    file or wire are touched before the process ends, 0 for never.
-    """
-
-    def __init__(self, times: Times) -> None:
-        self.times, self.ledger = times, Ledger()
-        self.fault = self.kill_in = 0
-        self._patches = ExitStack()
-        commit, prepare = spool.commit, spool.prepare
-        book = spool._Book
-        drop_oldest, park, begin, append = book.drop_oldest, book.park, book.begin, spool.Spool.append
-
-        @contextmanager
-        def committing(db: sqlite3.Connection) -> Iterator[None]:
-            self.touch()
-            self.ledger.begin()
-            with commit(db):
-                yield
-                self.touch()
-                if self.fault:
-                    error = sqlite3.OperationalError("the disk of this run")
-                    error.sqlite_errorcode = self.fault
-                    raise error
-            self.ledger.commit()
-            self.touch()
-
-        def dropping(of: Any) -> None:
-            (payload,) = of.db.execute("SELECT bytes FROM sealed ORDER BY id LIMIT 1").fetchone()
-            self.ledger.drop(numbers_of(payload))
-            drop_oldest(of)
-
-        def parking(of: Any, which: str, values: Any, reason: str) -> None:
-            held = payloads(of.db, "parked")
-            park(of, which, values, reason)
-            for payload in held - payloads(of.db, "parked"):
-                self.ledger.drop(numbers_of(payload))
-
-        def beginning(of: Any, *args: Any) -> None:
-            self.ledger.new_epoch()
-            begin(of, *args)
-
-        def appending(of: Any, seal: Any, at: int, lost: int = 0) -> int:
-            def sealing(slot: Any) -> Any:
-                self.ledger.declare(lost)
-                return seal(slot)
-
-            return append(of, sealing, at, lost)
-
-        everything = (
-            (clock, "uptime_ns", lambda: times.up),
-            (clock, "boot_id", lambda: times.boot),
-            (clock, "source", lambda: Clock("ntp", 5)),
-            (clock.time, "time_ns", lambda: times.agent),
-            (spool, "commit", committing),
-            (spool, "prepare", lambda db, _: prepare(db, 1 << 24)),
-            (spool, "MAX_PARKED", PARKED),
-            (buffer, "MAX_PENDING", PENDING),
-            (sealer, "SPACING", 0.0),
-            (pipeline, "RETRY_S", 0.0),
-            (book, "drop_oldest", dropping),
-            (book, "park", parking),
-            (book, "begin", beginning),
-            (spool.Spool, "append", appending),
-        )
-        for where, name, value in everything:
-            self._patches.enter_context(patch.object(where, name, value))
-
-    def touch(self) -> None:
-        if self.kill_in:
-            self.kill_in -= 1
-            if not self.kill_in:
-                raise Killed
-
-    def close(self) -> None:
-        self._patches.close()
-
-
-def payloads(db: sqlite3.Connection, table: str, where: str = "1") -> set[bytes]:
-    return {row[0] for row in db.execute(f"SELECT bytes FROM {table} WHERE {where}")}
-
-
-SPOILT: dict[bytes, set[int]] = {}
-"""The readings of bodies that nobody can read, by the digest of the frame."""
-
-
-def numbers_of(payload: bytes) -> set[int]:
-    """Every reading has a number of its own: its value, or as far below zero."""
-    try:
-        return {abs(int(value)) for column in stored_columns(payload) for value in column.values}
-    except WireError:
-        return SPOILT[sha256(unpacked(payload)).digest()]
-
-
-class WatchedBuffer(buffer.Buffer):
-    def __init__(self, ledger: Ledger) -> None:
-        super().__init__(COUNTERS)
-        self._ledger = ledger
-
-    @property
-    def numbers(self) -> list[int]:
-        return [abs(item.value) for item in self._items]
-
-    def _bound(self) -> None:
-        before = self.numbers
-        super()._bound()
-        self._ledger.thinned += sorted(set(before) - set(self.numbers))
-
-
-class WatchedThinner(Thinner):
-    def __init__(self, ledger: Ledger) -> None:
-        super().__init__(COUNTERS)
-        self._ledger = ledger
-
-    def keep(self, items: Collection[Taken], fill: float) -> list[Taken]:
-        kept = super().keep(items, fill)
-        self._ledger.thinned += sorted({abs(one.value) for one in items} - {abs(one.value) for one in kept})
-        return kept
 
 
 class Wire:
@@ -450,8 +256,18 @@ class _Queue:
         return self._slow
 
 
+class Stored(NamedTuple):
+    """A batch in the record. n: of its entry; boot, up: when it was sealed, up in ns; historical: what the collector took it for."""
+
+    n: int
+    numbers: set[int]
+    boot: bytes
+    up: int
+    historical: bool
+
+
 class Collector:
-    """The pipeline over its file, which may be an older copy tomorrow. record: entry number and readings of every batch in it."""
+    """The pipeline over its file, which may be an older copy tomorrow. record: every batch in it."""
 
     def __init__(self, file: Path, times: Times, loop: asyncio.AbstractEventLoop) -> None:
         self.file, self.times = file, times
@@ -463,7 +279,7 @@ class Collector:
         steady = SteadyClock(lambda: self.times.collector, lambda: self.times.real)
         self.pipeline = pipeline.Pipeline(self.store, COLLECTOR_KEY, UNITS, steady=steady)
         self._run(self.pipeline.start(shipped_text(), RULES))
-        self.record: list[tuple[int, set[int]]] = []
+        self.record: list[Stored] = []
         self.news()
 
     def _run(self, what: Any) -> None:
@@ -484,9 +300,8 @@ class Collector:
         received = self.times.collector
         queue = _Queue([Message(topic, payload, received) for topic, payload in group], slow)
         broken = patch.object(self.store, "commit", side_effect=StoreError("the disk of this run"))
-        with broken if refuse else contextlib.nullcontext():
-            with suppress(asyncio.CancelledError):
-                self._run(self.pipeline.run(queue, max_n=1, max_wait_s=1.0))
+        with broken if refuse else contextlib.nullcontext(), suppress(asyncio.CancelledError):
+            self._run(self.pipeline.run(queue, max_n=1, max_wait_s=1.0))
         return queue.acks
 
     def has_stored(self, payload: bytes) -> bool:
@@ -495,14 +310,18 @@ class Collector:
         row = self.store.conn.execute("SELECT mark FROM stream WHERE epoch = ?", (ack.epoch,)).fetchone()
         return ack.seq <= (row[0] if row else 0)
 
-    def news(self) -> list[tuple[int, set[int], dict[str, Any]]]:
-        """Entry, readings and facts of the batches that came into the record since the last call."""
-        after = self.record[-1][0] if self.record else 0
+    def news(self) -> list[Stored]:
+        """The batches that came into the record since the last call."""
+        after = self.record[-1].n if self.record else 0
         rows = self.store.conn.execute(
             "SELECT n, payload, facts FROM journal WHERE kind = ? AND n > ? ORDER BY n", (int(Kind.BATCH), after)
         ).fetchall()
-        fresh = [(n, numbers_of(payload), pipeline.msgpack.unpackb(facts)) for n, payload, facts in rows]
-        self.record += [(n, numbers) for n, numbers, _ in fresh]
+        fresh = []
+        for n, payload, facts in rows:
+            head = msgpack.unpackb(split_frame(unpacked(payload))[0])
+            historical = bool(msgpack.unpackb(facts).get("historical"))
+            fresh.append(Stored(n, numbers_of(payload), head["boot"], head["up"] * MS, historical))
+        self.record += fresh
         return fresh
 
     def raised(self) -> int:
@@ -514,7 +333,7 @@ class Collector:
 
     @property
     def stored(self) -> set[int]:
-        return {number for _, numbers in self.record for number in numbers}
+        return {number for batch in self.record for number in batch.numbers}
 
     def stop(self) -> None:
         self.store.close()
