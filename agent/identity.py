@@ -103,7 +103,8 @@ def load(state_dir: Path) -> Identity:
         statements = _statements(state_dir / ROTATIONS)
         chain = _chain(statements, key.public)
         former, own = (
-            {old.key_id: old for old in (VerifyKey(rotation.old) for _, rotation in some)} for some in (chain, statements)
+            {old.key_id: old for old in (VerifyKey(rotation.old) for _, rotation in some)}
+            for some in (chain, statements)
         )
         identity = Identity(
             terminal=data["terminal"],

@@ -368,7 +368,7 @@ class Pipeline:
         """Answer a terminal whose key is not known, so that it presents what led to it, or says that it must be enrolled."""
         name = message.topic.split("/")[2]
         last = self._told_enrol.get(name, -ENROL_EVERY_NS)
-        if message.received - last >= ENROL_EVERY_NS and self.fold.fleet.terminals[name].state == "active":
+        if not 0 <= message.received - last < ENROL_EVERY_NS and self.fold.fleet.terminals[name].state == "active":
             self._told_enrol[name] = message.received
             strangers[name] = Reply(AckState.ENROL, claim_of(message.payload).epoch)
 

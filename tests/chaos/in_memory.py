@@ -39,6 +39,7 @@ from tillwatch.agent.wire import SigningKey, VerifyKey, life_topic, open_ack, sp
 from tillwatch.agent.wire import frame_of as unpacked
 from tillwatch.collector import pipeline
 from tillwatch.collector.clock import SteadyClock
+from tillwatch.collector.ingest import Ingest
 from tillwatch.collector.intake import Message
 from tillwatch.collector.journal import Kind
 from tillwatch.collector.rules import shipped_text
@@ -231,17 +232,14 @@ class _Queue:
     """An intake with one group in it."""
 
     def __init__(self, group: list[Message], slow: bool) -> None:
-        self._group: list[Message] | None = group
+        self._group = group
         self._slow = frozenset({TERMINAL} if slow else ())
         self.acks: list[bytes] = []
         self.dropped = 0
         self.connected = True
 
     async def get_batch(self, max_n: int, max_wait_s: float) -> list[Message]:
-        if self._group is None:
-            raise asyncio.CancelledError
-        group, self._group = self._group, None
-        return group
+        return self._group
 
     def publish_ack(self, terminal: str, payload: bytes) -> None:
         self.acks.append(payload)
@@ -299,9 +297,14 @@ class Collector:
         """One group of messages; the acks. refuse: the store takes nothing."""
         received = self.times.collector
         queue = _Queue([Message(topic, payload, received) for topic, payload in group], slow)
-        broken = patch.object(self.store, "commit", side_effect=StoreError("the disk of this run"))
-        with broken if refuse else contextlib.nullcontext(), suppress(asyncio.CancelledError):
-            self._run(self.pipeline.run(queue, max_n=1, max_wait_s=1.0))
+        ingest = Ingest(self.pipeline, queue, max_n=1, max_wait_s=1.0)
+        broken = patch.object(self.store, "write", side_effect=StoreError("the disk of this run"))
+
+        async def one() -> None:
+            await ingest._store(await ingest._gather())
+
+        with broken if refuse else contextlib.nullcontext():
+            self._run(one())
         return queue.acks
 
     def has_stored(self, payload: bytes) -> bool:

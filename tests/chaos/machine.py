@@ -18,7 +18,7 @@ from tillwatch.agent.model import Clock
 from tillwatch.agent.thinning import Taken, Thinner
 from tillwatch.agent.wire import WireError, stored_columns
 from tillwatch.agent.wire import frame_of as unpacked
-from tillwatch.collector import pipeline
+from tillwatch.collector import ingest
 
 SPOOL = SpoolConfig(12_000, 7_200.0)
 """Bytes and seconds: some twenty batches or two hours, so that both bounds are reached within a run."""
@@ -165,7 +165,7 @@ class Machine:
             (spool, "MAX_PARKED", PARKED),
             (buffer, "MAX_PENDING", PENDING),
             (sealer, "SPACING", 0.0),
-            (pipeline, "RETRY_S", 0.0),
+            (ingest, "RETRY_S", 0.0),
             (book, "drop_oldest", dropping),
             (book, "park", parking),
             (book, "begin", beginning),

@@ -476,7 +476,8 @@ class Line(RuleBasedStateMachine):
             if self._is_out():
                 self.enrol_again()
             self._wait(int(ACK_TIMEOUT))
-        raise AssertionError("it waits for ever")
+        window = self.agent.uplink._window
+        raise AssertionError(f"it waits for ever: {self.agent.sealer.trouble.text}, {window and vars(window)}")
 
     def _is_out(self) -> bool:
         """Whether only an operator can take the terminal in again, who is told so."""

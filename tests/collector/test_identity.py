@@ -138,6 +138,8 @@ async def test_an_unknown_key_is_asked_now_and_then_and_only_where_the_terminal_
     assert await world.pipeline.take([atm.life(T0 + S)]) == {}
     assert list(await world.pipeline.take([atm.life(T0 + ENROL_EVERY_NS)])) == ["atm-1"]
     assert world.pipeline.refusals.by_reason == {"unknown_key": 4, "unknown_terminal": 1}
+    assert list(await world.pipeline.take([atm.life(T0 - 3600 * S)])) == ["atm-1"], "this machine's clock was set back"
+    assert await world.pipeline.take([atm.life(T0 - 3599 * S)]) == {}
 
 
 async def test_revocation_takes_effect_at_the_next_message(world: World, atm: Sender) -> None:
