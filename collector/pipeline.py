@@ -207,7 +207,10 @@ class Pipeline:
                 if error.reason is Refusal.UNKNOWN_KEY:
                     self._ask_for_rotations(message, strangers)
         for terminal, reply in strangers.items():
-            replies.setdefault(terminal, reply)
+            told = replies.setdefault(terminal, reply)
+            # What is wanted may be gone; the message that tells so is under the key that is not known.
+            if told.state is AckState.RESEND and told.epoch == reply.epoch:
+                told.state, told.want = AckState.ENROL, 0
         if not incoming:
             self.fold.advance(max(self._clock() + self._time.lead, self.fold.advanced_to))
         now = self._clock()

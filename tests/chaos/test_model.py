@@ -429,7 +429,8 @@ class Line(RuleBasedStateMachine):
     @invariant()
     def no_reading_is_nowhere(self) -> None:
         if hasattr(self, "agent_copies"):
-            told = self.unsealed | self.wiped | self.forgotten | self.ledger.gone
+            # The collector's journal has what it refused, also where the ack that said so was lost.
+            told = self.unsealed | self.wiped | self.forgotten | self.ledger.gone | self.refused
             underway = self.pending | self.agent.held() | self.agent.held("parked") | set(self.ledger.thinned)
             missing = self.made - self.collector.stored - told - underway
             assert not missing
