@@ -504,8 +504,8 @@ class Line(RuleBasedStateMachine):
 
 
 BOUNDS: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
-Line.TestCase.settings = settings(max_examples=50, stateful_step_count=40, derandomize=True, **BOUNDS)
-TestLine = Line.TestCase
+Line.TestCase.settings = settings(max_examples=35, stateful_step_count=40, derandomize=True, **BOUNDS)
+TestLine = pytest.mark.timeout(300)(Line.TestCase)
 
 
 class LongLine(Line):
