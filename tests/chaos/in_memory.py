@@ -12,6 +12,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -226,6 +227,16 @@ def enrolled(folder: Path, seed: bytes) -> None:
         "since": 1,
     }
     identity.save(folder, reply, {identity.SEED: seed})
+
+
+@dataclass(frozen=True)
+class Copy:
+    """The state directory as it was. held: readings in it; open: those that may or may not go out after this."""
+
+    folder: Path
+    held: set[int]
+    open: set[int]
+    lost: int
 
 
 class _Queue:

@@ -14,7 +14,7 @@ from unittest.mock import patch
 from tests.collector.sending import T0, S
 from tillwatch.agent import buffer, clock, sealer, spool
 from tillwatch.agent.config import SpoolConfig
-from tillwatch.agent.model import Clock
+from tillwatch.agent.model import Clock, Quality, State
 from tillwatch.agent.thinning import Taken, Thinner
 from tillwatch.agent.wire import WireError, stored_columns
 from tillwatch.agent.wire import frame_of as unpacked
@@ -27,6 +27,15 @@ PARKED = 1_200
 PENDING = 40
 """Readings that the buffer holds where the spool cannot be written."""
 COUNTERS = frozenset({"count"})
+
+DISK = ("host/disk:/", "host.disk.percent")
+KINDS = {
+    "state": lambda n, up: Taken("dev", "n", up, n, Quality.GOOD, State.WARN),
+    "counter": lambda n, up: Taken("dev", "count", up, n, Quality.GOOD, State.NONE),
+    "full": lambda n, up: Taken(*DISK, up, n, Quality.GOOD, State.NONE),
+    "room": lambda n, up: Taken(*DISK, up, -n, Quality.GOOD, State.NONE),
+}
+"""A reading of each grade that thinning knows: number and uptime go in."""
 
 
 class Killed(BaseException):

@@ -13,7 +13,6 @@ import tempfile
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,13 +23,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.chaos.in_memory import TERMINAL, Agent, Collector, enrolled
-from tests.chaos.machine import Killed, Machine, Times
+from tests.chaos.in_memory import TERMINAL, Agent, Collector, Copy, enrolled
+from tests.chaos.machine import KINDS, Killed, Machine, Times
 from tests.collector.sending import S
 from tillwatch.agent import identity
-from tillwatch.agent.model import MS, Quality, State
+from tillwatch.agent.model import MS
 from tillwatch.agent.renewal import waiting
-from tillwatch.agent.thinning import Taken
 from tillwatch.agent.window import ACK_TIMEOUT
 from tillwatch.agent.wire import MAX_ROTATIONS, SigningKey, claim_of
 from tillwatch.collector.fleet import HISTORICAL_MS
@@ -44,25 +42,8 @@ LATE = HISTORICAL_MS * MS
 FIRST = 1_000
 """Number of the first reading: as a percentage it is beyond every limit, and what is as far below zero is well."""
 SQLITE_READONLY, SQLITE_FULL = 8, 13
-DISK = ("host/disk:/", "host.disk.percent")
-KINDS = {
-    "state": lambda n, up: Taken("dev", "n", up, n, Quality.GOOD, State.WARN),
-    "counter": lambda n, up: Taken("dev", "count", up, n, Quality.GOOD, State.NONE),
-    "full": lambda n, up: Taken(*DISK, up, n, Quality.GOOD, State.NONE),
-    "room": lambda n, up: Taken(*DISK, up, -n, Quality.GOOD, State.NONE),
-}
 FEW = st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=4)
 catalogue = functools.cache(load_catalogue)
-
-
-@dataclass(frozen=True)
-class Copy:
-    """The state directory as it was. held: readings in it; open: those that may or may not go out after this."""
-
-    folder: Path
-    held: set[int]
-    open: set[int]
-    lost: int
 
 
 class Line(RuleBasedStateMachine):
