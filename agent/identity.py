@@ -10,14 +10,22 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgpack
 
-from tillwatch.agent.wire import MAX_ROTATIONS, SigningKey, VerifyKey, WireError, open_rotation, valid_terminal
+from tillwatch.agent.wire import (
+    MAX_ROTATIONS,
+    Rotation,
+    SigningKey,
+    VerifyKey,
+    WireError,
+    open_rotation,
+    valid_terminal,
+)
 
 FILE = "identity.json"
 SEED = "seed"
@@ -55,7 +63,8 @@ class Broker:
 @dataclass(frozen=True, slots=True)
 class Identity:
     """ack_keys: the collector's keys, pinned at enrolment, by key id; https: host and port where it enrolled, None if it was not told;
-    since: when the key was made, UTC ns; rotations: the statements that led to it; former: the keys that they handed over.
+    since: when the key was made, UTC ns; rotations: the statements that led to it; former: the keys that they handed over; own: these, and
+    those of an identity that was enrolled over: what waits in the spool may be sealed by any of them.
     """
 
     terminal: str
@@ -69,6 +78,7 @@ class Identity:
     since: int
     rotations: tuple[bytes, ...]
     former: dict[bytes, VerifyKey]
+    own: dict[bytes, VerifyKey]
 
 
 def load(state_dir: Path) -> Identity:
@@ -90,8 +100,12 @@ def load(state_dir: Path) -> Identity:
         mqtt, https = data["mqtt"], data.get("https")
         seed = state_dir / SEED
         key = SigningKey(_seed(seed))
-        rotations = _rotations(state_dir / ROTATIONS, key.public)
-        former = [VerifyKey(open_rotation(statement).old) for statement in rotations]
+        statements = _statements(state_dir / ROTATIONS)
+        chain = _chain(statements, key.public)
+        former, own = (
+            {old.key_id: old for old in (VerifyKey(rotation.old) for _, rotation in some)}
+            for some in (chain, statements)
+        )
         identity = Identity(
             terminal=data["terminal"],
             branch=str(data["branch"]),
@@ -102,8 +116,9 @@ def load(state_dir: Path) -> Identity:
             state_dir=state_dir,
             https=(str(https["host"]), int(https["port"])) if https else None,
             since=int(data.get("since") or seed.stat().st_mtime_ns),
-            rotations=rotations,
-            former={old.key_id: old for old in former},
+            rotations=tuple(statement for statement, _ in chain),
+            former=former,
+            own=own,
         )
     except (KeyError, TypeError, ValueError, binascii.Error):
         raise _damaged(file) from None
@@ -128,26 +143,32 @@ def _seed(file: Path) -> bytes:
     return seed
 
 
-def _rotations(file: Path, public: bytes) -> tuple[bytes, ...]:
-    """The statements that end at this key. What does not, is of an identity that was enrolled over, or of a rotation that is not taken up."""
+def _statements(file: Path) -> list[tuple[bytes, Rotation]]:
+    """All that are kept, oldest first."""
     try:
-        found = msgpack.unpackb(file.read_bytes())
+        kept = msgpack.unpackb(file.read_bytes())
     except (OSError, ValueError, msgpack.UnpackException):
-        return ()
-    chain: list[bytes] = []
-    for statement in reversed(found if type(found) is list else []):
-        try:
-            rotation = open_rotation(statement)
-        except (WireError, TypeError):
-            break
+        return []
+    found = []
+    for statement in kept if type(kept) is list else []:
+        with suppress(WireError, TypeError):
+            found.append((statement, open_rotation(statement)))
+    return found
+
+
+def _chain(statements: Sequence[tuple[bytes, Rotation]], public: bytes) -> list[tuple[bytes, Rotation]]:
+    """Those that end at this key. The others are of an identity that was enrolled over, or of a rotation that was not taken up."""
+    chain: list[tuple[bytes, Rotation]] = []
+    for statement, rotation in reversed(statements):
         if rotation.new == public:
-            chain.insert(0, statement)
+            chain.insert(0, (statement, rotation))
             public = rotation.old
-    return tuple(chain[-MAX_ROTATIONS:])
+    return chain
 
 
-def keep_rotations(state_dir: Path, rotations: Sequence[bytes]) -> None:
-    write_private(state_dir / ROTATIONS, msgpack.packb(list(rotations[-MAX_ROTATIONS:])))
+def keep_rotation(state_dir: Path, statement: bytes) -> None:
+    kept = [one for one, _ in _statements(state_dir / ROTATIONS)]
+    write_private(state_dir / ROTATIONS, msgpack.packb([*kept, statement][-MAX_ROTATIONS:]))
 
 
 def save(state_dir: Path, reply: dict[str, Any], files: dict[str, bytes]) -> None:

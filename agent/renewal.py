@@ -126,7 +126,7 @@ def take_up(who: Identity, spool: Spool) -> Identity:
             n=spool.lives,
             at=clock.now(),
         )
-        identity.keep_rotations(who.state_dir, [*who.rotations, statement])
+        identity.keep_rotation(who.state_dir, statement)
     identity.save(who.state_dir, kept, files)
     # The seed decides which key signs, so it comes last: whoever starts before finds the old one and begins anew.
     identity.write_private(who.state_dir / identity.SEED, seed)

@@ -171,7 +171,7 @@ class Sealer:
 
     def _again(self, slot: Slot, payload: bytes, public: VerifyKey) -> Sealed:
         """Seal a former batch for its new place. When it was read, in which boot and by which clock stays as it was."""
-        keys = {**self._who.former, public.key_id: public}
+        keys = {**self._who.own, public.key_id: public}
         opened = open_batch(batch_topic(self._who.terminal), payload, _OwnKeys(self._who.terminal, keys))
         header = opened.header
         return seal(

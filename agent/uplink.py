@@ -197,14 +197,7 @@ class Uplink:
     async def _connection(self) -> None:
         """One connection, from birth to loss."""
         terminal, spool = self._who.terminal, self._spool
-        if self._window is None or self._window.epoch != spool.epoch:
-            self._resent = self.resent
-            self._window = Window(spool.epoch, max(spool.acked + 1, spool.floor), spool.next_seq, spool.offered)
-        window = self._window
-        window.sealed(spool.next_seq, spool.floor, 0.0)
-        self._renewed = False
-        birth = spool.next_life()
-        self._heard.clear()
+        window, birth = self._begin()
         link = self._link = await Link.connect(
             self._broker.host,
             self._broker.port,
@@ -228,25 +221,26 @@ class Uplink:
             spool.offering = False
         await link.close()
 
+    def _begin(self) -> tuple[Window, int]:
+        """What a connection begins with: the stream of the spool's epoch, and the number of the birth."""
+        spool = self._spool
+        if self._window is None or self._window.epoch != spool.epoch:
+            self._resent = self.resent
+            self._window = Window(spool.epoch, max(spool.acked + 1, spool.floor), spool.next_seq, spool.offered)
+        self._window.sealed(spool.next_seq, spool.floor, 0.0)
+        self._renewed = False
+        self._heard.clear()
+        return self._window, spool.next_life()
+
     async def _serve(self, link: Link, window: Window) -> None:
         """Until the link is lost (LinkError), or a new epoch begins or another key seals (returns)."""
         loop = asyncio.get_running_loop()
-        actions: list[Action] = window.connect(loop.time())
+        window.connect(loop.time())
         while not link.lost.is_set():
             if self._renewed:
                 return
             self._woken.clear()
-            settled = False
-            actions += window.sealed(self._spool.next_seq, self._spool.floor, loop.time())
-            while self._heard:
-                actions += self._acked(window, self._heard.popleft(), loop.time())
-            actions += window.tick(loop.time())
-            while actions:
-                action, *actions = actions
-                actions += self._carry_out(link, window, action, loop.time())
-                settled = settled or isinstance(action, Discard)
-                if self._spool.epoch != window.epoch:
-                    break
+            settled = self._turn(link, window, loop.time())
             if self._spool.epoch != window.epoch:
                 self.on_new_epoch()
                 return
@@ -262,6 +256,19 @@ class Uplink:
                 seconds = None if window.deadline is None else max(window.deadline - loop.time(), 0.0)
                 await self._wait(seconds, link.lost, self._woken)
         raise LinkError(f"broker {self._broker.host}:{self._broker.port}: the connection was lost")
+
+    def _turn(self, link: Link, window: Window, now: float) -> bool:
+        """Everything that is due, up to the end of the epoch; whether a batch was settled."""
+        settled = False
+        actions = window.sealed(self._spool.next_seq, self._spool.floor, now)
+        while self._heard:
+            actions += self._acked(window, self._heard.popleft(), now)
+        actions += window.tick(now)
+        while actions and self._spool.epoch == window.epoch:
+            action, *actions = actions
+            actions += self._carry_out(link, window, action, now)
+            settled = settled or isinstance(action, Discard)
+        return settled
 
     def _carry_out(self, link: Link, window: Window, action: Action, now: float) -> list[Action]:
         """What follows from it at once."""

@@ -87,14 +87,13 @@ class Window:
         """When `tick` has something to do."""
         return self._deadline
 
-    def connect(self, now: float) -> list[Action]:
+    def connect(self, now: float) -> None:
         """A new connection: whatever was in flight on the old one is sent again, once the collector has answered the birth. The birth is the
         caller's, before this.
         """
         self.connected, self.halted = True, False
         self.next = self.base
         self._deadline = now + ACK_TIMEOUT
-        return []
 
     def disconnect(self) -> None:
         self.connected = self.greeted = False

@@ -1,5 +1,5 @@
 """What the collector does with its own file between the groups of readings: pack what is settled, retire what is older than it is to be
-kept, give free space back. Each step is small, and after each one the file is left alone for longer than the step took.
+kept, forget what was delivered as long ago, give free space back. Each step is small, and after each one the file is left alone for longer than the step took.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from tillwatch.collector.store import retention
 from tillwatch.collector.store.compaction import BrokenChainError, Change, Compactor
 from tillwatch.collector.store.pages import PageError
 from tillwatch.collector.store.sqlite import StoreError
+from tillwatch.collector.tickets import outbox
 
 log = logging.getLogger(__name__)
 
 EVERY_S = 30.0
 """Between two looks at what is due: a terminal needs minutes at the least to fill a segment."""
+FORGET_EVERY_S = 6 * 3_600.0
+"""Between two looks at the outbox: each reads all of it, and what is due is 400 days old as a rule."""
 REST = 3.0
 """Pause after a step, in lengths of the step: packing takes a quarter of a core at most, however much is due."""
 
@@ -35,6 +38,7 @@ class Housekeeping:
         self._compactor = compactor
         self._keep = keep
         self._clock = clock
+        self._forgot = float("-inf")
 
     async def run(self) -> None:
         """Until cancelled. A chain that is broken ends the packing, not the collector."""
@@ -59,10 +63,20 @@ class Housekeeping:
             retention.due, self._compactor.db, self._clock(), self._keep.keep, self._keep.size
         ):
             await self._pipeline.operate(retention.facts(due), lambda db, due=due: retention.retire(db, due))  # type: ignore[misc]  # mypy has no type for a default
+        await self._forget()
         while pages := await asyncio.to_thread(self._compactor.spare):
             vacuum = f"PRAGMA incremental_vacuum({pages})"
             await self._pipeline.change(lambda db, vacuum=vacuum: db.execute(vacuum).fetchall())  # type: ignore[misc]  # mypy has no type for a default
             await asyncio.sleep(0)
+
+    async def _forget(self) -> None:
+        """Messages to ticket systems. They are no record: the incident's history is in the journal, its ticket beside it."""
+        if not self._keep.keep or time.monotonic() - self._forgot < FORGET_EVERY_S:
+            return
+        before = self._clock() - int(self._keep.keep * 1e9)
+        while incidents := await asyncio.to_thread(outbox.settled, self._compactor.db, before):
+            await self._pipeline.change(lambda db, incidents=incidents: outbox.prune(db, incidents))  # type: ignore[misc]  # mypy has no type for a default
+        self._forgot = time.monotonic()
 
     async def _all(self, steps: Iterator[Change], rest: float) -> None:
         while True:

@@ -207,7 +207,10 @@ class Pipeline:
                 if error.reason is Refusal.UNKNOWN_KEY:
                     self._ask_for_rotations(message, strangers)
         for terminal, reply in strangers.items():
-            replies.setdefault(terminal, reply)
+            told = replies.setdefault(terminal, reply)
+            # What is wanted may be gone; the message that tells so is under the key that is not known.
+            if told.state is AckState.RESEND and told.epoch == reply.epoch:
+                told.state, told.want = AckState.ENROL, 0
         if not incoming:
             self.fold.advance(max(self._clock() + self._time.lead, self.fold.advanced_to))
         now = self._clock()
@@ -337,7 +340,10 @@ class Pipeline:
         entries.append(self._record(Kind.LIFE, message, life.terminal, stamp, digest, content=life))
         if life.state == "online":
             reply = reply_to(replies, life.terminal, life.epoch)
-            reply.state, reply.want = AckState.OK, 0
+            if reply.state is AckState.RESEND:
+                reply.want = decision.stream.mark + 1
+            elif reply.state is not AckState.FORK:
+                reply.want = 0
 
     def _succeeded(self, message: Message, entries: list[Entry]) -> Life:
         """A life message under a key that is not known yet, if the rotations that it presents lead there from one that is. Raises WireError."""
@@ -365,7 +371,7 @@ class Pipeline:
         """Answer a terminal whose key is not known, so that it presents what led to it, or says that it must be enrolled."""
         name = message.topic.split("/")[2]
         last = self._told_enrol.get(name, -ENROL_EVERY_NS)
-        if message.received - last >= ENROL_EVERY_NS and self.fold.fleet.terminals[name].state == "active":
+        if not 0 <= message.received - last < ENROL_EVERY_NS and self.fold.fleet.terminals[name].state == "active":
             self._told_enrol[name] = message.received
             strangers[name] = Reply(AckState.ENROL, claim_of(message.payload).epoch)
 

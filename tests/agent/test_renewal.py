@@ -8,11 +8,15 @@ import os
 
 import pytest
 
-from tillwatch.agent import identity, renewal
+from tillwatch.agent import clock, identity, renewal
+from tillwatch.agent.buffer import Buffer
+from tillwatch.agent.model import Quality, State
 from tillwatch.agent.renewal import Renewal, prepare, take_up, waiting
+from tillwatch.agent.sealer import Sealer
 from tillwatch.agent.settings import SpoolConfig
 from tillwatch.agent.spool import Spool
-from tillwatch.agent.wire import Sealed, SigningKey, open_rotation
+from tillwatch.agent.thinning import Taken
+from tillwatch.agent.wire import Sealed, SigningKey, open_rotation, stored_columns
 
 
 def prepared(terminal, seed=None):
@@ -164,12 +168,45 @@ async def test_a_rotation_that_fails_is_told_once_and_tried_again(terminal, unti
     spool.close()
 
 
+def sealer_of(who, spool):
+    buffer = Buffer()
+    nothing = {"interval": lambda: 60.0, "before": lambda _: None, "sealed": lambda: None}
+    return Sealer(who, spool, buffer, **nothing), buffer
+
+
+@pytest.mark.parametrize("rotated_again", [False, True])
+def test_what_waits_from_before_a_rotation_outlives_a_new_enrolment(terminal, rotated_again):
+    """The key that sealed it is in no chain that leads to the new one; it stays this machine's own all the same."""
+    spool = spool_of(terminal, terminal.who)
+    sealer, buffer = sealer_of(terminal.who, spool)
+    buffer.add([Taken("dev", "n", clock.uptime_ns(), 7, Quality.GOOD, State.NONE)])
+    sealer.flush()
+    prepared(terminal)
+    take_up(terminal.who, spool)
+    spool.close()
+    file = terminal.state_dir / identity.FILE
+    reply = {name: value for name, value in json.loads(file.read_text()).items() if name != "version"}
+    identity.save(terminal.state_dir, reply, {identity.SEED: os.urandom(32)})
+    who = identity.load(terminal.state_dir)
+    assert who.rotations == ()
+    spool = spool_of(terminal, who)
+    if rotated_again:
+        prepared(terminal)
+        who = take_up(who, spool)
+    assert (spool.batches, spool.former) == (1, 1)
+    spool.reseal(sealer_of(who, spool)[0]._again)
+    assert (spool.batches, spool.former, spool.parked()) == (1, 0, 0)
+    (opened,) = stored_columns(spool.read(1))
+    assert opened.values == [7]
+    spool.close()
+
+
 def test_what_is_not_of_this_key_is_no_rotation_of_it(terminal):
     stranger = SigningKey(b"s" * 32)
     statement = renewal.seal_rotation(
         stranger, SigningKey(b"t" * 32), terminal="atm-1", epoch=bytes(12), seq=1, n=1, at=1
     )
-    identity.keep_rotations(terminal.state_dir, [statement])
+    identity.keep_rotation(terminal.state_dir, statement)
     assert identity.load(terminal.state_dir).rotations == ()
     for content in (b"", b"\xc1", base64.b64encode(b"x"), b"\x91\xc0"):
         (terminal.state_dir / "rotations").write_bytes(content)

@@ -16,7 +16,7 @@ from tillwatch.agent.settings import CollectorConfig, ConfigError, SpoolConfig
 from tillwatch.agent.spool import Spool, SpoolFullError
 from tillwatch.agent.thinning import Taken
 from tillwatch.agent.uplink import Uplink, where_to
-from tillwatch.agent.wire import AckState, SigningKey
+from tillwatch.agent.wire import Ack, AckState, SigningKey, seal_ack
 
 
 @pytest.fixture(autouse=True)
@@ -332,3 +332,36 @@ async def test_where_the_offer_cannot_be_written_down_nothing_is_sent(agent, col
     monkeypatch.undo()
     monkeypatch.setattr("tillwatch.agent.window.ACK_TIMEOUT", 0.2)
     await until(lambda: agent.spool.batches == 0)
+
+
+class Pipe:
+    """A link that keeps what is published."""
+
+    def __init__(self):
+        self.published = []
+
+    def publish(self, topic, payload):
+        self.published.append((topic, payload))
+
+
+async def test_an_ack_of_the_epoch_before_settles_nothing_of_a_spool_that_began_anew(terminal):
+    """The file was found damaged and moved aside between two turns; an ack of what was in it is on its way."""
+    agent, pipe = Agent(terminal), Pipe()
+    agent.read(3)
+    window, _ = agent.uplink._begin()
+    window.connect(0.0)
+    before = agent.spool.epoch
+
+    def hear(seq):
+        ack = Ack(before, seq, 0, AckState.OK, 8, 0, clock.now())
+        agent.uplink._hear("", seal_ack(terminal.collector_key, terminal.who.terminal, ack))
+        agent.uplink._turn(pipe, window, 1.0)
+
+    hear(0)
+    assert len(pipe.published) == 3
+    agent.spool.begin_epoch("as after a damage", 3)
+    agent.read(3)
+    hear(3)
+    assert (agent.spool.batches, agent.spool.acked) == (3, 0)
+    assert len(pipe.published) == 3
+    agent.spool.close()

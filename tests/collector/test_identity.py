@@ -122,6 +122,19 @@ def world_batch(world: World, sender: Sender, seq: int):
     return Message(batch_topic(sender.name), sealed.payload, world.now)
 
 
+async def test_a_terminal_that_waits_for_its_key_is_asked_whatever_of_its_older_batches_comes_along(
+    world: World, atm: Sender
+) -> None:
+    """A restored collector wants what is gone; only a life message can tell so, and that is under a key which it does not know yet."""
+    for _ in range(4):
+        late = batch(atm, T0)
+    atm.hand_over(OTHER)
+    reply = (await world.pipeline.take([atm.life(T0), late]))["atm-1"]
+    assert (reply.state, reply.epoch) == (AckState.ENROL, atm.epoch)
+    reply = (await world.pipeline.take([atm.life(T0 + S), late]))["atm-1"]
+    assert reply.state is AckState.RESEND, "once in a while"
+
+
 async def test_an_unknown_key_is_asked_now_and_then_and_only_where_the_terminal_is_known(
     world: World, atm: Sender
 ) -> None:
@@ -138,6 +151,8 @@ async def test_an_unknown_key_is_asked_now_and_then_and_only_where_the_terminal_
     assert await world.pipeline.take([atm.life(T0 + S)]) == {}
     assert list(await world.pipeline.take([atm.life(T0 + ENROL_EVERY_NS)])) == ["atm-1"]
     assert world.pipeline.refusals.by_reason == {"unknown_key": 4, "unknown_terminal": 1}
+    assert list(await world.pipeline.take([atm.life(T0 - 3600 * S)])) == ["atm-1"], "this machine's clock was set back"
+    assert await world.pipeline.take([atm.life(T0 - 3599 * S)]) == {}
 
 
 async def test_revocation_takes_effect_at_the_next_message(world: World, atm: Sender) -> None:

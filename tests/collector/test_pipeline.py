@@ -386,6 +386,29 @@ async def test_what_follows_a_fork_does_not_hide_it(world: World) -> None:
     assert replies["atm-1"].state is AckState.FORK
 
 
+async def test_a_life_message_does_not_hide_a_fork(world: World) -> None:
+    """Which of a group comes first is chance; a fork that is not told goes on until the next one that nothing follows."""
+    (atm,) = await opened(world, "atm-1")
+    await world.pipeline.take([atm.batch(disk(T0, 40.0), T0)])
+    clone = Sender("atm-1")
+    group = [clone.batch(disk(T0, 70.0), T0), clone.life(T0)]
+    for order in (group, group[::-1]):
+        replies = await world.pipeline.take(order)
+        assert replies["atm-1"].state is AckState.FORK
+
+
+async def test_a_life_message_does_not_hide_what_is_wanted(world: World) -> None:
+    """Else nothing is sent again before the agent's time-out. What it declares gone is not asked for."""
+    (atm,) = await opened(world, "atm-1")
+    window = [atm.batch(disk(T0, 40.0 + i), T0) for i in range(5)]
+    reply = (await world.pipeline.take([window[3], atm.life(T0)]))["atm-1"]
+    assert (reply.state, reply.want) == (AckState.RESEND, 1)
+    reply = (await world.pipeline.take([window[3], atm.life(T0, floor=3)]))["atm-1"]
+    assert (reply.state, reply.want) == (AckState.RESEND, 3)
+    reply = (await world.pipeline.take([window[4], *window[2:4], atm.life(T0, floor=3)]))["atm-1"]
+    assert (reply.state, reply.want) == (AckState.OK, 0)
+
+
 async def test_two_epochs_in_one_group_are_both_answered(world: World) -> None:
     (atm,) = await opened(world, "atm-1")
     await world.pipeline.take([atm.batch(disk(T0, 40.0), T0)])

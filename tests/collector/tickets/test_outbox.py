@@ -257,3 +257,29 @@ def test_rows_that_are_done_are_not_looked_at(conn) -> None:
     for sql in selects:
         plan = " ".join(row[3] for row in conn.execute("EXPLAIN QUERY PLAN " + sql))
         assert "SCAN outbox" not in plan.replace("SCAN outbox USING INDEX outbox_waiting", ""), plan
+
+
+def test_what_was_delivered_to_its_end_long_ago_is_forgotten_and_nothing_else(conn):
+    """One that is not resolved, one of which a row was given up, one that ended yesterday."""
+    ends = {"old": NOW, "open": NOW, "dead": NOW, "new": NOW + 10 * SECOND}
+    for incident, at in ends.items():
+        outbox.enqueue(conn, make(incident, Op.OPEN, 1), NOW)
+        outbox.enqueue(conn, make(incident, Op.UPDATE, 2), NOW)
+        if incident != "open":
+            outbox.enqueue(conn, make(incident, Op.RESOLVE, 3), NOW)
+        while taken := [row for row, _, _ in outbox.take_due(conn, at, 9) if row.incident == incident]:
+            for row in taken:
+                outcome = Dead("no") if (incident, row.seq) == ("dead", 2) else Done("T-1")
+                outbox.record_outcome(
+                    conn,
+                    settle(row, outcome, at, settle_s=5, pace=Pace(), jitter=0.5),
+                    at,
+                    connector="webhook",
+                    link=Link("T-1", "", ""),
+                )
+    assert outbox.settled(conn, NOW) == []
+    assert outbox.settled(conn, NOW + SECOND) == ["old"]
+    outbox.prune(conn, ["old"])
+    assert outbox.settled(conn, NOW + SECOND) == []
+    assert {row[0] for row in conn.execute("SELECT incident FROM outbox")} == {"open", "dead", "new"}
+    assert outbox.link_of(conn, "old") == Link("T-1", "", "")

@@ -1,0 +1,44 @@
+"""What the collector forgets of its own accord, and what it does not."""
+
+from __future__ import annotations
+
+from tests.collector.conftest import World
+from tests.collector.packed import FOREVER, keep_house
+from tests.collector.sending import T0, S, Sender, reading
+from tillwatch.collector.config import RetentionSection
+
+DAY = 86_400 * S
+RULES = """
+[[rule]]
+id = "disk.full"
+for = "0s"
+hold = "0s"
+"""
+
+
+async def test_messages_to_ticket_systems_are_kept_as_long_as_readings(world: World) -> None:
+    await world.start(RULES)
+    atm = Sender("atm-1")
+    await atm.enrol(world.pipeline)
+    await world.pipeline.take([atm.life(world.now)])
+    for value in (99.0, 10.0):
+        world.now += 60 * S
+        disk = reading("host/disk:/", "host.disk.percent", world.now, value)
+        await world.pipeline.take([atm.batch([disk], world.now)])
+        await world.tick(world.now + S)
+
+    def ops() -> list[str]:
+        return [op for (op,) in world.store.conn.execute("SELECT op FROM outbox ORDER BY id")]
+
+    assert ops()[0] == "open"
+    assert ops()[-1] == "resolve"
+    incidents = world.store.conn.execute("SELECT count(*) FROM incident").fetchone()
+    world.store.conn.execute("UPDATE outbox SET state = 'done', done_at = ?", (T0 + DAY,))
+    world.now = T0 + 31 * DAY
+    await keep_house(world, RetentionSection(keep=30 * 86_400.0))
+    await keep_house(world, FOREVER)
+    assert ops()
+    world.now += S
+    await keep_house(world, RetentionSection(keep=30 * 86_400.0))
+    assert ops() == []
+    assert world.store.conn.execute("SELECT count(*) FROM incident").fetchone() == incidents
