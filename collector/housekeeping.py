@@ -8,7 +8,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from tillwatch.collector.config import RetentionSection
 from tillwatch.collector.pipeline import Pipeline
@@ -26,15 +26,10 @@ REST = 3.0
 
 
 class Housekeeping:
-    """clock: UTC ns."""
-
-    def __init__(
-        self, pipeline: Pipeline, compactor: Compactor, keep: RetentionSection, clock: Callable[[], int] = time.time_ns
-    ) -> None:
+    def __init__(self, pipeline: Pipeline, compactor: Compactor, keep: RetentionSection) -> None:
         self._pipeline = pipeline
         self._compactor = compactor
         self._keep = keep
-        self._clock = clock
 
     async def run(self) -> None:
         """Until cancelled. A chain that is broken ends the packing, not the collector."""
@@ -56,7 +51,7 @@ class Housekeeping:
         """Everything that is due now."""
         await self._all(self._compactor.steps(), rest)
         while due := await asyncio.to_thread(
-            retention.due, self._compactor.db, self._clock(), self._keep.keep, self._keep.size
+            retention.due, self._compactor.db, self._pipeline.now(), self._keep.keep, self._keep.size
         ):
             await self._pipeline.operate(retention.facts(due), lambda db, due=due: retention.retire(db, due))  # type: ignore[misc]  # mypy has no type for a default
         while pages := await asyncio.to_thread(self._compactor.spare):

@@ -26,7 +26,7 @@ from tillwatch.collector.incidents import Incident
 from tillwatch.collector.journal import GENESIS, Entry, Journal, Kind
 from tillwatch.collector.rules import parse_rules
 from tillwatch.collector.sequence import Stream
-from tillwatch.collector.store import segments
+from tillwatch.collector.store import retention, segments
 from tillwatch.collector.tickets.outbox import enqueue
 
 SCHEMA_VERSION = 2
@@ -247,6 +247,8 @@ class SqliteStore:
             for sql, params in group.rows:
                 db.executemany(sql, params)
             self._merge(group.rollups)
+            for since, until in group.dirty.gaps:
+                retention.remember(db, since, until)
             if deliver:
                 for message in group.dirty.messages:
                     enqueue(db, message, message.at)

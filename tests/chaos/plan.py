@@ -59,6 +59,8 @@ class Line:
 
     def targets(self, kind: Kind) -> list[Sequence[str]]:
         """Groups of equal weight: one agent more or less is one of many, the collector and the broker are everybody's."""
+        if kind in BOTH:
+            return [[COLLECTOR]]
         if kind in LINK:
             return [self.agents] if self.embedded else [(*self.agents, COLLECTOR)]
         if kind in DISK or kind in CLOCK or self.embedded:
