@@ -203,7 +203,7 @@ def _times(readings: Readings, answers: Sequence[Answer], clock: _Clock) -> Iter
     for at, n, _ in readings:
         if n not in given:
             continue
-        first, last = given[n] - CLOCK_SLACK_NS, following.get(n, at * MS) + CLOCK_SLACK_NS
+        first, last = given[n] - CLOCK_SLACK_NS, following.get(n, math.inf) + CLOCK_SLACK_NS
         if not any(first + off <= at * MS <= last + off for off in clock.off(given[n])):
             yield f"reading {n} was answered at {given[n]} and is kept as of {at * MS}"
 
@@ -237,6 +237,8 @@ def _spans(readings: list[tuple[int, Value]]) -> Iterator[list[tuple[int, Value]
 def _rebuilt(database: Path) -> Iterator[str]:
     """The chain from the first entry to the last, every signature, and the same state once more out of them."""
     again = database.with_name("rebuilt.db")
+    for left in again.parent.glob(f"{again.name}*"):
+        left.unlink()
     try:
         rebuild(database, again)
     except (StoreError, WireError) as error:
