@@ -19,7 +19,7 @@ from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.sqlite import SqliteStore
 
 SLACK = 10**9
-PAST = 6
+PAST = 4
 """Batches that each life is given to go on."""
 
 
