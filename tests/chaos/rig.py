@@ -486,9 +486,9 @@ class Rig:
         if not self.embedded:
             await self.parts[BROKER].kill()
 
-    async def verify_log(self) -> str:
-        """What `verify --log` says; it fails where anything is not as it was signed."""
-        return await _run(*_python("collector", "verify", "--log", self._config))
+    async def command(self, *words: str | Path) -> str:
+        """What a command of the collector says; it must succeed."""
+        return await _run(*_python("collector", *words, self._config))
 
     # Looking.
 

@@ -61,7 +61,7 @@ async def _chaos(folder: Path, faults: int, *, agents: int, embedded: bool) -> N
         print(f"{line.struck} faults, {sum(len(run.answers) for runs in account.values() for run in runs)} readings")
         print(line.scrambled())
         assert not found, "\n".join([f"seed {seed}", *found[:40], line.report()])
-        print(await line.verify_log())
+        print(await line.command("verify", "--log"))
         assert line.struck >= faults
 
 
