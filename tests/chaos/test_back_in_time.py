@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import oracle, rig
+from tests.chaos import oracle, parts, rig
 from tillwatch.agent.identity import SPOOL
 from tillwatch.collector.rebuild import rebuild, tables
 from tillwatch.collector.store.reader import SqliteReader
@@ -111,7 +111,7 @@ async def test_a_terminal_restored_from_an_old_copy_begins_an_epoch_and_loses_no
             assert "older copy" in said["agent.spool.rolled-back"].value
             assert said["agent.epoch.reason"].value == said["agent.spool.rolled-back"].value
             assert (view.holes, view.lost) == (0, 0)
-            bounds = oracle.Bounds.of(rig.SEAL_S, rig.POLL_S)
+            bounds = oracle.Bounds.of(parts.SEAL_S, parts.POLL_S)
             for device in agent.devices:
                 first, last = device.runs[0].answers[0], device.runs[-1].answers[-1]
                 points = reader.history(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import oracle, plan, rig
+from tests.chaos import oracle, parts, plan, rig
 
 SHORT_FAULTS, LONG_FAULTS = 18, 500
 SEED, FAULTS = "TILLWATCH_CHAOS_SEED", "TILLWATCH_CHAOS_FAULTS"
@@ -50,7 +50,7 @@ async def _chaos(folder: Path, faults: int, *, agents: int, embedded: bool) -> N
         line.tell("ended")
         account = {(agent.name, device.name): device.runs for agent in line.agents for device in agent.devices}
         clocks = {agent.name: agent.clock.changes for agent in line.agents}
-        bounds = oracle.Bounds.of(rig.SEAL_S, rig.POLL_S)
+        bounds = oracle.Bounds.of(parts.SEAL_S, parts.POLL_S)
         found = oracle.findings(line.database, account, bounds, clocks)
         found += [f"{part.name}:\n{text}" for part in line.parts.values() for text in _tracebacks(part.log)]
         for agent in line.agents:
