@@ -341,7 +341,9 @@ class Rig:
         return f"{sum(relay.harm for relay in self._relays.values())} messages repeated or swapped"
 
     def tell(self, what: str) -> None:
-        self.story.append(f"{time.monotonic() - self._began:7.2f}  {what}")
+        line = f"{time.monotonic() - self._began:7.2f}  {what}"
+        self.story.append(line)
+        print("embedded " if self.embedded else "mosquitto", line, flush=True)
 
     def report(self) -> str:
         logs = "\n".join(f"{part.name}:\n{part.tail()}" for part in self.parts.values())

@@ -57,9 +57,8 @@ async def _chaos(folder: Path, faults: int, *, agents: int, embedded: bool) -> N
             spooled = agent.spool()
             if spooled.lost or spooled.parked or spooled.waiting != spooled.next_seq - 1 - spooled.acked:
                 found.append(f"{agent.name}: the spool is left with {spooled}")
-        print(*line.story, sep="\n")
-        print(f"{line.struck} faults, {sum(len(run.answers) for runs in account.values() for run in runs)} readings")
-        print(line.scrambled())
+        made = sum(len(run.answers) for runs in account.values() for run in runs)
+        line.tell(f"{line.struck} faults, {made} readings, {line.scrambled()}")
         assert not found, "\n".join([f"seed {seed}", *found[:40], line.report()])
         print(await line.command("verify", "--log"))
         assert line.struck >= faults
