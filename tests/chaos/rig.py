@@ -252,7 +252,6 @@ class Rig:
     async def _strike_disk(self, fault: Fault) -> None:
         part = self.parts[fault.target]
         assert part.disk is not None
-        before = part.spool().next_seq if isinstance(part, Agent) else 0
         if isinstance(part, Agent):
             part.full_since = time.monotonic()
         part.disk.fill()
@@ -265,7 +264,8 @@ class Rig:
             await part.start()
             self._excused.clear()
         if isinstance(part, Agent):
-            # What is read meanwhile is in its memory alone: a kill before the next sealing would take all of it.
+            # What was read meanwhile is in its memory alone: a kill before the next sealing would take all of it.
+            before = part.spool().next_seq
             await self.wait(lambda: part.spool().next_seq > before, FLOW_S, f"{part.name} to seal again")
             part.full_since = 0.0
 
