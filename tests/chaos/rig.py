@@ -254,38 +254,34 @@ class Rig:
         assert part.disk is not None
         if isinstance(part, Agent):
             part.full_since = time.monotonic()
+        else:
+            self._excused.add(part.name)
         part.disk.fill()
         await asyncio.sleep(FULL_S + fault.hold)
         if fault.kind is Kind.FULL_KILL:
-            await self._restart_full(part)
+            await part.kill()
+            await part.start()
             await asyncio.sleep(fault.after)
         part.disk.free()
-        if part.died:
-            await part.start()
-            self._excused.clear()
         if isinstance(part, Agent):
             # What was read meanwhile is in its memory alone: a kill before the next sealing would take all of it.
             before = part.spool().next_seq
             await self.wait(lambda: part.spool().next_seq > before, FLOW_S, f"{part.name} to seal again")
             part.full_since = 0.0
-
-    async def _restart_full(self, part: Part) -> None:
-        """An agent goes on. The collector may end where it cannot even open its file, with the reason as its last word: a service manager
-        starts it until there is room.
-        """
-        await part.kill()
-        if part is not self.collector:
-            await part.start()
-            return
-        self._excused.add(part.name)
-        await part.start()
-        while not part.died and not await _listens(self._ports[1]):
-            await asyncio.sleep(LOOK_S)
-        if part.died:
-            word = part.tail().splitlines()[-1]
-            assert "room on that disk" in word or "nothing was acknowledged" in word, self.report()
         else:
-            self._excused.clear()
+            await self._supervise(part)
+
+    async def _supervise(self, collector: Part) -> None:
+        """Where a start met the full disk the collector may have ended, with the reason as its last word: a service manager starts it again."""
+        deadline = time.monotonic() + UP_S
+        while not await _listens(self._ports[1]):
+            assert time.monotonic() < deadline, f"it does not come up again\n{self.report()}"
+            if collector.died:
+                word = collector.tail().splitlines()[-1]
+                assert "room on that disk" in word or "nothing was acknowledged" in word, self.report()
+                await collector.start()
+            await asyncio.sleep(LOOK_S)
+        self._excused.clear()
 
     async def _strike_clock(self, fault: Fault) -> None:
         part = self.parts[fault.target]
