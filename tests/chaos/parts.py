@@ -38,7 +38,7 @@ SOONER: dict[str, dict[str, int | str]] = {
     "collector": {
         "tillwatch.collector.intake.mqtt:KEEPALIVE_S": 4,
         "tillwatch.collector.intake.mqtt:BACKOFF_MOST_S": 3,
-        "tillwatch.collector.pipeline:RETRY_S": 1,
+        "tillwatch.collector.ingest:RETRY_S": 1,
         "tillwatch.collector.clock:HOLD_NS": 2 * 10**9,
         "tillwatch.collector.authority:datetime": "clock",
     },
