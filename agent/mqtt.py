@@ -7,11 +7,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import time
 from collections.abc import Callable
 from typing import Any
 
 import gmqtt
 import gmqtt.mqtt.connection
+from gmqtt.mqtt.connection import MQTTConnection
 from gmqtt.mqtt.constants import MQTTv311
 from gmqtt.mqtt.protocol import MQTTProtocol
 
@@ -38,8 +40,19 @@ class _Protocol(MQTTProtocol):  # type: ignore[misc]  # gmqtt has no types
             super().connection_lost(exc)
 
 
-# gmqtt has no other way to name the protocol.
+class _Connection(MQTTConnection):  # type: ignore[misc]  # gmqtt has no types
+    """gmqtt's own says goodbye to a peer that fell silent, and waits for what was written to leave: half a minute with TLS, else for ever."""
+
+    def _keep_connection(self) -> None:
+        if time.monotonic() - self._last_data_in >= 2 * self._keepalive:
+            self._transport.abort()
+        else:
+            super()._keep_connection()
+
+
+# gmqtt has no other way to name them.
 gmqtt.mqtt.connection.MQTTProtocol = _Protocol
+gmqtt.mqtt.connection.MQTTConnection = _Connection
 
 
 class LinkError(Exception):

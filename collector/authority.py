@@ -32,7 +32,9 @@ SERVER_LIFE = timedelta(days=365)
 CLIENT_LIFE = timedelta(days=730)
 RENEW_BEFORE = timedelta(days=30)
 BACKDATED = timedelta(days=1)
-"""A terminal whose clock is behind must still be able to enrol."""
+"""A terminal whose clock is behind must still be able to enrol. All that the authority signs begins with the authority itself: what was made
+while this machine's clock was years ahead would be good for nobody once it is right.
+"""
 COLLECTOR_NAME = "tillwatch.collector"
 """CN of the collector's own client certificate. The dot keeps it apart: no terminal id can hold one."""
 DOCTOR_NAME = "tillwatch.doctor"
@@ -127,7 +129,7 @@ class Authority:
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self.certificate.subject)
-            .last_update(now - BACKDATED)
+            .last_update(self.certificate.not_valid_before_utc)
             .next_update(self.certificate.not_valid_after_utc)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
             .add_extension(x509.CRLNumber(int(now.timestamp() * 1000)), critical=False)
@@ -175,14 +177,15 @@ class Authority:
         serial: int,
         hosts: Sequence[str] = (),
     ) -> x509.Certificate:
-        ends = min(now + purpose.life, self.certificate.not_valid_after_utc)
+        begins = self.certificate.not_valid_before_utc
+        ends = min(max(now, begins) + purpose.life, self.certificate.not_valid_after_utc)
         builder = (
             x509.CertificateBuilder()
             .subject_name(_name(name))
             .issuer_name(self.certificate.subject)
             .public_key(public)
             .serial_number(serial)
-            .not_valid_before(now - BACKDATED)
+            .not_valid_before(begins)
             .not_valid_after(ends)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(sign_certificates=False), critical=True)

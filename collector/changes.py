@@ -40,7 +40,9 @@ def ticks_of(at: list[int], correction: int) -> Ticks:
 
 @dataclass(slots=True)
 class Dirty:
-    """What one group of entries changed, for the store to keep in the same transaction."""
+    """What one group of entries changed, for the store to keep in the same transaction. gaps: (UTC ns, UTC ns) that the journal's time went
+    from one to the other at a start, or when the clock was set.
+    """
 
     terminals: set[str] = field(default_factory=set)
     keys: set[tuple[str, bytes]] = field(default_factory=set)
@@ -53,4 +55,5 @@ class Dirty:
     rollups: list[Rollup] = field(default_factory=list)
     messages: list[TicketMessage] = field(default_factory=list)
     tickets: list[dict[str, Any]] = field(default_factory=list)
+    gaps: list[tuple[int, int]] = field(default_factory=list)
     rules: bool = False

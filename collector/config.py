@@ -201,7 +201,9 @@ class IntakeSection:
 
 @dataclass(frozen=True, slots=True)
 class RetentionSection:
-    """keep: how long (s) sealed readings and messages delivered to ticket systems are kept, "forever" is 0; size: the file may have (bytes), 0 for any. Digests and roll-ups stay."""
+    """keep: how long (s) sealed readings are kept while the collector runs, and messages delivered to ticket systems, "forever" is 0; size: the
+    file may have (bytes), 0 for any. Digests and roll-ups stay.
+    """
 
     keep: float = _read(_keep, 400 * 86_400.0)
     size: int = _read(_size, 0)

@@ -346,6 +346,8 @@ class Fold:
     def _started(self, entry: Entry) -> None:
         facts = entry.facts_map()
         self.advance(facts["down_since"])
+        if facts["down_since"]:
+            self.dirty.gaps.append((facts["down_since"], entry.at))
         if "jump" in facts:
             self._clock_set(facts["jump"])
         for terminal in self.fleet.terminals.values():

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from tillwatch.collector.config import RetentionSection
 from tillwatch.collector.pipeline import Pipeline
@@ -29,15 +29,10 @@ REST = 3.0
 
 
 class Housekeeping:
-    """clock: UTC ns."""
-
-    def __init__(
-        self, pipeline: Pipeline, compactor: Compactor, keep: RetentionSection, clock: Callable[[], int] = time.time_ns
-    ) -> None:
+    def __init__(self, pipeline: Pipeline, compactor: Compactor, keep: RetentionSection) -> None:
         self._pipeline = pipeline
         self._compactor = compactor
         self._keep = keep
-        self._clock = clock
         self._forgot = float("-inf")
 
     async def run(self) -> None:
@@ -60,7 +55,7 @@ class Housekeeping:
         """Everything that is due now."""
         await self._all(self._compactor.steps(), rest)
         while due := await asyncio.to_thread(
-            retention.due, self._compactor.db, self._clock(), self._keep.keep, self._keep.size
+            retention.due, self._compactor.db, self._pipeline.now(), self._keep.keep, self._keep.size
         ):
             await self._pipeline.operate(retention.facts(due), lambda db, due=due: retention.retire(db, due))  # type: ignore[misc]  # mypy has no type for a default
         await self._forget()
@@ -73,7 +68,7 @@ class Housekeeping:
         """Messages to ticket systems. They are no record: the incident's history is in the journal, its ticket beside it."""
         if not self._keep.keep or time.monotonic() - self._forgot < FORGET_EVERY_S:
             return
-        before = self._clock() - int(self._keep.keep * 1e9)
+        before = self._pipeline.now() - int(self._keep.keep * 1e9)
         while incidents := await asyncio.to_thread(outbox.settled, self._compactor.db, before):
             await self._pipeline.change(lambda db, incidents=incidents: outbox.prune(db, incidents))  # type: ignore[misc]  # mypy has no type for a default
         self._forgot = time.monotonic()

@@ -118,6 +118,10 @@ class Pipeline:
         """As it is known now; not to be kept, since a store that refuses makes the fold load anew."""
         return self.fold.fleet.terminals.get(name)
 
+    def now(self) -> int:
+        """The journal's time, UTC ns."""
+        return max(self._clock() + self._time.lead, self.fold.advanced_to)
+
     async def start(self, shipped: str, site: str, settings: Mapping[str, str] | None = None) -> None:
         """Journal that the collector runs, and its rules and settings if they changed; None: as they were."""
         self._time.start(self._clock(), self.fold.advanced_to)
@@ -157,8 +161,7 @@ class Pipeline:
         ahead, jump = self._time.look()
         if jump is not None:
             async with self._lock:
-                facts = {"down_since": self.fold.advanced_to, **jump}
-                await self._keep([self._record(Kind.STARTED, facts=facts)])
+                await self._keep([self._record(Kind.STARTED, facts={"down_since": self.fold.advanced_to, **jump})])
             self._ask_anew()
         return ahead
 
@@ -212,7 +215,7 @@ class Pipeline:
             if told.state is AckState.RESEND and told.epoch == reply.epoch:
                 told.state, told.want = AckState.ENROL, 0
         if not incoming:
-            self.fold.advance(max(self._clock() + self._time.lead, self.fold.advanced_to))
+            self.fold.advance(self.now())
         now = self._clock()
         also = [self.refusals.keep(now)] if self.refusals.due(now) else []
         if entries or also or self._changed():
@@ -396,7 +399,7 @@ class Pipeline:
 
     def _at(self, message: Message | None) -> int:
         """The journal's time for an entry to come: it never lies before what time alone has already done."""
-        now = (message.received if message else self._clock()) + self._time.lead
+        now = message.received + self._time.lead if message else self.now()
         return max(now, self.fold.advanced_to, self.journal.at + 1)
 
     async def _keep(self, entries: Sequence[Entry], also: Sequence[Callable[[sqlite3.Connection], None]] = ()) -> None:

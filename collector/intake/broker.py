@@ -15,7 +15,7 @@ import secrets
 import ssl
 from asyncio import sslproto
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from amqtt.adapters import BufferReader, ReaderAdapter, StreamWriterAdapter
@@ -111,6 +111,16 @@ class TopicRights(BaseTopicPlugin):  # type: ignore[misc]
         return allowed
 
 
+class _Subscriptions(dict[str, list[Any]]):
+    """amqtt walks through its subscriptions with pauses in between, and fails where a client subscribes or leaves meanwhile."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(super().__iter__()))
+
+    def items(self) -> Any:
+        return list(super().items())
+
+
 class EmbeddedBroker:
     """amqtt with two listeners: one for terminals, and one on loopback for the collector itself, with a password made at start.
 
@@ -161,6 +171,7 @@ class EmbeddedBroker:
         self.port = terminals.sockets[0].getsockname()[1]
         self.internal_port = internal.sockets[0].getsockname()[1]
         self._broker = Broker(config)
+        self._broker._subscriptions = _Subscriptions()  # noqa: SLF001 - see there
         await self._broker.start()
         for server in self._servers:
             await server.start_serving()

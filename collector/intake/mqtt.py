@@ -17,6 +17,7 @@ from typing import Any
 
 import gmqtt.mqtt.connection
 from gmqtt import Client, Subscription
+from gmqtt.mqtt.connection import MQTTConnection
 from gmqtt.mqtt.constants import MQTTv311
 from gmqtt.mqtt.handler import MQTTConnectError
 from gmqtt.mqtt.protocol import MQTTProtocol
@@ -67,6 +68,16 @@ class _Protocol(MQTTProtocol):  # type: ignore[misc]  # gmqtt has no types
     def connection_lost(self, exc: Exception | None) -> None:
         if self._connection is not None:
             super().connection_lost(exc)
+
+
+class _Connection(MQTTConnection):  # type: ignore[misc]  # gmqtt has no types
+    """gmqtt's own says goodbye to a peer that fell silent, and waits for what was written to leave: half a minute with TLS, else for ever."""
+
+    def _keep_connection(self) -> None:
+        if time.monotonic() - self._last_data_in >= 2 * self._keepalive:
+            self._transport.abort()
+        else:
+            super()._keep_connection()
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +265,7 @@ class MqttIntake:
         settings = self._settings
         # gmqtt has no other way to name the protocol, and looks the name up as connect() begins.
         gmqtt.mqtt.connection.MQTTProtocol = _Protocol
+        gmqtt.mqtt.connection.MQTTConnection = _Connection
         await client.connect(settings.host, settings.port, settings.tls or False, KEEPALIVE_S, MQTTv311)
         client.subscribe([Subscription(topic, qos=1) for topic in SUBSCRIPTIONS])
         await self._subscribed.wait()

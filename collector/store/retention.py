@@ -1,5 +1,6 @@
 """What is kept how long: whole segments lose their frames when they are old enough or the file is too large, oldest first. Their entries stay in
-the chain with their digests, and an entry of the journal says what was retired: what is missing without such an entry is a hole.
+the chain with their digests, and an entry of the journal says what was retired: what is missing without such an entry is a hole. Age is time that the collector has lived through: a clock that was set years
+ahead, and put right a week later, has retired nothing.
 """
 
 from __future__ import annotations
@@ -8,8 +9,15 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgpack
+
 AT_ONCE = 200
 """Segments retired in one transaction: some 8 MB of the file become free."""
+
+GAP_NS = 86_400 * 10**9
+"""A longer stretch between the end of the journal and a start, or over a clock that was set, ages nothing: it may not have been real."""
+MAX_GAPS = 100
+"""Gaps that are remembered, the newest; what lies behind older ones is older than it looks."""
 
 
 class Due(NamedTuple):
@@ -24,11 +32,32 @@ class Due(NamedTuple):
 _DUE = "SELECT id, terminal, kind, first_n, last_n, entries FROM segment WHERE retired_n IS NULL"
 
 
+def remember(db: sqlite3.Connection, since: int, until: int) -> None:
+    """The journal's time went from one to the other (UTC ns) in no time."""
+    if until - since > GAP_NS:
+        gaps = [*_gaps(db), [since, until]][-MAX_GAPS:]
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('gaps', ?)", (msgpack.packb(gaps),))
+
+
+def cut_off(db: sqlite3.Connection, now: int, keep_s: float) -> int:
+    """What was received before (UTC ns) has been kept for keep_s seconds of the collector's life."""
+    before = now - int(keep_s * 1e9)
+    for since, until in reversed(_gaps(db)):
+        if until > before:
+            before -= until - since
+    return before
+
+
+def _gaps(db: sqlite3.Connection) -> list[list[int]]:
+    row = db.execute("SELECT value FROM meta WHERE key = 'gaps'").fetchone()
+    return msgpack.unpackb(row[0]) if row else []
+
+
 def due(db: sqlite3.Connection, now: int, keep_s: float, size: int) -> list[Due]:
-    """What is to be retired now, the oldest first. now: UTC ns; keep_s: 0 keeps all; size: of the file in bytes, free pages not counted, 0
-    for any.
+    """What is to be retired now, the oldest first. now: the journal's time, UTC ns; keep_s: 0 keeps all; size: of the file in bytes, free pages
+    not counted, 0 for any.
     """
-    before = now - int(keep_s * 1e9) if keep_s else 0
+    before = cut_off(db, now, keep_s) if keep_s else 0
     found = [Due(*row) for row in db.execute(f"{_DUE} AND received < ? ORDER BY received LIMIT ?", (before, AT_ONCE))]
     if found or not size:
         return found

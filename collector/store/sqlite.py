@@ -26,12 +26,14 @@ from tillwatch.collector.incidents import Incident
 from tillwatch.collector.journal import GENESIS, Entry, Journal, Kind
 from tillwatch.collector.rules import parse_rules
 from tillwatch.collector.sequence import Stream
-from tillwatch.collector.store import segments
+from tillwatch.collector.store import retention, segments
 from tillwatch.collector.tickets.outbox import enqueue
 
 SCHEMA_VERSION = 3
 BUSY_MS = 10_000
 """Waiting for the outbox's or a command's short transaction: ten times the longest that was ever needed."""
+_DAMAGED = {11, 26}
+"""SQLITE_CORRUPT, SQLITE_NOTADB: what a disk that is full or cannot be written is not."""
 FOLD_TABLES = (
     "terminal", "terminal_key", "stream", "component", "rollup", "detector", "alarm", "alarm_event", "incident",
 )  # fmt: skip
@@ -43,7 +45,7 @@ class StoreError(Exception):
 
 
 def open_db(path: Path) -> sqlite3.Connection:
-    """Open the collector's file, made if it is not there. Raises StoreError for a file of a newer version or one that is damaged."""
+    """Open the collector's file, made if it is not there. Raises StoreError for a file of a newer version, one that is damaged or cannot be used now."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         conn = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1000, check_same_thread=False)
@@ -52,7 +54,10 @@ def open_db(path: Path) -> sqlite3.Connection:
         conn.execute("PRAGMA synchronous=FULL")
         version = conn.execute("PRAGMA user_version").fetchone()[0]
     except sqlite3.DatabaseError as error:
-        msg = f"{path}: {error}; stop the collector, keep the file, and restore the last backup beside it"
+        mend = "stop the collector, keep the file, and restore the last backup beside it"
+        if int(getattr(error, "sqlite_errorcode", 0)) & 0xFF not in _DAMAGED:
+            mend = "see that there is room on that disk and that the collector's user may write there; terminals keep what they read"
+        msg = f"{path}: {error}; {mend}"
         raise StoreError(msg) from None
     if version > SCHEMA_VERSION:
         conn.close()
@@ -257,6 +262,8 @@ class SqliteStore:
     def end(self, group: Commit, *, deliver: bool = True) -> None:
         with self._undone(_GROUP) as db:
             self._merge(group.rollups)
+            for since, until in group.dirty.gaps:
+                retention.remember(db, since, until)
             if deliver:
                 for message in group.dirty.messages:
                     enqueue(db, message, message.at)

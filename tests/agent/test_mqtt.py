@@ -135,3 +135,13 @@ async def test_close_does_not_wait_for_a_peer_that_never_answers(monkeypatch):
             link.publish("t", bytes(100_000))
         await asyncio.wait_for(link.close(), 5)
         assert link.lost.is_set()
+
+
+async def test_a_peer_that_fell_silent_is_missed_though_messages_wait_for_it(monkeypatch):
+    """What was written cannot leave any more: to wait for that would be to wait for as long as TCP does."""
+    monkeypatch.setattr(mqtt, "KEEPALIVE", 1)
+    async with peer(CONNACK, SUBACK_0) as port:
+        link = await connect(port)
+        for _ in range(200):
+            link.publish("t", bytes(100_000))
+        await asyncio.wait_for(link.lost.wait(), 10)

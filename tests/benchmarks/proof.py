@@ -130,7 +130,7 @@ async def _fill(path: Path, minutes: int, seed: int, *, once: bool) -> float:
     await pipeline.take(group)
     compactor = Compactor(path)
     began = time.perf_counter()
-    await Housekeeping(pipeline, compactor, RetentionSection(keep=0.0), lambda: now).turn(rest=0.0)
+    await Housekeeping(pipeline, compactor, RetentionSection(keep=0.0)).turn(rest=0.0)
     took = time.perf_counter() - began
     compactor.close()
     await pipeline.stop()

@@ -54,10 +54,13 @@ class Answer:
 
 @dataclass(slots=True)
 class Run:
-    """The answers that became readings of one process of the agent, and how that process ended: killed, or stopped, or not at all."""
+    """The answers that became readings of one process of the agent, and how that process ended: killed, or stopped, or not at all.
+    unsealed_s: how long it had been unable to seal by then.
+    """
 
     answers: list[Answer] = field(default_factory=list)
     ended: str = ""
+    unsealed_s: float = 0.0
 
 
 class CountingUps(SnmpResponder):

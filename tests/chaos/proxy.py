@@ -13,6 +13,7 @@ class _Pair:
 
     def __init__(self, client: asyncio.StreamWriter, broker: asyncio.StreamWriter) -> None:
         self.client, self.broker = client, broker
+        self.is_dead = False
 
 
 class Proxy:
@@ -58,6 +59,11 @@ class Proxy:
             self._abandoned.append(pair.client)
             pair.broker.transport.abort()
 
+    def dead(self) -> None:
+        """Nothing comes through the connections any more, not even their end, and heal() does not change that. A new connection works."""
+        for pair in self._pairs:
+            pair.is_dead = True
+
     def heal(self) -> None:
         """The abandoned are told at last, as a router that forgot a connection tells whoever goes on using it."""
         self._refusing = False
@@ -90,19 +96,23 @@ class Proxy:
         if self._refusing:
             return
         pipes = [
-            asyncio.create_task(self._pipe(from_client, pair.broker)),
-            asyncio.create_task(self._pipe(from_broker, pair.client)),
+            asyncio.create_task(self._pipe(pair, from_client, pair.broker)),
+            asyncio.create_task(self._pipe(pair, from_broker, pair.client)),
         ]
         try:
             await asyncio.wait(pipes, return_when=asyncio.FIRST_COMPLETED)
+            if pair.is_dead:
+                await asyncio.wait(pipes)
         finally:
             for pipe in pipes:
                 pipe.cancel()
             await asyncio.gather(*pipes, return_exceptions=True)
 
-    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pipe(self, pair: _Pair, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(CHUNK):
                 await self._flowing.wait()
+                if pair.is_dead:
+                    continue
                 writer.write(data)
                 await writer.drain()

@@ -124,3 +124,29 @@ async def test_a_store_that_was_changed(
     with closing(sqlite3.connect(database)) as db, db:
         change(db)
     assert word in "\n".join(findings(database, account(Run(ANSWERS)), BOUNDS))
+
+
+OFF = 400 * 86_400 * S
+
+
+def by_a_wrong_clock(answers: list[Answer]) -> list[Answer]:
+    return [Answer(answer.n, answer.at + OFF) for answer in answers]
+
+
+async def test_a_clock_that_was_wrong_explains_the_times_of_those_days_alone(database: Path) -> None:
+    """The store is as it would be if the device were right: what it kept is compared with what the clock was."""
+    await store(database, *ANSWERS)
+    clocks = {"atm-1": [(T0, -OFF), (ANSWERS[20].at + OFF - S // 2, 0)]}
+    early = account(Run([*by_a_wrong_clock(ANSWERS)]))
+    assert findings(database, early, BOUNDS, {"atm-1": [(T0, -OFF)]}) == []
+    assert any("is kept as of" in text for text in findings(database, early, BOUNDS))
+    late = "\n".join(findings(database, early, BOUNDS, clocks))
+    assert "reading 100001 was answered" not in late
+    assert f"reading {ANSWERS[30].n} was answered" in late
+
+
+async def test_what_could_not_be_sealed_may_be_gone_with_its_process(database: Path) -> None:
+    await store(database, *ANSWERS[:30])
+    assert findings(database, account(Run(ANSWERS, "killed", unsealed_s=7.0)), BOUNDS) == []
+    missing = findings(database, account(Run(ANSWERS, "killed", unsealed_s=6.0)), BOUNDS)
+    assert "it was killed, which explains 9" in "\n".join(missing)

@@ -44,6 +44,6 @@ async def filled(world: World, count: int, *names: str, life_every: int = 50) ->
 async def keep_house(world: World, keep: RetentionSection = FOREVER) -> None:
     compactor = Compactor(world.path)
     try:
-        await Housekeeping(world.pipeline, compactor, keep, lambda: world.now).turn(rest=0.0)
+        await Housekeeping(world.pipeline, compactor, keep).turn(rest=0.0)
     finally:
         compactor.close()

@@ -165,6 +165,22 @@ def test_no_certificate_outlives_the_authority(tmp_path):
     assert authority.server_file(HOSTS, late).read_bytes() == written
 
 
+@pytest.mark.parametrize("off_days", [-4000, 400, 3000, 11000])
+def test_what_is_made_while_the_clock_is_wrong_serves_when_it_is_right_again(tmp_path, off_days):
+    """Nobody is to be locked out for the years by which it was wrong."""
+    authority = open_authority(tmp_path / "a")
+    authority.server_file(HOSTS)
+    wrong = datetime.now(UTC) + timedelta(days=off_days)
+    authority.server_file(HOSTS, wrong)
+    client = authority.client_file(now=wrong)
+    crl, terminal = tmp_path / "crl.pem", tmp_path / "terminal.pem"
+    terminal.write_text(authority.issue(open_request(csr()), "till-1", x509.random_serial_number(), wrong))
+    crl.write_bytes(authority.crl({}, wrong))
+    for certificate in (authority.server_file(HOSTS), client, terminal):
+        said = openssl("verify", "-crl_check", "-CRLfile", crl, "-CAfile", authority.ca_file, certificate)
+        assert said.endswith("OK\n"), said
+
+
 @pytest.mark.parametrize("missing", ["ca.pem", "ca.key", "ack.seed"])
 def test_lost_keys_are_told_with_the_mend(tmp_path, missing):
     open_authority(tmp_path / "a")

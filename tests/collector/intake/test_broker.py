@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import ssl
 
@@ -11,7 +12,7 @@ from amqtt.contexts import Action
 
 from tillwatch.collector.authority import COLLECTOR_NAME, open_authority
 from tillwatch.collector.intake import broker as broker_module
-from tillwatch.collector.intake.broker import ANYBODY, MAX_PACKET, BrokerStartError, EmbeddedBroker, may
+from tillwatch.collector.intake.broker import ANYBODY, MAX_PACKET, BrokerStartError, EmbeddedBroker, TopicRights, may
 
 
 def internal(broker, **more):
@@ -126,6 +127,31 @@ async def test_a_terminal_that_comes_back_replaces_its_old_connection(
     assert [m.payload for m in await messages(collector, 2)] == [b"gone", b"back"]
     collector.publish_ack("t1", b"stored")
     assert await new.get() == ("tw/1/t1/ack", b"stored")
+
+
+async def test_a_client_may_come_while_a_message_is_handed_out(
+    authority, broker, certified, terminal, intake, messages, monkeypatch
+):
+    failures = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    collector = await intake(**internal(broker))
+    till = await terminal("t1", broker.port, certified(authority, "t1")).connect()
+    other = await terminal("t2", broker.port, certified(authority, "t2")).connect()
+    subscribed = []
+    real = TopicRights.topic_filtering
+
+    async def meanwhile(self, *, session=None, topic=None, action=None):
+        if action is Action.RECEIVE and not subscribed:
+            subscribed.append(await other.subscribe("tw/1/t2/ack"))
+        return await real(self, session=session, topic=topic, action=action)
+
+    monkeypatch.setattr(TopicRights, "topic_filtering", meanwhile)
+    till.publish("tw/1/t1/batch", b"one")
+    till.publish("tw/1/t1/batch", b"two")
+    assert [m.payload for m in await messages(collector, 2)] == [b"one", b"two"]
+    assert subscribed == [(0,)]
+    gc.collect()
+    assert failures == []
 
 
 async def test_the_will_comes_when_the_power_goes(authority, broker, certified, terminal, intake, messages):

@@ -8,6 +8,7 @@ import pytest
 from gmqtt.mqtt import connection
 from gmqtt.mqtt.protocol import MQTTProtocol
 
+from tests.chaos.proxy import Proxy
 from tillwatch.collector.authority import COLLECTOR_NAME
 from tillwatch.collector.intake import mqtt
 from tillwatch.collector.intake.broker import EmbeddedBroker
@@ -69,6 +70,25 @@ async def test_it_comes_back_after_a_broker_restart_and_says_so_once(
     assert [m.payload for m in await messages(collector, 1)] == [b"after"]
     lines = [record.getMessage() for record in caplog.records if record.name.startswith("tillwatch")]
     assert [line.partition(": ")[2].split(";")[0] for line in lines] == ["connected", "connection lost", "connected"]
+
+
+async def test_a_dead_connection_is_missed_and_made_anew(authority, mosquitto, intake, monkeypatch):
+    """Neither end is told: not even the goodbye of TLS comes through, so nobody waits for one."""
+    failures = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["message"]))
+    monkeypatch.setattr(mqtt, "KEEPALIVE_S", 1)
+    await mosquitto.start()
+    link = Proxy(mosquitto.port)
+    await link.start()
+    one = await intake(host="127.0.0.1", port=link.port, client_id=COLLECTOR_NAME, tls=authority.client_context())
+    link.dead()
+    async with asyncio.timeout(10):
+        while one.connected:
+            await asyncio.sleep(0.01)
+        await one.wait_connected()
+    await one.stop()
+    await link.close()
+    assert failures == []
 
 
 async def test_a_refusal_is_told_with_its_reason(authority, certified, caplog):

@@ -1,0 +1,64 @@
+"""What is kept for a time ages with the time that the collector has lived through, and with no other."""
+
+from __future__ import annotations
+
+from tests.collector.conftest import World
+from tests.collector.packed import filled, keep_house
+from tests.collector.sending import S
+from tillwatch.collector.config import RetentionSection
+from tillwatch.collector.rebuild import rebuild
+from tillwatch.collector.store import retention
+from tillwatch.collector.store.sqlite import SqliteStore
+
+DAY = 86_400 * S
+WEEK = RetentionSection(keep=7 * 86_400.0)
+
+
+def retired(world: World) -> int:
+    (count,) = world.store.conn.execute("SELECT count(*) FROM segment WHERE retired_n IS NOT NULL").fetchone()
+    return int(count)
+
+
+async def test_a_clock_that_was_set_years_ahead_retires_nothing(world: World) -> None:
+    await filled(world, 1200, "atm-1")
+    await keep_house(world)
+    right = world.now
+    again = world.restart()
+    again.now = right + 700 * DAY
+    await again.start()
+    await keep_house(again, WEEK)
+    assert retired(again) == 0
+    again.now += 3600 * S
+    back = again.restart()
+    back.now = right + DAY
+    await back.start()
+    await keep_house(back, WEEK)
+    assert retired(back) == 0
+    await back.tick(right + 9 * DAY)
+    await keep_house(back, WEEK)
+    assert retired(back) > 0, "days in which it ran count"
+
+
+async def test_what_was_not_lived_through_is_in_the_journal(world: World) -> None:
+    """A file made anew out of it keeps as long."""
+    await filled(world, 20, "atm-1")
+    again = world.restart()
+    again.now += 30 * DAY
+    await again.start()
+    copy = world.path.with_name("again.db")
+    rebuild(world.path, copy)
+    made = SqliteStore(copy)
+    try:
+        cut = retention.cut_off(made.conn, again.now, 7 * 86_400.0)
+        assert cut == retention.cut_off(again.store.conn, again.now, 7 * 86_400.0)
+        assert abs(cut - (again.now - 37 * DAY)) < DAY
+    finally:
+        made.close()
+
+
+async def test_a_night_off_is_a_night(world: World) -> None:
+    await filled(world, 20, "atm-1")
+    again = world.restart()
+    again.now += DAY // 3
+    await again.start()
+    assert retention.cut_off(again.store.conn, again.now, 7 * 86_400.0) == again.now - 7 * DAY
