@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, Flag, StrEnum, auto
+from pathlib import Path
 from typing import Literal, Protocol
 
 from tillwatch.firmware_shims.checksums import CHECKSUMS
@@ -75,16 +76,20 @@ class Framing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Text answers that end with one of `marks`. Empty frames are skipped: a device may end its lines with two marks."""
+    """Text answers that end with one of `marks`. Empty frames are skipped: a device may end its lines with two marks.
+
+    pad: what is taken off both ends of a frame; nothing where a checksum or binary data may end with it.
+    """
 
     marks: bytes = b"\r"
+    pad: bytes = b"\0"
 
     def cut(self, received: bytes) -> tuple[bytes | None, bytes]:
         start = 0
         for i, byte in enumerate(received):
             if byte in self.marks:
                 # NUL: USB bridges pad their 8-byte packets with it.
-                if frame := received[start:i].strip(b"\0"):
+                if frame := received[start:i].strip(self.pad) if self.pad else received[start:i]:
                     return frame, received[i + 1 :]
                 start = i + 1
         return None, received[start:]
@@ -205,7 +210,9 @@ class Shim:
     whitelist: every byte string that may ever be sent; the engine sends nothing else.
     claim: the query whose answer proves that the device speaks this protocol.
     refusals: frames that mean "I do not know this request". An echo of the request means the same.
+    faults: frames by which the device says that it cannot answer now, and what they say.
     timeout: seconds for one answer. gap: seconds of silence after which a begun answer is cut off. tries: per query.
+    pause: seconds of silence before each request, where the protocol wants them.
     """
 
     name: str
@@ -218,9 +225,11 @@ class Shim:
     check: Check | None = None
     modes: frozenset[Mode] = frozenset({Mode.EXCLUSIVE})
     refusals: frozenset[bytes] = frozenset()
+    faults: Mapping[bytes, str] = field(default_factory=dict)
     timeout: float = 1.0
     gap: float = 0.3
     tries: int = 3
+    pause: float = 0.0
     queries: tuple[Query, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -235,7 +244,12 @@ class Shim:
 
 
 def load(name: str) -> Shim:
-    """The shim of this name. Imports its module and no other. Raises ShimError that lists what there is."""
+    """The shim of this name, or the dialogue in the file of this path, which ends in `.yaml`. Imports its module and no other.
+
+    Raises ShimError: there is none, and which there are; or what is wrong with the file.
+    """
+    if name.endswith(".yaml") or name in _dialogues():
+        return _dialogue(Path(name) if name.endswith(".yaml") else _dialogues()[name])
     if name in _modules():
         shim = getattr(importlib.import_module(f"{__package__}.{name}"), "SHIM", None)
         if isinstance(shim, Shim):
@@ -244,9 +258,20 @@ def load(name: str) -> Shim:
 
 
 def load_all() -> list[Shim]:
-    """Every shim that is installed, by name: the modules of this package that hold a `SHIM`."""
+    """Every shim that is installed, by name: the modules of this package that hold a `SHIM`, and its dialogues in YAML."""
     found = (getattr(importlib.import_module(f"{__package__}.{name}"), "SHIM", None) for name in _modules())
-    return [shim for shim in found if isinstance(shim, Shim)]
+    written = [_dialogue(path) for path in _dialogues().values()]
+    return sorted([*(shim for shim in found if isinstance(shim, Shim)), *written], key=lambda shim: shim.name)
+
+
+def _dialogue(path: Path) -> Shim:
+    from tillwatch.firmware_shims.dialogue import load_file  # noqa: PLC0415 - PyYAML, for whoever has such a device
+
+    return load_file(path)
+
+
+def _dialogues() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.yaml"))}
 
 
 def _modules() -> list[str]:

@@ -4,6 +4,7 @@ What comes out is what the device said, or a ShimError; noise, a cut answer, an 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -20,6 +21,7 @@ from tillwatch.firmware_shims.base import (
     UnsupportedError,
     Value,
 )
+from tillwatch.firmware_shims.framing import Paused
 
 MAX_ANSWER = 1024
 """Bytes taken for one answer. The longest documented one (Axpert) has about 150; a line that never pauses is not an answer."""
@@ -44,6 +46,8 @@ def decode(shim: Shim, query: Query, frame: bytes, known: Mapping[str, Value]) -
     text = f"{shim.name}: {query.request!r} was answered {frame[:80]!r}"
     if frame == query.request.rstrip(b"\r\n") or frame in shim.refusals:
         raise UnsupportedError(f"{text}: the device does not know this request")
+    if frame in shim.faults:
+        raise ShimError(f"{text}: the device says: {shim.faults[frame]}")
     start = frame.find(query.lead)
     frame = frame[max(start, 0) :]
     if start < 0 or len(frame) < query.min_len:
@@ -141,8 +145,13 @@ class Dialogue:
     async def _exchange(self, query: Query) -> bytes:
         """One request, one frame. An echo is returned only when no other frame follows it."""
         await self._port.discard()
+        if self._shim.pause:
+            await asyncio.sleep(self._shim.pause)
         await self.send(query.request)
+        framing = self._shim.framing
         echo = query.request.rstrip(b"\r\n")
+        # One byte may as well be the first of the answer: the forms of such a protocol take care of it.
+        unechoed = len(query.request) > 1
         received, taken, wait = b"", 0, self._shim.timeout
         unknown: bytes | None = None
         while taken < MAX_ANSWER:
@@ -152,15 +161,22 @@ class Dialogue:
             taken += len(data)
             received += data
             wait = self._shim.gap
+            if unechoed and received.startswith(query.request):
+                received, unechoed, unknown = received[len(query.request) :], False, echo
+                wait = wait if received else self._shim.timeout
+            elif unechoed and query.request.startswith(received):
+                continue
             while True:
-                frame, received = self._shim.framing.cut(received)
+                frame, received = framing.cut(received)
                 if frame is None:
                     break
                 if frame != echo:
                     return frame
                 unknown = frame
-        if unknown is not None and not received:
-            return unknown
+        if isinstance(framing, Paused) and received and taken < MAX_ANSWER:
+            return framing.whole(received)
+        if (unknown is not None and not received) or received == query.request:
+            return echo
         if not taken:
             raise NoAnswerError(f"{self._shim.name}: no answer to {query.request!r} within {self._shim.timeout:g} s")
         raise ShimError(
