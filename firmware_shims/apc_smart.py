@@ -31,7 +31,7 @@ from tillwatch.firmware_shims.base import (
 
 _NUMBER = rb"(?P<value>[0-9]{1,4}(?:\.[0-9]{1,2})?)"
 _HEX = rb"(?P<value>[0-9A-F]{2})"
-_TEXT = rb"(?P<value>[!-~][ -~]{0,31})"
+_TEXT = rb"(?P<value>(?!NA\Z)[!-~][ -~]{0,31})"
 
 
 def _ask(letter: bytes, form: bytes, every: Every = "normal") -> Query:

@@ -249,7 +249,7 @@ def load(name: str) -> Shim:
     Raises ShimError: there is none, and which there are; or what is wrong with the file.
     """
     if name.endswith(".yaml") or name in _dialogues():
-        return _dialogue(Path(name) if name.endswith(".yaml") else _dialogues()[name])
+        return _written([Path(name) if name.endswith(".yaml") else _dialogues()[name]])[0]
     if name in _modules():
         shim = getattr(importlib.import_module(f"{__package__}.{name}"), "SHIM", None)
         if isinstance(shim, Shim):
@@ -260,14 +260,14 @@ def load(name: str) -> Shim:
 def load_all() -> list[Shim]:
     """Every shim that is installed, by name: the modules of this package that hold a `SHIM`, and its dialogues in YAML."""
     found = (getattr(importlib.import_module(f"{__package__}.{name}"), "SHIM", None) for name in _modules())
-    written = [_dialogue(path) for path in _dialogues().values()]
-    return sorted([*(shim for shim in found if isinstance(shim, Shim)), *written], key=lambda shim: shim.name)
+    shims = [*(shim for shim in found if isinstance(shim, Shim)), *_written(list(_dialogues().values()))]
+    return sorted(shims, key=lambda shim: shim.name)
 
 
-def _dialogue(path: Path) -> Shim:
-    from tillwatch.firmware_shims.dialogue import load_file  # noqa: PLC0415 - PyYAML, for whoever has such a device
+def _written(paths: list[Path]) -> list[Shim]:
+    from tillwatch.firmware_shims.dialogue import load_files  # noqa: PLC0415 - PyYAML, for whoever has such a device
 
-    return load_file(path)
+    return load_files(paths)
 
 
 def _dialogues() -> dict[str, Path]:

@@ -6,10 +6,9 @@ only of a printer whose model byte is one of Custom's.
 
 from __future__ import annotations
 
-import re
-
 from tillwatch.firmware_shims import escpos
 from tillwatch.firmware_shims.base import ABSENT, Absent, Convert, Known, Query, Row, Shim, Trait, Value
+from tillwatch.firmware_shims.framing import Paused
 
 # > 1D 49 31    < A8                               TG2480H
 # > 1D 72 31    < 00                               paper present; 0F: at its end
@@ -19,10 +18,10 @@ from tillwatch.firmware_shims.base import ABSENT, Absent, Convert, Known, Query,
 
 MODELS = {0xA7: "TG2460H", 0xA8: "TG2480H", 0xAC: "TL80", 0xAD: "TL60"}
 
-MODEL = Query(b"\x1dI1", re.compile(rb"(?P<model>[\xa0-\xbf])"), every="slow")
+MODEL = Query(b"\x1dI1", escpos.form(rb"(?P<model>[\xa0-\xbf])"), every="slow")
 SENSORS = Query(b"\x1dr1", escpos.SENSORS.form, every="normal", optional=True)
 CUTS, LENGTH, STARTS = (
-    Query(b"\x1d" + letter, re.compile(rb"(?P<count>[0-9]{1,10}) ?%b\0?" % word), every="slow", optional=True)
+    Query(b"\x1d" + letter, escpos.form(rb"(?P<count>[0-9]{1,10}) ?%b\0?" % word), every="slow", optional=True)
     for letter, word in ((b"\xe2", b"cuts"), (b"\xe3", b"cm"), (b"\xe5", b"on"))
 )
 
@@ -72,7 +71,7 @@ SHIM = Shim(
     name="custom_kiosk",
     title="Custom kiosk printer (TG2460H, TG2480H, TL60, TL80): ESC/POS status, and counters of cuts, paper and power-ups",
     line=escpos.LINE,
-    framing=escpos.FRAMING,
+    framing=Paused(),
     rows=ROWS,
     whitelist=frozenset(row.query.request for row in ROWS),
     claim=MODEL,

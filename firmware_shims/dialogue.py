@@ -6,7 +6,7 @@ Errors name file, line and the mend. Needs PyYAML: only an agent that has such a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -46,16 +46,33 @@ _EVERY = ("fast", "normal", "slow")
 
 def load_file(path: Path) -> Shim:
     """The shim in this file; its name is the file's. Raises ShimError with everything that is wrong."""
-    reader = _Reader(path)
+    return load_files([path])[0]
+
+
+def load_files(paths: Sequence[Path]) -> list[Shim]:
+    """The same for several, with the catalogue read once."""
+    catalogue = _catalogue()
+    return [_load(path, catalogue) for path in paths]
+
+
+def _load(path: Path, catalogue: Catalogue) -> Shim:
+    reader = _Reader(path, catalogue)
     shim = reader.shim()
-    if shim is None or reader.problems:
+    if shim is None:
         raise ShimError("\n".join(reader.problems))
     return shim
 
 
+def _catalogue() -> Catalogue:
+    try:
+        return load_catalogue()
+    except ProfileError as error:
+        raise ShimError(str(error)) from error
+
+
 def problems(path: Path) -> list[str]:
     """Everything that is wrong with this file, as `file:line: what; the mend`."""
-    reader = _Reader(path)
+    reader = _Reader(path, load_catalogue())
     reader.shim()
     return reader.problems
 
@@ -68,10 +85,10 @@ def is_dialogue(spot: Spot) -> bool:
 class _Reader:
     """One file. A mistake in one query or reading does not hide those in the others."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, catalogue: Catalogue) -> None:
         self.problems: list[str] = []
         self._path = path
-        self._catalogue: Catalogue = load_catalogue()
+        self._catalogue = catalogue
         self._queries: dict[str, Query] = {}
         self._check: Check | None = None
         self._framing: Framing = Paused()
@@ -140,7 +157,7 @@ class _Reader:
         ways = [way for way in ("ends_with", "closing", "length_at", "silence") if way in keys]
         if len(ways) != 1:
             spot.wrong(f"{len(ways)} ways of framing; write one of ends_with, closing, length_at and silence")
-        companions = {"ends_with": {"pad"}, "length_at": {"starts_with", "length_adds"}, "silence": {"ignore"}}
+        companions = {"ends_with": {"pad"}, "length_at": {"starts_with", "length_adds"}}
         for key in keys.keys() - companions.get(ways[0], set()) - set(ways):
             keys[key].wrong(f"{key} does not go with {ways[0]}; take it out")
         if "ends_with" in keys:
@@ -156,7 +173,7 @@ class _Reader:
             return Counted(lead, at=keys["length_at"].whole(), extra=adds, smallest=max(1, len(lead) + 1 - adds))
         if not keys["silence"].truth():
             keys["silence"].wrong("silence: false says nothing; write true, or another way of framing")
-        return Paused(pattern(keys["ignore"]) if "ignore" in keys else None)
+        return Paused()
 
     def _queries_of(self, spot: Spot) -> None:
         found = list(spot.pairs())

@@ -74,7 +74,6 @@ FRAMING = _keys(
     length_at=("Place of the byte that counts the bytes of the answer, from 0.", "length_at: 1"),
     length_adds=("With `length_at`: bytes of the answer that it does not count; 0 if left out.", "length_adds: 2"),
     silence=("`true`: all that comes until the line is silent for `gap` is one answer.", "silence: true"),
-    ignore=("With `silence`: regular expression of what may come in between unasked.", "ignore: '[\\x11\\x13]'"),
 )
 CHECKSUM = _keys(
     name=("One of the names below.", "name: crc16-modbus"),

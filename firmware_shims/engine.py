@@ -44,11 +44,11 @@ class Port(Protocol):
 def decode(shim: Shim, query: Query, frame: bytes, known: Mapping[str, Value]) -> list[Decoded]:
     """The readings in one frame. Pure. Raises ShimError when the frame as a whole is not a trustworthy answer to this query."""
     text = f"{shim.name}: {query.request!r} was answered {frame[:80]!r}"
-    if frame == query.request.rstrip(b"\r\n") or frame in shim.refusals:
+    start = frame.find(query.lead)
+    if frame == query.request.rstrip(b"\r\n") or {frame, frame[max(start, 0) :]} & shim.refusals:
         raise UnsupportedError(f"{text}: the device does not know this request")
     if frame in shim.faults:
         raise ShimError(f"{text}: the device says: {shim.faults[frame]}")
-    start = frame.find(query.lead)
     frame = frame[max(start, 0) :]
     if start < 0 or len(frame) < query.min_len:
         raise ShimError(f"{text}: too short, or no {query.lead!r} at its start")
@@ -174,7 +174,7 @@ class Dialogue:
                     return frame
                 unknown = frame
         if isinstance(framing, Paused) and received and taken < MAX_ANSWER:
-            return framing.whole(received)
+            return received
         if (unknown is not None and not received) or received == query.request:
             return echo
         if not taken:

@@ -6,15 +6,14 @@ count over the printer's life, those below since a technician set them back; bot
 
 from __future__ import annotations
 
-import re
-
 from tillwatch.firmware_shims import escpos
 from tillwatch.firmware_shims.base import Known, Query, Row, Shim, Trait, Value
+from tillwatch.firmware_shims.framing import Paused
 
 # > 1D 49 42                < 5F 45 50 53 4F 4E 00      "_EPSON" NUL
 # > 1D 67 32 00 B2 00       < 5F 32 37 31 35 00         "_2715" NUL: 2715 cuts in its life (178 = 50 + 128)
 
-_MAKER = Query(escpos.MAKER.request, re.compile(rb"_EPSON ?\0"), every="slow")
+_MAKER = Query(escpos.MAKER.request, escpos.form(rb"_EPSON ?\0"), every="slow")
 
 LIFE = 128
 """Added to the number of a counter: the one that cannot be set back."""
@@ -31,7 +30,7 @@ _COUNTERS = (
 def _query(number: int) -> Query:
     return Query(
         b"\x1dg2\0" + number.to_bytes(2, "little"),
-        re.compile(rb"_(?P<count>[0-9]{1,10})\0"),
+        escpos.form(rb"_(?P<count>[0-9]{1,10})\0"),
         every="slow",
         optional=True,
     )
@@ -66,7 +65,7 @@ SHIM = Shim(
     name="epson_tm",
     title="Epson TM receipt printer: ESC/POS status, and counters of cuts, lines, head pulses and hours",
     line=escpos.LINE,
-    framing=escpos.FRAMING,
+    framing=Paused(),
     rows=ROWS,
     whitelist=frozenset(row.query.request for row in ROWS),
     claim=_MAKER,

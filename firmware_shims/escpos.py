@@ -24,12 +24,17 @@ _REALTIME = bytes(b for b in range(256) if b & 0x93 == 0x12)
 ASB = re.compile(rb"[%b][%b]{3}" % (re.escape(_ASB_FIRST), re.escape(_PLAIN)))
 """One group of automatic status: four bytes, told apart from every other answer by the fixed bits of the first."""
 
-FRAMING = Paused(ignore=re.compile(rb"%b|[\x11\x13]" % ASB.pattern))
-"""Beside an answer may come automatic status, if somebody switched it on, and XON and XOFF."""
+_UNASKED = rb"(?:%b|[\x11\x13])*" % ASB.pattern
+
+
+def form(answer: bytes) -> re.Pattern[bytes]:
+    """The answer, with what may come unasked before and after it: automatic status, if somebody switched it on, XON and XOFF."""
+    return re.compile(_UNASKED + answer + _UNASKED)
+
 
 LINE = Line(baud=9600)
-_STATUS = re.compile(rb"(?P<status>[%b])" % re.escape(_REALTIME))
-_SENSORS = re.compile(rb"(?P<status>[%b])" % re.escape(_PLAIN))
+_STATUS = form(rb"(?P<status>[%b])" % re.escape(_REALTIME))
+_SENSORS = form(rb"(?P<status>[%b])" % re.escape(_PLAIN))
 
 PRINTER = Query(b"\x10\x04\x01", _STATUS)
 OFFLINE = Query(b"\x10\x04\x02", _STATUS)
@@ -40,7 +45,7 @@ SENSORS = Query(b"\x1dr\x01", _SENSORS, every="slow", optional=True)
 
 def text_query(number: int) -> Query:
     """GS I n for the n that are answered with `_`, text and NUL."""
-    return Query(b"\x1dI" + bytes([number]), re.compile(rb"_(?P<text>[ -~]{1,80})\0"), every="slow", optional=True)
+    return Query(b"\x1dI" + bytes([number]), form(rb"_(?P<text>[ -~]{1,80})\0"), every="slow", optional=True)
 
 
 FIRMWARE, MAKER, MODEL, SERIAL = (text_query(number) for number in (65, 66, 67, 68))
@@ -135,7 +140,7 @@ SHIM = Shim(
     name="escpos",
     title="receipt printer that speaks ESC/POS (Epson, Bixolon, Citizen, SNBC, Star in ESC/POS mode and many others)",
     line=LINE,
-    framing=FRAMING,
+    framing=Paused(),
     rows=ROWS,
     whitelist=frozenset(row.query.request for row in ROWS),
     claim=PRINTER,

@@ -6,21 +6,12 @@ import re
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
 class Paused:
-    """All that came until the line fell silent is one answer (Modbus RTU, single status bytes): noise beside it spoils it as a whole.
-
-    ignore: what a device may send unasked in between, such as the automatic status of a receipt printer.
-    """
-
-    ignore: re.Pattern[bytes] | None = None
+    """All that came until the line fell silent is one answer (Modbus RTU, single status bytes): noise beside it spoils it as a whole."""
 
     def cut(self, received: bytes) -> tuple[bytes | None, bytes]:
-        """Nothing but the silence ends an answer: the engine asks `whole` then."""
+        """Nothing but the silence ends an answer: the engine takes what there is then."""
         return None, received
-
-    def whole(self, received: bytes) -> bytes:
-        return self.ignore.sub(b"", received) if self.ignore else received
 
 
 @dataclass(frozen=True, slots=True)

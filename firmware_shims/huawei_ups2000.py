@@ -9,8 +9,8 @@ from __future__ import annotations
 from tillwatch.firmware_shims.base import Line, Trait
 from tillwatch.firmware_shims.modbus import HOLDING, gauge, read, shim, state
 
-# > 01 03 2A F8 00 1C CC 2A     28 registers from 11000: < 01 03 38 .. and 56 bytes, CRC
-# > 01 03 2E E0 00 06 CC E2     6 registers from 12000
+# > 01 03 2A F8 00 1C CD EA     28 registers from 11000: < 01 03 38 .. and 56 bytes, CRC
+# > 01 03 2E E0 00 08 4C D2     8 registers from 12000
 
 NOT_THERE, NONE_THERE = 0x7FFF, 0xFFFF
 

@@ -43,11 +43,11 @@ def _times(factor: int) -> Convert:
     return convert
 
 
-def _phase(convert: Convert, number_: int) -> Convert:
-    """Nothing on the second and third phase is a UPS that does not have them."""
+def _phase(signal: str, convert: Convert, phase: int) -> Convert:
+    """Nothing on the second and third phase, while there is something before it, is a UPS that does not have them."""
 
     def or_absent(raw: bytes, known: Known) -> Value | Absent:
-        return ABSENT if number_ > 1 and not float(raw) else convert(raw, known)
+        return ABSENT if phase > 1 and not float(raw) and known.get(signal) else convert(raw, known)
 
     return or_absent
 
@@ -65,7 +65,7 @@ def phases(
             signal=signal,
             query=query,
             take=f"{field}{phase}",
-            convert=_phase(convert, phase),
+            convert=_phase(signal, convert, phase),
             unit=unit,
             part=f"{side}:{phase}",
             low=0,

@@ -52,7 +52,7 @@ QRI = _ask(b"QRI", rb"(?P<output>\d{3}\.\d) (?P<current>\d{3}) (?P<battery>\d{3}
 QMD = _ask(b"QMD", rb"(?P<model>[ -~]{15}) (?P<va>[ #]*\d{2,6}) \d\d \d/\d (?P<input>\d{3}) \d{3} \d\d \d\d\.\d")
 QVFW = _ask(b"QVFW", rb"VERFW:(?P<version>\d{5}\.\d\d)")
 QID = _ask(b"QID", rb"(?P<serial>[0-9A-Za-z]{6,32})")
-QMF = _ask(b"QMF", rb"(?P<maker>[ -~]{2,32})")
+QMF = _ask(b"QMF", rb"(?P<maker>(?!NAK\Z)[ -~]{2,32})")
 OUTLETS = {n: _ask(b"QSK%d" % n, rb"(?P<on>[01])", "normal") for n in (1, 2, 3, 4)}
 
 

@@ -23,7 +23,7 @@ def test_shims_are_found_by_being_there():
 
 
 def test_a_shim_is_called_like_its_module_and_has_a_transcript():
-    modules = {path.stem for path in (ROOT / "firmware_shims").glob("*.py")}
+    modules = {path.stem for form in ("*.py", "*.yaml") for path in (ROOT / "firmware_shims").glob(form)}
     for shim in load_all():
         assert shim.name in modules
         assert (ROOT / "tests" / "transcripts" / f"{shim.name}.txt").is_file()

@@ -36,7 +36,7 @@ def test_check_value(name, value):
         ("crc16-modbus", "010400000001", "31ca", "little"),  # Modbus RTU, one input register
         ("crc16-xmodem", "f20003433130", "c52a", "big"),  # ICT3K5 status request
         ("crc16-voltronic", "5150494753", "b7a9", "big"),  # Axpert QPIGS
-        ("crc16-voltronic", "5144493135", "290b", "big"),  # its plain sum is 28 0A
+        ("crc16-voltronic", "51534b3734", "560e", "big"),  # the plain sum is 56 0D, which would end the line
         ("lrc", "020001fe", "ff", "big"),  # ccTalk simple poll
         ("xor", "08107f0000", "67", "big"),  # EBDS poll, LEN to the last data byte
     ],
