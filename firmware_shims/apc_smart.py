@@ -36,7 +36,7 @@ _TEXT = rb"(?P<value>(?!NA\Z)[!-~][ -~]{0,31})"
 
 def _ask(letter: bytes, form: bytes, every: Every = "normal") -> Query:
     # The letter may be echoed; unasked alarms may stand before the answer. Neither can be part of it: its length is fixed.
-    heard = re.compile(rb"%b?[!$%%+?=*#&|]*%b" % (re.escape(letter), form))
+    heard = re.compile(rb"%b?+[!$%%+?=*#&|]*+%b" % (re.escape(letter), form))
     return Query(letter, heard, every=every, optional=letter not in b"YQ")
 
 
