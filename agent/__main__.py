@@ -85,6 +85,11 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
         from tillwatch.agent import smart_file  # noqa: PLC0415 - the same
 
         smart_file.add_arguments(smart)
+    decoding = commands.add_parser("decode", help="show what becomes of recorded exchanges with serial devices")
+    if "decode" in argv[:1]:
+        from tillwatch.agent import decode  # noqa: PLC0415 - the same
+
+        decode.add_arguments(decoding)
     doctor = commands.add_parser("doctor", parents=[common], help="check everything the agent needs, with the mend", description="Check everything the agent needs. Can run beside the agent. Exit code 1 if anything fails.")  # fmt: skip
     doctor.add_argument("--json", action="store_true", help="a list of {check, result, text, mend}")
     enrol = commands.add_parser(
@@ -120,6 +125,10 @@ def _command(args: argparse.Namespace) -> int:
         from tillwatch.agent import smart_file  # noqa: PLC0415 - the same
 
         return smart_file.run(args)
+    if args.command == "decode":
+        from tillwatch.agent import decode  # noqa: PLC0415 - the same
+
+        return decode.run(args)
     if args.command == "doctor":
         from tillwatch.agent import doctor  # noqa: PLC0415 - the same
 

@@ -102,11 +102,12 @@ class SnmpConfig:
 
 @dataclass(frozen=True, slots=True)
 class SerialConfig:
-    """baud: None takes the shim's own line settings."""
+    """baud: None takes the shim's own line settings. mode: `exclusive`, `tap`, `hosted`; empty takes the shim's own."""
 
     name: str
     port: str
     shim: str
+    mode: str
     baud: int | None
     intervals: Intervals
     where: str
@@ -300,6 +301,7 @@ def _serial(table: Table, intervals: Intervals) -> SerialConfig:
         name=table.need("name", _source_name, '"ups"'),
         port=table.need("port", _text, '"/dev/ttyS0"'),
         shim=table.need("shim", _text, '"megatec_q1"'),
+        mode=table.take("mode", "", _one_of("exclusive", "tap", "hosted")),
         baud=table.take("baud", None, _int(50, 4_000_000)),
         intervals=_intervals(table, intervals),
         where=table.where(),

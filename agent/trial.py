@@ -39,7 +39,8 @@ class Trial:
         return {"profile": self.profile, "readings": [_reading(sample) for sample in self.samples]}
 
 
-def _state(sample: Sample) -> str:
+def state_of(sample: Sample) -> str:
+    """A reading that nobody judges is ok if it has a value, else unknown."""
     if sample.state is State.NONE:
         return "unknown" if sample.value is None else "ok"
     return sample.state.name.lower()
@@ -52,7 +53,7 @@ def _reading(sample: Sample) -> dict[str, Any]:
         "signal": sample.signal,
         "value": sample.value,
         "unit": sample.unit,
-        "state": _state(sample),
+        "state": state_of(sample),
         "oid": sample.oid,
     }
 
@@ -86,13 +87,13 @@ async def try_snmp(target: SnmpTarget, library: Library, profile: str = "") -> T
         await client.close()
 
 
-async def try_serial(port: str, shim: str) -> Trial:
-    """A device on a serial line; the profile is the shim's name. Raises SourceError, ValueError."""
-    from tillwatch.agent.sources.serial import SerialSource  # noqa: PLC0415 - only where a port is asked for
+async def try_serial(port: str, shim: str, mode: str = "") -> Trial:
+    """A device on a serial line; the profile is the shim's name. mode: empty takes the shim's own. Raises SourceError, ValueError."""
+    from tillwatch.agent.sources.serial import source as serial_source  # noqa: PLC0415 - only where a port is asked for
     from tillwatch.firmware_shims.base import ShimError  # noqa: PLC0415 - the same
 
     try:
-        source = SerialSource(shim, port, shim)
+        source = serial_source(shim, port, shim, mode=mode)
     except ShimError as error:
         raise SourceError(str(error)) from error
     try:
@@ -116,7 +117,7 @@ def table(trial: Trial) -> str:
     rows = [line("component", "signal", "value", "state", "oid")]
     for sample in trial.samples:
         value = "-" if sample.value is None else f"{sample.value} {sample.unit}".strip()
-        rows.append(line(sample.component, sample.signal, value, _state(sample), sample.oid))
+        rows.append(line(sample.component, sample.signal, value, state_of(sample), sample.oid))
     head = f"profile {trial.profile}, {len(trial.samples)} readings"
     return "\n".join([head if trial.profile else "no profile fits this device", *(rows if trial.samples else ())])
 
@@ -128,6 +129,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     device.add_argument("--snmp", metavar="HOST[:PORT]", help="a living device; an IPv6 address in [brackets]")
     device.add_argument("--serial", metavar="PORT", help="a device on a serial line, such as /dev/ttyUSB0 or COM3")
     parser.add_argument("--shim", help="with --serial: how the device speaks, such as megatec_q1")
+    parser.add_argument(
+        "--mode",
+        default="",
+        choices=("exclusive", "tap", "hosted"),
+        help="with --serial: own the port, listen beside the host, or take what a program hands over; else what the shim may",
+    )
     parser.add_argument(
         "--profile", default="", help="use this profile, by name or as a .yaml file, instead of finding it"
     )
@@ -197,7 +204,7 @@ async def _read(args: argparse.Namespace) -> Trial:
     if args.serial:
         if not args.shim:
             raise ValueError("--serial needs --shim NAME: how the device speaks")
-        return await try_serial(args.serial, args.shim)
+        return await try_serial(args.serial, args.shim, args.mode)
     library, profile = _compiled(), args.profile
     if profile.endswith(".yaml"):
         path = Path(profile)

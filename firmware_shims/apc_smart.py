@@ -198,4 +198,5 @@ SHIM = Shim(
     timeout=1.5,
     gap=0.3,
     tries=3,
+    protocols=("apc", "apc-smart"),
 )

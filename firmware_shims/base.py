@@ -119,7 +119,10 @@ class Counted:
                     break
                 return received[start:end], received[end:]
             start = received.find(self.lead, start + 1)
-        return None, received[start:] if start >= 0 else b""
+        if start < 0:  # the rest of a lead of several bytes may come next
+            begun = (n for n in range(len(self.lead) - 1, 0, -1) if received.endswith(self.lead[:n]))
+            start = len(received) - next(begun, 0)
+        return None, received[start:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,9 @@ class Query:
     form: pattern that the whole frame must match; its named groups are the fields. min_len: of the frame.
     every: how often it is worth asking. optional: many devices do not know it; it may fail alone.
     first: asked once at first contact, because rows of other queries need its answer.
+
+    For whoever only listens: asked is the host's request where it is not always `request`; the answer is believed after it.
+    tells: the form alone tells that it is this answer, whatever came before. request is empty where it is only listened for.
     """
 
     request: bytes
@@ -165,6 +171,8 @@ class Query:
     every: Every = "fast"
     optional: bool = False
     first: bool = False
+    asked: re.Pattern[bytes] | None = None
+    tells: bool = False
 
 
 Convert = Callable[[bytes, Known], "Value | Absent"]
@@ -192,6 +200,20 @@ class Row:
     trait: Trait = Trait.NONE
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Something that a device tells once, such as a rejected note: whoever listens counts how often it began since it listens.
+
+    take: as in Row. shows: whether these bytes tell it.
+    """
+
+    signal: str
+    query: Query
+    take: str
+    shows: Callable[[bytes], bool]
+    part: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """One signal as a device said it. value None: the device gave bytes for it, but no possible value."""
@@ -213,6 +235,10 @@ class Shim:
     faults: frames by which the device says that it cannot answer now, and what they say.
     timeout: seconds for one answer. gap: seconds of silence after which a begun answer is cut off. tries: per query.
     pause: seconds of silence before each request, where the protocol wants them.
+    protocols: what the protocol is called elsewhere, such as in recordings; `a` also covers `a-b`.
+
+    For whoever only listens: host is the form of what the host may send, where an answer can look like it. within: seconds in which
+    an answer begins. A shim without the mode exclusive sends nothing at all: its whitelist is empty.
     """
 
     name: str
@@ -230,14 +256,21 @@ class Shim:
     gap: float = 0.3
     tries: int = 3
     pause: float = 0.0
+    protocols: tuple[str, ...] = ()
+    tallies: tuple[Tally, ...] = ()
+    host: re.Pattern[bytes] | None = None
+    within: float = 0.1
     queries: tuple[Query, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         """The queries in the order of their first row: rows with the same query share one answer."""
         queries = tuple(dict.fromkeys(row.query for row in self.rows))
         object.__setattr__(self, "queries", queries)
+        if Mode.EXCLUSIVE not in self.modes and self.whitelist:
+            raise ValueError(f"shim {self.name}: it may not own its port, so nothing may stand in its whitelist")
         for query in (*queries, self.claim):
-            if query.request not in self.whitelist:
+            listened = query.tells or query.asked is not None
+            if query.request not in self.whitelist and (query.request or not listened):
                 raise ValueError(f"shim {self.name}: {query.request!r} is asked but is not in the whitelist")
         if self.check and self.check.name not in CHECKSUMS:
             raise ValueError(f"shim {self.name}: no checksum {self.check.name!r}; there are {', '.join(CHECKSUMS)}")
@@ -272,6 +305,23 @@ def _written(paths: list[Path]) -> list[Shim]:
 
 def _dialogues() -> dict[str, Path]:
     return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.yaml"))}
+
+
+def speaking(protocol: str) -> list[Shim]:
+    """The shims of a protocol by any of its names, the closest name first; none if there is none."""
+    wanted = _hyphened(protocol)
+    found: list[tuple[int, Shim]] = []
+    for shim in load_all():
+        names = [_hyphened(name) for name in (shim.name, *shim.protocols)]
+        close = [len(name) for name in names if f"{wanted}-".startswith(f"{name}-")]
+        close += [1 for name in names if name.partition("-")[0] == wanted.partition("-")[0]]
+        if close:
+            found.append((max(close), shim))
+    return [shim for _, shim in sorted(found, key=lambda each: -each[0])]
+
+
+def _hyphened(name: str) -> str:
+    return name.strip().lower().replace("_", "-")
 
 
 def _modules() -> list[str]:

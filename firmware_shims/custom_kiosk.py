@@ -78,4 +78,5 @@ SHIM = Shim(
     timeout=0.5,
     gap=0.1,
     tries=3,
+    protocols=("custom",),
 )

@@ -78,6 +78,12 @@ def decode(shim: Shim, query: Query, frame: bytes, known: Mapping[str, Value]) -
     return found
 
 
+def lasting(shim: Shim, query: Query, found: list[Decoded]) -> object:
+    """What of an answer does not change by itself from one second to the next: states, ratings, and which fields are absent or impossible."""
+    rows = {row.signal for row in shim.rows if row.query == query and row.trait is not Trait.NONE}
+    return tuple((each.signal, each.value if each.signal in rows else each.value is None) for each in found)
+
+
 class Dialogue:
     """A shim on one port, from its opening to its loss. It remembers what the device said, so that a change is asked for twice."""
 
@@ -127,20 +133,15 @@ class Dialogue:
                 if failures == self._shim.tries or (query.optional and isinstance(error, NoAnswerError)):
                     raise
                 continue
-            lasting = self._lasting(query, found)
-            if self._shim.check or lasting in (before, self._believed.get(query.request)):
-                self._believed[query.request] = lasting
+            last = lasting(self._shim, query, found)
+            if self._shim.check or last in (before, self._believed.get(query.request)):
+                self._believed[query.request] = last
                 self._known |= {each.signal: each.value for each in found}
                 return found
-            before = lasting
+            before = last
         raise ShimError(
             f"{self._shim.name}: {query.request!r} was answered differently each time; the line is disturbed"
         )
-
-    def _lasting(self, query: Query, found: list[Decoded]) -> object:
-        """What of an answer does not change by itself from one second to the next: states, ratings, and which fields are absent or impossible."""
-        lasting = {row.signal for row in self._shim.rows if row.query == query and row.trait is not Trait.NONE}
-        return tuple((each.signal, each.value if each.signal in lasting else each.value is None) for each in found)
 
     async def _exchange(self, query: Query) -> bytes:
         """One request, one frame. An echo is returned only when no other frame follows it."""

@@ -72,4 +72,5 @@ SHIM = Shim(
     timeout=0.5,
     gap=0.1,
     tries=3,
+    protocols=("epson",),
 )

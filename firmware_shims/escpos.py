@@ -147,4 +147,5 @@ SHIM = Shim(
     timeout=0.5,  # answers come within 100 ms at 9600 baud
     gap=0.1,
     tries=3,
+    protocols=("escpos",),
 )

@@ -225,4 +225,5 @@ SHIM = Shim(
     timeout=2.0,
     gap=0.5,
     tries=3,
+    protocols=("modem-at", "at"),
 )

@@ -224,4 +224,5 @@ SHIM = Shim(
     timeout=3.0,
     gap=0.5,
     tries=3,
+    protocols=("axpert", "pi30"),
 )

@@ -235,4 +235,5 @@ SHIM = Shim(
     timeout=3.0,
     gap=0.5,
     tries=3,
+    protocols=("voltronic", "voltronic-qgs"),
 )

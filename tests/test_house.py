@@ -48,6 +48,7 @@ LONG = {
 
 MAY_PRINT = frozenset(
     {
+        "agent/decode.py",
         "agent/doctor.py",
         "agent/lint.py",
         "agent/rotate.py",

@@ -1,4 +1,4 @@
-"""Every shim against its transcript: as spoken, then spoilt in every way a line spoils it. The outcome is the same readings or a
+"""Every shim that owns its port against its transcript: as spoken, then spoilt in every way a line spoils it. The outcome is the same readings or a
 clean ShimError. Where a protocol has no checksum, one disturbed answer may change a measured value, within what is possible at
 all and never a state; that is what its rows' ranges and the second opinion are for.
 """
@@ -15,11 +15,23 @@ import pytest
 
 from tillwatch.agent.model import PollClass
 from tillwatch.agent.sources import serial as serial_source
-from tillwatch.firmware_shims.base import Check, Counted, Decoded, Line, Query, Row, Shim, ShimError, Trait, load_all
+from tillwatch.firmware_shims.base import (
+    Check,
+    Counted,
+    Decoded,
+    Line,
+    Mode,
+    Query,
+    Row,
+    Shim,
+    ShimError,
+    Trait,
+    load_all,
+)
 from tillwatch.firmware_shims.engine import Dialogue
 
 # A test's line is always silent between two requests.
-SHIMS = {shim.name: dataclasses.replace(shim, pause=0.0) for shim in load_all()}
+SHIMS = {shim.name: dataclasses.replace(shim, pause=0.0) for shim in load_all() if Mode.EXCLUSIVE in shim.modes}
 
 
 @pytest.fixture(params=SHIMS)
