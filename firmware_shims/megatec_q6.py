@@ -53,7 +53,7 @@ def _phase(signal: str, convert: Convert, phase: int) -> Convert:
 
 
 def _minutes(raw: bytes, _known: Known) -> Value:
-    return round(int(raw) / 60, 1)
+    return round(int(raw) / 60, 3)
 
 
 def phases(

@@ -48,7 +48,7 @@ def _ask(command: bytes, form: bytes, every: Every = "slow", *, optional: bool =
     )
 
 
-QPI = _ask(b"QPI", rb"PI\d\d", optional=False)
+QPI = _ask(b"QPI", rb"(?P<protocol>PI\d\d)", optional=False)
 QPIGS = _ask(
     b"QPIGS",
     rb"(?P<input>\d{3}\.\d) (?P<inhz>\d\d\.\d) (?P<output>\d{3}\.\d) (?P<outhz>\d\d\.\d) (?P<va>\d{4,5}) (?P<w>\d{4,5}) (?P<load>\d{3})"
@@ -206,6 +206,7 @@ ROWS = (
     _nominal("ups.output.apparent.nominal", "va", "VA"),
     _nominal("ups.output.power.nominal", "w", "W"),
     _nominal("ups.battery.voltage.nominal", "battery", "V"),
+    _identity("identity.description", QPI, "protocol"),
     _identity("identity.firmware", QVFW, "version"),
     _identity("identity.serial", QID, "serial"),
     _identity("identity.model", QMD, "model"),
@@ -218,7 +219,7 @@ SHIM = Shim(
     framing=Ended(b"\r", pad=b""),
     check=CHECK,
     rows=ROWS,
-    whitelist=frozenset({QPI.request, *(row.query.request for row in ROWS)}),
+    whitelist=frozenset(row.query.request for row in ROWS),
     claim=QPI,
     refusals=frozenset({b"(NAK\x73\x73"}),
     timeout=3.0,
