@@ -5,6 +5,7 @@ Errors name file, line and the mend. Needs PyYAML: only an agent that has such a
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -63,6 +64,7 @@ def _load(path: Path, catalogue: Catalogue) -> Shim:
     return shim
 
 
+@functools.cache
 def _catalogue() -> Catalogue:
     try:
         return load_catalogue()
@@ -72,7 +74,7 @@ def _catalogue() -> Catalogue:
 
 def problems(path: Path) -> list[str]:
     """Everything that is wrong with this file, as `file:line: what; the mend`."""
-    reader = _Reader(path, load_catalogue())
+    reader = _Reader(path, _catalogue())
     reader.shim()
     return reader.problems
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 
+@dataclass(frozen=True, slots=True)
 class Paused:
     """All that came until the line fell silent is one answer (Modbus RTU, single status bytes): noise beside it spoils it as a whole."""
 

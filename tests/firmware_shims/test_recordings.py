@@ -18,7 +18,9 @@ from tillwatch.firmware_shims.engine import decode
 from tillwatch.firmware_shims.tap import exchange
 
 DATA = Path(os.environ.get("TILLWATCH_DATA", Path(__file__).parents[3] / "shared" / "data")) / "serial"
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="no recordings of real devices: set TILLWATCH_DATA to their folder")
+pytestmark = pytest.mark.skipif(
+    not DATA.is_dir(), reason="no recordings of real devices: set TILLWATCH_DATA to their folder"
+)
 
 SHIMS = {
     "megatec-q1": "megatec_q1",
@@ -111,13 +113,24 @@ MEANINGS = {
     "rsrp_dbm": signal("cell.rsrp", "serving"),
     "sinr": signal("cell.sinr", "serving"),
     "rssi_dbm": lambda said: said.get(("", "cell.rssi"), said.get(("serving", "cell.rssi"))),
-    "feed_button": lambda said: said.get(("", "printer.button")) == "pressed" or said.get(("", "printer.feed")) == "feeding",
+    "feed_button": lambda said: (
+        said.get(("", "printer.button")) == "pressed" or said.get(("", "printer.feed")) == "feeding"
+    ),
     "paper_near_end": lambda said: paper(said) in ("low", "empty"),
     "paper_end": lambda said: paper(said) == "empty",
     "registration": lambda said: next(value for (_, name), value in said.items() if name == "cell.registration"),
     "model": lambda said: f"Custom {said['', 'identity.model']}",
 }
-UNDERSTOOD = {"valid", "supported", "crc_ok", "counter", "meaning", "bypass_or_avr", "bypass", "battery_voltage_per_cell_v"}
+UNDERSTOOD = {
+    "valid",
+    "supported",
+    "crc_ok",
+    "counter",
+    "meaning",
+    "bypass_or_avr",
+    "bypass",
+    "battery_voltage_per_cell_v",
+}
 """Of the exchange as a whole; or asked with a rating at hand, and of a type that the reading of several bits together depends on."""
 
 
@@ -126,7 +139,11 @@ def paper(said):
 
 
 def rows():
-    return [json.loads(line) for line in (DATA / "transcripts.jsonl").read_text("utf-8").splitlines()] if DATA.is_dir() else []
+    return (
+        [json.loads(line) for line in (DATA / "transcripts.jsonl").read_text("utf-8").splitlines()]
+        if DATA.is_dir()
+        else []
+    )
 
 
 def said(shim, request: bytes, reply: bytes, known=None):
@@ -138,7 +155,11 @@ def test_no_row_is_forgotten():
     assert {row["protocol"] for row in rows()} == SHIMS.keys() | OTHERS
 
 
-@pytest.mark.parametrize("row", [row for row in rows() if row["protocol"] in SHIMS], ids=lambda row: f"{row['protocol']}-{row['device'][:12]}")
+@pytest.mark.parametrize(
+    "row",
+    [row for row in rows() if row["protocol"] in SHIMS],
+    ids=lambda row: f"{row['protocol']}-{row['device'][:12]}",
+)
 def test_a_recorded_exchange(row):
     shim = load(SHIMS[row["protocol"]])
     request, reply, expected = bytes.fromhex(row["query_hex"]), bytes.fromhex(row["reply_hex"]), row["expected"]
@@ -157,7 +178,12 @@ def test_a_recorded_exchange(row):
         if key in UNDERSTOOD:
             continue
         got = MEANINGS[key](found)
-        assert got == value or (isinstance(value, float) and math.isclose(got, value, abs_tol=0.051)), (key, got, value, found)
+        assert got == value or (isinstance(value, float) and math.isclose(got, value, abs_tol=0.051)), (
+            key,
+            got,
+            value,
+            found,
+        )
 
 
 def test_volts_of_one_cell_are_multiplied(replay_port):
@@ -166,7 +192,9 @@ def test_volts_of_one_cell_are_multiplied(replay_port):
     assert found["", "ups.battery.voltage"] == round(12 * row["expected"]["battery_voltage_per_cell_v"], 2)
 
 
-@pytest.mark.parametrize("row", [row for row in rows() if row["protocol"] == "modbus-rtu"], ids=lambda row: row["device"][:12])
+@pytest.mark.parametrize(
+    "row", [row for row in rows() if row["protocol"] == "modbus-rtu"], ids=lambda row: row["device"][:12]
+)
 def test_recorded_registers(row):
     found = modbus.registers(bytes.fromhex(row["query_hex"]), bytes.fromhex(row["reply_hex"]))
     assert found == row["expected"]["registers"]
@@ -188,9 +216,34 @@ TABLES = {
     "voltronic_qs_testing": "megatec_qs",
     "zinto_testing": "zinto",
 }
-STATUS = {"ups.input.voltage": 215.0, "ups.input.voltage.fault": 195.0, "ups.output.voltage": 230.0, "ups.output.load": 14.0, "ups.input.frequency": 49.0, "ups.battery.voltage": 22.7, "ups.temperature": 30.0, "ups.mains": "present", "ups.topology": "online"}  # fmt: skip
-LOADS = {"output:1/ups.output.power": 1400.0, "output:1/ups.output.current": 6.5, "/ups.output.power": 1400.0, "/ups.output.load": 7.0}
-PHASES = {"input:1/ups.input.voltage": 227.0, "input:3/ups.input.voltage": 230.0, "output:1/ups.output.voltage": 229.9, "/ups.output.frequency": 49.9, "output:1/ups.output.load": 7.0, "/ups.battery.voltage": 327.8, "/ups.temperature": 23.0, "/ups.battery.charge": 100.0, "output:2/ups.output.voltage": None}  # fmt: skip
+STATUS = {
+    "ups.input.voltage": 215.0,
+    "ups.input.voltage.fault": 195.0,
+    "ups.output.voltage": 230.0,
+    "ups.output.load": 14.0,
+    "ups.input.frequency": 49.0,
+    "ups.battery.voltage": 22.7,
+    "ups.temperature": 30.0,
+    "ups.mains": "present",
+    "ups.topology": "online",
+}
+LOADS = {
+    "output:1/ups.output.power": 1400.0,
+    "output:1/ups.output.current": 6.5,
+    "/ups.output.power": 1400.0,
+    "/ups.output.load": 7.0,
+}
+PHASES = {
+    "input:1/ups.input.voltage": 227.0,
+    "input:3/ups.input.voltage": 230.0,
+    "output:1/ups.output.voltage": 229.9,
+    "/ups.output.frequency": 49.9,
+    "output:1/ups.output.load": 7.0,
+    "/ups.battery.voltage": 327.8,
+    "/ups.temperature": 23.0,
+    "/ups.battery.charge": 100.0,
+    "output:2/ups.output.voltage": None,
+}
 GOLDEN = {
     b"Q1\r": STATUS,
     b"D\r": STATUS,
@@ -201,9 +254,28 @@ GOLDEN = {
     b"WA\r": LOADS,
     b"BPS\r": {"bypass:1/ups.bypass.voltage": 230.4, "/ups.bypass.frequency": 49.9},
     b"Q6\r": PHASES,
-    b"Q2\r": {"input:1/ups.input.voltage": 226.6, "/ups.input.voltage.fault": 226.6, "output:1/ups.output.voltage": 229.9, "/ups.battery.voltage": 327.6, "/ups.battery.charge": 100.0},  # fmt: skip
-    b"QPIRI\r": {"/ups.input.voltage.nominal": 230.0, "/ups.output.current.nominal": 21.7, "/ups.output.apparent.nominal": 5000.0, "/ups.battery.voltage.nominal": 48.0},  # fmt: skip
-    b"QPIGS\r": {"/ups.input.voltage": 233.5, "/ups.output.power": 396.0, "/ups.output.load": 9.0, "/ups.battery.voltage": 54.0, "/ups.temperature": 33.0, "/ups.battery.charge": 100.0, "bus/sensor.voltage": 440.0},  # fmt: skip
+    b"Q2\r": {
+        "input:1/ups.input.voltage": 226.6,
+        "/ups.input.voltage.fault": 226.6,
+        "output:1/ups.output.voltage": 229.9,
+        "/ups.battery.voltage": 327.6,
+        "/ups.battery.charge": 100.0,
+    },
+    b"QPIRI\r": {
+        "/ups.input.voltage.nominal": 230.0,
+        "/ups.output.current.nominal": 21.7,
+        "/ups.output.apparent.nominal": 5000.0,
+        "/ups.battery.voltage.nominal": 48.0,
+    },
+    b"QPIGS\r": {
+        "/ups.input.voltage": 233.5,
+        "/ups.output.power": 396.0,
+        "/ups.output.load": 9.0,
+        "/ups.battery.voltage": 54.0,
+        "/ups.temperature": 33.0,
+        "/ups.battery.charge": 100.0,
+        "bus/sensor.voltage": 440.0,
+    },
     b"QPIWS\r": {"/ups.mains": "present", "/ups.battery.status": "normal", "fan/ups.condition": "ok"},
     b"QMOD\r": {"/ups.output.source": "normal"},
     b"QVFW\r": {"/identity.firmware": "00074.50"},
@@ -244,7 +316,27 @@ def test_a_table_of_dialogues(table):
 
 def test_what_changes_a_ups_stands_in_those_tables_and_in_no_whitelist():
     """Their dialogues of orders: shutdowns, tests, settings."""
-    orders = (b"S0", b"S.", b"C", b"T", b"Q\r", b"P", b"DMODEL", b"SON", b"SOFF", b"V2", b"F5", b"M", b"B", b"G", b"L", b"O", b"A", b"E", b"D2")
+    orders = (
+        b"S0",
+        b"S.",
+        b"C",
+        b"T",
+        b"Q\r",
+        b"P",
+        b"DMODEL",
+        b"SON",
+        b"SOFF",
+        b"V2",
+        b"F5",
+        b"M",
+        b"B",
+        b"G",
+        b"L",
+        b"O",
+        b"A",
+        b"E",
+        b"D2",
+    )
     tables = json.loads((DATA / "nut" / "nutdrv_qx_testing_tables.json").read_text("utf-8"))
     sent = {bytes.fromhex(row["query_hex"]) for table in tables.values() for row in table["rows"]}
     told = {request for request in sent if request.startswith(orders) and request not in (b"BPS\r", b"M\r", b"GNTMQ\r")}
@@ -272,7 +364,15 @@ def test_the_comments_of_drivers():
 def test_replies_of_inverters():
     """PI30 of the inverter cases: another driver's decoding of the same bytes."""
     shim = load("voltronic_axpert")
-    names = {"AC Input Voltage": "ups.input.voltage.nominal", "AC Output Voltage": "ups.output.voltage.nominal", "AC Output Frequency": "ups.output.frequency.nominal", "AC Output Current": "ups.output.current.nominal", "AC Output Apparent Power": "ups.output.apparent.nominal", "AC Output Active Power": "ups.output.power.nominal", "Battery Voltage": "ups.battery.voltage.nominal"}  # fmt: skip
+    names = {
+        "AC Input Voltage": "ups.input.voltage.nominal",
+        "AC Output Voltage": "ups.output.voltage.nominal",
+        "AC Output Frequency": "ups.output.frequency.nominal",
+        "AC Output Current": "ups.output.current.nominal",
+        "AC Output Apparent Power": "ups.output.apparent.nominal",
+        "AC Output Active Power": "ups.output.power.nominal",
+        "Battery Voltage": "ups.battery.voltage.nominal",
+    }
     checked = 0
     for case in json.loads((DATA / "mpp-solar" / "decode_cases.json").read_text("utf-8")):
         request = sealed(case["command"].encode()) + b"\r"
