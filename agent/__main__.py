@@ -75,7 +75,7 @@ def _parser(argv: list[str]) -> argparse.ArgumentParser:
         from tillwatch.agent.trial import add_arguments  # noqa: PLC0415 - see above
 
         add_arguments(trial)
-    lint = commands.add_parser("lint", help="check device profiles and override files, with line and mend")
+    lint = commands.add_parser("lint", help="check device profiles, dialogues and override files, with line and mend")
     if "lint" in argv[:1]:
         from tillwatch.agent import lint as linting  # noqa: PLC0415 - it brings PyYAML with it
 

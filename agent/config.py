@@ -221,7 +221,7 @@ def _config(root: Table, path: Path, state_dir: Path | None) -> Config:
     collector = _collector(root.sub("collector"), path)
     system = _system(root.sub("system"), intervals)
     snmp = tuple(_snmp(table, intervals, path) for table in root.each("snmp"))
-    serial = tuple(_serial(table, intervals) for table in root.each("serial"))
+    serial = tuple(_serial(table, intervals, path) for table in root.each("serial"))
     own = root.sub("profiles")
     profiles = ProfilesConfig(own.take("folder", None, _file(path)), own.take("overrides", None, _file(path)))
     own.done()
@@ -296,11 +296,11 @@ def _snmp(table: Table, intervals: Intervals, path: Path) -> SnmpConfig:
     return device
 
 
-def _serial(table: Table, intervals: Intervals) -> SerialConfig:
+def _serial(table: Table, intervals: Intervals, path: Path) -> SerialConfig:
     device = SerialConfig(
         name=table.need("name", _source_name, '"ups"'),
         port=table.need("port", _text, '"/dev/ttyS0"'),
-        shim=table.need("shim", _text, '"megatec_q1"'),
+        shim=table.need("shim", _shim(path), '"megatec_q1"'),
         mode=table.take("mode", "", _one_of("exclusive", "tap", "hosted")),
         baud=table.take("baud", None, _int(50, 4_000_000)),
         intervals=_intervals(table, intervals),
@@ -446,6 +446,11 @@ def _source_name(value: Any) -> str:
 def _file(path: Path) -> Callable[[Any], Path]:
     """Relative to the configuration file, so that the working directory of a service does not matter."""
     return lambda value: path.parent / Path(_text(value)).expanduser()
+
+
+def _shim(path: Path) -> Callable[[Any], str]:
+    """A name, or the path of a dialogue, which is relative to the configuration file."""
+    return lambda value: str(_file(path)(value)) if _text(value).endswith(".yaml") else _text(value)
 
 
 def _duration(least: float, most: float) -> Callable[[Any], float]:

@@ -93,14 +93,15 @@ async def try_serial(port: str, shim: str, mode: str = "") -> Trial:
     from tillwatch.firmware_shims.base import ShimError  # noqa: PLC0415 - the same
 
     try:
-        source = serial_source(shim, port, shim, mode=mode)
+        name = Path(shim).stem
+        source = serial_source(name, port, shim, mode=mode)
     except ShimError as error:
         raise SourceError(str(error)) from error
     try:
         samples = [sample for wanted in sorted(source.classes) for sample in await source.poll(wanted)]
     finally:
         await source.close()
-    return Trial(shim, tuple(samples))
+    return Trial(name, tuple(samples))
 
 
 def _wide(text: str) -> int:
@@ -128,7 +129,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     device.add_argument("recording", nargs="?", type=Path, metavar="DEVICE.snmprec", help="a recorded device")
     device.add_argument("--snmp", metavar="HOST[:PORT]", help="a living device; an IPv6 address in [brackets]")
     device.add_argument("--serial", metavar="PORT", help="a device on a serial line, such as /dev/ttyUSB0 or COM3")
-    parser.add_argument("--shim", help="with --serial: how the device speaks, such as megatec_q1")
+    parser.add_argument(
+        "--shim", help="with --serial: how the device speaks, such as megatec_q1, or a dialogue's .yaml file"
+    )
     parser.add_argument(
         "--mode",
         default="",

@@ -70,6 +70,12 @@ def test_whole_file(tmp_path, monkeypatch):
     assert "phrase" not in repr(found)
 
 
+def test_a_dialogue_is_found_beside_the_configuration(tmp_path):
+    text = '[[serial]]\nname = "{0}"\nport = "/dev/ttyS{0}"\nshim = "{1}"\n'
+    found = parse(text.format(1, "own/acme.yaml") + text.format(2, "megatec_q1"), tmp_path / "agent.toml")
+    assert [device.shim for device in found.serial] == [str(tmp_path / "own/acme.yaml"), "megatec_q1"]
+
+
 def test_nothing_is_needed(monkeypatch, tmp_path):
     monkeypatch.setattr(config, "default_path", lambda: tmp_path / "none.toml")
     found = config.load(None, tmp_path)
