@@ -197,6 +197,7 @@ SHIM = Shim(
     refusals=frozenset({b"NA"}),
     timeout=1.5,
     gap=0.3,
+    pause=0.05,  # the maker asks for time between two letters
     tries=3,
     protocols=("apc", "apc-smart"),
 )

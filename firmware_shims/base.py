@@ -159,6 +159,7 @@ class Query:
     form: pattern that the whole frame must match; its named groups are the fields. min_len: of the frame.
     every: how often it is worth asking. optional: many devices do not know it; it may fail alone.
     first: asked once at first contact, because rows of other queries need its answer.
+    given: (signal, value) that the device must have said before it is asked this, such as who made it; value None: anything.
 
     For whoever only listens: asked is the host's request where it is not always `request`; the answer is believed after it.
     tells: the form alone tells that it is this answer, whatever came before. request is empty where it is only listened for.
@@ -171,6 +172,7 @@ class Query:
     every: Every = "fast"
     optional: bool = False
     first: bool = False
+    given: tuple[str, Value] | None = None
     asked: re.Pattern[bytes] | None = None
     tells: bool = False
 

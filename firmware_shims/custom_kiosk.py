@@ -7,7 +7,7 @@ only of a printer whose model byte is one of Custom's.
 from __future__ import annotations
 
 from tillwatch.firmware_shims import escpos
-from tillwatch.firmware_shims.base import ABSENT, Absent, Convert, Known, Query, Row, Shim, Trait, Value
+from tillwatch.firmware_shims.base import Convert, Known, Query, Row, Shim, Trait, Value
 from tillwatch.firmware_shims.framing import Paused
 
 # > 1D 49 31    < A8                               TG2480H
@@ -18,16 +18,22 @@ from tillwatch.firmware_shims.framing import Paused
 
 MODELS = {0xA7: "TG2460H", 0xA8: "TG2480H", 0xAC: "TL80", 0xAD: "TL60"}
 
-MODEL = Query(b"\x1dI1", escpos.form(rb"(?P<model>[\xa0-\xbf])"), every="slow")
+MODEL = Query(b"\x1dI1", escpos.form(rb"(?P<model>[\xa0-\xbf])"), every="slow", optional=True)
 SENSORS = Query(b"\x1dr1", escpos.SENSORS.form, every="normal", optional=True)
 CUTS, LENGTH, STARTS = (
-    Query(b"\x1d" + letter, escpos.form(rb"(?P<count>[0-9]{1,10}) ?%b\0?" % word), every="slow", optional=True)
+    Query(
+        b"\x1d" + letter,
+        escpos.form(rb"(?P<count>[0-9]{1,10}) ?%b\0?" % word),
+        every="slow",
+        optional=True,
+        given=("identity.model", None),
+    )
     for letter, word in ((b"\xe2", b"cuts"), (b"\xe3", b"cm"), (b"\xe5", b"on"))
 )
 
 
-def _model(raw: bytes, _known: Known) -> Value | Absent:
-    return MODELS.get(raw[0], ABSENT)
+def _model(raw: bytes, _known: Known) -> Value:
+    return MODELS.get(raw[0], f"model {raw[0]:02X}")
 
 
 def _count(divisor: int) -> Convert:
@@ -74,7 +80,7 @@ SHIM = Shim(
     framing=Paused(),
     rows=ROWS,
     whitelist=frozenset(row.query.request for row in ROWS),
-    claim=MODEL,
+    claim=escpos.PRINTER,
     timeout=0.5,
     gap=0.1,
     tries=3,

@@ -99,12 +99,12 @@ class Dialogue:
         if not self._met:
             await self._ask(self._shim.claim)
             for query in self._shim.queries:
-                if query.first and query.every != every:
+                if query.first and query.every != every and self._may_ask(query):
                     await self._ask_optional(query)
             self._met = True
         found: list[Decoded] = []
         for query in self._shim.queries:
-            if query.every == every:
+            if query.every == every and self._may_ask(query):
                 found += await (self._ask_optional(query) if query.optional else self._ask(query))
         return found
 
@@ -113,6 +113,14 @@ class Dialogue:
         if request not in self._shim.whitelist:
             raise NotAllowedError(f"{self._shim.name}: {request!r} is not in the whitelist; it was not sent")
         await self._port.send(request)
+
+    def _may_ask(self, query: Query) -> bool:
+        """Whether it is a device for this: another might take the request for something else."""
+        if query.given is None:
+            return True
+        signal, value = query.given
+        said = self._known.get(signal)
+        return said is not None and value in (None, said)
 
     async def _ask_optional(self, query: Query) -> list[Decoded]:
         try:

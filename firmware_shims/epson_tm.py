@@ -13,8 +13,6 @@ from tillwatch.firmware_shims.framing import Paused
 # > 1D 49 42                < 5F 45 50 53 4F 4E 00      "_EPSON" NUL
 # > 1D 67 32 00 B2 00       < 5F 32 37 31 35 00         "_2715" NUL: 2715 cuts in its life (178 = 50 + 128)
 
-_MAKER = Query(escpos.MAKER.request, escpos.form(rb"_EPSON ?\0"), every="slow")
-
 LIFE = 128
 """Added to the number of a counter: the one that cannot be set back."""
 
@@ -33,6 +31,7 @@ def _query(number: int) -> Query:
         escpos.form(rb"_(?P<count>[0-9]{1,10})\0"),
         every="slow",
         optional=True,
+        given=("identity.maker", "EPSON"),
     )
 
 
@@ -68,7 +67,7 @@ SHIM = Shim(
     framing=Paused(),
     rows=ROWS,
     whitelist=frozenset(row.query.request for row in ROWS),
-    claim=_MAKER,
+    claim=escpos.PRINTER,
     timeout=0.5,
     gap=0.1,
     tries=3,

@@ -52,22 +52,34 @@ async def test_no_answer_is_not_plenty_of_paper(replay_port, exchange):
         await Dialogue(escpos.SHIM, port).poll("fast")
 
 
-@pytest.mark.parametrize("maker", [b"", b"_BIXOLON\0", b"_EPSONX\0"])
-async def test_counters_are_asked_of_an_epson_only(replay_port, exchange, maker):
-    port = replay_port([exchange(epson_tm.SHIM.claim.request, maker), *(exchange(*each) for each in WELL)])
-    dialogue = Dialogue(epson_tm.SHIM, port)
-    for every in ("fast", "slow"):
+async def asked(shim, port) -> set[bytes]:
+    dialogue = Dialogue(shim, port)
+    for every in ("fast", "normal", "slow"):
         with contextlib.suppress(ShimError):
             await dialogue.poll(every)
-    assert set(port.sent) == {epson_tm.SHIM.claim.request}
+    return set(port.sent)
 
 
-@pytest.mark.parametrize("model", [b"", b"\x20", b"\x02"])
-async def test_counters_are_asked_of_a_custom_only(replay_port, exchange, model):
+@pytest.mark.parametrize(
+    ("maker", "does"), [(b"", False), (b"_BIXOLON\0", False), (b"_EPSONX\0", False), (b"_EPSON\0", True)]
+)
+async def test_counters_are_asked_of_an_epson_only(replay_port, exchange, maker, does):
+    port = replay_port([exchange(escpos.MAKER.request, maker), *(exchange(*each) for each in WELL)])
+    assert any(request.startswith(b"\x1dg2") for request in await asked(epson_tm.SHIM, port)) == does
+
+
+@pytest.mark.parametrize(
+    ("model", "does"), [(b"", False), (b"\x20", False), (b"\x02", False), (b"\xa8", True), (b"\xb9", True)]
+)
+async def test_counters_are_asked_of_a_custom_only(replay_port, exchange, model, does):
     port = replay_port([exchange(custom_kiosk.MODEL.request, model), *(exchange(*each) for each in WELL)])
-    with pytest.raises(ShimError):
-        await Dialogue(custom_kiosk.SHIM, port).poll("slow")
-    assert set(port.sent) == {custom_kiosk.MODEL.request}
+    assert (custom_kiosk.CUTS.request in await asked(custom_kiosk.SHIM, port)) == does
+
+
+async def test_a_printer_without_paper_is_read_although_its_buffer_waits(replay_port, exchange):
+    port = replay_port([exchange(request, answer) for request, answer in [*WELL[:3], (WELL[3][0], b"\x7e")]])
+    found = {each.signal: each.value for each in await Dialogue(epson_tm.SHIM, port).poll("fast")}
+    assert found["printer.paper"] == "empty"
 
 
 @pytest.mark.parametrize("heard", [b"(12376 cuts", b"12.3 2376 cuts", b"2376 cut", b"2376 cuts2376 cuts", b"2376cm"])

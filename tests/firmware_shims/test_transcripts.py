@@ -41,8 +41,13 @@ def shim(request):
 
 def asking(shim: Shim, query: Query) -> Shim:
     """The shim with one of its queries, and those that the rows of others need."""
-    rows = tuple(row for row in shim.rows if row.query == query or row.query.first)
-    return dataclasses.replace(shim, rows=rows, claim=query)
+    freely = dataclasses.replace(query, given=None)
+    rows = (
+        dataclasses.replace(row, query=freely) if row.query == query else row
+        for row in shim.rows
+        if row.query == query or row.query.first
+    )
+    return dataclasses.replace(shim, rows=tuple(rows), claim=freely)
 
 
 def spoilt(spoken, shim: Shim, spoil, nths):
