@@ -35,8 +35,10 @@ _TEXT = rb"(?P<value>(?!NA\Z)[!-~][ -~]{0,31})"
 
 
 def _ask(letter: bytes, form: bytes, every: Every = "normal") -> Query:
-    # The letter may be echoed; unasked alarms may stand before the answer. Neither can be part of it: its length is fixed.
-    heard = re.compile(rb"%b?+[!$%%+?=*#&|]*+%b" % (re.escape(letter), form))
+    # The letter may be echoed; unasked alarms may stand before the answer. A text could hold both, so there they are given up to nobody;
+    # a number has its own length, and may begin with the digit that asked for it.
+    whole = b"+" if form == _TEXT else b""
+    heard = re.compile(rb"%b?%b[!$%%+?=*#&|]*%b%b" % (re.escape(letter), whole, whole, form))
     return Query(letter, heard, every=every, optional=letter not in b"YQ")
 
 
