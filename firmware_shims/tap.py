@@ -76,6 +76,8 @@ def exchange(shim: Shim, request: bytes, reply: bytes) -> tuple[Query, bytes]:
     if not request and not wanted:
         wanted = list(shim.queries)
     found = list(frames(shim, reply))
+    if len(found) > 1 and found[0] in (request, request.rstrip(b"\r\n")):
+        del found[0]  # an echo
     for frame in found:
         for query in wanted:
             if query.form.fullmatch(frame):
