@@ -36,6 +36,7 @@ a new terminal, step by step:
 looking at a device before it is configured:
   tillwatch-agent try --snmp 192.0.2.10
   tillwatch-agent try --serial /dev/ttyS0 --shim megatec_q1
+  tillwatch-agent try --serial /dev/ttyUSB1 --shim ebds       listens beside the host, for up to some seconds
 """
 
 

@@ -137,6 +137,7 @@ class Decoder:
     """Decodes row after row; what a device said in earlier rows is known in later ones."""
 
     def __init__(self) -> None:
+        self._shims = load_all()
         self._replies: dict[tuple[str, str], dict[bytes, bytes]] = {}
 
     async def judge(self, number: int, text: str) -> Judged:
@@ -145,11 +146,11 @@ class Decoder:
             row = parse(text)
         except RowError as error:
             return Judged(number, "", None, "none", (), error)
-        candidates = speaking(row.protocol) or [
-            shim for shim in load_all() if row.request and row.request in shim.whitelist
+        candidates = speaking(row.protocol, self._shims) or [
+            shim for shim in self._shims if row.request and row.request in shim.whitelist
         ]
         if not candidates:
-            known = ", ".join(sorted({name for shim in load_all() for name in (shim.name, *shim.protocols)}))
+            known = ", ".join(sorted({name for shim in self._shims for name in (shim.name, *shim.protocols)}))
             none = RowError("unknown-protocol", f"no shim speaks {row.protocol!r}; there are {known}")
             return Judged(number, row.protocol, None, _asked(None, row), (), none)
         first: Judged | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, Flag, StrEnum, auto
 from pathlib import Path
@@ -309,11 +309,11 @@ def _dialogues() -> dict[str, Path]:
     return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.yaml"))}
 
 
-def speaking(protocol: str) -> list[Shim]:
-    """The shims of a protocol by any of its names, the closest name first; none if there is none."""
+def speaking(protocol: str, among: Iterable[Shim] | None = None) -> list[Shim]:
+    """The shims of a protocol by any of its names, the closest name first; none if there is none. among: by default all that are installed."""
     wanted = _hyphened(protocol)
     found: list[tuple[int, Shim]] = []
-    for shim in load_all():
+    for shim in load_all() if among is None else among:
         names = [_hyphened(name) for name in (shim.name, *shim.protocols)]
         close = [len(name) for name in names if f"{wanted}-".startswith(f"{name}-")]
         close += [1 for name in names if name.partition("-")[0] == wanted.partition("-")[0]]

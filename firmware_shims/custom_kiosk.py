@@ -7,7 +7,7 @@ only of a printer whose model byte is one of Custom's.
 from __future__ import annotations
 
 from tillwatch.firmware_shims import escpos
-from tillwatch.firmware_shims.base import Convert, Known, Query, Row, Shim, Trait, Value
+from tillwatch.firmware_shims.base import Convert, Known, Mode, Query, Row, Shim, Trait, Value
 from tillwatch.firmware_shims.framing import Paused
 
 # > 1D 49 31    < A8                               TG2480H
@@ -81,6 +81,7 @@ SHIM = Shim(
     rows=ROWS,
     whitelist=frozenset(row.query.request for row in ROWS),
     claim=escpos.PRINTER,
+    modes=frozenset({Mode.EXCLUSIVE, Mode.HOSTED}),
     timeout=0.5,
     gap=0.1,
     tries=3,

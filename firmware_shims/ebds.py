@@ -64,18 +64,22 @@ def _query(subtype: int, answer: bytes) -> Query:
 STATUS = Query(
     b"",
     re.compile(
-        rb"(?s)\x02(?:\x0b[\x20\x21]|\x1e[\x70\x71]\x02|\x0c[\x70\x71]\x04|\x52[\x70\x71]\x06|\x0d[\x70\x71][\x0b\x0d\x1d])"
+        rb"(?s)\x02(?:\x0b[\x20\x21]|\x1e[\x70\x71]\x02|\x0c[\x70\x71][\x03\x04]|\x52[\x70\x71]\x06|\x0d[\x70\x71][\x0b\x0d\x1d])"
         rb"(?P<data>(?P<state>.)(?P<status>.)(?P<exception>.)(?P<misc>.)(?P<model>.).).*\x03."
     ),
     asked=re.compile(rb"(?s)\x02\x08[\x10\x11]...\x03."),
     tells=True,
 )
+CRC = _query(0x00, rb"\x02\x0b[\x60\x61](?P<crc>[\x00-\x0f]{4})..")
 RESETS = _query(0x02, rb"\x02\x0b[\x60\x61](?P<count>.{6})")
 SERIAL = _query(0x05, rb"\x02[\x06-\x45][\x60\x61](?P<serial>[ -~]{1,64}[\x00-\x7f]*)")
-BOOT = _query(0x06, rb"\x02\x0e[\x60\x61](?P<part>\d{9})")
-APPLICATION = _query(0x07, rb"\x02\x0e[\x60\x61](?P<part>\d{9})")
+_PART = rb"\x02\x0e[\x60\x61](?P<part>\d{9})"
+BOOT = _query(0x06, _PART)
+APPLICATION = _query(0x07, _PART)
 NAME = _query(0x08, rb"\x02[\x06-\x25][\x60\x61](?P<name>[ -~]{1,32}[\x00-\x7f]*)")
-VARIANT = _query(0x09, rb"\x02\x0e[\x60\x61](?P<part>\d{9})")
+VARIANT = _query(0x09, _PART)
+APPLICATION_ID = _query(0x0E, _PART)
+VARIANT_ID = _query(0x0F, _PART)
 
 RETURNED, RETURNING, STACKED, STACKING, ESCROW, ACCEPTING, IDLING = 0x40, 0x20, 0x10, 0x08, 0x04, 0x02, 0x01
 CHEATED, REJECTED, JAMMED, FULL, ATTACHED, PAUSED, CALIBRATING = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40
@@ -156,6 +160,10 @@ def count(raw: bytes, _known: Known) -> Value:
     return int("".join(f"{byte & 0x0F:x}" for byte in raw), 16)
 
 
+def crc(raw: bytes, _known: Known) -> Value:
+    return "".join(f"{byte:X}" for byte in raw)
+
+
 def _program(query: Query, part: str) -> Row:
     return Row(signal="acceptor.program", query=query, take="part", convert=program, part=part, trait=Trait.STATIC)
 
@@ -174,6 +182,9 @@ ROWS = (
     Row(signal="identity.description", query=NAME, take="name", convert=text, trait=Trait.STATIC),
     _program(BOOT, "boot"),
     _program(VARIANT, "variant"),
+    _program(APPLICATION_ID, "application-id"),
+    _program(VARIANT_ID, "variant-id"),
+    Row(signal="acceptor.crc", query=CRC, take="crc", convert=crc, trait=Trait.STATIC),
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ count over the printer's life, those below since a technician set them back; bot
 from __future__ import annotations
 
 from tillwatch.firmware_shims import escpos
-from tillwatch.firmware_shims.base import Known, Query, Row, Shim, Trait, Value
+from tillwatch.firmware_shims.base import Known, Mode, Query, Row, Shim, Trait, Value
 from tillwatch.firmware_shims.framing import Paused
 
 # > 1D 49 42                < 5F 45 50 53 4F 4E 00      "_EPSON" NUL
@@ -68,6 +68,7 @@ SHIM = Shim(
     rows=ROWS,
     whitelist=frozenset(row.query.request for row in ROWS),
     claim=escpos.PRINTER,
+    modes=frozenset({Mode.EXCLUSIVE, Mode.HOSTED}),
     timeout=0.5,
     gap=0.1,
     tries=3,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from tillwatch.firmware_shims.base import Convert, Known, Line, Query, Row, Shim, Trait, Value
+from tillwatch.firmware_shims.base import Convert, Known, Line, Mode, Query, Row, Shim, Trait, Value
 from tillwatch.firmware_shims.framing import Paused
 
 # > 10 04 01         < 16           on-line, drawer pin 3 high      > 10 04 04   < 1E   paper near its end
@@ -144,6 +144,7 @@ SHIM = Shim(
     rows=ROWS,
     whitelist=frozenset(row.query.request for row in ROWS),
     claim=PRINTER,
+    modes=frozenset({Mode.EXCLUSIVE, Mode.HOSTED}),
     timeout=0.5,  # answers come within 100 ms at 9600 baud
     gap=0.1,
     tries=3,

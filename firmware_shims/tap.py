@@ -83,6 +83,8 @@ def exchange(shim: Shim, request: bytes, reply: bytes) -> tuple[Query, bytes]:
     if len(request) > 1 and reply.startswith(request) and reply != request:
         reply = reply[len(request) :]  # a line that echoes
     found = list(frames(shim, reply))
+    if len(found) > 1 and found[0] in (request, request.rstrip(b"\r\n")):
+        del found[0]  # an echo
     for frame in found:
         for query in wanted:
             if query.form.fullmatch(frame):

@@ -200,13 +200,14 @@ class _SerialStream:
     @staticmethod
     def _lock(descriptor: int) -> None:
         """As pyserial does: two agents must not share what each should hear whole."""
-        import fcntl  # noqa: PLC0415 - not on Windows
+        if sys.platform != "win32":
+            import fcntl  # noqa: PLC0415 - not on Windows
 
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            raise
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(descriptor)
+                raise
 
     async def receive(self, timeout: float) -> bytes:  # noqa: ASYNC109 - as in a shim's Port
         return await self._port.receive(timeout)

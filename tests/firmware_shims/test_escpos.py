@@ -9,7 +9,7 @@ import pytest
 from tillwatch.firmware_shims import custom_kiosk, epson_tm, escpos, escpos_asb
 from tillwatch.firmware_shims.base import NoAnswerError, ShimError
 from tillwatch.firmware_shims.engine import Dialogue, decode
-from tillwatch.firmware_shims.tap import exchange
+from tillwatch.firmware_shims.tap import Tap, exchange
 
 WELL = [(bytes([0x10, 0x04, n]), b"\x12") for n in (1, 2, 3, 4)]
 
@@ -116,3 +116,14 @@ def test_automatic_status_that_is_cut_or_changed_in_its_fixed_bits_is_none():
                     exchange(escpos_asb.SHIM, b"", changed)
             else:
                 exchange(escpos_asb.SHIM, b"", changed)
+
+
+def test_a_printer_whose_port_another_program_owns():
+    """That program hands over what it asked and heard; a change is believed when it is said twice."""
+    tap = Tap(escpos.SHIM)
+    for at, status in enumerate((b"\x12", b"\x12", b"\x7e", b"\x7e")):
+        for request, answer in (*WELL[:3], (WELL[3][0], status)):
+            tap.hand(request, answer, float(at))
+    found = {(each.part, each.signal): each.value for each in tap.readings("fast", 4.0)}
+    assert found["", "printer.paper"] == "empty"
+    assert found["", "printer.online"] == "online"

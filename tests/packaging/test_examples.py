@@ -46,7 +46,10 @@ def test_agent_example_loads_whole(whole: Path) -> None:
         default.seal,
         default.spool,
     )
-    assert [device.name for device in (*loaded.snmp, *loaded.serial)] == ["ups", "printer", "ups-counter"]
+    assert [device.name for device in (*loaded.snmp, *loaded.serial)] == [
+        *("ups", "printer"),
+        *("ups-counter", "acceptor", "validator"),
+    ]
     assert set(tomllib.loads(whole.read_text("utf-8"))) == {
         "sampling",
         "spool",
@@ -67,6 +70,16 @@ def test_agent_example_names_what_exists() -> None:
     shims = {path.stem for path in (PACKAGING.parent / "firmware_shims").glob("*.py")}
     assert {device["profile"] for device in named["snmp"] if "profile" in device} <= profiles
     assert {device["shim"] for device in named["serial"]} <= shims
+
+
+def test_agent_example_has_modes_that_its_shims_have() -> None:
+    from tillwatch.agent.sources.serial import source
+
+    named = tomllib.loads(COMMENTED.sub("", example("agent")))
+    for device in named["serial"]:
+        assert (
+            source(device["name"], device["port"], device["shim"], mode=device.get("mode", "")).name == device["name"]
+        )
 
 
 def test_collector_example_changes_nothing(tmp_path: Path) -> None:
