@@ -42,6 +42,7 @@ MAX_READINGS = 200
 MAX_REQUEST = 64
 """Bytes. The longest documented request that only asks has 20."""
 
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,63}")
 _EVERY = ("fast", "normal", "slow")
 
 
@@ -240,7 +241,14 @@ class _Reader:
         found = list(spot.items())
         if not found or len(found) > MAX_READINGS:
             spot.wrong(f"{len(found)} readings; write 1 to {MAX_READINGS}")
-        rows: list[Row] = [row for each in found if (row := self._attempt(each, self._row))]
+        rows: list[Row] = []
+        for each in found:
+            row = self._attempt(each, self._row)
+            if row and any((row.part, row.signal) == (other.part, other.signal) for other in rows):
+                self.problems.append(
+                    f"{each.file}:{each.line}: {row.signal} is read a second time; keep one, or give another `part`"
+                )
+            rows += [row] if row else []
         used = {row.query.request for row in rows}
         for name, query in self._queries.items():
             if query.request not in used and not self.problems and name != self._claimed:
@@ -286,7 +294,7 @@ class _Reader:
             take=take,
             convert=converter(field),
             unit=signal.unit,
-            part=keys["part"].text() if "part" in keys else "",
+            part=_part(keys.get("part")),
             low=low,
             high=high,
             states={word: state for word, state in signal.states if word in used},
@@ -383,6 +391,14 @@ def _checksum(spot: Spot) -> Check:
         spot.wrong("`from` counts from the start and `to` back from the end; write such as `from: 0` and `to: -2`")
     order = keys["order"].choice(("little", "big"), "order of bytes") if "order" in keys else "little"
     return Check(name, (start, stop), cast("Literal['little', 'big']", order))
+
+
+def _part(spot: Spot | None) -> str:
+    if spot is None:
+        return ""
+    if not _PART.fullmatch(spot.text()):
+        spot.wrong(f"{spot.text()!r} is no name of a part; write letters, digits, : . _ and -, such as output:1")
+    return spot.text()
 
 
 def _refusals(spot: Spot | None) -> frozenset[bytes]:

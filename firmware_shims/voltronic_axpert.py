@@ -1,4 +1,4 @@
-"""Voltronic Axpert inverters (PI30: Axpert, InfiniSolar, EASUN, MPP Solar): QPIGS, QMOD, QPIWS, QPIRI and identity, with CRC.
+"""Voltronic Axpert inverters (PI30, and what PI16 has in common with it: Axpert, InfiniSolar, EASUN, MPP Solar): QPIGS, QMOD, QPIWS, QPIRI and identity, with CRC.
 
 Requests and answers end with CRC-16/XMODEM, high byte first; a byte of it that would read as `(`, CR or LF is one more. A refusal has it too.
 """
@@ -61,8 +61,10 @@ QMOD = _ask(b"QMOD", rb"(?P<mode>[PSLBFHYECTDG])", "fast")
 QPIWS = _ask(b"QPIWS", rb"(?P<bits>[01-]{25,128})", "fast")
 QPIRI = _ask(
     b"QPIRI",
-    rb"(?P<inv>\d{3}\.\d) \d\d\.\d (?P<outv>\d{3}\.\d) (?P<hertz>\d\d\.\d) (?P<outa>\d\d\.\d) (?P<va>\d{4,5}) (?P<w>\d{4,5}) (?P<battery>\d\d\.\d)"
-    rb"(?: [0-9.-]{1,5}){10,25}",
+    rb"(?:(?P<inv>\d{3}\.\d) \d\d\.\d (?P<outv>\d{3}\.\d) (?P<hertz>\d\d\.\d) (?P<outa>\d\d\.\d) (?P<va>\d{4,5}) (?P<w>\d{4,5}) (?P<battery>\d\d\.\d)"
+    rb"(?: [0-9.-]{1,5}){10,25}"
+    # PI16: grid V, Hz and A, output V and A, A of each PV input, battery V, trackers, type, topology
+    rb"|(?P<inv16>\d{3}\.\d) (?P<hertz16>\d\d\.\d) \d{3}\.\d (?P<outv16>\d{3}\.\d) (?P<outa16>\d{3}\.\d) \d{3}\.\d (?P<battery16>\d{3}\.\d) \d \d\d \d)",
 )
 QVFW = _ask(b"QVFW", rb"VERFW:(?P<version>\d{5}\.\d\d)")
 QID = _ask(b"QID", rb"(?P<serial>[0-9A-Za-z]{6,32})")
@@ -206,6 +208,11 @@ ROWS = (
     _nominal("ups.output.apparent.nominal", "va", "VA"),
     _nominal("ups.output.power.nominal", "w", "W"),
     _nominal("ups.battery.voltage.nominal", "battery", "V"),
+    _nominal("ups.input.voltage.nominal", "inv16", "V"),
+    _nominal("ups.output.voltage.nominal", "outv16", "V"),
+    _nominal("ups.output.frequency.nominal", "hertz16", "Hz"),
+    _nominal("ups.output.current.nominal", "outa16", "A"),
+    _nominal("ups.battery.voltage.nominal", "battery16", "V"),
     _identity("identity.description", QPI, "protocol"),
     _identity("identity.firmware", QVFW, "version"),
     _identity("identity.serial", QID, "serial"),

@@ -90,6 +90,7 @@ def test_a_good_file(shim_of):
         ("field: a", "field: a, unit: V", 7, "the catalogue has the unit of ups.input.voltage; take it out"),
         (", range: [0, 500]", "", 7, r"is a number and there is no checksum; add `range: \[lowest, highest\]`"),
         ("range: [0, 500]", "range: [500, 0]", 7, "a range is the lowest and the highest value"),
+        ("field: a", "part: a/b, field: a", 7, "'a/b' is no name of a part"),
         ("readings:\n", "timeout: 100\nreadings:\n", 6, "100 is too little or too much; write 0.05 to 10"),
         ("readings:\n", "claim: state\nreadings:\n", 6, "no query 'state'; did you mean status?"),
         ("readings:\n", "checksum: {name: crc99}\nreadings:\n", 6, "'crc99' is no checksum"),
@@ -293,3 +294,10 @@ async def test_a_dialogue_runs_like_any_shim(tmp_path, replay_port, exchange):
     found = await Dialogue(load(str(written(tmp_path, GOOD))), port).poll("fast")
     assert [(each.signal, each.value, each.unit) for each in found] == [("ups.input.voltage", 231.5, "V")]
     assert set(port.sent) == {b"S\r"}
+
+
+def test_a_reading_stands_once(tmp_path):
+    (found,) = problems(written(tmp_path, GOOD + GOOD.splitlines()[-1] + "\n"))
+    assert found.startswith(f"{tmp_path / 'device.yaml'}:8: ups.input.voltage is read a second time; keep one")
+    other = GOOD.splitlines()[-1].replace("field: a", "part: b, field: a")
+    assert problems(written(tmp_path, GOOD + other + "\n")) == []

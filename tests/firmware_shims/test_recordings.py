@@ -361,28 +361,43 @@ def test_the_comments_of_drivers():
             assert said(axpert, request, sealed(row["reply"].removesuffix("\\r").encode()) + b"\r")
 
 
+INVERTERS = {
+    "AC Input Voltage": "ups.input.voltage.nominal",
+    "AC Output Voltage": "ups.output.voltage.nominal",
+    "AC Output Frequency": "ups.output.frequency.nominal",
+    "AC Output Current": "ups.output.current.nominal",
+    "AC Output Apparent Power": "ups.output.apparent.nominal",
+    "AC Output Active Power": "ups.output.power.nominal",
+    "Battery Voltage": "ups.battery.voltage.nominal",
+    "Grid Input Voltage Rating": "ups.input.voltage.nominal",
+    "Grid Input Frequency Rating": "ups.output.frequency.nominal",
+    "AC Output Voltage Rating": "ups.output.voltage.nominal",
+    "AC Output Current Rating": "ups.output.current.nominal",
+    "Battery Voltage Rating": "ups.battery.voltage.nominal",
+    "Protocol ID": "identity.description",
+    "Protocol Version": "identity.description",
+}
+
+
 def test_replies_of_inverters():
-    """PI30 of the inverter cases: another driver's decoding of the same bytes."""
+    """Another driver's decoding of the same bytes: PI30, and what PI16 has in common with it."""
     shim = load("voltronic_axpert")
-    names = {
-        "AC Input Voltage": "ups.input.voltage.nominal",
-        "AC Output Voltage": "ups.output.voltage.nominal",
-        "AC Output Frequency": "ups.output.frequency.nominal",
-        "AC Output Current": "ups.output.current.nominal",
-        "AC Output Apparent Power": "ups.output.apparent.nominal",
-        "AC Output Active Power": "ups.output.power.nominal",
-        "Battery Voltage": "ups.battery.voltage.nominal",
-    }
     checked = 0
     for case in json.loads((DATA / "mpp-solar" / "decode_cases.json").read_text("utf-8")):
         request = sealed(case["command"].encode()) + b"\r"
-        if case["protocol"] != "pi30" or case["command"] != "QPIRI":
+        if case["protocol"] not in ("pi30", "pi16") or request not in shim.whitelist:
             continue
-        found = said(shim, request, bytes.fromhex(case["reply_hex"]))
-        for key, name in names.items():
-            assert found["", name] == case["expected"][key][0]
-            checked += 1
-    assert checked == len(names)
+        reply = bytes.fromhex(case["reply_hex"])
+        if sealed(reply[:-3]) != reply[:-1]:  # one of them was made up with the checksum of another
+            with pytest.raises(ShimError):
+                said(shim, request, reply)
+            continue
+        found = said(shim, request, reply)
+        for key, (value, _) in case["expected"].items():
+            if key in INVERTERS:
+                assert found["", INVERTERS[key]] == value
+                checked += 1
+    assert checked >= 14
 
 
 def test_nothing_decodes_with_a_wrong_checksum():

@@ -186,16 +186,19 @@ NOISE = [b"\0", b"\xff\xfe", b"\n", b"\r", b"\r\n\r\n", b"~~~", b"(", b"#", b"(1
 
 
 @pytest.mark.parametrize("noise", NOISE)
-async def test_noise_before_an_answer(shim, transcript, replay_port, noise):
+async def test_noise_around_an_answer(shim, transcript, replay_port, noise):
     for spoken in transcript(shim.name):
         for always in (True, False):
+            for before in (True, False):
 
-            def add(_request, answer, nth, always=always):
-                return noise + answer if answer and (always or nth == 0) else answer
+                def add(_request, answer, nth, always=always, before=before):
+                    if not answer or not (always or nth == 0):
+                        return answer
+                    return noise + answer if before else answer + noise
 
-            with contextlib.suppress(ShimError):
-                for each in await listen(shim, replay_port(spoken.exchanges, add)):
-                    assert (each.value, each.unit) == spoken.expected[each.part, each.signal]
+                with contextlib.suppress(ShimError):
+                    for each in await listen(shim, replay_port(spoken.exchanges, add)):
+                        assert (each.value, each.unit) == spoken.expected[each.part, each.signal]
 
 
 async def test_a_line_that_echoes_and_then_answers(shim, transcript, replay_port):
