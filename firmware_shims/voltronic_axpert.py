@@ -64,7 +64,7 @@ QPIRI = _ask(
     rb"(?:(?P<inv>\d{3}\.\d) \d\d\.\d (?P<outv>\d{3}\.\d) (?P<hertz>\d\d\.\d) (?P<outa>\d\d\.\d) (?P<va>\d{4,5}) (?P<w>\d{4,5}) (?P<battery>\d\d\.\d)"
     rb"(?: [0-9.-]{1,5}){10,25}"
     # PI16: grid V, Hz and A, output V and A, A of each PV input, battery V, trackers, type, topology
-    rb"|(?P<inv16>\d{3}\.\d) (?P<hertz16>\d\d\.\d) \d{3}\.\d (?P<outv16>\d{3}\.\d) (?P<outa16>\d{3}\.\d) \d{3}\.\d (?P<battery16>\d{3}\.\d) \d \d\d \d)",
+    rb"|(?P<inv16>\d{3}\.\d) (?P<hertz16>\d\d\.\d) \d{3}\.\d (?P<outv16>\d{3}\.\d) (?P<outa16>\d{3}\.\d) \d{2,3}\.\d (?P<battery16>\d{3}\.\d) \d \d\d \d)",
 )
 QVFW = _ask(b"QVFW", rb"VERFW:(?P<version>\d{5}\.\d\d)")
 QID = _ask(b"QID", rb"(?P<serial>[0-9A-Za-z]{6,32})")
