@@ -159,6 +159,23 @@ def _parser() -> argparse.ArgumentParser:
             "--passphrase-file", type=Path, metavar="FILE", help="its first line seals the keys in the backup"
         )
 
+    alarms = add(
+        "alarms",
+        _later("alarm_commands", "run_alarms"),
+        "list the open alarms with their numbers, gravest first",
+        "tillwatch-collector alarms",
+    )
+    alarms.add_argument("--all", action="store_true", help="those that are over, too")
+
+    acknowledge = add(
+        "acknowledge",
+        _later("alarm_commands", "run_acknowledge"),
+        "say that you have taken an alarm on: until its fault ends or grows worse, and for 1 hour at most (level 3: 8 hours)",
+        'tillwatch-collector acknowledge 41 --note "on my way, 20 minutes"',
+    )
+    acknowledge.add_argument("alarm", type=int, metavar="ALARM", help="its number; see tillwatch-collector alarms")
+    acknowledge.add_argument("--note", default="", metavar="TEXT", help="for the record")
+
     revoke = add(
         "revoke",
         _later("identity", "run_revoke"),
@@ -215,7 +232,7 @@ def _parser() -> argparse.ArgumentParser:
         "list who did what, and check each entry against the log",
         "tillwatch-collector audit --json",
     )
-    for one in (terminals, token, show, revoke, doctor, backup, prove, verify, audit):
+    for one in (terminals, token, show, alarms, acknowledge, revoke, doctor, backup, prove, verify, audit):
         one.add_argument("--json", action="store_true", help="print JSON")
     return parser
 

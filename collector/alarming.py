@@ -10,7 +10,7 @@ from typing import Any
 
 from tillwatch.agent.model import MS, Quality
 from tillwatch.agent.wire import Column
-from tillwatch.collector.alarms import Alarm, AlarmEvent, change, lose_sight
+from tillwatch.collector.alarms import Alarm, AlarmEvent, acknowledge, change, expire, lose_sight
 from tillwatch.collector.alarms import Key as AlarmKey
 from tillwatch.collector.changes import Dirty, Ticks
 from tillwatch.collector.detect.limits import QUIET, LimitState, due_at, settle, step
@@ -168,17 +168,39 @@ class Alarming:
                 alarm,
                 incident=correlation_id(terminal.branch, alarm.terminal, alarm.component, alarm.rule, alarm.episode),
             )
-        self.alarms[alarm.key] = alarm
-        self.of_terminal.setdefault(alarm.terminal, set()).add(alarm.key)
-        self.dirty.alarms[alarm.id] = alarm
-        self.dirty.terminals.add(alarm.terminal)
-        self.dirty.events.append(AlarmEvent(alarm.id, kind, at, alarm.level, alarm.detail))
+        self._set(alarm, kind, at, alarm.detail)
         followed = follow(self.incidents.get(alarm.incident), alarm, kind, at, terminal.branch)
         if followed is None:
             return
         incident, op = followed
         self.incidents[incident.corr_id] = self.dirty.incidents[incident.corr_id] = incident
         self.dirty.messages.append(self._message(rule, alarm, incident, Op(op), terminal, at))
+
+    def _set(self, alarm: Alarm, kind: str, at: int, detail: dict[str, Any]) -> None:
+        self.alarms[alarm.key] = alarm
+        self.of_terminal.setdefault(alarm.terminal, set()).add(alarm.key)
+        self.dirty.alarms[alarm.id] = alarm
+        self.dirty.terminals.add(alarm.terminal)
+        self.dirty.events.append(AlarmEvent(alarm.id, kind, at, alarm.level, detail))
+        timer = _ack_timer(alarm.key)
+        if alarm.ack_until:
+            self._timers.set(timer, alarm.ack_until)
+        else:
+            self._timers.cancel(timer)
+
+    def acknowledge(self, terminal: str, number: int, by: str, note: str, at: int) -> None:
+        """Somebody takes an alarm on. One that ended meanwhile stays as it is."""
+        alarm = next(
+            (a for a in map(self.alarms.get, sorted(self.of_terminal.get(terminal, ()))) if a and a.id == number), None
+        )
+        acked = acknowledge(alarm, by, at) if alarm is not None else None
+        if acked is not None:
+            self._set(*acked, at, {"by": by, "note": note})
+
+    def ack_due(self, key: AlarmKey, due: int) -> None:
+        """It was acknowledged long ago, and still lasts."""
+        alarm = self.alarms[key]
+        self._set(*expire(alarm), due, {"by": alarm.acked_by})
 
     def _message(
         self, rule: Rule, alarm: Alarm, incident: Incident, op: Op, terminal: Terminal, at: int
@@ -245,11 +267,8 @@ class Alarming:
         self.dirty.limits.add(key)
         alarm = self.alarms.get(key)
         if alarm is not None and alarm.open:
-            closed = replace(alarm, condition="normal", cleared_at=at)
-            self.alarms[key] = self.dirty.alarms[alarm.id] = closed
-            self.dirty.events.append(
-                AlarmEvent(alarm.id, "cleared", at, alarm.level, {**alarm.detail, "signal": "rule retired"})
-            )
+            closed = replace(expire(alarm)[0], condition="normal", cleared_at=at)
+            self._set(closed, "cleared", at, {**alarm.detail, "signal": "rule retired"})
 
     def restarted(self, terminal: str, at: int) -> None:
         """The collector was down: a silence that was about to be an alarm has to last anew."""
@@ -265,6 +284,13 @@ class Alarming:
             due = due_at(rule.limits, state) if rule is not None else None
             if due is not None:
                 self._timers.set(("limit", terminal, component, rule_id), max(due, advanced_to))
+        for alarm in self.alarms.values():
+            if alarm.ack_until:
+                self._timers.set(_ack_timer(alarm.key), max(alarm.ack_until, advanced_to))
+
+
+def _ack_timer(key: AlarmKey) -> TimerKey:
+    return "ack", key[1], key[2], key[0]
 
 
 def _evidence(rule: Rule, detail: Mapping[str, Any]) -> tuple[Evidence, ...]:

@@ -7,6 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+ACK_NS = {1: 60 * 60 * 10**9, 2: 60 * 60 * 10**9, 3: 8 * 3600 * 10**9}
+"""How long an acknowledgement of each level counts while the fault lasts: a forgotten one hides a fault that nobody works on."""
+
 Key = tuple[str, str, str]
 """(rule, terminal, component)."""
 
@@ -14,7 +17,8 @@ Key = tuple[str, str, str]
 @dataclass(frozen=True, slots=True)
 class Alarm:
     """condition: `normal`, `active`, or `unknown` while the data that could tell is missing. Times are UTC ns, cleared_at 0 while open.
-    detail: signal, value, and the corrected time of the reading that decided.
+    detail: signal, value, and the corrected time of the reading that decided. acked_at, acked_by, ack_until: who has taken it on, since
+    when and for how long it counts; 0 and empty while nobody has.
     """
 
     id: int
@@ -28,6 +32,9 @@ class Alarm:
     cleared_at: int
     incident: str
     detail: dict[str, Any]
+    acked_at: int = 0
+    acked_by: str = ""
+    ack_until: int = 0
 
     @property
     def key(self) -> Key:
@@ -40,7 +47,9 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class AlarmEvent:
-    """A change of an alarm: `raised`, `recurred`, `level`, `evidence`, `unknown`, `known` or `cleared`. Append-only; every figure comes from these."""
+    """A change of an alarm: `raised`, `recurred`, `level`, `evidence`, `unknown`, `known`, `acknowledged`, `ack expired` or `cleared`.
+    Append-only; every figure comes from these.
+    """
 
     alarm: int
     kind: str
@@ -61,14 +70,16 @@ def change(
         if level == 0:
             return None
         if last is not None and at - last.cleared_at <= reopen_ns:
-            return replace(last, condition="active", level=level, cleared_at=0, detail=detail), "recurred"
+            return replace(_unacked(last), condition="active", level=level, cleared_at=0, detail=detail), "recurred"
         rule, terminal, component = key
         episode = last.episode + 1 if last is not None else 1
         return Alarm(new_id, rule, terminal, component, episode, "active", level, at, 0, "", detail), "raised"
     if level == 0:
-        return replace(last, condition="normal", cleared_at=at, detail=detail), "cleared"
+        return replace(_unacked(last), condition="normal", cleared_at=at, detail=detail), "cleared"
     if level != last.level:
-        return replace(last, condition="active", level=level, detail=detail), "level"
+        # Who took on a small fault has not taken on a grave one.
+        known = _unacked(last) if level < last.level else last
+        return replace(known, condition="active", level=level, detail=detail), "level"
     if last.condition == "unknown":
         return replace(last, condition="active"), "known"
     return None
@@ -77,3 +88,18 @@ def change(
 def lose_sight(last: Alarm) -> tuple[Alarm, str] | None:
     """The data that could tell is missing: the alarm stays open, and says that it is not known to last."""
     return (replace(last, condition="unknown"), "unknown") if last.condition == "active" else None
+
+
+def acknowledge(alarm: Alarm, by: str, at: int) -> tuple[Alarm, str] | None:
+    """Somebody takes it on: it counts as long as the fault lasts at this level, and no longer than ACK_NS. None for one that is over."""
+    if not alarm.open:
+        return None
+    return replace(alarm, acked_at=at, acked_by=by, ack_until=at + ACK_NS[alarm.level]), "acknowledged"
+
+
+def expire(alarm: Alarm) -> tuple[Alarm, str]:
+    return _unacked(alarm), "ack expired"
+
+
+def _unacked(alarm: Alarm) -> Alarm:
+    return replace(alarm, acked_at=0, acked_by="", ack_until=0)

@@ -195,7 +195,7 @@ class IntakeSection:
 
     queue: int = _read(_count, 4096)
     queue_bytes: int = _read(_size, 64 * 1024**2)
-    group_messages: int = _read(_count, 256)
+    group_messages: int = _read(_count, 512)
     group_wait: float = _read(duration, 0.005)
 
 

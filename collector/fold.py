@@ -65,6 +65,8 @@ class Fold:
             due, (what, terminal, component, rule) = hit
             if what == "silent":
                 self.presence.silent_due(self.fleet.terminals[terminal], due)
+            elif what == "ack":
+                self.alarming.ack_due((rule, terminal, component), due)
             else:
                 self.alarming.limit_due((rule, terminal, component), due)
         self.advanced_to = max(self.advanced_to, until)
@@ -320,6 +322,10 @@ class Fold:
             case "conflict":
                 terminal = self.fleet.terminals[entry.terminal]
                 self.alarming.judge(FORK, terminal, "", "fork", entry.at, {"rotation": facts["detail"]})
+            case "acknowledge":
+                by, note = str(facts["actor"]), str(facts.get("note", ""))
+                self.alarming.acknowledge(entry.terminal, int(facts["alarm"]), by, note, entry.at)
+                return
             case _:
                 return
         self.alarming.dirty.keys |= {(terminal.id, key_id) for key_id in terminal.keys}

@@ -13,7 +13,20 @@ from typing import Any
 from tillwatch.agent.model import Value
 
 NS = 1_000_000_000
-_TIMES = {"at", "received", "last_at", "due", "last_received", "expires", "since", "certificate"}
+_TIMES = {
+    "at",
+    "received",
+    "last_at",
+    "due",
+    "last_received",
+    "expires",
+    "since",
+    "certificate",
+    "raised_at",
+    "cleared_at",
+    "acked_at",
+    "ack_until",
+}
 _COLOURS = {"crit": "31", "fail": "31", "warn": "33", "unknown": "35", "silent": "35", "offline": "35", "ok": "32"}
 
 

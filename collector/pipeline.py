@@ -5,7 +5,6 @@ acknowledged before it is stored. Whatever a message brings, it can only be refu
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import sqlite3
 import time
@@ -13,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 
@@ -35,7 +34,7 @@ from tillwatch.collector.clock import JournalTime, SteadyClock
 from tillwatch.collector.config import changes
 from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_EPOCHS, MAX_SIGNALS, Terminal
 from tillwatch.collector.fold import SUSPECT_SKEW_MS, Fold
-from tillwatch.collector.intake import Intake, Message
+from tillwatch.collector.intake import Message
 from tillwatch.collector.journal import Entry, Journal, Kind
 from tillwatch.collector.refusals import Refusals, Unfit, UnfitError
 from tillwatch.collector.replies import Reply, reply_to
@@ -46,8 +45,6 @@ from tillwatch.collector.tickets.port import TicketMessage
 
 log = logging.getLogger(__name__)
 
-TICK_S = 1.0
-"""How often time alone is let through when nothing comes."""
 MAX_FORKS = 16
 """Batches of a second history kept of one terminal since the start: enough to prove it, not enough to fill the disk."""
 ENROL_EVERY_NS = 10 * 10**9
@@ -57,18 +54,23 @@ its certificate without its key cannot make the terminal stop for longer than on
 IDENTITY_ACTS = frozenset({"enrol", "certify", "rotate", "revoke"})
 APART_NS = 10**9
 """By which the journal's time may be ahead of a message's own before the latter is written down too."""
-RETRY_S = 5.0
-"""Before the next try after the store refused a group: a full disk is not made emptier by trying."""
 LOOK_BACK_NS = 10 * 10**9
 """Between two searches in the journal of one terminal for a batch that is no recent one: reading its index takes up to a second, an honest
 terminal comes to it once, after its spool was rolled back, and whoever repeats old batches is not answered.
 """
 
 
+class Incoming(NamedTuple):
+    """A message as it was looked at; opened: of a batch; acts: how many acts were folded until then, any of which may change a key."""
+
+    message: Message
+    opened: Opened | WireError | None
+    acts: int
+
+
 class Pipeline:
     """clock: UTC ns; steady: the clock to use instead, and to take the jumps of. refusals: what was not taken, by reason and by terminal;
-    on_refused: told the terminal of each message that cannot be opened; turns: passes of the loop that were stored, for the watchdog. bind:
-    the authority's word for an act's public key of a terminal from a time on; on_identity: called with the terminals whose keys or
+    on_refused: told the terminal of each message that cannot be opened. bind: the authority's word for an act's public key of a terminal from a time on; on_identity: called with the terminals whose keys or
     certificates have changed, once that is stored.
     """
 
@@ -94,16 +96,17 @@ class Pipeline:
         self._time = JournalTime(steady)
         self._running_since = 0
         self._asked: set[str] = set()
-        self.turns = 0
         self.on_identity: Callable[[set[str]], None] = lambda _: None
         self._bind = bind
         self._forks: Counter[str] = Counter()
         self._looked_back: dict[str, int] = {}
         self._told_enrol: dict[str, int] = {}
         self._lock = asyncio.Lock()
+        self._acts = 0
         self._load()
 
     def _load(self) -> None:
+        self._acts += 1
         self.fold = Fold(self._units, self._page)
         self.journal: Journal = self.store.load(self.fold)
 
@@ -138,48 +141,16 @@ class Pipeline:
         async with self._lock:
             await self._keep([self._record(Kind.STOPPED)])
 
-    async def run(self, intake: Intake, *, max_n: int, max_wait_s: float) -> None:
-        """Take groups until cancelled. A store that refuses is tried again; the terminals keep what was not acknowledged."""
-        self.on_refused = intake.refused
-        ok = True
-        looked = 0.0
-        while True:
-            try:
-                async with asyncio.timeout(TICK_S):
-                    messages = await intake.get_batch(max_n, max_wait_s)
-            except TimeoutError:
-                messages = []
-            for (terminal, why), n in intake.take_dropped().items():
-                self._count(why, terminal, self._clock(), n)
-            try:
-                ahead = await self._follow_clock()
-                if ahead:
-                    messages = [message._replace(received=message.received + ahead) for message in messages]
-                async with self._lock:
-                    replies = await self.take(messages)
-            except StoreError as error:
-                if ok:
-                    log.error("the store does not take readings: %s", error)
-                ok = False
-                await asyncio.sleep(RETRY_S)
-                continue
-            if not ok:
-                log.warning("the store takes readings again")
-                ok = True
-            self.turns += 1
-            slow = intake.take_slow()
-            for terminal, reply in replies.items():
-                for each in reply.each():
-                    intake.publish_ack(terminal, self._ack(terminal, each, slow=terminal in slow))
-            for terminal in slow - replies.keys():
-                known = self.fold.fleet.terminals.get(terminal)
-                # Who has said nothing genuine yet has no stream to speak of.
-                if known is not None and known.epoch and known.state == "active":
-                    intake.publish_ack(terminal, self._ack(terminal, Reply(), slow=True))
-            if time.monotonic() - looked >= TICK_S:
-                with contextlib.suppress(StoreError):  # the next group meets the same store and says so
-                    await self.take_requests()
-                looked = time.monotonic()
+    async def take_opened(self, incoming: Sequence[Incoming]) -> dict[str, Reply]:
+        """One group that was opened before: as `take`, behind whatever else is being written."""
+        ahead = await self._follow_clock()
+        if ahead:
+            incoming = [
+                each._replace(message=each.message._replace(received=each.message.received + ahead))
+                for each in incoming
+            ]
+        async with self._lock:
+            return await self._take(incoming)
 
     async def _follow_clock(self) -> int:
         """Journal that this machine's clock was set, if it was; what to add to the times of messages, in ns."""
@@ -206,22 +177,38 @@ class Pipeline:
 
     async def take(self, messages: Sequence[Message]) -> dict[str, Reply]:
         """One group: what to tell the terminals once this returns. Raises StoreError, and then nothing has changed."""
+        return await self._take([self.look(message) for message in messages])
+
+    def look(self, message: Message) -> Incoming:
+        """Open a batch, which is most of the work on it and needs nothing but the terminals' keys."""
+        opened: Opened | WireError | None = None
+        if message.topic.endswith("/batch"):
+            try:
+                opened = open_batch(message.topic, message.payload, self.fold.fleet)
+            except WireError as error:
+                opened = error
+        return Incoming(message, opened, self._acts)
+
+    async def _take(self, incoming: Sequence[Incoming]) -> dict[str, Reply]:
         replies: dict[str, Reply] = {}
         entries: list[Entry] = []
         strangers: dict[str, Reply] = {}
-        for message in messages:
+        for each in incoming:
+            message = each.message
             try:
-                if message.topic.endswith("/batch"):
-                    self._batch(message, entries, replies)
-                else:
+                # A key may have come or gone since: by an operator's act, or with a rotation in this very group.
+                opened = each.opened if each.acts == self._acts else self.look(message).opened
+                if opened is None:
                     self._life(message, entries, replies)
+                else:
+                    self._batch(message, opened, entries, replies)
             except (WireError, UnfitError) as error:
                 self._refuse(message, error)
                 if error.reason is Refusal.UNKNOWN_KEY:
                     self._ask_for_rotations(message, strangers)
         for terminal, reply in strangers.items():
             replies.setdefault(terminal, reply)
-        if not messages:
+        if not incoming:
             self.fold.advance(max(self._clock() + self._time.lead, self.fold.advanced_to))
         now = self._clock()
         also = [self.refusals.keep(now)] if self.refusals.due(now) else []
@@ -233,17 +220,14 @@ class Pipeline:
         dirty = self.fold.dirty
         return bool(dirty.terminals or dirty.components or dirty.limits or dirty.alarms or dirty.messages)
 
-    def _batch(self, message: Message, entries: list[Entry], replies: dict[str, Reply]) -> None:
-        broken: WireError | None = None
-        opened: Opened | None = None
+    def _batch(
+        self, message: Message, opened: Opened | WireError, entries: list[Entry], replies: dict[str, Reply]
+    ) -> None:
+        header, digest = opened.header, opened.digest
+        if header is None:
+            assert isinstance(opened, WireError)
+            raise opened
         stamp: dict[str, Any]
-        try:
-            opened = open_batch(message.topic, message.payload, self.fold.fleet)
-            header, digest = opened.header, opened.digest
-        except WireError as error:
-            if error.header is None:
-                raise
-            header, digest, broken = error.header, error.digest, error
         terminal = self.fold.fleet.terminals[header.terminal]
         self._check_epoch(terminal, header.epoch)
         if not terminal.sealed_in_time(header.key, header.epoch, header.seq):
@@ -269,15 +253,14 @@ class Pipeline:
                 reply.state = AckState.FORK
                 facts = {**stamp, "boot": header.boot, "up": header.up, "detail": decision.detail}
                 self._forked(terminal, facts, entries, message, digest)
-            case sequence.Verdict.ACCEPT if broken is not None:
-                self._count(broken.reason, terminal.id, message.received)
-                log.error("terminal %s, batch %d is refused: %s", terminal.id, header.seq, broken.detail)
-                reply.refused = (*reply.refused, (header.seq, broken.detail))
+            case sequence.Verdict.ACCEPT if isinstance(opened, WireError):
+                self.count(opened.reason, terminal.id, message.received)
+                log.error("terminal %s, batch %d is refused: %s", terminal.id, header.seq, opened.detail)
+                reply.refused = (*reply.refused, (header.seq, opened.detail))
                 entries.append(
-                    self._record(Kind.REFUSED, message, terminal.id, {**stamp, "detail": broken.detail}, digest)
+                    self._record(Kind.REFUSED, message, terminal.id, {**stamp, "detail": opened.detail}, digest)
                 )
             case sequence.Verdict.ACCEPT:
-                assert opened is not None
                 entries.append(self._accept(terminal, opened, message, stamp))
                 if reply.state is AckState.RESEND:
                     reply.state, reply.want = AckState.OK, 0
@@ -300,7 +283,7 @@ class Pipeline:
         span = (min(map(min, ticks)) + correction, max(map(max, ticks)) + correction)
         over = terminal.over_limit
         entry = self._record(Kind.BATCH, message, terminal.id, stamp, opened.digest, span, opened)
-        if terminal.over_limit > over and self._count(Unfit.OVER_LIMIT, terminal.id, message.received) and not over:
+        if terminal.over_limit > over and self.count(Unfit.OVER_LIMIT, terminal.id, message.received) and not over:
             log.error(
                 "terminal %s has more than %d components or %d signals: what comes beyond is kept and not shown; look at what it invents",
                 terminal.id,
@@ -402,6 +385,7 @@ class Pipeline:
             kind, self._at(message), terminal=terminal, facts=facts, payload=payload, payload_digest=digest, span=span
         )
         self.fold.apply(entry, content)
+        self._acts += kind is Kind.OPERATOR
         return entry
 
     def _at(self, message: Message | None) -> int:
@@ -412,9 +396,12 @@ class Pipeline:
     async def _keep(self, entries: Sequence[Entry], also: Sequence[Callable[[sqlite3.Connection], None]] = ()) -> None:
         group: Commit = self.store.prepare(self.fold, entries, also)
         try:
-            await _written(self.store.commit, group)
+            await _written(self.store.begin)
+            self.store.write(group)
+            await _written(partial(self.store.end, group))
         except BaseException:
             # The fold is ahead of the store: what is kept is the truth.
+            self.store.abandon()
             self._load()
             raise
         if group.dirty.messages:
@@ -445,7 +432,7 @@ class Pipeline:
     async def change(self, change: Callable[[sqlite3.Connection], object]) -> None:
         """Let a change of the file, which changes nothing of what it says, have its turn between two groups."""
         async with self._lock:
-            await _written(self.store.change, change)
+            await _written(partial(self.store.change, change))
 
     async def ticket_changed(self, facts: dict[str, Any]) -> None:
         """Journal what a ticket system said: {incident, connector, external_id, url, state}."""
@@ -468,7 +455,7 @@ class Pipeline:
             )
             return None
 
-    def _ack(self, terminal: str, reply: Reply, *, slow: bool) -> bytes:
+    def ack(self, terminal: str, reply: Reply, *, slow: bool) -> bytes:
         state = self.fold.fleet.terminals[terminal]
         epoch = reply.epoch or state.epoch
         stream = state.streams.get(epoch) or sequence.Stream(epoch)
@@ -478,18 +465,19 @@ class Pipeline:
         levels = message.topic.split("/")
         named = levels[2] if len(levels) == 4 else ""
         who = named if self.fold.fleet.knows(named) else ""
-        if self._count(error.reason, who, message.received):
+        if self.count(error.reason, who, message.received):
             log.warning("message refused (%s) on %.96r: %s", error.reason, message.topic, error.detail)
         if isinstance(error, WireError):
             self.on_refused(named)
 
-    def _count(self, reason: str, who: str, at: int, n: int = 1) -> bool:
-        return self.refusals.add(str(reason), who, at, n)
+    def count(self, reason: str, who: str, at: int = 0, n: int = 1) -> bool:
+        """Count what was not taken; at: UTC ns, 0 for now. True where it is to be logged."""
+        return self.refusals.add(str(reason), who, at or self._clock(), n)
 
 
-async def _written(write: Callable[[Any], None], what: Any) -> None:
+async def _written(write: Callable[[], None]) -> None:
     """Write in another thread. A transaction cannot be called back: who is cancelled meanwhile leaves once it has ended."""
-    writing = asyncio.ensure_future(asyncio.to_thread(write, what))
+    writing = asyncio.ensure_future(asyncio.to_thread(write))
     try:
         await asyncio.shield(writing)
     except asyncio.CancelledError:

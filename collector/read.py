@@ -95,7 +95,7 @@ class IdentityView:
 
 @dataclass(frozen=True, slots=True)
 class AlarmView:
-    """One episode of one condition on one component, with what a person needs to act."""
+    """One episode of one condition on one component, with what a person needs to act. acked_by: who has taken it on, empty while nobody has."""
 
     id: int
     rule: str
@@ -116,6 +116,9 @@ class AlarmView:
     incident: str
     ticket: str
     ticket_state: str
+    acked_at: int = 0
+    acked_by: str = ""
+    ack_until: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ MAY_PRINT = frozenset(
         "agent/smart_file.py",
         "agent/trial.py",
         "collector/evidence.py",
+        "collector/alarm_commands.py",
         "collector/identity.py",
         "collector/output.py",
         "collector/recovery.py",

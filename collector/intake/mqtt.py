@@ -45,15 +45,28 @@ _NO_RECONNECT = -2
 
 
 class _Protocol(MQTTProtocol):  # type: ignore[misc]  # gmqtt has no types
-    """gmqtt's own fails with a traceback when it is lost before it was given its connection: a connect that is given up half-way."""
+    """gmqtt's own fails with a traceback when it is lost before it was given its connection: a connect that is given up half-way. And it
+    sends each PUBACK and each ack by itself: a system call a packet, and as many wake-ups of the broker.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._unsent: list[bytes] = []
+
+    def write_data(self, data: bytes) -> None:
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._unsent.append(data)
+
+    def _send(self) -> None:
+        unsent, self._unsent = b"".join(self._unsent), []
+        # The connection may have gone since.
+        if self._connection is not None and self._transport is not None and not self._transport.is_closing():
+            super().write_data(unsent)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._connection is not None:
             super().connection_lost(exc)
-
-
-# gmqtt has no other way to name the protocol.
-gmqtt.mqtt.connection.MQTTProtocol = _Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +252,8 @@ class MqttIntake:
 
     async def _subscribe(self, client: Any) -> None:
         settings = self._settings
+        # gmqtt has no other way to name the protocol, and looks the name up as connect() begins.
+        gmqtt.mqtt.connection.MQTTProtocol = _Protocol
         await client.connect(settings.host, settings.port, settings.tls or False, KEEPALIVE_S, MQTTv311)
         client.subscribe([Subscription(topic, qos=1) for topic in SUBSCRIPTIONS])
         await self._subscribed.wait()

@@ -46,7 +46,8 @@ MAX_POINTS = 20_000
 _ALARMS = """
     SELECT a.id, a.rule, a.terminal, t.branch, a.component, a.level, a.condition, a.raised_at, a.cleared_at, a.incident, a.detail,
         coalesce(l.external_id, ''),
-        coalesce(l.state, (SELECT state FROM outbox o WHERE o.incident = a.incident ORDER BY seq DESC LIMIT 1), '')
+        coalesce(l.state, (SELECT state FROM outbox o WHERE o.incident = a.incident ORDER BY seq DESC LIMIT 1), ''),
+        a.acked_at, a.acked_by, a.ack_until
     FROM alarm a JOIN terminal t ON t.id = a.terminal LEFT JOIN ticket_link l ON l.incident = a.incident
     WHERE (:closed OR a.condition <> 'normal') AND (:terminal IS NULL OR a.terminal = :terminal)
     ORDER BY a.level, a.id DESC LIMIT :limit
@@ -273,6 +274,9 @@ class SqliteReader:
             packed,
             ticket,
             ticket_state,
+            acked_at,
+            acked_by,
+            ack_until,
         ) in rows:
             rule, detail = rules.by_id.get(rule_id), msgpack.unpackb(packed)
             views.append(
@@ -296,6 +300,9 @@ class SqliteReader:
                     incident=incident,
                     ticket=ticket,
                     ticket_state=ticket_state,
+                    acked_at=acked_at,
+                    acked_by=acked_by,
+                    ack_until=ack_until,
                 )
             )
         return views

@@ -29,7 +29,7 @@ from tillwatch.collector.sequence import Stream
 from tillwatch.collector.store import segments
 from tillwatch.collector.tickets.outbox import enqueue
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_MS = 10_000
 """Waiting for the outbox's or a command's short transaction: ten times the longest that was ever needed."""
 FOLD_TABLES = (
@@ -191,7 +191,7 @@ class SqliteStore:
                 limits.append((*key, msgpack.packb([state.level, state.wanted, state.since, state.at, state.value])))
         alarms = [
             (a.id, a.rule, a.terminal, a.component, a.episode, a.condition, a.level, a.raised_at, a.cleared_at, a.incident,
-             msgpack.packb(a.detail))
+             msgpack.packb(a.detail), a.acked_at, a.acked_by, a.ack_until)
             for a in dirty.alarms.values()
         ]  # fmt: skip
         events = [(e.alarm, e.kind, e.at, e.level, msgpack.packb(e.detail)) for e in dirty.events]
@@ -224,7 +224,7 @@ class SqliteStore:
             ("INSERT OR REPLACE INTO component VALUES (?,?,?,?,?)", components),
             ("INSERT OR REPLACE INTO detector VALUES (?,?,?,?)", limits),
             ("DELETE FROM detector WHERE detector = ? AND terminal = ? AND component = ?", quiet),
-            ("INSERT OR REPLACE INTO alarm VALUES (?,?,?,?,?,?,?,?,?,?,?)", alarms),
+            ("INSERT OR REPLACE INTO alarm VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", alarms),
             ("INSERT INTO alarm_event (alarm, kind, at, level, detail) VALUES (?,?,?,?,?)", events),
             ("INSERT OR REPLACE INTO incident VALUES (?,?,?,?,?,?,?,?)", incidents),
             ("INSERT OR REPLACE INTO meta VALUES (?,?)", meta),
@@ -234,13 +234,28 @@ class SqliteStore:
         )
 
     def commit(self, group: Commit, *, deliver: bool = True) -> None:
-        """Write one group in one transaction, or raise StoreError with nothing written. May run in another thread.
+        """Write one group in one transaction, or raise StoreError with nothing written.
 
         deliver: False in a rebuild, where the messages to ticket systems were enqueued long ago.
         """
-        with self._transaction("nothing of this group was stored and nothing was acknowledged") as db:
+        self.begin()
+        self.write(group)
+        self.end(group, deliver=deliver)
+
+    # The same in three steps. Rows are written by the thread that made them: it would only wait for the interpreter at each of them. What
+    # waits for others or for the disk is the first step and the last one, and these may run in another thread.
+
+    def begin(self) -> None:
+        with self._undone(_GROUP) as db:
+            db.execute("BEGIN IMMEDIATE")
+
+    def write(self, group: Commit) -> None:
+        with self._undone(_GROUP) as db:
             for sql, params in group.rows:
                 db.executemany(sql, params)
+
+    def end(self, group: Commit, *, deliver: bool = True) -> None:
+        with self._undone(_GROUP) as db:
             self._merge(group.rollups)
             if deliver:
                 for message in group.dirty.messages:
@@ -252,27 +267,31 @@ class SqliteStore:
                 )
             for also in group.also:
                 also(db)
+            db.execute("COMMIT")
+
+    def abandon(self) -> None:
+        """Give up a transaction that was begun, if one was."""
+        if self.conn.in_transaction:
+            self.conn.execute("ROLLBACK")
 
     def change(self, change: Callable[[sqlite3.Connection], object]) -> None:
         """Make a change of the file that changes nothing of what it says, in one transaction. Raises StoreError."""
-        with self._transaction("nothing was changed") as db:
+        with self._undone("nothing was changed") as db:
+            db.execute("BEGIN IMMEDIATE")
             change(db)
+            db.execute("COMMIT")
 
     @contextmanager
-    def _transaction(self, otherwise: str) -> Iterator[sqlite3.Connection]:
-        db = self.conn
+    def _undone(self, otherwise: str) -> Iterator[sqlite3.Connection]:
+        """Whatever fails, the whole transaction is."""
         try:
-            db.execute("BEGIN IMMEDIATE")
-            yield db
-            db.execute("COMMIT")
+            yield self.conn
         except sqlite3.Error as error:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
+            self.abandon()
             msg = f"{self.path}: {error}; {otherwise}"
             raise StoreError(msg) from error
         except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
+            self.abandon()
             raise
 
     def _merge(self, rollups: Sequence[Rollup]) -> None:
@@ -311,12 +330,13 @@ class SqliteStore:
         return sha256(packed[1]).digest() if packed else None
 
 
-_ALARM = "id, rule, terminal, component, episode, condition, level, raised_at, cleared_at, incident, detail"
+_GROUP = "nothing of this group was stored and nothing was acknowledged"
+_ALARM = "id, rule, terminal, component, episode, condition, level, raised_at, cleared_at, incident, detail, acked_at, acked_by, ack_until"
 _INCIDENT = "corr_id, terminal, branch, level, state, opened_at, restored_at, seq"
 
 
 def alarm_of(row: tuple[Any, ...]) -> Alarm:
-    return Alarm(*(*row[:10], msgpack.unpackb(row[10])))
+    return Alarm(*(*row[:10], msgpack.unpackb(row[10]), *row[11:]))
 
 
 def plain(value: Any) -> Value:

@@ -133,6 +133,9 @@ class Alarm(_Model):
     incident: Annotated[str, Field(description="Correlation id, the same in every system that hears of it")]
     ticket: Annotated[str, Field(description="The ticket system's own id; empty: none yet", examples=["INC0012345"])]
     ticket_state: Annotated[str, Field(examples=["open"])]
+    acked_by: Annotated[str, Field(description="Who has taken it on; empty: nobody", examples=["li.wei"])]
+    acked_at: Annotated[datetime | None, Field()]
+    ack_until: Annotated[datetime | None, Field(description="When the acknowledgement ends if the fault lasts")]
 
     @classmethod
     def of(cls, view: AlarmView) -> Alarm:
@@ -140,6 +143,7 @@ class Alarm(_Model):
             id=view.id, rule=view.rule, terminal=view.terminal, branch=view.branch, component=view.component, signal=view.signal, level=view.level,
             condition=view.condition, text=view.text, value=view.value, unit=view.unit, cause=view.cause, consequence=view.consequence, action=view.action,
             raised_at=iso(view.raised_at), cleared_at=iso(view.cleared_at), incident=view.incident, ticket=view.ticket, ticket_state=view.ticket_state,
+            acked_by=view.acked_by, acked_at=iso(view.acked_at), ack_until=iso(view.ack_until),
         )  # fmt: skip
 
 

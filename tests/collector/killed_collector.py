@@ -19,6 +19,7 @@ from pathlib import Path
 from tests.collector.conftest import COLLECTOR_KEY, World
 from tests.collector.sending import T0, S, Sender, reading
 from tillwatch.agent.wire import VerifyKey, open_ack
+from tillwatch.collector.ingest import Ingest
 from tillwatch.collector.intake import Message
 from tillwatch.collector.rules import shipped_text
 
@@ -75,7 +76,7 @@ async def live(point: int | None) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     world.store.conn.set_trace_callback(about_to)
-    await world.pipeline.run(Intake(messages(atm), kill=point is not None), max_n=100, max_wait_s=0)
+    await Ingest(world.pipeline, Intake(messages(atm), kill=point is not None), max_n=100, max_wait_s=0).run()
 
 
 def kept() -> dict[str, int]:

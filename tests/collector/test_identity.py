@@ -131,7 +131,7 @@ async def test_an_unknown_key_is_asked_now_and_then_and_only_where_the_terminal_
     assert list(replies) == ["atm-1"]
     ack = open_ack(
         "atm-1",
-        world.pipeline._ack("atm-1", replies["atm-1"], slow=False),
+        world.pipeline.ack("atm-1", replies["atm-1"], slow=False),
         {COLLECTOR_KEY.key_id: VerifyKey(COLLECTOR_KEY.public)}.get,
     )
     assert (ack.state, ack.epoch, ack.seq) == (AckState.ENROL, atm.epoch, 1)
@@ -227,5 +227,5 @@ async def test_what_is_kept_of_a_clone_is_bounded(world: World, atm: Sender) -> 
 async def test_an_ack_names_what_it_stored(world: World, atm: Sender) -> None:
     replies = await world.pipeline.take([batch(atm, T0 + S)])
     keys = {COLLECTOR_KEY.key_id: VerifyKey(COLLECTOR_KEY.public)}
-    ack = open_ack("atm-1", world.pipeline._ack("atm-1", replies["atm-1"], slow=False), keys.get)
+    ack = open_ack("atm-1", world.pipeline.ack("atm-1", replies["atm-1"], slow=False), keys.get)
     assert (ack.seq, ack.digest) == (2, atm.prev[:16])

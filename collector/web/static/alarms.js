@@ -45,6 +45,7 @@ export default {
           <dl class="tw-alarm-when">
             <div><dt>{{ t("alarms.since") }}</dt><dd>{{ stamp(a.raised_at) }} <span v-if="!a.cleared_at" class="tw-faint" :data-at="ms(a.raised_at)">{{ age(a.raised_at) }}</span></dd></div>
             <div v-if="a.cleared_at"><dt>{{ t("alarms.cleared") }}</dt><dd>{{ stamp(a.cleared_at) }} <span class="tw-faint">{{ lasted(a) }}</span></dd></div>
+            <div v-if="a.acked_by"><dt>{{ t("alarms.acked") }}</dt><dd>{{ a.acked_by }} <span class="tw-faint">{{ t("alarms.acked_until", { at: stamp(a.ack_until) }) }}</span></dd></div>
             <div><dt>{{ t("alarms.ticket") }}</dt><dd><template v-if="a.ticket"><b>{{ a.ticket }}</b> <span class="tw-tag">{{ a.ticket_state }}</span></template><span v-else class="tw-faint">{{ t("alarms.no_ticket") }}<template v-if="a.ticket_state"> ({{ a.ticket_state }})</template></span></dd></div>
             <div v-if="a.incident"><dt>{{ t("alarms.incident") }}</dt><dd class="tw-code" :title="a.incident">{{ a.incident }}</dd></div>
           </dl>

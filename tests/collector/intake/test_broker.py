@@ -279,13 +279,13 @@ async def test_terminals_are_held_back_while_messages_wait_inside(monkeypatch, t
         await asyncio.wait_for(deaf.granted.get(), 5)
         till = await terminal("t1", broker.port, None).connect()
         for _ in range(500):
-            till.publish("tw/1/t1/batch", bytes(10_000))
+            till.publish("tw/1/t1/batch", bytes(40_000))
         for _ in range(10):
             await deaf.get()
         async with asyncio.timeout(5):
             while broker._inside("plain/t1") <= 10:
                 await asyncio.sleep(0)
-        for _ in range(1000):  # turns of the loop, enough to read all 5 MB if nothing held them back
+        for _ in range(1000):  # turns of the loop, enough to read all 20 MB if nothing held them back
             await asyncio.sleep(0)
         assert broker._inside("plain/t1") < 30
         assert till.client._connection._transport.get_write_buffer_size() > 0

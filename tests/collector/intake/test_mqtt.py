@@ -32,6 +32,22 @@ async def test_batches_in_and_acks_out_through_mosquitto(authority, mosquitto, c
     assert await till.get() == ("tw/1/t1/ack", b"stored")
 
 
+async def test_the_acks_of_a_group_leave_in_one_write(authority, mosquitto, certified, terminal, intake):
+    await mosquitto.start()
+    collector = await intake(
+        host="127.0.0.1", port=mosquitto.port, client_id=COLLECTOR_NAME, tls=authority.client_context()
+    )
+    till = await terminal("t1", mosquitto.port, certified(authority, "t1")).connect()
+    assert await till.subscribe("tw/1/t1/ack") == (0,)
+    transport, writes = collector._transport(), []
+    write = transport.write
+    transport.write = lambda data: writes.append(data) or write(data)
+    for n in range(50):
+        collector.publish_ack("t1", bytes((n,)))
+    assert [await till.get() for _ in range(50)] == [("tw/1/t1/ack", bytes((n,))) for n in range(50)]
+    assert len(writes) == 1
+
+
 async def test_it_comes_back_after_a_broker_restart_and_says_so_once(
     authority, mosquitto, certified, terminal, intake, messages, caplog
 ):

@@ -61,6 +61,23 @@ async def test_a_file_of_version_1_goes_on_and_is_packed(kept: Path) -> None:
     world.store.close()
 
 
+async def test_a_file_of_version_2_goes_on_and_its_alarms_can_be_taken_on(tmp_path: Path) -> None:
+    world = World(Path(shutil.copy(DATABASES / "collector_v2.db", tmp_path / "collector.db")))
+    assert verify_log(world.store.conn, None).ok
+    await world.start()
+    (alarm,) = [alarm for alarm in world.pipeline.fold.alarming.alarms.values() if alarm.rule == "ups.on-battery"]
+    assert (alarm.condition, alarm.acked_by) == ("active", "")
+    await world.pipeline.operate({"action": "acknowledge", "terminal": "atm-1", "alarm": alarm.id, "actor": "li.wei"})
+    kept = world.store.conn.execute("SELECT acked_by FROM alarm WHERE id = ?", (alarm.id,)).fetchone()
+    assert kept == ("li.wei",)
+    copy = tmp_path / "again.db"
+    rebuild(world.path, copy)
+    again = SqliteStore(copy)
+    assert tables(again.conn) == tables(world.store.conn)
+    again.close()
+    world.store.close()
+
+
 def test_every_version_has_its_step_and_a_newer_one_is_refused(tmp_path: Path) -> None:
     found = sorted(Path(sqlite.__file__).parent.glob("schema_v*.sql"))
     assert [path.name for path in found] == [f"schema_v{n}.sql" for n in range(1, sqlite.SCHEMA_VERSION + 1)]

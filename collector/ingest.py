@@ -1,0 +1,93 @@
+"""The loop: groups of messages from the intake, through the pipeline, and the acks back. While one group is written, the next is opened."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Mapping, Sequence
+
+from tillwatch.collector.intake import Intake
+from tillwatch.collector.pipeline import Incoming, Pipeline
+from tillwatch.collector.replies import Reply
+from tillwatch.collector.store.sqlite import StoreError
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0
+"""How often time alone is let through when nothing comes."""
+RETRY_S = 5.0
+"""Before the next try after the store refused a group: a full disk is not made emptier by trying."""
+
+
+class Ingest:
+    """max_n, max_wait_s: how many messages a group may hold, and how long it waits for them. turns: groups that were stored, for the watchdog."""
+
+    def __init__(self, pipeline: Pipeline, intake: Intake, *, max_n: int, max_wait_s: float) -> None:
+        self.turns = 0
+        self._pipeline = pipeline
+        self._intake = intake
+        self._max_n, self._max_wait_s = max_n, max_wait_s
+        self._storing = True
+        self._looked = 0.0
+        pipeline.on_refused = intake.refused
+
+    async def run(self) -> None:
+        """Until cancelled. A store that refuses is tried again; the terminals keep what was not acknowledged."""
+        writing: asyncio.Task[None] | None = None
+        try:
+            while True:
+                incoming = await self._gather()
+                if writing is not None:
+                    await writing
+                await self._take_requests()
+                writing = asyncio.create_task(self._store(incoming), name="group")
+        finally:
+            if writing is not None:
+                writing.cancel()
+                await asyncio.gather(writing, return_exceptions=True)
+
+    async def _gather(self) -> list[Incoming]:
+        """The next group, opened; empty if nothing comes for a while."""
+        try:
+            async with asyncio.timeout(TICK_S):
+                messages = await self._intake.get_batch(self._max_n, self._max_wait_s)
+        except TimeoutError:
+            messages = []
+        for (terminal, why), n in self._intake.take_dropped().items():
+            self._pipeline.count(why, terminal, n=n)
+        return [self._pipeline.look(message) for message in messages]
+
+    async def _take_requests(self) -> None:
+        if time.monotonic() - self._looked >= TICK_S:
+            with contextlib.suppress(StoreError):  # the next group meets the same store and says so
+                await self._pipeline.take_requests()
+            self._looked = time.monotonic()
+
+    async def _store(self, incoming: Sequence[Incoming]) -> None:
+        try:
+            replies = await self._pipeline.take_opened(incoming)
+        except StoreError as error:
+            if self._storing:
+                log.error("the store does not take readings: %s", error)
+            self._storing = False
+            await asyncio.sleep(RETRY_S)
+            return
+        if not self._storing:
+            log.warning("the store takes readings again")
+            self._storing = True
+        self.turns += 1
+        self._answer(replies)
+
+    def _answer(self, replies: Mapping[str, Reply]) -> None:
+        pipeline, intake = self._pipeline, self._intake
+        slow = intake.take_slow()
+        for name, reply in replies.items():
+            for each in reply.each():
+                intake.publish_ack(name, pipeline.ack(name, each, slow=name in slow))
+        for name in slow - replies.keys():
+            terminal = pipeline.terminal(name)
+            # Who has said nothing genuine yet has no stream to speak of.
+            if terminal is not None and terminal.epoch and terminal.state == "active":
+                intake.publish_ack(name, pipeline.ack(name, Reply(), slow=True))
