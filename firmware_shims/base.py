@@ -39,7 +39,7 @@ class NotAllowedError(ShimError):
 
 
 class Mode(StrEnum):
-    """exclusive: nobody else has the port. tap: listen only, beside the host. hosted: the status comes through XFS or UnifiedPOS."""
+    """exclusive: nobody else has the port. tap: listen only, beside the host. hosted: the host's program hands over what was said."""
 
     EXCLUSIVE = "exclusive"
     TAP = "tap"

@@ -13,11 +13,12 @@ import contextlib
 import os
 import stat
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from tillwatch.agent.model import PollClass, Sample
 from tillwatch.agent.sources import SourceError
-from tillwatch.agent.sources.serial import DescriptorPort, ThreadedPort, open_line, sample
+from tillwatch.agent.sources.serial import ThreadedPort, open_line, sample
 from tillwatch.firmware_shims.base import Mode, Shim, ShimError
 from tillwatch.firmware_shims.tap import Tap
 
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 FIRST_S = 5.0
 """How long the first poll waits to hear the device; hosts ask several times a second."""
 
-QUIET_S = 60.0
-"""One wait for bytes; a line may be quiet for as long as it likes, what was said last grows old meanwhile."""
+QUIET_S = 1.0
+"""One wait for bytes where a thread waits, and so the longest that its end takes; what was said last grows old meanwhile."""
 
 CHUNK = 4096
 """Bytes taken at once, as many as a kernel's serial buffer holds."""
@@ -39,14 +40,20 @@ MAX_LINE = 8192
 FOLLOW_S = 0.2
 """How often a file that grows is looked at."""
 
+MAX_READS = 16
+"""64 KiB at a look; a file that grows faster than any line could is read as fast as that, and other sources have their turn."""
+
 CONNECT_S = 5.0
 """A program on this machine, or on the next, answers at once or not at all."""
 
 
-class Stream(Protocol):
-    """Where bytes come from. `receive` is called by one task and returns b"" when `timeout` seconds have passed; it raises OSError when no more can come."""
+Take = Callable[[bytes], None]
 
-    async def receive(self, timeout: float) -> bytes: ...  # noqa: ASYNC109 - as in a shim's Port
+
+class Stream(Protocol):
+    """Where bytes come from. `run` is called once, hands over what comes as it comes, and raises OSError when no more can come."""
+
+    async def run(self, take: Take) -> None: ...
 
     def close(self) -> None: ...
 
@@ -110,16 +117,13 @@ class TapSource:
     async def _listen(self) -> None:
         """Ends with the OSError or ValueError that the stream ends with."""
         stream = await self._open()
-        loop = asyncio.get_running_loop()
         try:
-            while True:
-                data = await stream.receive(QUIET_S)
-                if data:
-                    self._take(data, loop.time())
+            await stream.run(self._take)
         finally:
             stream.close()
 
-    def _take(self, data: bytes, at: float) -> None:
+    def _take(self, data: bytes) -> None:
+        at = asyncio.get_running_loop().time()
         if self._lines is None:
             self._tap.feed(data, at)
         else:
@@ -184,9 +188,9 @@ class _SerialStream:
 
     def __init__(self, path: str, shim: Shim, baud: int) -> None:
         line = open_line(path, shim, baud, dtr=False, rts=False)
+        self._port: ThreadedPort | None = None
         self._line: Serial | None = line
-        self._port: DescriptorPort | ThreadedPort
-        self._fd: int | None = None
+        self._fd = -1
         if sys.platform == "win32":
             self._port = ThreadedPort(line)
         else:
@@ -195,7 +199,6 @@ class _SerialStream:
             line.close()
             self._line = None
             self._lock(self._fd)
-            self._port = DescriptorPort(self._fd)
 
     @staticmethod
     def _lock(descriptor: int) -> None:
@@ -209,15 +212,37 @@ class _SerialStream:
                 os.close(descriptor)
                 raise
 
-    async def receive(self, timeout: float) -> bytes:  # noqa: ASYNC109 - as in a shim's Port
-        return await self._port.receive(timeout)
+    async def run(self, take: Take) -> None:
+        while self._port:
+            if data := await self._port.receive(QUIET_S):
+                take(data)
+        loop = asyncio.get_running_loop()
+        lost: asyncio.Future[None] = loop.create_future()
+
+        def ready() -> None:
+            try:
+                with contextlib.suppress(BlockingIOError):
+                    data = os.read(self._fd, CHUNK)
+                    if not data:
+                        raise OSError("the port is gone")
+                    take(data)
+            except OSError as error:
+                loop.remove_reader(self._fd)
+                lost.set_exception(error)
+
+        # One reader for as long as it is heard: a host asks several times a second, and each wait of its own would cost more than the rest.
+        loop.add_reader(self._fd, ready)
+        try:
+            await lost
+        finally:
+            loop.remove_reader(self._fd)
 
     def close(self) -> None:
-        if isinstance(self._port, ThreadedPort):
+        if self._port:
             self._port.release()
         if self._line:
             self._line.close()
-        if self._fd is not None:
+        if self._fd >= 0:
             os.close(self._fd)
 
 
@@ -235,19 +260,17 @@ class _FileStream:
         if not self._fifo:
             os.lseek(self._fd, 0, os.SEEK_END)
 
-    async def receive(self, timeout: float) -> bytes:  # noqa: ASYNC109 - as in a shim's Port
-        waited = 0.0
+    async def run(self, take: Take) -> None:
         while True:
             # A FIFO without a writer reads as b"", one with a silent writer as EAGAIN: both are waited for alike.
             with contextlib.suppress(BlockingIOError):
-                if data := os.read(self._fd, CHUNK):
-                    return data
-            if waited >= timeout:
-                return b""
+                for _ in range(MAX_READS):
+                    if not (data := os.read(self._fd, CHUNK)):
+                        break
+                    take(data)
             if not self._fifo:
                 self._follow()
             await asyncio.sleep(FOLLOW_S)
-            waited += FOLLOW_S
 
     def _follow(self) -> None:
         size = os.fstat(self._fd).st_size
@@ -265,15 +288,10 @@ class _SocketStream:
         self._reader = reader
         self._writer = writer
 
-    async def receive(self, timeout: float) -> bytes:  # noqa: ASYNC109 - as in a shim's Port
-        try:
-            async with asyncio.timeout(timeout):
-                data = await self._reader.read(CHUNK)
-        except TimeoutError:
-            return b""
-        if not data:
-            raise OSError("the program that serves it has gone")
-        return data
+    async def run(self, take: Take) -> None:
+        while data := await self._reader.read(CHUNK):
+            take(data)
+        raise OSError("the program that serves it has gone")
 
     def close(self) -> None:
         self._writer.close()
