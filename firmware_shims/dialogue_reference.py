@@ -85,6 +85,8 @@ find both. They cut, disturb and echo every answer, and every reading must be sh
 - With a checksum, an answer is believed or asked for again. Without one, a number must be within its `range`, and a change of a state, of a
   text or of what is `static` is believed when a second answer says the same.
 - What is `absent` is no reading. A number out of range and a word that stands nowhere in the file are an error of this reading alone.
+- A pattern is tried on whatever a disturbed line brings, up to 1,024 bytes. One that repeats a repetition, such as `([0-9]+ ?)*`, can take
+  longer than anybody waits: repeat once, or write `++` and `*+`, which give nothing back.
 - An echo of the request is taken off; an echo alone, or one of `refusals`, means that the device does not know the request.
 """
 

@@ -19,8 +19,9 @@ from tillwatch.firmware_shims.framing import Until
 
 
 def _ask(command: bytes, form: bytes, lead: bytes = b"", every: Every = "normal") -> Query:
-    # Other lines may stand before and after: what comes unasked, and further lines of the same answer.
-    heard = re.compile(rb"(?:[^\r\n]*[\r\n]+)*?%b *[\r\n](?s:.*)OK" % form)
+    # Other lines may stand before and after: what comes unasked, and further lines of the same answer. A line is taken as a whole, or a
+    # run of line ends could be divided in more ways than there is time to try.
+    heard = re.compile(rb"(?:[^\r\n]*+[\r\n]++)*?%b *[\r\n](?s:.*)OK" % form)
     return Query(command + b"\r", heard, lead=lead, every=every, optional=command != b"AT")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 from pathlib import Path
@@ -279,3 +280,38 @@ async def test_a_query_for_some_devices_only(given, said, asked):
     port = Answering()
     await Dialogue(shim, port).poll("fast")
     assert (b"X\r" in port.sent) == asked
+
+
+@pytest.mark.parametrize("shim", load_all(), ids=lambda shim: shim.name)
+def test_no_answer_keeps_the_agent_busy(shim):
+    """Long runs of what the forms repeat, without the end that they wait for: a form that tries every way to divide them never ends."""
+    for query in shim.queries:
+        for unit in (
+            b"\r",
+            b"\n",
+            b"\r\n",
+            b" ",
+            b"0",
+            b"1",
+            b"-",
+            b"0 ",
+            b"000.0 ",
+            b"A",
+            b'"',
+            b",",
+            b"\0",
+            b"\x10\0\0\0",
+            b"\x11",
+            b"!",
+            b"x\r\n",
+        ):
+            run = unit * (engine.MAX_ANSWER // len(unit))
+            for frame in (
+                run,
+                query.lead + run,
+                query.lead + run + b"OK",
+                query.lead + run + b"\xff",
+                run + query.lead + run,
+            ):
+                with contextlib.suppress(ShimError):
+                    decode(shim, query, frame, {})
