@@ -52,8 +52,11 @@ def load_file(path: Path) -> Shim:
 
 
 def load_files(paths: Sequence[Path]) -> list[Shim]:
-    """The same for several, with the catalogue read once."""
-    catalogue = _catalogue()
+    """The same for several, with the catalogue read once; it is not kept, because a running agent has no use for it."""
+    try:
+        catalogue = load_catalogue()
+    except ProfileError as error:
+        raise ShimError(str(error)) from error
     return [_load(path, catalogue) for path in paths]
 
 
@@ -65,17 +68,13 @@ def _load(path: Path, catalogue: Catalogue) -> Shim:
     return shim
 
 
-@functools.cache
-def _catalogue() -> Catalogue:
-    try:
-        return load_catalogue()
-    except ProfileError as error:
-        raise ShimError(str(error)) from error
+_kept_catalogue = functools.cache(load_catalogue)
+"""For whoever checks many files and ends."""
 
 
 def problems(path: Path) -> list[str]:
     """Everything that is wrong with this file, as `file:line: what; the mend`."""
-    reader = _Reader(path, _catalogue())
+    reader = _Reader(path, _kept_catalogue())
     reader.shim()
     return reader.problems
 
