@@ -109,14 +109,15 @@ class TapSource:
         task, self._listening = self._listening, None
         if task:
             task.cancel()
-            with contextlib.suppress(
-                asyncio.CancelledError, Exception
-            ):  # what it ended with was told, or no longer matters
+            # What it ended with was told, or no longer matters.
+            with contextlib.suppress(asyncio.CancelledError, Exception):
                 await task
 
     async def _listen(self) -> None:
         """Ends with the OSError or ValueError that the stream ends with."""
         stream = await self._open()
+        if self._lines:
+            self._lines = _Lines()  # the rest of a line went with the program that was writing it
         try:
             await stream.run(self._take)
         finally:

@@ -28,6 +28,7 @@ from tillwatch.firmware_shims.base import (
     load,
     load_all,
 )
+from tillwatch.firmware_shims.checksums import CHECKSUMS
 from tillwatch.firmware_shims.tap import FRESH_S, REPEATED, Tap, UnknownRequestError, exchange, frames
 
 TAPS = {shim.name: shim for shim in load_all() if Mode.TAP in shim.modes}
@@ -277,16 +278,44 @@ class TestLookalikes:
             heard.readings()
 
     def test_the_bill_table_of_ccnet_is_no_full_cassette(self):
-        shim, poll = load("ccnet"), bytes.fromhex("02030633da81")
-        heard, idle = Heard(shim), bytes.fromhex("0203061467d4")
-        table = bytes.fromhex("020306414fd1")
-        for _ in range(3):
+        """A poll that was not answered, and at once the request whose code is that of a full cassette."""
+        shim, poll, idle = load("ccnet"), bytes.fromhex("02030633da81"), bytes.fromhex("0203061467d4")
+        table = b"\x02\x03\x06\x41" + CHECKSUMS["crc16-ccnet"][1](b"\x02\x03\x06\x41").to_bytes(2, "little")
+        heard = Heard(shim)
+        for _ in range(REPEATED):
             heard.exchange(poll, idle)
-        heard.say(poll)
-        heard.exchange(table, b"\x02\x03\x06" + b"")
-        for _ in range(3):
-            heard.exchange(poll, idle)
-        assert heard.readings()["cashbox", "acceptor.cashbox"][0] == "attached"
+            heard.say(poll)
+            heard.exchange(table, b"")
+            assert heard.readings()["cashbox", "acceptor.cashbox"][0] == "attached"
+
+
+class TestCounts:
+    """EBDS: each answer has the other toggle, so the same state is never twice the same frame."""
+
+    shim = load("ebds")
+
+    def answers(self, heard, status: int, times: int) -> None:
+        for n in range(times):
+            frame = bytes([2, 11, 0x20 | n & 1, 1, status, 0, 0, 0x54, 0x1E, 3])
+            heard.exchange(b"", frame + bytes([CHECKSUMS["xor"][1](frame[1:-1])]))
+
+    def count(self, heard):
+        return heard.readings().get(("", "acceptor.rejected"), (0,))[0]
+
+    def test_once_for_as_long_as_it_is_told(self):
+        heard = Heard(self.shim)
+        for expected in (1, 2):
+            self.answers(heard, 0x10, 3)
+            self.answers(heard, 0x12, 4)
+            assert self.count(heard) == expected
+
+    def test_not_what_began_before_it_was_heard(self):
+        heard = Heard(self.shim)
+        self.answers(heard, 0x12, 4)
+        assert self.count(heard) == 0
+        self.answers(heard, 0x10, 1)
+        self.answers(heard, 0x12, 1)
+        assert self.count(heard) == 1
 
 
 class TestExchange:

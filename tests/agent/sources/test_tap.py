@@ -375,6 +375,16 @@ def test_what_does_not_fit_is_told_at_once(port, shim, mode, why):
         source("x", port, shim, mode=mode)
 
 
+def test_a_configured_device_is_listened_to(tmp_path):
+    from tillwatch.agent import config, service
+
+    text = '[[serial]]\nname = "acceptor"\nport = "/dev/ttyS0"\nshim = "ebds"\n'
+    text += '[[serial]]\nname = "reader"\nport = "tcp:127.0.0.1:4001"\nshim = "sankyo_ict3k5"\nmode = "tap"\n'
+    settings = config.parse(text, tmp_path / "agent.toml", tmp_path)
+    found = {each.name: type(each) for each, _ in service.sources_of(settings, service.library_of(settings))}
+    assert (found["acceptor"], found["reader"]) == (TapSource, TapSource)
+
+
 def test_an_agent_that_does_not_listen_does_not_carry_it():
     program = "import sys, tillwatch.agent.sources.serial; print('tillwatch.firmware_shims.tap' in sys.modules)"
     done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
