@@ -30,6 +30,7 @@ a new terminal, step by step:
 looking at a device before it is configured:
   tillwatch-agent try --snmp 192.0.2.10
   tillwatch-agent try --serial /dev/ttyS0 --shim megatec_q1
+  tillwatch-agent try --serial /dev/ttyUSB1 --shim ebds       listens beside the host, for up to some seconds
   tillwatch-agent try --nut localhost
   tillwatch-agent try --xfs localhost
 """
@@ -58,7 +59,7 @@ def parser_of(argv: list[str]) -> argparse.ArgumentParser:
         from tillwatch.agent.trial import add_arguments  # noqa: PLC0415 - see above
 
         add_arguments(trial)
-    lint = commands.add_parser("lint", help="check device profiles and override files, with line and mend")
+    lint = commands.add_parser("lint", help="check device profiles, dialogues and override files, with line and mend")
     if "lint" in argv[:1]:
         from tillwatch.agent import lint as linting  # noqa: PLC0415 - it brings PyYAML with it
 
@@ -68,6 +69,11 @@ def parser_of(argv: list[str]) -> argparse.ArgumentParser:
         from tillwatch.agent import smart_file  # noqa: PLC0415 - the same
 
         smart_file.add_arguments(smart)
+    decoding = commands.add_parser("decode", help="show what becomes of recorded exchanges with serial devices")
+    if "decode" in argv[:1]:
+        from tillwatch.agent import decode  # noqa: PLC0415 - the same
+
+        decode.add_arguments(decoding)
     doctor = commands.add_parser("doctor", parents=[common], help="check everything the agent needs, with the mend", description="Check everything the agent needs. Can run beside the agent. Exit code 1 if anything fails.")  # fmt: skip
     doctor.add_argument("--json", action="store_true", help="a list of {check, result, text, mend}")
     enrol = commands.add_parser(

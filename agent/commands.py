@@ -51,6 +51,10 @@ def _command(args: argparse.Namespace, *, own: bool) -> int:
         from tillwatch.agent import smart_file  # noqa: PLC0415 - the same
 
         return smart_file.run(args)
+    if args.command == "decode":
+        from tillwatch.agent import decode  # noqa: PLC0415 - the same
+
+        return decode.run(args)
     if args.command == "doctor":
         from tillwatch.agent import doctor  # noqa: PLC0415 - the same
 

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import tomllib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,7 @@ def _config(root: Table, path: Path, state_dir: Path | None) -> Config:
     collector = _collector(root.sub("collector"), path)
     system = _system(root.sub("system"), intervals)
     snmp = tuple(_snmp(table, intervals, path) for table in root.each("snmp"))
-    serial = tuple(_serial(table, intervals) for table in root.each("serial"))
+    serial = tuple(_serial(table, intervals, path) for table in root.each("serial"))
     own = root.sub("profiles")
     profiles = ProfilesConfig(own.take("folder", None, as_path(path)), own.take("overrides", None, as_path(path)))
     own.done()
@@ -200,17 +201,23 @@ def _snmp(table: Table, intervals: Intervals, path: Path) -> SnmpConfig:
     return device
 
 
-def _serial(table: Table, intervals: Intervals) -> SerialConfig:
+def _serial(table: Table, intervals: Intervals, path: Path) -> SerialConfig:
     device = SerialConfig(
         name=table.need("name", as_name, '"ups"'),
         port=table.need("port", as_text, '"/dev/ttyS0"'),
-        shim=table.need("shim", as_text, '"megatec_q1"'),
+        shim=table.need("shim", _shim(path), '"megatec_q1"'),
+        mode=table.take("mode", "", as_one_of("exclusive", "tap", "hosted")),
         baud=table.take("baud", None, as_int(50, 4_000_000)),
         intervals=read_intervals(table, intervals),
         where=table.where(),
     )
     table.done()
     return device
+
+
+def _shim(path: Path) -> Callable[[Any], str]:
+    """A name, or the path of a dialogue, which is relative to the configuration file."""
+    return lambda value: str(as_path(path)(value)) if as_text(value).endswith(".yaml") else as_text(value)
 
 
 def _smart(table: Table, intervals: Intervals) -> SmartConfig:

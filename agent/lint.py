@@ -1,4 +1,4 @@
-"""`tillwatch-agent lint`: says every mistake in device profiles and override files, with its line and what to write instead."""
+"""`tillwatch-agent lint`: says every mistake in device profiles, dialogues and override files, with its line and what to write instead."""
 
 from __future__ import annotations
 
@@ -12,18 +12,26 @@ from pathlib import Path
 from tillwatch.device_profiles.loader import RECORDING, load_yaml, problems, recorded
 from tillwatch.device_profiles.overrides import apply
 from tillwatch.device_profiles.yaml_nodes import ProfileError, read
+from tillwatch.firmware_shims import dialogue
 
 _PROBLEM = re.compile(r"(.*?):(\d+): (.*?)(?:; (.*))?", re.DOTALL)
 
 
 def check(paths: Sequence[Path]) -> list[str]:
-    """Everything that is wrong with these files, as `file:line: what; the mend`. A file that is a list is one of overrides."""
+    """Everything that is wrong with these files, as `file:line: what; the mend`.
+
+    A file that is a list is one of overrides; one with `queries` is a dialogue with a serial device.
+    """
     found: list[str] = []
     profiles: list[Path] = []
     overrides: list[Path] = []
     for path in paths:
         try:
-            (overrides if read(path, str(path)).is_list() else profiles).append(path)
+            file = read(path, str(path))
+            if dialogue.is_dialogue(file):
+                found += dialogue.problems(path)
+            else:
+                (overrides if file.is_list() else profiles).append(path)
         except ProfileError as error:
             found.append(str(error))
         except OSError as error:
@@ -65,7 +73,7 @@ def plain(problem: str) -> dict[str, str | int]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `lint`."""
     parser.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="a profile, a mixin, or a file of overrides"
+        "files", nargs="+", type=Path, metavar="FILE", help="a profile, a mixin, a dialogue, or a file of overrides"
     )
     parser.add_argument("--json", action="store_true", help="a list of {file, line, text, mend}")
 

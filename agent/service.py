@@ -153,11 +153,11 @@ def _snmp(device: SnmpConfig, library: Library) -> Source:
 
 
 def _serial(device: SerialConfig) -> Source:
-    from tillwatch.agent.sources.serial import SerialSource  # noqa: PLC0415 - only what is configured is imported
+    from tillwatch.agent.sources.serial import source  # noqa: PLC0415 - only what is configured is imported
     from tillwatch.firmware_shims.base import ShimError  # noqa: PLC0415 - the same
 
     try:
-        return SerialSource(device.name, device.port, device.shim, baud=device.baud)
+        return source(device.name, device.port, device.shim, mode=device.mode, baud=device.baud)
     except (ValueError, ShimError) as error:
         raise ConfigError(f"{device.where}: {error}") from None
 

@@ -79,11 +79,12 @@ class SnmpConfig:
 
 @dataclass(frozen=True, slots=True)
 class SerialConfig:
-    """baud: None takes the shim's own line settings."""
+    """baud: None takes the shim's own line settings. mode: `exclusive`, `tap`, `hosted`; empty takes the shim's own."""
 
     name: str
     port: str
     shim: str
+    mode: str
     baud: int | None
     intervals: Intervals
     where: str

@@ -54,7 +54,8 @@ class Trial:
         ]
 
 
-def _state(sample: Sample) -> str:
+def state_of(sample: Sample) -> str:
+    """A reading that nobody judges is ok if it has a value, else unknown."""
     if sample.state is State.NONE:
         return "unknown" if sample.value is None else "ok"
     return sample.state.name.lower()
@@ -67,7 +68,7 @@ def _reading(sample: Sample) -> dict[str, Any]:
         "signal": sample.signal,
         "value": sample.value,
         "unit": sample.unit,
-        "state": _state(sample),
+        "state": state_of(sample),
         "oid": sample.oid,
     }
 
@@ -105,13 +106,14 @@ async def try_snmp(target: SnmpTarget, library: Library, profile: str = "") -> T
         await client.close()
 
 
-async def try_serial(port: str, shim: str) -> Trial:
-    """A device on a serial line; the profile is the shim's name. Raises SourceError, ValueError."""
-    from tillwatch.agent.sources.serial import SerialSource  # noqa: PLC0415 - only where a port is asked for
+async def try_serial(port: str, shim: str, mode: str = "") -> Trial:
+    """A device on a serial line; the profile is the shim's name. mode: empty takes the shim's own. Raises SourceError, ValueError."""
+    from tillwatch.agent.sources.serial import source as serial_source  # noqa: PLC0415 - only where a port is asked for
     from tillwatch.firmware_shims.base import ShimError  # noqa: PLC0415 - the same
 
     try:
-        source = SerialSource(shim, port, shim)
+        name = Path(shim).stem
+        source = serial_source(name, port, shim, mode=mode)
     except ShimError as error:
         raise SourceError(str(error)) from error
     return await _try_source(shim, source)
@@ -159,7 +161,7 @@ def table(trial: Trial) -> str:
     rows = [line("component", "signal", "value", "state", "oid")]
     for sample in trial.samples:
         value = "-" if sample.value is None else f"{sample.value} {sample.unit}".strip()
-        rows.append(line(sample.component, sample.signal, value, _state(sample), sample.oid))
+        rows.append(line(sample.component, sample.signal, value, state_of(sample), sample.oid))
     if trial.components:
         rows += ["", line("component", *Axis)]
         rows += [
@@ -186,7 +188,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-tls", action="store_true", help="with --xfs: ws instead of wss; so on this machine itself"
     )
-    parser.add_argument("--shim", help="with --serial: how the device speaks, such as megatec_q1")
+    parser.add_argument(
+        "--shim", help="with --serial: how the device speaks, such as megatec_q1, or a dialogue's .yaml file"
+    )
+    parser.add_argument(
+        "--mode",
+        default="",
+        choices=("exclusive", "tap", "hosted"),
+        help="with --serial: own the port, listen beside the host, or take what a program hands over; else what the shim may",
+    )
     parser.add_argument(
         "--profile", default="", help="use this profile, by name or as a .yaml file, instead of finding it"
     )
@@ -256,7 +266,7 @@ async def _read(args: argparse.Namespace) -> Trial:
     if args.serial:
         if not args.shim:
             raise ValueError("--serial needs --shim NAME: how the device speaks")
-        return await try_serial(args.serial, args.shim)
+        return await try_serial(args.serial, args.shim, args.mode)
     if args.nut:
         return await try_nut(args.nut, args.ups)
     if args.xfs:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, Flag, StrEnum, auto
+from pathlib import Path
 from typing import Literal, Protocol
 
 from tillwatch.firmware_shims.checksums import CHECKSUMS
@@ -38,7 +39,7 @@ class NotAllowedError(ShimError):
 
 
 class Mode(StrEnum):
-    """exclusive: nobody else has the port. tap: listen only, beside the host. hosted: the status comes through XFS or UnifiedPOS."""
+    """exclusive: nobody else has the port. tap: listen only, beside the host. hosted: the host's program hands over what was said."""
 
     EXCLUSIVE = "exclusive"
     TAP = "tap"
@@ -75,16 +76,20 @@ class Framing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Text answers that end with one of `marks`. Empty frames are skipped: a device may end its lines with two marks."""
+    """Text answers that end with one of `marks`. Empty frames are skipped: a device may end its lines with two marks.
+
+    pad: what is taken off both ends of a frame; nothing where a checksum or binary data may end with it.
+    """
 
     marks: bytes = b"\r"
+    pad: bytes = b"\0"
 
     def cut(self, received: bytes) -> tuple[bytes | None, bytes]:
         start = 0
         for i, byte in enumerate(received):
             if byte in self.marks:
                 # NUL: USB bridges pad their 8-byte packets with it.
-                if frame := received[start:i].strip(b"\0"):
+                if frame := received[start:i].strip(self.pad) if self.pad else received[start:i]:
                     return frame, received[i + 1 :]
                 start = i + 1
         return None, received[start:]
@@ -114,7 +119,10 @@ class Counted:
                     break
                 return received[start:end], received[end:]
             start = received.find(self.lead, start + 1)
-        return None, received[start:] if start >= 0 else b""
+        if start < 0:  # the rest of a lead of several bytes may come next
+            begun = (n for n in range(len(self.lead) - 1, 0, -1) if received.endswith(self.lead[:n]))
+            start = len(received) - next(begun, 0)
+        return None, received[start:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +159,10 @@ class Query:
     form: pattern that the whole frame must match; its named groups are the fields. min_len: of the frame.
     every: how often it is worth asking. optional: many devices do not know it; it may fail alone.
     first: asked once at first contact, because rows of other queries need its answer.
+    given: (signal, value) that the device must have said before it is asked this, such as who made it; value None: anything.
+
+    For whoever only listens: asked is the host's request where it is not always `request`; the answer is believed after it.
+    tells: the form alone tells that it is this answer, whatever came before. request is empty where it is only listened for.
     """
 
     request: bytes
@@ -160,6 +172,9 @@ class Query:
     every: Every = "fast"
     optional: bool = False
     first: bool = False
+    given: tuple[str, Value] | None = None
+    asked: re.Pattern[bytes] | None = None
+    tells: bool = False
 
 
 Convert = Callable[[bytes, Known], "Value | Absent"]
@@ -187,6 +202,20 @@ class Row:
     trait: Trait = Trait.NONE
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Something that a device tells once, such as a rejected note: whoever listens counts how often it began since it listens.
+
+    take: as in Row. shows: whether these bytes tell it.
+    """
+
+    signal: str
+    query: Query
+    take: str
+    shows: Callable[[bytes], bool]
+    part: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """One signal as a device said it. value None: the device gave bytes for it, but no possible value."""
@@ -205,7 +234,13 @@ class Shim:
     whitelist: every byte string that may ever be sent; the engine sends nothing else.
     claim: the query whose answer proves that the device speaks this protocol.
     refusals: frames that mean "I do not know this request". An echo of the request means the same.
+    faults: frames by which the device says that it cannot answer now, and what they say.
     timeout: seconds for one answer. gap: seconds of silence after which a begun answer is cut off. tries: per query.
+    pause: seconds of silence before each request, where the protocol wants them.
+    protocols: what the protocol is called elsewhere, such as in recordings; `a` also covers `a-b`.
+
+    For whoever only listens: host is the form of what the host may send, where an answer can look like it. within: seconds in which
+    an answer begins. A shim without the mode exclusive sends nothing at all: its whitelist is empty.
     """
 
     name: str
@@ -218,24 +253,38 @@ class Shim:
     check: Check | None = None
     modes: frozenset[Mode] = frozenset({Mode.EXCLUSIVE})
     refusals: frozenset[bytes] = frozenset()
+    faults: Mapping[bytes, str] = field(default_factory=dict)
     timeout: float = 1.0
     gap: float = 0.3
     tries: int = 3
+    pause: float = 0.0
+    protocols: tuple[str, ...] = ()
+    tallies: tuple[Tally, ...] = ()
+    host: re.Pattern[bytes] | None = None
+    within: float = 0.1
     queries: tuple[Query, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         """The queries in the order of their first row: rows with the same query share one answer."""
         queries = tuple(dict.fromkeys(row.query for row in self.rows))
         object.__setattr__(self, "queries", queries)
+        if Mode.EXCLUSIVE not in self.modes and self.whitelist:
+            raise ValueError(f"shim {self.name}: it may not own its port, so nothing may stand in its whitelist")
         for query in (*queries, self.claim):
-            if query.request not in self.whitelist:
+            listened = query.tells or query.asked is not None
+            if query.request not in self.whitelist and (query.request or not listened):
                 raise ValueError(f"shim {self.name}: {query.request!r} is asked but is not in the whitelist")
         if self.check and self.check.name not in CHECKSUMS:
             raise ValueError(f"shim {self.name}: no checksum {self.check.name!r}; there are {', '.join(CHECKSUMS)}")
 
 
 def load(name: str) -> Shim:
-    """The shim of this name. Imports its module and no other. Raises ShimError that lists what there is."""
+    """The shim of this name, or the dialogue in the file of this path, which ends in `.yaml`. Imports its module and no other.
+
+    Raises ShimError: there is none, and which there are; or what is wrong with the file.
+    """
+    if name.endswith(".yaml") or name in _dialogues():
+        return _written([Path(name) if name.endswith(".yaml") else _dialogues()[name]])[0]
     if name in _modules():
         shim = getattr(importlib.import_module(f"{__package__}.{name}"), "SHIM", None)
         if isinstance(shim, Shim):
@@ -244,9 +293,37 @@ def load(name: str) -> Shim:
 
 
 def load_all() -> list[Shim]:
-    """Every shim that is installed, by name: the modules of this package that hold a `SHIM`."""
+    """Every shim that is installed, by name: the modules of this package that hold a `SHIM`, and its dialogues in YAML."""
     found = (getattr(importlib.import_module(f"{__package__}.{name}"), "SHIM", None) for name in _modules())
-    return [shim for shim in found if isinstance(shim, Shim)]
+    shims = [*(shim for shim in found if isinstance(shim, Shim)), *_written(list(_dialogues().values()))]
+    return sorted(shims, key=lambda shim: shim.name)
+
+
+def _written(paths: list[Path]) -> list[Shim]:
+    from tillwatch.firmware_shims.dialogue import load_files  # noqa: PLC0415 - PyYAML, for whoever has such a device
+
+    return load_files(paths)
+
+
+def _dialogues() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.yaml"))}
+
+
+def speaking(protocol: str, among: Iterable[Shim] | None = None) -> list[Shim]:
+    """The shims of a protocol by any of its names, the closest name first; none if there is none. among: by default all that are installed."""
+    wanted = _hyphened(protocol)
+    found: list[tuple[int, Shim]] = []
+    for shim in load_all() if among is None else among:
+        names = [_hyphened(name) for name in (shim.name, *shim.protocols)]
+        close = [len(name) for name in names if f"{wanted}-".startswith(f"{name}-")]
+        close += [1 for name in names if name.partition("-")[0] == wanted.partition("-")[0]]
+        if close:
+            found.append((max(close), shim))
+    return [shim for _, shim in sorted(found, key=lambda each: -each[0])]
+
+
+def _hyphened(name: str) -> str:
+    return name.strip().lower().replace("_", "-")
 
 
 def _modules() -> list[str]:

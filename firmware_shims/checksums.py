@@ -45,6 +45,11 @@ def _xmodem(data: bytes) -> int:
     return binascii.crc_hqx(data, 0)
 
 
+def _voltronic(data: bytes) -> int:
+    """XMODEM, where a byte of the sum that would read as `(`, CR or LF is one more."""
+    return sum((byte + (byte in b"(\r\n")) << 8 * at for at, byte in enumerate(_xmodem(data).to_bytes(2, "little")))
+
+
 _kermit = partial(_crc16_reflected, polynomial=0x8408, start=0)
 
 CHECKSUMS: dict[str, tuple[int, Callable[[bytes], int]]] = {
@@ -55,6 +60,7 @@ CHECKSUMS: dict[str, tuple[int, Callable[[bytes], int]]] = {
     "crc16-kermit": (2, _kermit),
     "crc16-ccnet": (2, _kermit),
     "crc16-xmodem": (2, _xmodem),
+    "crc16-voltronic": (2, _voltronic),
     "crc16-8005": (2, partial(_crc16, polynomial=0x8005, start=0xFFFF)),
 }
 """Name -> (bytes on the line, function). CCNET's 0x8408 with start 0 is KERMIT's; 0x8005 with start FFFF is SSP's."""

@@ -4,6 +4,7 @@ What comes out is what the device said, or a ShimError; noise, a cut answer, an 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -20,6 +21,7 @@ from tillwatch.firmware_shims.base import (
     UnsupportedError,
     Value,
 )
+from tillwatch.firmware_shims.framing import Paused
 
 MAX_ANSWER = 1024
 """Bytes taken for one answer. The longest documented one (Axpert) has about 150; a line that never pauses is not an answer."""
@@ -42,9 +44,11 @@ class Port(Protocol):
 def decode(shim: Shim, query: Query, frame: bytes, known: Mapping[str, Value]) -> list[Decoded]:
     """The readings in one frame. Pure. Raises ShimError when the frame as a whole is not a trustworthy answer to this query."""
     text = f"{shim.name}: {query.request!r} was answered {frame[:80]!r}"
-    if frame == query.request.rstrip(b"\r\n") or frame in shim.refusals:
-        raise UnsupportedError(f"{text}: the device does not know this request")
     start = frame.find(query.lead)
+    if frame == query.request.rstrip(b"\r\n") or {frame, frame[max(start, 0) :]} & shim.refusals:
+        raise UnsupportedError(f"{text}: the device does not know this request")
+    if frame in shim.faults:
+        raise ShimError(f"{text}: the device says: {shim.faults[frame]}")
     frame = frame[max(start, 0) :]
     if start < 0 or len(frame) < query.min_len:
         raise ShimError(f"{text}: too short, or no {query.lead!r} at its start")
@@ -74,6 +78,12 @@ def decode(shim: Shim, query: Query, frame: bytes, known: Mapping[str, Value]) -
     return found
 
 
+def lasting(shim: Shim, query: Query, found: list[Decoded]) -> object:
+    """What of an answer does not change by itself from one second to the next: states, ratings, and which fields are absent or impossible."""
+    rows = {row.signal for row in shim.rows if row.query == query and row.trait is not Trait.NONE}
+    return tuple((each.signal, each.value if each.signal in rows else each.value is None) for each in found)
+
+
 class Dialogue:
     """A shim on one port, from its opening to its loss. It remembers what the device said, so that a change is asked for twice."""
 
@@ -89,12 +99,12 @@ class Dialogue:
         if not self._met:
             await self._ask(self._shim.claim)
             for query in self._shim.queries:
-                if query.first and query.every != every:
+                if query.first and query.every != every and self._may_ask(query):
                     await self._ask_optional(query)
             self._met = True
         found: list[Decoded] = []
         for query in self._shim.queries:
-            if query.every == every:
+            if query.every == every and self._may_ask(query):
                 found += await (self._ask_optional(query) if query.optional else self._ask(query))
         return found
 
@@ -103,6 +113,14 @@ class Dialogue:
         if request not in self._shim.whitelist:
             raise NotAllowedError(f"{self._shim.name}: {request!r} is not in the whitelist; it was not sent")
         await self._port.send(request)
+
+    def _may_ask(self, query: Query) -> bool:
+        """Whether it is a device for this: another might take the request for something else."""
+        if query.given is None:
+            return True
+        signal, value = query.given
+        said = self._known.get(signal)
+        return said is not None and value in (None, said)
 
     async def _ask_optional(self, query: Query) -> list[Decoded]:
         try:
@@ -123,26 +141,26 @@ class Dialogue:
                 if failures == self._shim.tries or (query.optional and isinstance(error, NoAnswerError)):
                     raise
                 continue
-            lasting = self._lasting(query, found)
-            if self._shim.check or lasting in (before, self._believed.get(query.request)):
-                self._believed[query.request] = lasting
+            last = lasting(self._shim, query, found)
+            if self._shim.check or last in (before, self._believed.get(query.request)):
+                self._believed[query.request] = last
                 self._known |= {each.signal: each.value for each in found}
                 return found
-            before = lasting
+            before = last
         raise ShimError(
             f"{self._shim.name}: {query.request!r} was answered differently each time; the line is disturbed"
         )
 
-    def _lasting(self, query: Query, found: list[Decoded]) -> object:
-        """What of an answer does not change by itself from one second to the next: states, ratings, and which fields are absent or impossible."""
-        lasting = {row.signal for row in self._shim.rows if row.query == query and row.trait is not Trait.NONE}
-        return tuple((each.signal, each.value if each.signal in lasting else each.value is None) for each in found)
-
     async def _exchange(self, query: Query) -> bytes:
         """One request, one frame. An echo is returned only when no other frame follows it."""
         await self._port.discard()
+        if self._shim.pause:
+            await asyncio.sleep(self._shim.pause)
         await self.send(query.request)
+        framing = self._shim.framing
         echo = query.request.rstrip(b"\r\n")
+        # One byte may as well be the first of the answer: the forms of such a protocol take care of it.
+        unechoed = len(query.request) > 1
         received, taken, wait = b"", 0, self._shim.timeout
         unknown: bytes | None = None
         while taken < MAX_ANSWER:
@@ -152,15 +170,22 @@ class Dialogue:
             taken += len(data)
             received += data
             wait = self._shim.gap
+            if unechoed and received.startswith(query.request):
+                received, unechoed, unknown = received[len(query.request) :], False, echo
+                wait = wait if received else self._shim.timeout
+            elif unechoed and query.request.startswith(received):
+                continue
             while True:
-                frame, received = self._shim.framing.cut(received)
+                frame, received = framing.cut(received)
                 if frame is None:
                     break
                 if frame != echo:
                     return frame
                 unknown = frame
-        if unknown is not None and not received:
-            return unknown
+        if isinstance(framing, Paused) and received and taken < MAX_ANSWER:
+            return received
+        if (unknown is not None and not received) or received == query.request:
+            return echo
         if not taken:
             raise NoAnswerError(f"{self._shim.name}: no answer to {query.request!r} within {self._shim.timeout:g} s")
         raise ShimError(

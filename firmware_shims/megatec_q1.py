@@ -7,6 +7,8 @@ is disturbed into another possible digit cannot be seen; such a value is wrong b
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from dataclasses import replace
 
 from tillwatch.firmware_shims.base import ABSENT, Absent, Ended, Known, Line, Query, Row, Shim, Trait, Value
 
@@ -43,8 +45,9 @@ _RATINGS = re.compile(
     rb" (?P<hertz>\d\d\.\d|%(gap)b) ?" % {b"gap": _GAP}
 )
 _IDENTITY = re.compile(
-    rb"#(?P<maker>[ -\"$-~]{15}) (?P<model>[ -\"$-~]{10}) (?P<version>[ -\"$-~]{1,10})"
-)  # no second #
+    # No second #. Some have blanked the names with 2s, separators and all.
+    rb"#(?:(?P<maker>[ -\"$-~]{15}) (?P<model>[ -\"$-~]{10}) |2{27})(?P<version>[ -\"$-~]{1,10})"
+)
 
 Q1 = Query(b"Q1\r", _STATUS, lead=b"(", min_len=46)
 F = Query(b"F\r", _RATINGS, lead=b"#", min_len=21, every="slow", optional=True, first=True)
@@ -189,6 +192,17 @@ ROWS = (
     ),
 )
 
+
+def variant(status: Query, *, ratings: Query = F, identity: Query = I, fields: Collection[str] = ()) -> tuple[Row, ...]:
+    """The rows for another request that is answered in the same form. fields: those of the status to take; none: all."""
+    queries = {Q1: status, F: ratings, I: identity}
+    return tuple(
+        replace(row, query=queries[row.query])
+        for row in ROWS
+        if row.query != Q1 or not fields or str(row.take) in fields
+    )
+
+
 SHIM = Shim(
     name="megatec_q1",
     title="UPS that speaks Megatec Q1 (most small UPS on RS-232 or a USB serial bridge)",
@@ -201,4 +215,5 @@ SHIM = Shim(
     timeout=3.0,
     gap=0.5,
     tries=3,
+    protocols=("megatec",),
 )

@@ -49,6 +49,7 @@ LONG = {
 MAY_PRINT = frozenset(
     {
         "agent/commands.py",
+        "agent/decode.py",
         "agent/doctor.py",
         "agent/lint.py",
         "agent/rotate.py",

@@ -1,5 +1,6 @@
-"""Reads one serial device through a shim. The port is opened at the first poll with DTR and RTS as the shim sets them, kept
-open between polls so that these lines do not toggle, and opened again after it was lost. Nothing is sent but what the shim lists.
+"""Reads one serial device through a shim that owns the port. The port is opened at the first poll with DTR and RTS as the shim sets
+them, kept open between polls so that these lines do not toggle, and opened again after it was lost. Nothing is sent but what the
+shim lists. Where the host owns the port, `tap` listens beside it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from tillwatch.agent.model import PollClass, Quality, Sample, State
-from tillwatch.agent.sources import SourceError
-from tillwatch.firmware_shims.base import Decoded, Mode, ShimError, load
+from tillwatch.agent.sources import Source, SourceError
+from tillwatch.firmware_shims.base import Decoded, Mode, Shim, ShimError, load
 from tillwatch.firmware_shims.engine import Dialogue, Port
 
 if TYPE_CHECKING:
@@ -36,6 +37,23 @@ WRITE_TIMEOUT_S = 1.0
 """A request is at most some 20 bytes; a port that does not take them in a second takes none."""
 
 STATES = {"": State.NONE, "ok": State.OK, "warn": State.WARN, "crit": State.CRIT, "unknown": State.UNKNOWN}
+
+
+def source(name: str, port: str, shim_name: str, *, mode: str = "", baud: int | None = None) -> Source:
+    """The source for a shim in one of its modes; empty: it owns its port if it may, else it listens.
+
+    Raises ShimError for a shim that does not exist, ValueError for a mode that it has not, or a port that does not fit the mode.
+    """
+    shim = load(shim_name)
+    chosen = Mode(mode) if mode else Mode.EXCLUSIVE if Mode.EXCLUSIVE in shim.modes else Mode.TAP
+    if chosen not in shim.modes:
+        own = " may not own its port; it" if chosen is Mode.EXCLUSIVE else ""
+        raise ValueError(f"{name}: shim {shim_name}{own} is for {', '.join(sorted(shim.modes))} only, not {chosen}")
+    if chosen is Mode.EXCLUSIVE:
+        return SerialSource(name, port, shim_name, baud=baud)
+    from tillwatch.agent.sources.tap import TapSource  # noqa: PLC0415 - only agents that listen carry it
+
+    return TapSource(name, port, shim, mode=chosen, baud=baud)
 
 
 class SerialSource:
@@ -77,40 +95,17 @@ class SerialSource:
             self._drop()
             raise SourceError(f"{self.name}: {self._path}: {error}; it is opened again at the next poll") from error
         finally:
-            if isinstance(self._port, _ThreadedPort):
+            if isinstance(self._port, ThreadedPort):
                 self._port.release()
-        return [self._sample(each) for each in found]
+        return [sample(self.name, each) for each in found]
 
     async def close(self) -> None:
         self._drop()
 
-    def _sample(self, said: Decoded) -> Sample:
-        return Sample(
-            component=f"{self.name}/{said.part}" if said.part else self.name,
-            signal=said.signal,
-            value=said.value,
-            state=STATES[said.state] if said.value is not None else State.UNKNOWN,
-            quality=Quality.GOOD if said.value is not None else Quality.ERROR,
-            unit=said.unit,
-        )
-
     def _open(self) -> Dialogue:
-        import serial  # noqa: PLC0415 - only agents with a serial device carry it
-
-        line = serial.Serial()
-        line.port = self._path
-        line.baudrate = self._baud
-        line.bytesize = self._shim.line.bits
-        line.parity = self._shim.line.parity
-        line.stopbits = self._shim.line.stop
-        line.timeout = 0
-        line.dtr = self._shim.line.dtr
-        line.rts = self._shim.line.rts
-        if sys.platform != "win32":  # Windows never shares a port
-            line.exclusive = True
-        line.open()
+        line = open_line(self._path, self._shim, self._baud, dtr=self._shim.line.dtr, rts=self._shim.line.rts)
         self._line = line
-        self._port = _ThreadedPort(line) if sys.platform == "win32" else _DescriptorPort(line)
+        self._port = ThreadedPort(line) if sys.platform == "win32" else DescriptorPort(line.fileno())
         self._dialogue = Dialogue(self._shim, self._port)
         return self._dialogue
 
@@ -120,12 +115,41 @@ class SerialSource:
             line.close()
 
 
-class _DescriptorPort:
+def sample(device: str, said: Decoded) -> Sample:
+    return Sample(
+        component=f"{device}/{said.part}" if said.part else device,
+        signal=said.signal,
+        value=said.value,
+        state=STATES[said.state] if said.value is not None else State.UNKNOWN,
+        quality=Quality.GOOD if said.value is not None else Quality.ERROR,
+        unit=said.unit,
+    )
+
+
+def open_line(path: str, shim: Shim, baud: int, *, dtr: bool, rts: bool) -> Serial:
+    """The port with the shim's line settings; levels are set before it is opened. Raises OSError, ValueError."""
+    import serial  # noqa: PLC0415 - only agents with a serial device carry it
+
+    line = serial.Serial()
+    line.port = path
+    line.baudrate = baud
+    line.bytesize = shim.line.bits
+    line.parity = shim.line.parity
+    line.stopbits = shim.line.stop
+    line.timeout = 0
+    line.dtr = dtr
+    line.rts = rts
+    if sys.platform != "win32":  # Windows never shares a port
+        line.exclusive = True
+    line.open()
+    return line
+
+
+class DescriptorPort:
     """POSIX: the event loop waits for the descriptor; no thread."""
 
-    def __init__(self, line: Serial) -> None:
-        self._line = line
-        self._fd = line.fileno()
+    def __init__(self, descriptor: int) -> None:
+        self._fd = descriptor
 
     async def send(self, data: bytes) -> None:
         if os.write(self._fd, data) != len(data):
@@ -156,7 +180,7 @@ class _DescriptorPort:
             return
 
 
-class _ThreadedPort:
+class ThreadedPort:
     """Windows: no descriptor to wait for. One thread reads, and `release` ends it with each poll."""
 
     def __init__(self, line: Serial) -> None:

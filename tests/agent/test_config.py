@@ -51,6 +51,12 @@ name = "ups2"
 port = "/dev/ttyS0"
 shim = "megatec_q1"
 baud = 2400
+
+[[serial]]
+name = "acceptor"
+port = "tcp:127.0.0.1:4001"
+shim = "ebds"
+mode = "tap"
 """
 
 
@@ -66,9 +72,16 @@ def test_whole_file(tmp_path, monkeypatch):
     ups, printer = found.snmp
     assert (ups.community, ups.intervals.slow) == ("secret", 86_400.0)
     assert (printer.auth_secret, printer.priv_secret, printer.profile) == ("authphrase", "privphrase", "printer-mib")
-    assert found.serial[0].baud == 2400
+    assert (found.serial[0].baud, found.serial[0].mode) == (2400, "")
+    assert found.serial[1].mode == "tap"
     assert "secret" not in repr(found)
     assert "phrase" not in repr(found)
+
+
+def test_a_dialogue_is_found_beside_the_configuration(tmp_path):
+    text = '[[serial]]\nname = "{0}"\nport = "/dev/ttyS{0}"\nshim = "{1}"\n'
+    found = parse(text.format(1, "own/acme.yaml") + text.format(2, "megatec_q1"), tmp_path / "agent.toml")
+    assert [device.shim for device in found.serial] == [str(tmp_path / "own/acme.yaml"), "megatec_q1"]
 
 
 def test_nothing_is_needed(monkeypatch, tmp_path):
@@ -102,6 +115,11 @@ def test_nothing_is_needed(monkeypatch, tmp_path):
         ('[[snmp]]\nname = "a"\nhost = "h"\ncommunity_file = "nowhere"\n', 4, "cannot be read"),
         ('[snmp]\nname = "a"\n', 1, "write [[snmp]]"),
         ('[[serial]]\nname = "a"\nport = "/dev/ttyS0"\n', 1, "needs `shim`"),
+        (
+            '[[serial]]\nname = "a"\nport = "x"\nshim = "ebds"\nmode = "listen"\n',
+            5,
+            "is one of exclusive, tap, hosted",
+        ),
         ('[collector]\nhost = "far.example"\ntls = false\n', 3, "this machine itself only"),
         ('[terminal]\nstate_dir = "/a"\nid = "x"\n', 3, "unknown key `id`"),
         ("[sampling]\nfast = 5s\n", 2, "a value is written key ="),

@@ -53,3 +53,24 @@ def test_a_profile_without_a_recording_is_untested(tmp_path: Path, capsys: pytes
 def test_a_file_that_is_not_there_is_a_mistake_like_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lint", str(tmp_path / "no.yaml")]) == 1
     assert "no.yaml:1: No such file or directory; give the path" in capsys.readouterr().err
+
+
+def test_a_dialogue_with_a_serial_device(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "acme.yaml"
+    path.write_text(
+        "title: x\nline: {baud: 9600}\nqueries:\n  air: {read: {function: 4, register: 1}}\n"
+        "readings:\n  - {signal: env.temprature, query: air, register: 1}\n  - {signal: env.humidity, query: air, register: 2}\n"
+    )
+    assert main(["lint", "--json", str(path)]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [(each["file"], each["line"], each["mend"]) for each in found] == [
+        (str(path), 6, "did you mean env.temperature?"),
+        (str(path), 7, "read more of them, or mend the number"),
+    ]
+
+
+def test_shipped_dialogues_are_well(capsys: pytest.CaptureFixture[str]) -> None:
+    shipped = sorted((HERE.parent / "firmware_shims").glob("*.yaml"))
+    assert len(shipped) >= 3
+    assert main(["lint", *map(str, shipped)]) == 0
+    assert "nothing wrong" in capsys.readouterr().out

@@ -283,6 +283,10 @@ def test_second_agent_is_refused(start, terminal, tmp_path):
         (TOML + "[sampling2]\n", "agent.toml:10: unknown key `sampling2`"),
         (TOML + '[[snmp]]\nname = "ups"\nhost = "127.0.0.1"\nprofile = "no-such"\n', "agent.toml:10: "),
         (TOML + '[[serial]]\nname = "ups"\nport = "/dev/null"\nshim = "no_such"\n', "agent.toml:10: "),
+        (
+            TOML + '[[serial]]\nname = "a"\nport = "/dev/null"\nshim = "ebds"\nmode = "exclusive"\n',
+            "agent.toml:10: a: shim ebds may not own its port",
+        ),
     ],
 )
 def test_wrong_configuration_is_told_and_nothing_starts(start, terminal, config, said):

@@ -22,7 +22,7 @@ class Exchange:
 
 @dataclasses.dataclass
 class Spoken:
-    """One dialogue of a transcript: expected maps (part, signal) to (value, unit)."""
+    """One dialogue of a transcript: expected maps (part, signal) to (value, unit). What stands in quotes is a text."""
 
     title: str
     exchanges: list[Exchange] = dataclasses.field(default_factory=list)
@@ -48,7 +48,8 @@ def read_transcript(name: str) -> Iterator[Spoken]:
                 spoken.exchanges[-1].answer += bytes.fromhex(rest)
             elif mark == "=":
                 part, signal, value, *unit = shlex.split(rest)
-                spoken.expected["" if part == "-" else part, signal] = (value_of(value), unit[0] if unit else "")
+                said = value if f'"{value}"' in rest else value_of(value)
+                spoken.expected["" if part == "-" else part, signal] = (said, unit[0] if unit else "")
             else:
                 assert mark == "#", f"{name}.txt: {line!r} starts with none of > < = #"
         if spoken.exchanges:

@@ -10,11 +10,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tillwatch.firmware_shims import base
-from tillwatch.firmware_shims.base import Check, Counted, Ended, Line, Query, Row, Shim, ShimError, load, load_all
+from tillwatch.firmware_shims.base import (
+    Check,
+    Counted,
+    Ended,
+    Line,
+    Query,
+    Row,
+    Shim,
+    ShimError,
+    load,
+    load_all,
+    speaking,
+)
 
 ROOT = Path(__file__).parents[2]
 CATALOGUE = yaml.safe_load((ROOT / "device_profiles" / "catalogue.yaml").read_text(encoding="utf-8"))["signals"]
 ROWS = [(shim, row) for shim in load_all() for row in shim.rows]
+TALLIES = [(shim, tally) for shim in load_all() for tally in shim.tallies]
 
 
 def test_shims_are_found_by_being_there():
@@ -23,7 +36,7 @@ def test_shims_are_found_by_being_there():
 
 
 def test_a_shim_is_called_like_its_module_and_has_a_transcript():
-    modules = {path.stem for path in (ROOT / "firmware_shims").glob("*.py")}
+    modules = {path.stem for form in ("*.py", "*.yaml") for path in (ROOT / "firmware_shims").glob(form)}
     for shim in load_all():
         assert shim.name in modules
         assert (ROOT / "tests" / "transcripts" / f"{shim.name}.txt").is_file()
@@ -50,6 +63,30 @@ def test_a_number_without_checksum_has_a_range(shim, row):
     if not shim.check and CATALOGUE.get(row.signal, {}).get("kind") in ("gauge", "counter"):
         assert row.low is not None
         assert row.high is not None
+
+
+@pytest.mark.parametrize(
+    ("shim", "tally"), TALLIES, ids=lambda each: getattr(each, "signal", getattr(each, "name", ""))
+)
+def test_what_is_counted_is_a_counter(shim, tally):
+    assert CATALOGUE[tally.signal]["kind"] == "counter"
+    assert tally.query in shim.queries
+
+
+@pytest.mark.parametrize(
+    ("protocol", "expected"),
+    [
+        ("megatec_q1", ["megatec_q1"]),
+        ("megatec-q1", ["megatec_q1"]),
+        ("Megatec-invalid", ["megatec_q1"]),
+        ("sankyo-ict3k5", ["sankyo_ict3k5"]),
+        ("ID-003", ["id003"]),
+        ("cctalk", []),
+        ("", []),
+    ],
+)
+def test_a_shim_is_found_by_any_name_of_its_protocol(protocol, expected):
+    assert [shim.name for shim in speaking(protocol)][:1] == expected
 
 
 def shim_of(query: Query, **changed) -> Shim:
@@ -118,6 +155,13 @@ FRAME = bytes.fromhex("020b20000000000000032b")
 )
 def test_counted(received, frame, rest):
     assert Counted(b"\x02", at=1, smallest=6).cut(received) == (frame, rest)
+
+
+def test_a_lead_of_several_bytes_may_come_in_pieces():
+    framing = Counted(b"\x02\x03", at=2, smallest=6)
+    assert framing.cut(b"\xff\x02") == (None, b"\x02")
+    assert framing.cut(b"\x02\x02\x03") == (None, b"\x02\x03")
+    assert framing.cut(b"\x02\xff") == (None, b"")
 
 
 @given(st.binary(max_size=300))

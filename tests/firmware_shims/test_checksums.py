@@ -14,6 +14,7 @@ CHECK_VALUES = {
     "crc16-kermit": 0x2189,
     "crc16-ccnet": 0x2189,
     "crc16-xmodem": 0x31C3,
+    "crc16-voltronic": 0x31C3,
     "crc16-8005": 0xAEE7,
 }
 
@@ -34,6 +35,8 @@ def test_check_value(name, value):
         ("crc16-kermit", "fc0511", "2756", "little"),  # ID-003 status request
         ("crc16-modbus", "010400000001", "31ca", "little"),  # Modbus RTU, one input register
         ("crc16-xmodem", "f20003433130", "c52a", "big"),  # ICT3K5 status request
+        ("crc16-voltronic", "5150494753", "b7a9", "big"),  # Axpert QPIGS
+        ("crc16-voltronic", "51534b3734", "560e", "big"),  # the plain sum is 56 0D, which would end the line
         ("lrc", "020001fe", "ff", "big"),  # ccTalk simple poll
         ("xor", "08107f0000", "67", "big"),  # EBDS poll, LEN to the last data byte
     ],

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import re
 from pathlib import Path
 
@@ -7,11 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tillwatch.firmware_shims import engine, megatec_q1
+from tillwatch.firmware_shims import engine, megatec_q1, modbus
 from tillwatch.firmware_shims.base import (
     NotAllowedError,
     Query,
     Row,
+    Shim,
     ShimError,
     UnsupportedError,
     load_all,
@@ -157,3 +160,158 @@ def test_a_field_that_cannot_be_converted_names_itself():
     )
     with pytest.raises(ShimError, match=r"experimental\.x cannot be b'1e'"):
         decode(shim, query, b"1e", {})
+
+
+class Pieces:
+    """A port that gives what is to come piece by piece; b"" is a silence. It notes how long each was waited for."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = list(pieces)
+        self.waits: list[float] = []
+        self.sent: list[bytes] = []
+
+    async def send(self, data: bytes) -> None:
+        self.sent.append(data)
+
+    async def receive(self, timeout: float) -> bytes:
+        self.waits.append(timeout)
+        return self.pieces.pop(0) if self.pieces else b""
+
+    async def discard(self) -> None:
+        pass
+
+
+REGISTER = modbus.read(1, 4, 0x0200, 1)
+RTU = modbus.shim("rtu", "x", (modbus.gauge("sensor.value", REGISTER, 0x0200, ""),))
+SEVEN = modbus.sealed(bytes.fromhex("0104020007"))
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [SEVEN],
+        [REGISTER.request, SEVEN],
+        [REGISTER.request + SEVEN],
+        [*(bytes([byte]) for byte in REGISTER.request + SEVEN)],
+        [REGISTER.request[:7], REGISTER.request[7:] + SEVEN[:2], SEVEN[2:]],
+    ],
+)
+async def test_an_echo_is_taken_off_though_it_begins_like_an_answer(pieces):
+    """01 04 02 is the head of the request and of the answer."""
+    found = await Dialogue(dataclasses.replace(RTU, pause=0.0, tries=1), Pieces(*pieces))._ask(REGISTER)
+    assert values(found) == {"sensor.value": 7}
+
+
+async def test_an_answer_after_an_echo_has_its_whole_time():
+    port = Pieces(REGISTER.request, SEVEN)
+    await Dialogue(dataclasses.replace(RTU, pause=0.0), port)._ask(REGISTER)
+    assert port.waits == [RTU.timeout, RTU.timeout, RTU.gap]
+
+
+@pytest.mark.parametrize("pieces", [[REGISTER.request], [REGISTER.request[:5], REGISTER.request[5:]]])
+async def test_an_echo_alone_is_a_refusal(pieces):
+    with pytest.raises(UnsupportedError):
+        await Dialogue(dataclasses.replace(RTU, pause=0.0), Pieces(*pieces))._ask(REGISTER)
+
+
+async def test_what_only_silence_ends_is_spoilt_by_anything_beside_it():
+    for pieces in ([b"\0" + SEVEN], [SEVEN + b"\0"], [SEVEN, SEVEN], [SEVEN * 200]):
+        with pytest.raises(ShimError):
+            await Dialogue(dataclasses.replace(RTU, pause=0.0, tries=1), Pieces(*pieces))._ask(REGISTER)
+
+
+async def test_what_the_device_says_of_itself_is_the_error():
+    port = Pieces(modbus.sealed(b"\x01\x84\x06"))
+    with pytest.raises(ShimError, match="the device says: it is busy"):
+        await Dialogue(dataclasses.replace(RTU, pause=0.0, tries=1), port)._ask(REGISTER)
+
+
+async def test_a_refusal_behind_noise_is_one():
+    with pytest.raises(UnsupportedError):
+        decode(SHIM, megatec_q1.Q1, b"~~(NAK", {})
+
+
+async def test_a_pause_before_each_request(monkeypatch):
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(engine.asyncio, "sleep", sleep)
+    await Dialogue(dataclasses.replace(RTU, pause=0.25), Pieces(SEVEN))._ask(REGISTER)
+    assert slept == [0.25]
+
+
+@pytest.mark.parametrize(
+    ("given", "said", "asked"),
+    [
+        (None, None, True),
+        (("identity.maker", "ACME"), "ACME", True),
+        (("identity.maker", "ACME"), "OTHER", False),
+        (("identity.maker", "ACME"), None, False),
+        (("identity.maker", None), "OTHER", True),
+        (("identity.maker", None), None, False),
+    ],
+)
+async def test_a_query_for_some_devices_only(given, said, asked):
+    maker = Query(b"M\r", re.compile(rb"(?P<maker>[A-Z]+)"), optional=True)
+    more = Query(b"X\r", re.compile(rb"(?P<x>[0-9]+)"), optional=True, given=given)
+    status = Query(b"S\r", re.compile(rb"WELL"))
+    rows = (
+        Row(signal="identity.maker", query=maker, take="maker", convert=lambda raw, _known: raw.decode()),
+        Row(signal="sensor.count", query=more, take="x", convert=lambda raw, _known: int(raw), low=0, high=9),
+    )
+    shim = Shim(
+        name="x",
+        title="x",
+        line=SHIM.line,
+        framing=SHIM.framing,
+        rows=rows,
+        whitelist=frozenset({b"M\r", b"X\r", b"S\r"}),
+        claim=status,
+    )
+    answers = {b"S\r": b"WELL\r", b"M\r": f"{said}\r".encode() if said else b"", b"X\r": b"5\r"}
+
+    class Answering(Pieces):
+        async def send(self, data: bytes) -> None:
+            await super().send(data)
+            self.pieces = [answers[data]]
+
+    port = Answering()
+    await Dialogue(shim, port).poll("fast")
+    assert (b"X\r" in port.sent) == asked
+
+
+@pytest.mark.parametrize("shim", load_all(), ids=lambda shim: shim.name)
+def test_no_answer_keeps_the_agent_busy(shim):
+    """Long runs of what the forms repeat, without the end that they wait for: a form that tries every way to divide them never ends."""
+    for query in shim.queries:
+        for unit in (
+            b"\r",
+            b"\n",
+            b"\r\n",
+            b" ",
+            b"0",
+            b"1",
+            b"-",
+            b"0 ",
+            b"000.0 ",
+            b"A",
+            b'"',
+            b",",
+            b"\0",
+            b"\x10\0\0\0",
+            b"\x11",
+            b"!",
+            b"x\r\n",
+        ):
+            run = unit * (engine.MAX_ANSWER // len(unit))
+            for frame in (
+                run,
+                query.lead + run,
+                query.lead + run + b"OK",
+                query.lead + run + b"\xff",
+                run + query.lead + run,
+            ):
+                with contextlib.suppress(ShimError):
+                    decode(shim, query, frame, {})

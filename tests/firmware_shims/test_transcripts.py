@@ -1,4 +1,4 @@
-"""Every shim against its transcript: as spoken, then spoilt in every way a line spoils it. The outcome is the same readings or a
+"""Every shim that owns its port against its transcript: as spoken, then spoilt in every way a line spoils it. The outcome is the same readings or a
 clean ShimError. Where a protocol has no checksum, one disturbed answer may change a measured value, within what is possible at
 all and never a state; that is what its rows' ranges and the second opinion are for.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import re
 import sys
 
@@ -14,15 +15,73 @@ import pytest
 
 from tillwatch.agent.model import PollClass
 from tillwatch.agent.sources import serial as serial_source
-from tillwatch.firmware_shims.base import Check, Counted, Decoded, Line, Query, Row, Shim, ShimError, Trait, load_all
+from tillwatch.firmware_shims.base import (
+    Check,
+    Counted,
+    Decoded,
+    Line,
+    Mode,
+    Query,
+    Row,
+    Shim,
+    ShimError,
+    Trait,
+    load_all,
+)
 from tillwatch.firmware_shims.engine import Dialogue
 
-SHIMS = {shim.name: shim for shim in load_all()}
+# A test's line is always silent between two requests.
+SHIMS = {shim.name: dataclasses.replace(shim, pause=0.0) for shim in load_all() if Mode.EXCLUSIVE in shim.modes}
 
 
 @pytest.fixture(params=SHIMS)
 def shim(request):
     return SHIMS[request.param]
+
+
+def asking(shim: Shim, query: Query) -> Shim:
+    """The shim with one of its queries, and those that the rows of others need."""
+    freely = dataclasses.replace(query, given=None)
+    rows = (
+        dataclasses.replace(row, query=freely) if row.query == query else row
+        for row in shim.rows
+        if row.query == query or row.query.first
+    )
+    return dataclasses.replace(shim, rows=tuple(rows), claim=freely)
+
+
+def spoilt(spoken, shim: Shim, spoil, nths):
+    """(the shim with one query, what a port may do to its nth answer), for each answered query and each nth; nth None: to every answer."""
+    for query in shim.queries:
+        longest = max((len(each.answer) for each in spoken.exchanges if each.request == query.request), default=0)
+        for change in spoil(longest):
+            for nth in nths:
+                heard = itertools.count()
+
+                def mangle(request, answer, _nth, change=change, nth=nth, heard=heard, query=query):
+                    return change(answer) if request == query.request and nth in (None, next(heard)) else answer
+
+                yield asking(shim, query), mangle
+
+
+def flips(masks):
+    """Each byte changed by each mask."""
+
+    def changes(length: int):
+        for at in range(length):
+            for mask in masks:
+
+                def flip(answer: bytes, at=at, mask=mask) -> bytes:
+                    return answer[:at] + bytes([answer[at] ^ mask]) + answer[at + 1 :] if at < len(answer) else answer
+
+                yield flip
+
+    return changes
+
+
+def cuts(length: int):
+    for end in range(length):
+        yield lambda answer, end=end: answer[:end]
 
 
 async def listen(shim: Shim, port) -> list[Decoded]:
@@ -57,7 +116,7 @@ async def test_every_dialogue_means_what_it_says(shim, transcript, replay_port):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
 async def test_over_a_real_terminal(shim, transcript, pty_device, monkeypatch):
-    monkeypatch.setattr(serial_source, "load", lambda _name: dataclasses.replace(shim, timeout=0.3, gap=0.1))
+    monkeypatch.setattr(serial_source, "load", lambda _name: dataclasses.replace(shim, timeout=0.3, gap=0.05))
     for spoken in transcript(shim.name):
         device = pty_device(spoken.exchanges, shim.whitelist)
         source = serial_source.SerialSource("dev", device.path, shim.name)
@@ -91,74 +150,55 @@ async def test_only_the_whitelist_is_ever_sent(shim, transcript, replay_port):
 
 async def test_an_answer_cut_at_any_byte_is_no_answer(shim, transcript, replay_port):
     for spoken in transcript(shim.name):
-        for cut_request in {exchange.request for exchange in spoken.exchanges if exchange.answer}:
-            longest = max(len(exchange.answer) for exchange in spoken.exchanges if exchange.request == cut_request)
-            for length in range(longest):
-
-                def cut(request, answer, nth, length=length, cut_request=cut_request):
-                    return answer[:length] if request == cut_request else answer
-
-                with contextlib.suppress(ShimError):
-                    found = await listen(shim, replay_port(spoken.exchanges, cut))
-                    for each in found:  # an optional query may be missing as a whole
-                        assert (each.value, each.unit) == spoken.expected[each.part, each.signal]
+        for one, mangle in spoilt(spoken, shim, cuts, [None]):
+            with contextlib.suppress(ShimError):
+                for each in await listen(
+                    one, replay_port(spoken.exchanges, mangle)
+                ):  # an optional query may be missing as a whole
+                    assert (each.value, each.unit) == spoken.expected[each.part, each.signal]
 
 
-@pytest.mark.parametrize("nth_spoilt", [0, 1, 2, 3])
-async def test_one_disturbed_answer(shim, transcript, replay_port, nth_spoilt):
+@pytest.mark.parametrize("nth", [0, 1, 2])
+async def test_one_disturbed_answer(shim, transcript, replay_port, nth):
     """Each bit of one answer turned round, and each byte replaced by several others."""
-    masks = [1 << bit for bit in range(8)] + [0xFF, 0x55]
     for spoken in transcript(shim.name):
-        longest = max(len(exchange.answer) for exchange in spoken.exchanges)
-        for at in range(longest):
-            for mask in masks:
-
-                def flip(_request, answer, nth, at=at, mask=mask):
-                    if nth != nth_spoilt or at >= len(answer):
-                        return answer
-                    return answer[:at] + bytes([answer[at] ^ mask]) + answer[at + 1 :]
-
-                with contextlib.suppress(ShimError):
-                    assert_trustworthy(shim, await listen(shim, replay_port(spoken.exchanges, flip)), spoken.expected)
+        for one, mangle in spoilt(spoken, shim, flips([*(1 << bit for bit in range(8)), 0xFF, 0x55]), [nth]):
+            with contextlib.suppress(ShimError):
+                assert_trustworthy(shim, await listen(one, replay_port(spoken.exchanges, mangle)), spoken.expected)
 
 
 async def test_a_bit_that_is_always_wrong_gives_no_impossible_value(shim, transcript, replay_port):
+    rows = {(row.part, row.signal): row for row in shim.rows}
     for spoken in transcript(shim.name):
-        longest = max(len(exchange.answer) for exchange in spoken.exchanges)
-        for at in range(longest):
-            for bit in range(8):
-
-                def flip(_request, answer, _nth, at=at, bit=bit):
-                    return (
-                        answer[:at] + bytes([answer[at] ^ 1 << bit]) + answer[at + 1 :] if at < len(answer) else answer
-                    )
-
-                rows = {(row.part, row.signal): row for row in shim.rows}
-                with contextlib.suppress(ShimError):
-                    for each in await listen(shim, replay_port(spoken.exchanges, flip)):
-                        row = rows[each.part, each.signal]
-                        if shim.check:
-                            assert (each.value, each.unit) == spoken.expected[each.part, each.signal]
-                        elif row.states:
-                            assert each.value in row.states
-                        elif isinstance(each.value, float):
-                            assert_possible(row, each.value)
+        for one, mangle in spoilt(spoken, shim, flips([1 << bit for bit in range(8)]), [None]):
+            with contextlib.suppress(ShimError):
+                for each in await listen(one, replay_port(spoken.exchanges, mangle)):
+                    row = rows[each.part, each.signal]
+                    if shim.check:
+                        assert (each.value, each.unit) == spoken.expected[each.part, each.signal]
+                    elif row.states:
+                        assert each.value is None or each.value in row.states
+                    elif isinstance(each.value, int | float):
+                        assert_possible(row, each.value)
 
 
 NOISE = [b"\0", b"\xff\xfe", b"\n", b"\r", b"\r\n\r\n", b"~~~", b"(", b"#", b"(1", b"\x02", b"12.3 "]
 
 
 @pytest.mark.parametrize("noise", NOISE)
-async def test_noise_before_an_answer(shim, transcript, replay_port, noise):
+async def test_noise_around_an_answer(shim, transcript, replay_port, noise):
     for spoken in transcript(shim.name):
         for always in (True, False):
+            for before in (True, False):
 
-            def add(_request, answer, nth, always=always):
-                return noise + answer if answer and (always or nth == 0) else answer
+                def add(_request, answer, nth, always=always, before=before):
+                    if not answer or not (always or nth == 0):
+                        return answer
+                    return noise + answer if before else answer + noise
 
-            with contextlib.suppress(ShimError):
-                for each in await listen(shim, replay_port(spoken.exchanges, add)):
-                    assert (each.value, each.unit) == spoken.expected[each.part, each.signal]
+                with contextlib.suppress(ShimError):
+                    for each in await listen(shim, replay_port(spoken.exchanges, add)):
+                        assert (each.value, each.unit) == spoken.expected[each.part, each.signal]
 
 
 async def test_a_line_that_echoes_and_then_answers(shim, transcript, replay_port):

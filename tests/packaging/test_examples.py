@@ -47,7 +47,11 @@ def test_agent_example_loads_whole(whole: Path) -> None:
         default.spool,
     )
     devices = (*loaded.snmp, *loaded.serial, *loaded.nut, *loaded.xfs)
-    assert [device.name for device in devices] == ["ups", "printer", "ups-counter", "ups-server-room", "atm"]
+    assert [device.name for device in devices] == [
+        *("ups", "printer"),
+        *("ups-counter", "acceptor", "validator"),
+        *("ups-server-room", "atm"),
+    ]
     shown = {"enabled", "name", "listen", "port"}
     assert {key: getattr(loaded.traps, key) for key in shown} == {
         key: True if key == "enabled" else getattr(default.traps, key) for key in shown
@@ -75,6 +79,16 @@ def test_agent_example_names_what_exists() -> None:
     shims = {path.stem for path in (PACKAGING.parent / "firmware_shims").glob("*.py")}
     assert {device["profile"] for device in named["snmp"] if "profile" in device} <= profiles
     assert {device["shim"] for device in named["serial"]} <= shims
+
+
+def test_agent_example_has_modes_that_its_shims_have() -> None:
+    from tillwatch.agent.sources.serial import source
+
+    named = tomllib.loads(COMMENTED.sub("", example("agent")))
+    for device in named["serial"]:
+        assert (
+            source(device["name"], device["port"], device["shim"], mode=device.get("mode", "")).name == device["name"]
+        )
 
 
 def test_collector_example_changes_nothing(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tillwatch.agent.model import PollClass, Quality, State
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources import serial as serial_source
 from tillwatch.agent.sources.serial import SerialSource
-from tillwatch.firmware_shims.base import Mode, ShimError, load
+from tillwatch.firmware_shims.base import Mode, ShimError, load, load_all
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
 
@@ -233,13 +233,22 @@ def test_an_unknown_shim():
         SerialSource("ups-1", "/dev/ttyS0", "megatec")
 
 
-def test_a_shim_that_must_not_own_its_port(monkeypatch):
-    monkeypatch.setattr(
-        serial_source, "load", lambda _name: dataclasses.replace(load("megatec_q1"), modes=frozenset({Mode.TAP}))
-    )
-    with pytest.raises(ValueError, match=r"ups-1: shim megatec_q1 may not own its port.*tap only"):
-        SerialSource("ups-1", "/dev/ttyS0", "megatec_q1")
+def test_a_shim_that_must_not_own_its_port():
+    with pytest.raises(ValueError, match=r"ups-1: shim ebds may not own its port.*hosted, tap only"):
+        SerialSource("ups-1", "/dev/ttyS0", "ebds")
 
 
 async def test_closed_without_any_poll():
     await SerialSource("ups-1", "/dev/ttyS0", "megatec_q1").close()
+
+
+@pytest.mark.parametrize(
+    "shim", [shim for shim in load_all() if Mode.EXCLUSIVE in shim.modes], ids=lambda shim: shim.name
+)
+def test_a_device_that_knows_little_is_polled_in_time(shim):
+    """The worst poll that gives readings: every optional query is met with silence, and one that is needed comes at the last try."""
+    for every in {query.every for query in shim.queries}:
+        asked = [query for query in shim.queries if query.every == every]
+        silent = sum(shim.timeout + shim.pause for query in asked if query.optional)
+        late = shim.tries * (shim.timeout + shim.pause) if any(not query.optional for query in asked) else 0.0
+        assert silent + late < serial_source.POLL_BOUND_S
