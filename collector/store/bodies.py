@@ -22,6 +22,8 @@ from typing import Any
 import msgpack
 import zstandard
 
+from tillwatch.collector.store.unzstd import unzstd
+
 LEVEL = 9
 """Of zstd: some ms for 256 bodies; level 19 takes ten times that for a twentieth less."""
 MAX_UNPACKED = 64 * 1024**2
@@ -231,7 +233,7 @@ def deflate(table: bytes, *rest: bytes) -> bytes:
 def inflate(blob: bytes) -> tuple[bytes, bytes]:
     """Raises BodiesError."""
     try:
-        whole = zstandard.ZstdDecompressor().decompress(blob, max_output_size=MAX_UNPACKED)
+        whole = unzstd(blob, MAX_UNPACKED)
     except zstandard.ZstdError as error:
         raise BodiesError(f"does not unpack: {error}") from None
     end = 4 + int.from_bytes(whole[:4], "big")

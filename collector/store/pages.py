@@ -14,6 +14,7 @@ import msgpack
 import zstandard
 
 from tillwatch.collector.journal import Entry, Kind, chain
+from tillwatch.collector.store.unzstd import unzstd
 
 DIGEST = 32
 LEVEL = 9
@@ -81,7 +82,7 @@ def unpack(page: Page, prev: bytes = b"") -> Iterator[Entry]:
     """The entries without payload. prev: the digest before the first one; without it their own digests are left empty. Raises PageError."""
     count = page.last_n - page.first_n + 1
     try:
-        body = zstandard.ZstdDecompressor().decompress(page.data, max_output_size=MAX_UNPACKED)
+        body = unzstd(page.data, MAX_UNPACKED)
         at, planes, kinds, terminals, epochs, rests, *columns = msgpack.unpackb(body)
         if len(page.digests) != count * DIGEST or {len(kinds), *map(len, columns)} != {count}:
             msg = f"{len(kinds)} entries and {len(page.digests)} bytes of digests where {count} entries should be"

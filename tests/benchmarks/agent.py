@@ -78,7 +78,7 @@ def _config(state: Path, interval: float, port: int | None) -> Path:
 
 
 def _observe(rig: Rig, state: Path, config: Path, interval: float, window: float, *, settled: int = SETTLED) -> _Seen:
-    with readiness(state) as (env, wait):
+    with readiness() as (env, wait):
         begin = time.monotonic()
         with python("agent", "tillwatch.agent", "run", "--config", config, folder=state, env=env) as agent:
             wait(agent)

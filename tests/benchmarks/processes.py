@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -137,10 +138,14 @@ def listens(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def readiness(folder: Path) -> Iterator[tuple[dict[str, str], Callable[[Process], None]]]:
+def readiness() -> Iterator[tuple[dict[str, str], Callable[[Process], None]]]:
     """What systemd would be told: an environment for a service, and a wait until it has said READY=1."""
-    path = folder / "notify"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+    # Not in the rig's folder: the path of a socket has 107 bytes.
+    with (
+        tempfile.TemporaryDirectory(prefix="tw-") as folder,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear,
+    ):
+        path = Path(folder) / "notify"
         ear.bind(str(path))
         ear.setblocking(False)
         heard = bytearray()
@@ -150,7 +155,4 @@ def readiness(folder: Path) -> Iterator[tuple[dict[str, str], Callable[[Process]
                 heard.extend(ear.recv(4096))
             return b"READY=1" in heard
 
-        try:
-            yield {"NOTIFY_SOCKET": str(path)}, lambda process: process.wait_for(ready, "saying that it is ready")
-        finally:
-            path.unlink()
+        yield {"NOTIFY_SOCKET": str(path)}, lambda process: process.wait_for(ready, "saying that it is ready")

@@ -193,7 +193,7 @@ address = "{HOST}"
     def collector(self) -> Iterator[Process]:
         """The real service, ready. On leaving it is told to stop, and the store is closed after that."""
         with (
-            readiness(self.folder) as (env, wait),
+            readiness() as (env, wait),
             python(
                 "collector",
                 "tillwatch.collector",

@@ -157,7 +157,8 @@ async def test_the_terminals_go_on_where_the_restored_collector_stands(site):
     for _ in range(3):
         message = atm.batch([reading("ups", "ups.battery.charge", again.now, 50)], again.now)
         waiting[atm.seq] = message
-    actions = [SendLife("birth"), *window.connect(0.0), *window.sealed(atm.seq + 1, 31, 0.0)]
+    window.connect(0.0)
+    actions = [SendLife("birth"), *window.sealed(atm.seq + 1, 31, 0.0)]
     discarded = 0
     for turn in range(10):
         group = []

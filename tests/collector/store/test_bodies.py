@@ -113,6 +113,14 @@ def test_damage_is_told_and_nothing_else_happens(data):
         assert found != sealed
 
 
+@pytest.mark.parametrize("claimed", [bodies.MAX_UNPACKED + 1, 2**63, 2**64 - 3])
+def test_a_damaged_size_takes_no_memory(claimed):
+    # A frame of RFC 8878 with eight bytes for the content's size, and no window of its own.
+    blob = bytes.fromhex("28b52ffd e0") + claimed.to_bytes(8, "little") + bytes.fromhex("010000")
+    with pytest.raises(bodies.BodiesError, match=f"claims {claimed} bytes"):
+        bodies.inflate(blob)
+
+
 def test_a_header_that_claims_more_than_there_is_is_refused():
     with pytest.raises(segments.SegmentError):
         segments.pack([1], [b"\x00\x05abc"], [0])
