@@ -34,7 +34,8 @@ class SteadyClock:
         self._base = wall() - steady()
         self._doubted_since: int | None = None
         self._doubted = 0
-        self._jumped = 0
+        self._believed: int | None = None
+        """The base that is to be taken over, once its jump is taken: until then nobody is told a time that the journal knows nothing of."""
 
     def now(self) -> int:
         """The believed time, UTC ns."""
@@ -43,10 +44,10 @@ class SteadyClock:
         if abs(base - self._base) <= JUMP_NS:
             if self._doubted_since is not None:
                 log.warning("the clock of this machine is back from its jump; nothing followed it")
-            self._doubted_since = None
+            self._doubted_since = self._believed = None
             self._base, self._ahead = base, 0
         elif self._doubted_since is None or abs(base - self._doubted) > JUMP_NS:
-            self._doubted_since, self._doubted = steady, base
+            self._doubted_since, self._doubted, self._believed = steady, base, None
             log.error(
                 "the clock of this machine jumped by %.0f s to %s; it is believed if it stays there for %.0f minutes",
                 (base - self._base) / 1e9,
@@ -54,9 +55,9 @@ class SteadyClock:
                 HOLD_NS / 60e9,
             )
         elif steady - self._doubted_since >= HOLD_NS:
-            log.error("the clock of this machine stays at %s: it is believed from now on", _iso(wall))
-            self._jumped += base - self._base
-            self._base, self._doubted_since = base, None
+            if self._believed is None:
+                log.error("the clock of this machine stays at %s: it is believed from now on", _iso(wall))
+            self._believed = base
         self._ahead = self._base - base
         return steady + self._base
 
@@ -66,8 +67,12 @@ class SteadyClock:
         return self._ahead
 
     def take_jump(self) -> int:
-        """By how many ns the believed time was set since the last call, forth or back; 0 for none."""
-        jumped, self._jumped = self._jumped, 0
+        """Set the believed time where the machine's clock has stayed long enough: by how many ns, forth or back; 0 for none."""
+        self.now()
+        if self._believed is None:
+            return 0
+        jumped = self._believed - self._base
+        self._base, self._doubted_since, self._believed = self._believed, None, None
         return jumped
 
 
@@ -93,7 +98,8 @@ class JournalTime:
         """
         if self._steady is None:
             return 0, None
-        ahead, jump = self._steady.ahead(), self._steady.take_jump()
+        jump = self._steady.take_jump()
+        ahead = self._steady.ahead()
         if not jump:
             return ahead, None
         forward = max(jump - self.lead, 0)

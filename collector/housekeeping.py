@@ -54,9 +54,7 @@ class Housekeeping:
     async def turn(self, rest: float = REST) -> None:
         """Everything that is due now."""
         await self._all(self._compactor.steps(), rest)
-        while due := await asyncio.to_thread(
-            retention.due, self._compactor.db, self._pipeline.now(), self._keep.keep, self._keep.size
-        ):
+        while due := await asyncio.to_thread(retention.due, self._compactor.db, self._keep.keep, self._keep.size):
             await self._pipeline.operate(retention.facts(due), lambda db, due=due: retention.retire(db, due))  # type: ignore[misc]  # mypy has no type for a default
         await self._forget()
         while pages := await asyncio.to_thread(self._compactor.spare):
@@ -68,7 +66,7 @@ class Housekeeping:
         """Messages to ticket systems. They are no record: the incident's history is in the journal, its ticket beside it."""
         if not self._keep.keep or time.monotonic() - self._forgot < FORGET_EVERY_S:
             return
-        before = self._pipeline.now() - int(self._keep.keep * 1e9)
+        before = await asyncio.to_thread(retention.aged, self._compactor.db, self._keep.keep)
         while incidents := await asyncio.to_thread(outbox.settled, self._compactor.db, before):
             await self._pipeline.change(lambda db, incidents=incidents: outbox.prune(db, incidents))  # type: ignore[misc]  # mypy has no type for a default
         self._forgot = time.monotonic()

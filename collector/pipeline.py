@@ -118,7 +118,7 @@ class Pipeline:
         """As it is known now; not to be kept, since a store that refuses makes the fold load anew."""
         return self.fold.fleet.terminals.get(name)
 
-    def now(self) -> int:
+    def _now(self) -> int:
         """The journal's time, UTC ns."""
         return max(self._clock() + self._time.lead, self.fold.advanced_to)
 
@@ -215,7 +215,7 @@ class Pipeline:
             if told.state is AckState.RESEND and told.epoch == reply.epoch:
                 told.state, told.want = AckState.ENROL, 0
         if not incoming:
-            self.fold.advance(self.now())
+            self.fold.advance(self._now())
         now = self._clock()
         also = [self.refusals.keep(now)] if self.refusals.due(now) else []
         if entries or also or self._changed():
@@ -399,7 +399,7 @@ class Pipeline:
 
     def _at(self, message: Message | None) -> int:
         """The journal's time for an entry to come: it never lies before what time alone has already done."""
-        now = message.received + self._time.lead if message else self.now()
+        now = message.received + self._time.lead if message else self._now()
         return max(now, self.fold.advanced_to, self.journal.at + 1)
 
     async def _keep(self, entries: Sequence[Entry], also: Sequence[Callable[[sqlite3.Connection], None]] = ()) -> None:

@@ -39,9 +39,12 @@ def remember(db: sqlite3.Connection, since: int, until: int) -> None:
         db.execute("INSERT OR REPLACE INTO meta VALUES ('gaps', ?)", (msgpack.packb(gaps),))
 
 
-def cut_off(db: sqlite3.Connection, now: int, keep_s: float) -> int:
-    """What was received before (UTC ns) has been kept for keep_s seconds of the collector's life."""
-    before = now - int(keep_s * 1e9)
+def cut_off(db: sqlite3.Connection, keep_s: float) -> int:
+    """What was received before (UTC ns) has been kept for keep_s seconds of the collector's life. Within a transaction, or the time and the
+    gaps on the way to it are not of one moment.
+    """
+    row = db.execute("SELECT value FROM meta WHERE key = 'advanced_to'").fetchone()
+    before = (int(row[0]) if row else 0) - int(keep_s * 1e9)
     for since, until in reversed(_gaps(db)):
         if until > before:
             before -= until - since
@@ -53,11 +56,20 @@ def _gaps(db: sqlite3.Connection) -> list[list[int]]:
     return msgpack.unpackb(row[0]) if row else []
 
 
-def due(db: sqlite3.Connection, now: int, keep_s: float, size: int) -> list[Due]:
-    """What is to be retired now, the oldest first. now: the journal's time, UTC ns; keep_s: 0 keeps all; size: of the file in bytes, free pages
-    not counted, 0 for any.
-    """
-    before = cut_off(db, now, keep_s) if keep_s else 0
+def aged(db: sqlite3.Connection, keep_s: float) -> int:
+    """The cut-off as of now; 0 where all is kept."""
+    if not keep_s:
+        return 0
+    db.execute("BEGIN")
+    try:
+        return cut_off(db, keep_s)
+    finally:
+        db.execute("ROLLBACK")
+
+
+def due(db: sqlite3.Connection, keep_s: float, size: int) -> list[Due]:
+    """What is to be retired now, the oldest first. keep_s: 0 keeps all; size: of the file in bytes, free pages not counted, 0 for any."""
+    before = aged(db, keep_s)
     found = [Due(*row) for row in db.execute(f"{_DUE} AND received < ? ORDER BY received LIMIT ?", (before, AT_ONCE))]
     if found or not size:
         return found

@@ -118,7 +118,7 @@ async def test_retired_segments_leave_digests_rollups_and_a_word(world: World) -
     await filled(world, 1200, "atm-1")
     before = walked(world.store)[0]
     await keep_house(world)
-    world.now = T0 + 500 * STEP + 7 * 86_400 * S
+    await world.tick(T0 + 500 * STEP + 7 * 86_400 * S)
     await keep_house(world, RetentionSection(keep=7 * 86_400.0))
     after, faults = walked(world.store)
     assert faults == []

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from tests.collector.conftest import World
+from pathlib import Path
+
+from tests.collector.conftest import COLLECTOR_KEY, UNITS, World
 from tests.collector.packed import filled, keep_house
-from tests.collector.sending import S
+from tests.collector.sending import T0, S
+from tillwatch.collector.clock import HOLD_NS, SteadyClock
 from tillwatch.collector.config import RetentionSection
+from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.rebuild import rebuild
 from tillwatch.collector.store import retention
 from tillwatch.collector.store.sqlite import SqliteStore
@@ -49,8 +53,8 @@ async def test_what_was_not_lived_through_is_in_the_journal(world: World) -> Non
     rebuild(world.path, copy)
     made = SqliteStore(copy)
     try:
-        cut = retention.cut_off(made.conn, again.now, 7 * 86_400.0)
-        assert cut == retention.cut_off(again.store.conn, again.now, 7 * 86_400.0)
+        cut = retention.cut_off(made.conn, 7 * 86_400.0)
+        assert cut == retention.cut_off(again.store.conn, 7 * 86_400.0)
         assert abs(cut - (again.now - 37 * DAY)) < DAY
     finally:
         made.close()
@@ -61,4 +65,28 @@ async def test_a_night_off_is_a_night(world: World) -> None:
     again = world.restart()
     again.now += DAY // 3
     await again.start()
-    assert retention.cut_off(again.store.conn, again.now, 7 * 86_400.0) == again.now - 7 * DAY
+    assert retention.cut_off(again.store.conn, 7 * 86_400.0) == again.now - 7 * DAY
+
+
+async def test_a_clock_that_is_about_to_be_believed_retires_nothing_either(tmp_path: Path) -> None:
+    """It was set years ahead while the collector ran, and has stayed there: whoever asks before the journal has heard of it gets the old time."""
+    off = 0
+    world = World(tmp_path / "collector.db")
+    await filled(world, 1200, "atm-1")
+    await keep_house(world)
+    world = world.restart()
+    real = world.now
+    clock = SteadyClock(lambda: real + off, lambda: real)
+    world.pipeline = Pipeline(world.store, COLLECTOR_KEY, UNITS, steady=clock)
+    await world.start()
+    off = 700 * DAY
+    await world.pipeline.take([])
+    real += HOLD_NS + S
+    await world.pipeline.take([])
+    await keep_house(world, WEEK)
+    assert retired(world) == 0
+    await world.pipeline.take_opened([])
+    assert world.store.meta_int("advanced_to") > T0 + 700 * DAY, "now it is believed"
+    await keep_house(world, WEEK)
+    assert retired(world) == 0
+    world.store.close()
