@@ -14,7 +14,7 @@ from tillwatch.collector.alarms import Alarm, AlarmEvent, acknowledge, change, e
 from tillwatch.collector.alarms import Key as AlarmKey
 from tillwatch.collector.changes import Dirty, Ticks
 from tillwatch.collector.detect.limits import QUIET, Limits, LimitState, due_at, graver, level_of, settle, step
-from tillwatch.collector.fleet import Component, Fleet, Terminal
+from tillwatch.collector.fleet import Component, Fleet, Series, Terminal
 from tillwatch.collector.incidents import Incident, correlation_id, follow
 from tillwatch.collector.rules import SILENT, Rule, Rules, parse_rules
 from tillwatch.collector.tickets.port import Evidence, Op, TicketMessage
@@ -58,7 +58,16 @@ class Alarming:
         limits, state = rule.limits, self.limits.get(key, QUIET)
         if state is QUIET and _asks_nothing(limits, column, bounds):
             return
-        beside = self._beside(rule, terminal, column, state) if len(rule.signals) > 1 and state is not QUIET else 0
+        series = terminal.components[column.component].series
+        beside = 0
+        if rule.unless and any(each in series for each in rule.unless):
+            if state is QUIET:
+                return
+            limits = Limits(
+                for_ns=limits.for_ns, hold_ns=limits.hold_ns
+            )  # they came later than what it has seen: it asks for nothing any more
+        elif len(rule.signals) > 1 and state is not QUIET:
+            beside = _beside(rule, series, column.signal, state)
         new = state
         for i, (t, value) in enumerate(zip(tick.at, column.values, strict=True)):
             quality, judged = (column.odd or {}).get(i, (column.quality, column.state))
@@ -67,18 +76,6 @@ class Alarming:
             if value is not None and (quality is not Quality.ERROR or column.signal == "monitor.source"):
                 new = step(limits, new, t * MS, value, int(judged), beside=beside)
         self._judged(rule, key, state, new, received)
-
-    def _beside(self, rule: Rule, terminal: Terminal, column: Column, state: LimitState) -> int:
-        """The level that the latest readings of the rule's other signals ask for. One that cannot be read asks for what is so."""
-        series = terminal.components[column.component].series
-        asked = 0
-        for signal in rule.signals:
-            if signal != column.signal and (latest := series.get(signal)) is not None:
-                if latest.quality == Quality.ERROR or latest.value is None:
-                    asked = graver(asked, state.level)
-                else:
-                    asked = graver(asked, level_of(rule.limits, state.level, latest.value, latest.state))
-        return asked
 
     def judge(
         self,
@@ -177,7 +174,7 @@ class Alarming:
     def _speaker(self, rule: Rule, key: AlarmKey, state: LimitState) -> tuple[str, Any, int]:
         """Signal, value and time of what decides: of several signals the gravest; where none asks for anything, the one that did."""
         component = self._fleet.terminals[key[1]].components.get(key[2])
-        if len(rule.signals) < 2 or component is None:
+        if component is None or (len(rule.signals) < 2 and state is not QUIET):
             return rule.signal, state.value, state.at
         last, latest = self.alarms.get(key), component.series
         known = [each for each in rule.signals if each in latest]
@@ -297,7 +294,9 @@ class Alarming:
         self.dirty.rules = True
         for key in sorted(set(self.limits) | {k for k, a in self.alarms.items() if a.open}):
             rule = self.rules.by_id.get(key[0])
-            if rule is None or (key not in self.limits and not rule.latched):  # over, and no longer kept for somebody to look at
+            if rule is None or (
+                key not in self.limits and not rule.latched
+            ):  # over, and no longer kept for somebody to look at
                 self._retire(key, at)
 
     def _retire(self, key: AlarmKey, at: int) -> None:
@@ -340,6 +339,18 @@ def _asks_nothing(limits: Limits, column: Column, bounds: tuple[float, float] | 
         return False
     least, most = bounds
     return not (limits.above and most > limits.above[0].limit) and not (limits.below and least < limits.below[0].limit)
+
+
+def _beside(rule: Rule, series: Mapping[str, Series], signal: str, state: LimitState) -> int:
+    """The level that the latest readings of the rule's other signals ask for. One that cannot be read asks for what is so."""
+    asked = 0
+    for other in rule.signals:
+        if other != signal and (latest := series.get(other)) is not None:
+            unread = latest.quality == Quality.ERROR or latest.value is None
+            asked = graver(
+                asked, state.level if unread else level_of(rule.limits, state.level, latest.value, latest.state)
+            )
+    return asked
 
 
 def _ack_timer(key: AlarmKey) -> TimerKey:

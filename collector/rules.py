@@ -47,6 +47,7 @@ _KEYS = {
     "owner",
     "review",
     "component",
+    "unless",
     "latched",
     "off",
 }
@@ -62,7 +63,7 @@ class RulesError(ValueError):
 class Rule:
     """One line of the table. signals: the catalogue names that are compared; none for the conditions that the collector finds. Of several
     the worst on a component counts, so that a part has one alarm for one fault. component: the components that it is about, all where it
-    is None. latched: the alarm stays open until somebody has taken it
+    is None. unless: not about a component that tells one of these signals, which say the same better and have rules of their own. latched: the alarm stays open until somebody has taken it
     on, also where the condition is over: that a casing is closed again does not say what was done to it.
     """
 
@@ -77,6 +78,7 @@ class Rule:
     review: str
     latched: bool = False
     component: re.Pattern[str] | None = None
+    unless: tuple[str, ...] = ()
 
     @property
     def signal(self) -> str:
@@ -201,27 +203,23 @@ def _off(row: dict[str, Any]) -> bool:
     return True
 
 
-def _signals(row: dict[str, Any]) -> tuple[str, ...]:
-    said = row.get("signal", [])
-    signals = [said] if isinstance(said, str) else said
-    if not isinstance(signals, list) or not all(isinstance(each, str) and each for each in signals):
-        msg = f"rule {row['id']}: signal is a name of the catalogue or a list of them"
+def _names(row: dict[str, Any], key: str, what: str) -> tuple[str, ...]:
+    said = row.get(key, [])
+    names = [said] if isinstance(said, str) else said
+    if not isinstance(names, list) or not all(isinstance(each, str) and each for each in names):
+        msg = f"rule {row['id']}: {key} is {what}, or a list of them"
         raise RulesError(msg)
-    if len(signals) > 1 and (row.get("above") or row.get("below")):
-        msg = f"rule {row['id']}: above and below are of one signal; several are compared by words and judged"
-        raise RulesError(msg)
-    return tuple(dict.fromkeys(signals))
+    return tuple(dict.fromkeys(names))
 
 
 def _component(row: dict[str, Any]) -> re.Pattern[str] | None:
-    said = row.get("component")
-    if said is None:
+    """Patterns as of file names; one that begins with `!` takes components away."""
+    globs = _names(row, "component", 'a pattern such as "switch/net:uplink*" or "!*/net:spare"')
+    if not globs:
         return None
-    globs = [said] if isinstance(said, str) else said
-    if not isinstance(globs, list) or not globs or not all(isinstance(each, str) and each for each in globs):
-        msg = f'rule {row["id"]}: component is a pattern such as "switch/port:uplink*", or a list of them'
-        raise RulesError(msg)
-    return re.compile("|".join(translate(each) for each in globs))
+    wanted = [translate(each) for each in globs if not each.startswith("!")]
+    refused = "".join(f"(?!{translate(each[1:])})" for each in globs if each.startswith("!"))
+    return re.compile(f"{refused}(?:{'|'.join(wanted)})")
 
 
 def _rule(row: dict[str, Any]) -> Rule:
@@ -245,10 +243,17 @@ def _rule(row: dict[str, Any]) -> Rule:
     )
     levels = [*(limits.words or {}).values(), *(limits.judged or {}).values()]
     judged_levels = (limits.judged or {}).values()
-    if any(type(level) is not int or not 0 <= level <= 3 for level in levels) or 0 in judged_levels or not any(levels or (1,)):
+    if (
+        any(type(level) is not int or not 0 <= level <= 3 for level in levels)
+        or 0 in judged_levels
+        or not any(levels or (1,))
+    ):
         msg = f"rule {name}: a level is 1 (core business stopped), 2 (part of it) or 3 (secondary); a word beside others may have 0"
         raise RulesError(msg)
-    signals, latched = _signals(row), row.get("latched", False)
+    signals, latched = _names(row, "signal", "a name of the catalogue"), row.get("latched", False)
+    if len(signals) > 1 and (limits.above or limits.below):
+        msg = f"rule {name}: above and below are of one signal; several are compared by words and judged"
+        raise RulesError(msg)
     if type(latched) is not bool:
         msg = f"rule {name}: latched is true or false"
         raise RulesError(msg)
@@ -259,10 +264,16 @@ def _rule(row: dict[str, Any]) -> Rule:
         )
         raise RulesError(msg)
     return Rule(
-        name,
-        signals,
-        limits,
-        *(row[k] for k in ("text", "cause", "consequence", "action", "owner", "review")),
+        id=name,
+        signals=signals,
+        limits=limits,
+        text=row["text"],
+        cause=row["cause"],
+        consequence=row["consequence"],
+        action=row["action"],
+        owner=row["owner"],
+        review=row["review"],
         latched=latched,
         component=_component(row),
+        unless=_names(row, "unless", "a name of the catalogue"),
     )

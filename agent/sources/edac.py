@@ -23,7 +23,9 @@ def read(root: Path) -> Iterator[Sample]:
     for controller in folders(root / "sys/devices/system/edac/mc", "mc"):
         name = controller.name
         yield from _counts(f"memory:{name}", controller / "ce_count", controller / "ue_count", days=days)
-        yield from _counts(f"memory:{name} unknown", controller / "ce_noinfo_count", controller / "ue_noinfo_count", days=days)
+        yield from _counts(
+            f"memory:{name} unknown", controller / "ce_noinfo_count", controller / "ue_noinfo_count", days=days
+        )
         modules = folders(controller, "dimm") or folders(controller, "rank")
         names: set[str] = set()
         for module in modules:
@@ -49,9 +51,7 @@ def _days_up(root: Path) -> float | None:
     return max(1.0, int(up[0]) / DAY_S) if up else None
 
 
-def _counts(
-    part: str, corrected: Path, uncorrected: Path, label: str = "", *, days: float | None
-) -> Iterator[Sample]:
+def _counts(part: str, corrected: Path, uncorrected: Path, label: str = "", *, days: float | None) -> Iterator[Sample]:
     label = label or part.partition(":")[2]
     if (count := number(corrected)) is not None and count >= 0:
         state = State.NONE if days is None else State.WARN if count > CORRECTED_A_DAY * days else State.OK

@@ -71,9 +71,7 @@ def level_of(limits: Limits, level: int, value: float | str | None, judged: int)
     return graver(said, asked)
 
 
-def step(
-    limits: Limits, state: LimitState, at: int, value: float | str, judged: int, *, beside: int = 0
-) -> LimitState:
+def step(limits: Limits, state: LimitState, at: int, value: float | str, judged: int, *, beside: int = 0) -> LimitState:
     """One reading, its corrected time in UTC ns. The time an abnormal value has lasted goes on when it asks for another level.
 
     beside: the level that the other signals of the same rule ask for.
