@@ -55,11 +55,15 @@ class Site:
         await self.world.pipeline.take([self.sender.life(T0)])
         return self
 
-    async def says(self, *rows: Row, quality: Quality = Quality.GOOD, wait_s: int = 15) -> dict[tuple[str, str], AlarmView]:
+    async def says(
+        self, *rows: Row, quality: Quality = Quality.GOOD, wait_s: int = 15
+    ) -> dict[tuple[str, str], AlarmView]:
         """The alarms that are open when it has lasted wait_s seconds."""
         world = self.world
         world.now += S
-        sent = [reading(component, signal, world.now, value, state, quality) for component, signal, value, state in rows]
+        sent = [
+            reading(component, signal, world.now, value, state, quality) for component, signal, value, state in rows
+        ]
         await world.pipeline.take([self.sender.batch(sent, world.now)])
         await world.tick(world.now + wait_s * S)
         return self.open()

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tillwatch.collector.rules import BUILT_IN, RulesError, duration, parse_rules, shipped_text
-from tillwatch.device_profiles.catalogue import load_catalogue
+from tillwatch.collector.rules import RulesError, duration, parse_rules, shipped_text
 
 RULE = """[[rule]]
 id = "x"

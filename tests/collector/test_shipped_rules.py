@@ -109,12 +109,26 @@ def test_a_word_of_two_signals_in_one_rule_means_the_same_of_both():
 
 def test_what_points_at_a_person_stays_until_somebody_has_looked():
     latched = {name for rule in RULES.by_id.values() if rule.latched for name in rule.signals}
-    assert {"env.tamper", "server.intrusion", "camera.casing", "part.security", "atm.antifraud", "atm.shield"} <= latched
+    assert {
+        "env.tamper",
+        "server.intrusion",
+        "camera.casing",
+        "part.security",
+        "atm.antifraud",
+        "atm.shield",
+    } <= latched
     assert all(rule.owner == "security" for rule in RULES.by_id.values() if rule.latched)
 
 
 def test_supplies_are_secondary_and_have_time():
-    for name in ("gen.fuel", "printer.supply.level", "atm.paper", "atm.unit.supply", "printer.supply.state", "part.supply"):
+    for name in (
+        "gen.fuel",
+        "printer.supply.level",
+        "atm.paper",
+        "atm.unit.supply",
+        "printer.supply.state",
+        "part.supply",
+    ):
         for rule in RULES.by_signal[name]:
             levels = [*(rule.limits.words or {}).values(), *(rule.limits.judged or {}).values()]
             assert {*levels, *(step.level for step in rule.limits.below)} <= {0, 3}, rule.id
@@ -125,7 +139,8 @@ def test_supplies_are_secondary_and_have_time():
 def test_a_part_of_a_recorded_device_has_one_alarm_for_one_signal(path):
     readings = json.loads(path.read_text())["readings"]
     found = raised(
-        (each["component"], each["signal"], each["value"], State[(each["state"] or "none").upper()]) for each in readings
+        (each["component"], each["signal"], each["value"], State[(each["state"] or "none").upper()])
+        for each in readings
     )
     twice = Counter((component, signal) for (_, component), signals in found.items() for signal in set(signals))
     assert not [each for each, count in twice.items() if count > 1]
@@ -147,7 +162,10 @@ def test_what_the_golden_devices_raise_names_their_faults():
         "hwg-wld env.water", "axis camera.opened", "pepwave net.wan", "rfc1628 ups.on-battery", "rfc3805 printer.stopped",
     } <= found  # fmt: skip
     # A contact's own state, and what a printer says better, are not told twice; a port of a switch is no alarm.
-    assert not {"hwg-wld env.limit", "rfc3805 device.down", "rfc3805 printer.supply-empty", "if-mib host.link-down"} & found
+    assert (
+        not {"hwg-wld env.limit", "rfc3805 device.down", "rfc3805 printer.supply-empty", "if-mib host.link-down"}
+        & found
+    )
 
 
 def drive(samples: Iterable[Sample]) -> list[str]:
