@@ -13,8 +13,8 @@ from tillwatch.agent.wire import Column
 from tillwatch.collector.alarms import Alarm, AlarmEvent, acknowledge, change, expire, lose_sight
 from tillwatch.collector.alarms import Key as AlarmKey
 from tillwatch.collector.changes import Dirty, Ticks
-from tillwatch.collector.detect.limits import QUIET, LimitState, due_at, settle, step
-from tillwatch.collector.fleet import Component, Fleet, Terminal
+from tillwatch.collector.detect.limits import QUIET, Limits, LimitState, due_at, graver, level_of, settle, step
+from tillwatch.collector.fleet import Component, Fleet, Series, Terminal
 from tillwatch.collector.incidents import Incident, correlation_id, follow
 from tillwatch.collector.rules import SILENT, Rule, Rules, parse_rules
 from tillwatch.collector.tickets.port import Evidence, Op, TicketMessage
@@ -52,21 +52,29 @@ class Alarming:
         ahead: int,
     ) -> None:
         """ahead: UTC ns; what is from later than this waits for its time elsewhere, and judges nothing."""
+        if rule.component is not None and not rule.component.match(column.component):
+            return
         key = (rule.id, terminal.id, column.component)
         limits, state = rule.limits, self.limits.get(key, QUIET)
-        if state is QUIET and bounds is not None and limits.judged is None:
-            least, most = bounds
-            if not (limits.above and most > limits.above[0].limit) and not (
-                limits.below and least < limits.below[0].limit
-            ):
+        if state is QUIET and _asks_nothing(limits, column, bounds):
+            return
+        series = terminal.components[column.component].series
+        beside = 0
+        if rule.unless and any(each in series for each in rule.unless):
+            if state is QUIET:
                 return
+            limits = Limits(
+                for_ns=limits.for_ns, hold_ns=limits.hold_ns
+            )  # they came later than what it has seen: it asks for nothing any more
+        elif len(rule.signals) > 1 and state is not QUIET:
+            beside = _beside(rule, series, column.signal, state)
         new = state
         for i, (t, value) in enumerate(zip(tick.at, column.values, strict=True)):
             quality, judged = (column.odd or {}).get(i, (column.quality, column.state))
             if t * MS > ahead:
                 continue
             if value is not None and (quality is not Quality.ERROR or column.signal == "monitor.source"):
-                new = step(limits, new, t * MS, value, int(judged))
+                new = step(limits, new, t * MS, value, int(judged), beside=beside)
         self._judged(rule, key, state, new, received)
 
     def judge(
@@ -118,6 +126,11 @@ class Alarming:
             self._timers.cancel(timer)
         else:
             self._timers.set(timer, max(due, now))
+        alarm = self.alarms.get(key)
+        if rule.latched and not new.level and alarm is not None and alarm.open and not alarm.acked_at:
+            if old.level:
+                self._set(alarm, "returned", now, alarm.detail)
+            return  # it stays open until somebody has taken it on
         self._level(rule, key, new, now, evidence)
 
     def limit_due(self, key: AlarmKey, now: int) -> None:
@@ -136,11 +149,12 @@ class Alarming:
         self, rule: Rule, key: AlarmKey, state: LimitState, at: int, evidence: Mapping[str, str] | None = None
     ) -> None:
         last = self.alarms.get(key)
+        signal, value, told = self._speaker(rule, key, state)
         detail: dict[str, Any] = {
-            "signal": rule.signal,
-            "value": state.value,
-            "unit": self._units.get(rule.signal, ""),
-            "at": state.at,
+            "signal": signal,
+            "value": value,
+            "unit": self._units.get(signal, ""),
+            "at": told,
             "since": state.since,
         }
         if evidence:
@@ -156,6 +170,23 @@ class Alarming:
         )
         if changed is not None:
             self._changed(rule, *changed, at)
+
+    def _speaker(self, rule: Rule, key: AlarmKey, state: LimitState) -> tuple[str, Any, int]:
+        """Signal, value and time of what decides: of several signals the gravest; where none asks for anything, the one that did."""
+        component = self._fleet.terminals[key[1]].components.get(key[2])
+        if component is None or (len(rule.signals) < 2 and state is not QUIET):
+            return rule.signal, state.value, state.at
+        last, latest = self.alarms.get(key), component.series
+        known = [each for each in rule.signals if each in latest]
+        levels = {each: level_of(rule.limits, state.level, latest[each].value, latest[each].state) for each in known}
+        asking = [each for each in known if levels[each]]
+        if asking:
+            signal = min(asking, key=levels.__getitem__)
+        elif last is not None and last.detail.get("signal") in latest:
+            signal = last.detail["signal"]
+        else:
+            return rule.signal, state.value, state.at
+        return signal, latest[signal].value, latest[signal].at
 
     def _changed(self, rule: Rule, alarm: Alarm, kind: str, at: int) -> None:
         terminal = self._fleet.terminals[alarm.terminal]
@@ -194,8 +225,12 @@ class Alarming:
             (a for a in map(self.alarms.get, sorted(self.of_terminal.get(terminal, ()))) if a and a.id == number), None
         )
         acked = acknowledge(alarm, by, at) if alarm is not None else None
-        if acked is not None:
-            self._set(*acked, at, {"by": by, "note": note})
+        if acked is None:
+            return
+        self._set(*acked, at, {"by": by, "note": note})
+        rule = self.rules.by_id.get(acked[0].rule)
+        if rule is not None and rule.latched:
+            self._level(rule, acked[0].key, self.limits.get(acked[0].key, QUIET), at)
 
     def ack_due(self, key: AlarmKey, due: int) -> None:
         """It was acknowledged long ago, and still lasts."""
@@ -258,7 +293,10 @@ class Alarming:
         self.rules = parse_rules(site, shipped=shipped, replay=True)
         self.dirty.rules = True
         for key in sorted(set(self.limits) | {k for k, a in self.alarms.items() if a.open}):
-            if key[0] not in self.rules.by_id:
+            rule = self.rules.by_id.get(key[0])
+            if rule is None or (
+                key not in self.limits and not rule.latched
+            ):  # over, and no longer kept for somebody to look at
                 self._retire(key, at)
 
     def _retire(self, key: AlarmKey, at: int) -> None:
@@ -287,6 +325,32 @@ class Alarming:
         for alarm in self.alarms.values():
             if alarm.ack_until:
                 self._timers.set(_ack_timer(alarm.key), max(alarm.ack_until, advanced_to))
+
+
+def _asks_nothing(limits: Limits, column: Column, bounds: tuple[float, float] | None) -> bool:
+    """The common case, seen without looking at each reading: all are well. False where it cannot be seen like this."""
+    if column.odd is not None or (limits.judged is not None and limits.judged.get(int(column.state), 0)):
+        return False
+    if limits.words is not None and not column.numeric and not limits.words.keys().isdisjoint(map(str, column.values)):
+        return False
+    if not (limits.above or limits.below):
+        return True
+    if bounds is None:
+        return False
+    least, most = bounds
+    return not (limits.above and most > limits.above[0].limit) and not (limits.below and least < limits.below[0].limit)
+
+
+def _beside(rule: Rule, series: Mapping[str, Series], signal: str, state: LimitState) -> int:
+    """The level that the latest readings of the rule's other signals ask for. One that cannot be read asks for what is so."""
+    asked = 0
+    for other in rule.signals:
+        if other != signal and (latest := series.get(other)) is not None:
+            unread = latest.quality == Quality.ERROR or latest.value is None
+            asked = graver(
+                asked, state.level if unread else level_of(rule.limits, state.level, latest.value, latest.state)
+            )
+    return asked
 
 
 def _ack_timer(key: AlarmKey) -> TimerKey:

@@ -47,8 +47,8 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class AlarmEvent:
-    """A change of an alarm: `raised`, `recurred`, `level`, `evidence`, `unknown`, `known`, `acknowledged`, `ack expired` or `cleared`.
-    Append-only; every figure comes from these.
+    """A change of an alarm: `raised`, `recurred`, `level`, `evidence`, `unknown`, `known`, `acknowledged`, `ack expired`, `returned` or
+    `cleared`. Returned: the condition of a latched alarm is over, the alarm is not. Append-only; every figure comes from these.
     """
 
     alarm: int

@@ -5,9 +5,11 @@ that day.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import translate
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -42,8 +44,14 @@ _KEYS = {
     "cause",
     "consequence",
     "action",
+    "owner",
+    "review",
+    "component",
+    "unless",
+    "latched",
+    "off",
 }
-_KEYS |= {"owner", "review"}
+_TOP = {"fold", "rule", "no_alarm"}
 _JUDGED = {"warn": int(State.WARN), "crit": int(State.CRIT)}
 
 
@@ -53,10 +61,14 @@ class RulesError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One line of the table. signal: the catalogue name that is compared; empty for the conditions that the collector finds."""
+    """One line of the table. signals: the catalogue names that are compared; none for the conditions that the collector finds. Of several
+    the worst on a component counts, so that a part has one alarm for one fault. component: the components that it is about, all where it
+    is None. unless: not about a component that tells one of these signals, which say the same better and have rules of their own. latched: the alarm stays open until somebody has taken it
+    on, also where the condition is over: that a casing is closed again does not say what was done to it.
+    """
 
     id: str
-    signal: str
+    signals: tuple[str, ...]
     limits: Limits
     text: str
     cause: str
@@ -64,11 +76,21 @@ class Rule:
     action: str
     owner: str
     review: str
+    latched: bool = False
+    component: re.Pattern[str] | None = None
+    unless: tuple[str, ...] = ()
+
+    @property
+    def signal(self) -> str:
+        """The first of them, or empty."""
+        return self.signals[0] if self.signals else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """All rules and the fold's other settings. shipped, text: what was parsed, the shipped and the site's, as they stand in the journal."""
+    """All rules and the fold's other settings. shipped, text: what was parsed, the shipped and the site's, as they stand in the journal.
+    no_alarm: signal, or `signal=word`, -> why it raises nothing although it may tell of something bad.
+    """
 
     by_id: Mapping[str, Rule]
     by_signal: Mapping[str, tuple[Rule, ...]]
@@ -76,6 +98,7 @@ class Rules:
     silent_least_ns: int
     default_interval_s: float
     reopen_ns: int
+    no_alarm: Mapping[str, str]
     shipped: str = field(repr=False)
     text: str = field(repr=False)
 
@@ -93,7 +116,9 @@ def duration(text: object, where: str) -> int:
 
 @cache
 def shipped_text() -> str:
-    return (files("tillwatch.collector") / "rules.toml").read_text(encoding="utf-8")
+    """The shipped table, all families in one text."""
+    tables = sorted((files("tillwatch.collector") / "rules").iterdir(), key=lambda each: each.name)
+    return "\n".join(each.read_text(encoding="utf-8") for each in tables if each.name.endswith(".toml"))
 
 
 def parse_rules(site: str = "", *, shipped: str | None = None, replay: bool = False) -> Rules:
@@ -107,6 +132,9 @@ def parse_rules(site: str = "", *, shipped: str | None = None, replay: bool = Fa
     settings = {**base.get("fold", {}), **own.get("fold", {})}
     table: dict[str, dict[str, Any]] = {}
     for where, source in (("shipped rules", base), ("site rules", own)):
+        if set(source) - _TOP and not replay:
+            msg = f"{where}: unknown table {min(set(source) - _TOP)!r}; a table of rules has [fold], [[rule]] and [no_alarm]"
+            raise RulesError(msg)
         for row in source.get("rule", []):
             if not isinstance(row.get("id"), str):
                 msg = f"{where}: a [[rule]] without an id"
@@ -116,15 +144,15 @@ def parse_rules(site: str = "", *, shipped: str | None = None, replay: bool = Fa
                 msg = f"{where}, rule {row['id']}: unknown key {min(unknown)!r}; known are {', '.join(sorted(_KEYS))}"
                 raise RulesError(msg)
             table[row["id"]] = {**table.get(row["id"], {}), **row}
-    rules = {name: _rule(row) for name, row in table.items()}
+    rules = {name: _rule(row) for name, row in table.items() if not _off(row)}
     missing = [name for name in BUILT_IN if name not in rules]
     if missing and not replay:
         msg = f"the rule {missing[0]} must stand in the table: the collector itself raises it"
         raise RulesError(msg)
     by_signal: dict[str, tuple[Rule, ...]] = {}
     for rule in rules.values():
-        if rule.signal:
-            by_signal[rule.signal] = (*by_signal.get(rule.signal, ()), rule)
+        for signal in rule.signals:
+            by_signal[signal] = (*by_signal.get(signal, ()), rule)
     known = {"silent_after", "silent_least", "default_interval", "reopen"}
     if set(settings) - known:
         msg = f"[fold]: unknown key {min(set(settings) - known)!r}; known are {', '.join(sorted(known))}"
@@ -136,6 +164,7 @@ def parse_rules(site: str = "", *, shipped: str | None = None, replay: bool = Fa
         silent_least_ns=duration(settings["silent_least"], "[fold] silent_least"),
         default_interval_s=duration(settings["default_interval"], "[fold] default_interval") / 1e9,
         reopen_ns=duration(settings["reopen"], "[fold] reopen"),
+        no_alarm={**base.get("no_alarm", {}), **own.get("no_alarm", {})},
         shipped=shipped,
         text=site,
     )
@@ -164,6 +193,35 @@ def _steps(row: dict[str, Any], key: str) -> tuple[Step, ...]:
     return tuple(ordered)
 
 
+def _off(row: dict[str, Any]) -> bool:
+    """off: why a bank does without this rule."""
+    if "off" not in row:
+        return False
+    if not isinstance(row["off"], str) or not row["off"].strip() or row["id"] in BUILT_IN:
+        msg = f'rule {row["id"]}: off is the reason why a bank does without it, such as off = "watched by the landlord"; not for the collector\'s own rules'
+        raise RulesError(msg)
+    return True
+
+
+def _names(row: dict[str, Any], key: str, what: str) -> tuple[str, ...]:
+    said = row.get(key, [])
+    names = [said] if isinstance(said, str) else said
+    if not isinstance(names, list) or not all(isinstance(each, str) and each for each in names):
+        msg = f"rule {row['id']}: {key} is {what}, or a list of them"
+        raise RulesError(msg)
+    return tuple(dict.fromkeys(names))
+
+
+def _component(row: dict[str, Any]) -> re.Pattern[str] | None:
+    """Patterns as of file names; one that begins with `!` takes components away."""
+    globs = _names(row, "component", 'a pattern such as "switch/net:uplink*" or "!*/net:spare"')
+    if not globs:
+        return None
+    wanted = [translate(each) for each in globs if not each.startswith("!")]
+    refused = "".join(f"(?!{translate(each[1:])})" for each in globs if each.startswith("!"))
+    return re.compile(f"{refused}(?:{'|'.join(wanted)})")
+
+
 def _rule(row: dict[str, Any]) -> Rule:
     name = row["id"]
     for key in ("text", "cause", "consequence", "action", "owner", "review"):
@@ -184,19 +242,38 @@ def _rule(row: dict[str, Any]) -> Rule:
         hold_ns=duration(row.get("hold", "10m"), f"rule {name}, hold"),
     )
     levels = [*(limits.words or {}).values(), *(limits.judged or {}).values()]
-    if any(type(level) is not int or not 1 <= level <= 3 for level in levels):
-        msg = f"rule {name}: a level is 1 (core business stopped), 2 (part of it) or 3 (secondary)"
+    judged_levels = (limits.judged or {}).values()
+    if (
+        any(type(level) is not int or not 0 <= level <= 3 for level in levels)
+        or 0 in judged_levels
+        or not any(levels or (1,))
+    ):
+        msg = f"rule {name}: a level is 1 (core business stopped), 2 (part of it) or 3 (secondary); a word beside others may have 0"
         raise RulesError(msg)
-    signal = row.get("signal", "")
+    signals, latched = _names(row, "signal", "a name of the catalogue"), row.get("latched", False)
+    if len(signals) > 1 and (limits.above or limits.below):
+        msg = f"rule {name}: above and below are of one signal; several are compared by words and judged"
+        raise RulesError(msg)
+    if type(latched) is not bool:
+        msg = f"rule {name}: latched is true or false"
+        raise RulesError(msg)
     compares = bool(limits.above or limits.below or limits.words or limits.judged)
-    if not compares or bool(signal) == (name in BUILT_IN):
+    if not compares or bool(signals) == (name in BUILT_IN):
         msg = (
             f"rule {name}: needs a signal (the collector's own rules have none) and one of above, below, words, judged"
         )
         raise RulesError(msg)
     return Rule(
-        name,
-        signal,
-        limits,
-        *(row[k] for k in ("text", "cause", "consequence", "action", "owner", "review")),
+        id=name,
+        signals=signals,
+        limits=limits,
+        text=row["text"],
+        cause=row["cause"],
+        consequence=row["consequence"],
+        action=row["action"],
+        owner=row["owner"],
+        review=row["review"],
+        latched=latched,
+        component=_component(row),
+        unless=_names(row, "unless", "a name of the catalogue"),
     )

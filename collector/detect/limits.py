@@ -18,7 +18,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is compared. above, below: steps, mildest first; words: a state word -> level; judged: the profile's own judgement -> level."""
+    """What is compared. above, below: steps, mildest first; words: a state word -> level; judged: the judgement of who read it -> level, for
+    all but the words that have a level of their own, which may be 0. Of a judgement and a step the graver counts.
+    """
 
     above: Sequence[Step] = ()
     below: Sequence[Step] = ()
@@ -45,14 +47,18 @@ class LimitState:
 QUIET = LimitState()
 
 
+def graver(one: int, other: int) -> int:
+    """The graver of two levels, of which 0 is normal."""
+    return min(one, other) if one and other else one or other
+
+
 def level_of(limits: Limits, level: int, value: float | str | None, judged: int) -> int:
     """The level that a value asks for. level: the confirmed one, whose own limit is eased by the deadband: the hysteresis."""
-    if limits.judged is not None:
-        return limits.judged.get(judged, 0)
-    if isinstance(value, str):
-        return (limits.words or {}).get(value, 0)
-    if value is None:
-        return 0
+    if limits.words is not None and isinstance(value, str) and (named := limits.words.get(value)) is not None:
+        return named
+    said = limits.judged.get(judged, 0) if limits.judged is not None else 0
+    if value is None or isinstance(value, str):
+        return said
     asked = 0
     for step in limits.above:
         ease = limits.deadband if level and level <= step.level else 0.0
@@ -62,12 +68,15 @@ def level_of(limits: Limits, level: int, value: float | str | None, judged: int)
         ease = limits.deadband if level and level <= step.level else 0.0
         if value < step.limit + ease:
             asked = step.level
-    return asked
+    return graver(said, asked)
 
 
-def step(limits: Limits, state: LimitState, at: int, value: float | str, judged: int) -> LimitState:
-    """One reading, its corrected time in UTC ns. The time an abnormal value has lasted goes on when it asks for another level."""
-    asked = level_of(limits, state.level, value, judged)
+def step(limits: Limits, state: LimitState, at: int, value: float | str, judged: int, *, beside: int = 0) -> LimitState:
+    """One reading, its corrected time in UTC ns. The time an abnormal value has lasted goes on when it asks for another level.
+
+    beside: the level that the other signals of the same rule ask for.
+    """
+    asked = graver(level_of(limits, state.level, value, judged), beside)
     if asked == state.level:
         if asked == state.wanted:
             return state

@@ -19,7 +19,7 @@ values = st.one_of(
     st.integers(-(2**63), 2**64 - 1),
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=20),
-    st.sampled_from(["battery", "failed", "ok"]),
+    st.sampled_from(["battery", "failed", "ok", "forced"]),
 )
 names = st.sampled_from(["ups", "ups/battery", "host/disk:/", "agent", "x"])
 signals = st.sampled_from(
@@ -32,6 +32,11 @@ signals = st.sampled_from(
         "monitor.reason",
         "unmapped.y",
         "printer.error",
+        "drive.smart",
+        "drive.wear",
+        "env.sensor",
+        "env.water",
+        "env.door",
     ]
 )
 offsets = st.integers(-3_600_000, 3_600_000)

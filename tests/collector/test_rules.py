@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tillwatch.collector.rules import BUILT_IN, RulesError, duration, parse_rules, shipped_text
-from tillwatch.device_profiles.catalogue import load_catalogue
+from tillwatch.collector.rules import RulesError, duration, parse_rules, shipped_text
 
 RULE = """[[rule]]
 id = "x"
@@ -18,23 +17,55 @@ review = "2027-01-01"
 """
 
 
-def test_the_shipped_table_names_signals_and_words_of_the_catalogue():
-    known = load_catalogue().signals
-    for rule in parse_rules().by_id.values():
-        if rule.signal:
-            signal = known[rule.signal]
-            assert set(rule.limits.words or ()) <= {word for word, _ in signal.states}, rule.id
-            assert bool(rule.limits.words) == (signal.kind.value == "state"), rule.id
-        else:
-            assert rule.id in BUILT_IN
-
-
 def test_a_site_changes_a_rule_key_by_key_and_adds_its_own():
     rules = parse_rules('[fold]\nreopen = "5m"\n[[rule]]\nid = "disk.full"\nfor = "1s"\n' + RULE)
     assert rules.reopen_ns == 300 * 10**9
     assert rules.by_id["disk.full"].limits.for_ns == 10**9
     assert rules.by_id["disk.full"].limits.above == parse_rules().by_id["disk.full"].limits.above
     assert [r.id for r in rules.by_signal["host.cpu.percent"]] == ["x"]
+
+
+def test_a_site_does_without_a_rule_and_says_why():
+    rules = parse_rules('[[rule]]\nid = "disk.full"\noff = "the landlord watches it"\n')
+    assert "disk.full" not in rules.by_id
+    assert "host.disk.percent" not in rules.by_signal
+
+
+def test_a_rule_of_several_signals_is_found_by_each_of_them():
+    rules = parse_rules()
+    assert rules.by_id["ups.on-battery"] in rules.by_signal["ups.output.source"]
+    assert rules.by_id["ups.on-battery"] in rules.by_signal["ups.mains"]
+    assert rules.by_id["ups.on-battery"].signal == "ups.output.source"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "component", "meant"),
+    [
+        ('"switch/net:uplink*"', "switch/net:uplink 1", True),
+        ('"switch/net:uplink*"', "switch/net:port 1", False),
+        ('["a/*", "b"]', "b", True),
+        ('["*", "!*/memory:spare"]', "router/memory:main", True),
+        ('["*", "!*/memory:spare"]', "router/memory:spare", False),
+        ('"!b"', "a", True),
+        ('"!b"', "b", False),
+    ],
+)
+def test_a_rule_is_about_the_components_that_its_patterns_name(pattern, component, meant):
+    where = parse_rules(RULE + f"component = {pattern}\n").by_id["x"].component
+    assert bool(where.match(component)) is meant
+
+
+def test_a_table_of_an_older_version_is_read_in_a_replay():
+    older = """
+[fold]
+silent_after = 3.0
+silent_least = "90s"
+default_interval = "60s"
+reopen = "30m"
+"""
+    rules = parse_rules("[[typo]]\n", shipped=older + RULE, replay=True)
+    assert rules.by_id["x"].signals == ("host.cpu.percent",)
+    assert rules.no_alarm == {}
 
 
 @pytest.mark.parametrize(
@@ -52,6 +83,15 @@ def test_a_site_changes_a_rule_key_by_key_and_adds_its_own():
         (RULE.replace("[{limit = 90, level = 3}]", "90"), "is a list such as"),
         (RULE.replace('signal = "host.cpu.percent"\n', ""), "needs a signal"),
         (RULE + "for = '10'\n", 'write "90s"'),
+        (RULE.replace('"host.cpu.percent"', '["host.cpu.percent", "host.memory.percent"]'), "are of one signal"),
+        (RULE.replace('"host.cpu.percent"', "[3]"), "signal is a name of the catalogue"),
+        (RULE + "latched = 'yes'\n", "latched is true or false"),
+        (RULE + "component = 3\n", "component is a pattern"),
+        (RULE + "off = true\n", "off is the reason"),
+        ("[[rule]]\nid = 'clock.suspect'\noff = 'no clock'\n", "not for the collector's own rules"),
+        (RULE + "judged = { warn = 0 }\n", "a level is 1"),
+        (RULE.replace("above = [{limit = 90, level = 3}]", "words = { busy = 0 }"), "a level is 1"),
+        ("[[rules]]\nid = 'x'\n", "unknown table 'rules'"),
         ("[fold]\nsilent = 3\n", "unknown key 'silent'"),
     ],
 )

@@ -63,3 +63,16 @@ def test_old_drivers_know_rows_and_channels(tmp_path):
 
 def test_a_machine_without_ecc(tmp_path):
     assert found(tmp_path) == {}
+
+
+def test_corrected_errors_are_judged_by_the_days_since_the_start(tmp_path):
+    counts = {f"{MC}/dimm0/dimm_label": "A1", f"{MC}/dimm1/dimm_label": "A2"}
+    counts |= {f"{MC}/dimm0/dimm_ce_count": "30", f"{MC}/dimm1/dimm_ce_count": "31"}
+    for up, expected in (
+        ("259200.51 1000.00", (State.OK, State.WARN)),  # three days
+        ("600.00 9.00", (State.WARN, State.WARN)),
+        ("", (State.NONE, State.NONE)),
+    ):
+        write_tree(tmp_path, {**counts, "proc/uptime": up})
+        said = found(tmp_path)
+        assert (said["memory:mc0 A1", "corrected"][1], said["memory:mc0 A2", "corrected"][1]) == expected
