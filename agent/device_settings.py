@@ -34,6 +34,7 @@ from tillwatch.agent.tables import Table
 
 LEAST_XFS = 30.0
 """Seconds. XFS4IoT services live in the process that pays out; they are not asked more often."""
+PLATFORM: str = sys.platform
 WINDOWS_NORMAL = 300.0
 """Each poll starts a PowerShell, which costs some second of processor time."""
 MAX_WINDOWS_NAME = 40
@@ -89,19 +90,20 @@ def read_traps(table: Table, intervals: Intervals, path: Path) -> TrapsConfig:
     return traps
 
 
-def read_windows(table: Table, intervals: Intervals, platform: str = sys.platform) -> WindowsConfig:
+def read_windows(table: Table, intervals: Intervals) -> WindowsConfig:
     default = WindowsConfig()
+    rarer = replace(intervals, normal=max(intervals.normal, WINDOWS_NORMAL))
     windows = WindowsConfig(
         table.take("enabled", bool(table.data), as_bool),
         table.take("name", default.name, _short_name),
         table.take("parts", default.parts, _parts),
         table.take("expected", (), _expected),
         table.take("ignore", (), as_texts),
-        read_intervals(table, replace(intervals, normal=max(intervals.normal, WINDOWS_NORMAL))),
+        read_intervals(table, rarer) if table.data else intervals,
         table.where() if table.data else "",
     )
     table.done()
-    if windows.enabled and platform != "win32":
+    if windows.enabled and PLATFORM != "win32":
         raise table.wrong(
             "enabled",
             "is for Windows only, and this machine runs another system; remove [windows] or write enabled = false",

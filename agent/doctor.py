@@ -242,7 +242,7 @@ async def _sources(settings: Config) -> AsyncIterator[Finding]:
     except ConfigError as error:
         yield Finding("sources", "fail", str(error), "mend the configuration")
         return
-    if settings.windows.enabled and sys.platform == "win32":
+    if settings.windows.enabled:
         from tillwatch.agent.sources.windows import MEND, UNTRIED  # noqa: PLC0415 - only what is configured is imported
 
         yield Finding("windows", "warn", UNTRIED, MEND)

@@ -80,7 +80,7 @@ def sources_of(
 
         ipmi, bookmark = config.ipmi, config.state_dir / BOOKMARK if remember else None
         found.append((IpmiSource(ipmi.name, program=ipmi.program, bookmark=bookmark), ipmi.intervals))
-    if config.windows.enabled and sys.platform == "win32":
+    if config.windows.enabled:  # which config.py refuses on other systems
         from tillwatch.agent.sources.windows import windows_sources  # noqa: PLC0415 - the same
 
         memory = config.state_dir if remember else None

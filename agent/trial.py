@@ -149,7 +149,7 @@ async def try_windows(path: Path) -> Trial:
         try:
             samples += (await _try_source("windows", source)).samples
         except SourceError as error:
-            faults.append(str(error))
+            faults.append(f"{source.name}: {error}")
     if not samples:
         raise SourceError("; ".join(faults))
     for fault in faults:
@@ -307,7 +307,7 @@ def run(args: argparse.Namespace) -> int:
     """Prints the trial. 0: the device was read, also when no profile fits; 1: it was not, and stderr says why."""
     try:
         trial = asyncio.run(_read(args))
-    except (SourceError, CompiledError, ValueError, ImportError) as error:
+    except (SourceError, CompiledError, ValueError, ImportError, OSError) as error:
         print(f"try: {error}", file=sys.stderr)
         return 1
     if trial.omitted:

@@ -46,11 +46,9 @@ class StorageSource:
         if wanted not in self.classes:
             return []
         said = await self._cim.ask(ABOUT_STORAGE)
-        rows = _needed(self.name, said[PHYSICAL.name])
+        rows = _needed(said[PHYSICAL.name])
         if not rows.rows:
-            raise SourceError(
-                f"{self.name}: Windows lists no physical drive: is the service Storage Spaces (SMPHost) on?"
-            )
+            raise SourceError("Windows lists no physical drive: is the service Storage Spaces (SMPHost) on?")
         refused = [f"{query.of}: {error}" for query in ABOUT_STORAGE if (error := said[query.name].error)]
         if refused:
             self._trouble.begins(f"{self.name}: {'; '.join(refused)}; they need an administrator's right")
@@ -79,10 +77,10 @@ class DevicesSource:
         if wanted not in self.classes:
             return []
         said = await self._cim.ask(ABOUT_DEVICES)
-        devices = listed(_needed(self.name, said[DEVICES.name]))
+        devices = listed(_needed(said[DEVICES.name]))
         if not devices:
             raise SourceError(
-                f"{self.name}: Windows lists no device, which cannot be; look at the WMI repository: winmgmt /verifyrepository"
+                "Windows lists no device, which cannot be; look at the WMI repository: winmgmt /verifyrepository"
             )
         found = list(self._devices.samples(self.name, devices))
         self._memory.keep({"troubled": self._devices.troubled})
@@ -118,7 +116,7 @@ class EventsSource:
                 new += await channel.read(self._log)
             except SourceError as error:
                 if channel.name == SYSTEM:
-                    raise SourceError(f"{self.name}: {error}") from None
+                    raise
                 failed.append(str(error))
         found = list(samples(self.name, new, self._totals))
         self._memory.keep(
@@ -156,7 +154,7 @@ class PosSource:
         devices = await self._statistics.ask()
         if not devices:
             raise SourceError(
-                f"{self.name}: Windows knows no point-of-service device: their drivers must be for Windows.Devices.PointOfService, "
+                "Windows knows no point-of-service device: their drivers must be for Windows.Devices.PointOfService, "
                 "those for OPOS alone are not listed"
             )
         return list(pos_samples(self.name, devices))
@@ -165,9 +163,9 @@ class PosSource:
         """Nothing is held open."""
 
 
-def _needed(name: str, answer: Answer) -> Answer:
+def _needed(answer: Answer) -> Answer:
     if answer.error:
-        raise SourceError(f"{name}: {answer.error}")
+        raise SourceError(answer.error)
     return answer
 
 

@@ -1,8 +1,7 @@
 """Asks Windows' CIM (WMI) for rows of classes. The questions are a closed list and only read; rows come back as plain values, bounded.
 
 The way in is one short-lived Windows PowerShell for all questions of a poll. It is on every Windows 10 and 11, costs the resident agent nothing
-between polls and brings no dependency; a COM client in the process (pywin32, wmi) would stay resident with some 10 MiB for something that is asked
-every few minutes. The script holds no double quote and calls no .NET method, so it needs no quoting and runs in the constrained language mode that
+between polls and brings no dependency; a COM client in the process (pywin32, wmi) would stay resident for something that is asked every few minutes. The script holds no double quote and calls no .NET method, so it needs no quoting and runs in the constrained language mode that
 application control imposes; it is no encoded command, which endpoint protection takes for an attack.
 """
 
@@ -24,7 +23,7 @@ MAX_ERROR = 200
 MAX_PART = 44
 """Characters. A component has 96, of which the source's name takes 48, a slash and the number of a namesake the rest."""
 ASK_S = 60.0
-"""PowerShell starts in 0.3 to 3 s; a kiosk PC with a slow disk after its start needs ten times that."""
+"""PowerShell needs a second or a few to start, assumed; a kiosk PC with a slow disk that has just started needs ten times that."""
 MEND = "it is part of Windows; look whether application control blocks it for the agent's user"
 
 STORAGE = "root/Microsoft/Windows/Storage"
@@ -68,7 +67,7 @@ def script(queries: Sequence[Query]) -> str:
             "$ProgressPreference = 'SilentlyContinue'",
             "$said = @{}",
             *(_step(query) for query in queries),
-            "$json = ConvertTo-Json -InputObject $said -Depth 4 -Compress",
+            "$json = ConvertTo-Json -InputObject $said -Depth 6 -Compress",
             # A loop over characters, since [regex] with a script block is a .NET call.
             r"-join $(foreach ($c in $json.ToCharArray()) { if ([int]$c -gt 126) { '\u{0:x4}' -f [int]$c } else { $c } })",
         ]

@@ -1,8 +1,8 @@
 """UnifiedPOS statistics of the devices of a till, as samples: pure, but for the program that asks Windows for them. No device is claimed, enabled or
 written to, so the till's own application keeps what it has. Whether a figure is there depends on the maker's driver.
 
-Asked is Windows.Devices.PointOfService in a short-lived process of its own (windows_pos_child.py): the projection of WinRT takes some 20 MiB, which
-do not stay in the resident agent. OPOS and POS for .NET are no way in: both give statistics to the application that has claimed the device.
+Asked is Windows.Devices.PointOfService in a short-lived process of its own (windows_pos_child.py), so that the projection of WinRT and
+the makers' drivers, which it loads, do not stay in the resident agent and cannot end it. OPOS and POS for .NET are no way in: both give statistics to the application that has claimed the device.
 """
 
 from __future__ import annotations

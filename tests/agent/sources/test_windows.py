@@ -68,7 +68,7 @@ async def test_a_device_that_had_a_problem_is_known_after_a_restart(tmp_path):
 @pytest.mark.parametrize(
     ("part", "changed", "why"),
     [
-        ("storage", {"cim": {"physical": {"error": "HRESULT 0x8004100e"}}}, "windows-storage: HRESULT 0x8004100e"),
+        ("storage", {"cim": {"physical": {"error": "HRESULT 0x8004100e"}}}, "^HRESULT 0x8004100e"),
         ("storage", {"cim": {"physical": {"rows": []}}}, "no physical drive"),
         ("storage", {"cim": []}, "no object"),
         ("devices", {"cim": {"devices": {"rows": []}}}, "no device"),
