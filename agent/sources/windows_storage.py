@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tillwatch.agent.model import Sample, State, Value
-from tillwatch.agent.sources.smart_json import DRIVE_C, fit
-from tillwatch.agent.sources.smart_map import WEAR_CRIT, WEAR_WARN
+from tillwatch.agent.sources.smart_json import DRIVE_C, WEAR_CRIT, WEAR_WARN, fit
 from tillwatch.agent.sources.windows_cim import CIMV2, STORAGE, WMI, Answer, Query, count, part, plain
 
 UINT8, UINT16, UINT32, UINT64 = (1 << 8) - 1, (1 << 16) - 1, (1 << 32) - 1, (1 << 64) - 1
