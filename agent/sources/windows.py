@@ -129,8 +129,8 @@ class EventsSource:
             self._trouble.begins(f"{self.name}: {'; '.join(failed)}")
         else:
             self._trouble.ends()
-        if omitted := sum(channel.omitted for channel in self._channels):
-            found.append(Sample(self.name, "monitor.omitted", omitted))
+        if full := sum(channel.full for channel in self._channels):
+            found.append(Sample(self.name, "monitor.omitted", full))
         if unread := sum(channel.unread for channel in self._channels):
             found.append(Sample(self.name, "windows.events.unread", unread))
         return found

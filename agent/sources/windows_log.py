@@ -69,19 +69,21 @@ def console_text(data: bytes) -> str:
 @dataclass(slots=True)
 class Channel:
     """Where the agent is in one channel. bookmark: the record id up to which everything is told; None before the first look. most: events that one
-    query asks for; fewer after a query that failed, so that a few very long events never hold up the rest for good.
+    query asks for; fewer after a query that failed, so that a few very long events never hold up the rest for good. full: the last look took all that
+    it may, and older events may have been passed over. unread: events that could not be taken apart, so far.
     """
 
     name: str
     bookmark: int | None = None
     most: int = MAX_EVENTS
-    omitted: int = 0
+    full: bool = False
     unread: int = 0
 
     async def read(self, log: EventLog) -> list[Event]:
         """What is new, newest first; the bookmark moves with it. The first look of all only sets it: what lies before the agent is not its time.
         SourceError: the channel cannot be read.
         """
+        self.full = False
         newest = await log.newest(self.name)
         if not newest:
             return []
@@ -103,8 +105,8 @@ class Channel:
             found, unread = events(self.name, text)
             self.most = MAX_EVENTS
             self.unread += unread
-            # Whether there were more is not known; those that were not asked for are older than these.
-            self.omitted += len(found) + unread >= asked
+            # How many more there were is not known; they are older than these.
+            self.full = len(found) + unread >= asked
             # What came between the two questions has its turn now; the bookmark goes with it.
             latest = max([latest, *(event.record for event in found)])
             new = [event for event in found if event.record > since]

@@ -53,13 +53,18 @@ async def _told(kind: str, of: Any, device: Any) -> dict[str, str]:
     return row
 
 
+async def _of_kind(kind: str, of: Any) -> list[dict[str, str]]:
+    return await asyncio.gather(*(_told(kind, of, device) for device in await _devices(of)))
+
+
 async def _all() -> list[dict[str, str]]:
+    """At once, so that slow drivers do not add up. A kind that cannot be listed is left out; if none can, its error is raised."""
     pos = importlib.import_module("winrt.windows.devices.pointofservice")
-    rows = []
-    for kind in KINDS:
-        of = getattr(pos, kind)
-        rows += [await _told(kind, of, device) for device in await _devices(of)]
-    return rows
+    kinds = await asyncio.gather(*(_of_kind(kind, getattr(pos, kind)) for kind in KINDS), return_exceptions=True)
+    failed = [found for found in kinds if isinstance(found, BaseException)]
+    if len(failed) == len(kinds):
+        raise failed[0]
+    return [row for found in kinds if not isinstance(found, BaseException) for row in found]
 
 
 def main() -> int:
