@@ -27,7 +27,7 @@ from tillwatch.agent.conversions import (
     read_intervals,
     read_secret,
 )
-from tillwatch.agent.device_settings import read_nut, read_traps, read_xfs
+from tillwatch.agent.device_settings import read_nut, read_traps, read_windows, read_xfs
 from tillwatch.agent.model import AGENT
 from tillwatch.agent.settings import (
     MAX_SEAL,
@@ -122,6 +122,7 @@ def _config(root: Table, path: Path, state_dir: Path | None) -> Config:
     nut = tuple(read_nut(table, intervals) for table in root.each("nut"))
     xfs = tuple(read_xfs(table, intervals, path) for table in root.each("xfs"))
     traps = read_traps(root.sub("traps"), intervals, path)
+    windows = read_windows(root.sub("windows"), intervals)
     root.done()
     config = Config(
         path,
@@ -139,6 +140,7 @@ def _config(root: Table, path: Path, state_dir: Path | None) -> Config:
         nut,
         xfs,
         traps,
+        windows,
     )
     _unique(root, config)
     return config
@@ -272,5 +274,11 @@ def _unique(root: Table, config: Config) -> None:
         if device.name in seen:
             raise WrongError(f"{device.where}: the name `{device.name}` belongs to {seen[device.name]}; give another")
         seen[device.name] = device.where
-    if len(devices) > MAX_SOURCES:
-        raise WrongError(f"{root.lines.path}:1: {len(devices)} devices; one agent reads at most {MAX_SOURCES}")
+    parts = config.windows.names().values() if config.windows.enabled else ()
+    for name in parts:
+        if name in seen:
+            raise WrongError(
+                f"{config.windows.where}: the name `{name}` belongs to {seen[name]}; give [windows] another"
+            )
+    if (total := len(devices) + len(parts)) > MAX_SOURCES:
+        raise WrongError(f"{root.lines.path}:1: {total} devices; one agent reads at most {MAX_SOURCES}")

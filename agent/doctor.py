@@ -238,10 +238,14 @@ def _disk(settings: Config) -> Finding:
 async def _sources(settings: Config) -> AsyncIterator[Finding]:
     try:
         library = library_of(settings)
-        sources = service.sources_of(settings, lambda _: library, {})
+        sources = service.sources_of(settings, lambda _: library, {}, remember=False)
     except ConfigError as error:
         yield Finding("sources", "fail", str(error), "mend the configuration")
         return
+    if settings.windows.enabled:
+        from tillwatch.agent.sources.windows import MEND, UNTRIED  # noqa: PLC0415 - only what is configured is imported
+
+        yield Finding("windows", "warn", UNTRIED, MEND)
     running = _running(settings)
     alone = {device.name for device in settings.serial} | ({settings.traps.name} if settings.traps.enabled else set())
     for source, _ in sources:

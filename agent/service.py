@@ -60,10 +60,10 @@ def run(prepared: Prepared) -> None:
 
 
 def sources_of(
-    config: Config, open_library: Callable[[Config], Library], hints: dict[str, Hint]
+    config: Config, open_library: Callable[[Config], Library], hints: dict[str, Hint], *, remember: bool = True
 ) -> list[tuple[Source, Intervals]]:
     """The configured sources. open_library is called only where a device needs a profile; hints: takes, by the name of a source, what may ask
-    to read it early. Raises ConfigError naming the place in the configuration.
+    to read it early. remember: whether bookmarks are read and moved. Raises ConfigError naming the place in the configuration.
     """
     found: list[tuple[Source, Intervals]] = []
     if config.system.enabled:
@@ -78,8 +78,13 @@ def sources_of(
     if config.ipmi.enabled:
         from tillwatch.agent.sources.ipmi import BOOKMARK, IpmiSource  # noqa: PLC0415 - the same
 
-        ipmi, bookmark = config.ipmi, config.state_dir / BOOKMARK
+        ipmi, bookmark = config.ipmi, config.state_dir / BOOKMARK if remember else None
         found.append((IpmiSource(ipmi.name, program=ipmi.program, bookmark=bookmark), ipmi.intervals))
+    if config.windows.enabled:  # which config.py refuses on other systems
+        from tillwatch.agent.sources.windows import windows_sources  # noqa: PLC0415 - the same
+
+        memory = config.state_dir if remember else None
+        found += [(source, config.windows.intervals) for source in windows_sources(config.windows, memory)]
     if config.snmp:
         library = open_library(config)
         found += [(_snmp(device, library), device.intervals) for device in config.snmp]

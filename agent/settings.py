@@ -121,6 +121,26 @@ class IpmiConfig:
     where: str = ""
 
 
+WINDOWS_PARTS = ("storage", "devices", "events", "pos")
+
+
+@dataclass(frozen=True, slots=True)
+class WindowsConfig:
+    """What Windows knows of the machine. parts: of WINDOWS_PARTS. expected: name and pattern of an instance id. ignore: patterns of ids."""
+
+    enabled: bool = False
+    name: str = "windows"
+    parts: tuple[str, ...] = ("storage", "devices", "events")
+    expected: tuple[tuple[str, str], ...] = ()
+    ignore: tuple[str, ...] = ()
+    intervals: Intervals = field(default_factory=Intervals)
+    where: str = ""
+
+    def names(self) -> dict[str, str]:
+        """Part -> the name of its source."""
+        return {part: f"{self.name}-{part}" for part in self.parts}
+
+
 @dataclass(frozen=True, slots=True)
 class NutConfig:
     """ups: the name that upsd gives the UPS; empty takes the only one there is."""
@@ -179,6 +199,7 @@ class Config:
     nut: tuple[NutConfig, ...] = ()
     xfs: tuple[XfsConfig, ...] = ()
     traps: TrapsConfig = field(default_factory=TrapsConfig)
+    windows: WindowsConfig = field(default_factory=WindowsConfig)
 
 
 def loopback(host: str) -> bool:

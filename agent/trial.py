@@ -139,6 +139,24 @@ async def try_xfs(address: str, *, tls: bool) -> Trial:
     )
 
 
+async def try_windows(path: Path) -> Trial:
+    """A recorded Windows machine. A part that cannot be read is told on stderr. Raises SourceError where none can, OSError, ValueError."""
+    from tillwatch.agent.sources.windows_recorded import recorded_sources  # noqa: PLC0415 - only where one is asked for
+
+    samples: list[Sample] = []
+    faults: list[str] = []
+    for source in recorded_sources(path):
+        try:
+            samples += (await _try_source("windows", source)).samples
+        except SourceError as error:
+            faults.append(f"{source.name}: {error}")
+    if not samples:
+        raise SourceError("; ".join(faults))
+    for fault in faults:
+        print(f"try: {fault}", file=sys.stderr)
+    return Trial("windows", tuple(samples))
+
+
 async def _try_source(profile: str, source: Source) -> Trial:
     try:
         samples = [sample for wanted in sorted(source.classes) for sample in await source.poll(wanted)]
@@ -183,6 +201,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     device.add_argument("--snmp", metavar="HOST[:PORT]", help="a living device; an IPv6 address in [brackets]")
     device.add_argument("--serial", metavar="PORT", help="a device on a serial line, such as /dev/ttyUSB0 or COM3")
     device.add_argument("--nut", metavar="HOST[:PORT]", help="a UPS of a running upsd (Network UPS Tools)")
+    device.add_argument("--windows", type=Path, metavar="FILE.json", help="a recorded Windows machine")
     device.add_argument("--xfs", metavar="HOST[:PORT]", help="the XFS4IoT services of a self-service terminal")
     parser.add_argument("--ups", default="", help="with --nut: the UPS's name there; not needed if there is one only")
     parser.add_argument(
@@ -269,6 +288,8 @@ async def _read(args: argparse.Namespace) -> Trial:
         return await try_serial(args.serial, args.shim, args.mode)
     if args.nut:
         return await try_nut(args.nut, args.ups)
+    if args.windows:
+        return await try_windows(args.windows)
     if args.xfs:
         return await try_xfs(args.xfs, tls=not (args.no_tls or loopback(_split(args.xfs, 0)[0])))
     library, profile = _compiled(), args.profile
@@ -286,7 +307,7 @@ def run(args: argparse.Namespace) -> int:
     """Prints the trial. 0: the device was read, also when no profile fits; 1: it was not, and stderr says why."""
     try:
         trial = asyncio.run(_read(args))
-    except (SourceError, CompiledError, ValueError, ImportError) as error:
+    except (SourceError, CompiledError, ValueError, ImportError, OSError) as error:
         print(f"try: {error}", file=sys.stderr)
         return 1
     if trial.omitted:

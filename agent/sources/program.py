@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tillwatch.agent.sources import SourceError
@@ -31,11 +32,15 @@ class Finished:
     errors: str
 
 
-class Program:
-    """command: a name to look up, or a path. mend: what to do where it is not installed. Not for concurrent use."""
+def _utf_8(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
 
-    def __init__(self, command: str, mend: str) -> None:
-        self._command, self._mend = command, mend
+
+class Program:
+    """command: a name to look up, or a path. mend: what to do where it is not installed. decode: of what it prints. Not for concurrent use."""
+
+    def __init__(self, command: str, mend: str, decode: Callable[[bytes], str] = _utf_8) -> None:
+        self._command, self._mend, self._decode = command, mend, decode
         self._last: _Run | None = None
 
     async def run(self, *arguments: str, seconds: float) -> Finished:
@@ -68,7 +73,8 @@ class Program:
                 async with asyncio.timeout(KILL_WAIT_S):
                     await run.exited.wait()
         status = transport.get_returncode()
-        return Finished(-1 if status is None else status, run.text(1), run.text(2))
+        output, errors = (self._decode(bytes(run.printed[fd])) for fd in (1, 2))
+        return Finished(-1 if status is None else status, output, errors)
 
 
 def _found(command: str) -> str | None:
@@ -90,15 +96,15 @@ class _TooMuchError(Exception):
 
 
 class _Run(asyncio.SubprocessProtocol):
-    """One run. ended: both outputs are closed and the program is gone."""
+    """One run. printed: so far, by file descriptor. ended: both outputs are closed and the program is gone."""
 
     def __init__(self) -> None:
-        self._printed = {1: bytearray(), 2: bytearray()}
+        self.printed = {1: bytearray(), 2: bytearray()}
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.exited = asyncio.Event()
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        printed = self._printed[fd]
+        printed = self.printed[fd]
         if fd == 2:
             printed += data[: MAX_ERRORS - len(printed)]
         elif len(printed) + len(data) <= MAX_OUTPUT:
@@ -112,6 +118,3 @@ class _Run(asyncio.SubprocessProtocol):
     def connection_lost(self, _why: Exception | None) -> None:
         if not self.ended.done():
             self.ended.set_result(None)
-
-    def text(self, fd: int) -> str:
-        return self._printed[fd].decode("utf-8", "replace")

@@ -13,6 +13,8 @@ MAX_TEXT = 200
 MAX_ROWS = 256
 """Attributes of one drive: their numbers are bytes."""
 MAX_COUNT = 2**63 - 1
+WEAR_WARN, WEAR_CRIT = 90, 100
+"""Percent of the rated writes. 100 is what the maker warrants: from there the data may fade when the power is off (JESD218)."""
 DRIVE_C = (-40, 150)
 UINT16, UINT32 = (1 << 16) - 1, (1 << 32) - 1
 

@@ -15,6 +15,8 @@ from tillwatch.agent.sources.smart_json import (
     DRIVE_C,
     UINT16,
     UINT32,
+    WEAR_CRIT,
+    WEAR_WARN,
     Drive,
     at,
     attributes,
@@ -37,8 +39,6 @@ COMMAND_LINE, OPEN, COMMAND, FAILING, PREFAIL, PAST, ERROR_LOG, SELF_TEST = (1 <
 ASLEEP = 3
 """The exit status that `-n standby,3` asks for: the drive sleeps and was left alone."""
 
-WEAR_WARN, WEAR_CRIT = 90, 100
-"""Percent of the rated writes. 100 is what the maker warrants: from there the data may fade when the power is off (JESD218)."""
 REPORTED_WARN = 10
 """Uncorrectable errors that were reported to the host (attribute 187). A cut of power tears a sector or two, the next write mends
 them and no spare is used: only more than a handful is the surface. Assumed; no maker gives a figure."""

@@ -1,8 +1,9 @@
+import sys
 from pathlib import Path
 
 import pytest
 
-from tillwatch.agent import config
+from tillwatch.agent import config, device_settings
 from tillwatch.agent.config import parse
 from tillwatch.agent.settings import ConfigError, Intervals, loopback
 
@@ -137,6 +138,10 @@ def test_nothing_is_needed(monkeypatch, tmp_path):
         ('[[xfs]]\nname = "a"\n[[nut]]\nname = "a"\n', 1, "belongs to"),
         ("[traps]\nenabled = true\n", 1, "[[snmp]] only, and there are none"),
         ('[traps]\nport = "162"\n', 2, "without quotes"),
+        ('[windows]\nparts = ["disk"]\n', 2, "storage, devices, events, pos, not 'disk'"),
+        ('[windows]\nenabled = false\nname = "' + "w" * 41 + '"\n', 3, "at most 40 characters"),
+        ('[windows]\nexpected = "reader"\n', 2, "is a table of at most"),
+        ("[windows.expected]\nreader = 7\n", 1, "is text"),
     ],
 )
 def test_errors_name_file_line_and_mend(text, line, said):
@@ -144,6 +149,28 @@ def test_errors_name_file_line_and_mend(text, line, said):
         parse(text, PATH)
     assert str(error.value).startswith(f"{PATH}:{line}: ")
     assert said in str(error.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there it is right")
+@pytest.mark.parametrize(("text", "line"), [("[windows]\nenabled = true\n", 2), ("\n[windows]\nname = 'w'\n", 2)])
+def test_windows_elsewhere_is_one_clear_error(text, line):
+    with pytest.raises(ConfigError) as error:
+        parse(text, PATH)
+    assert str(error.value).startswith(f"{PATH}:{line}: `enabled` in [windows] is for Windows only")
+    assert not parse("[windows]\nenabled = false\nparts = ['pos']\n", PATH).windows.enabled
+
+
+def test_windows(monkeypatch):
+    monkeypatch.setattr(device_settings, "PLATFORM", "win32")
+    assert not parse("", PATH).windows.enabled
+    text = "[windows]\nname = 'pc'\nparts = ['devices', 'pos', 'pos']\nignore = ['SWD*']\n[windows.expected]\nreader = 'USB*'\n"
+    found = parse(text, PATH).windows
+    assert found.names() == {"devices": "pc-devices", "pos": "pc-pos"}
+    assert (found.expected, found.ignore) == ((("reader", "USB*"),), ("SWD*",))
+    assert (found.intervals.normal, found.intervals.slow) == (300.0, 3_600.0)
+    assert parse("[windows]\nnormal = '1m'\n", PATH).windows.intervals.normal == 60.0
+    with pytest.raises(ConfigError, match=r":1: the name `pc-pos` belongs to .*:7"):
+        parse(text + "[[nut]]\nname = 'pc-pos'\n", PATH)
 
 
 def test_drives_and_bmc():

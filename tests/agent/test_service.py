@@ -13,14 +13,14 @@ import pytest
 
 from tests.agent.sources.upsd import Upsd
 from tests.agent.sources.xfs_server import Terminal
-from tillwatch.agent import service
+from tillwatch.agent import doctor, service
 from tillwatch.agent.clock import Reference
 from tillwatch.agent.config import load
 from tillwatch.agent.identity import SPOOL, Broker
 from tillwatch.agent.model import PollClass, Sample
 from tillwatch.agent.prepared import Prepared, library_of
 from tillwatch.agent.service import _Chosen
-from tillwatch.agent.settings import Config, ConfigError, Intervals, SpoolConfig, SystemConfig
+from tillwatch.agent.settings import Config, ConfigError, Intervals, SpoolConfig, SystemConfig, WindowsConfig
 from tillwatch.agent.spool import Spool
 from tillwatch.agent.uplink import Uplink
 
@@ -237,6 +237,22 @@ async def test_sources_that_hint(tmp_path):
     assert set(hints) == {"atm", "card", "printer"}
     for source in sources:
         await source.close()
+
+
+async def test_windows_is_marked_as_not_yet_run(tmp_path, caplog):
+    """Where it is configured, whatever the machine: once in the log, and by doctor; only doctor asks without a memory."""
+    windows = WindowsConfig(enabled=True, parts=("storage", "events"))
+    settings = Config(None, tmp_path, system=SystemConfig(enabled=False), windows=windows)
+    sources = [source.name for source, _ in service.sources_of(settings, library_of, {})]
+    assert sources == ["windows-storage", "windows-events"]
+    assert [
+        message for message in caplog.messages if "have not run on a Windows machine yet" in message
+    ] == caplog.messages
+    assert len(caplog.messages) == 1
+    found = [finding async for finding in doctor._sources(settings)]
+    assert [finding.check for finding in found] == ["windows", "source windows-storage", "source windows-events"]
+    assert found[0].result == "warn"
+    assert "have not run on a Windows machine yet" in found[0].text
 
 
 def test_a_certificate_that_is_none_is_told_with_its_place(tmp_path):

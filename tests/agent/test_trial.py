@@ -174,3 +174,26 @@ async def test_the_services_of_an_atm(capsys: pytest.CaptureFixture[str]) -> Non
     shown = capsys.readouterr().out.splitlines()
     assert any("atm/CashRecycler1 unit:A" in line and "atm.unit.supply" in line and "warn" in line for line in shown)
     assert any("atm/PinPad1" in line and "EPP-6" in line for line in shown)
+
+
+def test_a_recorded_windows_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recording = RECORDINGS / "windows/till.json"
+    assert main(["--windows", str(recording), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["profile"] == "windows"
+    found = {(reading["component"], reading["signal"]): reading["value"] for reading in shown["readings"]}
+    assert found["windows-storage/drive:ZDE7Q3LM", "drive.smart"] == "failing"
+    assert found["windows-events/events:disk", "windows.event.disk"] == "badBlock"
+
+    part = tmp_path / "part.json"
+    part.write_text(json.dumps({"cim": {"devices": json.loads(recording.read_text("utf-8"))["cim"]["devices"]}}))
+    assert main(["--windows", str(part)]) == 0
+    shown_part = capsys.readouterr()
+    assert "pnp.problem" in shown_part.out
+    assert shown_part.err == "try: windows-storage: not answered\n"
+
+    part.write_text('{"cim": {}}')
+    assert main(["--windows", str(part)]) == 1
+    assert capsys.readouterr().err == "try: windows-storage: not answered; windows-devices: not answered\n"
+    assert main(["--windows", str(tmp_path / "none.json")]) == 1
+    assert "none.json" in capsys.readouterr().err

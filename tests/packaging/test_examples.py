@@ -36,9 +36,10 @@ def test_agent_example_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("whole", ["agent"], indirect=True)
-def test_agent_example_loads_whole(whole: Path) -> None:
-    from tillwatch.agent import config
+def test_agent_example_loads_whole(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tillwatch.agent import config, device_settings
 
+    monkeypatch.setattr(device_settings, "PLATFORM", "win32")
     loaded, default = config.load(whole), config.Config(None, config.default_state_dir())
     assert (loaded.state_dir, loaded.intervals, loaded.seal, loaded.spool) == (
         default.state_dir,
@@ -56,6 +57,15 @@ def test_agent_example_loads_whole(whole: Path) -> None:
     assert {key: getattr(loaded.traps, key) for key in shown} == {
         key: True if key == "enabled" else getattr(default.traps, key) for key in shown
     }
+    assert loaded.windows == replace(
+        default.windows,
+        enabled=True,
+        expected=(("cardreader", r"USB\VID_0801&PID_0011\*"),),
+        ignore=(r"SWD\MMDEVAPI\*",),
+        intervals=loaded.windows.intervals,
+        where=loaded.windows.where,
+    )
+    assert loaded.windows.intervals.normal == 300.0
     assert set(tomllib.loads(whole.read_text("utf-8"))) == {
         "sampling",
         "spool",
@@ -70,6 +80,7 @@ def test_agent_example_loads_whole(whole: Path) -> None:
         "nut",
         "xfs",
         "traps",
+        "windows",
     }
 
 
