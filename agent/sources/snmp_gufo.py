@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gufo.snmp import (
     Aes128Key,
@@ -31,8 +31,12 @@ from gufo.snmp import (
 from gufo.snmp.aio import SnmpSession
 
 from tillwatch.agent.sources import SourceError
+from tillwatch.agent.sources.snmp_budget import Budget
 from tillwatch.agent.sources.snmp_client import REPETITIONS, ChunkedGet, SnmpTarget, no_answer, refused
 from tillwatch.agent.sources.snmp_values import Raw
+
+if TYPE_CHECKING:
+    from gufo.snmp.policer import BasePolicer
 
 REFRESH_SECONDS = 60
 """gufo-snmp keeps the engine's time as last heard and asks for a refresh after 150 s of silence (RFC 3414's window)."""
@@ -80,7 +84,8 @@ class GufoClient:
         self._target = target
         self._session: SnmpSession | None = None
         self._heard = 0.0
-        self._get = ChunkedGet(self._ask)
+        self.budget = Budget()
+        self._get = ChunkedGet(self._ask, self.budget)
 
     async def _open(self) -> SnmpSession:
         target = self._target
@@ -96,6 +101,7 @@ class GufoClient:
                 version=_VERSIONS[target.version],
                 timeout=target.timeout,
                 max_repetitions=REPETITIONS,
+                policer=cast("BasePolicer", self.budget),  # only its wait() is called
             )
         if target.version == "3":
             await self._session.refresh()
@@ -127,6 +133,7 @@ class GufoClient:
                 return {}  # more than its buffer of 4 KiB holds: as good as tooBig
             except TimeoutError:
                 if not left:
+                    self._session = None  # a late answer finds no socket any more
                     raise
                 left -= 1
 
@@ -155,6 +162,7 @@ class GufoClient:
                         raise
                     left -= 1
                     found.clear()
+        self.budget.varbinds += len(found)
         return found
 
     async def close(self) -> None:

@@ -128,12 +128,13 @@ def snmpd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Snmpd]:
 
 
 class Responder(asyncio.DatagramProtocol):
-    """An SNMP agent that answers GET out of `values`. most: more variables are tooBig. mute: how many requests it leaves unanswered,
+    """An SNMP agent that answers GET out of `values`. most: more variables are tooBig, or where `silent` get no answer. mute: how many requests it leaves unanswered,
     and answers only after the next one came, as a device does that was asleep. counts: variables of each request."""
 
     def __init__(self) -> None:
         self.values: dict[str, int] = {}
         self.most = 1000
+        self.silent = False
         self.mute = 0
         self.counts: list[int] = []
         self.port = 0
@@ -146,6 +147,8 @@ class Responder(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, address: Any) -> None:
         answer = self._answer(data)
+        if self.silent and self.counts[-1] > self.most:
+            return
         if self.mute:
             self.mute -= 1
             self._late.append((answer, address))
