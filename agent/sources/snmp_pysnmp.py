@@ -142,7 +142,7 @@ class PysnmpClient:
                 if raw is None or not beneath(last, base) or last in found or len(found) >= limit:
                     return found
                 found[last] = raw
-            if len(found) == before:
+            if len(found) == before or len(found) >= limit:
                 return found
 
     async def close(self) -> None:

@@ -50,6 +50,8 @@ class Snmpd:
                     "sysDescr Branch machine",
                     "sysObjectID 1.3.6.1.4.1.99999.7",
                     *users,
+                    f"createUser {USER}sha256only SHA-256 {AUTH_KEY}",
+                    f"rouser {USER}sha256only auth",
                     "override 1.3.6.1.2.1.33.1.1.1.0 octet_str Voltwerk",
                     "override 1.3.6.1.2.1.33.1.1.2.0 octet_str 0x00ff80",
                     "override 1.3.6.1.2.1.33.1.2.1.0 integer 2",

@@ -211,7 +211,7 @@ async def test_a_card_that_is_silent_when_asked_too_much(make: Make, responder: 
 async def test_a_dead_device_is_not_asked_in_smaller_pieces(make: Make, responder: Responder) -> None:
     oids = [f"1.3.9.{n}.0" for n in range(40)]
     responder.values = {SYS_UPTIME: 1, **dict.fromkeys(oids, 7)}
-    client = make(SnmpTarget("127.0.0.1", responder.port, timeout=0.2, retries=0))
+    client = make(SnmpTarget("127.0.0.1", responder.port, timeout=0.7, retries=0))
     for asked in (1, 2):
         responder.most, responder.silent = 0, True
         responder.counts.clear()
