@@ -179,21 +179,20 @@ class SnmpSource:
 
     async def poll(self, wanted: PollClass) -> list[Sample]:
         """Raises SourceError when the device as a whole cannot be read; the next poll then begins with finding its profile."""
-        began = time.monotonic()
         self._client.budget.begin()
         try:
             async with asyncio.timeout(POLL_SECONDS):
                 samples = await self._poll(wanted)
         except (TimeoutError, SourceError) as error:
             self._forget()
-            self.rest = max(self._back_off.failed(), self._client.budget.rest(time.monotonic() - began))
+            self.rest = max(self._back_off.failed(), self._client.budget.rest(time.monotonic()))
             if isinstance(error, SourceError):
                 raise
             raise SourceError(
                 f"{self.name}: the device did not finish within {POLL_SECONDS:g} s; look at its load and at the network"
             ) from None
         self._back_off.answered()
-        self.rest = self._client.budget.rest(time.monotonic() - began)
+        self.rest = self._client.budget.rest(time.monotonic())
         if wanted is PollClass.NORMAL:
             if self.rest >= TELL_REST_S:
                 self._spared.begins(

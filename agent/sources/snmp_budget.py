@@ -1,11 +1,12 @@
 """What one SNMP device is asked at most, and when it is left alone: SNMP agents are small, some are slow, some sleep. Pure but for the counting.
 
-Every request is counted where it leaves. A poll that asked much is followed by a rest in which its cost spreads out to the bounds of a minute; a device
+Every request is counted where it leaves. A poll that asked more than a minute may have is followed by a rest that makes up for it; a device
 that does not answer is asked less and less; one that sleeps is not woken. The sampler keeps the rest, tells the longer interval, and ends it for a trap.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -41,6 +42,7 @@ class Budget:
 
     def __init__(self) -> None:
         self.requests = self.varbinds = 0
+        self._free, self._at = 1.0, -math.inf  # minutes of asking that are left; when that was
 
     def begin(self) -> None:
         self.requests = self.varbinds = 0
@@ -57,10 +59,12 @@ class Budget:
         """`request` under the name by which gufo-snmp calls its policer before each datagram."""
         self.request()
 
-    def rest(self, took: float) -> float:
-        """Seconds from now for which the poll that took so many seconds has used up what the device may be asked."""
+    def rest(self, now: float) -> float:
+        """To be called once, after each poll, with a monotone time: seconds from then on in which the device has had what it may be asked."""
         minutes = max(self.requests / REQUESTS_A_MINUTE, self.varbinds / VARBINDS_A_MINUTE)
-        return max(0.0, 60 * minutes - took)
+        self._free = min(1.0, self._free + (now - self._at) / 60) - minutes
+        self._at = now
+        return max(0.0, -60 * self._free)
 
 
 @dataclass(slots=True)

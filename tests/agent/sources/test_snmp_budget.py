@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.snmp_budget import (
@@ -29,22 +31,36 @@ def test_a_poll_ends_with_its_budget_and_the_next_begins_anew() -> None:
         assert budget.requests == REQUESTS_A_POLL
 
 
-@pytest.mark.parametrize(
-    ("requests", "varbinds", "took", "rest"),
-    [
-        (0, 0, 1.0, 0.0),
-        (REQUESTS_A_MINUTE, 0, 0.0, 60.0),
-        (0, 2 * VARBINDS_A_MINUTE, 0.0, 120.0),
-        (REQUESTS_A_MINUTE, 2 * VARBINDS_A_MINUTE, 20.0, 100.0),
-        (10, 200, 30.0, 0.0),
-    ],
-)
-def test_what_was_asked_is_spread_out_to_what_a_minute_may_have(
-    requests: int, varbinds: int, took: float, rest: float
-) -> None:
+def test_what_is_beyond_a_minute_s_share_is_made_up_for_by_rest() -> None:
+    """However it is spread over the minute, and no rest is owed for what stays below."""
     budget = Budget()
-    budget.requests, budget.varbinds = requests, varbinds
-    assert budget.rest(took) == rest
+    rests = []
+    for now, requests, varbinds in (
+        (0.0, REQUESTS_A_MINUTE, 0),
+        (30.0, REQUESTS_A_MINUTE // 2, 0),
+        (40.0, REQUESTS_A_MINUTE // 2, 0),
+        (60.0, 0, 0),
+        (1000.0, 0, 4 * VARBINDS_A_MINUTE),
+        (1180.0, 1, 20),
+        (1181.0, 0, 0),
+    ):
+        budget.begin()
+        budget.requests, budget.varbinds = requests, varbinds
+        rests.append(round(budget.rest(now), 6))
+    assert rests == [0.0, 0.0, 20.0, 0.0, 180.0, 0.1, 0.0]
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 3 * REQUESTS_A_MINUTE), st.floats(0, 90)), min_size=1, max_size=40))
+def test_over_any_time_a_device_is_asked_no_more_than_its_minutes_and_one(polls: list[tuple[int, float]]) -> None:
+    budget, now, asked = Budget(), 0.0, 0
+    for requests, later in polls:
+        budget.begin()
+        budget.requests = requests
+        asked += requests
+        now += budget.rest(now)
+        assert asked <= REQUESTS_A_MINUTE * (1 + now / 60) + 1e-6
+        now += later
 
 
 def test_silence_is_asked_into_less_and_less_and_an_answer_ends_that() -> None:
