@@ -42,14 +42,17 @@ class Budget:
 
     def __init__(self) -> None:
         self.requests = self.varbinds = 0
+        self._most = math.inf
         self._free, self._at = 1.0, -math.inf  # minutes of asking that are left; when that was
 
     def begin(self) -> None:
+        """A poll. What a person asks for without one, such as a walk of the whole device, is counted and not bounded."""
         self.requests = self.varbinds = 0
+        self._most = REQUESTS_A_POLL
 
     def request(self) -> None:
         """One is about to leave. Raises SourceError instead of the first beyond REQUESTS_A_POLL."""
-        if self.requests >= REQUESTS_A_POLL:
+        if self.requests >= self._most:
             raise SourceError(
                 f"the device is not read to its end with {REQUESTS_A_POLL} requests; ask it with SNMP version 2c or 3, or give it a profile with fewer tables"
             )

@@ -6,7 +6,7 @@ Two libraries stand behind the one protocol: gufo-snmp where it has wheels, pysn
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -96,13 +96,13 @@ class SnmpClient(Protocol):
 class ChunkedGet:
     """Splits long GETs and finds by itself how much a device takes at once; it remembers that for as long as the client lives.
 
-    `ask` sends one request and gives what came; nothing at all means that the request was refused as a whole: tooBig, or in SNMPv1 noSuchName for
+    `ask` sends one request and gives what came, None for what is not there; nothing at all means that the request was refused as a whole: tooBig, or in SNMPv1 noSuchName for
     any one OID. sysUpTime goes along each time, because every agent has it: an answer of none is then always a refusal. A refused request is split;
     where no single OID was refused, it had been too big, and `size` is what was taken instead. An answer to a full request lets `size` grow towards
     the least that is known to be too big. TimeoutError from `ask` for more than was ever answered is taken as too big as well: some cards are silent then.
     """
 
-    def __init__(self, ask: Callable[[list[str]], Awaitable[dict[str, Raw]]], budget: Budget) -> None:
+    def __init__(self, ask: Callable[[list[str]], Awaitable[Mapping[str, Raw | None]]], budget: Budget) -> None:
         self._ask = ask
         self._budget = budget
         self.size = FIRST_SIZE
@@ -113,6 +113,8 @@ class ChunkedGet:
 
     async def __call__(self, oids: Sequence[str]) -> dict[str, Raw]:
         wanted = list(dict.fromkeys(oids))
+        if 0 < len(wanted) <= self.size:
+            return await self._some(wanted)
         found: dict[str, Raw] = {}
         while wanted:
             size = self.size
@@ -132,16 +134,16 @@ class ChunkedGet:
             if not silent:
                 raise
             answer = {}
-        if answer:
+        found = {oid: value for oid in oids if (value := answer.get(oid)) is not None}
+        if found or answer.get(SYS_UPTIME) is not None:
             self._answered(count)
-            return {oid: answer[oid] for oid in oids if oid in answer}
+            return found
         if count == 1:
             self._refused_alone += 1
             return {}
         half = (count + 1) // 2
         piece = self._proven if silent or half < self._proven < count else half
         alone = self._refused_alone
-        found: dict[str, Raw] = {}
         for start in range(0, count, piece):
             found |= await self._some(oids[start : start + piece])
         if silent or alone == self._refused_alone:

@@ -22,6 +22,8 @@ from tillwatch.agent.sources.snmp_values import Raw
 
 def test_a_poll_ends_with_its_budget_and_the_next_begins_anew() -> None:
     budget = Budget()
+    for _ in range(REQUESTS_A_POLL + 1):
+        budget.request()  # a person's walk
     for _ in range(2):
         budget.begin()
         for _ in range(REQUESTS_A_POLL):
