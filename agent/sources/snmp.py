@@ -179,6 +179,10 @@ class SnmpSource:
 
     async def poll(self, wanted: PollClass) -> list[Sample]:
         """Raises SourceError when the device as a whole cannot be read; the next poll then begins with finding its profile."""
+        async with self._client.budget.turn:
+            return await self._in_turn(wanted)
+
+    async def _in_turn(self, wanted: PollClass) -> list[Sample]:
         self._client.budget.begin()
         try:
             async with asyncio.timeout(POLL_SECONDS):

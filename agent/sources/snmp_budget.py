@@ -6,9 +6,11 @@ that does not answer is asked less and less; one that sleeps is not woken. The s
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.snmp_values import Raw, number_of
@@ -38,10 +40,14 @@ _RUNNING, _OTHER = 2, 1
 
 
 class Budget:
-    """Counts for one device. requests, varbinds: of the poll that goes on; of variables, those asked for by GET and those that a walk brought."""
+    """Of one device, also where several tables of the configuration name it.
+
+    turn: who holds it polls. requests, varbinds: of the poll that goes on; of variables, those asked for by GET and those that a walk brought.
+    """
 
     def __init__(self) -> None:
         self.requests = self.varbinds = 0
+        self.turn = asyncio.Lock()
         self._most = math.inf
         self._free, self._at = 1.0, -math.inf  # minutes of asking that are left; when that was
 
@@ -68,6 +74,14 @@ class Budget:
         self._free = min(1.0, self._free + (now - self._at) / 60) - minutes
         self._at = now
         return max(0.0, -60 * self._free)
+
+
+_budgets: WeakValueDictionary[tuple[str, int], Budget] = WeakValueDictionary()
+
+
+def budget_of(host: str, port: int) -> Budget:
+    """The one of the device there, for as long as a client has it."""
+    return _budgets.setdefault((host, port), Budget())
 
 
 @dataclass(slots=True)

@@ -30,7 +30,7 @@ from gufo.snmp import (
 from gufo.snmp.aio import SnmpSession
 
 from tillwatch.agent.sources import SourceError
-from tillwatch.agent.sources.snmp_budget import Budget
+from tillwatch.agent.sources.snmp_budget import budget_of
 from tillwatch.agent.sources.snmp_client import REPETITIONS, ChunkedGet, SnmpTarget, no_answer, refused
 from tillwatch.agent.sources.snmp_values import Raw
 
@@ -84,7 +84,7 @@ class GufoClient:
         self._target = target
         self._session: SnmpSession | None = None
         self._heard = 0.0
-        self.budget = Budget()
+        self.budget = budget_of(target.host, target.port)
         self._get = ChunkedGet(self._ask, self.budget)
 
     async def _open(self) -> SnmpSession:

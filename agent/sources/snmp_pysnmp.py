@@ -11,7 +11,7 @@ from pysnmp.hlapi.v3arch import asyncio as hlapi
 from pysnmp.proto import errind, rfc1155, rfc1902
 
 from tillwatch.agent.sources import SourceError
-from tillwatch.agent.sources.snmp_budget import Budget
+from tillwatch.agent.sources.snmp_budget import budget_of
 from tillwatch.agent.sources.snmp_client import REPETITIONS, ChunkedGet, SnmpTarget, no_answer, refused
 from tillwatch.agent.sources.snmp_values import Raw
 from tillwatch.device_profiles.recognise import beneath
@@ -63,7 +63,7 @@ class PysnmpClient:
         self._target = target
         self._engine: Any = None
         self._transport: Any = None
-        self.budget = Budget()
+        self.budget = budget_of(target.host, target.port)
         self._get = ChunkedGet(self._ask, self.budget)
         if target.version == "3":
             self._auth: Any = hlapi.UsmUserData(

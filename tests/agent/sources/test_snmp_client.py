@@ -230,6 +230,7 @@ async def test_each_request_is_counted(make: Make, responder: Responder, version
     responder.values = {SYS_UPTIME: 1, **dict.fromkeys(oids[1:], 7)}
     responder.most = 8
     client = make(SnmpTarget("127.0.0.1", responder.port, version, timeout=1.0))
+    client.budget.begin()
     await client.get(oids)
     assert client.budget.requests == len(responder.counts)
     assert client.budget.varbinds == sum(responder.counts)
@@ -239,6 +240,7 @@ async def test_each_request_is_counted(make: Make, responder: Responder, version
 @pytest.mark.parametrize("make", CLIENTS.values(), ids=CLIENTS)
 async def test_a_walk_is_counted_by_what_it_brought(make: Make, snmpd: Snmpd) -> None:
     client = make(snmpd.target("2c"))
+    client.budget.begin()
     assert await client.walk(TABLE, 1000) == CELLS
     assert client.budget.varbinds == ROWS
     assert ROWS / REPETITIONS <= client.budget.requests <= ROWS / REPETITIONS + 1

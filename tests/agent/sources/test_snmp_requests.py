@@ -260,6 +260,15 @@ async def test_only_what_the_profile_names_is_asked_and_one_at_a_time(
     assert GET_BULK not in kinds or version == "2c"
 
 
+@pytest.mark.parametrize("make", [GufoClient, PysnmpClient])
+async def test_two_tables_that_name_one_device_ask_in_turn(make: Any, library: Library) -> None:
+    async with recorded(read_recording(RECORDINGS / "apc.snmprec")) as device:
+        clients = [make(SnmpTarget("127.0.0.1", device.port)) for _ in range(2)]
+        await asyncio.gather(*(polled(client, library) for client in clients))
+        assert clients[0].budget is clients[1].budget
+    assert device.most_at_once == 1
+
+
 async def test_the_other_library_asks_no_more(library: Library) -> None:
     async with recorded(read_recording(RECORDINGS / "apc.snmprec")) as device:
         source = await polled(PysnmpClient(SnmpTarget("127.0.0.1", device.port)), library)
