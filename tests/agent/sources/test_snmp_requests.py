@@ -36,6 +36,8 @@ PROFILES = {profile.id: profile for profile in load_yaml()}
 RECORDINGS = Path(__file__).parents[2] / "recordings"
 RECOGNITION = ("1.3.6.1.2.1.1.1.0", "1.3.6.1.2.1.1.2.0", "1.3.6.1.2.1.1.3.0")
 """sysDescr, sysObjectID, sysUpTime; and what a `match` asks for being there."""
+TURNS = 5
+"""Of the loop before a device answers. It takes one datagram a turn: a second request that is under way is there by then."""
 OID = re.compile(r"[012](\.\d+){5,}")
 
 
@@ -141,10 +143,12 @@ class Recorded(asyncio.DatagramProtocol):
         self.asked.append(asked)
         self._busy += 1
         self.most_at_once = max(self.most_at_once, self._busy)
-        # Later: a second request of an impatient client would be here by then.
-        asyncio.get_running_loop().call_soon(self._reply, data, asked, address)
+        self._later(TURNS, data, asked, address)
 
-    def _reply(self, data: bytes, asked: Asked, address: Any) -> None:
+    def _later(self, turns: int, data: bytes, asked: Asked, address: Any) -> None:
+        if turns:
+            asyncio.get_running_loop().call_soon(self._later, turns - 1, data, asked, address)
+            return
         self._busy -= 1
         self._transport.sendto(self._answer(data, asked), address)
 
