@@ -17,7 +17,7 @@ from tillwatch.agent.columns import ColumnsError, check_name
 from tillwatch.agent.hint import Hint
 from tillwatch.agent.model import AGENT, MS, PollClass, Quality, Sample, State, Value
 from tillwatch.agent.settings import Intervals
-from tillwatch.agent.sources import Source, SourceError
+from tillwatch.agent.sources import Source, SourceError, Sparing
 from tillwatch.agent.thinning import Taken
 from tillwatch.agent.transition import Condition
 from tillwatch.agent.wire import MAX_NAME, MAX_TEXT
@@ -55,6 +55,12 @@ class Schedule:
     def polled(self, wanted: PollClass, now: float) -> None:
         every = self._every[wanted]
         self._due[wanted] += every * max(1, math.ceil((now - self._due[wanted]) / every))
+
+    def rest(self, now: float, until: float, *, failed: bool) -> None:
+        """Nothing is due before `until`; only a poll that did not fail leaves due what was. Who asks for less is not overtaken for good so."""
+        for wanted, due in self._due.items():
+            if failed or due > now:
+                self._due[wanted] = max(due, until)
 
     def hurry(self, now: float) -> None:
         """Something changed: everything is due now but the SLOW class, which holds what does not change of a sudden."""
@@ -108,40 +114,46 @@ class Sampler:
                 elif await hint.before(due):
                     schedule.hurry(loop.time())
                     due, wanted = schedule.next()
-                await watched.poll(wanted, intervals.of(wanted))
-                schedule.polled(wanted, loop.time())
+                failed = await watched.poll(wanted, intervals.of(wanted))
+                schedule.polled(wanted, now := loop.time())
+                if (rest := watched.rest) > 0:
+                    schedule.rest(now, now + rest, failed=failed)
         finally:
             try:
                 await source.close()
             except Exception as error:  # a source that cannot be closed stops nothing
                 log.warning("%s: could not be closed: %s", source.name, error)
 
-    def take(self, samples: Iterable[Sample], up: int, interval: float) -> None:
-        """Buffer samples of one moment (ns since boot), and first the interval of every component that is new here or read at another rate."""
+    def take(self, samples: Iterable[Sample], up: int, interval: float, rest: float = 0.0, whole: str = "") -> None:
+        """Buffer samples of one moment (ns since boot), and first the interval of every component that is new here or read at another rate.
+
+        rest: seconds in which nothing will be read: of the components here, and of all of the source `whole`.
+        """
         taken = [
             Taken(sample.component, signal, up, *_fit(sample), sample.state)
             for sample in samples
             if (signal := self._name(sample)) is not None
         ]
         now = asyncio.get_running_loop().time()
+        resting = [name for name in self._known if whole and f"{name}/".startswith(f"{whole}/")] if rest else []
         told = [
             Taken(name, "monitor.interval", up, known.interval, Quality.GOOD, State.NONE)
-            for name in dict.fromkeys(item.component for item in taken)
-            if (known := self._interval(name, interval, now)) is not None
+            for name in dict.fromkeys((*(item.component for item in taken), *resting))
+            if (known := self._interval(name, interval, rest, now)) is not None
         ]
         self._buffer.add(told + [item for item in taken if item.component in self._known])
 
-    def _interval(self, component: str, interval: float, now: float) -> _Known | None:
-        """What is to be told, if anything. A component that several classes read has the shortest interval of them."""
+    def _interval(self, component: str, interval: float, rest: float, now: float) -> _Known | None:
+        """What is to be told, if anything. A component that several classes read has the shortest interval of them, while it does not rest for longer."""
         known = self._known.get(component)
         if known is None:
             if len(self._known) >= MAX_COMPONENTS:
                 self._leave_out(component, f"more than {MAX_COMPONENTS} components; it is left out")
                 return None
-            known = self._known[component] = _Known(interval, now)
+            known = self._known[component] = _Known(max(interval, rest), now)
             return known
         # The agent itself has one interval only, which the collector may stretch.
-        shortest = interval if component == AGENT else min(interval, known.interval)
+        shortest = interval if component == AGENT else max(rest, min(interval, known.interval))
         if shortest != known.interval or now - known.told_at >= TELL_INTERVALS:
             known.interval, known.told_at = shortest, now
             return known
@@ -182,7 +194,12 @@ class _Watched:
         self._trouble = Condition(log, f"{source.name}: can be read again")
         self._told_at = -math.inf
 
-    async def poll(self, wanted: PollClass, interval: float) -> None:
+    @property
+    def rest(self) -> float:
+        return self._source.rest if isinstance(self._source, Sparing) else 0.0
+
+    async def poll(self, wanted: PollClass, interval: float) -> bool:
+        """Whether it failed."""
         name = self._source.name
         samples: list[Sample] = []
         reason = ""
@@ -207,8 +224,9 @@ class _Watched:
         now = asyncio.get_running_loop().time()
         if changed or now - self._told_at >= self._told_every:
             self._told_at = now
-            self._sampler.take(self._state(changed=changed), up, self._told_every)
-        self._sampler.take(samples, up, interval)
+            self._sampler.take(self._state(changed=changed), up, self._told_every, self.rest)
+        self._sampler.take(samples, up, interval, self.rest, "" if reason else name)
+        return bool(reason)
 
     def _state(self, *, changed: bool) -> list[Sample]:
         name = self._source.name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tillwatch.agent.model import PollClass, Sample
 
@@ -26,3 +26,12 @@ class Source(Protocol):
     async def poll(self, wanted: PollClass) -> list[Sample]: ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Sparing(Protocol):
+    """A Source whose device may need to be left alone. `rest` is looked at after each poll, also after one that failed: seconds from then on in which
+    it is not polled. After a poll that failed no class is; after another one, those classes still are that were due already.
+    """
+
+    rest: float

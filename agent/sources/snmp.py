@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from tillwatch.agent.model import PollClass, Sample
 from tillwatch.agent.sources import SourceError
+from tillwatch.agent.sources.snmp_budget import REQUESTS_A_MINUTE, SLEEP_S, TELL_REST_S, BackOff, sleeping
 from tillwatch.agent.sources.snmp_client import SYS_UPTIME, SnmpClient
 from tillwatch.agent.sources.snmp_map import MAX_ROWS, Bound, bind, evaluate, today
 from tillwatch.agent.sources.snmp_quantity import Earlier, wrap_of
 from tillwatch.agent.sources.snmp_values import Raw, at, is_scalar, number_of, text_of
+from tillwatch.agent.transition import Condition
 from tillwatch.device_profiles.compiled import CompiledError, Library
 from tillwatch.device_profiles.model import DeviceProfile
 from tillwatch.device_profiles.recognise import SYS_DESCR, SYS_OBJECT_ID, AmbiguousError, questions, recognise
@@ -147,7 +150,7 @@ class SnmpSource:
     """A Source. Owns the client and closes it.
 
     profile: the id of the profile to use, empty to find it; an unknown one raises ValueError. profiles: the ids in use, empty before the first poll.
-    omitted: rows that are left out because a table has more than MAX_ROWS.
+    omitted: rows that are left out because a table has more than MAX_ROWS. rest: see Sparing; by the bounds of snmp_budget.
     """
 
     classes = frozenset(PollClass)
@@ -160,6 +163,10 @@ class SnmpSource:
         self.name = name
         self.profiles: tuple[str, ...] = ()
         self.omitted = 0
+        self.rest = 0.0
+        self._back_off = BackOff()
+        self._asleep = False
+        self._spared = Condition(_log, f"{name}: is read as often as configured again")
         self._client = client
         self._library = library
         self._fixed = (profile,) if profile else ()
@@ -172,17 +179,34 @@ class SnmpSource:
 
     async def poll(self, wanted: PollClass) -> list[Sample]:
         """Raises SourceError when the device as a whole cannot be read; the next poll then begins with finding its profile."""
+        async with self._client.budget.turn:
+            return await self._in_turn(wanted)
+
+    async def _in_turn(self, wanted: PollClass) -> list[Sample]:
+        self._client.budget.begin()
         try:
             async with asyncio.timeout(POLL_SECONDS):
-                return await self._poll(wanted)
-        except TimeoutError:
+                samples = await self._poll(wanted)
+        except (TimeoutError, SourceError) as error:
             self._forget()
+            self.rest = max(self._back_off.failed(), self._client.budget.rest(time.monotonic()))
+            if isinstance(error, SourceError):
+                raise
             raise SourceError(
                 f"{self.name}: the device did not finish within {POLL_SECONDS:g} s; look at its load and at the network"
             ) from None
-        except SourceError:
-            self._forget()
-            raise
+        self._back_off.answered()
+        self.rest = self._client.budget.rest(time.monotonic())
+        if wanted is PollClass.NORMAL:
+            if self.rest >= TELL_REST_S:
+                self._spared.begins(
+                    f"{self.name}: one poll takes more than it is asked in a minute ({REQUESTS_A_MINUTE} requests); it is read less often"
+                )
+            else:
+                self._spared.ends()
+        if self._asleep:
+            self.rest = max(SLEEP_S, self.rest)
+        return samples
 
     async def close(self) -> None:
         await self._client.close()
@@ -191,6 +215,7 @@ class SnmpSource:
         self._found = ()
         self._prepared = {}
         self._uptime = 0.0
+        self._asleep = False
         self._turns.forget()
         self._rises.forget()
 
@@ -214,6 +239,10 @@ class SnmpSource:
             self._turns.forget()
             self._rises.forget()
         self._uptime = number_of(raws.get(SYS_UPTIME)) or 0.0
+        asleep = sleeping(raws)
+        if asleep is not None and asleep != self._asleep:
+            _log.info("%s: %s", self.name, f"sleeps; not woken for {SLEEP_S:g} s at a time" if asleep else "is awake")
+            self._asleep = asleep
         return self._samples(wanted, raws)
 
     async def _recognise(self) -> None:

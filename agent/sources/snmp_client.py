@@ -6,16 +6,21 @@ Two libraries stand behind the one protocol: gufo-snmp where it has wheels, pysn
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from tillwatch.agent.sources import SourceError
+from tillwatch.agent.sources.snmp_budget import Budget
 from tillwatch.agent.sources.snmp_values import Raw
 
 SYS_UPTIME = "1.3.6.1.2.1.1.3.0"
 FIRST_SIZE = 20
 """OIDs in the first GET: old cards answer tooBig above about 10 variables, every other device takes 20."""
+LARGEST_SIZE = 60
+"""OIDs in the largest GET: with 20 bytes each, the request stays under one Ethernet frame."""
+TRY_AGAIN = 1_000
+"""Answers after which a limit is tried again: firmware is updated and paths change. At ten seconds a poll it is about once in an hour or two."""
 REPETITIONS = 20
 """Rows of one GETBULK answer: about 1 kB, under every device's limit and every path's MTU."""
 VERSIONS = ("1", "2c", "3")
@@ -76,8 +81,10 @@ class SnmpClient(Protocol):
     """One device. Calls come one at a time. All raise SourceError when the device does not answer or does not let us in.
 
     get: any number of OIDs; what the device does not have is not in the answer. walk: everything beneath `base`, which may be the OID itself, at
-    most `limit` values. close: may be called at any time, also twice.
+    most `limit` values. close: may be called at any time, also twice. budget: what was asked, counted request by request as they leave.
     """
+
+    budget: Budget
 
     async def get(self, oids: Sequence[str]) -> dict[str, Raw]: ...
 
@@ -87,19 +94,27 @@ class SnmpClient(Protocol):
 
 
 class ChunkedGet:
-    """Splits long GETs and finds by itself how much a device takes at once.
+    """Splits long GETs and finds by itself how much a device takes at once; it remembers that for as long as the client lives.
 
-    `ask` sends one request and gives what came; nothing at all means that the request was refused as a whole: tooBig, or in SNMPv1 noSuchName for
-    any one OID. sysUpTime goes along each time, because every agent has it: an answer of none is then always a refusal. A refused request is halved;
-    where the halves have everything, it had been too big, and the size stays halved.
+    `ask` sends one request and gives what came, None for what is not there; nothing at all means that the request was refused as a whole: tooBig, or in SNMPv1 noSuchName for
+    any one OID. sysUpTime goes along each time, because every agent has it: an answer of none is then always a refusal. A refused request is split;
+    where no single OID was refused, it had been too big, and `size` is what was taken instead. An answer to a full request lets `size` grow towards
+    the least that is known to be too big. TimeoutError from `ask` for more than was ever answered is taken as too big as well: some cards are silent then.
     """
 
-    def __init__(self, ask: Callable[[list[str]], Awaitable[dict[str, Raw]]]) -> None:
+    def __init__(self, ask: Callable[[list[str]], Awaitable[Mapping[str, Raw | None]]], budget: Budget) -> None:
         self._ask = ask
+        self._budget = budget
         self.size = FIRST_SIZE
+        self._proven = 0
+        self._too_big = LARGEST_SIZE + 1
+        self._answers = 0
+        self._refused_alone = 0
 
     async def __call__(self, oids: Sequence[str]) -> dict[str, Raw]:
         wanted = list(dict.fromkeys(oids))
+        if 0 < len(wanted) <= self.size:
+            return await self._some(wanted)
         found: dict[str, Raw] = {}
         while wanted:
             size = self.size
@@ -108,14 +123,41 @@ class ChunkedGet:
         return found
 
     async def _some(self, oids: list[str]) -> dict[str, Raw]:
-        answer = await self._ask(oids if SYS_UPTIME in oids else [SYS_UPTIME, *oids])
-        if answer or len(oids) == 1:
-            return {oid: answer[oid] for oid in oids if oid in answer}
-        half = (len(oids) + 1) // 2
-        both = await self._some(oids[:half]) | await self._some(oids[half:])
-        if len(both) == len(oids):
-            self.size = min(self.size, half)
-        return both
+        count = len(oids)
+        asked = oids if SYS_UPTIME in oids else [SYS_UPTIME, *oids]
+        self._budget.varbinds += len(asked)
+        silent = False
+        try:
+            answer = await self._ask(asked)
+        except TimeoutError:
+            silent = 0 < self._proven < count
+            if not silent:
+                raise
+            answer = {}
+        found = {oid: value for oid in oids if (value := answer.get(oid)) is not None}
+        if found or answer.get(SYS_UPTIME) is not None:
+            self._answered(count)
+            return found
+        if count == 1:
+            self._refused_alone += 1
+            return {}
+        half = (count + 1) // 2
+        piece = self._proven if silent or half < self._proven < count else half
+        alone = self._refused_alone
+        for start in range(0, count, piece):
+            found |= await self._some(oids[start : start + piece])
+        if silent or alone == self._refused_alone:
+            self._too_big = min(self._too_big, count)
+            self.size = min(self.size, piece)
+        return found
+
+    def _answered(self, count: int) -> None:
+        self._proven = max(self._proven, count)
+        self._answers += 1
+        if self._answers >= TRY_AGAIN:
+            self._answers, self._too_big = 0, LARGEST_SIZE + 1
+        if count >= self.size:
+            self.size = max(self.size, min(2 * self.size, (self.size + self._too_big) // 2))
 
 
 def no_answer(target: SnmpTarget) -> SourceError:

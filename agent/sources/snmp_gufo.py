@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from gufo.snmp import (
     Aes128Key,
@@ -31,11 +30,16 @@ from gufo.snmp import (
 from gufo.snmp.aio import SnmpSession
 
 from tillwatch.agent.sources import SourceError
+from tillwatch.agent.sources.snmp_budget import budget_of
 from tillwatch.agent.sources.snmp_client import REPETITIONS, ChunkedGet, SnmpTarget, no_answer, refused
 from tillwatch.agent.sources.snmp_values import Raw
 
+if TYPE_CHECKING:
+    from gufo.snmp.policer import BasePolicer
+
 REFRESH_SECONDS = 60
 """gufo-snmp keeps the engine's time as last heard and asks for a refresh after 150 s of silence (RFC 3414's window)."""
+_FAILURES = (OSError, SnmpError, ValueError)  # TimeoutError is an OSError
 _VERSIONS = {"1": SnmpVersion.v1, "2c": SnmpVersion.v2c, "3": SnmpVersion.v3}
 _AUTHS: dict[str, type[BaseAuthKey]] = {
     "md5": Md5Key,
@@ -80,7 +84,8 @@ class GufoClient:
         self._target = target
         self._session: SnmpSession | None = None
         self._heard = 0.0
-        self._get = ChunkedGet(self._ask)
+        self.budget = budget_of(target.host, target.port)
+        self._get = ChunkedGet(self._ask, self.budget)
 
     async def _open(self) -> SnmpSession:
         target = self._target
@@ -96,65 +101,71 @@ class GufoClient:
                 version=_VERSIONS[target.version],
                 timeout=target.timeout,
                 max_repetitions=REPETITIONS,
+                policer=cast("BasePolicer", self.budget),  # only its wait() is called
             )
         if target.version == "3":
             await self._session.refresh()
         return self._session
 
-    @asynccontextmanager
-    async def _asking(self) -> AsyncIterator[None]:
+    def _failed(self, error: Exception) -> SourceError:
         """One error for each way to fail."""
-        try:
-            yield
-            self._heard = time.monotonic()
-        except TimeoutError:
-            self._session = None
-            raise no_answer(self._target) from None
-        except SnmpAuthError:
-            self._session = None
-            raise refused(self._target) from None
-        except (OSError, SnmpError, ValueError) as error:
-            self._session = None
-            raise SourceError(f"{self._target}: {error}; look at the host's name and the network") from error
+        self._session = None
+        if isinstance(error, TimeoutError):
+            return no_answer(self._target)
+        if isinstance(error, SnmpAuthError):
+            return refused(self._target)
+        return SourceError(f"{self._target}: {error}; look at the host's name and the network")
 
-    async def _ask(self, oids: list[str]) -> dict[str, Raw]:
+    async def _ask(self, oids: list[str]) -> Mapping[str, Raw | None]:
         left = self._target.retries
         while True:
             try:
                 session = await self._open()
-                return {oid: value for oid, value in (await session.get_many(oids)).items() if value is not None}
+                return await session.get_many(oids)
             except SnmpEncodeError:
                 return {}  # more than its buffer of 4 KiB holds: as good as tooBig
             except TimeoutError:
                 if not left:
+                    self._session = None  # a late answer finds no socket any more
                     raise
                 left -= 1
 
     async def get(self, oids: Sequence[str]) -> dict[str, Raw]:
-        async with self._asking():
-            return await self._get(oids)
+        try:
+            found = await self._get(oids)
+        except _FAILURES as error:
+            raise self._failed(error) from error
+        self._heard = time.monotonic()
+        return found
 
     async def walk(self, base: str, limit: int) -> dict[str, Raw]:
         """Starts again from the beginning when a request was not answered."""
-        found: dict[str, Raw] = {}
         left = self._target.retries
-        async with self._asking():
-            while True:
-                try:
-                    session = await self._open()
-                    async for oid, value in session.getnext(base) if limit == 1 else session.fetch(base):
-                        if oid in found:
-                            break  # an agent that goes in a circle
-                        if value is not None:
-                            found[oid] = value
-                        if len(found) >= limit:
-                            break
-                    break
-                except TimeoutError:
-                    if not left:
-                        raise
-                    left -= 1
-                    found.clear()
+        while True:
+            try:
+                found = await self._walk(base, limit)
+            except TimeoutError as error:
+                if not left:
+                    raise self._failed(error) from error
+                left -= 1
+            except _FAILURES as error:
+                raise self._failed(error) from error
+            else:
+                break
+        self._heard = time.monotonic()
+        self.budget.varbinds += len(found)
+        return found
+
+    async def _walk(self, base: str, limit: int) -> dict[str, Raw]:
+        found: dict[str, Raw] = {}
+        session = await self._open()
+        async for oid, value in session.getnext(base) if limit == 1 else session.fetch(base):
+            if oid in found:
+                break  # an agent that goes in a circle
+            if value is not None:
+                found[oid] = value
+            if len(found) >= limit:
+                break
         return found
 
     async def close(self) -> None:

@@ -11,6 +11,7 @@ from pysnmp.hlapi.v3arch import asyncio as hlapi
 from pysnmp.proto import errind, rfc1155, rfc1902
 
 from tillwatch.agent.sources import SourceError
+from tillwatch.agent.sources.snmp_budget import budget_of
 from tillwatch.agent.sources.snmp_client import REPETITIONS, ChunkedGet, SnmpTarget, no_answer, refused
 from tillwatch.agent.sources.snmp_values import Raw
 from tillwatch.device_profiles.recognise import beneath
@@ -62,7 +63,8 @@ class PysnmpClient:
         self._target = target
         self._engine: Any = None
         self._transport: Any = None
-        self._get = ChunkedGet(self._ask)
+        self.budget = budget_of(target.host, target.port)
+        self._get = ChunkedGet(self._ask, self.budget)
         if target.version == "3":
             self._auth: Any = hlapi.UsmUserData(
                 target.user,
@@ -75,8 +77,9 @@ class PysnmpClient:
             self._auth = hlapi.CommunityData(target.community, mpModel=0 if target.version == "1" else 1)
 
     async def _request(self, command: Any, *arguments: Any) -> tuple[int, Any]:
-        """(error status, varbinds) of one request."""
+        """(error status, varbinds) of one request. TimeoutError: no answer."""
         target = self._target
+        self.budget.request()
         try:
             if self._engine is None:
                 self._engine = hlapi.SnmpEngine()
@@ -95,7 +98,7 @@ class PysnmpClient:
             if isinstance(failed, _NOT_LET_IN):
                 raise refused(target)
             if isinstance(failed, errind.RequestTimedOut):
-                raise no_answer(target)
+                raise TimeoutError
             raise SourceError(f"{target}: {failed}; look at the SNMP version and its settings on both sides")
         return int(status), varbinds
 
@@ -108,9 +111,20 @@ class PysnmpClient:
         return {str(oid): raw for oid, value in varbinds if (raw := raw_of(value)) is not None}
 
     async def get(self, oids: Sequence[str]) -> dict[str, Raw]:
-        return await self._get(oids)
+        try:
+            return await self._get(oids)
+        except TimeoutError:
+            raise no_answer(self._target) from None
 
     async def walk(self, base: str, limit: int) -> dict[str, Raw]:
+        try:
+            found = await self._walk(base, limit)
+        except TimeoutError:
+            raise no_answer(self._target) from None
+        self.budget.varbinds += len(found)
+        return found
+
+    async def _walk(self, base: str, limit: int) -> dict[str, Raw]:
         found: dict[str, Raw] = {}
         last = base
         while True:
@@ -128,7 +142,7 @@ class PysnmpClient:
                 if raw is None or not beneath(last, base) or last in found or len(found) >= limit:
                     return found
                 found[last] = raw
-            if len(found) == before:
+            if len(found) == before or len(found) >= limit:
                 return found
 
     async def close(self) -> None:

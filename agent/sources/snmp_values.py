@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from tillwatch.device_profiles.model import Condition, Test
 
@@ -29,6 +30,8 @@ NO_VALUE = frozenset(
     }
 )
 """Texts that stand for nothing in place of a name or a number, in lower case."""
+MAX_WRITTEN = 512
+"""Sentinels and codes that are kept as numbers: more than the profiles of one terminal's devices write; some 60 kB when full."""
 _NUMBER = re.compile(r"\s*([+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30}))\s*")
 
 
@@ -52,7 +55,11 @@ def text_of(raw: Raw) -> str:
             text = raw.decode("latin-1")
     else:
         text = str(raw) if not isinstance(raw, int) or MIN_NUMBER <= raw <= MAX_NUMBER else ""
-    text = "".join(c if c.isprintable() else " " for c in text).strip()
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    text = text.strip()
+    if len(text) <= MAX_TEXT_BYTES and text.isascii():
+        return text
     return text.encode("utf-8", "replace")[:MAX_TEXT_BYTES].decode("utf-8", "ignore").strip()
 
 
@@ -73,12 +80,19 @@ def number_of(raw: Raw | None, pattern: str = "") -> int | float | None:
     return number if MIN_NUMBER <= number <= MAX_NUMBER else None
 
 
+@lru_cache(MAX_WRITTEN)
+def _written(expected: str) -> tuple[int | float | None, str]:
+    """What a profile writes, as a number and as text for comparing: the same few sentinels and codes at every poll."""
+    return number_of(expected), expected.casefold()
+
+
 def same(raw: Raw, expected: str) -> bool:
     """Whether a raw value is the one that a profile writes: as a number where both are, else as text in any case."""
     number = number_of(raw)
-    if number is not None and (wanted := number_of(expected)) is not None:
+    wanted, text = _written(expected)
+    if number is not None and wanted is not None:
         return number == wanted
-    return text_of(raw).casefold() == expected.casefold()
+    return text_of(raw).casefold() == text
 
 
 def stands_for_nothing(raw: Raw, sentinels: Iterable[str]) -> bool:

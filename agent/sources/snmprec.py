@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tillwatch.agent.sources import SourceError
+from tillwatch.agent.sources.snmp_budget import Budget
 from tillwatch.agent.sources.snmp_values import Raw
 from tillwatch.device_profiles.recognise import beneath
 
@@ -90,6 +91,7 @@ class Replay:
 
     def __init__(self, raws: dict[str, Raw]) -> None:
         self.raws = raws
+        self.budget = Budget()  # nothing leaves
         self._order = sorted((_numbers(oid), oid) for oid in raws)
 
     async def get(self, oids: Sequence[str]) -> dict[str, Raw]:

@@ -287,3 +287,55 @@ def test_the_agents_own_interval_may_grow(loop_run):
 
     loop_run(go())
     assert [item.value for item in of(buffer, "monitor.interval")] == [60.0, 120.0]
+
+
+class Tired(Device):
+    """A device that wants to be left alone after each poll."""
+
+    rest = 0.0
+
+
+def test_a_device_that_does_not_answer_is_left_alone_in_all_classes_and_a_hint_ends_it(loop_run):
+    device, hint = Tired(PollClass.FAST, PollClass.NORMAL), Hint(spacing=1.0)
+    device.fail, device.rest = SourceError("no answer"), 200.0
+    times = []
+
+    def woken():
+        times.append(asyncio.get_running_loop().time())
+        hint.give()
+
+    sample(loop_run, [device], 410, change=woken, hints={"dev": hint})
+    at = [at for at, _ in device.polls]
+    assert all(b - a >= 199.9 for a, b in pairwise([t for t in at if t < times[0]]))
+    assert len([t for t in at if t < times[0]]) == 3
+    assert any(0 <= t - times[0] < 1 for t in at)
+
+
+def test_what_rests_is_read_in_every_class_and_says_how_seldom(loop_run):
+    device = Tired(PollClass.FAST, PollClass.NORMAL)
+    other = Device(name="device")
+    other.samples = [Sample("device/cpu", "cpu.load", 1.0)]
+    device.rest = 900.0
+    buffer = sample(loop_run, [device, other], 4_000, change=lambda: setattr(device, "rest", 0.0))
+    rested = device.polls[:10]
+    assert {wanted for _, wanted in rested} == {PollClass.FAST, PollClass.NORMAL}
+    waits = [b - a for (a, _), (b, _) in pairwise(rested)]
+    assert all(wait < 0.1 or math.isclose(wait, 900.0, abs_tol=70.0) for wait in waits)
+    told = [item.value for item in of(buffer, "monitor.interval") if item.component == "dev/cpu"]
+    assert told == [900.0, 10.0]
+    assert [item.value for item in of(buffer, "monitor.interval") if item.component == "dev"] == [900.0, 60.0]
+    assert [item.value for item in of(buffer, "monitor.interval") if item.component == "device/cpu"] == [10.0]
+
+
+def test_parts_that_another_class_reads_rest_with_their_device(loop_run):
+    device = Tired(PollClass.FAST, PollClass.NORMAL)
+    each = {PollClass.FAST: "dev/cpu", PollClass.NORMAL: "dev/disk"}
+
+    async def poll(wanted):
+        device.polls.append((asyncio.get_running_loop().time(), wanted))
+        device.rest = 900.0 if wanted is PollClass.FAST and len(device.polls) > 5 else 0.0
+        return [Sample(each[wanted], "cpu.load", 1.0)]
+
+    device.poll = poll
+    buffer = sample(loop_run, [device], 200)
+    assert [item.value for item in of(buffer, "monitor.interval") if item.component == "dev/disk"] == [60.0, 900.0]

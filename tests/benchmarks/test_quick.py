@@ -16,7 +16,9 @@ NAMES = """
     agent.cpu_percent agent.pss_mib agent.rss_mib agent.rss_system_only_mib agent.start_s agent.threads
     collector.bare_batches_per_s collector.batches_per_s collector.cpu_ratio_to_bare collector.cpu_us_per_batch
     collector.disk_bytes_per_reading collector.ratio_to_bare collector.rss_growth_mib collector.rss_mib
+    snmp.bulkwalk.v2c.cpu_us_per_poll snmp.exporter.v2c.cpu_us_per_poll snmp.exporter.v3.cpu_us_per_poll snmp.mapping.cpu_us_per_poll
     snmp.pysnmp.v2c.cpu_us_per_poll snmp.pysnmp.v2c.polls_per_s snmp.v2c.cpu_us_per_poll snmp.v2c.polls_per_s
+    snmp.v2c.cpu_ratio_to_exporter snmp.v3.cpu_ratio_to_exporter
     snmp.v3.cpu_us_per_poll snmp.v3.polls_per_s wire.bytes_per_reading
 """
 """Names that are compared from release to release: one may be added, none may change or go."""

@@ -50,6 +50,8 @@ class Snmpd:
                     "sysDescr Branch machine",
                     "sysObjectID 1.3.6.1.4.1.99999.7",
                     *users,
+                    f"createUser {USER}sha256only SHA-256 {AUTH_KEY}",
+                    f"rouser {USER}sha256only auth",
                     "override 1.3.6.1.2.1.33.1.1.1.0 octet_str Voltwerk",
                     "override 1.3.6.1.2.1.33.1.1.2.0 octet_str 0x00ff80",
                     "override 1.3.6.1.2.1.33.1.2.1.0 integer 2",
@@ -128,12 +130,13 @@ def snmpd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Snmpd]:
 
 
 class Responder(asyncio.DatagramProtocol):
-    """An SNMP agent that answers GET out of `values`. most: more variables are tooBig. mute: how many requests it leaves unanswered,
+    """An SNMP agent that answers GET out of `values`. most: more variables are tooBig, or where `silent` get no answer. mute: how many requests it leaves unanswered,
     and answers only after the next one came, as a device does that was asleep. counts: variables of each request."""
 
     def __init__(self) -> None:
         self.values: dict[str, int] = {}
         self.most = 1000
+        self.silent = False
         self.mute = 0
         self.counts: list[int] = []
         self.port = 0
@@ -146,6 +149,8 @@ class Responder(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, address: Any) -> None:
         answer = self._answer(data)
+        if self.silent and self.counts[-1] > self.most:
+            return
         if self.mute:
             self.mute -= 1
             self._late.append((answer, address))

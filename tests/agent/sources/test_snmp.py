@@ -3,18 +3,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.agent.sources.conftest import Snmpd
 from tillwatch.agent.model import PollClass, Quality, Sample, State
 from tillwatch.agent.sources import SourceError
+from tillwatch.agent.sources import snmp as module
 from tillwatch.agent.sources.snmp import SnmpSource
+from tillwatch.agent.sources.snmp_budget import REQUESTS_A_MINUTE, SLEEP_S
 from tillwatch.agent.sources.snmp_client import SYS_UPTIME, open_client
 from tillwatch.agent.sources.snmp_map import MAX_ROWS
 from tillwatch.agent.sources.snmp_values import Raw
 from tillwatch.agent.sources.snmprec import Replay
 from tillwatch.device_profiles.compiled import Library, compile_folder
+from tillwatch.device_profiles.recognise import SYS_DESCR, SYS_OBJECT_ID
 
 FAST, NORMAL, SLOW = PollClass.FAST, PollClass.NORMAL, PollClass.SLOW
 STATUS, CHARGE, ALARMS, ALARM = (f"1.3.6.1.2.1.33.1.{tail}" for tail in ("2.1.0", "2.4.0", "6.1.0", "6.2.1.2.1"))
@@ -261,3 +265,82 @@ async def test_a_counter_of_32_bits_rises_over_its_wrap_and_begins_anew_after_a_
         device.put(f"{IF}.10.1", octets)
         seen.append(by_signal(await source.poll(NORMAL))["net.rx.bytes"].value)
     assert seen == [2**32 - 10, 2**32 + 5, 2**32 + 20, 2 * 2**32 + 3, 7]
+
+
+async def test_a_silent_device_is_asked_less_and_less_until_it_answers(library: Library) -> None:
+    source = SnmpSource("dev", device := Device(UPS), library)
+    rests = []
+    for dead in (False, True, True, True, False, True):
+        device.dead = dead
+        if dead:
+            with pytest.raises(SourceError):
+                await source.poll(FAST)
+        else:
+            await source.poll(FAST)
+        rests.append(source.rest)
+    assert rests == [0.0, 0.0, 10.0, 20.0, 0.0, 0.0]
+
+
+async def test_a_device_that_went_silent_is_asked_one_small_question(library: Library) -> None:
+    source = SnmpSource("dev", device := Device(UPS), library)
+    await source.poll(NORMAL)
+    device.dead = True
+    for _ in range(2):
+        device.asked.clear()
+        with pytest.raises(SourceError):
+            await source.poll(FAST)
+    assert device.asked == [SYS_OBJECT_ID, SYS_DESCR]
+
+
+async def test_a_sleeping_printer_is_left_alone_and_one_that_woke_is_not(
+    library: Library, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = "1.3.6.1.2.1.25.3"
+    awake: dict[str, Raw] = {
+        SYS_UPTIME: 1,
+        "1.3.6.1.2.1.43.16.5.1.2.1.1": b"Ready",
+        f"{host}.2.1.2.1": "1.3.6.1.2.1.25.3.1.5",
+        f"{host}.2.1.5.1": 2,
+        f"{host}.5.1.1.1": 3,
+        f"{host}.5.1.2.1": b"\0\0",
+    }
+    source = SnmpSource("printer", device := Device(awake), library)
+    rests = []
+    with caplog.at_level(logging.INFO):
+        for status, wanted in ((3, FAST), (1, FAST), (1, NORMAL), (1, SLOW), (4, FAST), (3, NORMAL)):
+            device.put(f"{host}.5.1.1.1", status)
+            await source.poll(wanted)
+            rests.append(source.rest)
+    assert rests == [0.0, SLEEP_S, SLEEP_S, SLEEP_S, 0.0, 0.0]
+    assert [r.message for r in caplog.records if "profile" not in r.message] == [
+        "printer: sleeps; not woken for 900 s at a time",
+        "printer: is awake",
+    ]
+
+
+async def test_a_device_that_costs_many_requests_is_read_less_often_and_that_is_told_once(
+    library: Library, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
+    source = SnmpSource("sw", device := Device(ports("a")), library)
+    await source.poll(NORMAL)
+    assert source.rest == 0.0
+    walk = device.walk
+
+    async def costly(base: str, limit: int) -> dict[str, Raw]:
+        device.budget.requests = 4 * REQUESTS_A_MINUTE
+        return await walk(base, limit)
+
+    device.walk = costly  # type: ignore[method-assign]
+    with caplog.at_level(logging.INFO):
+        for _ in range(2):
+            await source.poll(NORMAL)
+            assert source.rest == pytest.approx(180)
+            now += 180
+            await source.poll(FAST)
+            now += 60
+        device.walk = walk  # type: ignore[method-assign]
+        await source.poll(NORMAL)
+    assert source.rest == 0.0
+    assert ["less often" in r.message for r in caplog.records] == [True, False]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.agent.sources.conftest import ROWS, Responder, Snmpd, free_port
 from tillwatch.agent.sources import SourceError
-from tillwatch.agent.sources.snmp_client import FIRST_SIZE, SYS_UPTIME, SnmpClient, SnmpTarget, open_client
+from tillwatch.agent.sources.snmp_client import FIRST_SIZE, REPETITIONS, SYS_UPTIME, SnmpClient, SnmpTarget, open_client
 from tillwatch.agent.sources.snmp_gufo import GufoClient
 from tillwatch.agent.sources.snmp_pysnmp import PysnmpClient
 from tillwatch.agent.sources.snmp_values import Raw
@@ -150,6 +150,100 @@ async def test_a_card_that_takes_few_variables_is_asked_for_fewer(
     responder.counts.clear()
     assert len(await client.get(oids)) == 40
     assert max(responder.counts) <= responder.most  # it has learnt
+    await client.close()
+
+
+@pytest.mark.parametrize("version", ["1", "2c"])
+@pytest.mark.parametrize("make", CLIENTS.values(), ids=CLIENTS)
+async def test_what_a_device_takes_is_found_and_remembered(make: Make, responder: Responder, version: str) -> None:
+    """Forty values are soon one request; a card's limit is found from both sides, to the last variable, and kept."""
+    oids = [f"1.3.9.{n}.0" for n in range(40)]
+    responder.values = {SYS_UPTIME: 1, **dict.fromkeys(oids, 7)}
+    for most, requests in ((1000, [41]), (24, [24, 18]), (3, [3] * 20)):
+        responder.most = most
+        client = make(SnmpTarget("127.0.0.1", responder.port, version, timeout=1.0))
+        for _ in range(10):
+            assert len(await client.get(oids)) == 40
+        responder.counts.clear()
+        assert len(await client.get(oids)) == 40
+        assert responder.counts == requests
+        await client.close()
+
+
+@pytest.mark.parametrize("make", CLIENTS.values(), ids=CLIENTS)
+async def test_a_limit_that_is_gone_is_noticed(
+    make: Make, responder: Responder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tillwatch.agent.sources.snmp_client.TRY_AGAIN", 30)
+    oids = [f"1.3.9.{n}.0" for n in range(40)]
+    responder.values = {SYS_UPTIME: 1, **dict.fromkeys(oids, 7)}
+    responder.most = 9
+    client = make(SnmpTarget("127.0.0.1", responder.port, timeout=1.0))
+    await client.get(oids)
+    responder.most = 1000
+    for _ in range(10):
+        await client.get(oids)
+    responder.counts.clear()
+    await client.get(oids)
+    assert responder.counts == [41]
+    await client.close()
+
+
+@pytest.mark.parametrize("make", CLIENTS.values(), ids=CLIENTS)
+async def test_a_card_that_is_silent_when_asked_too_much(make: Make, responder: Responder) -> None:
+    """Its answer would not fit, or its fragments are lost on the way."""
+    oids = [f"1.3.9.{n}.0" for n in range(40)]
+    responder.values = {SYS_UPTIME: 1, **dict.fromkeys(oids, 7)}
+    responder.most, responder.silent = 12, True
+    client = make(SnmpTarget("127.0.0.1", responder.port, timeout=0.7, retries=0))
+    assert (
+        len(await client.get(oids[:3])) == 3
+    )  # of a device that never answered anything, silence is not about the size
+    for _ in range(3):
+        assert len(await client.get(oids)) == 40
+    responder.counts.clear()
+    assert len(await client.get(oids)) == 40
+    assert responder.counts == [12, 12, 12, 8]
+    await client.close()
+
+
+@pytest.mark.parametrize("make", CLIENTS.values(), ids=CLIENTS)
+async def test_a_dead_device_is_not_asked_in_smaller_pieces(make: Make, responder: Responder) -> None:
+    oids = [f"1.3.9.{n}.0" for n in range(40)]
+    responder.values = {SYS_UPTIME: 1, **dict.fromkeys(oids, 7)}
+    client = make(SnmpTarget("127.0.0.1", responder.port, timeout=0.7, retries=0))
+    for asked in (1, 2):
+        responder.most, responder.silent = 0, True
+        responder.counts.clear()
+        with pytest.raises(SourceError, match="no answer"):
+            await client.get(oids)
+        assert len(responder.counts) == asked  # once more with what it had taken before
+        responder.most = 1000
+        await client.get(oids[:20])
+    await client.close()
+
+
+@pytest.mark.parametrize("version", ["1", "2c"])
+@pytest.mark.parametrize("make", CLIENTS.values(), ids=CLIENTS)
+async def test_each_request_is_counted(make: Make, responder: Responder, version: str) -> None:
+    oids = [f"1.3.9.{n}.0" for n in range(30)]
+    responder.values = {SYS_UPTIME: 1, **dict.fromkeys(oids[1:], 7)}
+    responder.most = 8
+    client = make(SnmpTarget("127.0.0.1", responder.port, version, timeout=1.0))
+    client.budget.begin()
+    await client.get(oids)
+    assert client.budget.requests == len(responder.counts)
+    assert client.budget.varbinds == sum(responder.counts)
+    await client.close()
+
+
+@pytest.mark.parametrize("make", CLIENTS.values(), ids=CLIENTS)
+async def test_a_walk_is_counted_by_what_it_brought(make: Make, snmpd: Snmpd) -> None:
+    client = make(snmpd.target("2c"))
+    client.budget.begin()
+    assert await client.walk(TABLE, 1000) == CELLS
+    assert client.budget.varbinds == ROWS
+    assert ROWS / REPETITIONS <= client.budget.requests <= ROWS / REPETITIONS + 1
     await client.close()
 
 
