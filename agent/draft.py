@@ -89,7 +89,7 @@ def sort_out(raws: Mapping[str, Raw]) -> Found:
 
 def quoted(text: str) -> str:
     """A YAML scalar between single quotes, on one line."""
-    return "'" + text.replace("'", "''") + "'"
+    return "'" + "".join(c if c.isprintable() else " " for c in text).replace("'", "''") + "'"
 
 
 def _shown(raw: Raw) -> str:

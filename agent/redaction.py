@@ -63,7 +63,7 @@ class _Known:
         for raw in raws.values():
             if isinstance(raw, bytes):
                 addresses |= {found[0] for found in _IPV4.finditer(text_of(raw))}
-        addresses |= {host} & {host if is_address(host) else ""}
+        addresses |= {host} if is_address(host) else set()
         macs = {raw for raw in raws.values() if isinstance(raw, bytes) and _is_mac(raw)}
         indexes = {f".{each}." for each in addresses} | {f".{'.'.join(map(str, each))}." for each in macs}
         indexes |= {
