@@ -7,7 +7,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from tillwatch.agent.trial import compiled
 from tillwatch.agent.walk import FORM, Progress, no_progress, progress_on, secrets_of, write_new
 from tillwatch.device_profiles.compiled import CompiledError, Library, own_files
 from tillwatch.device_profiles.recognise import SYS_DESCR, SYS_OBJECT_ID, questions
-from tillwatch.firmware_shims.base import Decoded, Mode, Shim, ShimError, load
+from tillwatch.firmware_shims.base import Decoded, Mode, Query, Shim, ShimError, UnsupportedError, load
 from tillwatch.firmware_shims.checksums import CHECKSUMS
 from tillwatch.firmware_shims.engine import Dialogue, Port, decode
 from tillwatch.firmware_shims.transcript import Exchange, Replay, to_text
@@ -75,35 +75,41 @@ class Recorded:
 
 def without_names(shim: Shim, exchange: Exchange) -> Exchange | None:
     """The exchange with nothing in it that names one device; its checksum is made anew. None where that cannot be done."""
-    queries = [query for query in shim.queries if query.request == exchange.request]
-    masked = exchange.answer
-    for query in queries:
-        fields = [row.take for row in shim.rows if row.query == query and row.signal in NAMES_ONE]
-        if not fields:
+    for query in shim.queries:
+        takes = [row.take for row in shim.rows if row.query == query and row.signal in NAMES_ONE]
+        if query.request != exchange.request or not takes or not exchange.answer:
             continue
-        frame, rest = shim.framing.cut(exchange.answer)
-        frame = frame or rest
-        start = frame.find(query.lead)
-        matched = query.form.fullmatch(frame[max(start, 0) :])
-        at = masked.find(frame)
-        if not matched or at < 0:
-            return None if exchange.answer else exchange
-        new = bytearray(frame)
-        for take in fields:
-            begin, end = matched.span(take) if isinstance(take, str) else slice(*take).indices(len(matched[0]))[:2]
-            for place in range(max(begin, 0), max(end, 0)):
-                byte = matched[0][place : place + 1]
-                new[max(start, 0) + place] = ord("0") if byte.isalnum() else byte[0]
-        if shim.check:
-            width, function = CHECKSUMS[shim.check.name]
-            body = bytes(new[max(start, 0) :])
-            new[-width:] = function(body[slice(*shim.check.covers)]).to_bytes(width, shim.check.order)
+        said = exchange.answer.removeprefix(query.request)
+        frame = shim.framing.cut(said)[0] or said
         try:
-            decode(shim, query, bytes(new), {})
+            decode(shim, query, frame, {})
+            clean = _masked(shim, query, frame, takes)
+            decode(shim, query, clean, {})
+        except UnsupportedError:
+            continue
         except ShimError:
             return None
-        masked = masked[:at] + bytes(new) + masked[at + len(frame) :]
-    return Exchange(exchange.request, masked)
+        at = exchange.answer.rindex(frame)
+        whole = exchange.answer[:at] + clean + exchange.answer[at + len(frame) :]
+        exchange = Exchange(exchange.request, whole)
+    return exchange
+
+
+def _masked(shim: Shim, query: Query, frame: bytes, takes: Iterable[str | tuple[int, int]]) -> bytes:
+    """A good answer with zeros for the letters and digits of these fields."""
+    start = frame.find(query.lead)
+    body = bytearray(frame[start:])
+    matched = query.form.fullmatch(frame[start:])
+    assert matched is not None
+    for take in takes:
+        begin, end = matched.span(take) if isinstance(take, str) else slice(*take).indices(len(body))[:2]
+        for place in range(max(begin, 0), end):
+            body[place] = ord("0") if chr(body[place]).isalnum() else body[place]
+    if shim.check:
+        width, function = CHECKSUMS[shim.check.name]
+        covered = function(bytes(body[slice(*shim.check.covers)]))
+        body[-width:] = covered.to_bytes(width, shim.check.order)
+    return frame[:start] + bytes(body)
 
 
 async def polled(shim: Shim, port: Port) -> list[Decoded]:
@@ -162,9 +168,7 @@ async def _serial(args: argparse.Namespace, progress: Progress) -> Recorded:
 
 def quick(shim: Shim) -> Shim:
     """The shim over a recording: a line that is always silent between two requests."""
-    import dataclasses  # noqa: PLC0415 - beside its one use
-
-    return dataclasses.replace(shim, pause=0.0)
+    return replace(shim, pause=0.0)
 
 
 def changes(polls: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
@@ -174,10 +178,11 @@ def changes(polls: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
     return {name: values for name, values in said.items() if len(set(values)) > 1}
 
 
-async def read_once(client: SnmpClient, library: Library, ids: Iterable[str]) -> dict[str, Raw]:
+async def read_once(client: SnmpClient, library: Library, ids: Sequence[str]) -> dict[str, Raw]:
     """What the profiles read, and what they are recognised by. Raises SourceError."""
     raws = await client.get([SYS_OBJECT_ID, SYS_DESCR])
-    asked = questions(library.recognitions, text_of(raws.get(SYS_OBJECT_ID, "")), text_of(raws.get(SYS_DESCR, "")))
+    known = [each for each in library.recognitions if each.id in ids]
+    asked = questions(known, text_of(raws.get(SYS_OBJECT_ID, "")), text_of(raws.get(SYS_DESCR, "")))
     for oid in asked:
         raws |= await client.get([oid]) if oid.endswith(".0") else await client.walk(oid, 1)
     return raws | await read_all(client, [library.profile(each) for each in ids])
