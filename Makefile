@@ -44,7 +44,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: setup packages lint
-	$(BIN)/python -P -m pytest -m 'not long' $(ARGS)
+	$(BIN)/python -P -m pytest -m 'not long' --numprocesses=auto --dist=loadfile $(ARGS)
 
 test-long: setup packages
 	$(BIN)/python -P -m pytest $(ARGS)

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 
-from tillwatch.collector.intake import Intake
+from tillwatch.collector.intake import Intake, Message
 from tillwatch.collector.pipeline import Incoming, Pipeline
 from tillwatch.collector.replies import Reply
 from tillwatch.collector.store.sqlite import StoreError
@@ -30,7 +30,7 @@ class Ingest:
         self._intake = intake
         self._max_n, self._max_wait_s = max_n, max_wait_s
         self._storing = True
-        self._looked = 0.0
+        self._asked = 0.0
         pipeline.on_refused = intake.refused
 
     async def run(self) -> None:
@@ -38,7 +38,7 @@ class Ingest:
         writing: asyncio.Task[None] | None = None
         try:
             while True:
-                incoming = await self._gather()
+                incoming = await self._gather(writing)
                 if writing is not None:
                     await writing
                 await self._take_requests()
@@ -48,22 +48,35 @@ class Ingest:
                 writing.cancel()
                 await asyncio.gather(writing, return_exceptions=True)
 
-    async def _gather(self) -> list[Incoming]:
-        """The next group, opened; empty if nothing comes for a while."""
+    async def _gather(self, writing: asyncio.Task[None] | None) -> list[Incoming]:
+        """The next group, opened; empty if nothing comes for a while. It grows as long as the one before it is being written."""
+        wait_s = self._max_wait_s if writing is None or writing.done() else 0.0
         try:
             async with asyncio.timeout(TICK_S):
-                messages = await self._intake.get_batch(self._max_n, self._max_wait_s)
+                incoming = self._looked_at(await self._intake.get_batch(self._max_n, wait_s))
         except TimeoutError:
-            messages = []
+            incoming = []
+        while writing is not None and incoming and len(incoming) < self._max_n and not writing.done():
+            more = asyncio.create_task(self._intake.get_batch(self._max_n - len(incoming), 0.0))
+            try:
+                await asyncio.wait({more, writing}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                more.cancel()  # a wait that is cancelled loses no message
+            await asyncio.wait({more})
+            if not more.cancelled():
+                incoming += self._looked_at(more.result())
         for (terminal, why), n in self._intake.take_dropped().items():
             self._pipeline.count(why, terminal, n=n)
+        return incoming
+
+    def _looked_at(self, messages: Sequence[Message]) -> list[Incoming]:
         return [self._pipeline.look(message) for message in messages]
 
     async def _take_requests(self) -> None:
-        if time.monotonic() - self._looked >= TICK_S:
+        if time.monotonic() - self._asked >= TICK_S:
             with contextlib.suppress(StoreError):  # the next group meets the same store and says so
                 await self._pipeline.take_requests()
-            self._looked = time.monotonic()
+            self._asked = time.monotonic()
 
     async def _store(self, incoming: Sequence[Incoming]) -> None:
         try:

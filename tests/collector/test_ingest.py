@@ -103,6 +103,59 @@ async def test_the_next_group_is_opened_while_one_is_written_and_no_ack_comes_be
     assert [(name, ack.seq) for name, ack in intake.acks] == [("atm-1", 2), ("atm-1", 3)]
 
 
+async def test_a_group_grows_as_long_as_the_one_before_is_written(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender, intake = await enrolled(world), Handed()
+    may_end, ends, looked, groups = threading.Event(), world.store.end, [], []
+    look, take = world.pipeline.look, world.pipeline.take_opened
+
+    def end(group, **how) -> None:
+        assert may_end.wait(10)
+        ends(group, **how)
+
+    monkeypatch.setattr(world.store, "end", end)
+    monkeypatch.setattr(world.pipeline, "look", lambda message: looked.append(message) or look(message))
+    monkeypatch.setattr(world.pipeline, "take_opened", lambda incoming: groups.append(len(incoming)) or take(incoming))
+    async with running(world, intake):
+        try:
+            for count in range(1, 5):
+                intake.groups.put_nowait([batch(world, sender)])
+                await until(lambda count=count: len(looked) == count)
+        finally:
+            may_end.set()
+        await until(lambda: len(intake.acks) == 2)
+        intake.groups.put_nowait([batch(world, sender)])
+        await until(lambda: len(intake.acks) == 3)
+    assert groups == [1, 3, 1]
+    assert [ack.seq for _, ack in intake.acks] == [1, 4, 5]
+
+
+async def test_who_is_cancelled_while_a_group_grows_leaves_nothing_behind(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender, intake = await enrolled(world), Handed()
+    may_end, ends, looked = threading.Event(), world.store.end, []
+    look = world.pipeline.look
+
+    def end(group, **how) -> None:
+        assert may_end.wait(10)
+        ends(group, **how)
+
+    monkeypatch.setattr(world.store, "end", end)
+    monkeypatch.setattr(world.pipeline, "look", lambda message: looked.append(message) or look(message))
+    async with running(world, intake) as task:
+        for count in (1, 2):
+            intake.groups.put_nowait([batch(world, sender)])
+            await until(lambda count=count: len(looked) == count)
+        task.cancel()
+        may_end.set()
+        await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
+    assert {each.get_name() for each in asyncio.all_tasks()} == {asyncio.current_task().get_name()}
+    assert not world.store.conn.in_transaction
+
+
 async def test_a_key_that_is_revoked_between_opening_and_storing_stores_nothing(world: World) -> None:
     sender = await enrolled(world)
     incoming = [world.pipeline.look(batch(world, sender))]

@@ -377,11 +377,12 @@ def test_what_does_not_fit_is_told_at_once(port, shim, mode, why):
 
 def test_a_configured_device_is_listened_to(tmp_path):
     from tillwatch.agent import config, service
+    from tillwatch.agent.prepared import library_of
 
     text = '[[serial]]\nname = "acceptor"\nport = "/dev/ttyS0"\nshim = "ebds"\n'
     text += '[[serial]]\nname = "reader"\nport = "tcp:127.0.0.1:4001"\nshim = "sankyo_ict3k5"\nmode = "tap"\n'
     settings = config.parse(text, tmp_path / "agent.toml", tmp_path)
-    found = {each.name: type(each) for each, _ in service.sources_of(settings, service.library_of(settings))}
+    found = {each.name: type(each) for each, _ in service.sources_of(settings, library_of, {})}
     assert (found["acceptor"], found["reader"]) == (TapSource, TapSource)
 
 
