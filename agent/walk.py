@@ -118,7 +118,7 @@ def _numbers(oid: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `walk` says. profiles: ids that fit. draft: path of the proposed profile, empty where one fits. texts: what a person must still read."""
+    """What `walk` says. profiles: ids that fit. draft: path of the proposed profile, empty where one fits; kept: it was there before. texts: what a person must still read."""
 
     file: str
     values: int
@@ -128,6 +128,7 @@ class Report:
     untested: tuple[str, ...]
     generic: bool
     draft: str
+    draft_kept: bool
     draft_problems: tuple[str, ...]
     texts: tuple[tuple[str, str], ...]
     cut: tuple[str, ...]
@@ -201,14 +202,17 @@ async def _walk(args: argparse.Namespace, library: Library) -> Report:
     wanted = generic or args.draft is not None
     proposal = args.draft or path.with_suffix(".yaml")
     wrong: tuple[str, ...] = ()
-    if wanted:
+    # Somebody may have edited it since: only --draft together with --force replaces it.
+    kept = wanted and args.draft is None and proposal.exists()
+    if wanted and not kept:
         groups = [name for name in counted(dropped) if not name.startswith("enterprise")]
         adds = [each for each in ids if each in {known.id for known in library.recognitions if known.generic}]
         write_new(proposal, draft(dropped, description or path.stem, adds, groups), force=args.force)
+    if wanted:
         wrong = tuple(problems([proposal]))
     return Report(
         str(path), len(dropped), {**stored.removed} | ({"left out by --drop": len(stored.raws) - len(dropped)} if args.drop else {}), counted(dropped), ids,
-        library.untested(ids), generic, str(proposal) if wanted else "", wrong, tuple(texts(dropped)), tuple(walk.cut), tuple(walk.silent),
+        library.untested(ids), generic, str(proposal) if wanted else "", kept, wrong, tuple(texts(dropped)), tuple(walk.cut), tuple(walk.silent),
     )  # fmt: skip
 
 
@@ -233,7 +237,9 @@ def shown(report: Report) -> str:
     else:
         lines.append("no profile fits")
     if report.draft:
-        lines.append(f"draft of a profile: {report.draft}")
+        lines.append(
+            f"draft of a profile: {report.draft}{', which was there and is kept' if report.draft_kept else ''}"
+        )
         lines += [*report.draft_problems] or ["  lint finds nothing wrong in it"]
         lines.append(f"next: edit it, then: tillwatch-agent try {report.file} --profile {report.draft}")
     else:
@@ -285,7 +291,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--drop", action="append", default=[], metavar="OID", help="leave out this OID and what is beneath it; may be given again")  # fmt: skip
     parser.add_argument("--forget", action="append", default=[], metavar="TEXT", help="replace this text wherever it stands, such as a serial number; may be given again")  # fmt: skip
     parser.add_argument("--profiles", type=Path, metavar="DIR", help="a bank's own profiles, which stand beside the shipped ones")  # fmt: skip
-    parser.add_argument("--force", action="store_true", help="replace files that are there")
+    parser.add_argument(
+        "--force", action="store_true", help="replace a walk that is there; a draft only together with --draft"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     add_snmp_arguments(parser)
 

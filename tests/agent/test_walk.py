@@ -106,6 +106,13 @@ def test_a_colleague_s_walk_is_taken_too(tmp_path: Path, capsys: pytest.CaptureF
     assert "no profile fits" in out
     assert "lint finds nothing wrong" in out
     assert "left out by --drop" in out
+    (tmp_path / "acme.yaml").write_text("title: edited\n")
+    again = ["walk", str(device), "-o", str(ours), "--force"]
+    assert main(again) == 0
+    assert "which was there and is kept" in capsys.readouterr().out
+    assert main([*again, "--draft", str(tmp_path / "acme.yaml")]) == 0
+    assert "A draft out of one walk" in (tmp_path / "acme.yaml").read_text()
+    capsys.readouterr()
     assert main(["walk", str(ours), "-o", str(ours), "--force"]) == 1
     assert "would be written over what is read" in capsys.readouterr().err
 
