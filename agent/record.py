@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tillwatch.agent.redaction import redact
+from tillwatch.agent.redaction import NAMES_ONE, named_by, redact
 from tillwatch.agent.snmp_arguments import add_snmp_arguments, target_of
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.serial import open_line, port_of
@@ -32,8 +32,6 @@ MAX_POLLS = 100
 MIN_SECONDS = 5.0
 """Between two polls: nobody records faster than the agent would ask."""
 EVERY = ("fast", "normal", "slow")
-NAMES_ONE = frozenset({"identity.serial", "cell.imei", "cell.imsi", "cell.iccid", "cell.number"})
-"""Signals that name one device or one contract of all; their digits and letters become 0 in a transcript."""
 
 
 class Listened:
@@ -216,7 +214,8 @@ async def _snmp(args: argparse.Namespace, progress: Progress) -> Recorded:
         polls = await record_snmp(client, library, ids, args.polls, args.every, progress)
     finally:
         await client.close()
-    stored = [redact(raws, secrets_of(args), target.host, args.forget) for raws in polls]
+    named = named_by(library.profile(each) for each in ids)
+    stored = [redact(raws, secrets_of(args), target.host, args.forget, named) for raws in polls]
     path: Path = args.output or Path(f"{ids[0]}{FORM}")
     paths = [path, *(path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(2, args.polls + 1))]
     for each, one in zip(paths, stored, strict=True):
@@ -230,7 +229,7 @@ SNMP: only what the profile reads is asked and stored, without what names people
 The first poll is FILE.snmprec, further ones FILE-2.snmprec and so on.
 
 Serial: only the shim's whitelist is sent. FILE.txt is a transcript as in tests/transcripts, a dialogue a poll; FILE.jsonl is what `decode` takes.
-Serial numbers and the numbers of SIM cards become zeros.
+Serial numbers become zeros.
 
 exit codes:
   0  recorded

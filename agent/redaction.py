@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tillwatch.agent.mib_groups import ENTERPRISES, NEVER_ASKED, NEVER_STORED, REPLACED, holding
 from tillwatch.agent.sources.snmp_values import NO_VALUE, Raw, text_of
 from tillwatch.agent.sources.snmprec import is_address
+from tillwatch.device_profiles.model import DeviceProfile
 from tillwatch.device_profiles.recognise import beneath
 
 ADDRESS, MAC, MAIL, HOST = "192.0.2.1", "02:00:00:00:00:01", "person@example.net", "device.example"
 """What stands in their place: of the ranges and names that RFC 5737 and RFC 2606 keep free for examples."""
 REMOVED = "removed"
+NAMES_ONE = frozenset({"identity.serial", "identity.name", "identity.location", "cell.imei", "position.latitude", "position.longitude"})  # fmt: skip
+"""Signals that tell which device of all it is, or where it stands."""
+_NOTHING = (b"", 0, REMOVED.encode())
 MIN_NAME = 4
 """Characters of a name that is also looked for inside other texts; a shorter one would be found everywhere."""
 MAC_BYTES, IPV6_BYTES = 6, 16
@@ -91,15 +95,38 @@ def _is_mac(raw: bytes) -> bool:
     return len(raw) == MAC_BYTES and not _is_text(raw) and any(raw)
 
 
+def named_by(profiles: Iterable[DeviceProfile]) -> frozenset[str]:
+    """Where these profiles read what names one device, its place or its owner; a column stands for all its rows."""
+    items = [
+        item
+        for profile in profiles
+        for item in (*profile.scalars, *(each for table in profile.tables for each in (*table.items, *table.collect)))
+    ]
+    return frozenset(each.oid for item in items if item.signal.name in NAMES_ONE for each in item.fields)
+
+
 def redact(
-    raws: Mapping[str, Raw], secrets: Collection[str] = (), host: str = "", forget: Collection[str] = ()
+    raws: Mapping[str, Raw],
+    secrets: Collection[str] = (),
+    host: str = "",
+    forget: Collection[str] = (),
+    named: Collection[str] = (),
 ) -> Redacted:
-    """secrets: community, user and pass phrases. host: what the device was asked at. forget: further texts that must not stay."""
-    known = _Known(raws, secrets, (host, *forget), host)
+    """secrets: community, user and pass phrases. host: what the device was asked at. forget: further texts that must not stay. named: OIDs of which
+    a profile knows that they name the device (`named_by`).
+    """
+    told = {oid: raw for oid, raw in raws.items() if any(beneath(oid, each) for each in named)}
+    spoken = {text_of(raw) for raw in told.values() if isinstance(raw, bytes)}
+    known = _Known(raws, secrets, (host, *forget, *spoken), host)
     kept: dict[str, Raw] = {}
     removed: Counter[str] = Counter()
     for oid, raw in raws.items():
         why, new = _judge(oid, raw, known)
+        if oid in told and new == raw and raw not in _NOTHING:
+            why, new = (
+                "what a profile knows to name the device, replaced",
+                REMOVED.encode() if isinstance(raw, bytes) else 0,
+            )
         if why:
             removed[why] += 1
         if new is not None:

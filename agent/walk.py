@@ -10,14 +10,14 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tillwatch.agent.draft import draft
 from tillwatch.agent.mib_groups import ENTERPRISES, NEVER_ASKED, NEVER_STORED, REPLACED, WALKED, Group, holding
-from tillwatch.agent.redaction import redact, texts
+from tillwatch.agent.redaction import named_by, redact, texts
 from tillwatch.agent.snmp_arguments import SECRET_VARIABLES, add_snmp_arguments, target_of
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.snmp import recognise_device
@@ -189,7 +189,11 @@ async def _walk(args: argparse.Namespace, library: Library) -> Report:
             walk = await walk_device(client, progress)
         finally:
             await client.close()
-    stored = redact(walk.raws, secrets_of(args), target.host if target else "", args.forget)
+    named: frozenset[str] = frozenset()
+    # Two profiles that fit alike are said below, when the walk is stored.
+    with suppress(SourceError):
+        named = named_by(library.profile(each) for each in (await fitting(walk.raws, library))[0])
+    stored = redact(walk.raws, secrets_of(args), target.host if target else "", args.forget, named)
     if not stored.raws:
         raise SourceError(f"{args.host}: the device answers and shows nothing; look at its SNMP view")
     dropped = {oid: raw for oid, raw in stored.raws.items() if not any(beneath(oid, each) for each in args.drop)}
@@ -266,7 +270,8 @@ never stored, though a maker's tree is read as a whole:
 
 stored with another value, because a profile reads it:
   {chr(10).join(f"  {oid}" for oid in REPLACED).strip()}
-  and, wherever they stand: the device's own name, contact, location and serial numbers, IP and MAC addresses, e-mail addresses, URLs, host names.
+  and, wherever they stand: the device's own name, contact, location and serial numbers, IP and MAC addresses, e-mail addresses, URLs, host names,
+  and what a profile that fits reads as serial number, name, location, IMEI or position.
   Values with the community, the user or a pass phrase in them, and rows with an address or a name in their index, are left out.
 
 A client learns of a number its value and not its type: counters and gauges are stored as integers.

@@ -12,7 +12,8 @@ from tests.firmware_shims.conftest import read_transcript
 from tests.firmware_shims.test_try import device
 from tillwatch.agent import record as recording
 from tillwatch.agent.__main__ import main
-from tillwatch.agent.record import NAMES_ONE, Listened, polled, quick, record_serial, without_names
+from tillwatch.agent.record import Listened, polled, quick, record_serial, without_names
+from tillwatch.agent.redaction import NAMES_ONE
 from tillwatch.agent.sources.snmp import recognise_device
 from tillwatch.agent.sources.snmprec import Replay, read_recording
 from tillwatch.agent.walk import no_progress

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tillwatch.agent.mib_groups import NEVER_ASKED, NEVER_STORED, REPLACED
-from tillwatch.agent.redaction import ADDRESS, redact, texts
+from tillwatch.agent.redaction import ADDRESS, named_by, redact, texts
 from tillwatch.agent.sources.snmp_values import Raw
+from tillwatch.device_profiles.loader import load_yaml
 
 OWN = "1.3.6.1.4.1.32473.1"
 SYSTEM: dict[str, Raw] = {
@@ -94,6 +95,16 @@ def test_a_row_whose_index_is_an_address_or_a_name_is_left_out() -> None:
 
 def test_a_person_names_what_else_must_not_stay() -> None:
     assert redact({f"{OWN}.1.0": b"SN VT2209"}, forget=["VT2209"]).raws == {f"{OWN}.1.0": b"SN removed"}
+
+
+def test_what_a_profile_knows_to_name_the_device_is_replaced_wherever_it_stands() -> None:
+    named = named_by(profile for profile in load_yaml() if profile.id == "teltonika-rutx")
+    serial, latitude = "1.3.6.1.4.1.48690.1.1.0", "1.3.6.1.4.1.48690.3.1.0"
+    assert {serial, latitude} <= named
+    raws: dict[str, Raw] = {serial: b"1105812345", latitude: b"54.68", f"{OWN}.1.0": b"unit 1105812345"}
+    assert redact(raws, named=named).raws == {serial: b"removed", latitude: b"removed", f"{OWN}.1.0": b"unit removed"}
+    assert redact({serial: b""}, named=named).raws == {serial: b""}
+    assert redact({latitude: 5468}, named=named).raws == {latitude: 0}
 
 
 def test_what_is_left_of_makers_texts_is_listed_once() -> None:
