@@ -33,6 +33,13 @@ looking at a device before it is configured:
   tillwatch-agent try --serial /dev/ttyUSB1 --shim ebds       listens beside the host, for up to some seconds
   tillwatch-agent try --nut localhost
   tillwatch-agent try --xfs localhost
+
+a device that no profile knows:
+  tillwatch-agent walk 192.0.2.10 -o acme-9000.snmprec        records it without secrets and drafts acme-9000.yaml
+  tillwatch-agent lint acme-9000.yaml
+  tillwatch-agent try acme-9000.snmprec --profile acme-9000.yaml
+  tillwatch-agent record --serial /dev/ttyS0 --shim megatec_q1 -o ups.txt
+  tillwatch-agent selftest .
 """
 
 
@@ -64,6 +71,21 @@ def parser_of(argv: list[str]) -> argparse.ArgumentParser:
         from tillwatch.agent import lint as linting  # noqa: PLC0415 - it brings PyYAML with it
 
         linting.add_arguments(lint)
+    walk = commands.add_parser("walk", help="record what a new device has, without secrets, and draft a profile for it")
+    if "walk" in argv[:1]:
+        from tillwatch.agent import walk as walking  # noqa: PLC0415 - it brings PyYAML with it
+
+        walking.add_arguments(walk)
+    record = commands.add_parser("record", help="record what a profile or a shim reads of a device, several times")
+    if "record" in argv[:1]:
+        from tillwatch.agent import record as recording  # noqa: PLC0415 - the same
+
+        recording.add_arguments(record)
+    selftest = commands.add_parser("selftest", help="check every profile and shim against its recording")
+    if "selftest" in argv[:1]:
+        from tillwatch.agent import selftest as testing  # noqa: PLC0415 - the same
+
+        testing.add_arguments(selftest)
     smart = commands.add_parser("smart", help="show what becomes of a recorded `smartctl -j -x`")
     if "smart" in argv[:1]:
         from tillwatch.agent import smart_file  # noqa: PLC0415 - the same

@@ -47,6 +47,18 @@ def _command(args: argparse.Namespace, *, own: bool) -> int:
         from tillwatch.agent import lint  # noqa: PLC0415 - the same
 
         return lint.run(args)
+    if args.command == "walk":
+        from tillwatch.agent import walk  # noqa: PLC0415 - the same
+
+        return walk.run(args)
+    if args.command == "record":
+        from tillwatch.agent import record  # noqa: PLC0415 - the same
+
+        return record.run(args)
+    if args.command == "selftest":
+        from tillwatch.agent import selftest  # noqa: PLC0415 - the same
+
+        return selftest.run(args)
     if args.command == "smart":
         from tillwatch.agent import smart_file  # noqa: PLC0415 - the same
 

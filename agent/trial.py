@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -16,16 +15,15 @@ from typing import Any
 from tillwatch.agent.axes import by_axis
 from tillwatch.agent.model import Sample, State
 from tillwatch.agent.settings import loopback
+from tillwatch.agent.snmp_arguments import add_snmp_arguments, split_address, target_of
 from tillwatch.agent.sources import Source, SourceError
 from tillwatch.agent.sources.snmp import read_all, recognise_device
-from tillwatch.agent.sources.snmp_client import AUTHS, PRIVS, VERSIONS, SnmpClient, SnmpTarget, open_client
+from tillwatch.agent.sources.snmp_client import SnmpClient, SnmpTarget, open_client
 from tillwatch.agent.sources.snmp_map import bind, evaluate, today
 from tillwatch.agent.sources.snmprec import Replay, read_recording
-from tillwatch.device_profiles.compiled import HERE, CompiledError, Library, compile_folder
+from tillwatch.device_profiles.compiled import HERE, CompiledError, Library, compile_folder, own_files
 from tillwatch.device_profiles.model import Axis
 
-SECRET_VARIABLES = {"auth_key": "TILLWATCH_SNMP_AUTH_KEY", "priv_key": "TILLWATCH_SNMP_PRIV_KEY"}
-"""Where pass phrases come from: on the command line every user of the machine could read them."""
 _WIDTHS = (44, 30, 28, 8)
 
 
@@ -123,7 +121,7 @@ async def try_nut(address: str, ups: str) -> Trial:
     """A UPS of a running upsd. Raises SourceError, ValueError."""
     from tillwatch.agent.sources.nut import PORT, NutSource  # noqa: PLC0415 - only where one is asked for
 
-    host, port = _split(address, PORT)
+    host, port = split_address(address, PORT)
     return await _try_source("nut", NutSource(ups or "ups", host, port, ups))
 
 
@@ -133,7 +131,7 @@ async def try_xfs(address: str, *, tls: bool) -> Trial:
 
     from tillwatch.agent.sources.xfs4iot import XfsSource  # noqa: PLC0415 - the same
 
-    host, port = _split(address, 0)
+    host, port = split_address(address, 0)
     return await _try_source(
         "xfs4iot", XfsSource("atm", host, port=port, tls=ssl.create_default_context() if tls else None)
     )
@@ -219,57 +217,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile", default="", help="use this profile, by name or as a .yaml file, instead of finding it"
     )
-    parser.add_argument("--snmp-version", choices=VERSIONS, help="3 where --v3-user is given, else 2c")
-    parser.add_argument("--community", default="public")
     parser.add_argument(
-        "--v3-user",
-        default="",
-        metavar="USER",
-        help="SNMPv3; pass phrases come from " + ", ".join(SECRET_VARIABLES.values()),
+        "--profiles", type=Path, metavar="DIR", help="a bank's own profiles, which stand beside the shipped ones"
     )
-    parser.add_argument("--v3-auth", choices=AUTHS[1:], default="sha256")
-    parser.add_argument("--v3-priv", choices=PRIVS[1:], default="aes")
-    parser.add_argument("--timeout", type=float, default=5.0, metavar="SECONDS")
+    add_snmp_arguments(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
 
 
-def _split(address: str, default: int = 161) -> tuple[str, int]:
-    """HOST, HOST:PORT, [ADDRESS]:PORT. Raises ValueError."""
-    if address.startswith("["):
-        host, closed, rest = address[1:].partition("]")
-        if not closed or (rest and not rest.startswith(":")):
-            raise ValueError(f"{address!r}: write [ADDRESS]:PORT")
-        port = rest[1:]
-    elif address.count(":") == 1:
-        host, _, port = address.partition(":")
-    else:
-        host, port = address, ""
-    if port and not port.isdigit():
-        raise ValueError(f"{address!r}: the port {port!r} is not a number")
-    return host, int(port) if port else default
-
-
-def _target(args: argparse.Namespace) -> SnmpTarget:
-    host, port = _split(args.snmp)
-    version = args.snmp_version or ("3" if args.v3_user else "2c")
-    if version != "3":
-        return SnmpTarget(host, port, version, args.community, timeout=args.timeout)
-    keys = {name: os.environ.get(variable, "") for name, variable in SECRET_VARIABLES.items()}
-    return SnmpTarget(
-        host,
-        port,
-        version,
-        "",
-        args.v3_user,
-        args.v3_auth,
-        keys["auth_key"],
-        args.v3_priv,
-        keys["priv_key"],
-        args.timeout,
-    )
-
-
-def _compiled(own: Sequence[Path] = ()) -> Library:
+def compiled(own: Sequence[Path] = ()) -> Library:
     """Out of the YAML itself, so that a profile can be tried while it is written. own: files beside the shipped ones."""
     from tillwatch.device_profiles.yaml_nodes import ProfileError  # noqa: PLC0415 - PyYAML, in this one-shot command only
 
@@ -279,6 +234,13 @@ def _compiled(own: Sequence[Path] = ()) -> Library:
         raise SourceError(str(error)) from error
     except OSError as error:
         raise SourceError(f"{error.filename}: {error.strerror}; give a profile's name or its file") from error
+
+
+def _own(folder: Path | None) -> tuple[Path, ...]:
+    try:
+        return own_files(folder)
+    except OSError as error:
+        raise SourceError(f"{error.filename}: {error.strerror}; give a folder of profiles") from error
 
 
 async def _read(args: argparse.Namespace) -> Trial:
@@ -291,15 +253,16 @@ async def _read(args: argparse.Namespace) -> Trial:
     if args.windows:
         return await try_windows(args.windows)
     if args.xfs:
-        return await try_xfs(args.xfs, tls=not (args.no_tls or loopback(_split(args.xfs, 0)[0])))
-    library, profile = _compiled(), args.profile
+        return await try_xfs(args.xfs, tls=not (args.no_tls or loopback(split_address(args.xfs, 0)[0])))
+    own, profile = _own(args.profiles), args.profile
     if profile.endswith(".yaml"):
         path = Path(profile)
         profile = path.stem
-        if not path.resolve().is_relative_to(HERE):
-            library = _compiled([path])
+        if not path.resolve().is_relative_to(HERE) and path.resolve() not in {each.resolve() for each in own}:
+            own = (*own, path)
+    library = compiled(own)
     if args.snmp:
-        return await try_snmp(_target(args), library, profile)
+        return await try_snmp(target_of(args, args.snmp), library, profile)
     return await try_snmprec(args.recording, library, profile)
 
 

@@ -20,6 +20,8 @@ A device profile is one YAML file that says where a family of SNMP devices keeps
 
 ## How to write one
 
+[From an unknown device to a merged profile](new-device.md) is the same with a device before you: `tillwatch-agent walk HOST` records it and drafts its profile.
+
 1. **Look.** `tillwatch-agent try DEVICE.snmprec` (or `--snmp HOST`) shows what the profiles that are there make of the device.
    With a standard MIB it is read already; a profile of its own then adds what the maker knows better.
 2. **Name the file** `<folder>/<maker-family>.yaml`; the file's name without `.yaml` is the profile's id. Copy this:
@@ -63,7 +65,7 @@ A device profile is one YAML file that says where a family of SNMP devices keeps
    read `tests/golden/<id>.json` with care, and commit all three files. There is no Python to write and nothing to register.
 
 A bank's own profile stands in the folder that `[profiles]` of the agent's configuration names, with its recording `<id>.snmprec` beside it. Without one
-it is used and shown as *untested* by `lint`, `try` and the agent's log. Each device gives the version of its profiles as `monitor.profile`.
+it is used and shown as *untested* by `lint`, `try`, `selftest` and the agent's log. `tillwatch-agent selftest DIR` judges the folder. Each device gives the version of its profiles as `monitor.profile`.
 
 Which profile a device gets: the specific one whose rule fits best (longest sysObjectID prefix, then most conditions); two that fit equally well
 are an error. Beside it stand the generic ones that it names in `with` and that match by their own rules. Without a specific one, all

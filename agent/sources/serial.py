@@ -105,7 +105,7 @@ class SerialSource:
     def _open(self) -> Dialogue:
         line = open_line(self._path, self._shim, self._baud, dtr=self._shim.line.dtr, rts=self._shim.line.rts)
         self._line = line
-        self._port = ThreadedPort(line) if sys.platform == "win32" else DescriptorPort(line.fileno())
+        self._port = port_of(line)
         self._dialogue = Dialogue(self._shim, self._port)
         return self._dialogue
 
@@ -143,6 +143,11 @@ def open_line(path: str, shim: Shim, baud: int, *, dtr: bool, rts: bool) -> Seri
         line.exclusive = True
     line.open()
     return line
+
+
+def port_of(line: Serial) -> Port:
+    """How this platform waits for a line that is open."""
+    return ThreadedPort(line) if sys.platform == "win32" else DescriptorPort(line.fileno())
 
 
 class DescriptorPort:

@@ -1,4 +1,5 @@
-"""A recorded device: `OID|TYPE|VALUE` lines, as an SnmpClient. For `tillwatch-agent try` and for tests.
+"""A recorded device: `OID|TYPE|VALUE` lines, as an SnmpClient. What `walk` and `record` write and `try`
+reads.
 
 TYPE is the number of the ASN.1 tag: 2 integer, 4 octets, 5 null, 6 OID, 64 address, 65 Counter32, 66 Gauge32, 67 TimeTicks, 68 Opaque, 70 Counter64; an `x` behind
 it means that the value is in hexadecimal, `:name` names a module of the recorder, whose value stands behind `value=`.
@@ -8,11 +9,12 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.snmp_budget import Budget
+from tillwatch.agent.sources.snmp_client import SYS_UPTIME
 from tillwatch.agent.sources.snmp_values import Raw
 from tillwatch.device_profiles.recognise import beneath
 
@@ -64,6 +66,38 @@ def parse(data: bytes, name: str) -> dict[str, Raw]:
         if value is not None:
             found[oid] = value
     return found
+
+
+def _written(raw: Raw) -> str:
+    """Type and value of a line. A client tells a number's value and not its type: only those too large for an INTEGER get another."""
+    if isinstance(raw, bytes):
+        text = raw.decode("ascii", "replace")
+        return f"4|{text}" if text.isprintable() and "\ufffd" not in text else f"4x|{raw.hex()}"
+    if isinstance(raw, float):
+        return f"4|{raw}"
+    if isinstance(raw, int):
+        return f"{2 if -(2**31) <= raw < 2**31 else 66 if 0 <= raw < 2**32 else 70}|{raw}"
+    return f"{64 if is_address(raw) else 6}|{raw}"
+
+
+def is_address(raw: Raw) -> bool:
+    """Whether a client's text is an IPv4 address: four bytes, and not the beginning of an OID of the Internet's tree."""
+    return (
+        isinstance(raw, str)
+        and not raw.startswith("1.3.6.")
+        and raw.count(".") == 3
+        and all(part.isdigit() and int(part) < 256 for part in raw.split("."))
+    )
+
+
+def to_lines(raws: Mapping[str, Raw]) -> str:
+    """What `parse` reads, sorted by OID. A finite float becomes text; sysUpTime keeps its type."""
+    order = sorted(raws, key=_numbers)
+    return "".join(f"{oid}|{_ticks(raws[oid]) if oid == SYS_UPTIME else _written(raws[oid])}\n" for oid in order)
+
+
+def _ticks(raw: Raw) -> str:
+    return f"67|{raw}" if isinstance(raw, int) else _written(raw)
 
 
 def read_recording(path: Path) -> dict[str, Raw]:

@@ -114,20 +114,6 @@ def test_the_state_of_what_no_profile_judges() -> None:
     assert [reading["state"] for reading in Trial("p", samples).plain()["readings"]] == ["ok", "unknown", "crit"]
 
 
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        ("ups1", ("ups1", 161)),
-        ("10.0.0.5:1161", ("10.0.0.5", 1161)),
-        ("[fe80::1]:1161", ("fe80::1", 1161)),
-        ("[fe80::1]", ("fe80::1", 161)),
-        ("fe80::1", ("fe80::1", 161)),
-    ],
-)
-def test_addresses(address: str, expected: tuple[str, int]) -> None:
-    assert trial._split(address) == expected
-
-
 async def test_a_living_device(monkeypatch: pytest.MonkeyPatch) -> None:
     from tillwatch.agent.sources.snmprec import Replay, read_recording
     from tillwatch.device_profiles.compiled import Library, compile_folder

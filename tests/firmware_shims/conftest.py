@@ -1,59 +1,21 @@
-"""A port that replays a dialogue, and the reader of transcripts. The transcript's own grammar stands at its top."""
+"""A port that replays a dialogue, and the transcripts to replay."""
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import os
-import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tillwatch.firmware_shims.transcript import Exchange, Spoken, parse
+
 TRANSCRIPTS = Path(__file__).parents[1] / "transcripts"
 
 
-@dataclasses.dataclass
-class Exchange:
-    request: bytes
-    answer: bytes = b""
-
-
-@dataclasses.dataclass
-class Spoken:
-    """One dialogue of a transcript: expected maps (part, signal) to (value, unit). What stands in quotes is a text."""
-
-    title: str
-    exchanges: list[Exchange] = dataclasses.field(default_factory=list)
-    expected: dict[tuple[str, str], tuple[object, str]] = dataclasses.field(default_factory=dict)
-
-
-def value_of(text: str) -> object:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
 def read_transcript(name: str) -> Iterator[Spoken]:
-    for block in (TRANSCRIPTS / f"{name}.txt").read_text(encoding="ascii").split("\n\n"):
-        lines = block.strip().splitlines()
-        spoken = Spoken(next((line[2:] for line in lines if line.startswith("# ")), ""))
-        for line in lines:
-            mark, _, rest = line.partition(" ")
-            if mark == ">":
-                spoken.exchanges.append(Exchange(bytes.fromhex(rest)))
-            elif mark == "<":
-                spoken.exchanges[-1].answer += bytes.fromhex(rest)
-            elif mark == "=":
-                part, signal, value, *unit = shlex.split(rest)
-                said = value if f'"{value}"' in rest else value_of(value)
-                spoken.expected["" if part == "-" else part, signal] = (said, unit[0] if unit else "")
-            else:
-                assert mark == "#", f"{name}.txt: {line!r} starts with none of > < = #"
-        if spoken.exchanges:
-            yield spoken
+    return parse((TRANSCRIPTS / f"{name}.txt").read_text(encoding="ascii"), f"{name}.txt")
 
 
 class ReplayPort:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tillwatch.agent.sources import SourceError
 from tillwatch.agent.sources.snmp_values import Raw
-from tillwatch.agent.sources.snmprec import Replay, parse, read_recording
+from tillwatch.agent.sources.snmprec import Replay, parse, read_recording, to_lines
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,34 @@ async def test_a_walk_goes_in_the_order_of_numbers() -> None:
     replay = Replay({"1.3.2.10": 3, "1.3.2.9": 2, "1.3.2": 1, "1.3.20.1": 4})
     assert list(await replay.walk("1.3.2", 9)) == ["1.3.2.9", "1.3.2.10"]
     assert list(await replay.walk("1.3", 9)) == ["1.3.2", "1.3.2.9", "1.3.2.10", "1.3.20.1"]
+
+
+@given(
+    st.dictionaries(
+        st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=5).map(lambda arcs: f"1.3.{'.'.join(map(str, arcs))}"),
+        st.one_of(
+            st.integers(-(2**63), 2**64 - 1),
+            st.binary(max_size=40),
+            st.sampled_from(["192.0.2.7", "1.3.6.1.4.1.9", "0.0"]),
+            st.text(max_size=10).map(str.encode),
+        ),
+        min_size=1,
+    )
+)
+def test_what_is_written_is_read(raws: dict[str, Raw]) -> None:
+    written = to_lines(raws)
+    assert parse(written.encode("ascii"), "x") == raws
+    order = [tuple(map(int, line.partition("|")[0].split("."))) for line in written.splitlines()]
+    assert order == sorted(order)
+
+
+def test_each_value_gets_the_smallest_type_that_holds_it() -> None:
+    raws: dict[str, Raw] = {
+        "1.3.6.1.2.1.1.3.0": 5,
+        "1.3.1": -5,
+        "1.3.2": 2**31,
+        "1.3.3": 2**32,
+        "1.3.4": 1.5,
+        "1.3.5": b"a\n",
+    }
+    assert [line.partition("|")[2] for line in to_lines(raws).splitlines()] == ["2|-5", "66|2147483648", "70|4294967296", "4|1.5", "4x|610a", "67|5"]  # fmt: skip
