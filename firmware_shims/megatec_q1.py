@@ -84,6 +84,11 @@ def battery_voltage(raw: bytes, known: Known) -> Value | Absent:
     return round(volts * round(nominal / CELL_V), 2) if isinstance(nominal, float) else ABSENT
 
 
+def cell_voltage(raw: bytes, known: Known) -> Value | Absent:
+    """Of an on-line type, also where it tells no ratings."""
+    return number(raw, known) if len(raw) == 4 and raw[1:2] == b"." else ABSENT
+
+
 def text(raw: bytes, _known: Known) -> Value | Absent:
     """Blank, or one character over and over, is a field that the maker did not fill in."""
     value = raw.decode("ascii").strip()
@@ -166,6 +171,7 @@ ROWS = (
     Row(signal="ups.output.load", query=Q1, take="load", convert=number, unit="%", low=0, high=200),
     Row(signal="ups.input.frequency", query=Q1, take="hertz", convert=hertz, unit="Hz", low=0, high=75),
     Row(signal="ups.battery.voltage", query=Q1, take="battery", convert=battery_voltage, unit="V", low=0, high=500),
+    Row(signal="ups.battery.cell.voltage", query=Q1, take="battery", convert=cell_voltage, unit="V", low=0, high=3),
     Row(signal="ups.temperature", query=Q1, take="temperature", convert=number, unit="C", low=-10, high=95),
     _state("ups.mains", UTILITY_FAIL, ("present", "ok"), ("failed", "warn")),
     _state("ups.battery.status", BATTERY_LOW, ("normal", "ok"), ("low", "crit")),
