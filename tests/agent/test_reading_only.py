@@ -22,6 +22,9 @@ SENDS = frozenset(
 PLACES = {
     "agent/identity.py write_private: out.write": "a file of the state directory",
     "agent/prepared.py hand_over: file.write": "a pipe between two of the agent's own processes",
+    "agent/record.py Listened.send: self._port.send": "Dialogue.send, whose port it is",
+    "agent/walk.py progress_on.show: stream.write": "the progress, on a terminal",
+    "agent/walk.py write_new: file.write": "a file of the person who walks",
     "agent/notify.py notify: sock.sendto": "systemd",
     "agent/renewal.py Renewal._rotate: asyncio.create_subprocess_exec": "the agent itself",
     "agent/write_filter.py _powershell: subprocess.run": "one question to Windows, a constant",

@@ -312,7 +312,7 @@ class Collector:
         broken = patch.object(self.store, "write", side_effect=StoreError("the disk of this run"))
 
         async def one() -> None:
-            await ingest._store(await ingest._gather())
+            await ingest._store(await ingest._gather(None))
 
         with broken if refuse else contextlib.nullcontext():
             self._run(one())

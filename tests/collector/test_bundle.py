@@ -226,7 +226,7 @@ async def test_what_is_not_there_is_said(world: World, authority: Authority) -> 
     with pytest.raises(ProofError, match="sent no reading"):
         proven(world, authority, T0, ("atm-1", "ups", "ups.no.such"))
     await keep_house(world)
-    world.now = T0 + 500 * STEP + 7 * 86_400 * S
+    await world.tick(T0 + 500 * STEP + 7 * 86_400 * S)
     await keep_house(world, RetentionSection(keep=7 * 86_400.0))
     with pytest.raises(ProofError, match="retired"):
         proven(world, authority, T0 + 5 * STEP)

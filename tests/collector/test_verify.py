@@ -104,7 +104,7 @@ async def test_every_changed_byte_of_a_segment_is_noticed(world: World) -> None:
 async def test_what_was_retired_by_rule_is_no_hole(world: World) -> None:
     await filled(world, 1200, "atm-1")
     await keep_house(world)
-    world.now = T0 + 500 * STEP + 7 * 86_400 * S
+    await world.tick(T0 + 500 * STEP + 7 * 86_400 * S)
     await keep_house(world, RetentionSection(keep=7 * 86_400.0))
     found = verified(world)
     assert found.ok
