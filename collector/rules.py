@@ -25,7 +25,15 @@ FORK = "delivery.fork"
 """Two histories under one key: a cloned terminal, or a spool that was rolled back."""
 CLOCK = "clock.suspect"
 """A terminal's clock is off by more than a minute: its times are corrected and marked."""
-BUILT_IN = (SILENT, COMPONENT_SILENT, FORK, CLOCK)
+BRANCH_UNREACHABLE = "branch.unreachable"
+"""Many terminals of a branch fell silent together."""
+BRANCH_MAINS = "branch.mains"
+"""Many power supplies of a branch lost the mains together."""
+REGION_UNREACHABLE = "region.unreachable"
+"""Several branches of a region became unreachable together."""
+INFERRED = {"reach": BRANCH_UNREACHABLE, "mains": BRANCH_MAINS}
+"""What `common` of a rule lets the collector conclude of a branch."""
+BUILT_IN = (SILENT, COMPONENT_SILENT, FORK, CLOCK, BRANCH_UNREACHABLE, BRANCH_MAINS, REGION_UNREACHABLE)
 """Conditions that the collector itself finds: their rules have words and no signal."""
 
 _UNITS = {"ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
@@ -50,7 +58,22 @@ _KEYS = {
     "unless",
     "latched",
     "off",
+    "axis",
+    "party",
+    "settle",
+    "follows",
+    "explains",
+    "symptom_of",
+    "common",
 }
+AXES = ("fitness", "supply", "security")
+"""The three separate axes of a component's state."""
+PARTIES = (
+    "hardware", "software", "cash", "supplies", "power", "network", "host", "branch", "vandalism", "monitoring", "planned", "unknown",
+)  # fmt: skip
+"""Who answers for an interruption: the share of each stands in the report."""
+LINKS = ("power", "network", "host")
+"""The kinds of dependence."""
 _TOP = {"fold", "rule", "no_alarm"}
 _JUDGED = {"warn": int(State.WARN), "crit": int(State.CRIT)}
 
@@ -65,6 +88,11 @@ class Rule:
     the worst on a component counts, so that a part has one alarm for one fault. component: the components that it is about, all where it
     is None. unless: not about a component that tells one of these signals, which say the same better and have rules of their own. latched: the alarm stays open until somebody has taken it
     on, also where the condition is over: that a casing is closed again does not say what was done to it.
+
+    axis, party: of AXES and PARTIES. settle_ns: between the alarm and its incident, for what may turn out to be the symptom of something
+    wider. follows: rules that, while open on the same device, have the same cause: one incident. explains: the kind of dependence (of LINKS)
+    over which an open alarm makes what depends on its device unreachable; symptom_of: the kinds by which this one may be explained.
+    common: the key of INFERRED under which alarms of several terminals of a branch are one cause.
     """
 
     id: str
@@ -79,6 +107,13 @@ class Rule:
     latched: bool = False
     component: re.Pattern[str] | None = None
     unless: tuple[str, ...] = ()
+    axis: str = "fitness"
+    party: str = "hardware"
+    settle_ns: int = 0
+    follows: tuple[str, ...] = ()
+    explains: str = ""
+    symptom_of: tuple[str, ...] = ()
+    common: str = ""
 
     @property
     def signal(self) -> str:
@@ -151,6 +186,9 @@ def parse_rules(site: str = "", *, shipped: str | None = None, replay: bool = Fa
         raise RulesError(msg)
     by_signal: dict[str, tuple[Rule, ...]] = {}
     for rule in rules.values():
+        if unknown := set(rule.follows) - set(table):
+            msg = f"rule {rule.id}: follows names {min(unknown)!r}, which is no rule of the table"
+            raise RulesError(msg)
         for signal in rule.signals:
             by_signal[signal] = (*by_signal.get(signal, ()), rule)
     known = {"silent_after", "silent_least", "default_interval", "reopen"}
@@ -276,4 +314,27 @@ def _rule(row: dict[str, Any]) -> Rule:
         latched=latched,
         component=_component(row),
         unless=_names(row, "unless", "a name of the catalogue"),
+        axis=_one_of(row, "axis", AXES) or "fitness",
+        party=_one_of(row, "party", PARTIES) or "hardware",
+        settle_ns=duration(row.get("settle", "0s"), f"rule {name}, settle"),
+        follows=_names(row, "follows", "the id of a rule"),
+        explains=_one_of(row, "explains", LINKS),
+        symptom_of=_kinds(row),
+        common=_one_of(row, "common", tuple(INFERRED)),
     )
+
+
+def _one_of(row: dict[str, Any], key: str, known: tuple[str, ...]) -> str:
+    value = row.get(key, "")
+    if value != "" and value not in known:
+        msg = f"rule {row['id']}: {key} is one of {', '.join(known)}"
+        raise RulesError(msg)
+    return str(value)
+
+
+def _kinds(row: dict[str, Any]) -> tuple[str, ...]:
+    kinds = _names(row, "symptom_of", "power, network or host")
+    if set(kinds) - set(LINKS):
+        msg = f"rule {row['id']}: symptom_of is of {', '.join(LINKS)}"
+        raise RulesError(msg)
+    return kinds
