@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from tillwatch.agent.model import device_of
 from tillwatch.collector import alarms, flapping, incidents
 from tillwatch.collector.alarms import Alarm, Mask
 from tillwatch.collector.alarms import Key as AlarmKey
@@ -18,7 +17,7 @@ from tillwatch.collector.fleet import Fleet
 from tillwatch.collector.following import Following
 from tillwatch.collector.incidents import CONSEQUENCE, DROPPED, IN_REPAIR, RESTORED, ROOT, SETTLING, SYMPTOM, TERMINAL, Incident
 from tillwatch.collector.inference import Inference
-from tillwatch.collector.rules import Rule
+from tillwatch.collector.rules import Rule, together
 from tillwatch.collector.tickets.port import Op
 from tillwatch.collector.timers import Timers
 
@@ -73,7 +72,7 @@ class Handling:
         if (mute := alarm.mask(alarms.SHELVED) or alarm.mask(alarms.MAINTENANCE)) is not None:
             self._book.put(alarm, "not told", at, {"because": mute.kind, "ref": mute.ref, "by": mute.by, "reason": mute.reason})
             return
-        found = self._back(rule, alarm, at, beside) or self._of_its_device(rule, alarm, at)
+        found = self._back(rule, alarm, at, beside) or self._near(rule, alarm, at)
         if not found and not alarm.mask(alarms.FLAPPING):
             found = self._explained(rule, alarm, at, beside) or self.inference.common(rule, alarm, at, beside)
         if not found:
@@ -107,19 +106,18 @@ class Handling:
         self._changed(joined, at)
         return True
 
-    def _of_its_device(self, rule: Rule, alarm: Alarm, at: int) -> bool:
-        """To the incident of what it follows from, or of what turns out to follow from it, on the same device."""
-        device = device_of(alarm.component)
+    def _near(self, rule: Rule, alarm: Alarm, at: int) -> bool:
+        """To the incident of what it follows from, or of what turns out to follow from it, near it."""
         for key in sorted(self._book.of_terminal.get(alarm.terminal, ())):
             other = self._book.alarms[key]
             relation, incident = self._book.rule(other.rule), self._book.incidents.get(other.incident)
             if relation is None or incident is None or not incident.living or incident.scope != TERMINAL:
                 continue
-            if not other.open or other.key == alarm.key or device_of(other.component) != device:
+            if not other.open or other.key == alarm.key:
                 continue
-            if other.rule in rule.follows:
+            if other.rule in rule.follows and together(rule.within, alarm.component, other.component):
                 joined = self._book.join(incident.corr_id, alarm, CONSEQUENCE, at)
-            elif rule.id in relation.follows:
+            elif rule.id in relation.follows and together(relation.within, alarm.component, other.component):
                 # The cause was seen after its consequence: one ticket all the same, which now says what it is.
                 for one in self._book.of(incident.corr_id, ROOT):
                     self._book.join(incident.corr_id, one, CONSEQUENCE, at)
