@@ -27,7 +27,7 @@ class _Child(Protocol):
     def __call__(self, incident: Incident, alarm: Alarm, at: int) -> None: ...
 
 
-class Inference:
+class Concluding:
     """last: the incident that was concluded last for each fault of a place. child: makes an alarm a symptom of an incident."""
 
     def __init__(self, book: Book, fleet: Fleet, following: Following, child: _Child) -> None:
