@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -142,9 +143,8 @@ def test_a_terminal_that_is_added_or_moves_is_where_it_is_now():
     ],
 )  # fmt: skip
 def test_links_that_cannot_be_meant_are_refused_with_their_path(links, message):
-    with pytest.raises(TopologyError, match="(?s)") as refused:
+    with pytest.raises(TopologyError, match=re.escape(message)):
         check(links, FLEET)
-    assert message in str(refused.value)
 
 
 def test_what_is_meant_is_taken():
@@ -199,4 +199,4 @@ def test_both_ends_say_the_same(pairs, moved, kind):
         for name, device in parts:
             if (name, device) != root:
                 told = name in below.terminals or f"{name}/{device}" in below.devices
-                assert topology.explains(root, kind, name, device) == (told and (device != "" or name != root[0] or root[1] != "")), (root, name, device)  # fmt: skip
+                assert topology.explains(root, kind, name, device) == told, (root, name, device)
