@@ -5,7 +5,6 @@ honest answer, and at the return, when boot, uptime and backlog tell what the ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import NamedTuple
 
