@@ -189,7 +189,9 @@ def needs(
         if (rule.component is None or rule.component.match(component))
         and 0 < levels.get(rule.id, _gravest(rule.limits)) <= (1 if rule.axis == "security" else 2)
     }
-    return tuple(sorted(name for name, globs in functions.items() if any(matches(globs, rule) for rule in rules)))
+    return tuple(
+        sorted(name for name, globs in functions.items() if any(matches(globs, rule, component) for rule in rules))
+    )
 
 
 def _gravest(limits: Limits) -> int:
@@ -199,9 +201,15 @@ def _gravest(limits: Limits) -> int:
     return min((level for level in (*steps, *said) if level), default=0)
 
 
-@lru_cache(maxsize=4096)  # some classes with some functions each, times the rules of the table
-def matches(globs: tuple[str, ...], rule: str) -> bool:
-    return any(fnmatchcase(rule, glob) for glob in globs)
+@lru_cache(maxsize=65536)  # some classes with some functions each, times the rules of the table and the names of parts
+def matches(globs: tuple[str, ...], rule: str, component: str = "") -> bool:
+    """Globs of rule ids, `RULE@COMPONENT` where it is so on some components only."""
+    return any(_matches(each.partition("@"), rule, component) for each in globs)
+
+
+def _matches(parts: tuple[str, str, str], rule: str, component: str) -> bool:
+    rules, _, components = parts
+    return fnmatchcase(rule, rules) and (not components or fnmatchcase(component, components))
 
 
 def _decide(view: TerminalInView) -> _Found:
@@ -259,7 +267,7 @@ def _takers(view: TerminalInView) -> dict[str, OpenAlarm]:
     for alarm in sorted(view.alarms, key=lambda each: (each.since, *_gravity(each))):
         if alarm.level <= (1 if alarm.axis == "security" else 2):
             for name, globs in view.functions.items():
-                if name not in takers and matches(globs, alarm.rule):
+                if name not in takers and matches(globs, alarm.rule, alarm.component):
                     takers[name] = alarm
     return takers
 
@@ -283,7 +291,7 @@ def _stopped(view: TerminalInView, takers: Mapping[str, OpenAlarm]) -> _Found | 
 def _concerns_all(alarm: OpenAlarm, functions: Mapping[str, tuple[str, ...]]) -> bool:
     """A UPS that runs empty is of level 1, and serves until it is: only what is of the terminal itself, or of one of its functions, stops it."""
     own = device_of(alarm.component) in ITSELF or alarm.axis == "security"
-    return own or any(matches(globs, alarm.rule) for globs in functions.values())
+    return own or any(matches(globs, alarm.rule, alarm.component) for globs in functions.values())
 
 
 def _unmonitored(unseen: Sequence[Unseen], takers: Mapping[str, OpenAlarm]) -> _Found:

@@ -35,6 +35,7 @@ from tillwatch.collector.tickets.outbox import connect
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.tickets.signature import Secret, read_secrets
 from tillwatch.collector.tickets.webhook import WebhookPort
+from tillwatch.collector.topology import TopologyError, check
 from tillwatch.collector.web.enrol import EnrolListener, MqttAddress, enrol_app
 from tillwatch.device_profiles.catalogue import load_catalogue
 
@@ -83,10 +84,11 @@ def policies(config: Config, year: int) -> tuple[str, str]:
     try:
         text = resolve(path.read_text(encoding="utf-8"), years)
         policy = parse_policy(text, shipped=shipped)
+        check(policy.links, {})
     except OSError as error:
         msg = f"[policy] file: cannot read {path}: {error.strerror}"
         raise ConfigError(msg) from None
-    except (PolicyError, UnicodeDecodeError) as error:
+    except (PolicyError, TopologyError, UnicodeDecodeError) as error:
         msg = f"{path}: {error}"
         raise ConfigError(msg) from None
     for note in policy.notes:
