@@ -32,7 +32,6 @@ from tillwatch.collector.tickets.port import Op
 from tillwatch.collector.timers import Timers
 from tillwatch.collector.topology import node_of
 
-
 EXPLAINS = 2
 """The mildest level that may explain others: a spare line that has been down for days explains nothing."""
 
