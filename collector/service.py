@@ -17,6 +17,7 @@ from tillwatch.collector import succession
 from tillwatch.collector.authority import Authority, open_authority
 from tillwatch.collector.clock import SteadyClock
 from tillwatch.collector.config import Config, ConfigError, is_loopback
+from tillwatch.collector.diagnosis import Cards, CardsError, parse_cards
 from tillwatch.collector.housekeeping import Housekeeping
 from tillwatch.collector.ingest import Ingest
 from tillwatch.collector.intake.broker import EmbeddedBroker
@@ -25,7 +26,7 @@ from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
 from tillwatch.collector.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.registry import JournalRegistrar
-from tillwatch.collector.rules import RulesError, parse_rules, shipped_text
+from tillwatch.collector.rules import Rules, RulesError, parse_rules, shipped_text
 from tillwatch.collector.store.compaction import Compactor
 from tillwatch.collector.store.lock import locked
 from tillwatch.collector.store.sqlite import SqliteStore, open_db
@@ -66,6 +67,21 @@ def site_rules(config: Config) -> str:
         msg = f"{path}: {error}"
         raise ConfigError(msg) from None
     return text
+
+
+def site_cards(config: Config, rules: Rules) -> Cards:
+    """The diagnosis cards with the site's own laid over them, checked. Raises ConfigError naming the file."""
+    path = config.cards.file
+    if path is None:
+        return parse_cards()
+    try:
+        return parse_cards(path.read_text(encoding="utf-8"), rules.by_id)
+    except OSError as error:
+        msg = f"[cards] file: cannot read {path}: {error.strerror}"
+        raise ConfigError(msg) from None
+    except (CardsError, UnicodeDecodeError) as error:
+        msg = f"{path}: {error}"
+        raise ConfigError(msg) from None
 
 
 def _sender(config: Config, pipeline: Pipeline) -> OutboxSender | None:
@@ -113,6 +129,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 async def _serve(config: Config, *, console: bool) -> int:
     site = site_rules(config)
+    site_cards(config, parse_rules(site))  # a mistake in them is told now, and not by the first alarm
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
