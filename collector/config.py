@@ -163,6 +163,13 @@ class RulesSection:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicySection:
+    """file: None means the policy that comes with the collector."""
+
+    file: Path | None = _read(_path, None)
+
+
+@dataclass(frozen=True, slots=True)
 class CardsSection:
     """file: None means the diagnosis cards that come with the collector."""
 
@@ -226,6 +233,7 @@ class Config:
     enrolment: EnrolmentSection = EnrolmentSection()
     console: ConsoleSection = ConsoleSection()
     rules: RulesSection = RulesSection()
+    policy: PolicySection = PolicySection()
     cards: CardsSection = CardsSection()
     webhook: WebhookSection | None = None
     intake: IntakeSection = IntakeSection()
@@ -270,6 +278,7 @@ _SECTIONS: Mapping[str, tuple[str, type]] = {
     "enrolment": ("enrolment", EnrolmentSection),
     "console": ("console", ConsoleSection),
     "rules": ("rules", RulesSection),
+    "policy": ("policy", PolicySection),
     "cards": ("cards", CardsSection),
     "tickets.webhook": ("webhook", WebhookSection),
     "intake": ("intake", IntakeSection),

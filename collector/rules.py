@@ -31,11 +31,15 @@ BRANCH_MAINS = "branch.mains"
 """Many power supplies of a branch lost the mains together."""
 REGION_UNREACHABLE = "region.unreachable"
 """Several branches of a region became unreachable together."""
+FLEET_UNREACHABLE = "fleet.unreachable"
+"""Nearly everybody fell silent together: the monitoring itself lost them."""
 UNSTAFFED = "duty.unstaffed"
 """Nobody is on duty for a role that a step of escalation is for."""
 INFERRED = {"reach": BRANCH_UNREACHABLE, "mains": BRANCH_MAINS}
 """What `common` of a rule lets the collector conclude of a branch."""
-BUILT_IN = (SILENT, COMPONENT_SILENT, FORK, CLOCK, BRANCH_UNREACHABLE, BRANCH_MAINS, REGION_UNREACHABLE, UNSTAFFED)
+CONCLUDED = (BRANCH_UNREACHABLE, BRANCH_MAINS, REGION_UNREACHABLE, FLEET_UNREACHABLE, UNSTAFFED)
+"""Conditions of no single terminal: they make incidents without an alarm of their own."""
+BUILT_IN = (SILENT, COMPONENT_SILENT, FORK, CLOCK, *CONCLUDED)
 """Conditions that the collector itself finds: their rules have words and no signal."""
 
 _UNITS = {"ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
