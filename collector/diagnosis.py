@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from tillwatch.agent.model import Value, device_of
@@ -140,6 +141,18 @@ def parse_cards(site: str = "", rules: Iterable[str] = ()) -> Cards:
             msg = f"card {name}: {fault}"
             raise CardsError(msg)
     return Cards(labels, shipped, own)
+
+
+def load_cards(path: Path | None, rules: Iterable[str] = ()) -> Cards:
+    """As parse_cards, of a bank's file; None: there is none. Raises CardsError naming the file."""
+    try:
+        return parse_cards(path.read_text(encoding="utf-8") if path else "", rules)
+    except OSError as error:
+        msg = f"[cards] file: cannot read {path}: {error.strerror}"
+        raise CardsError(msg) from None
+    except (CardsError, UnicodeDecodeError) as error:
+        msg = f"{path}: {error}"
+        raise CardsError(msg) from None
 
 
 @cache

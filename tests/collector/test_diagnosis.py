@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tillwatch.collector.config import Config, ConfigError, parse_config
-from tillwatch.collector.diagnosis import LANGUAGES, MAX_ITEMS, MAX_TEXT, Card, CardsError, parse_cards
+from tillwatch.collector import service
+from tillwatch.collector.config import ConfigError, parse_config
+from tillwatch.collector.diagnosis import LANGUAGES, MAX_ITEMS, MAX_TEXT, Card, CardsError, load_cards, parse_cards
 from tillwatch.collector.rules import parse_rules
-from tillwatch.collector.service import site_cards
 from tillwatch.device_profiles.catalogue import load_catalogue
 
 RULES = parse_rules()
@@ -233,19 +233,27 @@ def test_the_parts_of_a_service_of_the_atm_are_of_its_unit():
     assert card.missing == ("Maker",)
 
 
-def test_the_configuration_names_the_file_and_a_mistake_in_it_is_told_with_the_file(tmp_path):
-    source = tmp_path / "collector.toml"
-    config = parse_config('[cards]\nfile = "cards.toml"\n', source)
+def test_a_mistake_in_a_banks_file_is_told_with_the_file(tmp_path):
     own = tmp_path / "cards.toml"
-    assert config.cards.file == own
-    with pytest.raises(ConfigError, match=r"\[cards\] file: cannot read .*cards\.toml: No such file"):
-        site_cards(config, RULES)
+    with pytest.raises(CardsError, match=r"\[cards\] file: cannot read .*cards\.toml: No such file"):
+        load_cards(own, RULES.by_id)
     own.write_text('["net.wan".zh]\ntext = "外线中断"\n', encoding="utf-8")
-    assert site_cards(config, RULES).card(RULES.by_id["net.wan"], "zh").text == "外线中断"
+    assert load_cards(own, RULES.by_id).card(RULES.by_id["net.wan"], "zh").text == "外线中断"
     own.write_text('["net.van".zh]\ntext = "外线中断"\n', encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"cards\.toml: card net\.van: there is no such rule"):
-        site_cards(config, RULES)
+    with pytest.raises(CardsError, match=r"cards\.toml: card net\.van: there is no such rule"):
+        load_cards(own, RULES.by_id)
     own.write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match=r"cards\.toml: .*utf-8"):
-        site_cards(config, RULES)
-    assert site_cards(Config(), RULES).card(RULES.by_id["net.wan"], "zh") == CARDS.card(RULES.by_id["net.wan"], "zh")
+    with pytest.raises(CardsError, match=r"cards\.toml: .*utf-8"):
+        load_cards(own, RULES.by_id)
+    assert load_cards(None).card(RULES.by_id["net.wan"], "zh") == CARDS.card(RULES.by_id["net.wan"], "zh")
+
+
+def test_a_collector_whose_cards_are_wrong_does_not_start_and_says_why(tmp_path):
+    (tmp_path / "cards.toml").write_text('["net.van".zh]\ntext = "外线中断"\n', encoding="utf-8")
+    data = tmp_path / "data"
+    config = parse_config(
+        f'[collector]\ndata_dir = "{data}"\n[cards]\nfile = "cards.toml"\n', tmp_path / "collector.toml"
+    )
+    with pytest.raises(ConfigError, match=r"cards\.toml: card net\.van"):
+        service.main(config)
+    assert not data.exists()
