@@ -18,6 +18,7 @@ from tillwatch.collector import succession
 from tillwatch.collector.authority import Authority, open_authority
 from tillwatch.collector.clock import SteadyClock
 from tillwatch.collector.config import Config, ConfigError, is_loopback
+from tillwatch.collector.diagnosis import CardsError, load_cards
 from tillwatch.collector.housekeeping import Housekeeping
 from tillwatch.collector.ingest import Ingest
 from tillwatch.collector.intake.broker import EmbeddedBroker
@@ -141,6 +142,12 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 async def _serve(config: Config, *, console: bool) -> int:
     site, policy = site_rules(config), policies(config, datetime.now(UTC).year)
+    try:
+        load_cards(
+            config.cards.file, parse_rules(site).by_id
+        )  # a mistake in them is told now, and not by the first alarm
+    except CardsError as error:
+        raise ConfigError(str(error)) from None
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
