@@ -13,10 +13,20 @@ from tillwatch.collector import alarms, flapping, incidents
 from tillwatch.collector.alarms import Alarm, Mask
 from tillwatch.collector.alarms import Key as AlarmKey
 from tillwatch.collector.book import Book
+from tillwatch.collector.concluding import Concluding
 from tillwatch.collector.fleet import Fleet
 from tillwatch.collector.following import Following
-from tillwatch.collector.incidents import CONSEQUENCE, DROPPED, IN_REPAIR, RESTORED, ROOT, SETTLING, SYMPTOM, TERMINAL, Incident
-from tillwatch.collector.inference import Inference
+from tillwatch.collector.incidents import (
+    CONSEQUENCE,
+    DROPPED,
+    IN_REPAIR,
+    RESTORED,
+    ROOT,
+    SETTLING,
+    SYMPTOM,
+    TERMINAL,
+    Incident,
+)
 from tillwatch.collector.rules import Rule, together
 from tillwatch.collector.tickets.port import Op
 from tillwatch.collector.timers import Timers
@@ -28,7 +38,7 @@ class Handling:
         self._timers = timers
         self._following = following
         self._teller = following.teller
-        self.inference = Inference(book, fleet, following, self.child)
+        self.concluding = Concluding(book, fleet, following, self.child)
         self._roots: dict[str, set[AlarmKey]] = {}
 
     # What alarms do.
@@ -56,7 +66,11 @@ class Handling:
         within = bool(own) and all(each.mask(alarms.MAINTENANCE) for each in own)
         if within and not incident.on_hold and (held := incidents.hold(incident, incidents.PLANNED, at)) is not None:
             self._book.put_incident(held, "held", at, reason=incidents.PLANNED, by="policy")
-        elif not within and incident.on_hold == incidents.PLANNED and (free := incidents.resume(incident, at)) is not None:
+        elif (
+            not within
+            and incident.on_hold == incidents.PLANNED
+            and (free := incidents.resume(incident, at)) is not None
+        ):
             self._book.put_incident(free, "resumed", at, by="policy")
         self._following.follow_up(incident.corr_id, at)
 
@@ -70,11 +84,13 @@ class Handling:
         if not alarm.open:
             return
         if (mute := alarm.mask(alarms.SHELVED) or alarm.mask(alarms.MAINTENANCE)) is not None:
-            self._book.put(alarm, "not told", at, {"because": mute.kind, "ref": mute.ref, "by": mute.by, "reason": mute.reason})
+            self._book.put(
+                alarm, "not told", at, {"because": mute.kind, "ref": mute.ref, "by": mute.by, "reason": mute.reason}
+            )
             return
         found = self._back(rule, alarm, at, beside) or self._near(rule, alarm, at)
         if not found and not alarm.mask(alarms.FLAPPING):
-            found = self._explained(rule, alarm, at, beside) or self.inference.common(rule, alarm, at, beside)
+            found = self._explained(rule, alarm, at, beside) or self.concluding.common(rule, alarm, at, beside)
         if not found:
             self._own(rule, alarm, at)
         if rule.explains:
@@ -86,9 +102,15 @@ class Handling:
         if incident is None or incident.corr_id == beside or incident.scope != TERMINAL:
             return False
         if incident.state == DROPPED:
-            if incident.fault != alarm.rule or incident.parent or at - incident.closed_at > self._book.policy.incident.verify_ns:
+            if (
+                incident.fault != alarm.rule
+                or incident.parent
+                or at - incident.closed_at > self._book.policy.incident.verify_ns
+            ):
                 return False
-            settled = replace(incident, state=SETTLING, level=alarm.level, opened_at=at, occurred_at=alarm.since, closed_at=0)
+            settled = replace(
+                incident, state=SETTLING, level=alarm.level, opened_at=at, occurred_at=alarm.since, closed_at=0
+            )
             self._book.put_incident(replace(settled, settle_until=self._settle_until(rule, alarm, at)), "opened", at)
             self._book.join(incident.corr_id, alarm, ROOT, at)
             self._following.follow_up(incident.corr_id, at)
@@ -122,7 +144,9 @@ class Handling:
                 for one in self._book.of(incident.corr_id, ROOT):
                     self._book.join(incident.corr_id, one, CONSEQUENCE, at)
                 joined = self._book.join(incident.corr_id, alarm, ROOT, at)
-                self._book.put_incident(replace(incident, fault=rule.id, component=alarm.component), "root", at, alarm=alarm.id)
+                self._book.put_incident(
+                    replace(incident, fault=rule.id, component=alarm.component), "root", at, alarm=alarm.id
+                )
             else:
                 continue
             self._changed(joined, at)
@@ -138,7 +162,7 @@ class Handling:
         return False
 
     def _wider(self, rule: Rule, alarm: Alarm) -> Iterator[Incident]:
-        yield from self.inference.explaining(rule, alarm)
+        yield from self.concluding.explaining(rule, alarm)
         branch, _ = self._teller.place(alarm.terminal)
         for key in sorted(self._roots.get(branch, ())):
             root, broken = self._book.alarms[key], self._book.rule(key[0])
@@ -154,7 +178,9 @@ class Handling:
         if former is not None and former.living and former.announced and former.corr_id != incident.corr_id:
             # Somebody was told already: that ticket stays, and says why.
             self._book.put_incident(replace(former, parent=incident.corr_id), "note", at, parent=incident.corr_id)
-            self._following.tell(former.corr_id, Op.UPDATE, at, f"Explained by {incident.corr_id}: {self._teller.title(incident)}")
+            self._following.tell(
+                former.corr_id, Op.UPDATE, at, f"Explained by {incident.corr_id}: {self._teller.title(incident)}"
+            )
             return
         joined = self._book.join(incident.corr_id, alarm, SYMPTOM, at)
         mask = Mask(alarms.CHILD, at, ref=incident.corr_id, reason=self._teller.title(incident))
@@ -168,8 +194,12 @@ class Handling:
     def _own(self, rule: Rule, alarm: Alarm, at: int) -> None:
         branch, region = self._teller.place(alarm.terminal)
         corr_id = incidents.correlation_id(branch, alarm.terminal, alarm.component, alarm.rule, alarm.episode)
-        if corr_id in self._book.incidents:  # its symptom had an incident of its own in this very episode, which has ended
-            corr_id = incidents.correlation_id(branch, alarm.terminal, alarm.component, f"{alarm.rule}|{at}", alarm.episode)
+        if (
+            corr_id in self._book.incidents
+        ):  # its symptom had an incident of its own in this very episode, which has ended
+            corr_id = incidents.correlation_id(
+                branch, alarm.terminal, alarm.component, f"{alarm.rule}|{at}", alarm.episode
+            )
         incident = Incident(
             corr_id, alarm.terminal, branch, alarm.level, SETTLING, at, 0, 0, region=region, component=alarm.component,
             fault=alarm.rule, episode=alarm.episode, occurred_at=alarm.since, settle_until=self._settle_until(rule, alarm, at),
@@ -195,7 +225,12 @@ class Handling:
         for terminal in sorted({root.terminal, *below.terminals, *owners}):
             for key in sorted(self._book.of_terminal.get(terminal, ())):
                 other, symptom = self._book.alarms[key], self._book.rule(key[0])
-                if symptom is None or rule.explains not in symptom.symptom_of or not other.open or other.key == root.key:
+                if (
+                    symptom is None
+                    or rule.explains not in symptom.symptom_of
+                    or not other.open
+                    or other.key == root.key
+                ):
                     continue
                 former = self._book.incidents.get(other.incident)
                 if former is None or former.corr_id == incident.corr_id or not former.living or former.parent:
@@ -238,14 +273,14 @@ class Handling:
         """After an alarm has left it: whether the incident is over. last: that alarm."""
         incident = self._book.incidents[corr_id]
         if incident.scope != TERMINAL:
-            if not self.inference.lasts(incident):
+            if not self.concluding.lasts(incident):
                 self._over(incident, at, at)
             else:
                 self._following.tell_soon(corr_id, at)
         elif not self._book.of(corr_id, ROOT, CONSEQUENCE):
             self._over(incident, int(last.detail.get("since") or at), at)
             wide = self._book.incidents.get(incident.parent)
-            if wide is not None and wide.living and wide.scope != TERMINAL and not self.inference.lasts(wide):
+            if wide is not None and wide.living and wide.scope != TERMINAL and not self.concluding.lasts(wide):
                 self._over(wide, at, at)
         else:
             self._changed_after(incident, at)
@@ -264,8 +299,12 @@ class Handling:
             self._book.put_incident(dropped, "dropped", at, because="over before it was told")
         elif incident.living and incident.state != RESTORED:
             if incident.tamper:
-                self._book.put_incident(incident, "note", at, text="The condition is over; only a person ends this incident")
-                self._following.tell(incident.corr_id, Op.UPDATE, at, "The condition is over; only a person ends this incident")
+                self._book.put_incident(
+                    incident, "note", at, text="The condition is over; only a person ends this incident"
+                )
+                self._following.tell(
+                    incident.corr_id, Op.UPDATE, at, "The condition is over; only a person ends this incident"
+                )
             else:
                 restored = incidents.restore(incident, max(since, incident.occurred_at), at)
                 self._book.put_incident(restored, "restored", at, since=restored.restored_at)
@@ -285,17 +324,33 @@ class Handling:
             assert changed is not None
             self._book.put(*changed, at, {"kind": mask.kind, "reason": mask.reason})
             alarm = changed[0]
-            incident = self._book.incidents.get(alarm.incident)
-            if incident is not None and incident.announced and incident.scope == TERMINAL and alarm.incident in self._book.members:
-                if not incident.living or incident.state == RESTORED:
-                    incident = incidents.reopen(incident, at)
-                self._book.put_incident(replace(incident, intermittent=True), "intermittent", at, alarm=alarm.id)
-                if alarm.key not in self._book.members.get(alarm.incident, {}):
-                    alarm = self._book.join(alarm.incident, alarm, ROOT if incident.fault == alarm.rule else CONSEQUENCE, at)
-                self._following.tell(alarm.incident, Op.UPDATE, at, "Intermittent: it comes and goes; single turns are not told any more")
+            self._say_intermittent(alarm, at)
         if alarm.mask(alarms.FLAPPING):
-            self._timers.set(("flap", alarm.terminal, alarm.component, alarm.rule), flapping.calm_at(alarm.turns, self._book.policy.incident))
+            self._timers.set(
+                ("flap", alarm.terminal, alarm.component, alarm.rule),
+                flapping.calm_at(alarm.turns, self._book.policy.incident),
+            )
         return alarm
+
+    def _say_intermittent(self, alarm: Alarm, at: int) -> None:
+        """Once, in the place of its single turns."""
+        incident = self._book.incidents.get(alarm.incident)
+        verify = self._book.policy.incident.verify_ns
+        if incident is None or not incident.announced or incident.scope != TERMINAL:
+            return
+        over = max(incident.closed_at, incident.resolved_at, incident.restored_at)
+        if over and (not alarm.open or at - over > verify):
+            return
+        op = Op.UPDATE
+        if over:
+            op, back = Op.OPEN, incidents.reopen(incident, at)
+            incident = self._book.put_incident(
+                back, "reopened", at, alarm=alarm.id, settled=back.reopened > incident.reopened
+            )
+        self._book.put_incident(replace(incident, intermittent=True), "intermittent", at, alarm=alarm.id)
+        self._following.tell(
+            alarm.incident, op, at, "Intermittent: it comes and goes; single turns are not told any more"
+        )
 
     def flap_due(self, key: AlarmKey, due: int) -> None:
         """It has been calm for long enough."""
@@ -324,8 +379,11 @@ class Handling:
             if alarm.open and rule is not None and rule.explains:
                 self._roots.setdefault(self._teller.place(alarm.terminal)[0], set()).add(key)
             if alarm.mask(alarms.FLAPPING):
-                self._timers.set(("flap", alarm.terminal, alarm.component, alarm.rule), max(flapping.calm_at(alarm.turns, self._book.policy.incident), at))
-        self.inference.recall()
+                self._timers.set(
+                    ("flap", alarm.terminal, alarm.component, alarm.rule),
+                    max(flapping.calm_at(alarm.turns, self._book.policy.incident), at),
+                )
+        self.concluding.recall()
 
     # What time does.
 
