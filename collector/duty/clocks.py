@@ -116,8 +116,6 @@ class Clock:
             return
         at = self.start
         for since, until in self.held:
-            if until and until <= at:
-                continue
             yield max(since, at), until
             at = max(at, until)
 

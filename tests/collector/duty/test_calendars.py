@@ -26,8 +26,13 @@ TURNS = [
     ("America/Sao_Paulo", "2018-02-17 23:00"),  # the last hour of a day twice
     ("Pacific/Apia", "2011-12-30 00:00"),  # a day that does not exist
     (SHANGHAI, "2026-02-14 00:00"),
+    ("Pacific/Kiritimati", "2026-06-01 00:00"),  # the first place to have a day, and the last
+    ("Pacific/Niue", "2026-06-01 00:00"),
     ("Asia/Kathmandu", "2026-12-31 23:00"),
 ]
+
+STRETCH = 32 * DAY
+"""Days are worked out by such stretches: where they meet nothing may be lost."""
 
 
 def calendar(zone=SHANGHAI, hours="09:00-17:00", **keys):
@@ -63,11 +68,15 @@ def calendars_and_times(draw) -> tuple[Calendar, int]:
     days = st.lists(st.integers(0, 47), min_size=0, max_size=6, unique=True).map(
         lambda marks: tuple((a * 30, b * 30) for a, b in list(pairwise(sorted(marks)))[::2])
     )
-    late = st.one_of(days, st.integers(1, 1439).map(lambda minute: ((minute, minute + 600),)))
+    late = st.one_of(
+        days, st.tuples(st.integers(0, 1439), st.integers(1, 1440)).map(lambda span: ((span[0], sum(span)),))
+    )
     week = tuple(draw(late) for _ in range(7))
     around = date.fromisoformat(turn[:10]).toordinal()
     others = draw(st.dictionaries(st.integers(around - 2, around + 2), late, max_size=3))
     at = ns(turn, zone) + draw(st.integers(-30 * 60, 30 * 60)) * MINUTE
+    if draw(st.booleans()):
+        at = at // STRETCH * STRETCH - draw(st.integers(0, 30 * 60)) * MINUTE
     return Calendar("drawn", zone, week, others), at
 
 
@@ -81,6 +90,13 @@ def test_every_minute_is_as_a_plain_reading_of_the_clock_has_it(drawn):
     assert hours.between(at, end) == sum(expected) * MINUTE
     opened = [since // MINUTE for since, until in hours.spans(at, end) for since in range(since, until, MINUTE)]
     assert opened == [minute for minute, there in enumerate(expected, at // MINUTE) if there]
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Niue", BERLIN])
+def test_nothing_is_lost_where_stretches_of_days_meet(zone):
+    hours = calendar(zone, "13:30-13:20")
+    at = ns("2026-06-01 00:00", zone) // STRETCH * STRETCH - HOUR
+    assert [hours.is_open(minute) for minute in range(at, at + 3 * HOUR, MINUTE)] == plain(hours, at, at + 3 * HOUR)
 
 
 @settings(max_examples=300, deadline=None)
@@ -157,6 +173,14 @@ def test_hours_past_midnight_belong_to_the_day_on_which_they_begin():
     ]
 
 
+def test_a_long_night_over_a_short_day_is_one():
+    hours = calendar(hours={"mon": "20:00-19:00", "tue": "08:00-12:00"})
+    start = ns("2026-10-05 00:00")  # a Monday
+    assert [*hours.spans(start, start + 3 * DAY)] == [(ns("2026-10-05 20:00"), ns("2026-10-06 19:00"))]
+    assert hours.between(start, start + 3 * DAY) == 23 * HOUR
+    assert hours.is_open(ns("2026-10-06 18:59"))
+
+
 def test_holidays_and_working_days_of_a_country():
     holidays = {"CN": {date(2026, 2, 17).toordinal(): False, date(2026, 2, 14).toordinal(): True}}
     row = {
@@ -222,8 +246,8 @@ def test_days_are_worked_out_once(monkeypatch):
     start = ns("2026-03-20 00:00", BERLIN)
     for minute in range(10_000):
         business.add(start + minute * MINUTE, 4 * HOUR)
-    # Two stretches of 32 days, with three at each end that may reach into them, of two spans each.
-    assert len(worked) <= 2 * 38 * 2 * 2
+    # Two stretches of 32 days, with two before and one behind that may reach into them, of two spans each.
+    assert len(worked) <= 2 * 35 * 2 * 2
 
 
 def test_what_is_kept_is_bounded(monkeypatch):

@@ -104,13 +104,19 @@ def test_stopping_ends_a_hold_and_the_first_stop_counts():
     assert clock.hold(40) is clock
 
 
+def test_holds_within_holds_count_once():
+    clock = Clock(REPAIR, 0, HOUR, ((0, 100), (10, 20), (50, 60)))
+    assert clock.spent(always(), 200) == (200, 100)
+    assert clock.due(always()) == HOUR + 100
+
+
 @st.composite
 def held_clocks(draw) -> Clock:
-    edges = sorted(draw(st.lists(st.integers(-60, 3000), max_size=6)))
     start = ns("2026-10-23 08:00", BERLIN)  # the night after the next day has an hour twice
-    held = [(start + a * MINUTE, start + b * MINUTE) for a, b in zip(edges[::2], edges[1::2], strict=False)]
-    if len(edges) % 2 and edges[-1] > 0:
-        held.append((start + edges[-1] * MINUTE, 0))
+    spans = sorted(draw(st.lists(st.tuples(st.integers(-300, 3000), st.integers(0, 900)), max_size=4)))
+    held = [(start + since * MINUTE, start + (since + length) * MINUTE) for since, length in spans]
+    if draw(st.booleans()):
+        held.append((start + draw(st.integers(3000, 4000)) * MINUTE, 0))
     return Clock(REPAIR, start, draw(st.integers(1, 900)) * MINUTE, tuple(held))
 
 
@@ -343,6 +349,7 @@ def test_any_cut_of_time_fires_the_same_steps_each_once(target, calendar, start,
     assert fired["once"] == fired["cut"] == fired["timer"]
     # By timer nothing is late.
     assert all(each.due == call.at for call in calls["timer"] for each in call.steps)
+    assert all(calendar.is_open(call.at) for call in calls["timer"])
     assert {each.step.role for each in fired["once"] if each.empty} == {
         r for call in calls["once"] for r in call.nobody
     }
