@@ -14,7 +14,7 @@ from tillwatch.collector.duty.calendars import Calendar
 from tillwatch.collector.duty.clocks import NEVER, Call, Clock, Escalation, OnDuty, advance, next_due
 from tillwatch.collector.duty.targets import REPAIR, RESPONSE
 from tillwatch.collector.fleet import Fleet
-from tillwatch.collector.incidents import CLOSED, DROPPED, PLANNED, RESOLVED, RESTORED, SETTLING, TERMINAL, Incident
+from tillwatch.collector.incidents import CLOSED, DROPPED, RESOLVED, RESTORED, SETTLING, TERMINAL, Incident
 from tillwatch.collector.telling import Teller
 from tillwatch.collector.tickets.port import Op
 from tillwatch.collector.timers import Timers
@@ -108,7 +108,7 @@ class Following:
 
     def _escalates_at(self, incident: Incident, at: int) -> int:
         """When somebody is told next, or a target is missed; 0 for never."""
-        if not incident.announced or not incident.living or incident.on_hold == PLANNED:
+        if not incident.pressing:
             return 0
         target, hours, clocks = self._book.policy.targets[incident.level], self.hours(incident), self.clocks(incident)
         state = Escalation(frozenset(incident.steps), frozenset(incident.unstaffed), incident.reminded)
@@ -122,7 +122,7 @@ class Following:
 
     def _escalate(self, incident: Incident, at: int) -> tuple[str, Told] | None:
         """Who is to be told by now, and why; None where nobody is."""
-        if not incident.announced or not incident.living or incident.on_hold == PLANNED:
+        if not incident.pressing:
             return None
         target, hours, clocks = self._book.policy.targets[incident.level], self.hours(incident), self.clocks(incident)
         late = tuple(
