@@ -410,6 +410,8 @@ class Fold:
             self.presence.restarted(terminal, entry.at)
             self.alarming.restarted(terminal.id, entry.at)
         self.rearm()
+        for corr_id in sorted(self.book.incidents):
+            self.following.rearm(corr_id, entry.at)  # who was to be told meanwhile is told now, and at once
 
     def _clock_set(self, forward: int) -> None:
         """The collector's clock was set. forward: ns by which the journal's time went with it. Uptimes told before count from as much later,

@@ -9,12 +9,22 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tillwatch.collector import incidents
+from tillwatch.collector.alarms import SHELVED
 from tillwatch.collector.book import Book
 from tillwatch.collector.duty.calendars import Calendar
 from tillwatch.collector.duty.clocks import NEVER, Call, Clock, Escalation, OnDuty, advance, next_due
 from tillwatch.collector.duty.targets import REPAIR, RESPONSE
 from tillwatch.collector.fleet import Fleet
-from tillwatch.collector.incidents import CLOSED, DROPPED, RESOLVED, RESTORED, SETTLING, TERMINAL, Incident
+from tillwatch.collector.incidents import (
+    CLOSED,
+    CONSEQUENCE,
+    DROPPED,
+    RESOLVED,
+    RESTORED,
+    ROOT,
+    SETTLING,
+    Incident,
+)
 from tillwatch.collector.telling import Teller
 from tillwatch.collector.tickets.port import Op
 from tillwatch.collector.timers import Timers
@@ -76,7 +86,7 @@ class Following:
                 dues.append(incident.restored_at + settings.confirm_ns)
             case incidents.RESOLVED:
                 dues.append(incident.resolved_at + settings.verify_ns)
-            case incidents.CLOSED | incidents.DROPPED if incident.scope == TERMINAL:
+            case incidents.CLOSED | incidents.DROPPED if not self._book.lasting(incident):
                 dues.append(incident.closed_at + settings.verify_ns)
         return min((due for due in dues if due), default=None)
 
@@ -102,13 +112,20 @@ class Following:
         terminal_class = known.terminal_class if known is not None else ""
         return self._book.policy.calendar(incident.level, terminal_class, incident.branch)
 
+    def _presses(self, incident: Incident) -> bool:
+        """Whether somebody is to be hurried. Not while all that is broken is shelved: the clocks go on, and what is due by the end is told then."""
+        if not incident.pressing:
+            return False
+        own = self._book.of(incident.corr_id, ROOT, CONSEQUENCE)
+        return not own or not all(each.mask(SHELVED) for each in own)
+
     def _on_duty(self, incident: Incident) -> OnDuty:
         roster = self._book.policy.roster
         return lambda role, at: roster.on_duty(role, at, incident.branch, incident.region)
 
     def _escalates_at(self, incident: Incident, at: int) -> int:
         """When somebody is told next, or a target is missed; 0 for never."""
-        if not incident.pressing:
+        if not self._presses(incident):
             return 0
         target, hours, clocks = self._book.policy.targets[incident.level], self.hours(incident), self.clocks(incident)
         state = Escalation(frozenset(incident.steps), frozenset(incident.unstaffed), incident.reminded)
@@ -122,7 +139,7 @@ class Following:
 
     def _escalate(self, incident: Incident, at: int) -> tuple[str, Told] | None:
         """Who is to be told by now, and why; None where nobody is."""
-        if not incident.pressing:
+        if not self._presses(incident):
             return None
         target, hours, clocks = self._book.policy.targets[incident.level], self.hours(incident), self.clocks(incident)
         late = tuple(
@@ -173,7 +190,7 @@ class Following:
             incident = self._book.put_incident(ended, "closed", at, by="policy")
         if (
             incident.state in (CLOSED, DROPPED)
-            and incident.scope == TERMINAL
+            and not self._book.lasting(incident)
             and incident.closed_at + settings.verify_ns <= at
         ):
             self._book.forget(corr_id)

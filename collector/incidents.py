@@ -198,7 +198,9 @@ def reopen(incident: Incident, at: int) -> Incident:
     ended = min(each for each in (incident.restored_at, incident.resolved_at, incident.closed_at, at) if each)
     well = max(ended, incident.held[-1][1] if incident.held else 0)
     held = (*incident.held, (well, at, WELL)) if well < at else incident.held
-    back = replace(incident, state=state, restored_at=0, resolved_at=0, closed_at=0, verdict="", release_at=0, held=held)
+    back = replace(
+        incident, state=state, restored_at=0, resolved_at=0, closed_at=0, verdict="", release_at=0, held=held
+    )
     if not settled:
         return replace(back, response_from=incident.response_from + at - ended)
     again = tuple(step for step in incident.steps if not step.startswith("response"))
