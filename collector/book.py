@@ -13,21 +13,25 @@ from tillwatch.collector.incidents import Incident
 from tillwatch.collector.policy import Policy, parse_policy
 from tillwatch.collector.records import IncidentEvent
 from tillwatch.collector.rules import Rule, Rules, parse_rules
+from tillwatch.collector.topology import Topology
 
 
 @dataclass(slots=True)
 class Book:
     """alarms: the last episode of each condition; incidents: those that live, and those that a fault that comes back would reopen; members: the
-    open alarms of each; roots: branch -> open alarms that may explain others; count: the last alarm's number.
+    open alarms of each; parts: those that a wider one explains, but were told before; count: the last alarm's number; touched: terminals whose state may have changed.
     """
 
     rules: Rules = field(default_factory=parse_rules)
     policy: Policy = field(default_factory=parse_policy)
+    topology: Topology = field(default_factory=Topology)
     alarms: dict[AlarmKey, Alarm] = field(default_factory=dict)
     of_terminal: dict[str, set[AlarmKey]] = field(default_factory=dict)
     incidents: dict[str, Incident] = field(default_factory=dict)
     members: dict[str, dict[AlarmKey, Membership]] = field(default_factory=dict)
+    parts: dict[str, set[str]] = field(default_factory=dict)
     count: int = 0
+    touched: set[str] = field(default_factory=set)
     dirty: Dirty = field(default_factory=Dirty)
 
     def rule(self, name: str) -> Rule | None:
@@ -39,6 +43,7 @@ class Book:
         self.of_terminal.setdefault(alarm.terminal, set()).add(alarm.key)
         self.dirty.alarms[alarm.id] = alarm
         self.dirty.terminals.add(alarm.terminal)
+        self.touched.add(alarm.terminal)
         self.dirty.events.append(AlarmEvent(alarm.id, kind, at, alarm.level, detail))
 
     def load(self, alarm: Alarm) -> None:
@@ -49,6 +54,8 @@ class Book:
     def put_incident(self, incident: Incident, kind: str = "", at: int = 0, **detail: object) -> Incident:
         """The same of an incident; without a kind nothing that belongs into its history has changed."""
         self.incidents[incident.corr_id] = self.dirty.incidents[incident.corr_id] = incident
+        if incident.parent:
+            self.parts.setdefault(incident.parent, set()).add(incident.corr_id)
         if kind:
             self.dirty.incident_events.append(IncidentEvent(incident.corr_id, kind, at, detail))
         return incident
@@ -79,3 +86,16 @@ class Book:
         members = self.members.get(incident, {})
         found = [self.alarms[key] for key, member in members.items() if not roles or member.role in roles]
         return sorted(found, key=lambda alarm: (alarm.level, alarm.id))
+
+    def load_incident(self, incident: Incident) -> None:
+        self.incidents[incident.corr_id] = incident
+        if incident.parent:
+            self.parts.setdefault(incident.parent, set()).add(incident.corr_id)
+
+    def forget(self, corr_id: str) -> None:
+        """It is settled, and nothing can reopen it any more."""
+        incident = self.incidents.pop(corr_id)
+        self.members.pop(corr_id, None)
+        self.parts.pop(corr_id, None)
+        if incident.parent:
+            self.parts.get(incident.parent, set()).discard(corr_id)

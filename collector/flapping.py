@@ -4,28 +4,25 @@ raised and cleared alike (alarms.md 8; Nagios keeps 21 results for the same purp
 
 from __future__ import annotations
 
-WITHIN_NS = 30 * 60 * 10**9
-ENTER = 5
-"""Turns within WITHIN_NS from which on it flaps."""
-CALM_NS = 60 * 60 * 10**9
-LEAVE = 1
-"""Turns within CALM_NS down to which it has ended."""
+from tillwatch.collector.policy import IncidentSettings
+
 KEPT = 21
-"""Turns that are kept: more than ENTER within any window would be counted from."""
+"""Turns that are kept: more than any site would ask for, and no more than fit beside an alarm."""
 
 Turns = tuple[int, ...]
 """UTC ns, oldest first."""
 
 
 def turned(turns: Turns, at: int) -> Turns:
-    """One turn more; what no window reaches any more is gone."""
-    return (*(each for each in turns if each > at - CALM_NS), at)[-KEPT:]
+    """One turn more."""
+    return (*turns, at)[-KEPT:]
 
 
-def begins(turns: Turns, at: int) -> bool:
-    return sum(each > at - WITHIN_NS for each in turns) >= ENTER
+def begins(turns: Turns, at: int, settings: IncidentSettings) -> bool:
+    return sum(each > at - settings.flap_within_ns for each in turns) >= settings.flap_enter
 
 
-def calm_at(turns: Turns) -> int:
+def calm_at(turns: Turns, settings: IncidentSettings) -> int:
     """When it will have ended if it does not turn again, UTC ns."""
-    return turns[-1 - LEAVE] + CALM_NS if len(turns) > LEAVE else turns[-1] if turns else 0
+    leave = settings.flap_leave
+    return turns[-1 - leave] + settings.flap_quiet_ns if len(turns) > leave else 0

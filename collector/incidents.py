@@ -22,10 +22,13 @@ DROPPED = "dropped"
 """Over before it was told, or taken up by a wider one: it has no ticket."""
 LIVING = (SETTLING, OPEN, ACKNOWLEDGED, IN_REPAIR, RESTORED)
 
-TERMINAL, BRANCH, REGION = "terminal", "branch", "region"
+TERMINAL, BRANCH, REGION, FLEET = "terminal", "branch", "region", "fleet"
 """Scopes."""
 ROOT, CONSEQUENCE, SYMPTOM = "root", "consequence", "child"
 """Roles of an alarm in its incident: what is broken, what follows from it on the same device, what is explained by it elsewhere."""
+
+PLANNED = "planned maintenance"
+"""The reason for a hold that a maintenance window makes and ends."""
 
 VERDICTS = ("true_fault", "part_changed", "false_alarm", "no_fault_found", "drill")
 """What the person who resolves says of it."""
@@ -36,7 +39,8 @@ class Incident:
     """terminal, component: of what is broken; empty where the cause was concluded for a whole branch or region. fault: the rule. state: of the
     constants above; held: (from, until or 0, reason), a pause of the repair clock beside the state. occurred_at: by the readings' time; opened_at: when it was found;
     announced_at: when the ticket system was told; others likewise, all UTC ns, 0 for not yet. seq: deliveries enqueued so far. parent: the wider incident that
-    explains it; cause: what led to that conclusion, in words. steps: escalation steps that were taken. release_at: when what is left of its
+    explains it; cause: what led to that conclusion, in words. steps: escalation steps that were taken, unstaffed: those of them for which nobody was
+    on duty; missed: the clocks whose target was missed. release_at: when what is left of its
     symptoms gets incidents of its own; tell_at: when its changes are told.
     """
 
@@ -69,7 +73,9 @@ class Incident:
     cause: str = ""
     held: tuple[tuple[int, int, str], ...] = ()
     steps: tuple[str, ...] = ()
-    reminded_at: int = 0
+    unstaffed: tuple[str, ...] = ()
+    reminded: int = 0
+    missed: tuple[str, ...] = ()
     response_from: int = 0
     told_at: int = 0
     tell_at: int = 0
@@ -102,7 +108,8 @@ class Incident:
     def of_row(cls, row: tuple[Any, ...]) -> Incident:
         body = msgpack.unpackb(row[13]) if row[13] else {}
         body["held"] = tuple((a, b, why) for a, b, why in body.get("held", ()))
-        body["steps"] = tuple(body.get("steps", ()))
+        for name in ("steps", "unstaffed", "missed"):
+            body[name] = tuple(body.get(name, ()))
         known = {name: value for name, value in body.items() if name in _BODY}
         return cls(*row[:8], region=row[8], scope=row[9], announced_at=row[10], closed_at=row[11], drill=bool(row[12]), **known)  # fmt: skip
 
@@ -142,7 +149,7 @@ def worsen(incident: Incident, level: int, at: int) -> Incident:
     if level >= incident.level or incident.state not in (ACKNOWLEDGED, IN_REPAIR):
         return replace(incident, level=level)
     again = tuple(step for step in incident.steps if not step.startswith("response"))
-    return replace(incident, level=level, state=OPEN, responded_at=0, response_from=at, steps=again, reminded_at=0)
+    return replace(incident, level=level, state=OPEN, responded_at=0, response_from=at, steps=again, reminded=0)
 
 
 def begin_repair(incident: Incident, by: str, at: int) -> Incident | None:
@@ -180,7 +187,7 @@ def reopen(incident: Incident, at: int) -> Incident:
     back = replace(incident, state=state, restored_at=0, resolved_at=0, closed_at=0, verdict="", release_at=0)
     if not settled:
         return back
-    return replace(back, reopened=incident.reopened + 1, responded_at=0, repair_at=0, response_from=at, steps=(), reminded_at=0)
+    return replace(back, reopened=incident.reopened + 1, responded_at=0, repair_at=0, response_from=at, steps=(), reminded=0)
 
 
 def resolve(incident: Incident, verdict: str, part: str, at: int) -> Incident | None:
