@@ -50,7 +50,7 @@ a person.
 Counts = tuple[str, str, str]
 """What a stretch counts as, by DEFINITIONS."""
 _PARTY_OF_CAUSE = {"power": "power", "network": "network", "terminal": "hardware"}
-_HEARD = {*UP, *DOWN, UNMONITORED}
+HEARD = {*UP, *DOWN, UNMONITORED}
 """In these the terminal speaks: they end its offline time. A window or a life-cycle state says nothing about that."""
 T = TypeVar("T")
 
@@ -247,7 +247,7 @@ def _explain(begins: list[int], claims: list[_Claim], found: StateChange) -> Non
         begins.insert(i + 1, found.since)
         claims.insert(i + 1, claims[i])
         i += 1
-    while i < len(claims) and claims[i].row.state not in _HEARD:
+    while i < len(claims) and claims[i].row.state not in HEARD:
         if claims[i].row.state == OFFLINE:
             claims[i] = replace(claims[i], found=found)
         i += 1

@@ -38,12 +38,15 @@ GRAVE = 2
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message to the ticket system. done_at: 0 while it is not there."""
+    """A message to the ticket system. terminal, branch, region: of its incident; done_at: 0 while it is not there."""
 
     incident: str
     level: int
     created_at: int
     done_at: int
+    terminal: str = ""
+    branch: str = ""
+    region: str = ""
 
 
 @dataclass(frozen=True, slots=True)
