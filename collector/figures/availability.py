@@ -21,6 +21,7 @@ from heapq import heappop, heappush
 from itertools import pairwise
 from typing import Generic, TypeVar
 
+from tillwatch.collector.condition import PARTY
 from tillwatch.collector.figures.intervals import Span, union
 from tillwatch.collector.records import (
     CAUSES,
@@ -49,7 +50,6 @@ a person.
 
 Counts = tuple[str, str, str]
 """What a stretch counts as, by DEFINITIONS."""
-_PARTY_OF_CAUSE = {"power": "power", "network": "network", "terminal": "hardware"}
 HEARD = {*UP, *DOWN, UNMONITORED}
 """In these the terminal speaks: they end its offline time. A window or a life-cycle state says nothing about that."""
 T = TypeVar("T")
@@ -166,7 +166,7 @@ def _logged(claim: _Claim, functions: AbstractSet[str], since: int, until: int) 
     if row.state == OFFLINE:
         cause = said.cause or "unknown"
         reason = f"{OFFLINE}:{cause}"
-        party = party or _PARTY_OF_CAUSE.get(cause, "unknown" if cause == "unknown" else "monitoring")
+        party = party or PARTY.get(cause, "unknown")
     return Stretch(
         since,
         until,

@@ -19,7 +19,7 @@ from tillwatch.collector.figures.load import Load, Shelf, Standing, Turn, load
 from tillwatch.collector.figures.shares import Availability, Shares, measure, together
 from tillwatch.collector.incidents import Incident
 from tillwatch.collector.policy import Policy
-from tillwatch.collector.records import IncidentEvent
+from tillwatch.collector.records import Correction, IncidentEvent
 
 KINDS = ("fleet", "region", "branch", "vendor", "terminal")
 NOTHING = History()
@@ -108,19 +108,24 @@ class Settings:
     operators: int = 1
 
 
+USUAL = Settings()
+
+
 @dataclass(frozen=True, slots=True)
 class Computed:
     """The figures of a period with what lies behind them. end: of the period, or where the log ends; stretches: by terminal; judged: the incidents
-    opened in the period.
+    opened in the period; corrections: that overlap it, by entry.
     """
 
     start: int
     end: int
+    known: int
     places: Mapping[str, Place]
     figures: Mapping[Scope, Figures]
     stretches: Mapping[str, Sequence[Stretch]]
     judged: Sequence[Judged]
     outages: Sequence[Span]
+    corrections: Sequence[Correction]
 
     def of_kind(self, kind: str) -> list[Figures]:
         return [one for scope, one in sorted(self.figures.items()) if scope.kind == kind]
@@ -130,7 +135,7 @@ class Computed:
         return self.figures[FLEET]
 
 
-def compute(log: Log, policy: Policy, start: int, end: int, settings: Settings = Settings()) -> Computed:
+def compute(log: Log, policy: Policy, start: int, end: int, settings: Settings = USUAL) -> Computed:
     """The figures of [start, end), as far as the log knows it."""
     end = max(start, min(end, log.known))
     cut = {name: _stretches(log, policy, place, start, end) for name, place in sorted(log.places.items())}
@@ -166,7 +171,9 @@ def compute(log: Log, policy: Policy, start: int, end: int, settings: Settings =
             ),
             over[scope],
         )
-    return Computed(start, end, log.places, found, cut, judged, log.outages)
+    said = (each for name in log.places for each in log.histories.get(name, NOTHING).corrections)
+    corrections = sorted((each for each in said if each.since < end), key=lambda each: each.n)
+    return Computed(start, end, log.known, log.places, found, cut, judged, log.outages, corrections)
 
 
 def _stretches(log: Log, policy: Policy, place: Place, start: int, end: int) -> list[Stretch]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from tillwatch.collector.fleet import WATCHDOG, Component
 from tillwatch.collector.incidents import COLUMNS, Incident
 from tillwatch.collector.policy import Policy, parse_policy
 from tillwatch.collector.records import IncidentEvent, StateChange
+from tillwatch.collector.rules import Rules, parse_rules
 from tillwatch.collector.store.folded import correction_of, late_of, state_of
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError
 
@@ -87,6 +87,15 @@ def read_policy(db: sqlite3.Connection) -> Policy:
         return parse_policy()
     shipped, site = msgpack.unpackb(row[0])
     return parse_policy(site, shipped=shipped, replay=True)
+
+
+def read_rules(db: sqlite3.Connection) -> Rules:
+    """The table of rules that is in force: for what its alarms are called."""
+    row = db.execute("SELECT value FROM meta WHERE key = 'rules'").fetchone()
+    if row is None:
+        return parse_rules()
+    shipped, site = msgpack.unpackb(row[0])
+    return parse_rules(site, shipped=shipped, replay=True)
 
 
 def read_log(db: sqlite3.Connection, start: int, end: int, scope: Scope = FLEET) -> Log:
@@ -213,9 +222,3 @@ def _shelves(db: sqlite3.Connection, start: int, end: int) -> Iterator[Shelf]:
             until, by, reason = int(detail["until"]), str(detail["by"]), str(detail["reason"])
             open_[alarm] = Shelf(rule, terminal, component, at, until, by, reason)
     yield from (shelf for shelf in (*found, *open_.values()) if shelf.until > start)
-
-
-def read_all(path: Path, start: int, end: int, scope: Scope = FLEET) -> tuple[Log, Policy]:
-    """Log and policy out of the collector's file. Raises StoreError."""
-    with closing(open_log(path)) as db:
-        return read_log(db, start, end, scope), read_policy(db)

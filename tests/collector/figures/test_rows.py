@@ -15,7 +15,7 @@ from tillwatch.collector.changes import Dirty
 from tillwatch.collector.figures.availability import History, stretches
 from tillwatch.collector.figures.load import Shelf, Standing, Turn
 from tillwatch.collector.figures.rollup import FLEET, Scope
-from tillwatch.collector.figures.rows import open_log, read_all, read_log
+from tillwatch.collector.figures.rows import open_log, read_log, read_policy, read_rules
 from tillwatch.collector.fleet import Component, Series
 from tillwatch.collector.incidents import Incident
 from tillwatch.collector.records import Correction, IncidentEvent, LateSpan
@@ -47,6 +47,11 @@ def test_what_is_read_of_a_period_decides_it_as_the_whole_log_does(emptied, rows
     read = read_log(emptied, *hours[0]).histories["t"]
     assert stretches(read, hours) == stretches(History(rows), hours)
     assert set(read.changes) <= set(rows)
+
+
+def read(path, start, end):
+    with closing(open_log(path)) as db:
+        return read_log(db, start, end)
 
 
 def alarm(number, **fields):
@@ -102,7 +107,8 @@ def test_a_period_is_read_with_what_overlaps_it(tmp_path):
     make_store(path, dirty, TERMINALS, known=77)
     add_delivery(path, "I1", 12, 13)
     add_delivery(path, "I2", 30, None)
-    log, policy = read_all(path, 10, 20)
+    with closing(open_log(path)) as db:
+        log, policy, rules = read_log(db, 10, 20), read_policy(db), read_rules(db)
     assert log.known == 77
     assert list(log.places) == ["t", "u"]
     assert log.histories["t"].late == [late[1]]
@@ -115,6 +121,7 @@ def test_a_period_is_read_with_what_overlaps_it(tmp_path):
         ("I1", 13, "t", "North")
     ]
     assert policy.interruption == 0.005
+    assert rules.by_id["terminal.silent"].text
 
 
 @pytest.mark.parametrize(
@@ -176,7 +183,7 @@ def test_alarms_are_muted_when_something_masked_them_at_that_moment(tmp_path):
     )  # fmt: skip
     path = tmp_path / "collector.db"
     make_store(path, dirty, TERMINALS, known=end)
-    log, _ = read_all(path, start, end)
+    log = read(path, start, end)
     assert log.turns == [
         Turn(start + 1, "raised", "atm.jam", "t", "c", 2),
         Turn(start + 5, "raised", "x", "t", "c", 1, muted=True),
@@ -204,7 +211,7 @@ def test_shelves_end_when_they_are_left_or_renewed(tmp_path):
     )  # fmt: skip
     path = tmp_path / "collector.db"
     make_store(path, dirty, TERMINALS, known=end)
-    log, _ = read_all(path, start, end)
+    log = read(path, start, end)
     assert sorted(log.shelves, key=lambda each: each.since) == [
         Shelf("atm.jam", "t", "c1", 90 * hour, 105 * hour, "ann", "noise"),
         Shelf("atm.jam", "t", "c3", 120 * hour, 130 * hour, "ann", "noise"),
@@ -215,7 +222,8 @@ def test_shelves_end_when_they_are_left_or_renewed(tmp_path):
 def test_the_policy_is_that_of_the_store(tmp_path):
     path = tmp_path / "collector.db"
     make_store(path, Dirty(), TERMINALS, known=1, policy="[figures]\ninterruption = 0.02\n")
-    assert read_all(path, 0, 1)[1].interruption == 0.02
+    with closing(open_log(path)) as db:
+        assert read_policy(db).interruption == 0.02
 
 
 def test_what_is_no_store_of_this_version_is_refused(tmp_path):
