@@ -10,6 +10,7 @@ from typing import Any
 
 from tillwatch.agent.model import MS, Quality
 from tillwatch.agent.wire import Column
+from tillwatch.collector import drills
 from tillwatch.collector.alarms import Alarm, AlarmEvent, acknowledge, change, expire, lose_sight
 from tillwatch.collector.alarms import Key as AlarmKey
 from tillwatch.collector.changes import Dirty, Ticks
@@ -258,6 +259,7 @@ class Alarming:
             consequence=rule.consequence,
             action=rule.action,
             address=f"{self._page}/terminal/{terminal.id}" if self._page else "",
+            drill=drills.injected(terminal.terminal_class, rule.id),
         )
 
     def lose_sight_of(self, terminal: str, component: Component | None, at: int) -> None:

@@ -29,7 +29,7 @@ from tillwatch.collector.sequence import Stream
 from tillwatch.collector.store import retention, segments
 from tillwatch.collector.tickets.outbox import enqueue
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_MS = 10_000
 """Waiting for the outbox's or a command's short transaction: ten times the longest that was ever needed."""
 _DAMAGED = {11, 26}

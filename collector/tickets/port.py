@@ -47,7 +47,8 @@ class TicketMessage:
 
     incident: correlation id (ASCII, no spaces, at most 40 characters). seq: counts the incident's messages from 1, in order.
     at: when this change happened; since: when the fault began; both UTC ns. what: one line for the subject.
-    address: of the page that shows the incident, empty if there is none. evidence_left_out: readings that did not fit.
+    address: of the page that shows the incident, empty if there is none. evidence_left_out: readings that did not fit. drill: somebody
+    injected the fault; such messages have a queue and a receiver of their own.
     """
 
     incident: str
@@ -67,6 +68,7 @@ class TicketMessage:
     action: str = ""
     address: str = ""
     evidence_left_out: int = 0
+    drill: bool = False
 
     def pack(self) -> bytes:
         """The body of the outbox row: a msgpack map. Texts and evidence past their bounds are cut here, visibly."""
@@ -89,6 +91,7 @@ class TicketMessage:
             "action": _cut(self.action),
             "address": self.address,
             "evidence_left_out": self.evidence_left_out + len(self.evidence) - len(kept),
+            "drill": self.drill,
         }
         # Device texts may hold lone surrogates; a ticket with a question mark is better than no ticket.
         packed: bytes = msgpack.packb(body, unicode_errors="replace")
