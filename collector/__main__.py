@@ -204,6 +204,16 @@ def _parser() -> argparse.ArgumentParser:
     broker.add_argument("--listen", default="", metavar="ADDRESS", help="the address it listens on (default: all)")
     broker.add_argument("--user", default="mosquitto", help="whom the broker runs as (default: mosquitto)")
 
+    watchdog = add(
+        "watchdog",
+        _later("watch.commands", "run_watchdog"),
+        "enrol, run or ask the watchdog, which sends a fault down the whole path and complains when it does not arrive",
+        "tillwatch-collector watchdog status --json",
+    )
+    watchdog.add_argument(
+        "action", choices=("enrol", "run", "status"), help="status: exit code 1 while something is missing"
+    )
+    watchdog.add_argument("token", nargs="?", default="", help="of enrol")
     doctor = add("doctor", _doctor, "look for what is wrong and say what to do", "tillwatch-collector doctor")
     prove = add(
         "prove",
@@ -232,7 +242,7 @@ def _parser() -> argparse.ArgumentParser:
         "list who did what, and check each entry against the log",
         "tillwatch-collector audit --json",
     )
-    for one in (terminals, token, show, alarms, acknowledge, revoke, doctor, backup, prove, verify, audit):
+    for one in (terminals, token, show, alarms, acknowledge, revoke, doctor, backup, watchdog, prove, verify, audit):
         one.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
