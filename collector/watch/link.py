@@ -38,6 +38,8 @@ class _Taken:
     def __init__(self) -> None:
         self._waiting: dict[int, Callable[[], None]] = {}
         self.next: Callable[[], None] = _nobody
+        self.all = asyncio.Event()
+        self.all.set()
 
     @property
     def is_empty(self) -> bool:
@@ -45,12 +47,16 @@ class _Taken:
 
     def push_message(self, mid: int, _: bytes) -> None:
         self._waiting[mid] = self.next
+        self.all.clear()
 
     def remove_message_by_mid(self, mid: int) -> None:
         self._waiting.pop(mid, _nobody)()
+        if not self._waiting:
+            self.all.set()
 
     def clear(self) -> None:
         self._waiting.clear()
+        self.all.set()
 
     def get_all(self) -> list[tuple[int, bytes]]:
         return []
@@ -169,6 +175,8 @@ class Link:
             # A connection that is gone already cannot be closed politely.
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(GOODBYE_S):
+                    if not self._lost.is_set():
+                        await self._taken.all.wait()  # brokers stumble over whoever leaves with an answer under way
                     await client.disconnect()
 
     def _on_message(self, client: Any, topic: str, payload: bytes, *_: Any) -> None:
