@@ -26,13 +26,13 @@ class _Protocol(MQTTProtocol):  # type: ignore[misc]  # gmqtt has no types
 
     def write_data(self, data: bytes) -> None:
         if not self._unsent:
-            asyncio.get_running_loop().call_soon(self._send)
+            asyncio.get_running_loop().call_soon(self.flush)
         self._unsent.append(data)
 
-    def _send(self) -> None:
+    def flush(self) -> None:
         unsent, self._unsent = b"".join(self._unsent), []
         # The connection may have gone since.
-        if self._connection is not None and self._transport is not None and not self._transport.is_closing():
+        if unsent and self._connection is not None and self._transport is not None and not self._transport.is_closing():
             super().write_data(unsent)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -48,6 +48,11 @@ class _Connection(MQTTConnection):  # type: ignore[misc]  # gmqtt has no types
             self._transport.abort()
         else:
             super()._keep_connection()
+
+    async def close(self) -> None:
+        # The DISCONNECT is among what is still to be written: without it the broker publishes the will.
+        self._protocol.flush()
+        await super().close()
 
 
 def mend_gmqtt() -> None:

@@ -160,6 +160,9 @@ class Watchdog:
     def _took(self, ticket: Ticket) -> None:
         if ticket.terminal == self._who.terminal:
             self._note(ticket)
+        elif ticket.drill:
+            word = "is over" if ticket.resolved else "has arrived"
+            log.info("the drill %s on %s %s %s", ticket.incident, ticket.terminal, ticket.component, word)
 
     def _heard(self, payload: bytes) -> None:
         self._note(payload)

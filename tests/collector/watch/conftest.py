@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.collector.tickets.conftest import Desk, desk, secret_file  # noqa: F401 - fixtures
+from tests.collector.tickets.conftest import Desk, desk, secret_file, until  # noqa: F401 - fixtures
 from tests.collector.watch.running import Site
 
 

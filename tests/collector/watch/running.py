@@ -115,6 +115,10 @@ class Site:
         assert self.config.watchdog is not None
         return status(self.config.watchdog, time.time_ns())
 
+    async def went(self, n: int) -> None:
+        """Round n has gone the whole way, and nothing is complained of."""
+        await until(lambda: (said := self.status())["ok"] and said["whole"] >= n, what=f"round {n}")
+
     async def goes_round(self, more: int = 1) -> None:
         """So many more rounds go the whole way, and nothing is complained of."""
         before = self.status()["whole"]

@@ -39,7 +39,7 @@ async def test_a_round_goes_the_whole_way_and_no_desk_hears_of_it(site: Sites, d
     one.enrol()
     assert "never run" in one.told()["text"]
     await one.start("watchdog")
-    await one.goes_round()
+    await one.went(1)
     said = one.told()
     assert (said["ok"], said["missing"], said["whole"]) == (True, "", 1)
     assert set(said["figures"]["stages"]) == {stage.value for stage in Stage}
@@ -51,7 +51,7 @@ async def test_a_round_goes_the_whole_way_and_no_desk_hears_of_it(site: Sites, d
     # Started again it goes on in its stream.
     assert one.stop("watchdog") == 0
     await one.start("watchdog")
-    await one.goes_round()
+    await one.went(2)
     assert one.stop("watchdog") == 0
     assert one.stop("collector") == 0
     assert one.call("verify", "--log").returncode == 0
