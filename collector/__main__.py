@@ -205,6 +205,16 @@ def _parser() -> argparse.ArgumentParser:
     broker.add_argument("--listen", default="", metavar="ADDRESS", help="the address it listens on (default: all)")
     broker.add_argument("--user", default="mosquitto", help="whom the broker runs as (default: mosquitto)")
 
+    watchdog = add(
+        "watchdog",
+        _later("watch.commands", "run_watchdog"),
+        "enrol, run or ask the watchdog, which sends a fault down the whole path and complains when it does not arrive",
+        "tillwatch-collector watchdog status --json",
+    )
+    watchdog.add_argument(
+        "action", choices=("enrol", "run", "status"), help="status: exit code 1 while something is missing"
+    )
+    watchdog.add_argument("token", nargs="?", default="", help="of enrol")
     doctor = add("doctor", _doctor, "look for what is wrong and say what to do", "tillwatch-collector doctor")
     prove = add(
         "prove",
@@ -240,7 +250,21 @@ def _parser() -> argparse.ArgumentParser:
         "tillwatch-collector report --month 2026-10 --scope region:North --out october",
     )
     add_options(report)
-    for one in (terminals, token, show, alarms, acknowledge, revoke, doctor, backup, prove, verify, audit, report):
+    for one in (
+        terminals,
+        token,
+        show,
+        alarms,
+        acknowledge,
+        revoke,
+        doctor,
+        backup,
+        watchdog,
+        prove,
+        verify,
+        audit,
+        report,
+    ):
         one.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
