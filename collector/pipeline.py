@@ -126,7 +126,7 @@ class Pipeline:
         """Journal that the collector runs, and its rules and settings if they changed; None: as they were."""
         self._time.start(self._clock(), self.fold.advanced_to)
         entries: list[tuple[Kind, dict[str, Any]]] = [(Kind.STARTED, {"down_since": self.fold.advanced_to})]
-        if (self.fold.alarming.rules.shipped, self.fold.alarming.rules.text) != (shipped, site) or self.store.meta(
+        if (self.fold.book.rules.shipped, self.fold.book.rules.text) != (shipped, site) or self.store.meta(
             "rules"
         ) is None:
             entries.append((Kind.RULES_CHANGED, {"shipped": shipped, "site": site}))

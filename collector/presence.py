@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from tillwatch.agent.model import AGENT
 from tillwatch.collector.alarming import Alarming
+from tillwatch.collector.book import Book
 from tillwatch.collector.fleet import Component, Terminal
 from tillwatch.collector.rules import COMPONENT_SILENT, SILENT
 from tillwatch.collector.timers import Key as TimerKey
@@ -15,24 +16,25 @@ _FAR_NS = 365 * 86400 * 10**9
 
 
 class Presence:
-    def __init__(self, alarming: Alarming, timers: Timers) -> None:
+    def __init__(self, book: Book, alarming: Alarming, timers: Timers) -> None:
+        self._book = book
         self._alarming = alarming
         self._timers = timers
 
     def _allowed(self, terminal: Terminal) -> int:
         agent = terminal.components.get(AGENT)
         interval = (
-            agent.interval_s if agent is not None and agent.interval_s else self._alarming.rules.default_interval_s
+            agent.interval_s if agent is not None and agent.interval_s else self._book.rules.default_interval_s
         )
-        return max(round(interval * self._alarming.rules.silent_after * 1e9), self._alarming.rules.silent_least_ns)
+        return max(round(interval * self._book.rules.silent_after * 1e9), self._book.rules.silent_least_ns)
 
     def _allowed_component(self, component: Component) -> int:
-        interval = component.interval_s or self._alarming.rules.default_interval_s
-        return max(round(interval * self._alarming.rules.silent_after * 1e9), self._alarming.rules.silent_least_ns)
+        interval = component.interval_s or self._book.rules.default_interval_s
+        return max(round(interval * self._book.rules.silent_after * 1e9), self._book.rules.silent_least_ns)
 
     def heard(self, terminal: Terminal, at: int) -> None:
         terminal.received = terminal.heard = at
-        self._alarming.dirty.terminals.add(terminal.id)
+        self._book.dirty.terminals.add(terminal.id)
         if terminal.connection != "online":
             terminal.connection = "online"
             self._alarming.judge(SILENT, terminal, "", "online", at)
@@ -54,7 +56,7 @@ class Presence:
 
     def gone(self, terminal: Terminal, connection: str, at: int) -> None:
         terminal.connection = connection
-        self._alarming.dirty.terminals.add(terminal.id)
+        self._book.dirty.terminals.add(terminal.id)
         self._alarming.lose_sight_of(terminal.id, None, at)
         self._alarming.judge(SILENT, terminal, "", connection, at)
 
@@ -88,8 +90,8 @@ class Presence:
     def _hide(self, terminal: Terminal, component: Component, reason: str, at: int) -> None:
         was_silent = component.unknown == "silent"
         component.unknown = reason
-        self._alarming.dirty.components.add((terminal.id, component.name))
-        self._alarming.dirty.terminals.add(terminal.id)
+        self._book.dirty.components.add((terminal.id, component.name))
+        self._book.dirty.terminals.add(terminal.id)
         if was_silent:
             self._alarming.judge(COMPONENT_SILENT, terminal, component.name, "ok", at)
         self._alarming.lose_sight_of(terminal.id, component, at)
@@ -108,7 +110,7 @@ class Presence:
                 self._start_anew(terminal, component, at)
         terminal.heard = at
         terminal.next_due = 0
-        self._alarming.dirty.terminals.add(terminal.id)
+        self._book.dirty.terminals.add(terminal.id)
 
     def rearm(self, terminal: Terminal) -> None:
         if terminal.connection == "online":
@@ -117,4 +119,4 @@ class Presence:
     def _start_anew(self, terminal: Terminal, component: Component, at: int) -> None:
         if component.heard:
             component.heard = max(component.heard, at)
-            self._alarming.dirty.components.add((terminal.id, component.name))
+            self._book.dirty.components.add((terminal.id, component.name))

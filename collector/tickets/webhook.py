@@ -157,6 +157,14 @@ def render(message: TicketMessage) -> bytes:
         "consequence": message.consequence,
         "action": message.action,
         "address": message.address,
+        "scope": message.scope,
+        "state": message.state,
+        "note": message.note,
+        "affected": list(message.affected),
+        "affected_count": message.affected_count,
+        "parent": message.parent,
+        "told": [{"role": role, "person": person, "channel": channel} for role, person, channel in message.told],
+        "drill": message.drill,
     }
     event = {"type": _EVENT[message.op], "timestamp": _iso(message.at), "data": data}
     return json.dumps(event, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()

@@ -65,7 +65,7 @@ async def test_a_file_of_version_2_goes_on_and_its_alarms_can_be_taken_on(tmp_pa
     world = World(Path(shutil.copy(DATABASES / "collector_v2.db", tmp_path / "collector.db")))
     assert verify_log(world.store.conn, None).ok
     await world.start()
-    (alarm,) = [alarm for alarm in world.pipeline.fold.alarming.alarms.values() if alarm.rule == "ups.on-battery"]
+    (alarm,) = [alarm for alarm in world.pipeline.fold.book.alarms.values() if alarm.rule == "ups.on-battery"]
     assert (alarm.condition, alarm.acked_by) == ("active", "")
     await world.pipeline.operate({"action": "acknowledge", "terminal": "atm-1", "alarm": alarm.id, "actor": "li.wei"})
     kept = world.store.conn.execute("SELECT acked_by FROM alarm WHERE id = ?", (alarm.id,)).fetchone()
