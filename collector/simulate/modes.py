@@ -128,6 +128,17 @@ PART_MODES: tuple[PartMode, ...] = (
 )  # fmt: skip
 
 
+WORKS: tuple[PartMode, ...] = (
+    PartMode("works-dispenser", (ATM,), 0, _one(DISPENSER, "atm.device", "offline"), Span(10 * MINUTE, 20 * MINUTE, 40 * MINUTE)),
+    PartMode("works-door", (ATM,), 0, _one(f"{CABINET} cabinetDoor", "env.door", "open"), Span(16 * MINUTE, 25 * MINUTE, 40 * MINUTE)),
+    PartMode("works-mode", (ATM,), 0, _one(CABINET, "atm.mode", "supervisor"), Span(10 * MINUTE, 30 * MINUTE, 40 * MINUTE)),
+)  # fmt: skip
+"""What a planned visit looks like from the terminal."""
+LEFT = PartMode("left-after-works", (ATM,), 0, _one(READER, "atm.device", "offline"))
+LEFT_SHARE = 0.03
+"""Of the ATMs that were worked on: something is broken when the people leave."""
+
+
 @dataclass(frozen=True, slots=True)
 class OutMode:
     """A terminal, a branch or more is out of reach. what: `power`, `network`, `crash` (the machine stands and is started anew), `agent` (stopped

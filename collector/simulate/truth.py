@@ -14,15 +14,17 @@ POWER, NETWORK, MACHINE, AGENT, MONITORING, PART = "power", "network", "terminal
 """Why a terminal was away, or PART: it was there and something of it did not work."""
 
 
+Told = tuple[tuple[str, int], ...]
+"""(rule, level): those that may tell of something, and how grave they find it on a terminal of this class."""
+
+
 @dataclass(slots=True)
 class Effect:
-    """What a fault did to one part of one terminal (component empty: to the terminal as a whole). rules: those that may tell of it; on: when
-    it was so, oldest first.
-    """
+    """What a fault did to one part of one terminal (component empty: to the terminal, or to a place, as a whole). on: when it was so, oldest first."""
 
     terminal: str
     component: str
-    rules: tuple[str, ...]
+    told: Told
     why: str = PART
     on: list[list[int]] = field(default_factory=list)
 
@@ -35,13 +37,17 @@ class Effect:
             self.on[-1][1] = at
 
     def spans(self, end: int) -> list[Interval]:
-        return [(a, b or end) for a, b in self.on]
+        return closed(self.on, end)
+
+    @property
+    def level(self) -> int:
+        return min((level for _, level in self.told), default=0)
 
 
 @dataclass(slots=True)
 class Fault:
-    """One cause. where: terminal, branch, region, or empty for all of it; again_of: the fault that was not mended well; mended: somebody did;
-    incident: what the staff has heard of it.
+    """One cause. of: terminal, branch, region or centre; where: its name; again_of: the fault that was not mended well; who: mends it, if it does
+    not heal; heard: the staff knows of it.
     """
 
     id: int
@@ -58,25 +64,32 @@ class Fault:
     who: str = "field"
     heard: bool = False
 
-    def effect(self, terminal: str, component: str, rules: tuple[str, ...], why: str = PART) -> Effect:
-        """The one of this part, a new one where there is none yet."""
+    def effect(self, terminal: str, component: str, told: Told, why: str = PART) -> Effect:
+        """That of this part, a new one where there is none yet."""
         for each in self.effects:
-            if (each.terminal, each.component, each.why) == (terminal, component, why):
-                each.rules = tuple(dict.fromkeys((*each.rules, *rules)))
+            if (each.terminal, each.component, each.told, each.why) == (terminal, component, told, why):
                 return each
-        self.effects.append(Effect(terminal, component, rules, why))
+        self.effects.append(Effect(terminal, component, told, why))
         return self.effects[-1]
+
+    @property
+    def level(self) -> int:
+        """The gravest that its effects are; 0 where nobody may be told of any."""
+        return min((effect.level for effect in self.effects if effect.level), default=0)
 
 
 class Ledger:
-    """All faults, and when the collector could see each terminal."""
+    """All faults, and what people did on purpose. seen: when the collector could see each terminal; away: when it stood still itself; windows: (branch,
+    from, until) of planned work; parked: when a terminal was out of service by decision; corrected: (terminal, from, until, what it counts as).
+    """
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
         self.seen: dict[str, list[list[int]]] = {}
         self.away: list[list[int]] = []
-        self.windows: dict[str, list[Interval]] = {}
-        self.out_of_service: dict[str, list[list[int]]] = {}
+        self.windows: list[tuple[str, int, int]] = []
+        self.parked: dict[str, list[list[int]]] = {}
+        self.corrected: list[tuple[str, int, int, str]] = []
 
     def add(self, mode: str, of: str, where: str, branch: str, region: str, start: int, again_of: int = 0) -> Fault:
         fault = Fault(len(self.faults) + 1, mode, of, where, branch, region, start, again_of=again_of)

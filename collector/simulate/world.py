@@ -9,12 +9,13 @@ from random import Random
 
 from tillwatch.agent.model import State, Value
 from tillwatch.collector.detect.limits import level_of
+from tillwatch.collector.policy import Policy
 from tillwatch.collector.rules import BRANCH_MAINS, BRANCH_UNREACHABLE, REGION_UNREACHABLE, SILENT, Rules
 from tillwatch.collector.simulate import modes
 from tillwatch.collector.simulate.fleet import ATM, SERVER, SWITCH, UPS, Bank, Branch, Unit
 from tillwatch.collector.simulate.modes import OutMode, PartMode, Step
 from tillwatch.collector.simulate.stations import DAY, HOUR, MINUTE, S, Later, Station
-from tillwatch.collector.simulate.truth import AGENT, MACHINE, MONITORING, NETWORK, PART, POWER, Effect, Fault, Ledger
+from tillwatch.collector.simulate.truth import AGENT, MACHINE, MONITORING, NETWORK, PART, POWER, Effect, Fault, Ledger, Told
 
 APART = 6 * HOUR
 """Between two faults that take a whole branch away: what belongs to which would be a matter of taste."""
@@ -24,35 +25,43 @@ CHARGE_STEP = 5 * MINUTE
 
 UNREADABLE = "component.unreadable"
 
+_BRANCH = ((BRANCH_UNREACHABLE, 1), (BRANCH_MAINS, 2))
 _WHY = {"power": POWER, "network": NETWORK, "crash": MACHINE, "agent": AGENT, "killed": AGENT, "centre": MONITORING}
 
 
 class World:
-    """stations: by name. rules: the table in force, which says what may tell of a fault."""
+    """stations: by name. rules, policy: those in force, which say what may tell of a fault."""
 
-    def __init__(self, bank: Bank, stations: dict[str, Station], rules: Rules, ledger: Ledger, later: Later, rng: Random) -> None:
+    def __init__(self, bank: Bank, stations: dict[str, Station], rules: Rules, policy: Policy, ledger: Ledger, later: Later, rng: Random) -> None:
         self.bank = bank
         self.stations = stations
         self.ledger = ledger
         self._branches = {branch.name: branch for branch in bank.branches}
-        self._rules, self.later, self.rng = rules, later, rng
+        self._rules, self._policy = rules, policy
+        self.later, self.rng = later, rng
         self._held: dict[tuple[str, str], Fault] = {}
         self._where: dict[tuple[str, str], list[Fault]] = {}
         self._busy: dict[str, int] = {}
         self._modes: dict[int, tuple[Unit, PartMode]] = {}
         self._outs: dict[int, tuple[OutMode, tuple[Branch, ...], Unit | None]] = {}
 
-    def rules_of(self, component: str, signal: str, value: Value, state: State) -> tuple[str, ...]:
-        """The rules that may tell of a part that says so."""
-        if value is None:
-            return ()
-        return tuple(
-            rule.id
+    def told_by(self, kind: str, component: str, signal: str, value: Value, state: State) -> Told:
+        """The rules that may tell of a part that says so, on a terminal of this class."""
+        levels = {
+            rule.id: level_of(rule.limits, 0, value, int(state))
             for rule in self._rules.by_signal.get(signal, ())
-            if (rule.component is None or rule.component.match(component)) and level_of(rule.limits, 0, value, int(state))
-        )
+            if rule.component is None or rule.component.match(component)
+        }
+        return tuple((rule, self._policy.classes.of(kind).level(rule, level)) for rule, level in levels.items() if level)
+
+    def _silent(self, unit: Unit) -> Told:
+        return ((SILENT, self._policy.classes.of(unit.kind).level(SILENT, 2)),)
 
     # Parts of a terminal.
+
+    def idle(self, unit: Unit) -> bool:
+        """Whether nothing is wrong with it that anybody would have to know of."""
+        return self.stations[unit.name].reachable and not any(terminal == unit.name for terminal, _ in self._held)
 
     def break_part(self, at: int, unit: Unit, mode: PartMode, again_of: int = 0) -> None:
         station, parts = self.stations[unit.name], {(unit.name, step.component) for step in mode.steps}
@@ -80,7 +89,8 @@ class World:
         station = self.stations[fault.where]
         station.say(at, step.component, step.signal, step.value, step.state)
         value, state = station.now[step.component, step.signal]
-        self._affect(fault, fault.where, step.component, self.rules_of(step.component, step.signal, value, state)).begin(at)
+        told = self.told_by(station.unit.kind, step.component, step.signal, value, state)
+        self._affect(fault, fault.where, step.component, told).begin(at)
 
     def _come(self, at: int, fault: Fault) -> None:
         """One that comes and goes."""
@@ -123,9 +133,9 @@ class World:
         fault.heals, fault.who = mode.lasts is not None, mode.who
         self._outs[fault.id] = mode, branches, unit
         for name in (branch.name for branch in branches if mode.of in {"branch", "region"}):
-            self._affect(fault, f"branch:{name}", "", (BRANCH_UNREACHABLE, BRANCH_MAINS))
+            self._affect(fault, f"branch:{name}", "", _BRANCH).begin(at)
         if mode.of == "region":
-            self._affect(fault, f"region:{where}", "", (REGION_UNREACHABLE,))
+            self._affect(fault, f"region:{where}", "", ((REGION_UNREACHABLE, 1),)).begin(at)
         if mode.what == "mains":
             self._mains_fail(at, fault, branches[0])
         elif mode.what != "collector":
@@ -134,7 +144,7 @@ class World:
             if mode.name == "switch-dies":
                 server = branches[0].server.name
                 self.stations[server].say(at, SWITCH, "monitor.source", "failed", State.UNKNOWN)
-                self._affect(fault, server, SWITCH, (UNREADABLE,)).begin(at)
+                self._affect(fault, server, SWITCH, ((UNREADABLE, 3),)).begin(at)
         self.later(at + (lasts or NOTICED), self.end if lasts else self.mend, fault)
 
     def _reach(self, mode: OutMode, where: str) -> tuple[Branch, ...]:
@@ -160,7 +170,7 @@ class World:
             station.halt(at, fault.id, orderly=what == "agent")
         else:
             station.lose_line(at, fault.id)
-        self._affect(fault, unit.name, "", (SILENT,), _WHY[what]).begin(at)
+        self._affect(fault, unit.name, "", self._silent(unit), _WHY[what]).begin(at)
 
     def _regain(self, at: int, fault: Fault, unit: Unit, what: str) -> None:
         station, back = self.stations[unit.name], at
@@ -170,7 +180,7 @@ class World:
             station.resume(at, fault.id)
         else:
             station.get_line(at, fault.id)
-        self.later(back, _cease, self._affect(fault, unit.name, "", (SILENT,), _WHY[what]))
+        self.later(back, _cease, self._affect(fault, unit.name, "", self._silent(unit), _WHY[what]))
 
     # Mains: a branch on its UPS, and what is not behind it.
 
@@ -224,14 +234,14 @@ class World:
     def _ups(self, at: int, fault: Fault, server: Station, signal: str, value: Value) -> None:
         server.say(at, UPS, signal, value)
         state = server.now[UPS, signal][1]
-        if told := self.rules_of(UPS, signal, value, state):
+        if told := self.told_by(SERVER, UPS, signal, value, state):
             self._affect(fault, server.name, UPS, told).begin(at)
 
-    def _affect(self, fault: Fault, place: str, component: str, rules: tuple[str, ...], why: str = PART) -> Effect:
+    def _affect(self, fault: Fault, place: str, component: str, told: Told, why: str = PART) -> Effect:
         known = self._where.setdefault((place, component), [])
         if not known or known[-1] is not fault:
             known.append(fault)
-        return fault.effect(place, component, rules, why)
+        return fault.effect(place, component, told, why)
 
     # What people find.
 
@@ -273,7 +283,7 @@ class World:
             if mode.name == "switch-dies":
                 server = branches[0].server.name
                 self.stations[server].usual(at, SWITCH, "monitor.source")
-                self._affect(fault, server, SWITCH, ()).cease(at)
+                self._affect(fault, server, SWITCH, ((UNREADABLE, 3),)).cease(at)
         for effect in fault.effects:
             if effect.terminal.partition(":")[1]:
                 effect.cease(at)
