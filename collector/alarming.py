@@ -242,11 +242,17 @@ class Alarming:
         minutes = int(facts.get("minutes", 0))
         level = int(facts.get("level", 3)) if minutes else 0
         until = at + minutes * 60 * 10**9
-        detail = {"signal": "", "value": str(facts["actor"]), "unit": "", "at": at, "since": at, "drill": True, "until": until}
+        detail = {
+            "signal": "",
+            "value": str(facts["actor"]),
+            "unit": "",
+            "at": at,
+            "since": at,
+            "drill": True,
+            "until": until,
+        }
         known = self._book.alarms.get(key)
-        changed = change(
-            known, key, level=level, at=at, detail=detail, reopen_ns=0, new_id=self._book.count + 1
-        )
+        changed = change(known, key, level=level, at=at, detail=detail, reopen_ns=0, new_id=self._book.count + 1)
         if changed is not None:
             self._changed(rule, *changed, at)
         timer: TimerKey = ("drill", terminal, key[2], rule.id)
@@ -333,7 +339,9 @@ class Alarming:
                 self._timers.set(("limit", terminal, component, rule_id), max(due, advanced_to))
         for alarm in self._book.alarms.values():
             if alarm.drill and alarm.open and "until" in alarm.detail:
-                self._timers.set(("drill", alarm.terminal, alarm.component, alarm.rule), max(alarm.detail["until"], advanced_to))
+                self._timers.set(
+                    ("drill", alarm.terminal, alarm.component, alarm.rule), max(alarm.detail["until"], advanced_to)
+                )
             if alarm.ack_until:
                 self._timers.set(_ack_timer(alarm.key), max(alarm.ack_until, advanced_to))
 

@@ -135,7 +135,9 @@ def change(
         episode = last.episode + 1 if last is not None else 1
         began = Alarm(new_id, rule, terminal, component, episode, "active", level, at, 0, "", detail, turns=turns)
         # Who shelved the condition, or the window it is in, did not mean one episode of it.
-        return replace(began, masks=tuple(m for m in last.masks if m.kind != CHILD) if last is not None else ()), "raised"
+        return replace(
+            began, masks=tuple(m for m in last.masks if m.kind != CHILD) if last is not None else ()
+        ), "raised"
     if level == 0:
         unseen = not last.acked_at and last.level < AUTOMATIC
         over = replace(_unacked(last), condition="normal", cleared_at=at, detail=detail)

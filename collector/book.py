@@ -68,7 +68,12 @@ class Book:
         self.members.setdefault(incident, {})[alarm.key] = member
         self.dirty.memberships[incident, alarm.id] = member
         self.dirty.incident_events.append(
-            IncidentEvent(incident, "joined", at, {"alarm": alarm.id, "role": role, "terminal": alarm.terminal, "since": alarm.since})
+            IncidentEvent(
+                incident,
+                "joined",
+                at,
+                {"alarm": alarm.id, "role": role, "terminal": alarm.terminal, "since": alarm.since},
+            )
         )
         joined = replace(alarm, incident=incident)
         self.alarms[alarm.key] = self.dirty.alarms[alarm.id] = joined

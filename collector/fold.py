@@ -16,9 +16,9 @@ from tillwatch.collector.alarming import Alarming
 from tillwatch.collector.book import Book
 from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
 from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fleet, Series, Terminal
-from tillwatch.collector.journal import Entry, Kind
 from tillwatch.collector.following import Following
 from tillwatch.collector.handling import Handling
+from tillwatch.collector.journal import Entry, Kind
 from tillwatch.collector.masking import Masking
 from tillwatch.collector.operators import Operators
 from tillwatch.collector.policy import parse_policy

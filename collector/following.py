@@ -11,7 +11,8 @@ from dataclasses import replace
 from tillwatch.collector import incidents
 from tillwatch.collector.book import Book
 from tillwatch.collector.duty.calendars import Calendar
-from tillwatch.collector.duty.clocks import NEVER, REPAIR, RESPONSE, Call, Clock, Escalation, OnDuty, advance, next_due
+from tillwatch.collector.duty.clocks import NEVER, Call, Clock, Escalation, OnDuty, advance, next_due
+from tillwatch.collector.duty.targets import REPAIR, RESPONSE
 from tillwatch.collector.fleet import Fleet
 from tillwatch.collector.incidents import CLOSED, DROPPED, PLANNED, RESOLVED, RESTORED, SETTLING, TERMINAL, Incident
 from tillwatch.collector.telling import Teller
@@ -79,7 +80,12 @@ class Following:
         target = self._book.policy.targets[incident.level]
         held = tuple((since, until) for since, until, _ in incident.held)
         return (
-            Clock(RESPONSE, incident.response_from or incident.opened_at, target.response_ns, stopped_at=incident.responded_at),
+            Clock(
+                RESPONSE,
+                incident.response_from or incident.opened_at,
+                target.response_ns,
+                stopped_at=incident.responded_at,
+            ),
             Clock(REPAIR, incident.opened_at, target.repair_ns, held, incident.restored_at or incident.resolved_at),
         )
 
@@ -100,14 +106,22 @@ class Following:
         target, hours, clocks = self._book.policy.targets[incident.level], self.hours(incident), self.clocks(incident)
         state = Escalation(frozenset(incident.steps), frozenset(incident.unstaffed), incident.reminded)
         dues = [next_due(target, hours, clocks, state, at, self._on_duty(incident))]
-        dues += [due for each in clocks if each.kind not in incident.missed and not each.stopped_at and (due := each.due(hours)) < NEVER]
+        dues += [
+            due
+            for each in clocks
+            if each.kind not in incident.missed and not each.stopped_at and (due := each.due(hours)) < NEVER
+        ]
         return min((due for due in dues if due is not None), default=0)
 
     def _escalate(self, incident: Incident, at: int) -> None:
         if not incident.announced or not incident.living or incident.on_hold == PLANNED:
             return
         target, hours, clocks = self._book.policy.targets[incident.level], self.hours(incident), self.clocks(incident)
-        late = tuple(each.kind for each in clocks if each.kind not in incident.missed and not each.stopped_at and each.due(hours) <= at)
+        late = tuple(
+            each.kind
+            for each in clocks
+            if each.kind not in incident.missed and not each.stopped_at and each.due(hours) <= at
+        )
         if late:
             incident = replace(incident, missed=(*incident.missed, *late))
             for kind in late:
@@ -123,7 +137,9 @@ class Following:
         kind = "escalated" if call.steps else "reminded"
         roles = [each.step.role for each in call.steps]
         self._book.put_incident(incident, kind, at, roles=roles, people=people, nobody=list(call.nobody))
-        told = tuple((", ".join(roles), person.name, channel) for person, channels in call.people for channel in channels)
+        told = tuple(
+            (", ".join(roles), person.name, channel) for person, channels in call.people for channel in channels
+        )
         if told:
             self.tell(incident.corr_id, Op.UPDATE, at, _calls(call), told)
 
@@ -147,7 +163,11 @@ class Following:
         if incident.state == RESOLVED and incident.resolved_at + settings.verify_ns <= at:
             ended = replace(incident, state=CLOSED, closed_at=at)
             incident = self._book.put_incident(ended, "closed", at, by="policy")
-        if incident.state in (CLOSED, DROPPED) and incident.scope == TERMINAL and incident.closed_at + settings.verify_ns <= at:
+        if (
+            incident.state in (CLOSED, DROPPED)
+            and incident.scope == TERMINAL
+            and incident.closed_at + settings.verify_ns <= at
+        ):
             self._book.forget(corr_id)
 
 

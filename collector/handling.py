@@ -15,7 +15,17 @@ from tillwatch.collector.alarms import Key as AlarmKey
 from tillwatch.collector.book import Book
 from tillwatch.collector.fleet import Fleet
 from tillwatch.collector.following import Following
-from tillwatch.collector.incidents import CONSEQUENCE, DROPPED, IN_REPAIR, RESTORED, ROOT, SETTLING, SYMPTOM, TERMINAL, Incident
+from tillwatch.collector.incidents import (
+    CONSEQUENCE,
+    DROPPED,
+    IN_REPAIR,
+    RESTORED,
+    ROOT,
+    SETTLING,
+    SYMPTOM,
+    TERMINAL,
+    Incident,
+)
 from tillwatch.collector.inference import Inference
 from tillwatch.collector.rules import Rule, together
 from tillwatch.collector.tickets.port import Op
@@ -56,7 +66,11 @@ class Handling:
         within = bool(own) and all(each.mask(alarms.MAINTENANCE) for each in own)
         if within and not incident.on_hold and (held := incidents.hold(incident, incidents.PLANNED, at)) is not None:
             self._book.put_incident(held, "held", at, reason=incidents.PLANNED, by="policy")
-        elif not within and incident.on_hold == incidents.PLANNED and (free := incidents.resume(incident, at)) is not None:
+        elif (
+            not within
+            and incident.on_hold == incidents.PLANNED
+            and (free := incidents.resume(incident, at)) is not None
+        ):
             self._book.put_incident(free, "resumed", at, by="policy")
         self._following.follow_up(incident.corr_id, at)
 
@@ -70,7 +84,9 @@ class Handling:
         if not alarm.open:
             return
         if (mute := alarm.mask(alarms.SHELVED) or alarm.mask(alarms.MAINTENANCE)) is not None:
-            self._book.put(alarm, "not told", at, {"because": mute.kind, "ref": mute.ref, "by": mute.by, "reason": mute.reason})
+            self._book.put(
+                alarm, "not told", at, {"because": mute.kind, "ref": mute.ref, "by": mute.by, "reason": mute.reason}
+            )
             return
         found = self._back(rule, alarm, at, beside) or self._near(rule, alarm, at)
         if not found and not alarm.mask(alarms.FLAPPING):
@@ -86,9 +102,15 @@ class Handling:
         if incident is None or incident.corr_id == beside or incident.scope != TERMINAL:
             return False
         if incident.state == DROPPED:
-            if incident.fault != alarm.rule or incident.parent or at - incident.closed_at > self._book.policy.incident.verify_ns:
+            if (
+                incident.fault != alarm.rule
+                or incident.parent
+                or at - incident.closed_at > self._book.policy.incident.verify_ns
+            ):
                 return False
-            settled = replace(incident, state=SETTLING, level=alarm.level, opened_at=at, occurred_at=alarm.since, closed_at=0)
+            settled = replace(
+                incident, state=SETTLING, level=alarm.level, opened_at=at, occurred_at=alarm.since, closed_at=0
+            )
             self._book.put_incident(replace(settled, settle_until=self._settle_until(rule, alarm, at)), "opened", at)
             self._book.join(incident.corr_id, alarm, ROOT, at)
             self._following.follow_up(incident.corr_id, at)
@@ -122,7 +144,9 @@ class Handling:
                 for one in self._book.of(incident.corr_id, ROOT):
                     self._book.join(incident.corr_id, one, CONSEQUENCE, at)
                 joined = self._book.join(incident.corr_id, alarm, ROOT, at)
-                self._book.put_incident(replace(incident, fault=rule.id, component=alarm.component), "root", at, alarm=alarm.id)
+                self._book.put_incident(
+                    replace(incident, fault=rule.id, component=alarm.component), "root", at, alarm=alarm.id
+                )
             else:
                 continue
             self._changed(joined, at)
@@ -154,7 +178,9 @@ class Handling:
         if former is not None and former.living and former.announced and former.corr_id != incident.corr_id:
             # Somebody was told already: that ticket stays, and says why.
             self._book.put_incident(replace(former, parent=incident.corr_id), "note", at, parent=incident.corr_id)
-            self._following.tell(former.corr_id, Op.UPDATE, at, f"Explained by {incident.corr_id}: {self._teller.title(incident)}")
+            self._following.tell(
+                former.corr_id, Op.UPDATE, at, f"Explained by {incident.corr_id}: {self._teller.title(incident)}"
+            )
             return
         joined = self._book.join(incident.corr_id, alarm, SYMPTOM, at)
         mask = Mask(alarms.CHILD, at, ref=incident.corr_id, reason=self._teller.title(incident))
@@ -168,8 +194,12 @@ class Handling:
     def _own(self, rule: Rule, alarm: Alarm, at: int) -> None:
         branch, region = self._teller.place(alarm.terminal)
         corr_id = incidents.correlation_id(branch, alarm.terminal, alarm.component, alarm.rule, alarm.episode)
-        if corr_id in self._book.incidents:  # its symptom had an incident of its own in this very episode, which has ended
-            corr_id = incidents.correlation_id(branch, alarm.terminal, alarm.component, f"{alarm.rule}|{at}", alarm.episode)
+        if (
+            corr_id in self._book.incidents
+        ):  # its symptom had an incident of its own in this very episode, which has ended
+            corr_id = incidents.correlation_id(
+                branch, alarm.terminal, alarm.component, f"{alarm.rule}|{at}", alarm.episode
+            )
         incident = Incident(
             corr_id, alarm.terminal, branch, alarm.level, SETTLING, at, 0, 0, region=region, component=alarm.component,
             fault=alarm.rule, episode=alarm.episode, occurred_at=alarm.since, settle_until=self._settle_until(rule, alarm, at),
@@ -195,7 +225,12 @@ class Handling:
         for terminal in sorted({root.terminal, *below.terminals, *owners}):
             for key in sorted(self._book.of_terminal.get(terminal, ())):
                 other, symptom = self._book.alarms[key], self._book.rule(key[0])
-                if symptom is None or rule.explains not in symptom.symptom_of or not other.open or other.key == root.key:
+                if (
+                    symptom is None
+                    or rule.explains not in symptom.symptom_of
+                    or not other.open
+                    or other.key == root.key
+                ):
                     continue
                 former = self._book.incidents.get(other.incident)
                 if former is None or former.corr_id == incident.corr_id or not former.living or former.parent:
@@ -264,8 +299,12 @@ class Handling:
             self._book.put_incident(dropped, "dropped", at, because="over before it was told")
         elif incident.living and incident.state != RESTORED:
             if incident.tamper:
-                self._book.put_incident(incident, "note", at, text="The condition is over; only a person ends this incident")
-                self._following.tell(incident.corr_id, Op.UPDATE, at, "The condition is over; only a person ends this incident")
+                self._book.put_incident(
+                    incident, "note", at, text="The condition is over; only a person ends this incident"
+                )
+                self._following.tell(
+                    incident.corr_id, Op.UPDATE, at, "The condition is over; only a person ends this incident"
+                )
             else:
                 restored = incidents.restore(incident, max(since, incident.occurred_at), at)
                 self._book.put_incident(restored, "restored", at, since=restored.restored_at)
@@ -286,15 +325,27 @@ class Handling:
             self._book.put(*changed, at, {"kind": mask.kind, "reason": mask.reason})
             alarm = changed[0]
             incident = self._book.incidents.get(alarm.incident)
-            if incident is not None and incident.announced and incident.scope == TERMINAL and alarm.incident in self._book.members:
+            if (
+                incident is not None
+                and incident.announced
+                and incident.scope == TERMINAL
+                and alarm.incident in self._book.members
+            ):
                 if not incident.living or incident.state == RESTORED:
                     incident = incidents.reopen(incident, at)
                 self._book.put_incident(replace(incident, intermittent=True), "intermittent", at, alarm=alarm.id)
                 if alarm.key not in self._book.members.get(alarm.incident, {}):
-                    alarm = self._book.join(alarm.incident, alarm, ROOT if incident.fault == alarm.rule else CONSEQUENCE, at)
-                self._following.tell(alarm.incident, Op.UPDATE, at, "Intermittent: it comes and goes; single turns are not told any more")
+                    alarm = self._book.join(
+                        alarm.incident, alarm, ROOT if incident.fault == alarm.rule else CONSEQUENCE, at
+                    )
+                self._following.tell(
+                    alarm.incident, Op.UPDATE, at, "Intermittent: it comes and goes; single turns are not told any more"
+                )
         if alarm.mask(alarms.FLAPPING):
-            self._timers.set(("flap", alarm.terminal, alarm.component, alarm.rule), flapping.calm_at(alarm.turns, self._book.policy.incident))
+            self._timers.set(
+                ("flap", alarm.terminal, alarm.component, alarm.rule),
+                flapping.calm_at(alarm.turns, self._book.policy.incident),
+            )
         return alarm
 
     def flap_due(self, key: AlarmKey, due: int) -> None:
@@ -324,7 +375,10 @@ class Handling:
             if alarm.open and rule is not None and rule.explains:
                 self._roots.setdefault(self._teller.place(alarm.terminal)[0], set()).add(key)
             if alarm.mask(alarms.FLAPPING):
-                self._timers.set(("flap", alarm.terminal, alarm.component, alarm.rule), max(flapping.calm_at(alarm.turns, self._book.policy.incident), at))
+                self._timers.set(
+                    ("flap", alarm.terminal, alarm.component, alarm.rule),
+                    max(flapping.calm_at(alarm.turns, self._book.policy.incident), at),
+                )
         self.inference.recall()
 
     # What time does.

@@ -111,7 +111,9 @@ class Incident:
         for name in ("steps", "unstaffed", "missed"):
             body[name] = tuple(body.get(name, ()))
         known = {name: value for name, value in body.items() if name in _BODY}
-        return cls(*row[:8], region=row[8], scope=row[9], announced_at=row[10], closed_at=row[11], drill=bool(row[12]), **known)  # fmt: skip
+        names = [each.strip() for each in COLUMNS.split(",")][:-1]
+        known |= dict(zip(names, row, strict=False))
+        return cls(**{**known, "drill": bool(known["drill"])})
 
 
 COLUMNS = "corr_id, terminal, branch, level, state, opened_at, restored_at, seq, region, scope, announced_at, closed_at, drill, body"
@@ -187,7 +189,9 @@ def reopen(incident: Incident, at: int) -> Incident:
     back = replace(incident, state=state, restored_at=0, resolved_at=0, closed_at=0, verdict="", release_at=0)
     if not settled:
         return back
-    return replace(back, reopened=incident.reopened + 1, responded_at=0, repair_at=0, response_from=at, steps=(), reminded=0)
+    return replace(
+        back, reopened=incident.reopened + 1, responded_at=0, repair_at=0, response_from=at, steps=(), reminded=0
+    )
 
 
 def resolve(incident: Incident, verdict: str, part: str, at: int) -> Incident | None:
@@ -196,7 +200,13 @@ def resolve(incident: Incident, verdict: str, part: str, at: int) -> Incident | 
         return replace(incident, verdict=verdict, part=part) if incident.state == RESOLVED else None
     taken = resume(incident, at) or incident
     return replace(
-        taken, state=RESOLVED, resolved_at=at, verdict=verdict, part=part, responded_at=taken.responded_at or at, tell_at=0
+        taken,
+        state=RESOLVED,
+        resolved_at=at,
+        verdict=verdict,
+        part=part,
+        responded_at=taken.responded_at or at,
+        tell_at=0,
     )
 
 

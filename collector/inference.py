@@ -4,16 +4,18 @@ the monitoring itself. What is concluded is an incident without an alarm of its 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Protocol
 
-from tillwatch.collector import alarms, causes, incidents
+from tillwatch.collector import alarms, incidents
 from tillwatch.collector.alarms import Alarm
 from tillwatch.collector.book import Book
 from tillwatch.collector.fleet import Fleet
 from tillwatch.collector.following import Following
 from tillwatch.collector.incidents import BRANCH, FLEET, REGION, RESTORED, SETTLING, SYMPTOM, TERMINAL, Incident
+from tillwatch.collector.policy import IncidentSettings
 from tillwatch.collector.rules import BRANCH_UNREACHABLE, FLEET_UNREACHABLE, INFERRED, REGION_UNREACHABLE, Rule
 from tillwatch.collector.tickets.port import Op
 
@@ -49,9 +51,10 @@ class Inference:
         places += [(fault, terminal.branch) for fault in INFERRED.values()]
         for place in places:
             incident, fault = self._book.incidents.get(self.last.get(place, "")), self._book.rule(place[0])
-            if incident is not None and incident.living and incident.state != RESTORED and not incident.parent:
-                if fault is not None and fault.explains in rule.symptom_of:
-                    yield incident
+            if incident is None or fault is None or fault.explains not in rule.symptom_of:
+                continue
+            if incident.living and incident.state != RESTORED and not incident.parent:
+                yield incident
 
     def common(self, rule: Rule, alarm: Alarm, at: int, beside: str) -> bool:
         """Whether by now there are enough alarms of its kind in its branch to conclude one cause; it is its symptom then."""
@@ -65,7 +68,7 @@ class Inference:
         window = self._book.policy.incident.infer_within_ns
         near = [each for each in alike if abs(each.since - alarm.since) <= window]
         size = self._size(rule, terminal.branch)
-        if not causes.branch_inferred(len(near), size, self._book.policy.incident):
+        if not _branch_lost(len(near), size, self._book.policy.incident):
             return False
         cause = f"{len(near)} of {size} within {window // 10**9} s"
         incident = self._conclude(place, BRANCH, terminal.branch, terminal.region, alike, cause, at)
@@ -129,17 +132,41 @@ class Inference:
         settings = self._book.policy.incident
         everybody = [t for t in self._fleet.terminals.values() if t.in_service and t.connection != "new"]
         lost = [t for t in everybody if t.connection != "online"]
-        near = [each for each in self._unreachable() if abs(each.occurred_at - branch.occurred_at) <= settings.infer_within_ns]
-        if causes.fleet_inferred(len(lost), len(everybody), len(near), settings):
-            self._merge((FLEET_UNREACHABLE, ""), FLEET, "", near, f"{len(lost)} of {len(everybody)} terminals of {len(near)} branches", at)
+        near = [
+            each
+            for each in self._unreachable()
+            if abs(each.occurred_at - branch.occurred_at) <= settings.infer_within_ns
+        ]
+        if _fleet_lost(len(lost), len(everybody), len(near), settings):
+            self._merge(
+                (FLEET_UNREACHABLE, ""),
+                FLEET,
+                "",
+                near,
+                f"{len(lost)} of {len(everybody)} terminals of {len(near)} branches",
+                at,
+            )
             return
         near = [each for each in near if each.region == branch.region and each.scope == BRANCH]
-        if causes.region_inferred(len(near), settings):
-            self._merge((REGION_UNREACHABLE, branch.region), REGION, branch.region, near, f"{len(near)} branches within {settings.infer_within_ns // 10**9} s", at)
+        if _region_lost(len(near), settings):
+            self._merge(
+                (REGION_UNREACHABLE, branch.region),
+                REGION,
+                branch.region,
+                near,
+                f"{len(near)} branches within {settings.infer_within_ns // 10**9} s",
+                at,
+            )
 
     def _unreachable(self) -> list[Incident]:
-        found = (self._book.incidents.get(corr) for (fault, _), corr in sorted(self.last.items()) if fault in (BRANCH_UNREACHABLE, REGION_UNREACHABLE))
-        return [each for each in found if each is not None and each.living and each.state != RESTORED and not each.parent]
+        found = (
+            self._book.incidents.get(corr)
+            for (fault, _), corr in sorted(self.last.items())
+            if fault in (BRANCH_UNREACHABLE, REGION_UNREACHABLE)
+        )
+        return [
+            each for each in found if each is not None and each.living and each.state != RESTORED and not each.parent
+        ]
 
     def _merge(self, place: Place, scope: str, region: str, parts: list[Incident], cause: str, at: int) -> None:
         told = [each for each in parts if each.announced]
@@ -157,12 +184,30 @@ class Inference:
         left = [*self._book.of(incident.corr_id, SYMPTOM), *self._linked(incident)]
         settings = self._book.policy.incident
         if incident.scope != BRANCH:
-            return causes.region_inferred(len({self._fleet.terminals[each.terminal].branch for each in left}), settings)
-        alike = {each.terminal: rule for each in left if (rule := self._book.rule(each.rule)) is not None and INFERRED.get(rule.common) == incident.fault}
+            return _region_lost(len({self._fleet.terminals[each.terminal].branch for each in left}), settings)
+        alike = {
+            each.terminal: rule
+            for each in left
+            if (rule := self._book.rule(each.rule)) is not None and INFERRED.get(rule.common) == incident.fault
+        }
         rule = next(iter(alike.values()), None)
-        return rule is not None and causes.branch_inferred(len(alike), self._size(rule, incident.branch), settings)
+        return rule is not None and _branch_lost(len(alike), self._size(rule, incident.branch), settings)
 
     def _linked(self, incident: Incident) -> Iterator[Alarm]:
         """The alarms of incidents that were told before the cause was known, and belong to it."""
         for each in self._book.parts.get(incident.corr_id, ()):
             yield from self._book.of(each)
+
+
+def _branch_lost(lost: int, size: int, settings: IncidentSettings) -> bool:
+    """Enough for one cause: a share of the branch, and no fewer than a few; of a branch that has no more than two, all."""
+    return lost >= min(max(settings.infer_least, math.ceil(settings.infer_share * size)), max(size, 2))
+
+
+def _region_lost(branches: int, settings: IncidentSettings) -> bool:
+    return branches >= settings.region_least
+
+
+def _fleet_lost(lost: int, size: int, branches: int, settings: IncidentSettings) -> bool:
+    """Nearly everybody, in more than one branch: it is not they."""
+    return branches >= max(2, settings.region_least) and lost >= settings.fleet_share * size

@@ -123,7 +123,9 @@ class Masking:
             self._unmask(alarm, alarms.MAINTENANCE, at, "")
             self._handling.window_changed(self._book.alarms[key], at)
         elif alarm.mask(alarms.MAINTENANCE) is None or alarm.mask(alarms.MAINTENANCE).ref != mask.ref:  # type: ignore[union-attr]  # looked at just now
-            self._book.put(covered, "masked", at, {"kind": mask.kind, "ref": mask.ref, "by": mask.by, "reason": mask.reason})
+            self._book.put(
+                covered, "masked", at, {"kind": mask.kind, "ref": mask.ref, "by": mask.by, "reason": mask.reason}
+            )
             self._handling.window_changed(covered, at)
 
     def load_windows(self, at: int) -> None:

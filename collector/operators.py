@@ -63,7 +63,9 @@ class Operators:
             self._alarming.acknowledge(alarm, by, str(facts.get("note", "")), entry.at)
             incident = self._book.incidents.get(alarm.incident)
             if incident is not None and alarm.key in self._roots(incident):
-                self._change(incident, incidents.acknowledge(incident, by, entry.at), "acknowledged", entry.at, by, facts)
+                self._change(
+                    incident, incidents.acknowledge(incident, by, entry.at), "acknowledged", entry.at, by, facts
+                )
         elif action == "shelve":
             self._masking.shelve(alarm, int(facts["until"]), by, str(facts["reason"]), entry.at)
         else:
@@ -139,9 +141,16 @@ class Operators:
     def _correct(self, entry: Entry, facts: Mapping[str, Any]) -> None:
         self._book.dirty.corrections.append(
             Correction(
-                entry.n, entry.terminal, int(facts["from"]), int(facts["to"]), str(facts["counts_as"]), str(facts["reason"]),
-                str(facts.get("party", "unknown")), str(facts["actor"]), entry.at,
-            )  # fmt: skip
+                entry.n,
+                entry.terminal,
+                int(facts["from"]),
+                int(facts["to"]),
+                str(facts["counts_as"]),
+                str(facts["reason"]),
+                str(facts.get("party", "unknown")),
+                str(facts["actor"]),
+                entry.at,
+            )
         )
 
 

@@ -99,7 +99,7 @@ class IncidentSettings:
     after the closing reopens it; infer_*: share and least number of a branch's terminals, lost within this time, that are one cause;
     region_least: branches; tell_every_ns: between two updates of a ticket; supervisor_limit_ns: how long a supervisor may stay in the
     terminal; fleet_share: lost together, it is the monitoring. flap_enter transitions in flap_within_ns make an alarm intermittent, at most
-    flap_leave in flap_quiet_ns make it steady again.
+    flap_leave in flap_quiet_ns make it steady again. confirm_ns: what is over by its readings, and nobody has confirmed, is settled then.
     """
 
     child_settle_ns: int = 10 * MINUTE
@@ -115,6 +115,7 @@ class IncidentSettings:
     flap_within_ns: int = 30 * MINUTE
     flap_leave: int = 1
     flap_quiet_ns: int = 60 * MINUTE
+    confirm_ns: int = 7 * 24 * HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +329,7 @@ def _incident(row: Table) -> IncidentSettings:
         flap_within_ns=row.span("flap_within", default.flap_within_ns),
         flap_leave=row.number("flap_leave", default.flap_leave),
         flap_quiet_ns=row.span("flap_quiet", default.flap_quiet_ns),
+        confirm_ns=row.span("confirm", default.confirm_ns),
     )
     row.done()
     return settings

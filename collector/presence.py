@@ -23,9 +23,7 @@ class Presence:
 
     def _allowed(self, terminal: Terminal) -> int:
         agent = terminal.components.get(AGENT)
-        interval = (
-            agent.interval_s if agent is not None and agent.interval_s else self._book.rules.default_interval_s
-        )
+        interval = agent.interval_s if agent is not None and agent.interval_s else self._book.rules.default_interval_s
         return max(round(interval * self._book.rules.silent_after * 1e9), self._book.rules.silent_least_ns)
 
     def _allowed_component(self, component: Component) -> int:

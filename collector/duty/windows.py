@@ -4,11 +4,14 @@ the same, and nobody is called for it. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import astuple, dataclass
 from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatchcase
+from typing import Any
 from zoneinfo import ZoneInfo
+
+import msgpack
 
 from tillwatch.agent.wire import valid_terminal
 from tillwatch.collector.duty.calendars import (
@@ -89,6 +92,39 @@ class Window:
 
     def covers(self, terminal: str, branch: str, region: str, component: str = "") -> bool:
         return covers(self.scope, terminal, branch, region, component)
+
+    def touches(self, terminal: str, branch: str, region: str) -> bool:
+        """Whether it covers the terminal or any of its components."""
+        return self.scope.partition("/")[0] == terminal or self.covers(terminal, branch, region)
+
+    def pack(self) -> bytes:
+        """Of one that people made: once, or weekly."""
+        weekly = None if self.weekly is None else list(astuple(self.weekly))
+        rest = [
+            self.id,
+            self.scope,
+            self.since,
+            self.until,
+            weekly,
+            self.reason,
+            self.by,
+            self.approved_by,
+            self.change_ref,
+        ]
+        packed: bytes = msgpack.packb(rest)
+        return packed
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Window:
+        name, scope, since, until, weekly, *words = msgpack.unpackb(packed)
+        kept = None if weekly is None else Weekly(weekly[0], tuple(weekly[1]), *weekly[2:])
+        return cls(name, scope, since, until, kept, *words)
+
+    @classmethod
+    def of_facts(cls, facts: Mapping[str, Any]) -> Window:
+        """Of an Operator entry: `id scope from to reason actor approved_by change_ref`, times in UTC ns."""
+        words = (str(facts.get(name, "")) for name in ("reason", "actor", "approved_by", "change_ref"))
+        return cls(str(facts["id"]), str(facts["scope"]), int(facts["from"]), int(facts["to"]), None, *words)
 
     def active(self, at: int) -> bool:
         return next(self.spans(at, at + 1), None) is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgpack
@@ -26,10 +27,9 @@ Rows = list[tuple[str, Sequence[tuple[Any, ...]]]]
 def alarm_of(row: tuple[Any, ...]) -> Alarm:
     """row: the columns of ALARM."""
     masks, turns = msgpack.unpackb(row[16]) if row[16] else ((), ())
-    return Alarm(
-        *row[:10], msgpack.unpackb(row[10]), *row[11:14],
-        masks=tuple(Mask(*each) for each in masks), turns=tuple(turns), returned=bool(row[14]), drill=bool(row[15]),
-    )  # fmt: skip
+    kept = Alarm(*(*row[:10], msgpack.unpackb(row[10]), *row[11:14]))
+    marks = tuple(Mask(*each) for each in masks)
+    return replace(kept, masks=marks, turns=tuple(turns), returned=bool(row[14]), drill=bool(row[15]))
 
 
 def load(db: sqlite3.Connection, fold: Fold) -> None:
@@ -43,19 +43,13 @@ def load(db: sqlite3.Connection, fold: Fold) -> None:
         settled = incident.state in (CLOSED, DROPPED) and incident.closed_at <= horizon
         if not settled or incident.scope != TERMINAL:
             book.load_incident(incident)
-    for row in db.execute("SELECT incident, alarm, rule, terminal, component, role, since, until FROM incident_alarm WHERE until = 0"):
+    for row in db.execute(
+        "SELECT incident, alarm, rule, terminal, component, role, since, until FROM incident_alarm WHERE until = 0"
+    ):
         member = Membership(*row)
         book.members.setdefault(member.incident, {})[member.rule, member.terminal, member.component] = member
     for window_id, body in db.execute("SELECT id, body FROM maintenance"):
         fold.masking.made[window_id] = Window.unpack(body)
-    fold.standing.load(
-        {
-            terminal: state_of(terminal, since, at, kind, body)
-            for terminal, since, at, kind, body in db.execute(
-                "SELECT terminal, since, at, kind, body FROM state_change WHERE seq IN (SELECT max(seq) FROM state_change WHERE kind = 'state' GROUP BY terminal)"
-            )
-        }
-    )
 
 
 def rows(dirty: Dirty) -> Rows:
@@ -94,14 +88,26 @@ def _marks(alarm: Alarm) -> bytes:
 
 
 def pack_state(state: StateChange) -> bytes:
-    packed: bytes = msgpack.packb([state.state, state.reason, state.party, state.cause, state.lost, state.level, state.readings])
+    packed: bytes = msgpack.packb(
+        [state.state, state.reason, state.party, state.cause, state.lost, state.level, state.readings]
+    )
     return packed
 
 
 def state_of(terminal: str, since: int, at: int, kind: str, body: bytes) -> StateChange:
     name, reason, party, cause, lost, level, readings = msgpack.unpackb(body)
     return StateChange(
-        terminal, since, at, name, reason, party, cause, tuple(lost), level, tuple((c, s, t) for c, s, t in readings), kind
+        terminal,
+        since,
+        at,
+        name,
+        reason,
+        party,
+        cause,
+        tuple(lost),
+        level,
+        tuple((c, s, t) for c, s, t in readings),
+        kind,
     )
 
 
