@@ -93,7 +93,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
         Part(f"{ROUTER}/wan:line", "net.wan.state", "connected"),
         Part(f"{ROUTER}/wan:lte", "net.wan.state", "standby"),
         Part(ROOM, "env.temperature", 23.0, 2.0),
-        Part(ROOM, "env.door", "closed"),
+        Part(f"{ROOM}/door", "env.door", "closed"),
     ),
 }
 

@@ -88,6 +88,7 @@ PART_MODES: tuple[PartMode, ...] = (
     PartMode("cabinet-left-open", (ATM,), 0.3, _one(f"{CABINET} cabinetDoor", "env.door", "open"), who="branch"),
     PartMode("shaken", (ATM,), 0.05, _one(f"{CABINET} seismicSensor", "env.vibration", "alarm"), Span(70, 120, 600)),
     PartMode("left-in-supervisor", (ATM,), 0.4, _one(CABINET, "atm.mode", "supervisor"), who="branch"),
+    PartMode("replenished", (ATM,), 12.0, _one(CABINET, "atm.mode", "supervisor"), Span(6 * MINUTE, 12 * MINUTE, 24 * MINUTE)),
     # Tills.
     PartMode("roll-ends", (POS,), 3.0, _one("printer", "printer.paper", "empty"), who="branch"),
     PartMode("printer-jams", (POS,), 0.6, _one("printer", "printer.error", "jammed"), who="branch"),

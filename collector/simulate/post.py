@@ -11,10 +11,11 @@ from typing import Any
 from tillwatch.agent.model import MS
 from tillwatch.agent.wire import Life, Opened
 from tillwatch.collector.alarms import Alarm
-from tillwatch.collector.changes import Dirty
+from tillwatch.collector.changes import Dirty, Membership
 from tillwatch.collector.fold import Fold
 from tillwatch.collector.incidents import Incident
 from tillwatch.collector.journal import Entry, Journal, Kind
+from tillwatch.collector.records import Correction, IncidentEvent, LateSpan, StateChange
 from tillwatch.collector.simulate.stations import LATE, S
 from tillwatch.collector.simulate.truth import Ledger
 from tillwatch.collector.store.sqlite import SqliteStore
@@ -22,18 +23,28 @@ from tillwatch.collector.tickets.port import TicketMessage
 
 @dataclass(slots=True)
 class Log:
-    """What the collector found, as its store would have it in the end. alarms: by number; incidents: by correlation id; opened: when the
-    ticket system was told first; alarm_of: the numbers of each incident's alarms.
+    """What the collector found, as its store would have it in the end. alarms: by number; incidents: by correlation id; members: by incident
+    and alarm; the rest in the order in which it was appended.
     """
 
     alarms: dict[int, Alarm] = field(default_factory=dict)
     incidents: dict[str, Incident] = field(default_factory=dict)
+    members: dict[tuple[str, int], Membership] = field(default_factory=dict)
+    events: list[IncidentEvent] = field(default_factory=list)
     messages: list[TicketMessage] = field(default_factory=list)
+    states: list[StateChange] = field(default_factory=list)
+    late: list[LateSpan] = field(default_factory=list)
+    corrections: list[Correction] = field(default_factory=list)
 
     def add(self, dirty: Dirty) -> None:
         self.alarms |= dirty.alarms
         self.incidents |= dirty.incidents
+        self.members |= dirty.memberships
+        self.events += dirty.incident_events
         self.messages += dirty.messages
+        self.states += dirty.states
+        self.late += dirty.late
+        self.corrections += dirty.corrections
 
 
 GROUP = 2_000

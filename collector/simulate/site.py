@@ -26,5 +26,5 @@ def site_policy() -> str:
     lines = [f'[site]\ntime_zone = "{ZONE}"', f"[holidays.CN]\ndays = {list(HOLIDAYS)}\nworking_days = {list(WORKING)}"]
     people = sorted({person for on_duty in ROLES.values() for person in on_duty})
     lines += [f'[person.{name}]\nname = "{name.title()}"\nmail = "{name}@bank.example"' for name in people]
-    lines += [f'[[shift]]\nrole = "{role}"\npeople = {list(on_duty)}' for role, on_duty in ROLES.items()]
+    lines += [f'[[shift]]\nrole = "{role}"\npeople = {list(on_duty)}\nhours = "00:00-24:00"' for role, on_duty in ROLES.items()]
     return "\n\n".join(lines).replace("'", '"') + "\n"

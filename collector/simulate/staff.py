@@ -105,7 +105,7 @@ class Staff:
             if who == "field" and self._rng.random() < HELD:
                 self._world.later(work, self._hold, job)
             else:
-                self._world.later(work, self._world.mend, fault)
+                self._world.later(work, self._world.visit, fault)
             fault.heard = True
         if job.drill or fault is None or (fault.heals and self._lingers(fault)):
             self._world.later(work, self._resolve, job)
@@ -130,7 +130,7 @@ class Staff:
             return
         job.held[-1][1] = at
         if job.fault is not None:
-            self._world.later(at + self._draw(WORK["branch"]), self._world.mend, job.fault)
+            self._world.later(at + self._draw(WORK["branch"]), self._world.visit, job.fault)
 
     def _resolve(self, at: int, job: Job) -> None:
         if len(job.resolved) >= len(job.opened):

@@ -23,6 +23,8 @@ LATE = 15 * MINUTE
 """What was sealed earlier than this before it arrives is history, as the pipeline has it (fleet.HISTORICAL_MS)."""
 INTERVAL_S = 7 * 86_400
 """What each component claims as its interval, the longest that is believed: who is there is told by life messages, not by heartbeats."""
+AGAIN_S, AGAIN = 60, 5
+"""s after which a device that could not be read is asked again, and how often that is told: longer than any rule waits for it."""
 START_S = (40, 80)
 """s from power to an agent that runs."""
 KEY, CLOCK, EPOCH = bytes(8), Clock("ntp", 5), b"simulated-ep"
@@ -101,6 +103,15 @@ class Station:
         fresh = [key for key, value in self.now.items() if self._sent[key] != value or device_of(key[0]) in back]
         if fresh:
             self._tell(at, [*self._gauges(at), *self._columns(at, fresh)])
+            if any(lost.values()):
+                self._later(at + AGAIN_S * S, self._repeat, AGAIN)
+
+    def _repeat(self, at: int, left: int) -> None:
+        """A device that cannot be read says nothing: only the next failure shows that it is still so, where a part's last word stands."""
+        failed = [(name, "monitor.source") for name, lost in self._unread(self._sent).items() if lost]
+        if self.running and failed and left:
+            self._tell(at, self._columns(at, failed))
+            self._later(at + AGAIN_S * S, self._repeat, left - 1)
 
     def snapshot(self, at: int) -> None:
         """All that it knows, as the next round of its agent brings it."""

@@ -4,13 +4,13 @@ the collector makes of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from random import Random
 
 from tillwatch.agent.model import State, Value
 from tillwatch.collector.detect.limits import level_of
 from tillwatch.collector.policy import Policy
-from tillwatch.collector.rules import BRANCH_MAINS, BRANCH_UNREACHABLE, REGION_UNREACHABLE, SILENT, Rules
+from tillwatch.collector.rules import BRANCH_MAINS, BRANCH_UNREACHABLE, FLEET_UNREACHABLE, REGION_UNREACHABLE, SILENT, Rules
 from tillwatch.collector.simulate import modes
 from tillwatch.collector.simulate.fleet import ATM, SERVER, SWITCH, UPS, Bank, Branch, Unit
 from tillwatch.collector.simulate.modes import OutMode, PartMode, Step
@@ -24,13 +24,15 @@ NOTICED = 3 * DAY
 CHARGE_STEP = 5 * MINUTE
 
 UNREADABLE = "component.unreadable"
+FLEET = "fleet"
+"""The place of what befalls all branches together."""
 
 _BRANCH = ((BRANCH_UNREACHABLE, 1), (BRANCH_MAINS, 2))
 _WHY = {"power": POWER, "network": NETWORK, "crash": MACHINE, "agent": AGENT, "killed": AGENT, "centre": MONITORING}
 
 
 class World:
-    """stations: by name. rules, policy: those in force, which say what may tell of a fault."""
+    """stations: by name. ended: called when a fault is over. rules, policy: those in force, which say what may tell of a fault."""
 
     def __init__(self, bank: Bank, stations: dict[str, Station], rules: Rules, policy: Policy, ledger: Ledger, later: Later, rng: Random) -> None:
         self.bank = bank
@@ -39,8 +41,10 @@ class World:
         self._branches = {branch.name: branch for branch in bank.branches}
         self._rules, self._policy = rules, policy
         self.later, self.rng = later, rng
+        self.ended: Callable[[int, Fault], None] = lambda _, __: None
         self._held: dict[tuple[str, str], Fault] = {}
         self._where: dict[tuple[str, str], list[Fault]] = {}
+        self._said: dict[int, str] = {}
         self._busy: dict[str, int] = {}
         self._modes: dict[int, tuple[Unit, PartMode]] = {}
         self._outs: dict[int, tuple[OutMode, tuple[Branch, ...], Unit | None]] = {}
@@ -134,6 +138,8 @@ class World:
         self._outs[fault.id] = mode, branches, unit
         for name in (branch.name for branch in branches if mode.of in {"branch", "region"}):
             self._affect(fault, f"branch:{name}", "", _BRANCH).begin(at)
+        if mode.of == "centre":
+            self._affect(fault, FLEET, "", ((FLEET_UNREACHABLE, 1),)).begin(at)
         if mode.of == "region":
             self._affect(fault, f"region:{where}", "", ((REGION_UNREACHABLE, 1),)).begin(at)
         if mode.what == "mains":
@@ -234,8 +240,14 @@ class World:
     def _ups(self, at: int, fault: Fault, server: Station, signal: str, value: Value) -> None:
         server.say(at, UPS, signal, value)
         state = server.now[UPS, signal][1]
-        if told := self.told_by(SERVER, UPS, signal, value, state):
-            self._affect(fault, server.name, UPS, told).begin(at)
+        told = self.told_by(SERVER, UPS, signal, value, state)
+        for effect in fault.effects:
+            if effect.component == UPS and effect.told != told and self._said.get(id(effect)) == signal:
+                effect.cease(at)
+        if told:
+            effect = self._affect(fault, server.name, UPS, told)
+            self._said[id(effect)] = signal
+            effect.begin(at)
 
     def _affect(self, fault: Fault, place: str, component: str, told: Told, why: str = PART) -> Effect:
         known = self._where.setdefault((place, component), [])
@@ -247,12 +259,19 @@ class World:
 
     def found(self, terminal: str, component: str, branch: str, region: str) -> Fault | None:
         """What is broken where an incident sends somebody: the fault that lasts there, or was there last."""
-        for place, part in ((terminal, component), (terminal, ""), (f"branch:{branch}", ""), (f"region:{region}", "")):
+        for place, part in ((terminal, component), (terminal, ""), (f"branch:{branch}", ""), (f"region:{region}", ""), (FLEET, "")):
             if known := self._where.get((place, part)):
                 return next((fault for fault in reversed(known) if not fault.end), known[-1])
         return None
 
     # Ends.
+
+    def visit(self, at: int, fault: Fault) -> None:
+        """Somebody stands before it, and mends what else he sees broken on the same terminal."""
+        self.mend(at, fault)
+        for (terminal, _), other in sorted(self._held.items()):
+            if terminal == fault.where and not other.heals:
+                self.mend(at, other)
 
     def mend(self, at: int, fault: Fault) -> None:
         """Somebody has mended it; some of what is mended comes back."""
@@ -267,6 +286,7 @@ class World:
         if fault.end:
             return
         fault.end = at
+        self.ended(at, fault)
         if fault.id in self._modes:
             self._well(at, fault, self._modes[fault.id][1])
             self._held = {part: other for part, other in self._held.items() if other is not fault}
@@ -285,7 +305,7 @@ class World:
                 self.stations[server].usual(at, SWITCH, "monitor.source")
                 self._affect(fault, server, SWITCH, ((UNREADABLE, 3),)).cease(at)
         for effect in fault.effects:
-            if effect.terminal.partition(":")[1]:
+            if effect.terminal == FLEET or ":" in effect.terminal:
                 effect.cease(at)
 
 

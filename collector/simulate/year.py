@@ -11,10 +11,14 @@ from typing import Any
 
 from tillwatch.agent.model import State
 from tillwatch.collector.fold import Fold
+from tillwatch.collector.policy import shipped_policy
+from tillwatch.collector.rules import shipped_text
 from tillwatch.collector.simulate.faults import draw
 from tillwatch.collector.simulate.fleet import Bank, Unit, make_bank
 from tillwatch.collector.simulate.modes import OutMode, PartMode
+from tillwatch.collector.simulate.planned import Planned
 from tillwatch.collector.simulate.post import Log, Post
+from tillwatch.collector.simulate.site import site_policy
 from tillwatch.collector.simulate.staff import Staff
 from tillwatch.collector.simulate.stations import DAY, HOUR, MINUTE, S, Station
 from tillwatch.collector.simulate.truth import Ledger
@@ -46,6 +50,7 @@ class Outcome:
     bank: Bank
     ledger: Ledger
     log: Log
+    staff: Staff
     fold: Fold
     start: int
     end: int
@@ -66,9 +71,12 @@ def simulate(
         unit.name: Station(unit, START, judged, agenda.later, post, Random(f"{seed}/{unit.name}/station"))
         for unit in bank.units
     }
-    world = World(bank, stations, fold.alarming.rules, ledger, agenda.later, Random(f"{seed}/world"))
-    staff = Staff(world, post, agenda.later, Random(f"{seed}/staff"))
-    post.told = staff.told
+    post.change_rules(START, {"shipped": shipped_text(), "site": "", "policy": site_policy(), "shipped_policy": shipped_policy()})
+    world = World(bank, stations, fold.book.rules, fold.book.policy, ledger, agenda.later, Random(f"{seed}/world"))
+    staff = Staff(world, post, Random(f"{seed}/staff"))
+    planned = Planned(world, post, Random(f"{seed}/planned"), pace)
+    planned.begin(START)
+    post.told, world.ended = staff.told, planned.ended
     for number, unit in enumerate(bank.units):
         agenda.later(START + number * S, _enrol, post, unit)
         agenda.later(START + MINUTE * 20 + number * S, stations[unit.name].begin)
@@ -89,7 +97,7 @@ def simulate(
             progress((day - START) // DAY)
     post.advance(end)
     post.flush()
-    return Outcome(bank, ledger, post.log, fold, START, end, post.readings, post.journal.n)
+    return Outcome(bank, ledger, post.log, staff, fold, START, end, post.readings, post.journal.n)
 
 
 def _enrol(at: int, post: Post, unit: Unit) -> None:
