@@ -62,6 +62,9 @@ class Book:
 
     def join(self, incident: str, alarm: Alarm, role: str, at: int) -> Alarm:
         """Make an alarm part of an incident; it leaves the one that it was part of."""
+        known = self.members.get(incident, {}).get(alarm.key)
+        if known is not None and known.role == role:
+            return alarm
         if alarm.incident and alarm.incident != incident:
             self.leave(alarm, at)
         member = Membership(incident, alarm.id, alarm.rule, alarm.terminal, alarm.component, role, at, 0)

@@ -163,6 +163,13 @@ class RulesSection:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicySection:
+    """file: None means the policy that comes with the collector."""
+
+    file: Path | None = _read(_path, None)
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookSection:
     """The secret is never written into this file: secret_file or secret_env says where it is."""
 
@@ -219,6 +226,7 @@ class Config:
     enrolment: EnrolmentSection = EnrolmentSection()
     console: ConsoleSection = ConsoleSection()
     rules: RulesSection = RulesSection()
+    policy: PolicySection = PolicySection()
     webhook: WebhookSection | None = None
     intake: IntakeSection = IntakeSection()
     retention: RetentionSection = RetentionSection()
@@ -262,6 +270,7 @@ _SECTIONS: Mapping[str, tuple[str, type]] = {
     "enrolment": ("enrolment", EnrolmentSection),
     "console": ("console", ConsoleSection),
     "rules": ("rules", RulesSection),
+    "policy": ("policy", PolicySection),
     "tickets.webhook": ("webhook", WebhookSection),
     "intake": ("intake", IntakeSection),
     "retention": ("retention", RetentionSection),

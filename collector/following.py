@@ -19,6 +19,9 @@ from tillwatch.collector.telling import Teller
 from tillwatch.collector.tickets.port import Op
 from tillwatch.collector.timers import Timers
 
+Told = tuple[tuple[str, str, str], ...]
+"""(role, person, channel)."""
+
 
 class Following:
     """release: lets go what an incident explained, once that is over for long enough."""
@@ -30,11 +33,15 @@ class Following:
         self._book = book
         self._timers = timers
 
-    def tell(self, corr_id: str, op: Op, at: int, note: str = "", told: tuple[tuple[str, str, str], ...] = ()) -> None:
+    def tell(self, corr_id: str, op: Op, at: int, note: str = "", told: Told = ()) -> None:
         """A message to the ticket system, if it knows of the incident at all."""
         incident = self._book.incidents[corr_id]
         if not incident.announced:
             return
+        # Whoever is due to be told by now is told with it: one message where two would come at the same moment.
+        if not told and (call := self._escalate(incident, at)) is not None:
+            note, told = "; ".join(each for each in (note, call[0]) if each), call[1]
+            incident = self._book.incidents[corr_id]
         incident = self._book.put_incident(replace(incident, seq=incident.seq + 1, told_at=at, tell_at=0))
         self._book.dirty.messages.append(self.teller.message(incident, op, at, note, told))
 
@@ -113,9 +120,10 @@ class Following:
         ]
         return min((due for due in dues if due is not None), default=0)
 
-    def _escalate(self, incident: Incident, at: int) -> None:
+    def _escalate(self, incident: Incident, at: int) -> tuple[str, Told] | None:
+        """Who is to be told by now, and why; None where nobody is."""
         if not incident.announced or not incident.living or incident.on_hold == PLANNED:
-            return
+            return None
         target, hours, clocks = self._book.policy.targets[incident.level], self.hours(incident), self.clocks(incident)
         late = tuple(
             each.kind
@@ -129,7 +137,7 @@ class Following:
         state = Escalation(frozenset(incident.steps), frozenset(incident.unstaffed), incident.reminded)
         after, call = advance(target, hours, clocks, state, at, self._on_duty(incident))
         if call is None:
-            return
+            return None
         incident = replace(
             incident, steps=tuple(sorted(after.done)), unstaffed=tuple(sorted(after.empty)), reminded=after.reminded
         )
@@ -140,8 +148,7 @@ class Following:
         told = tuple(
             (", ".join(roles), person.name, channel) for person, channels in call.people for channel in channels
         )
-        if told:
-            self.tell(incident.corr_id, Op.UPDATE, at, _calls(call), told)
+        return (_calls(call), told) if told else None
 
     def _act(self, corr_id: str, at: int) -> None:
         settings = self._book.policy.incident
@@ -150,7 +157,8 @@ class Following:
             told = incidents.announce(incident, at)
             self._book.put_incident(told, "announced", at, level=told.level)
             self.tell(corr_id, Op.OPEN, at)
-        self._escalate(self._book.incidents[corr_id], at)
+        elif (call := self._escalate(incident, at)) is not None:
+            self.tell(corr_id, Op.UPDATE, at, *call)
         incident = self._book.incidents[corr_id]
         if 0 < incident.tell_at <= at:
             self.tell(corr_id, Op.UPDATE, at)

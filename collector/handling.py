@@ -13,6 +13,7 @@ from tillwatch.collector import alarms, flapping, incidents
 from tillwatch.collector.alarms import Alarm, Mask
 from tillwatch.collector.alarms import Key as AlarmKey
 from tillwatch.collector.book import Book
+from tillwatch.collector.concluding import Concluding
 from tillwatch.collector.fleet import Fleet
 from tillwatch.collector.following import Following
 from tillwatch.collector.incidents import (
@@ -26,7 +27,6 @@ from tillwatch.collector.incidents import (
     TERMINAL,
     Incident,
 )
-from tillwatch.collector.inference import Inference
 from tillwatch.collector.rules import Rule, together
 from tillwatch.collector.tickets.port import Op
 from tillwatch.collector.timers import Timers
@@ -38,7 +38,7 @@ class Handling:
         self._timers = timers
         self._following = following
         self._teller = following.teller
-        self.inference = Inference(book, fleet, following, self.child)
+        self.concluding = Concluding(book, fleet, following, self.child)
         self._roots: dict[str, set[AlarmKey]] = {}
 
     # What alarms do.
@@ -90,7 +90,7 @@ class Handling:
             return
         found = self._back(rule, alarm, at, beside) or self._near(rule, alarm, at)
         if not found and not alarm.mask(alarms.FLAPPING):
-            found = self._explained(rule, alarm, at, beside) or self.inference.common(rule, alarm, at, beside)
+            found = self._explained(rule, alarm, at, beside) or self.concluding.common(rule, alarm, at, beside)
         if not found:
             self._own(rule, alarm, at)
         if rule.explains:
@@ -162,7 +162,7 @@ class Handling:
         return False
 
     def _wider(self, rule: Rule, alarm: Alarm) -> Iterator[Incident]:
-        yield from self.inference.explaining(rule, alarm)
+        yield from self.concluding.explaining(rule, alarm)
         branch, _ = self._teller.place(alarm.terminal)
         for key in sorted(self._roots.get(branch, ())):
             root, broken = self._book.alarms[key], self._book.rule(key[0])
@@ -273,14 +273,14 @@ class Handling:
         """After an alarm has left it: whether the incident is over. last: that alarm."""
         incident = self._book.incidents[corr_id]
         if incident.scope != TERMINAL:
-            if not self.inference.lasts(incident):
+            if not self.concluding.lasts(incident):
                 self._over(incident, at, at)
             else:
                 self._following.tell_soon(corr_id, at)
         elif not self._book.of(corr_id, ROOT, CONSEQUENCE):
             self._over(incident, int(last.detail.get("since") or at), at)
             wide = self._book.incidents.get(incident.parent)
-            if wide is not None and wide.living and wide.scope != TERMINAL and not self.inference.lasts(wide):
+            if wide is not None and wide.living and wide.scope != TERMINAL and not self.concluding.lasts(wide):
                 self._over(wide, at, at)
         else:
             self._changed_after(incident, at)
@@ -324,29 +324,33 @@ class Handling:
             assert changed is not None
             self._book.put(*changed, at, {"kind": mask.kind, "reason": mask.reason})
             alarm = changed[0]
-            incident = self._book.incidents.get(alarm.incident)
-            if (
-                incident is not None
-                and incident.announced
-                and incident.scope == TERMINAL
-                and alarm.incident in self._book.members
-            ):
-                if not incident.living or incident.state == RESTORED:
-                    incident = incidents.reopen(incident, at)
-                self._book.put_incident(replace(incident, intermittent=True), "intermittent", at, alarm=alarm.id)
-                if alarm.key not in self._book.members.get(alarm.incident, {}):
-                    alarm = self._book.join(
-                        alarm.incident, alarm, ROOT if incident.fault == alarm.rule else CONSEQUENCE, at
-                    )
-                self._following.tell(
-                    alarm.incident, Op.UPDATE, at, "Intermittent: it comes and goes; single turns are not told any more"
-                )
+            self._say_intermittent(alarm, at)
         if alarm.mask(alarms.FLAPPING):
             self._timers.set(
                 ("flap", alarm.terminal, alarm.component, alarm.rule),
                 flapping.calm_at(alarm.turns, self._book.policy.incident),
             )
         return alarm
+
+    def _say_intermittent(self, alarm: Alarm, at: int) -> None:
+        """Once, in the place of its single turns."""
+        incident = self._book.incidents.get(alarm.incident)
+        verify = self._book.policy.incident.verify_ns
+        if incident is None or not incident.announced or incident.scope != TERMINAL:
+            return
+        over = max(incident.closed_at, incident.resolved_at, incident.restored_at)
+        if over and (not alarm.open or at - over > verify):
+            return
+        op = Op.UPDATE
+        if over:
+            op, back = Op.OPEN, incidents.reopen(incident, at)
+            incident = self._book.put_incident(
+                back, "reopened", at, alarm=alarm.id, settled=back.reopened > incident.reopened
+            )
+        self._book.put_incident(replace(incident, intermittent=True), "intermittent", at, alarm=alarm.id)
+        self._following.tell(
+            alarm.incident, op, at, "Intermittent: it comes and goes; single turns are not told any more"
+        )
 
     def flap_due(self, key: AlarmKey, due: int) -> None:
         """It has been calm for long enough."""
@@ -379,7 +383,7 @@ class Handling:
                     ("flap", alarm.terminal, alarm.component, alarm.rule),
                     max(flapping.calm_at(alarm.turns, self._book.policy.incident), at),
                 )
-        self.inference.recall()
+        self.concluding.recall()
 
     # What time does.
 

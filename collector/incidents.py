@@ -117,7 +117,7 @@ class Incident:
 
 
 COLUMNS = "corr_id, terminal, branch, level, state, opened_at, restored_at, seq, region, scope, announced_at, closed_at, drill, body"
-_BODY = frozenset(each.name for each in fields(Incident)) - {each.strip() for each in COLUMNS.split(",")}
+_BODY = tuple(each.name for each in fields(Incident) if each.name not in COLUMNS.split(", "))
 
 
 def correlation_id(branch: str, terminal: str, component: str, fault: str, episode: int) -> str:

@@ -6,7 +6,7 @@ written into the text as dates before that (`resolve`): reading a policy depends
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
@@ -17,7 +17,7 @@ from tillwatch.collector.duty.calendars import ALWAYS, Calendar, always, read_ca
 from tillwatch.collector.duty.public_holidays import resolve
 from tillwatch.collector.duty.roster import Roster, read_roster
 from tillwatch.collector.duty.tables import PolicyError, Table
-from tillwatch.collector.duty.targets import SERVICE, Regulator, Target, read_regulator, read_target
+from tillwatch.collector.duty.targets import SERVICE, Regulator, Step, Target, read_regulator, read_target
 from tillwatch.collector.duty.windows import Window, check_node, read_window
 from tillwatch.collector.rules import LINKS
 
@@ -29,6 +29,7 @@ __all__ = [
     "Policy",
     "PolicyError",
     "Regulator",
+    "Step",
     "Target",
     "TerminalClass",
     "Window",
@@ -140,6 +141,7 @@ class Policy:
     interruption: float = 0.005
     notes: tuple[str, ...] = ()
     _placed: dict[tuple[str, str], Calendar] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _found: dict[str, Branch] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def calendar(self, level: int, terminal_class: str, branch: str) -> Calendar:
         """The hours in which the clocks of an incident of this level run, by the clocks of the branch."""
@@ -152,9 +154,24 @@ class Policy:
 
     def branch(self, name: str) -> Branch:
         """The branch of this very name, else the first whose pattern fits."""
-        exact = (each for each in self.branches if each.pattern == name)
-        fits = (each for each in self.branches if fnmatchcase(name, each.pattern))
-        return next(exact, None) or next(fits, None) or Branch(name)
+        found = self._found.get(name)
+        if found is None:
+            exact = [each for each in self.branches if each.pattern == name]
+            fits = [each for each in self.branches if fnmatchcase(name, each.pattern)]
+            found = self._found[name] = (*exact, *fits, Branch(name))[0]
+        return found
+
+    def strangers(self, rules: Collection[str]) -> list[str]:
+        """What terminal classes say of rules that are not in force, or not any more."""
+        told = []
+        for each in self.classes.values():
+            told += [
+                f"[class.{each.name}.levels] {rule}: there is no such rule" for rule in each.levels if rule not in rules
+            ]
+            for function, globs in each.functions.items():
+                idle = (glob for glob in globs if not any(fnmatchcase(rule, glob.partition("@")[0]) for rule in rules))
+                told += [f"[class.{each.name}.functions] {function}: {glob!r} fits no rule" for glob in idle]
+        return told
 
     def _place(self, name: str, branch: str) -> Calendar:
         here = self.branch(branch)
@@ -191,7 +208,7 @@ def _laid_over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any
     merged = dict(base)
     for key, value in own.items():
         before = merged.get(key)
-        both = isinstance(before, dict) and isinstance(value, dict) and key not in ("hours", "holidays")
+        both = isinstance(before, dict) and isinstance(value, dict) and key != "hours"
         merged[key] = _laid_over(before, value) if both else value  # type: ignore[arg-type] # both are tables
     return merged
 

@@ -233,7 +233,7 @@ def read_hours(value: object, table: Table, key: str) -> tuple[Day, ...]:
     if value == "24x7":
         return (ALL_DAY,) * 7
     if isinstance(value, str | list):
-        return (read_day(value, table, key),) * 7
+        value = {"daily": value}
     if not isinstance(value, dict):
         raise table.error(
             key, 'write "24x7", "09:00-17:00", or a table such as { mon-fri = "09:00-17:00", sat = "10:00-14:00" }'
@@ -244,6 +244,8 @@ def read_hours(value: object, table: Table, key: str) -> tuple[Day, ...]:
             if number in week:
                 raise table.error(key, f"{WEEKDAYS[number]} stands there twice; write all its hours in one place")
             week[number] = read_day(hours, table, key)
+    if not any(week.values()):
+        raise table.error(key, "it is never open; write the hours of at least one day")
     return tuple(week.get(number, ()) for number in range(7))
 
 

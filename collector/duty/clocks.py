@@ -1,5 +1,5 @@
 """The clocks of service levels: until when somebody must have responded and the fault be repaired, and who is told in which order on the way.
-All is a value: which steps were done stands in Escalation, and what is due follows from it and the time alone. However time is cut into
+All is a value: which steps were done stands in Escalation, and what is due follows from that and the time alone. However time is cut into
 calls of `advance`, the same steps fire, each once; those that were missed meanwhile fire together. Pure.
 """
 
@@ -12,6 +12,25 @@ from typing import NamedTuple
 from tillwatch.collector.duty.calendars import Calendar
 from tillwatch.collector.duty.roster import Person
 from tillwatch.collector.duty.targets import REPAIR, RESPONSE, Step, Target
+
+__all__ = [
+    "NEVER",
+    "REPAIR",
+    "RESPONSE",
+    "Call",
+    "Clock",
+    "DueStep",
+    "Escalation",
+    "OnDuty",
+    "Spent",
+    "Step",
+    "Target",
+    "advance",
+    "anybody",
+    "next_due",
+    "next_step",
+    "steps_due",
+]
 
 NEVER = 2**63 - 1
 """Due time of a clock that is held: nobody knows."""
@@ -119,10 +138,12 @@ class Escalation:
 
 
 class DueStep(NamedTuple):
+    """key: of Target.keyed; empty: nobody was on duty then, so that the next step is due at once."""
+
     due: int
+    key: str
     step: Step
-    empty: bool
-    """Nobody was on duty then: the next step is due at once."""
+    empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,39 +163,36 @@ class Call:
 def steps_due(
     target: Target, calendar: Calendar, done_steps: Escalation, clock: Clock, at: int, on_duty: OnDuty = anybody
 ) -> list[DueStep]:
-    """The steps of this clock that are due by `at` and not done, in order. Nothing is due any more after the clock was stopped."""
+    """The steps of this clock that are due by `at` and not done, in order. Nothing becomes due any more after the clock was stopped."""
     limit = min(at, clock.stopped_at or at)
-    return [each for each in _schedule(target, calendar, done_steps, clock, on_duty) if each.due <= limit]
+    return [each for each in _schedule(target, calendar, done_steps, clock, limit, on_duty) if each.due <= limit]
 
 
 def next_step(
     target: Target, calendar: Calendar, done_steps: Escalation, clock: Clock, at: int, on_duty: OnDuty = anybody
 ) -> tuple[int, Step] | None:
     """The next step of this clock and when it is due: `at` where it is overdue; None where there is none to come."""
-    for due, step, _ in _schedule(target, calendar, done_steps, clock, on_duty):
-        if due >= NEVER or (clock.stopped_at and due > clock.stopped_at):
-            return None
-        return max(due, at), step
-    return None
+    limit = min(NEVER - 1, clock.stopped_at or NEVER)
+    steps = _schedule(target, calendar, done_steps, clock, at, on_duty)
+    first = min((each for each in steps if each.due <= limit), key=lambda each: each.due, default=None)
+    return None if first is None else (max(first.due, at), first.step)
 
 
 def _schedule(
-    target: Target, calendar: Calendar, state: Escalation, clock: Clock, on_duty: OnDuty
+    target: Target, calendar: Calendar, state: Escalation, clock: Clock, limit: int, on_duty: OnDuty
 ) -> Iterator[DueStep]:
-    """The steps of a clock that are not done, in order. After a role that had nobody on duty the next that tells somebody is due at once."""
+    """The steps of a clock that are not done, in order. After a role that had nobody on duty when its turn came the next that tells somebody
+    is due at once; turns after `limit` are not looked into.
+    """
     hasten = NEVER
-    for step in sorted((each for each in target.steps if each.kind == clock.kind), key=lambda each: each.after_ns):
-        due = clock.after(calendar, step.after_ns)
-        if not step.channels:
-            if step.key not in state.done:
-                yield DueStep(due, step, empty=False)
-            continue
-        due = min(due, hasten)
-        done = step.key in state.done
-        empty = step.key in state.empty if done else due < NEVER and not on_duty(step.role, due)
-        hasten = due if empty else NEVER
+    for key, step in target.keyed(clock.kind):
+        due, done, empty = clock.after(calendar, step.after_ns), key in state.done, False
+        if step.channels:
+            due = min(due, hasten)
+            empty = key in state.empty if done else due <= limit and not on_duty(step.role, due)
+            hasten = due if empty else NEVER
         if not done:
-            yield DueStep(due, step, empty)
+            yield DueStep(due, key, step, empty)
 
 
 def advance(
@@ -187,8 +205,8 @@ def advance(
     )
     state = replace(
         state,
-        done=state.done | {each.step.key for each in due},
-        empty=state.empty | {each.step.key for each in due if each.empty},
+        done=state.done | {each.key for each in due},
+        empty=state.empty | {each.key for each in due if each.empty},
     )
     reminded = max((_reminders(target, calendar, clock, at) for clock in clocks), default=0)
     reminder = reminded > state.reminded
@@ -197,7 +215,7 @@ def advance(
     told = [(each.step, each.due) for each in due]
     if reminder:
         state = replace(state, reminded=reminded)
-        told += [(step, at) for step in target.steps if step.kind == RESPONSE and step.key in state.done]
+        told += [(step, at) for key, step in target.keyed(RESPONSE) if key in state.done]
     nobody = tuple(dict.fromkeys(each.step.role for each in due if each.empty))
     return state, Call(at, tuple(due), _people(told, at, on_duty), nobody, reminder)
 
@@ -210,7 +228,7 @@ def _people(told: Iterable[tuple[Step, int]], at: int, on_duty: OnDuty) -> tuple
             continue
         for person in on_duty(step.role, at) or on_duty(step.role, due):
             before = found.get(person.id, (person, ()))[1]
-            found[person.id] = person, tuple(dict.fromkeys((*before, *step.channels)))
+            found[person.id] = person, tuple(dict.fromkeys((*before, *person.reach(step.channels))))
     return tuple(found.values())
 
 

@@ -4,11 +4,14 @@ replay reads are the dates of that day, whatever the library says by then.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Collection, Iterator
 from typing import Any
 
 from tillwatch.collector.duty.tables import PolicyError
+
+_PLACE = re.compile(r"[A-Z]{2,3}(-[A-Za-z0-9]{1,4})?")
 
 
 def resolve(text: str, years: Collection[int]) -> str:
@@ -22,7 +25,16 @@ def resolve(text: str, years: Collection[int]) -> str:
     known = policy.get("holidays", {})
     places = dict.fromkeys(place for place in _places(policy) if place not in known)
     tables = [_table(place, years) for place in places]
-    return "\n".join([text.rstrip("\n"), *tables, ""]) if tables else text
+    if not tables:
+        return text
+    resolved = "\n".join([text.rstrip("\n"), *tables])
+    try:
+        tomllib.loads(resolved)
+    except tomllib.TOMLDecodeError:
+        raise PolicyError(
+            "policy holidays: write each place as a table, [holidays.XX], with days and working_days below it"
+        ) from None
+    return resolved
 
 
 def _places(policy: dict[str, Any]) -> Iterator[str]:
@@ -37,7 +49,7 @@ def _places(policy: dict[str, Any]) -> Iterator[str]:
 def _table(place: str, years: Collection[int]) -> str:
     import holidays  # noqa: PLC0415 - a replay reads policies without it
 
-    country, _, part = place.partition("-")
+    country, _, part = place.partition("-") if _PLACE.fullmatch(place) else ("", "", "")
     # The days around a new year are decided with the year beside it.
     around = range(min(years) - 1, max(years) + 2)
     try:

@@ -21,6 +21,10 @@ class Person:
     name: str
     contact: Mapping[str, str] = field(default_factory=dict)
 
+    def reach(self, channels: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of the channels on which he can be reached, or else all on which he can."""
+        return tuple(each for each in channels if each in self.contact) or tuple(self.contact) or channels
+
 
 @dataclass(frozen=True, slots=True)
 class Shift:
@@ -56,14 +60,18 @@ class Roster:
     def on_duty(self, role: str, at: int, branch: str, region: str) -> tuple[Person, ...]:
         """Who has this role at UTC ns `at`; empty: nobody. Shifts of the branch go before those of its region, and these before those for
         everywhere; among equally near ones, those for certain days before the weekly ones. All who are left are on duty together.
+
+        Where there is no shift at all the roster is not in use: the role stands for whoever has it, and how to reach him is not known here.
         """
+        if not self.shifts:
+            return (Person(role, role),)
         on = [
-            (shift.nearness(branch, region), shift.dated, shift)
+            ((near, shift.dated), shift)
             for shift in self.shifts
-            if shift.role == role and shift.nearness(branch, region) and shift.on(at)
+            if shift.role == role and (near := shift.nearness(branch, region)) and shift.on(at)
         ]
-        best = max((each[:2] for each in on), default=None)
-        people = (person for *rank, shift in on if tuple(rank) == best for person in shift.people)
+        best = max((rank for rank, _ in on), default=None)
+        people = (person for rank, shift in on if rank == best for person in shift.people)
         return tuple({person.id: person for person in people}.values())
 
 
@@ -101,7 +109,7 @@ def _shift(row: Table, people: Mapping[str, Person], roles: Mapping[str, str], z
         kind, _, place = scope.partition(":")
         if scope != EVERYWHERE and not (kind in PLACES and place.strip()):
             raise row.error("scope", 'write "all", "region:NAME", "branch:NAME", or a list of them')
-    dated = "from" in row or "until" in row
+    dated = "from" in row or "to" in row
     since = until = first = last = 0
     if "hours" in row:
         first, last = read_days(row)

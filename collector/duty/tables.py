@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from tillwatch.collector.rules import duration
 
@@ -128,5 +128,6 @@ def check_zone(name: str, table: Table, key: str) -> str:
     try:
         ZoneInfo(name)
     except (ValueError, OSError, KeyError):
-        raise table.error(key, 'write a time zone such as "Asia/Shanghai" or "Europe/Berlin"') from None
+        lacking = "" if available_timezones() else "; this machine knows none, install its package tzdata"
+        raise table.error(key, f'write a time zone such as "Asia/Shanghai" or "Europe/Berlin"{lacking}') from None
     return name

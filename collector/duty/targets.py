@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -30,11 +31,6 @@ class Step:
     channels: tuple[str, ...] = ()
     text: str = ""
 
-    @property
-    def key(self) -> str:
-        """What it is known by, also when other steps come before it."""
-        return f"{self.kind}:{self.after_ns}:{self.role}"
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -51,8 +47,16 @@ class Target:
     hours: str = "always"
     undelivered_ns: int = 0
 
-    def limit(self, kind: str) -> int:
-        return self.response_ns if kind == RESPONSE else self.repair_ns
+    def keyed(self, kind: str) -> list[tuple[str, Step]]:
+        """The steps of a clock in order, each with what it is known by: which turn of its role it is. So nobody is told again what he was
+        told when the level changes, or the policy, and with it the time after which his turn comes.
+        """
+        turns: Counter[str] = Counter()
+        keyed = []
+        for step in sorted((each for each in self.steps if each.kind == kind), key=lambda each: each.after_ns):
+            turns[step.role] += 1
+            keyed.append((f"{kind}:{step.role}:{turns[step.role]}", step))
+        return keyed
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ def read_target(level: int, row: Table, calendars: Collection[str], roles: Colle
 
 
 def _steps(row: Table, limits: Mapping[str, int], roles: Collection[str]) -> tuple[Step, ...]:
-    steps: dict[str, Step] = {}
+    steps: list[Step] = []
     for each in row.tables("step"):
         kind = each.one_of("clock", KINDS)
         after = each.text("after")
@@ -109,15 +113,15 @@ def _steps(row: Table, limits: Mapping[str, int], roles: Collection[str]) -> tup
             raise each.error("role", "who is to be told? Name a role, or leave the channels out")
         step = Step(kind, after_ns, role, channels, each.text("text", ""))
         each.done()
-        if step.key in steps:
-            raise each.error("role", f"{role!r} stands there twice at this time; write all channels in one step")
-        steps[step.key] = step
-    return tuple(sorted(steps.values(), key=lambda step: (KINDS.index(step.kind), step.after_ns)))
+        if any((kind, after_ns, role) == (other.kind, other.after_ns, other.role) for other in steps):
+            raise each.error("role", "it stands there twice at this time; write all channels in one step")
+        steps.append(step)
+    return tuple(sorted(steps, key=lambda step: (KINDS.index(step.kind), step.after_ns)))
 
 
 def read_regulator(row: Table, roles: Collection[str]) -> Regulator:
     report, written = row.span("report", 30 * MINUTE_NS), row.span("written", 12 * HOUR_NS)
     steps = _steps(row, {RESPONSE: report, REPAIR: written}, roles)
-    regulator = Regulator(row.share("share", 0.5), row.span("for", 30 * MINUTE_NS), Target(1, report, written, steps))
+    regulator = Regulator(row.share("share", 0.5), row.span("for", 30 * MINUTE_NS), Target(0, report, written, steps))
     row.done()
     return regulator

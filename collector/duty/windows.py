@@ -182,27 +182,27 @@ def moment_ns(value: date | datetime, zone: str, *, end: bool = False) -> int:
 
 
 def read_bounds(table: Table, zone: str) -> tuple[int, int]:
-    """`from` and `until` in UTC ns. Both must be there."""
-    since, until = table.moment("from"), table.moment("until")
+    """`from` and `to` in UTC ns. Both must be there."""
+    since, until = table.moment("from"), table.moment("to")
     if since is None or until is None:
-        key = "from" if since is None else "until"
-        raise table.error(key, "write both from and until, such as from = 2026-10-01T22:00:00")
+        key = "from" if since is None else "to"
+        raise table.error(key, "write both from and to, such as from = 2026-10-01T22:00:00")
     begin, end = moment_ns(since, zone), moment_ns(until, zone, end=True)
     if end <= begin:
-        raise table.error("until", "it must lie after from")
+        raise table.error("to", "it must lie after from")
     return begin, end
 
 
 def read_days(table: Table) -> tuple[int, int]:
-    """`from` and `until` as ordinals of the first and the last day, 0 where they are not said."""
+    """`from` and `to` as ordinals of the first and the last day, 0 where they are not said."""
     found = []
-    for key in ("from", "until"):
+    for key in ("from", "to"):
         value = table.moment(key)
         if isinstance(value, datetime):
             raise table.error(key, "beside weekly hours write a date alone, such as 2026-10-01")
         found.append(value.toordinal() if value else 0)
     if found[1] and found[1] < found[0]:
-        raise table.error("until", "it must not lie before from")
+        raise table.error("to", "it must not lie before from")
     return found[0], found[1]
 
 
