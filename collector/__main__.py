@@ -20,6 +20,7 @@ from tillwatch.collector.config import Config, ConfigError, duration, load_confi
 from tillwatch.collector.output import NS, age, coloured, iso, print_json, print_table, value_text
 from tillwatch.collector.read import ComponentView, Culprit, FleetReader, History, IdentityView, TerminalView
 from tillwatch.collector.registry import CLASSES, TOKEN_LIFE_NS, Enrolment, create_token
+from tillwatch.collector.simulate.command import add_options as simulate_options
 
 DONE, FAILED, USAGE = 0, 1, 2
 MAX_SPAN_S = 10 * 366 * 86400.0
@@ -232,7 +233,14 @@ def _parser() -> argparse.ArgumentParser:
         "list who did what, and check each entry against the log",
         "tillwatch-collector audit --json",
     )
-    for one in (terminals, token, show, alarms, acknowledge, revoke, doctor, backup, prove, verify, audit):
+    year = add(
+        "simulate",
+        _later("simulate.command", "run_simulate"),
+        "replay a year of a bank that does not exist, and judge what the collector made of it",
+        "tillwatch-collector simulate --terminals 500 --days 365 --seed 1",
+    )
+    simulate_options(year)
+    for one in (terminals, token, show, alarms, acknowledge, revoke, doctor, backup, prove, verify, audit, year):
         one.add_argument("--json", action="store_true", help="print JSON")
     return parser
 

@@ -124,7 +124,7 @@ PART_MODES: tuple[PartMode, ...] = (
     PartMode("glitch-dispenser", (ATM,), 6.0, _one(DISPENSER, "atm.device", "offline"), _GLITCH),
     PartMode("glitch-reader", (ATM,), 4.0, _one(f"{READER} media", "atm.media", "jammed"), _SHORT),
     PartMode("glitch-paper", (POS,), 4.0, _one("printer", "printer.error", "doorOpen"), Span(15, 40, 90)),
-    PartMode("glitch-mains", (SERVER,), 6.0, _one(UPS, "ups.output.source", "battery"), Span(3, 8, 20)),
+    PartMode("glitch-mains", (SERVER,), 6.0, _one(UPS, "ups.output.source", "battery"), Span(2, 5, 14)),
     PartMode("glitch-hot", ALL, 1.0, _one("host/temperature:cpu", "host.temperature", 87.0), Span(30, 120, 240)),
 )  # fmt: skip
 
@@ -163,7 +163,7 @@ OUT_MODES: tuple[OutMode, ...] = (
     OutMode("supply-dies", "terminal", "power", 0.2, None),
     OutMode("agent-stopped", "terminal", "agent", 0.25, None, "desk"),
     OutMode("agent-killed", "terminal", "killed", 0.2, None, "desk"),
-    OutMode("reboots", "terminal", "crash", 2.0, Span(20, 45, 70)),
+    OutMode("reboots", "terminal", "crash", 2.0, Span(5, 10, 20)),
     OutMode("mains-cut", "branch", "mains", 2.5, Span(3 * MINUTE, 25 * MINUTE, 5 * HOUR)),
     OutMode("line-cut", "branch", "network", 2.0, Span(8 * MINUTE, 70 * MINUTE, 10 * HOUR)),
     OutMode("switch-dies", "branch", "network", 0.25, None),

@@ -21,9 +21,28 @@ ROLES = {
 }
 
 
+OPENING = (8 * 60 + 30, 17 * 60 + 30)
+"""Minutes of the day in which a branch is open, every day; tills and servers are to be in service then, ATMs always."""
+BUSINESS = (9 * 60, 17 * 60 + 30)
+HOURS = {1: "always", 2: "service", 3: "business"}
+"""In which the clocks of each level run."""
+RESPONSE_MIN, REPAIR_MIN = 30, 240
+
+
+def _clock(minutes: tuple[int, int]) -> str:
+    return "-".join(f"{each // 60:02d}:{each % 60:02d}" for each in minutes)
+
+
 def site_policy() -> str:
     """TOML, to be laid over the shipped policy."""
-    lines = [f'[site]\ntime_zone = "{ZONE}"', f"[holidays.CN]\ndays = {list(HOLIDAYS)}\nworking_days = {list(WORKING)}"]
+    lines = [
+        f'[site]\ntime_zone = "{ZONE}"',
+        f'[calendar.opening]\nhours = "{_clock(OPENING)}"',
+        f'[calendar.business]\nhours = {{ mon-fri = "{_clock(BUSINESS)}" }}',
+        '[class.atm]\nservice = "always"\n[class.pos]\nservice = "opening"\n[class.server]\nservice = "opening"',
+        *(f'[target.{level}]\nhours = "{hours}"\nresponse = "{RESPONSE_MIN}m"\nrepair = "{REPAIR_MIN}m"' for level, hours in HOURS.items()),
+        f"[holidays.CN]\ndays = {list(HOLIDAYS)}\nworking_days = {list(WORKING)}",
+    ]
     people = sorted({person for on_duty in ROLES.values() for person in on_duty})
     lines += [f'[person.{name}]\nname = "{name.title()}"\nmail = "{name}@bank.example"' for name in people]
     lines += [f'[[shift]]\nrole = "{role}"\npeople = {list(on_duty)}\nhours = "00:00-24:00"' for role, on_duty in ROLES.items()]

@@ -15,8 +15,10 @@ from tillwatch.collector.simulate.fleet import WEEK_H, Unit, week_of
 
 S = 10**9
 MINUTE, HOUR, DAY = 60 * S, 3600 * S, 86_400 * S
-READ_S = 30
+READ_S = 10
 """s between two looks at a part: a change is seen after half of it in the mean."""
+RETRY_S = 30
+"""Within which an agent has its line back after the line is back."""
 KEEPALIVE_S = 60
 """Of the agent's MQTT session: the broker gives it up after one and a half times as long without a word."""
 LATE = 15 * MINUTE
@@ -25,7 +27,7 @@ INTERVAL_S = 7 * 86_400
 """What each component claims as its interval, the longest that is believed: who is there is told by life messages, not by heartbeats."""
 AGAIN_S, AGAIN = 60, 5
 """s after which a device that could not be read is asked again, and how often that is told: longer than any rule waits for it."""
-START_S = (40, 80)
+START_S = (40, 70)
 """s from power to an agent that runs."""
 KEY, CLOCK, EPOCH = bytes(8), Clock("ntp", 5), b"simulated-ep"
 
@@ -147,7 +149,7 @@ class Station:
     def get_line(self, at: int, why: int) -> None:
         self.cut.discard(why)
         if self.running and not self.cut:
-            self._later(at + self._rng.randrange(1, READ_S) * S, self.connect)
+            self._later(at + self._rng.randrange(1, RETRY_S) * S, self.connect)
 
     def halt(self, at: int, why: int, *, orderly: bool) -> None:
         """The agent ends: in order it says so itself, else the broker notices at once that its connection is gone."""
