@@ -20,6 +20,7 @@ from tillwatch.collector import audit, bundle
 from tillwatch.collector.acts import ActError, act, prepare_data_dir
 from tillwatch.collector.authority import AuthorityError, open_authority
 from tillwatch.collector.config import Config
+from tillwatch.collector.output import CommandError
 from tillwatch.collector.prove import ProofError, prove
 from tillwatch.collector.store.requests import RequestError
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError
@@ -27,10 +28,6 @@ from tillwatch.collector.verify import Verified, verify_log
 
 NS = 1_000_000_000
 DONE, FAILED = 0, 1
-
-
-class CommandError(Exception):
-    """It cannot be done; the text says why and what to do."""
 
 
 def run_prove(config: Config, options: argparse.Namespace) -> int:
