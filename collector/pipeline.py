@@ -427,8 +427,7 @@ class Pipeline:
     async def operate(self, facts: dict[str, Any], also: Callable[[sqlite3.Connection], None] | None = None) -> None:
         """Journal what an operator did, in one transaction with `also`."""
         async with self._lock:
-            named = str(facts.get("terminal", ""))
-            entry = self._record(Kind.OPERATOR, terminal=named, facts=sealed(self._key, facts))
+            entry = self._record(Kind.OPERATOR, None, str(facts.get("terminal", "")), sealed(self._key, facts))
             await self._keep([entry], [also] if also else [])
 
     async def take_requests(self) -> None:

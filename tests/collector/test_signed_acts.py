@@ -28,12 +28,11 @@ def test_what_is_sealed_holds_in_any_order() -> None:
     assert "signature" not in FACTS
 
 
-@pytest.mark.parametrize("name", [*FACTS, "signature"])
+@pytest.mark.parametrize("name", sorted({*FACTS, "signature"} - {"action"}))
 def test_no_fact_can_be_taken_away_or_changed(name: str) -> None:
     signed = sealed(KEY, FACTS)
-    assert name == "action" or not holds(PUBLIC, {key: value for key, value in signed.items() if key != name})
-    other = bytes(64) if name == "signature" else "correct" if name == "action" else "other"
-    assert name == "action" or not holds(PUBLIC, {**signed, name: other})
+    assert not holds(PUBLIC, {key: value for key, value in signed.items() if key != name})
+    assert not holds(PUBLIC, {**signed, name: bytes(64)})
 
 
 def test_nothing_can_be_added() -> None:
