@@ -61,8 +61,9 @@ class Topology:
     changing after that, so walks end by themselves even where the links run in a circle now.
 
     A terminal that a link names as a child has that parent instead of the default ones of its branch, for the kind of the link; a device that
-    a link names as a parent serves what its links say and nothing else. What a terminal reads itself always serves that terminal, and two
-    devices of one terminal may explain each other: of two open alarms the caller takes the earlier one as the cause.
+    a link names as a parent serves what its links say and nothing else; one that it names as a child passes on what it serves. What a terminal
+    reads itself always serves that terminal, and two devices of one terminal may explain each other: of two open alarms the caller takes the
+    earlier one as the cause.
     """
 
     def __init__(self, links: Iterable[Link] = (), terminals: Mapping[str, tuple[str, str, str]] | None = None) -> None:
