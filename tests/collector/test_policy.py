@@ -144,8 +144,18 @@ def test_holidays_are_in_the_text_and_their_absence_is_noted():
 
 
 def test_a_role_that_nobody_has_is_noted():
-    assert "[[shift]]: nobody ever has the role 'director', which is to be told" in parse_policy().notes
-    assert not any("queue" in note for note in parse_policy().notes)
+    people = '[person.li]\nname = "Li Na"\nphone = "+86 10 5550 0102"\n'
+    shift = '[[shift]]\nrole = "duty engineer"\npeople = "li"\nhours = "24x7"\n'
+    noted = [note for note in parse_policy(people + shift).notes if note.startswith("[[shift]]")]
+    assert [note.split("'")[1] for note in noted] == [
+        "backup engineer",
+        "section head",
+        "department manager",
+        "director",
+    ]
+    assert [note for note in parse_policy().notes if note.startswith("[[shift]]")] == [
+        "[[shift]]: there is none; calls name the role, and nobody's number"
+    ]
 
 
 def test_a_site_changes_key_by_key():
