@@ -21,6 +21,7 @@ from tillwatch.collector.figures.options import add_options
 from tillwatch.collector.output import NS, age, coloured, iso, print_json, print_table, value_text
 from tillwatch.collector.read import ComponentView, Culprit, FleetReader, History, IdentityView, TerminalView
 from tillwatch.collector.registry import CLASSES, TOKEN_LIFE_NS, Enrolment, create_token
+from tillwatch.collector.simulate.command import add_options as simulate_options
 
 DONE, FAILED, USAGE = 0, 1, 2
 MAX_SPAN_S = 10 * 366 * 86400.0
@@ -205,6 +206,16 @@ def _parser() -> argparse.ArgumentParser:
     broker.add_argument("--listen", default="", metavar="ADDRESS", help="the address it listens on (default: all)")
     broker.add_argument("--user", default="mosquitto", help="whom the broker runs as (default: mosquitto)")
 
+    watchdog = add(
+        "watchdog",
+        _later("watch.commands", "run_watchdog"),
+        "enrol, run or ask the watchdog, which sends a fault down the whole path and complains when it does not arrive",
+        "tillwatch-collector watchdog status --json",
+    )
+    watchdog.add_argument(
+        "action", choices=("enrol", "run", "status"), help="status: exit code 1 while something is missing"
+    )
+    watchdog.add_argument("token", nargs="?", default="", help="of enrol")
     doctor = add("doctor", _doctor, "look for what is wrong and say what to do", "tillwatch-collector doctor")
     prove = add(
         "prove",
@@ -240,7 +251,29 @@ def _parser() -> argparse.ArgumentParser:
         "tillwatch-collector report --month 2026-10 --scope region:North --out october",
     )
     add_options(report)
-    for one in (terminals, token, show, alarms, acknowledge, revoke, doctor, backup, prove, verify, audit, report):
+    year = add(
+        "simulate",
+        _later("simulate.command", "run_simulate"),
+        "replay a year of a bank that does not exist, and judge what the collector made of it",
+        "tillwatch-collector simulate --terminals 500 --days 365 --seed 1",
+    )
+    simulate_options(year)
+    for one in (
+        terminals,
+        token,
+        show,
+        alarms,
+        acknowledge,
+        revoke,
+        doctor,
+        backup,
+        watchdog,
+        prove,
+        verify,
+        audit,
+        report,
+        year,
+    ):
         one.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
