@@ -21,7 +21,7 @@ from tillwatch.collector.rules import (
 from tillwatch.collector.simulate import modes
 from tillwatch.collector.simulate.fleet import ATM, SERVER, SWITCH, UPS, Bank, Branch, Unit
 from tillwatch.collector.simulate.modes import OutMode, PartMode, Step
-from tillwatch.collector.simulate.stations import DAY, HOUR, MINUTE, S, Later, Station
+from tillwatch.collector.simulate.stations import DAY, HOUR, MINUTE, Later, S, Station
 from tillwatch.collector.simulate.truth import (
     AGENT,
     MACHINE,
