@@ -64,7 +64,11 @@ MAY_PRINT = frozenset(
         "collector/alarm_commands.py",
         "collector/identity.py",
         "collector/output.py",
+        "collector/service_commands.py",
+        "collector/terminal_commands.py",
         "collector/recovery.py",
+        "collector/watch/commands.py",
+        "collector/simulate/command.py",
     }
 )
 """Modules beside `__main__.py`, and outside a function `main`, that speak to a person at a command line."""
