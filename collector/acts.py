@@ -82,7 +82,7 @@ async def _journal(config: Config) -> None:
     try:
         units = {name: known.unit for name, known in load_catalogue().signals.items()}
         pipeline = Pipeline(store, open_authority(config.authority).ack_key, units)
-        rules = pipeline.fold.alarming.rules
+        rules = pipeline.fold.book.rules
         await pipeline.start(rules.shipped, rules.text)
         await pipeline.stop()
     finally:

@@ -1,5 +1,5 @@
-"""The part of the fold that judges: readings and words against the rules of the table, what lasts long enough becomes an alarm, an alarm an
-incident, an incident a message to the ticket system.
+"""The part of the fold that judges: readings and words against the rules of the table, what lasts long enough becomes an alarm. What becomes of
+that stands in handling.py.
 """
 
 from __future__ import annotations
@@ -11,36 +11,32 @@ from typing import Any
 from tillwatch.agent.model import MS, Quality
 from tillwatch.agent.wire import Column
 from tillwatch.collector import drills
-from tillwatch.collector.alarms import Alarm, AlarmEvent, acknowledge, change, expire, lose_sight
+from tillwatch.collector.alarms import Alarm, acknowledge, change, expire, lose_sight
 from tillwatch.collector.alarms import Key as AlarmKey
-from tillwatch.collector.changes import Dirty, Ticks
+from tillwatch.collector.book import Book
+from tillwatch.collector.changes import Ticks
 from tillwatch.collector.detect.limits import QUIET, Limits, LimitState, due_at, graver, level_of, settle, step
 from tillwatch.collector.fleet import Component, Fleet, Series, Terminal
-from tillwatch.collector.incidents import Incident, correlation_id, follow
-from tillwatch.collector.rules import SILENT, Rule, Rules, parse_rules
-from tillwatch.collector.tickets.port import Evidence, Op, TicketMessage
+from tillwatch.collector.handling import Handling
+from tillwatch.collector.masking import Masking
+from tillwatch.collector.rules import SILENT, Rule, parse_rules
 from tillwatch.collector.timers import Key as TimerKey
 from tillwatch.collector.timers import Timers
 
 
 class Alarming:
-    """limits: what each rule has seen of each component; alarms: the last episode of each condition; incidents: theirs.
+    """limits: what each rule has seen of each component. units: signal -> unit, of the catalogue."""
 
-    units: signal -> unit, of the catalogue; page: address of the console.
-    """
-
-    def __init__(self, fleet: Fleet, timers: Timers, units: Mapping[str, str], page: str) -> None:
-        self.rules: Rules = parse_rules()
+    def __init__(
+        self, book: Book, fleet: Fleet, timers: Timers, handling: Handling, masking: Masking, units: Mapping[str, str]
+    ) -> None:
         self.limits: dict[AlarmKey, LimitState] = {}
-        self.alarms: dict[AlarmKey, Alarm] = {}
-        self.of_terminal: dict[str, set[AlarmKey]] = {}
-        self.incidents: dict[str, Incident] = {}
-        self.count = 0
-        self.dirty = Dirty()
+        self._book = book
         self._fleet = fleet
         self._timers = timers
+        self._handling = handling
+        self._masking = masking
         self._units = units
-        self._page = page
 
     def judge_column(
         self,
@@ -86,17 +82,18 @@ class Alarming:
         word: str,
         at: int,
         evidence: Mapping[str, str] | None = None,
+        since: int = 0,
     ) -> None:
         """One of the collector's own conditions, as a word that the rule of the table gives a level. evidence: kind -> text; a kind that
-        an open alarm does not have yet is told, too.
+        an open alarm does not have yet is told, too. since: when it began, where that lies before `at`, UTC ns.
         """
-        rule = self.rules.by_id.get(rule_id)
+        rule = self._book.rules.by_id.get(rule_id)
         if rule is None:
             return  # in a replay: the table of that day did not know this condition
         key = (rule_id, terminal.id, component)
         state = self.limits.get(key, QUIET)
-        new = step(rule.limits, state, at, word, 0)
-        alarm = self.alarms.get(key)
+        new = step(rule.limits, state, since or at, word, 0)
+        alarm = self._book.alarms.get(key)
         known: dict[str, str] = alarm.detail.get("evidence", {}) if alarm is not None and alarm.open else {}
         if evidence and alarm is not None and new.level == alarm.level and alarm.open and set(evidence) - set(known):
             merged = {**evidence, **known}
@@ -120,14 +117,14 @@ class Alarming:
             self.limits.pop(key, None)
         else:
             self.limits[key] = new
-        self.dirty.limits.add(key)
+        self._book.dirty.limits.add(key)
         timer: TimerKey = ("limit", key[1], key[2], key[0])
         due = due_at(rule.limits, new)
         if due is None:
             self._timers.cancel(timer)
         else:
             self._timers.set(timer, max(due, now))
-        alarm = self.alarms.get(key)
+        alarm = self._book.alarms.get(key)
         if rule.latched and not new.level and alarm is not None and alarm.open and not alarm.acked_at:
             if old.level:
                 self._set(alarm, "returned", now, alarm.detail)
@@ -135,7 +132,7 @@ class Alarming:
         self._level(rule, key, new, now, evidence)
 
     def limit_due(self, key: AlarmKey, now: int) -> None:
-        rule, state = self.rules.by_id.get(key[0]), self.limits.get(key)
+        rule, state = self._book.rules.by_id.get(key[0]), self.limits.get(key)
         if rule is None or state is None:
             return
         terminal = self._fleet.terminals[key[1]]
@@ -149,7 +146,7 @@ class Alarming:
     def _level(
         self, rule: Rule, key: AlarmKey, state: LimitState, at: int, evidence: Mapping[str, str] | None = None
     ) -> None:
-        last = self.alarms.get(key)
+        last = self._book.alarms.get(key)
         signal, value, told = self._speaker(rule, key, state)
         detail: dict[str, Any] = {
             "signal": signal,
@@ -163,11 +160,11 @@ class Alarming:
         changed = change(
             last,
             key,
-            level=state.level,
+            level=self._graded(rule, key[1], state.level),
             at=at,
             detail=detail,
-            reopen_ns=self.rules.reopen_ns,
-            new_id=self.count + 1,
+            reopen_ns=self._book.rules.reopen_ns,
+            new_id=self._book.count + 1,
         )
         if changed is not None:
             self._changed(rule, *changed, at)
@@ -177,7 +174,7 @@ class Alarming:
         component = self._fleet.terminals[key[1]].components.get(key[2])
         if component is None or (len(rule.signals) < 2 and state is not QUIET):
             return rule.signal, state.value, state.at
-        last, latest = self.alarms.get(key), component.series
+        last, latest = self._book.alarms.get(key), component.series
         known = [each for each in rule.signals if each in latest]
         levels = {each: level_of(rule.limits, state.level, latest[each].value, latest[each].state) for each in known}
         asking = [each for each in known if levels[each]]
@@ -189,84 +186,103 @@ class Alarming:
             return rule.signal, state.value, state.at
         return signal, latest[signal].value, latest[signal].at
 
+    def _graded(self, rule: Rule, terminal: str, level: int) -> int:
+        """The level of the business effect: it may be another one for the terminal's class. Out of service by decision nothing has an effect."""
+        known = self._fleet.terminals[terminal]
+        if not level or not known.in_service:
+            return 0
+        return self._book.policy.classes.of(known.terminal_class).level(rule.id, level)
+
     def _changed(self, rule: Rule, alarm: Alarm, kind: str, at: int) -> None:
-        terminal = self._fleet.terminals[alarm.terminal]
         if kind == "raised":
-            self.count = alarm.id
-            before = self.alarms.get(alarm.key)
-            if before is not None:
-                self.incidents.pop(before.incident, None)
+            self._book.count = alarm.id
+            terminal = self._fleet.terminals[alarm.terminal]
             alarm = replace(
-                alarm,
-                incident=correlation_id(terminal.branch, alarm.terminal, alarm.component, alarm.rule, alarm.episode),
+                alarm, drill=drills.injected(terminal.terminal_class, rule.id) or bool(alarm.detail.get("drill"))
             )
+            alarm = self._masking.covered(alarm, at)
         self._set(alarm, kind, at, alarm.detail)
-        followed = follow(self.incidents.get(alarm.incident), alarm, kind, at, terminal.branch)
-        if followed is None:
-            return
-        incident, op = followed
-        self.incidents[incident.corr_id] = self.dirty.incidents[incident.corr_id] = incident
-        self.dirty.messages.append(self._message(rule, alarm, incident, Op(op), terminal, at))
+        self._handling.heard(rule, alarm, kind, at)
 
     def _set(self, alarm: Alarm, kind: str, at: int, detail: dict[str, Any]) -> None:
-        self.alarms[alarm.key] = alarm
-        self.of_terminal.setdefault(alarm.terminal, set()).add(alarm.key)
-        self.dirty.alarms[alarm.id] = alarm
-        self.dirty.terminals.add(alarm.terminal)
-        self.dirty.events.append(AlarmEvent(alarm.id, kind, at, alarm.level, detail))
+        self._book.put(alarm, kind, at, detail)
         timer = _ack_timer(alarm.key)
         if alarm.ack_until:
             self._timers.set(timer, alarm.ack_until)
         else:
             self._timers.cancel(timer)
 
-    def acknowledge(self, terminal: str, number: int, by: str, note: str, at: int) -> None:
-        """Somebody takes an alarm on. One that ended meanwhile stays as it is."""
-        alarm = next(
-            (a for a in map(self.alarms.get, sorted(self.of_terminal.get(terminal, ()))) if a and a.id == number), None
-        )
-        acked = acknowledge(alarm, by, at) if alarm is not None else None
+    def find(self, terminal: str, number: int) -> Alarm | None:
+        """The last episode of a condition, by its number."""
+        keys = sorted(self._book.of_terminal.get(terminal, ()))
+        return next((a for a in map(self._book.alarms.__getitem__, keys) if a.id == number), None)
+
+    def acknowledge(self, alarm: Alarm, by: str, note: str, at: int) -> None:
+        """Somebody takes an alarm on. One that ended meanwhile, and was seen, stays as it is."""
+        acked = acknowledge(alarm, by, at)
         if acked is None:
             return
         self._set(*acked, at, {"by": by, "note": note})
-        rule = self.rules.by_id.get(acked[0].rule)
+        rule = self._book.rules.by_id.get(acked[0].rule)
         if rule is not None and rule.latched:
             self._level(rule, acked[0].key, self.limits.get(acked[0].key, QUIET), at)
 
     def ack_due(self, key: AlarmKey, due: int) -> None:
         """It was acknowledged long ago, and still lasts."""
-        alarm = self.alarms[key]
+        alarm = self._book.alarms[key]
+        if self._handling.in_hand(alarm):
+            acked = acknowledge(alarm, alarm.acked_by, due)
+            assert acked is not None
+            self._set(acked[0], "acknowledged", due, {"by": alarm.acked_by, "note": "its repair goes on"})
+            return
         self._set(*expire(alarm), due, {"by": alarm.acked_by})
 
-    def _message(
-        self, rule: Rule, alarm: Alarm, incident: Incident, op: Op, terminal: Terminal, at: int
-    ) -> TicketMessage:
-        detail = alarm.detail
-        return TicketMessage(
-            incident=incident.corr_id,
-            op=op,
-            seq=incident.seq,
-            level=alarm.level,
-            terminal=terminal.id,
-            branch=terminal.branch,
-            region=terminal.region,
-            component=alarm.component,
-            what=rule.text,
-            at=at,
-            since=int(detail.get("since") or alarm.raised_at),
-            evidence=_evidence(rule, detail),
-            cause=rule.cause,
-            consequence=rule.consequence,
-            action=rule.action,
-            address=f"{self._page}/terminal/{terminal.id}" if self._page else "",
-            drill=drills.injected(terminal.terminal_class, rule.id),
-        )
+    def drill(self, terminal: str, facts: Mapping[str, Any], at: int) -> None:
+        """A fault that somebody injects: an alarm beside the real ones, marked from here to the last ticket, of no effect on any figure."""
+        rule = self._book.rule(str(facts["rule"]))
+        if rule is None or terminal not in self._fleet.terminals:
+            return
+        key = (rule.id, terminal, "/".join(each for each in ("drill", str(facts.get("component", ""))) if each))
+        minutes = int(facts.get("minutes", 0))
+        level = int(facts.get("level", 3)) if minutes else 0
+        until = at + minutes * 60 * 10**9
+        detail = {
+            "signal": "",
+            "value": str(facts["actor"]),
+            "unit": "",
+            "at": at,
+            "since": at,
+            "drill": True,
+            "until": until,
+        }
+        known = self._book.alarms.get(key)
+        changed = change(known, key, level=level, at=at, detail=detail, reopen_ns=0, new_id=self._book.count + 1)
+        if changed is not None:
+            self._changed(rule, *changed, at)
+        timer: TimerKey = ("drill", terminal, key[2], rule.id)
+        if level:
+            self._timers.set(timer, until)
+        else:
+            self._timers.cancel(timer)
+
+    def drill_due(self, key: AlarmKey, due: int) -> None:
+        rule, alarm = self._book.rule(key[0]), self._book.alarms[key]
+        ended = change(alarm, key, level=0, at=due, detail={**alarm.detail, "since": due}, reopen_ns=0, new_id=0)
+        if rule is not None and ended is not None:
+            self._changed(rule, *ended, due)
+
+    def judge_anew(self, terminal: str, at: int) -> None:
+        """Every condition of the terminal, as it is: it has just gone into service, or out of it."""
+        for key in sorted(self.limits):
+            rule, state = self._book.rule(key[0]), self.limits[key]
+            if key[1] == terminal and rule is not None:
+                self._level(rule, key, state, at)
 
     def lose_sight_of(self, terminal: str, component: Component | None, at: int) -> None:
         """Alarms on what cannot be seen any more stay open as unknown. component None: the whole terminal."""
-        for key in sorted(self.of_terminal.get(terminal, ())):
-            alarm = self.alarms[key]
-            rule = self.rules.by_id.get(key[0])
+        for key in sorted(self._book.of_terminal.get(terminal, ())):
+            alarm = self._book.alarms[key]
+            rule = self._book.rules.by_id.get(key[0])
             if (
                 rule is None
                 or not rule.signal
@@ -280,22 +296,22 @@ class Alarming:
                 seen = self._fleet.terminals[terminal].components.get(key[2])
                 if seen is not None:
                     seen.blind = True
-                    self.dirty.components.add((terminal, seen.name))
+                    self._book.dirty.components.add((terminal, seen.name))
 
     def regain(self, terminal: str, component: Component, at: int) -> None:
         """Data of this component has come again: its alarms are known to last, until their rules say otherwise."""
         component.unknown, component.blind = "", False
-        for key in sorted(self.of_terminal.get(terminal, ())):
-            alarm, rule = self.alarms[key], self.rules.by_id.get(key[0])
+        for key in sorted(self._book.of_terminal.get(terminal, ())):
+            alarm, rule = self._book.alarms[key], self._book.rules.by_id.get(key[0])
             if key[2] == component.name and alarm.condition == "unknown" and rule is not None:
                 self._changed(rule, replace(alarm, condition="active"), "known", at)
 
     def change_rules(self, site: str, shipped: str, at: int) -> None:
         """Judge by another table from now on. Raises RulesError."""
-        self.rules = parse_rules(site, shipped=shipped, replay=True)
-        self.dirty.rules = True
-        for key in sorted(set(self.limits) | {k for k, a in self.alarms.items() if a.open}):
-            rule = self.rules.by_id.get(key[0])
+        self._book.rules = parse_rules(site, shipped=shipped, replay=True)
+        self._book.dirty.rules = True
+        for key in sorted(set(self.limits) | {k for k, a in self._book.alarms.items() if a.open}):
+            rule = self._book.rules.by_id.get(key[0])
             if rule is None or (
                 key not in self.limits and not rule.latched
             ):  # over, and no longer kept for somebody to look at
@@ -304,27 +320,32 @@ class Alarming:
     def _retire(self, key: AlarmKey, at: int) -> None:
         """The rule is gone from the table: nothing can clear its alarm any more, so it ends here and says so in its events."""
         self.limits.pop(key, None)
-        self.dirty.limits.add(key)
-        alarm = self.alarms.get(key)
+        self._book.dirty.limits.add(key)
+        alarm = self._book.alarms.get(key)
         if alarm is not None and alarm.open:
             closed = replace(expire(alarm)[0], condition="normal", cleared_at=at)
             self._set(closed, "cleared", at, {**alarm.detail, "signal": "rule retired"})
+            self._handling.over(closed, at)
 
     def restarted(self, terminal: str, at: int) -> None:
         """The collector was down: a silence that was about to be an alarm has to last anew."""
         pending = self.limits.get((SILENT, terminal, ""))
         if pending is not None and pending.wanted != pending.level:
             self.limits[SILENT, terminal, ""] = replace(pending, since=at)
-            self.dirty.limits.add((SILENT, terminal, ""))
+            self._book.dirty.limits.add((SILENT, terminal, ""))
 
     def rearm(self, advanced_to: int) -> None:
         """Set the timers of what is pending, from the state alone."""
         for (rule_id, terminal, component), state in self.limits.items():
-            rule = self.rules.by_id.get(rule_id)
+            rule = self._book.rules.by_id.get(rule_id)
             due = due_at(rule.limits, state) if rule is not None else None
             if due is not None:
                 self._timers.set(("limit", terminal, component, rule_id), max(due, advanced_to))
-        for alarm in self.alarms.values():
+        for alarm in self._book.alarms.values():
+            if alarm.drill and alarm.open and "until" in alarm.detail:
+                self._timers.set(
+                    ("drill", alarm.terminal, alarm.component, alarm.rule), max(alarm.detail["until"], advanced_to)
+                )
             if alarm.ack_until:
                 self._timers.set(_ack_timer(alarm.key), max(alarm.ack_until, advanced_to))
 
@@ -357,11 +378,3 @@ def _beside(rule: Rule, series: Mapping[str, Series], signal: str, state: LimitS
 
 def _ack_timer(key: AlarmKey) -> TimerKey:
     return "ack", key[1], key[2], key[0]
-
-
-def _evidence(rule: Rule, detail: Mapping[str, Any]) -> tuple[Evidence, ...]:
-    if detail["signal"]:
-        return (Evidence(detail["signal"], detail["value"], detail["unit"], detail["at"]),)
-    return tuple(
-        Evidence(f"{rule.id}.{kind}", text, "", detail["at"]) for kind, text in detail.get("evidence", {}).items()
-    )

@@ -9,6 +9,7 @@ from tillwatch.agent.model import MS
 from tillwatch.collector.alarms import Alarm, AlarmEvent
 from tillwatch.collector.alarms import Key as AlarmKey
 from tillwatch.collector.incidents import Incident
+from tillwatch.collector.records import Correction, IncidentEvent, LateSpan, StateChange
 from tillwatch.collector.tickets.port import TicketMessage
 
 HOUR_MS = 3_600_000
@@ -38,6 +39,20 @@ def ticks_of(at: list[int], correction: int) -> Ticks:
     return Ticks(at, hour if hour == newest // HOUR_MS else -1, newest * MS, position, last * MS)
 
 
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """An alarm's part in an incident. role: see incidents.py; until: UTC ns, 0 while it lasts."""
+
+    incident: str
+    alarm: int
+    rule: str
+    terminal: str
+    component: str
+    role: str
+    since: int
+    until: int
+
+
 @dataclass(slots=True)
 class Dirty:
     """What one group of entries changed, for the store to keep in the same transaction. gaps: (UTC ns, UTC ns) that the journal's time went
@@ -56,4 +71,10 @@ class Dirty:
     messages: list[TicketMessage] = field(default_factory=list)
     tickets: list[dict[str, Any]] = field(default_factory=list)
     gaps: list[tuple[int, int]] = field(default_factory=list)
+    incident_events: list[IncidentEvent] = field(default_factory=list)
+    memberships: dict[tuple[str, int], Membership] = field(default_factory=dict)
+    states: list[StateChange] = field(default_factory=list)
+    late: list[LateSpan] = field(default_factory=list)
+    corrections: list[Correction] = field(default_factory=list)
+    windows: dict[str, bytes | None] = field(default_factory=dict)
     rules: bool = False

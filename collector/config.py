@@ -167,6 +167,20 @@ class RulesSection:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicySection:
+    """file: None means the policy that comes with the collector."""
+
+    file: Path | None = _read(_path, None)
+
+
+@dataclass(frozen=True, slots=True)
+class CardsSection:
+    """file: None means the diagnosis cards that come with the collector."""
+
+    file: Path | None = _read(_path, None)
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookSection:
     """The secret is never written into this file: secret_file or secret_env says where it is."""
 
@@ -240,6 +254,8 @@ class Config:
     enrolment: EnrolmentSection = EnrolmentSection()
     console: ConsoleSection = ConsoleSection()
     rules: RulesSection = RulesSection()
+    policy: PolicySection = PolicySection()
+    cards: CardsSection = CardsSection()
     webhook: WebhookSection | None = None
     intake: IntakeSection = IntakeSection()
     retention: RetentionSection = RetentionSection()
@@ -284,6 +300,8 @@ _SECTIONS: Mapping[str, tuple[str, type]] = {
     "enrolment": ("enrolment", EnrolmentSection),
     "console": ("console", ConsoleSection),
     "rules": ("rules", RulesSection),
+    "policy": ("policy", PolicySection),
+    "cards": ("cards", CardsSection),
     "tickets.webhook": ("webhook", WebhookSection),
     "intake": ("intake", IntakeSection),
     "retention": ("retention", RetentionSection),

@@ -139,6 +139,9 @@ class Certificate:
     revoked: int = 0
 
 
+IN_SERVICE = "in_service"
+WATCHDOG = "watchdog"
+"""The class of the terminal whose faults are synthetic."""
 MAX_CERTIFICATES = 256
 """Certificates of a terminal that are remembered: one a day through most of a certificate's life. Older ones have ended."""
 
@@ -150,7 +153,9 @@ class Terminal:
     message; holes: batches it declared gone; next_due: before this UTC ns no component is overdue; signals: series of its components;
     over_limit: readings that were kept but not followed, since they are of more components or signals than a terminal may have; until: of
     each retiring key the epoch, the last seq and the last life message that it may have signed; certificates: by serial number, in hex;
-    clock_base_ms: UTC minus uptime at the last live batch, in the boot clock_boot; speakers: see clones.py; why: it was revoked.
+    clock_base_ms: UTC minus uptime at the last live batch, in the boot clock_boot; speakers: see clones.py; why: it was revoked;
+    life_cycle: `in_service` or one of records.LIFE_CYCLE; mode: the last word of atm.mode, since
+    when (UTC ns) and of which component; loss: see losses.py, packed.
     """
 
     id: str
@@ -182,6 +187,11 @@ class Terminal:
     certificates: dict[str, Certificate] = field(default_factory=dict)
     speakers: list[Speaker] = field(default_factory=list)
     why: str = ""
+    life_cycle: str = IN_SERVICE
+    mode: str = ""
+    mode_since: int = 0
+    mode_component: str = ""
+    loss: bytes = b""
 
     _STATUS = (
         "epoch",
@@ -198,6 +208,11 @@ class Terminal:
         "clock_base_ms",
         "over_limit",
         "why",
+        "life_cycle",
+        "mode",
+        "mode_since",
+        "mode_component",
+        "loss",
     )
 
     def pack_status(self) -> bytes:
@@ -222,6 +237,11 @@ class Terminal:
         self.speakers = [Speaker(*row) for row in status.pop("speakers", ())]
         for name in Terminal._STATUS:
             setattr(self, name, status.get(name, getattr(self, name)))
+
+    @property
+    def in_service(self) -> bool:
+        """Whether it is meant to serve: spare, in repair or retired it raises nothing."""
+        return self.life_cycle == IN_SERVICE and self.state != "revoked"
 
     def of_device(self, device: str) -> list[Component]:
         """The components that this device has, the device itself among them."""

@@ -13,12 +13,23 @@ from tillwatch.agent.model import MS, Quality, Value
 from tillwatch.agent.wire import Column, Header, Life, Opened
 from tillwatch.collector import clones, sequence, succession
 from tillwatch.collector.alarming import Alarming
+from tillwatch.collector.book import Book
+from tillwatch.collector.causes import farewell
 from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
 from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fleet, Series, Terminal
+from tillwatch.collector.following import Following
+from tillwatch.collector.handling import Handling
 from tillwatch.collector.journal import Entry, Kind
+from tillwatch.collector.losses import Losses
+from tillwatch.collector.masking import Masking
+from tillwatch.collector.operators import Operators
+from tillwatch.collector.policy import parse_policy
 from tillwatch.collector.presence import Presence
 from tillwatch.collector.rules import CLOCK, FORK
+from tillwatch.collector.standing import Standing
+from tillwatch.collector.telling import Teller
 from tillwatch.collector.timers import Timers
+from tillwatch.collector.topology import Topology
 
 AHEAD_NS = 600 * 10**9
 """A reading from further in the future than this never becomes the latest one (delivery.md 6.7)."""
@@ -27,6 +38,8 @@ MAX_INTERVAL_S = 7 * 86_400
 SUSPECT_SKEW_MS = 60_000
 """From this skew on times are corrected by it, and both are kept."""
 
+MODE = "atm.mode"
+"""Whether the terminal serves customers or an operator."""
 _MONITOR = frozenset({"monitor.source", "monitor.reason", "monitor.interval"})
 """What the agent says of its own work: it does not show that the component lives."""
 
@@ -47,28 +60,52 @@ class Fold:
     def __init__(self, units: Mapping[str, str], page: str = "") -> None:
         self.fleet = Fleet()
         self.timers = Timers()
-        self.alarming = Alarming(self.fleet, self.timers, units, page)
-        self.presence = Presence(self.alarming, self.timers)
+        self.book = Book()
+        following = Following(self.book, self.fleet, self.timers, Teller(self.book, self.fleet, page))
+        self.following = following
+        self.handling = Handling(self.book, self.fleet, self.timers, following)
+        following.release = self.handling.release
+        self.masking = Masking(self.book, self.fleet, self.timers, self.handling)
+        self.alarming = Alarming(self.book, self.fleet, self.timers, self.handling, self.masking, units)
+        self.losses = Losses(self.book, self.fleet, self.timers, self.handling)
+        self.presence = Presence(self.book, self.alarming, self.losses, self.timers)
+        self.standing = Standing(self.book, self.fleet, self.masking, self.losses)
+        self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, self.handling, following)
         self.advanced_to = 0
 
     @property
     def dirty(self) -> Dirty:
-        return self.alarming.dirty
+        return self.book.dirty
 
     def take_dirty(self) -> Dirty:
-        dirty, self.alarming.dirty = self.alarming.dirty, Dirty()
+        dirty, self.book.dirty = self.book.dirty, Dirty()
         return dirty
 
     def advance(self, until: int) -> None:
         """Let everything happen that time alone brings, up to this UTC ns."""
         while (hit := self.timers.pop(until)) is not None:
             due, (what, terminal, component, rule) = hit
-            if what == "silent":
-                self.presence.silent_due(self.fleet.terminals[terminal], due)
-            elif what == "ack":
-                self.alarming.ack_due((rule, terminal, component), due)
-            else:
-                self.alarming.limit_due((rule, terminal, component), due)
+            key = (rule, terminal, component)
+            match what:
+                case "silent":
+                    self.presence.silent_due(self.fleet.terminals[terminal], due)
+                case "ack":
+                    self.alarming.ack_due(key, due)
+                case "limit":
+                    self.alarming.limit_due(key, due)
+                case "incident":
+                    self.following.follow_up(terminal, due)
+                case "flap":
+                    self.handling.flap_due(key, due)
+                case "shelf":
+                    self.masking.shelf_due(key, due)
+                case "drill":
+                    self.alarming.drill_due(key, due)
+                case "cause":
+                    self.losses.due(terminal, due)
+                case "window":
+                    self.masking.window_due(terminal, due)
+            self.standing.look(due)
         self.advanced_to = max(self.advanced_to, until)
 
     def apply(self, entry: Entry, content: Opened | Life | None = None) -> None:
@@ -92,9 +129,10 @@ class Fold:
             case Kind.RULES_CHANGED:
                 self._rules_changed(entry)
             case Kind.TICKET_CHANGE:
-                self.alarming.dirty.tickets.append(entry.facts_map())
+                self.book.dirty.tickets.append(entry.facts_map())
             case Kind.STARTED | Kind.STOPPED:
                 pass
+        self.standing.look(entry.at)
         self.advance(entry.at)  # what has lasted long enough by the readings' own times is due at once
 
     # Batches: the path that every reading takes.
@@ -108,7 +146,10 @@ class Fold:
         self._accepted(terminal, sequence.Stream(header.epoch, header.seq, opened.digest))
         if not historical:
             self._clock_of(terminal, header, entry.at, utc)
-        terminal.lost = max(terminal.lost, header.lost) if terminal.epoch == header.epoch else header.lost
+        known, terminal.lost = (
+            terminal.lost,
+            max(terminal.lost, header.lost) if terminal.epoch == header.epoch else header.lost,
+        )
         self._speaks_in(terminal, header.epoch)
         self.presence.heard(terminal, entry.at)
         sources: list[tuple[str, bool]] = []
@@ -131,6 +172,8 @@ class Fold:
             bounds = self._keep(terminal.id, component.name, column, series, tick, seen)
             if historical:
                 continue
+            if column.signal == MODE and series.value != terminal.mode:
+                self._mode(terminal, component.name, series)
             if column.signal in _MONITOR:
                 if column.signal == "monitor.interval":
                     self._interval(terminal, component, series.value)
@@ -140,12 +183,20 @@ class Fold:
                 component.heard = entry.at
                 if component.unknown or component.blind:
                     self.presence.regained(terminal, component, entry.at)
-            for rule in self.alarming.rules.by_signal.get(column.signal, ()):
+            for rule in self.book.rules.by_signal.get(column.signal, ()):
                 self.alarming.judge_column(rule, terminal, column, tick, bounds, entry.at, seen.ahead)
+        if terminal.id in self.losses.of:
+            first, last = min(min(tick.at) for tick in ticks.values()), max(tick.newest for tick in ticks.values())
+            self.losses.read(terminal, first * MS, last, lost=terminal.lost - known)
         for name, failed in sources:
             self.presence.source(terminal, name, failed=failed, at=entry.at)
         if not historical and entry.at >= terminal.next_due:
             self.presence.overdue(terminal, entry.at)
+
+    def _mode(self, terminal: Terminal, component: str, series: Series) -> None:
+        """Somebody turned the operator's switch."""
+        terminal.mode, terminal.mode_since, terminal.mode_component = str(series.value or ""), series.at, component
+        self.book.ease(terminal.id, series.at)
 
     def _interval(self, terminal: Terminal, component: Component, said: Value) -> None:
         """How often the agent means to read the component: believed up to MAX_INTERVAL_S, or a liar would never be missed."""
@@ -161,7 +212,7 @@ class Fold:
                 return None
             component = terminal.components[name] = Component(name)
             terminal.next_due = 0
-        self.alarming.dirty.components.add((terminal.id, name))
+        self.book.dirty.components.add((terminal.id, name))
         return component
 
     def _clock_of(self, terminal: Terminal, header: Header, at: int, utc: int) -> None:
@@ -223,12 +274,12 @@ class Fold:
         # An hour is opened by what is latest: never by the future, and backwards by a live batch only, whose clock was set back.
         if at_ms * MS <= seen.ahead and (hour > series.hour or (hour < series.hour and not seen.historical)):
             if series.hour >= 0:
-                self.alarming.dirty.rollups.append((terminal, component, series.hour, signal, series.rollup()))
+                self.book.dirty.rollups.append((terminal, component, series.hour, signal, series.rollup()))
             series.open_hour(hour)
         number = float(value) if isinstance(value, int | float) else None
         if hour != series.hour:
             row = [int(number is not None), number or 0.0, number, number, value, at_ms * MS]
-            self.alarming.dirty.rollups.append((terminal, component, hour, signal, row))
+            self.book.dirty.rollups.append((terminal, component, hour, signal, row))
             return
         if number is not None:
             series.n += 1
@@ -241,24 +292,24 @@ class Fold:
 
     def _accepted(self, terminal: Terminal, stream: sequence.Stream) -> None:
         terminal.streams[stream.epoch] = stream
-        self.alarming.dirty.streams.add((terminal.id, stream.epoch))
+        self.book.dirty.streams.add((terminal.id, stream.epoch))
         self.fleet.remember(terminal.id, stream.epoch, stream.mark, stream.tail)
 
     def _speaks_in(self, terminal: Terminal, epoch: bytes) -> None:
         if terminal.epoch != epoch:
             # Both rows say which one is current.
             kept = {one for one in (terminal.epoch, epoch) if one in terminal.streams}
-            self.alarming.dirty.streams |= {(terminal.id, one) for one in kept}
+            self.book.dirty.streams |= {(terminal.id, one) for one in kept}
             terminal.epoch = epoch
 
     def _life(self, terminal: Terminal, at: int, life: Life) -> None:
         decision = sequence.on_life(terminal.streams, life)
         if terminal.streams.get(life.epoch) != decision.stream:
             terminal.streams[life.epoch] = decision.stream
-            self.alarming.dirty.streams.add((terminal.id, life.epoch))
+            self.book.dirty.streams.add((terminal.id, life.epoch))
         if decision.loss is not None:
             terminal.holes += decision.loss[1] - decision.loss[0] + 1
-        self.alarming.dirty.terminals.add(terminal.id)
+        self.book.dirty.terminals.add(terminal.id)
         key = terminal.keys.get(life.key)
         if key is not None and key.state == "retiring":
             return  # it came behind the message of the key that followed: the floor counts, who lives is told by the other
@@ -266,13 +317,14 @@ class Fold:
         if life.state == "offline":
             # A will that arrives after a later birth speaks of a connection that is no more.
             if same and life.n >= terminal.life_n and terminal.connection == "online":
-                self.presence.gone(terminal, "offline", at)
+                self.presence.gone(terminal, "offline", at, farewell(terminal, life, at))
             return
         terminal.speakers, evidence = clones.heard(terminal.speakers, life, at)
         if evidence:
             self.alarming.judge(FORK, terminal, "", "fork", at, evidence)
         terminal.lost = life.lost
         self._speaks_in(terminal, life.epoch)
+        self.losses.back(terminal, life, at)
         terminal.life_n = life.n
         terminal.boot, terminal.up_ms, terminal.up_received = life.boot, life.up, at
         self.presence.heard(terminal, at)
@@ -284,7 +336,7 @@ class Fold:
             tail = entry.payload_digest if entry.kind is Kind.BATCH else sequence.UNVERIFIABLE
             self._accepted(terminal, sequence.Stream(facts["epoch"], facts["seq"], tail))
             terminal.epoch = facts["epoch"]
-        self.alarming.dirty.terminals.add(terminal.id)
+        self.book.dirty.terminals.add(terminal.id)
         self.presence.heard(terminal, entry.at)
 
     def _unusable(self, terminal: Terminal, entry: Entry) -> None:
@@ -322,25 +374,29 @@ class Fold:
             case "conflict":
                 terminal = self.fleet.terminals[entry.terminal]
                 self.alarming.judge(FORK, terminal, "", "fork", entry.at, {"rotation": facts["detail"]})
-            case "acknowledge":
-                by, note = str(facts["actor"]), str(facts.get("note", ""))
-                self.alarming.acknowledge(entry.terminal, int(facts["alarm"]), by, note, entry.at)
-                return
             case _:
+                self.operators.act(entry, facts)
                 return
-        self.alarming.dirty.keys |= {(terminal.id, key_id) for key_id in terminal.keys}
-        self.alarming.dirty.terminals.add(terminal.id)
+        self.book.dirty.keys |= {(terminal.id, key_id) for key_id in terminal.keys}
+        self.book.dirty.terminals.add(terminal.id)
 
     def _place(self, name: str, facts: Mapping[str, Any], at: int) -> Terminal:
         known = self.fleet.terminals.get(name)
         if known is None:
             known = self.fleet.terminals[name] = Terminal(name, facts["branch"], facts["region"], facts["class"], at)
         known.branch, known.region, known.terminal_class = facts["branch"], facts["region"], facts["class"]
+        self.book.touched.add(name)
+        self.book.topology.place(known.id, known.branch, known.region, known.terminal_class)
         return known
 
     def _rules_changed(self, entry: Entry) -> None:
         facts = entry.facts_map()
+        if "policy" in facts:
+            self.book.policy = parse_policy(facts["policy"], shipped=facts["shipped_policy"], replay=True)
+            self.book.topology = self._topology()
         self.alarming.change_rules(facts["site"], facts["shipped"], entry.at)
+        for window_id in sorted({*self.masking.windows(), *self.masking.active}):
+            self.masking.window_due(window_id, entry.at)
         self.rearm()
 
     def _started(self, entry: Entry) -> None:
@@ -364,9 +420,25 @@ class Fold:
                 terminal.up_received += forward
             terminal.skews_ms.clear()
 
+    def _topology(self) -> Topology:
+        known = {t.id: (t.branch, t.region, t.terminal_class) for t in self.fleet.terminals.values()}
+        return Topology(self.book.policy.links, known)
+
+    def loaded(self) -> None:
+        """After the state was filled from what is kept."""
+        self.book.topology = self._topology()
+        self.masking.load_windows(self.advanced_to)
+        self.losses.load()
+        self.rearm()
+
     def rearm(self) -> None:
         """Set every timer from the state alone, as after loading it."""
         self.timers.clear()
         for terminal in self.fleet.terminals.values():
             self.presence.rearm(terminal)
         self.alarming.rearm(self.advanced_to)
+        self.masking.rearm(self.advanced_to)
+        self.losses.rearm(self.advanced_to)
+        self.handling.rearm(self.advanced_to)
+        for corr_id in sorted(self.book.incidents):
+            self.following.rearm(corr_id, self.advanced_to)

@@ -122,14 +122,18 @@ class Pipeline:
         """The journal's time, UTC ns."""
         return max(self._clock() + self._time.lead, self.fold.advanced_to)
 
-    async def start(self, shipped: str, site: str, settings: Mapping[str, str] | None = None) -> None:
-        """Journal that the collector runs, and its rules and settings if they changed; None: as they were."""
+    async def start(
+        self, shipped: str, site: str, settings: Mapping[str, str] | None = None, policy: tuple[str, str] | None = None
+    ) -> None:
+        """Journal that the collector runs, and its rules, policy (shipped, site's own) and settings if they changed; None: as they were."""
         self._time.start(self._clock(), self.fold.advanced_to)
         entries: list[tuple[Kind, dict[str, Any]]] = [(Kind.STARTED, {"down_since": self.fold.advanced_to})]
-        if (self.fold.alarming.rules.shipped, self.fold.alarming.rules.text) != (shipped, site) or self.store.meta(
-            "rules"
-        ) is None:
-            entries.append((Kind.RULES_CHANGED, {"shipped": shipped, "site": site}))
+        book = self.fold.book
+        known = book.rules.shipped, book.rules.text, book.policy.shipped, book.policy.text
+        shipped_policy, site_policy = policy or known[2:]
+        if known != (shipped, site, shipped_policy, site_policy) or self.store.meta("rules") is None:
+            facts = {"shipped": shipped, "site": site, "shipped_policy": shipped_policy, "policy": site_policy}
+            entries.append((Kind.RULES_CHANGED, facts))
         also = []
         packed = self.store.meta("settings")
         if settings is not None and (changed := changes(msgpack.unpackb(packed) if packed else {}, settings)):

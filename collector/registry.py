@@ -18,8 +18,7 @@ from typing import Any, Protocol
 import msgpack
 
 from tillwatch.agent.wire import VerifyKey, valid_terminal
-from tillwatch.collector.drills import WATCHDOG
-from tillwatch.collector.fleet import Terminal
+from tillwatch.collector.fleet import WATCHDOG, Terminal
 
 TOKEN_PREFIX = "tw1."  # noqa: S105 - the form's name, not a secret
 TOKEN_LIFE_NS = 24 * 3600 * 1_000_000_000

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from tillwatch.agent.model import State
+from tillwatch.agent.model import State, device_of
 from tillwatch.collector.detect.limits import Limits, Step
 
 SILENT = "terminal.silent"
@@ -31,9 +31,15 @@ BRANCH_MAINS = "branch.mains"
 """Many power supplies of a branch lost the mains together."""
 REGION_UNREACHABLE = "region.unreachable"
 """Several branches of a region became unreachable together."""
+FLEET_UNREACHABLE = "fleet.unreachable"
+"""Nearly everybody fell silent together: the monitoring itself lost them."""
+UNSTAFFED = "duty.unstaffed"
+"""Nobody is on duty for a role that a step of escalation is for."""
 INFERRED = {"reach": BRANCH_UNREACHABLE, "mains": BRANCH_MAINS}
 """What `common` of a rule lets the collector conclude of a branch."""
-BUILT_IN = (SILENT, COMPONENT_SILENT, FORK, CLOCK, BRANCH_UNREACHABLE, BRANCH_MAINS, REGION_UNREACHABLE)
+CONCLUDED = (BRANCH_UNREACHABLE, BRANCH_MAINS, REGION_UNREACHABLE, FLEET_UNREACHABLE, UNSTAFFED)
+"""Conditions of no single terminal: they make incidents without an alarm of their own."""
+BUILT_IN = (SILENT, COMPONENT_SILENT, FORK, CLOCK, *CONCLUDED)
 """Conditions that the collector itself finds: their rules have words and no signal."""
 
 _UNITS = {"ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
@@ -62,6 +68,7 @@ _KEYS = {
     "party",
     "settle",
     "follows",
+    "within",
     "explains",
     "symptom_of",
     "common",
@@ -74,6 +81,8 @@ PARTIES = (
 """Who answers for an interruption: the share of each stands in the report."""
 LINKS = ("power", "network", "host")
 """The kinds of dependence."""
+WITHIN = ("component", "unit", "device", "terminal")
+"""How near two alarms lie that `follows` may join, the nearest first: see `together`."""
 _TOP = {"fold", "rule", "no_alarm"}
 _JUDGED = {"warn": int(State.WARN), "crit": int(State.CRIT)}
 
@@ -90,7 +99,8 @@ class Rule:
     on, also where the condition is over: that a casing is closed again does not say what was done to it.
 
     axis, party: of AXES and PARTIES. settle_ns: between the alarm and its incident, for what may turn out to be the symptom of something
-    wider. follows: rules that, while open on the same device, have the same cause: one incident. explains: the kind of dependence (of LINKS)
+    wider. follows: rules that, while open near it, have the same cause: one incident; its
+    own id: several parts show one fault, as the phases of a UPS do. within: of WITHIN, how near. explains: the kind of dependence (of LINKS)
     over which an open alarm makes what depends on its device unreachable; symptom_of: the kinds by which this one may be explained.
     common: the key of INFERRED under which alarms of several terminals of a branch are one cause.
     """
@@ -111,6 +121,7 @@ class Rule:
     party: str = "hardware"
     settle_ns: int = 0
     follows: tuple[str, ...] = ()
+    within: str = "device"
     explains: str = ""
     symptom_of: tuple[str, ...] = ()
     common: str = ""
@@ -136,6 +147,21 @@ class Rules:
     no_alarm: Mapping[str, str]
     shipped: str = field(repr=False)
     text: str = field(repr=False)
+
+
+def together(within: str, one: str, other: str) -> bool:
+    """Whether two components of a terminal lie as near to each other as within says. unit: a service of the terminal's platform with its
+    parts, whose names follow after a blank (`atm/Printer1`, `atm/Printer1 paper:upper`); device: what was read as one.
+    """
+    match within:
+        case "component":
+            return one == other
+        case "unit":
+            return one.partition(" ")[0] == other.partition(" ")[0]
+        case "device":
+            return device_of(one) == device_of(other)
+        case _:
+            return True
 
 
 def duration(text: object, where: str) -> int:
@@ -318,6 +344,7 @@ def _rule(row: dict[str, Any]) -> Rule:
         party=_one_of(row, "party", PARTIES) or "hardware",
         settle_ns=duration(row.get("settle", "0s"), f"rule {name}, settle"),
         follows=_names(row, "follows", "the id of a rule"),
+        within=_one_of(row, "within", WITHIN) or "device",
         explains=_one_of(row, "explains", LINKS),
         symptom_of=_kinds(row),
         common=_one_of(row, "common", tuple(INFERRED)),

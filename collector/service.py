@@ -10,6 +10,7 @@ import logging
 import signal
 import sys
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from tillwatch.collector import succession
 from tillwatch.collector.authority import Authority, open_authority
 from tillwatch.collector.clock import SteadyClock
 from tillwatch.collector.config import Config, ConfigError, is_loopback
+from tillwatch.collector.diagnosis import CardsError, load_cards
 from tillwatch.collector.housekeeping import Housekeeping
 from tillwatch.collector.ingest import Ingest
 from tillwatch.collector.intake.broker import EmbeddedBroker
@@ -24,6 +26,7 @@ from tillwatch.collector.intake.mosquitto import publish
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
 from tillwatch.collector.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
 from tillwatch.collector.pipeline import Pipeline
+from tillwatch.collector.policy import PolicyError, parse_policy, resolve, shipped_policy
 from tillwatch.collector.registry import JournalRegistrar
 from tillwatch.collector.rules import RulesError, parse_rules, shipped_text
 from tillwatch.collector.store.compaction import Compactor
@@ -33,6 +36,7 @@ from tillwatch.collector.tickets.outbox import connect
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.tickets.signature import Secret, read_secrets
 from tillwatch.collector.tickets.webhook import WebhookPort
+from tillwatch.collector.topology import TopologyError, check
 from tillwatch.collector.web.enrol import EnrolListener, MqttAddress, enrol_app
 from tillwatch.device_profiles.catalogue import load_catalogue
 
@@ -40,6 +44,8 @@ log = logging.getLogger(__name__)
 
 LOCK_S = 10.0
 """A command that journals an act in the place of a collector is done long before."""
+YEARS_AHEAD = 3
+"""For which public holidays are written into the policy at a start: longer than any collector runs without one."""
 GC_THRESHOLD = 50_000
 """Objects made and not freed before cycles are looked for: a few MiB at most."""
 STOP_S = 3.0
@@ -66,6 +72,29 @@ def site_rules(config: Config) -> str:
         msg = f"{path}: {error}"
         raise ConfigError(msg) from None
     return text
+
+
+def policies(config: Config, year: int) -> tuple[str, str]:
+    """The shipped policy and the site's own, checked, with the public holidays of this year and the next ones as dates. Raises ConfigError
+    naming the file.
+    """
+    path, years = config.policy.file, range(year - 1, year + YEARS_AHEAD + 1)
+    shipped = resolve(shipped_policy(), years)
+    if path is None:
+        return shipped, ""
+    try:
+        text = resolve(path.read_text(encoding="utf-8"), years)
+        policy = parse_policy(text, shipped=shipped)
+        check(policy.links, {})
+    except OSError as error:
+        msg = f"[policy] file: cannot read {path}: {error.strerror}"
+        raise ConfigError(msg) from None
+    except (PolicyError, TopologyError, UnicodeDecodeError) as error:
+        msg = f"{path}: {error}"
+        raise ConfigError(msg) from None
+    for note in policy.notes:
+        log.warning("%s: %s", path, note)
+    return shipped, text
 
 
 def _sender(config: Config, pipeline: Pipeline) -> OutboxSender | None:
@@ -122,7 +151,13 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 async def _serve(config: Config, *, console: bool) -> int:
-    site = site_rules(config)
+    site, policy = site_rules(config), policies(config, datetime.now(UTC).year)
+    try:
+        load_cards(
+            config.cards.file, parse_rules(site).by_id
+        )  # a mistake in them is told now, and not by the first alarm
+    except CardsError as error:
+        raise ConfigError(str(error)) from None
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -136,7 +171,7 @@ async def _serve(config: Config, *, console: bool) -> int:
         page = f"http://{config.console.host}:{config.console.port}"
         clock = SteadyClock()
         pipeline = Pipeline(store, own.ack_key, units, steady=clock, page=page, bind=own.bind)
-        await pipeline.start(shipped_text(), site, config.settings)
+        await pipeline.start(shipped_text(), site, config.settings, policy)
         stack.push_async_callback(pipeline.stop)
 
         settings, broker = await _broker(config, own, stack, pipeline)

@@ -17,16 +17,15 @@ import msgpack
 
 from tillwatch.agent.model import Value
 from tillwatch.agent.wire import VerifyKey
-from tillwatch.collector.alarms import Alarm
 from tillwatch.collector.changes import Dirty, Rollup
 from tillwatch.collector.detect.limits import LimitState
 from tillwatch.collector.fleet import RECENT, Component, Terminal, TerminalKey
 from tillwatch.collector.fold import Fold
-from tillwatch.collector.incidents import Incident
 from tillwatch.collector.journal import GENESIS, Entry, Journal, Kind
+from tillwatch.collector.policy import parse_policy
 from tillwatch.collector.rules import parse_rules
 from tillwatch.collector.sequence import Stream
-from tillwatch.collector.store import retention, segments
+from tillwatch.collector.store import folded, retention, segments
 from tillwatch.collector.tickets.outbox import enqueue
 
 SCHEMA_VERSION = 4
@@ -35,7 +34,8 @@ BUSY_MS = 10_000
 _DAMAGED = {11, 26}
 """SQLITE_CORRUPT, SQLITE_NOTADB: what a disk that is full or cannot be written is not."""
 FOLD_TABLES = (
-    "terminal", "terminal_key", "stream", "component", "rollup", "detector", "alarm", "alarm_event", "incident",
+    "terminal", "terminal_key", "stream", "component", "rollup", "detector", "alarm", "alarm_event", "incident", "incident_alarm",
+    "incident_event", "state_change", "late_span", "correction", "outage", "maintenance",
 )  # fmt: skip
 """What a rebuild makes anew."""
 
@@ -121,7 +121,11 @@ class SqliteStore:
         rules = self.meta("rules")
         if rules is not None:
             shipped, site = msgpack.unpackb(rules)
-            fold.alarming.rules = parse_rules(site, shipped=shipped, replay=True)
+            fold.book.rules = parse_rules(site, shipped=shipped, replay=True)
+        policy = self.meta("policy")
+        if policy is not None:
+            shipped, site = msgpack.unpackb(policy)
+            fold.book.policy = parse_policy(site, shipped=shipped, replay=True)
         fleet.terminals |= {terminal.id: terminal for terminal in terminals_of(db)}
         for name, key_id, public, state, since in db.execute(
             "SELECT terminal, key_id, public, state, since FROM terminal_key"
@@ -135,21 +139,12 @@ class SqliteStore:
             terminal.signals += len(terminal.components[component].series)
         for rule, name, component, state in db.execute("SELECT detector, terminal, component, state FROM detector"):
             fold.alarming.limits[rule, name, component] = LimitState(*msgpack.unpackb(state))
-        # Only the last episode of a condition goes on living.
-        for row in db.execute(f"SELECT {_ALARM} FROM alarm ORDER BY id"):  # noqa: S608 - a constant list of columns
-            alarm = alarm_of(row)
-            fold.alarming.alarms[alarm.key] = alarm
-            fold.alarming.of_terminal.setdefault(alarm.terminal, set()).add(alarm.key)
-            fold.alarming.count = alarm.id
-        living = {alarm.incident for alarm in fold.alarming.alarms.values()}
-        for row in db.execute(f"SELECT {_INCIDENT} FROM incident"):  # noqa: S608 - a constant list of columns
-            if row[0] in living:
-                fold.alarming.incidents[row[0]] = Incident(*row)
+        folded.load(db, fold)
         for name in fleet.terminals:
             self._load_recent(fold, name)
         last = db.execute("SELECT n, at, digest FROM journal ORDER BY n DESC LIMIT 1").fetchone() or (0, 0, GENESIS)
         fold.advanced_to = max(last[1], self.meta_int("advanced_to"))
-        fold.rearm()
+        fold.loaded()
         return Journal(*last)
 
     def _load_recent(self, fold: Fold, terminal: str) -> None:
@@ -194,16 +189,6 @@ class SqliteStore:
                 quiet.append(key)
             else:
                 limits.append((*key, msgpack.packb([state.level, state.wanted, state.since, state.at, state.value])))
-        alarms = [
-            (a.id, a.rule, a.terminal, a.component, a.episode, a.condition, a.level, a.raised_at, a.cleared_at, a.incident,
-             msgpack.packb(a.detail), a.acked_at, a.acked_by, a.ack_until)
-            for a in dirty.alarms.values()
-        ]  # fmt: skip
-        events = [(e.alarm, e.kind, e.at, e.level, msgpack.packb(e.detail)) for e in dirty.events]
-        incidents = [
-            (i.corr_id, i.terminal, i.branch, i.level, i.state, i.opened_at, i.restored_at, i.seq)
-            for i in dirty.incidents.values()
-        ]
         journal = [
             (
                 e.n,
@@ -220,7 +205,8 @@ class SqliteStore:
         ]
         meta: list[tuple[str, Any]] = [("advanced_to", fold.advanced_to)]
         if dirty.rules:
-            meta.append(("rules", msgpack.packb([fold.alarming.rules.shipped, fold.alarming.rules.text])))
+            meta.append(("rules", msgpack.packb([fold.book.rules.shipped, fold.book.rules.text])))
+            meta.append(("policy", msgpack.packb([fold.book.policy.shipped, fold.book.policy.text])))
         rows = [
             ("INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?,?)", journal),
             ("INSERT OR REPLACE INTO terminal VALUES (?,?,?,?,?,?,?)", terminals),
@@ -229,9 +215,7 @@ class SqliteStore:
             ("INSERT OR REPLACE INTO component VALUES (?,?,?,?,?)", components),
             ("INSERT OR REPLACE INTO detector VALUES (?,?,?,?)", limits),
             ("DELETE FROM detector WHERE detector = ? AND terminal = ? AND component = ?", quiet),
-            ("INSERT OR REPLACE INTO alarm VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", alarms),
-            ("INSERT INTO alarm_event (alarm, kind, at, level, detail) VALUES (?,?,?,?,?)", events),
-            ("INSERT OR REPLACE INTO incident VALUES (?,?,?,?,?,?,?,?)", incidents),
+            *folded.rows(dirty),
             ("INSERT OR REPLACE INTO meta VALUES (?,?)", meta),
         ]
         return Commit(
@@ -338,12 +322,6 @@ class SqliteStore:
 
 
 _GROUP = "nothing of this group was stored and nothing was acknowledged"
-_ALARM = "id, rule, terminal, component, episode, condition, level, raised_at, cleared_at, incident, detail, acked_at, acked_by, ack_until"
-_INCIDENT = "corr_id, terminal, branch, level, state, opened_at, restored_at, seq"
-
-
-def alarm_of(row: tuple[Any, ...]) -> Alarm:
-    return Alarm(*(*row[:10], msgpack.unpackb(row[10]), *row[11:]))
 
 
 def plain(value: Any) -> Value:

@@ -19,6 +19,9 @@ from tillwatch.agent.model import Value
 MAX_EVIDENCE = 40
 """Readings in one message. A technician reads a screenful; the rest is behind the address of the page. What is left out is counted."""
 
+MAX_AFFECTED = 100
+"""Terminals in one message; the count says how many there are."""
+
 MAX_TEXT = 2000
 """Characters of one text. With MAX_EVIDENCE a message stays near the 20 kB that Standard Webhooks recommends as the most."""
 
@@ -47,8 +50,10 @@ class TicketMessage:
 
     incident: correlation id (ASCII, no spaces, at most 40 characters). seq: counts the incident's messages from 1, in order.
     at: when this change happened; since: when the fault began; both UTC ns. what: one line for the subject.
-    address: of the page that shows the incident, empty if there is none. evidence_left_out: readings that did not fit. drill: somebody
-    injected the fault; such messages have a queue and a receiver of their own.
+    address: of the page that shows the incident, empty if there is none. evidence_left_out: readings that did not fit.
+    scope: `terminal`, `branch`, `region` or `fleet`; terminal and component are empty beyond the first. state: of the incident, see incidents.py; note: what is
+    new, in words. affected: the terminals that it concerns, at most MAX_AFFECTED of affected_count. parent: the incident that explains this one.
+    told: (role, person, channel) that are to be told of this change. drill: somebody injected the fault.
     """
 
     incident: str
@@ -68,6 +73,13 @@ class TicketMessage:
     action: str = ""
     address: str = ""
     evidence_left_out: int = 0
+    scope: str = "terminal"
+    state: str = ""
+    note: str = ""
+    affected: tuple[str, ...] = ()
+    affected_count: int = 0
+    parent: str = ""
+    told: tuple[tuple[str, str, str], ...] = ()
     drill: bool = False
 
     def pack(self) -> bytes:
@@ -91,6 +103,13 @@ class TicketMessage:
             "action": _cut(self.action),
             "address": self.address,
             "evidence_left_out": self.evidence_left_out + len(self.evidence) - len(kept),
+            "scope": self.scope,
+            "state": self.state,
+            "note": _cut(self.note),
+            "affected": list(self.affected[:MAX_AFFECTED]),
+            "affected_count": self.affected_count,
+            "parent": self.parent,
+            "told": [list(each) for each in self.told],
             "drill": self.drill,
         }
         # Device texts may hold lone surrogates; a ticket with a question mark is better than no ticket.
@@ -105,6 +124,8 @@ class TicketMessage:
             known = {name: fields[name] for name in cls.__slots__ if name in fields}
             known["op"] = Op(known["op"])
             known["evidence"] = tuple(Evidence(*row) for row in known["evidence"])
+            known["affected"] = tuple(known.get("affected", ()))
+            known["told"] = tuple((role, person, channel) for role, person, channel in known.get("told", ()))
             return cls(**known)
         except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
             raise ValueError(f"an outbox body that is no ticket message: {error!r}") from error

@@ -159,6 +159,13 @@ def render(message: TicketMessage) -> bytes:
         "consequence": message.consequence,
         "action": message.action,
         "address": message.address,
+        "scope": message.scope,
+        "state": message.state,
+        "note": message.note,
+        "affected": list(message.affected),
+        "affected_count": message.affected_count,
+        "parent": message.parent,
+        "told": [{"role": role, "person": person, "channel": channel} for role, person, channel in message.told],
         "drill": message.drill,
     }
     event = {"type": _EVENT[message.op], "timestamp": _iso(message.at), "data": data}

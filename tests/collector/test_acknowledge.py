@@ -16,6 +16,7 @@ from tillwatch.collector.__main__ import main
 from tillwatch.collector.alarms import ACK_NS
 from tillwatch.collector.rebuild import rebuild, tables
 from tillwatch.collector.store.reader import SqliteReader
+from tillwatch.collector.tickets.port import Op, TicketMessage
 from tillwatch.collector.web.schema import Alarm
 
 RULES = """
@@ -126,10 +127,14 @@ async def test_an_act_on_an_alarm_that_is_not_there_changes_nothing(world: World
     rebuilt(world)
 
 
-async def test_the_incident_and_its_ticket_hear_nothing_of_it(world: World, atm: Sender) -> None:
-    before = world.store.conn.execute("SELECT count(*) FROM outbox").fetchone()
+async def test_its_incident_is_taken_on_and_the_ticket_says_by_whom(world: World, atm: Sender) -> None:
     await acknowledge(world)
-    assert world.store.conn.execute("SELECT count(*) FROM outbox").fetchone() == before
+    (body,) = world.store.conn.execute("SELECT body FROM outbox ORDER BY seq DESC LIMIT 1").fetchone()
+    message = TicketMessage.unpack(body)
+    assert (message.op, message.state) == (Op.UPDATE, "acknowledged")
+    assert "li.wei has taken it on" in message.note
+    await acknowledge(world)
+    rebuilt(world)
 
 
 @pytest.fixture

@@ -382,7 +382,7 @@ async def test_a_journal_with_a_table_of_rules_from_before_the_condition_was_kno
     await told(world, YEAR, 2, atm)
     assert world.store.conn.execute("SELECT count(*) FROM alarm").fetchall() == [(0,)]
     again = world.restart()
-    assert "clock.suspect" not in again.pipeline.fold.alarming.rules.by_id
+    assert "clock.suspect" not in again.pipeline.fold.book.rules.by_id
     await again.start()
     await told(again, YEAR, 2, atm)
     assert again.store.conn.execute("SELECT rule FROM alarm").fetchall() == [("clock.suspect",)]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tillwatch.collector.rules import RulesError, duration, parse_rules, shipped_text
+from tillwatch.collector.rules import RulesError, duration, parse_rules, shipped_text, together
 
 RULE = """[[rule]]
 id = "x"
@@ -114,3 +114,39 @@ def test_the_rules_of_the_collector_itself_must_be_there():
 )
 def test_durations(text, ns):
     assert duration(text, "here") == ns
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "nearest"),
+    [
+        ("atm/Printer1 paper:upper", "atm/Printer1 paper:upper", "component"),
+        ("atm/Printer1 paper:upper", "atm/Printer1", "unit"),
+        ("atm/Printer1", "atm/CardReader", "device"),
+        ("ups/low battery", "ups/input:1", "device"),
+        ("ups", "ups/input:1", "device"),
+        ("ups", "ups2", "terminal"),
+        ("host/disk:/", "drives/drive:7", "terminal"),
+    ],
+)
+def test_how_near_two_components_lie(one, other, nearest):
+    near = [within for within in ("component", "unit", "device", "terminal") if together(within, one, other)]
+    assert near[0] == nearest
+    assert near == [within for within in ("component", "unit", "device", "terminal") if together(within, other, one)]
+    assert near[-1] == "terminal"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('axis = "health"', "axis is one of fitness, supply, security"),
+        ('party = "nobody"', "party is one of hardware"),
+        ('within = "room"', "within is one of component, unit, device, terminal"),
+        ('follows = "disk.fool"', "follows names 'disk.fool', which is no rule"),
+        ('symptom_of = ["weather"]', "symptom_of is of power, network, host"),
+        ('common = "rain"', "common is one of reach, mains"),
+        ('settle = "soon"', "settle: 'soon' is not a duration"),
+    ],
+)
+def test_a_relation_that_is_none_is_told_with_its_rule(line, said):
+    with pytest.raises(RulesError, match=f"disk.full.*{said}"):
+        parse_rules(f'[[rule]]\nid = "disk.full"\n{line}\n')

@@ -13,7 +13,7 @@ from tests.agent.counters import DATA, needs
 from tillwatch.agent.model import Sample, State
 from tillwatch.agent.sources.smart_map import read_report
 from tillwatch.collector.detect.limits import level_of
-from tillwatch.collector.rules import BUILT_IN, Rule, parse_rules
+from tillwatch.collector.rules import BUILT_IN, INFERRED, LINKS, Rule, parse_rules
 from tillwatch.device_profiles.catalogue import load_catalogue
 
 SIGNALS = load_catalogue().signals
@@ -100,6 +100,8 @@ def test_what_raises_nothing_is_in_the_catalogue_and_in_no_rule():
 def test_a_word_of_two_signals_in_one_rule_means_the_same_of_both():
     """A level is given to a word whatever signal says it: no signal may be silenced by another one's word."""
     for rule in RULES.by_id.values():
+        if len(rule.signals) < 2:
+            continue  # such as a switch left on supervisor: well of itself, and not for long
         for word, level in (rule.limits.words or {}).items():
             severities = {
                 severity for name in rule.signals for each, severity in SIGNALS[name].states if each == word
@@ -118,6 +120,70 @@ def test_what_points_at_a_person_stays_until_somebody_has_looked():
         "atm.shield",
     } <= latched
     assert all(rule.owner == "security" for rule in RULES.by_id.values() if rule.latched)
+
+
+NOT_LATCHED = {"delivery.fork", "env.door-open"}
+"""Security, and over when it is over: only an enrolment ends a fork, and a door that was left open is closed."""
+
+
+def test_whatever_tampers_is_of_the_security_axis_and_stays_until_somebody_has_looked():
+    assert {rule.id for rule in RULES.by_id.values() if rule.axis == "security" and not rule.latched} == NOT_LATCHED
+    assert all(rule.axis == "security" for rule in RULES.by_id.values() if rule.latched)
+    assert all(rule.party == "vandalism" for rule in RULES.by_id.values() if rule.latched)
+
+
+def test_the_axis_of_a_rule_is_that_of_its_signals():
+    """Of a rule of one signal whose words all are of one axis; the catalogue knows nothing of most others."""
+    for rule in RULES.by_id.values():
+        axes = {SIGNALS[name].axis.value for name in rule.signals}
+        if len(axes) == 1 and not any(SIGNALS[name].axes for name in rule.signals):
+            assert axes in ({"fitness"}, {rule.axis}), rule.id
+
+
+def chains(rule: Rule) -> Iterable[str]:
+    seen: set[str] = set()
+    ahead = [each for each in rule.follows if each != rule.id]
+    while ahead:
+        name = ahead.pop()
+        if name not in seen:
+            seen.add(name)
+            ahead += [each for each in RULES.by_id[name].follows if each != name]
+    return seen
+
+
+@pytest.mark.parametrize("rule", RULES.by_id.values(), ids=lambda rule: rule.id)
+def test_what_a_rule_follows_is_there_and_never_comes_back_to_it(rule):
+    assert set(rule.follows) <= set(RULES.by_id)
+    assert rule.id not in chains(rule), f"{rule.id} follows itself through {rule.follows}: which of them is the cause?"
+
+
+@pytest.mark.parametrize("rule", RULES.by_id.values(), ids=lambda rule: rule.id)
+def test_what_may_be_a_symptom_waits_for_its_cause_and_what_was_told_of_hardware_does_not(rule):
+    waits = bool(rule.symptom_of or rule.common)
+    assert (rule.settle_ns > 0) == waits
+    assert not waits or rule.settle_ns <= 90 * 10**9, "later nobody would call it notified"
+    assert rule.axis != "security" or not waits, "nobody waits with an attack"
+
+
+def test_no_rule_of_security_is_joined_with_one_that_is_not():
+    """An incident with a tampering in it is never closed by itself: a jam must not wait for that."""
+    for rule in RULES.by_id.values():
+        assert {RULES.by_id[name].axis == "security" for name in rule.follows} <= {rule.axis == "security"}, rule.id
+
+
+@pytest.mark.parametrize("kind", LINKS)
+def test_every_kind_of_dependence_has_causes_and_symptoms(kind):
+    assert [rule.id for rule in RULES.by_id.values() if rule.explains == kind]
+    assert kind in RULES.by_id["terminal.silent"].symptom_of
+    # Of two that explain each other the one that came first would be a matter of milliseconds; the mains alone are seen by many.
+    both = {rule.id for rule in RULES.by_id.values() if rule.explains == kind and kind in rule.symptom_of}
+    assert both <= {"ups.on-battery", "pdu.source"}
+
+
+@pytest.mark.parametrize("key", INFERRED)
+def test_what_a_branch_has_in_common_is_told_by_some_rule(key):
+    assert [rule.id for rule in RULES.by_id.values() if rule.common == key]
+    assert RULES.by_id[INFERRED[key]].explains
 
 
 def test_supplies_are_secondary_and_have_time():

@@ -76,6 +76,13 @@ async def test_what_goes_over_the_wire(proxy, port, message) -> None:
             "consequence": "the terminal stops in 9 min",
             "action": "check the mains",
             "address": "http://127.0.0.1:8080/incident/HWM-0011-1",
+            "scope": "terminal",
+            "state": "",
+            "note": "",
+            "affected": [],
+            "affected_count": 0,
+            "parent": "",
+            "told": [],
         },
     }
 

@@ -1,0 +1,118 @@
+"""What is open: alarms, the incidents that they belong to, and what of both has changed since it was last kept. The state that alarming.py and
+handling.py share; how it changes stands there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from tillwatch.collector.alarms import Alarm, AlarmEvent
+from tillwatch.collector.alarms import Key as AlarmKey
+from tillwatch.collector.changes import Dirty, Membership
+from tillwatch.collector.incidents import Incident
+from tillwatch.collector.policy import Policy, parse_policy
+from tillwatch.collector.records import IncidentEvent
+from tillwatch.collector.rules import Rule, Rules, parse_rules
+from tillwatch.collector.topology import Topology
+
+
+@dataclass(slots=True)
+class Book:
+    """alarms: the last episode of each condition; incidents: those that live, and those that a fault that comes back would reopen; members: the
+    open alarms of each; parts: those that a wider one explains, but were told before; count: the last alarm's number; touched: terminals whose state may have changed;
+    eased: of those, when what was bad ended by the readings' own time.
+    """
+
+    rules: Rules = field(default_factory=parse_rules)
+    policy: Policy = field(default_factory=parse_policy)
+    topology: Topology = field(default_factory=Topology)
+    alarms: dict[AlarmKey, Alarm] = field(default_factory=dict)
+    of_terminal: dict[str, set[AlarmKey]] = field(default_factory=dict)
+    incidents: dict[str, Incident] = field(default_factory=dict)
+    members: dict[str, dict[AlarmKey, Membership]] = field(default_factory=dict)
+    parts: dict[str, set[str]] = field(default_factory=dict)
+    count: int = 0
+    touched: set[str] = field(default_factory=set)
+    eased: dict[str, int] = field(default_factory=dict)
+    dirty: Dirty = field(default_factory=Dirty)
+
+    def rule(self, name: str) -> Rule | None:
+        return self.rules.by_id.get(name)
+
+    def put(self, alarm: Alarm, kind: str, at: int, detail: dict[str, object]) -> None:
+        """Keep the alarm as it is now, and the event that made it so."""
+        self.alarms[alarm.key] = alarm
+        self.of_terminal.setdefault(alarm.terminal, set()).add(alarm.key)
+        self.dirty.alarms[alarm.id] = alarm
+        self.dirty.terminals.add(alarm.terminal)
+        self.touched.add(alarm.terminal)
+        if kind == "cleared":
+            self.ease(alarm.terminal, alarm.since)
+        self.dirty.events.append(AlarmEvent(alarm.id, kind, at, alarm.level, detail))
+
+    def ease(self, terminal: str, at: int) -> None:
+        """Something that made its state worse has ended."""
+        self.touched.add(terminal)
+        self.eased[terminal] = max(at, self.eased.get(terminal, 0))
+
+    def load(self, alarm: Alarm) -> None:
+        self.alarms[alarm.key] = alarm
+        self.of_terminal.setdefault(alarm.terminal, set()).add(alarm.key)
+        self.count = max(self.count, alarm.id)
+
+    def put_incident(self, incident: Incident, kind: str = "", at: int = 0, **detail: object) -> Incident:
+        """The same of an incident; without a kind nothing that belongs into its history has changed."""
+        self.incidents[incident.corr_id] = self.dirty.incidents[incident.corr_id] = incident
+        if incident.parent:
+            self.parts.setdefault(incident.parent, set()).add(incident.corr_id)
+        if kind:
+            self.dirty.incident_events.append(IncidentEvent(incident.corr_id, kind, at, detail))
+        return incident
+
+    def join(self, incident: str, alarm: Alarm, role: str, at: int) -> Alarm:
+        """Make an alarm part of an incident; it leaves the one that it was part of."""
+        known = self.members.get(incident, {}).get(alarm.key)
+        if known is not None and known.role == role:
+            return alarm
+        if alarm.incident and alarm.incident != incident:
+            self.leave(alarm, at)
+        member = Membership(incident, alarm.id, alarm.rule, alarm.terminal, alarm.component, role, at, 0)
+        self.members.setdefault(incident, {})[alarm.key] = member
+        self.dirty.memberships[incident, alarm.id] = member
+        self.dirty.incident_events.append(
+            IncidentEvent(
+                incident,
+                "joined",
+                at,
+                {"alarm": alarm.id, "role": role, "terminal": alarm.terminal, "since": alarm.since},
+            )
+        )
+        joined = replace(alarm, incident=incident)
+        self.alarms[alarm.key] = self.dirty.alarms[alarm.id] = joined
+        return joined
+
+    def leave(self, alarm: Alarm, at: int) -> None:
+        """It is over, or has gone to another incident."""
+        member = self.members.get(alarm.incident, {}).pop(alarm.key, None)
+        if member is not None:
+            self.dirty.memberships[alarm.incident, alarm.id] = replace(member, until=at)
+            self.dirty.incident_events.append(IncidentEvent(alarm.incident, "left", at, {"alarm": alarm.id}))
+
+    def of(self, incident: str, *roles: str) -> list[Alarm]:
+        """Its open alarms, of these roles or of all, gravest and oldest first."""
+        members = self.members.get(incident, {})
+        found = [self.alarms[key] for key, member in members.items() if not roles or member.role in roles]
+        return sorted(found, key=lambda alarm: (alarm.level, alarm.id))
+
+    def load_incident(self, incident: Incident) -> None:
+        self.incidents[incident.corr_id] = incident
+        if incident.parent:
+            self.parts.setdefault(incident.parent, set()).add(incident.corr_id)
+
+    def forget(self, corr_id: str) -> None:
+        """It is settled, and nothing can reopen it any more."""
+        incident = self.incidents.pop(corr_id)
+        self.members.pop(corr_id, None)
+        self.parts.pop(corr_id, None)
+        if incident.parent:
+            self.parts.get(incident.parent, set()).discard(corr_id)

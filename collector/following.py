@@ -1,0 +1,186 @@
+"""The part of the fold that follows an incident until it is settled: when it is told, what is told together, whom it is escalated to, and when
+nothing can come of it any more. All times are due times that follow from the incident as it is kept: a restart skips nothing and doubles
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from tillwatch.collector import incidents
+from tillwatch.collector.book import Book
+from tillwatch.collector.duty.calendars import Calendar
+from tillwatch.collector.duty.clocks import NEVER, Call, Clock, Escalation, OnDuty, advance, next_due
+from tillwatch.collector.duty.targets import REPAIR, RESPONSE
+from tillwatch.collector.fleet import Fleet
+from tillwatch.collector.incidents import CLOSED, DROPPED, PLANNED, RESOLVED, RESTORED, SETTLING, TERMINAL, Incident
+from tillwatch.collector.telling import Teller
+from tillwatch.collector.tickets.port import Op
+from tillwatch.collector.timers import Timers
+
+Told = tuple[tuple[str, str, str], ...]
+"""(role, person, channel)."""
+
+
+class Following:
+    """release: lets go what an incident explained, once that is over for long enough."""
+
+    def __init__(self, book: Book, fleet: Fleet, timers: Timers, teller: Teller) -> None:
+        self.teller = teller
+        self._fleet = fleet
+        self.release: Callable[[Incident, int], None] = lambda _, __: None
+        self._book = book
+        self._timers = timers
+
+    def tell(self, corr_id: str, op: Op, at: int, note: str = "", told: Told = ()) -> None:
+        """A message to the ticket system, if it knows of the incident at all."""
+        incident = self._book.incidents[corr_id]
+        if not incident.announced:
+            return
+        # Whoever is due to be told by now is told with it: one message where two would come at the same moment.
+        if not told and (call := self._escalate(incident, at)) is not None:
+            note, told = "; ".join(each for each in (note, call[0]) if each), call[1]
+            incident = self._book.incidents[corr_id]
+        incident = self._book.put_incident(replace(incident, seq=incident.seq + 1, told_at=at, tell_at=0))
+        self._book.dirty.messages.append(self.teller.message(incident, op, at, note, told))
+
+    def tell_soon(self, corr_id: str, at: int) -> None:
+        """Who else is concerned changes by the second while a branch goes down: that is told together."""
+        incident = self._book.incidents[corr_id]
+        if incident.announced and incident.living and not incident.tell_at:
+            due = max(at, incident.told_at + self._book.policy.incident.tell_every_ns)
+            self._book.put_incident(replace(incident, tell_at=due))
+            self.follow_up(corr_id, at)
+
+    def follow_up(self, corr_id: str, at: int) -> None:
+        """Do what is due of it by now, and set its timer."""
+        self._act(corr_id, at)
+        self.rearm(corr_id, at)
+
+    def rearm(self, corr_id: str, at: int) -> None:
+        incident = self._book.incidents.get(corr_id)
+        due = self._next(incident, at) if incident is not None else None
+        if due is None:
+            self._timers.cancel(("incident", corr_id, "", ""))
+        else:
+            self._timers.set(("incident", corr_id, "", ""), max(due, at))
+
+    def _next(self, incident: Incident, at: int) -> int | None:
+        dues = [incident.tell_at, incident.release_at, self._escalates_at(incident, at)]
+        settings = self._book.policy.incident
+        match incident.state:
+            case incidents.SETTLING:
+                dues.append(incident.settle_until)
+            case incidents.RESTORED if not incident.tamper:
+                dues.append(incident.restored_at + settings.confirm_ns)
+            case incidents.RESOLVED:
+                dues.append(incident.resolved_at + settings.verify_ns)
+            case incidents.CLOSED | incidents.DROPPED if incident.scope == TERMINAL:
+                dues.append(incident.closed_at + settings.verify_ns)
+        return min((due for due in dues if due), default=None)
+
+    # Clocks.
+
+    def clocks(self, incident: Incident) -> tuple[Clock, Clock]:
+        """Of the response and of the repair. Restored by its readings stops the second: the customer is served again."""
+        target = self._book.policy.targets[incident.level]
+        held = tuple((since, until) for since, until, _ in incident.held)
+        return (
+            Clock(
+                RESPONSE,
+                incident.response_from or incident.opened_at,
+                target.response_ns,
+                stopped_at=incident.responded_at,
+            ),
+            Clock(REPAIR, incident.opened_at, target.repair_ns, held, incident.restored_at or incident.resolved_at),
+        )
+
+    def hours(self, incident: Incident) -> Calendar:
+        """In which both run."""
+        known = self._fleet.terminals.get(incident.terminal)
+        terminal_class = known.terminal_class if known is not None else ""
+        return self._book.policy.calendar(incident.level, terminal_class, incident.branch)
+
+    def _on_duty(self, incident: Incident) -> OnDuty:
+        roster = self._book.policy.roster
+        return lambda role, at: roster.on_duty(role, at, incident.branch, incident.region)
+
+    def _escalates_at(self, incident: Incident, at: int) -> int:
+        """When somebody is told next, or a target is missed; 0 for never."""
+        if not incident.announced or not incident.living or incident.on_hold == PLANNED:
+            return 0
+        target, hours, clocks = self._book.policy.targets[incident.level], self.hours(incident), self.clocks(incident)
+        state = Escalation(frozenset(incident.steps), frozenset(incident.unstaffed), incident.reminded)
+        dues = [next_due(target, hours, clocks, state, at, self._on_duty(incident))]
+        dues += [
+            due
+            for each in clocks
+            if each.kind not in incident.missed and not each.stopped_at and (due := each.due(hours)) < NEVER
+        ]
+        return min((due for due in dues if due is not None), default=0)
+
+    def _escalate(self, incident: Incident, at: int) -> tuple[str, Told] | None:
+        """Who is to be told by now, and why; None where nobody is."""
+        if not incident.announced or not incident.living or incident.on_hold == PLANNED:
+            return None
+        target, hours, clocks = self._book.policy.targets[incident.level], self.hours(incident), self.clocks(incident)
+        late = tuple(
+            each.kind
+            for each in clocks
+            if each.kind not in incident.missed and not each.stopped_at and each.due(hours) <= at
+        )
+        if late:
+            incident = replace(incident, missed=(*incident.missed, *late))
+            for kind in late:
+                self._book.put_incident(incident, "target_missed", at, clock=kind)
+        state = Escalation(frozenset(incident.steps), frozenset(incident.unstaffed), incident.reminded)
+        after, call = advance(target, hours, clocks, state, at, self._on_duty(incident))
+        if call is None:
+            return None
+        incident = replace(
+            incident, steps=tuple(sorted(after.done)), unstaffed=tuple(sorted(after.empty)), reminded=after.reminded
+        )
+        people = [[person.id, *channels] for person, channels in call.people]
+        kind = "escalated" if call.steps else "reminded"
+        roles = [each.step.role for each in call.steps]
+        self._book.put_incident(incident, kind, at, roles=roles, people=people, nobody=list(call.nobody))
+        told = tuple(
+            (", ".join(roles), person.name, channel) for person, channels in call.people for channel in channels
+        )
+        return (_calls(call), told) if told else None
+
+    def _act(self, corr_id: str, at: int) -> None:
+        settings = self._book.policy.incident
+        incident = self._book.incidents[corr_id]
+        if incident.state == SETTLING and incident.settle_until <= at:
+            told = incidents.announce(incident, at)
+            self._book.put_incident(told, "announced", at, level=told.level)
+            self.tell(corr_id, Op.OPEN, at)
+        elif (call := self._escalate(incident, at)) is not None:
+            self.tell(corr_id, Op.UPDATE, at, *call)
+        incident = self._book.incidents[corr_id]
+        if 0 < incident.tell_at <= at:
+            self.tell(corr_id, Op.UPDATE, at)
+        if 0 < incident.release_at <= at:
+            self.release(incident, at)
+        incident = self._book.incidents[corr_id]
+        if incident.state == RESTORED and not incident.tamper and incident.restored_at + settings.confirm_ns <= at:
+            ended = replace(incident, state=RESOLVED, resolved_at=at)
+            incident = self._book.put_incident(ended, "resolved", at, by="policy", because="nobody confirmed it")
+        if incident.state == RESOLVED and incident.resolved_at + settings.verify_ns <= at:
+            ended = replace(incident, state=CLOSED, closed_at=at)
+            incident = self._book.put_incident(ended, "closed", at, by="policy")
+        if (
+            incident.state in (CLOSED, DROPPED)
+            and incident.scope == TERMINAL
+            and incident.closed_at + settings.verify_ns <= at
+        ):
+            self._book.forget(corr_id)
+
+
+def _calls(call: Call) -> str:
+    """Why somebody is told."""
+    if not call.steps:
+        return "Reminder: nobody has taken it on"
+    return "; ".join(each.step.text or f"Told: {each.step.role}" for each in call.steps)

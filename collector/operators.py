@@ -1,0 +1,170 @@
+"""What people say, as the fold takes it: of alarms, incidents, maintenance windows, terminals and figures. What does not apply any more changes
+nothing; whoever asks for it was told so, or learns it from what is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from tillwatch.collector import incidents
+from tillwatch.collector.alarming import Alarming
+from tillwatch.collector.book import Book
+from tillwatch.collector.duty.windows import Window
+from tillwatch.collector.fleet import IN_SERVICE, Fleet
+from tillwatch.collector.following import Following
+from tillwatch.collector.handling import Handling
+from tillwatch.collector.incidents import ROOT, Incident
+from tillwatch.collector.journal import Entry
+from tillwatch.collector.masking import Masking
+from tillwatch.collector.records import LIFE_CYCLE, Correction
+from tillwatch.collector.tickets.port import Op
+
+ACTS = frozenset({
+    "acknowledge", "shelve", "unshelve", "window", "window-cancel", "life-cycle", "hold", "resume", "assign", "in-repair", "resolve", "close",
+    "note", "drill", "correct",
+})  # fmt: skip
+
+
+class Operators:
+    def __init__(
+        self, book: Book, fleet: Fleet, alarming: Alarming, masking: Masking, handling: Handling, following: Following
+    ) -> None:
+        self._book = book
+        self._fleet = fleet
+        self._alarming = alarming
+        self._masking = masking
+        self._handling = handling
+        self._following = following
+
+    def act(self, entry: Entry, facts: Mapping[str, Any]) -> None:
+        action = facts["action"]
+        if action in ("shelve", "unshelve") or (action == "acknowledge" and "alarm" in facts):
+            self._alarm(action, entry, facts)
+        elif "incident" in facts and action in ACTS:
+            self._incident(action, entry.at, facts)
+        elif action == "window":
+            self._masking.make(Window.of_facts(facts), entry.at)
+        elif action == "window-cancel":
+            self._masking.cancel(str(facts["id"]), entry.at)
+        elif action == "life-cycle":
+            self._life_cycle(entry, facts)
+        elif action == "drill":
+            self._alarming.drill(entry.terminal, facts, entry.at)
+        elif action == "correct":
+            self._correct(entry, facts)
+
+    def _alarm(self, action: str, entry: Entry, facts: Mapping[str, Any]) -> None:
+        alarm, by = self._alarming.find(entry.terminal, int(facts["alarm"])), str(facts["actor"])
+        if alarm is None:
+            return
+        if action == "acknowledge":
+            self._alarming.acknowledge(alarm, by, str(facts.get("note", "")), entry.at)
+            incident = self._book.incidents.get(alarm.incident)
+            if incident is not None and alarm.key in self._roots(incident):
+                self._change(
+                    incident, incidents.acknowledge(incident, by, entry.at), "acknowledged", entry.at, by, facts
+                )
+        elif action == "shelve":
+            self._masking.shelve(alarm, int(facts["until"]), by, str(facts["reason"]), entry.at)
+        else:
+            self._masking.unshelve(alarm.key, by, entry.at)
+
+    def _roots(self, incident: Incident) -> set[tuple[str, str, str]]:
+        return {each.key for each in self._book.of(incident.corr_id, ROOT)}
+
+    def _incident(self, action: str, at: int, facts: Mapping[str, Any]) -> None:
+        incident, by = self._book.incidents.get(str(facts["incident"])), str(facts["actor"])
+        if incident is None:
+            return
+        after: Incident | None = None
+        match action:
+            case "acknowledge" | "assign":
+                after = incidents.acknowledge(incident, str(facts.get("to") or by), at)
+                for alarm in self._book.of(incident.corr_id) if after is not None else ():
+                    if not alarm.acked_at:
+                        self._alarming.acknowledge(alarm, by, str(facts.get("note", "")), at)
+            case "in-repair":
+                after = incidents.begin_repair(incident, by, at)
+            case "hold":
+                after = incidents.hold(incident, str(facts["reason"]), at)
+            case "resume":
+                after = incidents.resume(incident, at)
+            case "resolve":
+                self._resolve(incident, by, at, facts)
+                return
+            case "close":
+                after = incidents.close(incident, at)
+            case "note":
+                after = incident
+        self._change(incident, after, _KINDS[action], at, by, facts)
+
+    def _change(
+        self, incident: Incident, after: Incident | None, kind: str, at: int, by: str, facts: Mapping[str, Any]
+    ) -> None:
+        if after is None:
+            return
+        detail = {name: facts[name] for name in ("to", "reason", "note", "text") if facts.get(name)}
+        self._book.put_incident(after, kind, at, by=by, **detail)
+        self._following.tell(incident.corr_id, Op.UPDATE, at, _said(kind, by, detail))
+        self._following.follow_up(incident.corr_id, at)
+
+    def _resolve(self, incident: Incident, by: str, at: int, facts: Mapping[str, Any]) -> None:
+        """A person says that it is mended. Where the readings say that it is not, it is open again at once, and says so."""
+        verdict, part, note = (str(facts.get(name, "")) for name in ("verdict", "part", "note"))
+        after = incidents.resolve(incident, verdict, part, at)
+        if after is None:
+            return
+        self._book.put_incident(after, "resolved", at, by=by, verdict=verdict, part=part, note=note)
+        if verdict:
+            self._book.put_incident(after, "verdict", at, by=by, verdict=verdict, part=part)
+        last = [alarm for alarm in self._book.of(incident.corr_id, ROOT) if alarm.open]
+        if last and not incident.tamper:
+            back = replace(incidents.reopen(after, at), reopened=after.reopened + 1)
+            self._book.put_incident(back, "reopened", at, because="the fault is still there", alarm=last[0].id)
+            self._following.tell(incident.corr_id, Op.OPEN, at, f"{by} resolved it, but the fault is still there")
+        else:
+            self._following.tell(incident.corr_id, Op.RESOLVE, at, _said("resolved", by, {"note": note}))
+        self._following.follow_up(incident.corr_id, at)
+
+    def _life_cycle(self, entry: Entry, facts: Mapping[str, Any]) -> None:
+        terminal = self._fleet.terminals.get(entry.terminal)
+        state = str(facts["state"])
+        if terminal is None or state not in (IN_SERVICE, *LIFE_CYCLE) or state == terminal.life_cycle:
+            return
+        terminal.life_cycle = state
+        self._book.dirty.terminals.add(terminal.id)
+        self._book.touched.add(terminal.id)
+        self._alarming.judge_anew(terminal.id, entry.at)
+
+    def _correct(self, entry: Entry, facts: Mapping[str, Any]) -> None:
+        self._book.dirty.corrections.append(
+            Correction(
+                entry.n,
+                entry.terminal,
+                int(facts["from"]),
+                int(facts["to"]),
+                str(facts["counts_as"]),
+                str(facts["reason"]),
+                str(facts.get("party", "unknown")),
+                str(facts["actor"]),
+                entry.at,
+            )
+        )
+
+
+_KINDS: Mapping[str, str] = {
+    "acknowledge": "acknowledged", "assign": "assigned", "in-repair": "in_repair", "hold": "held", "resume": "resumed", "close": "closed",
+    "note": "note",
+}  # fmt: skip
+
+_SAID: Mapping[str, str] = {
+    "acknowledged": "{by} has taken it on", "assigned": "{by} assigned it", "in_repair": "{by} is at work on it", "held": "On hold by {by}",
+    "resumed": "{by} goes on with it", "resolved": "{by} resolved it", "closed": "{by} closed it", "note": "{by}",
+}  # fmt: skip
+
+
+def _said(kind: str, by: str, detail: Mapping[str, Any]) -> str:
+    words = "; ".join(str(each) for each in detail.values() if each)
+    return _SAID[kind].format(by=by) + (f": {words}" if words else "")

@@ -1,0 +1,87 @@
+"""What a ticket says: the incident, what is broken, and everybody whom it concerns, at the time of one change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tillwatch.collector.alarms import Alarm
+from tillwatch.collector.book import Book
+from tillwatch.collector.fleet import Fleet
+from tillwatch.collector.incidents import CONSEQUENCE, ROOT, TERMINAL, Incident
+from tillwatch.collector.rules import Rule
+from tillwatch.collector.tickets.port import MAX_AFFECTED, Evidence, Op, TicketMessage
+
+
+class Teller:
+    """page: address of the console."""
+
+    def __init__(self, book: Book, fleet: Fleet, page: str) -> None:
+        self._book = book
+        self._fleet = fleet
+        self._page = page
+
+    def place(self, terminal: str) -> tuple[str, str]:
+        """(branch, region)."""
+        known = self._fleet.terminals[terminal]
+        return known.branch, known.region
+
+    def title(self, incident: Incident) -> str:
+        rule = self._book.rule(incident.fault)
+        text = rule.text if rule is not None else incident.fault
+        if incident.scope == TERMINAL:
+            return f"{text} ({incident.terminal}{' ' if incident.component else ''}{incident.component})"
+        place = incident.branch or incident.region
+        return f"{text} ({place}: {incident.cause})" if place else f"{text} ({incident.cause})"
+
+    def message(
+        self, incident: Incident, op: Op, at: int, note: str = "", told: tuple[tuple[str, str, str], ...] = ()
+    ) -> TicketMessage:
+        """As it is now. The incident's seq is that of this message."""
+        own = self._book.of(incident.corr_id, ROOT, CONSEQUENCE)
+        rule = self._book.rule(incident.fault)
+        affected = sorted({each.terminal for each in self._book.of(incident.corr_id)} | ({incident.terminal} - {""}))
+        text = rule.text if rule is not None else incident.fault
+        page = f"/terminal/{incident.terminal}" if incident.scope == TERMINAL else "/alarms"
+        return TicketMessage(
+            incident=incident.corr_id,
+            op=op,
+            seq=incident.seq,
+            level=incident.level,
+            terminal=incident.terminal,
+            branch=incident.branch,
+            region=incident.region,
+            component=incident.component,
+            what=text if incident.scope == TERMINAL else self.title(incident),
+            at=at,
+            since=incident.occurred_at,
+            evidence=tuple(each for alarm in self._speakers(incident, own) for each in _evidence(rule, alarm)),
+            cause=rule.cause if rule is not None else "",
+            consequence=rule.consequence if rule is not None else "",
+            action=rule.action if rule is not None else "",
+            address=f"{self._page}{page}" if self._page else "",
+            scope=incident.scope,
+            state=incident.state,
+            note=note or (f"Intermittent: {text}" if incident.intermittent else ""),
+            affected=tuple(affected[:MAX_AFFECTED]),
+            affected_count=len(affected),
+            parent=incident.parent,
+            told=told,
+            drill=incident.drill,
+        )
+
+    def _speakers(self, incident: Incident, own: list[Alarm]) -> list[Alarm]:
+        """Its alarms; of one that is over the last that decided."""
+        if own or incident.scope != TERMINAL:
+            return own
+        last = self._book.alarms.get((incident.fault, incident.terminal, incident.component))
+        return [last] if last is not None else []
+
+
+def _evidence(rule: Rule | None, alarm: Alarm) -> tuple[Evidence, ...]:
+    detail: Mapping[str, Any] = alarm.detail
+    if detail.get("signal"):
+        return (Evidence(detail["signal"], detail["value"], detail["unit"], detail["at"]),)
+    name = rule.id if rule is not None else alarm.rule
+    told = {**detail.get("evidence", {})}
+    return tuple(Evidence(f"{name}.{kind}", text, "", detail["at"]) for kind, text in told.items())
