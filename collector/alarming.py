@@ -198,7 +198,7 @@ class Alarming:
             self._book.count = alarm.id
             terminal = self._fleet.terminals[alarm.terminal]
             alarm = replace(
-                alarm, drill=drills.injected(terminal.terminal_class, rule.id) or bool(alarm.detail.get("drill"))
+                alarm, drill=drills.injected(terminal.terminal_class, alarm.rule) or bool(alarm.detail.get("drill"))
             )
             alarm = self._masking.covered(alarm, at)
         self._set(alarm, kind, at, alarm.detail)

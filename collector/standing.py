@@ -56,7 +56,7 @@ class Standing:
         return TerminalInView(
             terminal.id,
             at,
-            kept.functions,
+            kept,
             life_cycle=terminal.life_cycle,
             window=window.id if window is not None else "",
             connection=terminal.connection,
@@ -91,7 +91,7 @@ class Standing:
         found = []
         for name, part in sorted(terminal.components.items()):
             if part.unknown:
-                wanted = needs(name, part.series, self._book.rules.by_signal, kept.functions, kept.levels)
+                wanted = needs(name, part.series, self._book.rules.by_signal, kept)
                 if wanted:
                     found.append(Unseen(name, part.unknown, part.heard, wanted))
         return found

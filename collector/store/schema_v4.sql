@@ -86,5 +86,4 @@ CREATE TABLE maintenance (
     body BLOB NOT NULL
 ) WITHOUT ROWID;
 
--- Drills are another queue, with a receiver of their own.
 ALTER TABLE outbox ADD COLUMN drill INTEGER NOT NULL DEFAULT 0;     -- somebody injected the fault: another queue, another receiver
