@@ -21,6 +21,7 @@ from tillwatch.collector.figures.options import add_options
 from tillwatch.collector.output import NS, age, coloured, iso, print_json, print_table, value_text
 from tillwatch.collector.read import ComponentView, Culprit, FleetReader, History, IdentityView, TerminalView
 from tillwatch.collector.registry import CLASSES, TOKEN_LIFE_NS, Enrolment, create_token
+from tillwatch.collector.simulate.command import add_options as simulate_options
 
 DONE, FAILED, USAGE = 0, 1, 2
 MAX_SPAN_S = 10 * 366 * 86400.0
@@ -250,6 +251,13 @@ def _parser() -> argparse.ArgumentParser:
         "tillwatch-collector report --month 2026-10 --scope region:North --out october",
     )
     add_options(report)
+    year = add(
+        "simulate",
+        _later("simulate.command", "run_simulate"),
+        "replay a year of a bank that does not exist, and judge what the collector made of it",
+        "tillwatch-collector simulate --terminals 500 --days 365 --seed 1",
+    )
+    simulate_options(year)
     for one in (
         terminals,
         token,
@@ -264,6 +272,7 @@ def _parser() -> argparse.ArgumentParser:
         verify,
         audit,
         report,
+        year,
     ):
         one.add_argument("--json", action="store_true", help="print JSON")
     return parser

@@ -23,6 +23,9 @@ from tillwatch.collector.rules import SILENT, Rule, parse_rules
 from tillwatch.collector.timers import Key as TimerKey
 from tillwatch.collector.timers import Timers
 
+BEHIND_NS = 90 * 10**9
+"""From here on a reading comes from a backlog, whose end is still to come: agents read and send every minute at the latest."""
+
 
 class Alarming:
     """limits: what each rule has seen of each component. units: signal -> unit, of the catalogue."""
@@ -139,7 +142,27 @@ class Alarming:
         component = terminal.components.get(key[2])
         if rule.signal and (terminal.connection != "online" or component is None or component.unknown):
             return  # Silence confirms nothing; the next reading goes on from here.
+        told = due_at(rule.limits, state)
+        if (
+            told is not None
+            and component is not None
+            and (behind := self._behind(rule, component))
+            and told + behind > now
+        ):
+            # More of the same time is on its way, and says whether it lasted.
+            self._timers.set(("limit", key[1], key[2], key[0]), told + behind)
+            return
         self._judged(rule, key, state, settle(rule.limits, state, now), now)
+
+    def _behind(self, rule: Rule, component: Component) -> int:
+        """How late the latest reading came that the rule is about, in ns; 0 where it came as usual."""
+        latest = max(
+            (each for name in rule.signals if (each := component.series.get(name)) is not None),
+            key=lambda each: each.at,
+            default=None,
+        )
+        late = latest.received - latest.at if latest is not None else 0
+        return late if late > BEHIND_NS else 0
 
     # Alarms and incidents.
 

@@ -73,7 +73,7 @@ class Concluding:
         if not _branch_lost(len(near), size, self._book.policy.incident):
             return False
         cause = f"{len(near)} of {size} within {window // 10**9} s"
-        incident = self._conclude(place, BRANCH, terminal.branch, terminal.region, alike, cause, at)
+        incident = self._conclude(place, BRANCH, terminal.branch, terminal.region, near, cause, at)
         if place[0] == BRANCH_UNREACHABLE:
             self._widen(incident, at)
         return True
@@ -175,11 +175,24 @@ class Concluding:
         children = [alarm for each in parts if not each.announced for alarm in self._book.of(each.corr_id)]
         if not children:
             return
+        children += self._strays(region, min(each.occurred_at for each in parts))
         wide = self._conclude(place, scope, "", region, children, cause, at)
         for each in parts:
             if each in told:
                 self._book.put_incident(replace(each, parent=wide.corr_id), "note", at, parent=wide.corr_id)
                 self._following.tell(each.corr_id, Op.UPDATE, at, f"Explained by {wide.corr_id}")
+
+    def _strays(self, region: str, since: int) -> Iterator[Alarm]:
+        """Who was lost at that time in branches of which too few are lost by now to conclude anything, and was not told yet."""
+        for name, terminal in sorted(self._fleet.terminals.items()):
+            for key in sorted(self._book.of_terminal.get(name, ())) if not region or terminal.region == region else ():
+                alarm, rule = self._book.alarms[key], self._book.rule(key[0])
+                incident = self._book.incidents.get(alarm.incident)
+                if rule is None or INFERRED.get(rule.common) != BRANCH_UNREACHABLE or not alarm.open or alarm.muted:
+                    continue
+                near = abs(alarm.since - since) <= self._book.policy.incident.infer_within_ns
+                if near and incident is not None and incident.state == SETTLING and incident.scope == TERMINAL:
+                    yield alarm
 
     def lasts(self, incident: Incident) -> bool:
         """Whether what is left of its symptoms still bears the conclusion."""

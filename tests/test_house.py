@@ -66,6 +66,7 @@ MAY_PRINT = frozenset(
         "collector/output.py",
         "collector/recovery.py",
         "collector/watch/commands.py",
+        "collector/simulate/command.py",
     }
 )
 """Modules beside `__main__.py`, and outside a function `main`, that speak to a person at a command line."""
