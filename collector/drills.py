@@ -4,8 +4,8 @@ in no figure. Pure names and one decision; the fold asks it, the watchdog speaks
 
 from __future__ import annotations
 
-from tillwatch.collector.fleet import WATCHDOG
-
+WATCHDOG = "watchdog"
+"""The class of the terminals that watchdogs are enrolled as."""
 SIGNAL = "drill.fault"
 NONE, FAULT = "none", "fault"
 """Its words in the catalogue."""

@@ -18,7 +18,8 @@ from typing import Any, Protocol
 import msgpack
 
 from tillwatch.agent.wire import VerifyKey, valid_terminal
-from tillwatch.collector.fleet import WATCHDOG, Terminal
+from tillwatch.collector.drills import WATCHDOG
+from tillwatch.collector.fleet import Terminal
 
 TOKEN_PREFIX = "tw1."  # noqa: S105 - the form's name, not a secret
 TOKEN_LIFE_NS = 24 * 3600 * 1_000_000_000

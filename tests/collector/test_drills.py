@@ -8,7 +8,6 @@ from tests.collector.conftest import World
 from tests.collector.sending import T0, S, Sender, reading
 from tillwatch.agent.model import AGENT
 from tillwatch.collector import drills
-from tillwatch.collector.fleet import WATCHDOG
 from tillwatch.collector.rules import parse_rules
 from tillwatch.collector.tickets.port import Op, TicketMessage
 from tillwatch.device_profiles.catalogue import load_catalogue
@@ -34,7 +33,7 @@ def told(world: World) -> list[tuple[str, Op, bool, int]]:
 
 
 async def test_a_watchdogs_fault_is_a_drill_from_its_opening_to_its_end(world: World) -> None:
-    dog = await enrolled(world, WATCHDOG)
+    dog = await enrolled(world, drills.WATCHDOG)
     await world.pipeline.take([dog.batch([FAULT], T0)])
     await world.pipeline.take([dog.batch([END], T0 + S)])
     what = parse_rules().by_id[drills.RULE].text
@@ -49,7 +48,7 @@ async def test_the_same_signal_of_an_atm_is_none(world: World) -> None:
 
 
 async def test_a_watchdog_that_falls_silent_is_a_fault_of_the_monitoring(world: World) -> None:
-    dog = await enrolled(world, WATCHDOG)
+    dog = await enrolled(world, drills.WATCHDOG)
     interval = reading(AGENT, "monitor.interval", T0, 300.0)
     await world.pipeline.take([dog.batch([interval, reading("drill/01", drills.SIGNAL, T0, drills.NONE)], T0)])
     await world.tick(T0 + 899 * S)
@@ -64,8 +63,8 @@ async def test_a_watchdog_that_falls_silent_is_a_fault_of_the_monitoring(world: 
 @pytest.mark.parametrize(
     ("terminal_class", "rule", "expected"),
     [
-        (WATCHDOG, drills.RULE, True),
-        (WATCHDOG, "terminal.silent", False),
+        (drills.WATCHDOG, drills.RULE, True),
+        (drills.WATCHDOG, "terminal.silent", False),
         ("atm", drills.RULE, False),
         ("atm", "ups.on-battery", False),
     ],
