@@ -17,6 +17,7 @@ from typing import Any
 
 from tillwatch.collector.authority import AuthorityError, open_authority
 from tillwatch.collector.config import Config, ConfigError, duration, load_config
+from tillwatch.collector.figures.options import add_options
 from tillwatch.collector.output import NS, age, coloured, iso, print_json, print_table, value_text
 from tillwatch.collector.read import ComponentView, Culprit, FleetReader, History, IdentityView, TerminalView
 from tillwatch.collector.registry import CLASSES, TOKEN_LIFE_NS, Enrolment, create_token
@@ -233,14 +234,18 @@ def _parser() -> argparse.ArgumentParser:
         "list who did what, and check each entry against the log",
         "tillwatch-collector audit --json",
     )
-    year = add(
-        "simulate",
-        _later("simulate.command", "run_simulate"),
-        "replay a year of a bank that does not exist, and judge what the collector made of it",
-        "tillwatch-collector simulate --terminals 500 --days 365 --seed 1",
+report = add(
+        "report",
+        _later("figures.command", "run_report"),
+        "write availability and service of a month, or any period, as a page and CSV files",
+        "tillwatch-collector report --month 2026-10 --scope region:North --out october",
     )
+    add_options(report)
+    simulate = _later("simulate.command", "run_simulate")
+    text = "replay a year of a bank that does not exist, and judge what the collector made of it"
+    year = add("simulate", simulate, text, "tillwatch-collector simulate --terminals 500 --days 365 --seed 1")
     simulate_options(year)
-    for one in (terminals, token, show, alarms, acknowledge, revoke, doctor, backup, prove, verify, audit, year):
+    for one in (terminals, token, show, alarms, acknowledge, revoke, doctor, backup, prove, verify, audit, report, year):
         one.add_argument("--json", action="store_true", help="print JSON")
     return parser
 

@@ -84,16 +84,17 @@ class Alarming:
         word: str,
         at: int,
         evidence: Mapping[str, str] | None = None,
+        since: int = 0,
     ) -> None:
         """One of the collector's own conditions, as a word that the rule of the table gives a level. evidence: kind -> text; a kind that
-        an open alarm does not have yet is told, too.
+        an open alarm does not have yet is told, too. since: when it began, where that lies before `at`, UTC ns.
         """
         rule = self._book.rules.by_id.get(rule_id)
         if rule is None:
             return  # in a replay: the table of that day did not know this condition
         key = (rule_id, terminal.id, component)
         state = self.limits.get(key, QUIET)
-        new = step(rule.limits, state, at, word, 0)
+        new = step(rule.limits, state, since or at, word, 0)
         alarm = self._book.alarms.get(key)
         known: dict[str, str] = alarm.detail.get("evidence", {}) if alarm is not None and alarm.open else {}
         if evidence and alarm is not None and new.level == alarm.level and alarm.open and set(evidence) - set(known):

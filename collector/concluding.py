@@ -24,6 +24,8 @@ Place = tuple[str, str]
 
 
 class _Child(Protocol):
+    """Makes an alarm a symptom of an incident."""
+
     def __call__(self, incident: Incident, alarm: Alarm, at: int) -> None: ...
 
 

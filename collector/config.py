@@ -170,6 +170,13 @@ class PolicySection:
 
 
 @dataclass(frozen=True, slots=True)
+class CardsSection:
+    """file: None means the diagnosis cards that come with the collector."""
+
+    file: Path | None = _read(_path, None)
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookSection:
     """The secret is never written into this file: secret_file or secret_env says where it is."""
 
@@ -227,6 +234,7 @@ class Config:
     console: ConsoleSection = ConsoleSection()
     rules: RulesSection = RulesSection()
     policy: PolicySection = PolicySection()
+    cards: CardsSection = CardsSection()
     webhook: WebhookSection | None = None
     intake: IntakeSection = IntakeSection()
     retention: RetentionSection = RetentionSection()
@@ -271,6 +279,7 @@ _SECTIONS: Mapping[str, tuple[str, type]] = {
     "console": ("console", ConsoleSection),
     "rules": ("rules", RulesSection),
     "policy": ("policy", PolicySection),
+    "cards": ("cards", CardsSection),
     "tickets.webhook": ("webhook", WebhookSection),
     "intake": ("intake", IntakeSection),
     "retention": ("retention", RetentionSection),

@@ -27,9 +27,13 @@ from tillwatch.collector.incidents import (
     TERMINAL,
     Incident,
 )
-from tillwatch.collector.rules import Rule, together
+from tillwatch.collector.rules import BRANCH_MAINS, Rule, together
 from tillwatch.collector.tickets.port import Op
 from tillwatch.collector.timers import Timers
+from tillwatch.collector.topology import node_of
+
+EXPLAINS = 2
+"""The mildest level that may explain others: a spare line that has been down for days explains nothing."""
 
 
 class Handling:
@@ -74,6 +78,28 @@ class Handling:
             self._book.put_incident(free, "resumed", at, by="policy")
         self._following.follow_up(incident.corr_id, at)
 
+    def explain(self, key: AlarmKey, cause: str, evidence: str, at: int) -> None:
+        """Why a terminal is not heard, as far as it is known by now: its incident says so."""
+        alarm = self._book.alarms.get(key)
+        incident = self._book.incidents.get(alarm.incident) if alarm is not None else None
+        if incident is None or not incident.living or incident.scope != TERMINAL or incident.fault != key[0]:
+            return
+        self._book.put_incident(replace(incident, cause=evidence), "cause", at, cause=cause, evidence=evidence)
+        self._following.tell_soon(incident.corr_id, at)
+
+    def explanations(self, terminal: str) -> Iterator[tuple[str, str, str, int]]:
+        """What is broken and explains that a terminal is not heard: (kind of dependence, node, text, since)."""
+        branch, _ = self._teller.place(terminal)
+        for key in sorted(self._roots.get(branch, ())):
+            root, rule = self._book.alarms[key], self._book.rule(key[0])
+            if rule is None or not root.open or root.level > EXPLAINS:
+                continue
+            if self._book.topology.explains((root.terminal, root.component), rule.explains, terminal):
+                yield rule.explains, node_of(root.terminal, root.component), rule.text, root.since
+        mains = self._book.incidents.get(self.concluding.last.get((BRANCH_MAINS, branch), ""))
+        if mains is not None and mains.living and mains.state != RESTORED:
+            yield "power", f"branch:{branch}", mains.cause, mains.occurred_at
+
     def in_hand(self, alarm: Alarm) -> bool:
         """Whether somebody works on its incident: an acknowledgement that is worked on is not forgotten."""
         incident = self._book.incidents.get(alarm.incident)
@@ -93,7 +119,7 @@ class Handling:
             found = self._explained(rule, alarm, at, beside) or self.concluding.common(rule, alarm, at, beside)
         if not found:
             self._own(rule, alarm, at)
-        if rule.explains:
+        if rule.explains and alarm.level <= EXPLAINS:
             self._take_over(rule, self._book.alarms[alarm.key], at)
 
     def _back(self, rule: Rule, alarm: Alarm, at: int, beside: str) -> bool:
@@ -167,6 +193,8 @@ class Handling:
         for key in sorted(self._roots.get(branch, ())):
             root, broken = self._book.alarms[key], self._book.rule(key[0])
             if broken is None or root.key == alarm.key or not root.open or broken.explains not in rule.symptom_of:
+                continue
+            if root.level > EXPLAINS:
                 continue
             incident = self._book.incidents.get(root.incident)
             if incident is not None and incident.living and self._covers(root, broken.explains, alarm):

@@ -18,6 +18,7 @@ from tillwatch.collector import succession
 from tillwatch.collector.authority import Authority, open_authority
 from tillwatch.collector.clock import SteadyClock
 from tillwatch.collector.config import Config, ConfigError, is_loopback
+from tillwatch.collector.diagnosis import CardsError, load_cards
 from tillwatch.collector.housekeeping import Housekeeping
 from tillwatch.collector.ingest import Ingest
 from tillwatch.collector.intake.broker import EmbeddedBroker
@@ -35,6 +36,7 @@ from tillwatch.collector.tickets.outbox import connect
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.tickets.signature import Secret, read_secrets
 from tillwatch.collector.tickets.webhook import WebhookPort
+from tillwatch.collector.topology import TopologyError, check
 from tillwatch.collector.web.enrol import EnrolListener, MqttAddress, enrol_app
 from tillwatch.device_profiles.catalogue import load_catalogue
 
@@ -83,10 +85,11 @@ def policies(config: Config, year: int) -> tuple[str, str]:
     try:
         text = resolve(path.read_text(encoding="utf-8"), years)
         policy = parse_policy(text, shipped=shipped)
+        check(policy.links, {})
     except OSError as error:
         msg = f"[policy] file: cannot read {path}: {error.strerror}"
         raise ConfigError(msg) from None
-    except (PolicyError, UnicodeDecodeError) as error:
+    except (PolicyError, TopologyError, UnicodeDecodeError) as error:
         msg = f"{path}: {error}"
         raise ConfigError(msg) from None
     for note in policy.notes:
@@ -139,6 +142,12 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 async def _serve(config: Config, *, console: bool) -> int:
     site, policy = site_rules(config), policies(config, datetime.now(UTC).year)
+    try:
+        load_cards(
+            config.cards.file, parse_rules(site).by_id
+        )  # a mistake in them is told now, and not by the first alarm
+    except CardsError as error:
+        raise ConfigError(str(error)) from None
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -60,6 +60,7 @@ MAY_PRINT = frozenset(
         "agent/smart_file.py",
         "agent/trial.py",
         "collector/evidence.py",
+        "collector/figures/command.py",
         "collector/alarm_commands.py",
         "collector/identity.py",
         "collector/output.py",

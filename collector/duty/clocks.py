@@ -116,8 +116,6 @@ class Clock:
             return
         at = self.start
         for since, until in self.held:
-            if until and until <= at:
-                continue
             yield max(since, at), until
             at = max(at, until)
 
@@ -182,17 +180,24 @@ def _schedule(
     target: Target, calendar: Calendar, state: Escalation, clock: Clock, limit: int, on_duty: OnDuty
 ) -> Iterator[DueStep]:
     """The steps of a clock that are not done, in order. After a role that had nobody on duty when its turn came the next that tells somebody
-    is due at once; turns after `limit` are not looked into.
+    is due at once. Of those that are due after `limit` only the first one comes.
     """
     hasten = NEVER
     for key, step in target.keyed(clock.kind):
-        due, done, empty = clock.after(calendar, step.after_ns), key in state.done, False
+        done = key in state.done
+        if done and key not in state.empty:
+            hasten = NEVER if step.channels else hasten
+            continue
+        due, empty = clock.after(calendar, step.after_ns), done
         if step.channels:
             due = min(due, hasten)
-            empty = key in state.empty if done else due <= limit and not on_duty(step.role, due)
+            empty = done or (due <= limit and not on_duty(step.role, due))
             hasten = due if empty else NEVER
-        if not done:
-            yield DueStep(due, key, step, empty)
+        if done:
+            continue
+        yield DueStep(due, key, step, empty)
+        if due > limit and hasten == NEVER:
+            return  # those after it cannot be due before it
 
 
 def advance(
