@@ -234,7 +234,7 @@ def _parser() -> argparse.ArgumentParser:
         "list who did what, and check each entry against the log",
         "tillwatch-collector audit --json",
     )
-report = add(
+    report = add(
         "report",
         _later("figures.command", "run_report"),
         "write availability and service of a month, or any period, as a page and CSV files",
