@@ -10,12 +10,13 @@ from typing import Any
 
 from tillwatch.agent.model import MS, Quality
 from tillwatch.agent.wire import Column
+from tillwatch.collector import drills
 from tillwatch.collector.alarms import Alarm, acknowledge, change, expire, lose_sight
 from tillwatch.collector.alarms import Key as AlarmKey
 from tillwatch.collector.book import Book
 from tillwatch.collector.changes import Ticks
 from tillwatch.collector.detect.limits import QUIET, Limits, LimitState, due_at, graver, level_of, settle, step
-from tillwatch.collector.fleet import WATCHDOG, Component, Fleet, Series, Terminal
+from tillwatch.collector.fleet import Component, Fleet, Series, Terminal
 from tillwatch.collector.handling import Handling
 from tillwatch.collector.masking import Masking
 from tillwatch.collector.rules import SILENT, Rule, parse_rules
@@ -142,7 +143,12 @@ class Alarming:
         if rule.signal and (terminal.connection != "online" or component is None or component.unknown):
             return  # Silence confirms nothing; the next reading goes on from here.
         told = due_at(rule.limits, state)
-        if told is not None and component is not None and (behind := self._behind(rule, component)) and told + behind > now:
+        if (
+            told is not None
+            and component is not None
+            and (behind := self._behind(rule, component))
+            and told + behind > now
+        ):
             # More of the same time is on its way, and says whether it lasted.
             self._timers.set(("limit", key[1], key[2], key[0]), told + behind)
             return
@@ -214,7 +220,9 @@ class Alarming:
         if kind == "raised":
             self._book.count = alarm.id
             terminal = self._fleet.terminals[alarm.terminal]
-            alarm = replace(alarm, drill=terminal.terminal_class == WATCHDOG or bool(alarm.detail.get("drill")))
+            alarm = replace(
+                alarm, drill=drills.injected(terminal.terminal_class, alarm.rule) or bool(alarm.detail.get("drill"))
+            )
             alarm = self._masking.covered(alarm, at)
         self._set(alarm, kind, at, alarm.detail)
         self._handling.heard(rule, alarm, kind, at)

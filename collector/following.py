@@ -11,10 +11,10 @@ from dataclasses import replace
 from tillwatch.collector import incidents
 from tillwatch.collector.book import Book
 from tillwatch.collector.duty.calendars import Calendar
-from tillwatch.collector.duty.clocks import NEVER, Call, Clock, Escalation, OnDuty, advance, next_due
-from tillwatch.collector.duty.targets import REPAIR, RESPONSE
+from tillwatch.collector.duty.clocks import NEVER, Call, advance, next_due
 from tillwatch.collector.fleet import Fleet
 from tillwatch.collector.incidents import CLOSED, DROPPED, PLANNED, RESOLVED, RESTORED, SETTLING, TERMINAL, Incident
+from tillwatch.collector.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for
 from tillwatch.collector.telling import Teller
 from tillwatch.collector.tickets.port import Op
 from tillwatch.collector.timers import Timers
@@ -82,37 +82,19 @@ class Following:
 
     # Clocks.
 
-    def clocks(self, incident: Incident) -> tuple[Clock, Clock]:
-        """Of the response and of the repair. Restored by its readings stops the second: the customer is served again."""
-        target = self._book.policy.targets[incident.level]
-        held = tuple((since, until) for since, until, _ in incident.held)
-        return (
-            Clock(
-                RESPONSE,
-                incident.response_from or incident.opened_at,
-                target.response_ns,
-                stopped_at=incident.responded_at,
-            ),
-            Clock(REPAIR, incident.opened_at, target.repair_ns, held, incident.restored_at or incident.resolved_at),
-        )
-
-    def hours(self, incident: Incident) -> Calendar:
-        """In which both run."""
+    def _hours(self, incident: Incident) -> Calendar:
+        """In which its clocks run."""
         known = self._fleet.terminals.get(incident.terminal)
-        terminal_class = known.terminal_class if known is not None else ""
-        return self._book.policy.calendar(incident.level, terminal_class, incident.branch)
-
-    def _on_duty(self, incident: Incident) -> OnDuty:
-        roster = self._book.policy.roster
-        return lambda role, at: roster.on_duty(role, at, incident.branch, incident.region)
+        return hours_of(self._book.policy, incident, known.terminal_class if known is not None else "")
 
     def _escalates_at(self, incident: Incident, at: int) -> int:
         """When somebody is told next, or a target is missed; 0 for never."""
         if not incident.announced or not incident.living or incident.on_hold == PLANNED:
             return 0
-        target, hours, clocks = self._book.policy.targets[incident.level], self.hours(incident), self.clocks(incident)
-        state = Escalation(frozenset(incident.steps), frozenset(incident.unstaffed), incident.reminded)
-        dues = [next_due(target, hours, clocks, state, at, self._on_duty(incident))]
+        policy = self._book.policy
+        target, hours, clocks = policy.targets[incident.level], self._hours(incident), clocks_of(policy, incident)
+        state, on_duty = escalation_of(incident), on_duty_for(policy, incident)
+        dues = [next_due(target, hours, clocks, state, at, on_duty)]
         dues += [
             due
             for each in clocks
@@ -124,7 +106,8 @@ class Following:
         """Who is to be told by now, and why; None where nobody is."""
         if not incident.announced or not incident.living or incident.on_hold == PLANNED:
             return None
-        target, hours, clocks = self._book.policy.targets[incident.level], self.hours(incident), self.clocks(incident)
+        policy = self._book.policy
+        target, hours, clocks = policy.targets[incident.level], self._hours(incident), clocks_of(policy, incident)
         late = tuple(
             each.kind
             for each in clocks
@@ -134,8 +117,8 @@ class Following:
             incident = replace(incident, missed=(*incident.missed, *late))
             for kind in late:
                 self._book.put_incident(incident, "target_missed", at, clock=kind)
-        state = Escalation(frozenset(incident.steps), frozenset(incident.unstaffed), incident.reminded)
-        after, call = advance(target, hours, clocks, state, at, self._on_duty(incident))
+        state, on_duty = escalation_of(incident), on_duty_for(policy, incident)
+        after, call = advance(target, hours, clocks, state, at, on_duty)
         if call is None:
             return None
         incident = replace(

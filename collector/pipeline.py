@@ -38,6 +38,7 @@ from tillwatch.collector.intake import Message
 from tillwatch.collector.journal import Entry, Journal, Kind
 from tillwatch.collector.refusals import Refusals, Unfit, UnfitError
 from tillwatch.collector.replies import Reply, reply_to
+from tillwatch.collector.signed_acts import sealed
 from tillwatch.collector.store import requests
 from tillwatch.collector.store.segments import SegmentError
 from tillwatch.collector.store.sqlite import Commit, SqliteStore, StoreError
@@ -426,7 +427,7 @@ class Pipeline:
     async def operate(self, facts: dict[str, Any], also: Callable[[sqlite3.Connection], None] | None = None) -> None:
         """Journal what an operator did, in one transaction with `also`."""
         async with self._lock:
-            entry = self._record(Kind.OPERATOR, terminal=str(facts.get("terminal", "")), facts=facts)
+            entry = self._record(Kind.OPERATOR, None, str(facts.get("terminal", "")), sealed(self._key, facts))
             await self._keep([entry], [also] if also else [])
 
     async def take_requests(self) -> None:

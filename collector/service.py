@@ -113,9 +113,19 @@ def _sender(config: Config, pipeline: Pipeline) -> OutboxSender | None:
             {"incident": incident, "connector": port.name, "external_id": external_id, "url": url, "state": state}
         )
 
-    sender = OutboxSender(partial(connect, config.database), port, on_change=changed)
-    pipeline.on_messages = lambda _: sender.wake()
-    return sender
+    return OutboxSender(partial(connect, config.database), port, on_change=changed)
+
+
+def _drills(config: Config) -> OutboxSender | None:
+    """Drills go to the watchdog and nowhere else; without one they wait."""
+    if config.watchdog is None or config.watchdog.secret_file is None:
+        return None
+    try:
+        port = WebhookPort(config.watchdog.receiver, read_secrets(config.watchdog.secret_file), name="drills")
+    except (ValueError, OSError) as error:
+        msg = f"[watchdog]: {error}"
+        raise ConfigError(msg) from None
+    return OutboxSender(partial(connect, config.database), port, drill=True)
 
 
 async def _console(config: Config) -> asyncio.subprocess.Process:
@@ -207,6 +217,16 @@ async def _serve(config: Config, *, console: bool) -> int:
             tasks.add(asyncio.create_task(sender.run(), name="outbox"))
         else:
             log.warning("no ticket system is configured: incidents wait in the outbox; see [tickets.webhook]")
+        drills = _drills(config)
+        if drills is not None:
+            tasks.add(asyncio.create_task(drills.run(), name="drills"))
+
+        def wake(_: object) -> None:
+            for each in (sender, drills):
+                if each is not None:
+                    each.wake()
+
+        pipeline.on_messages = wake
         house = asyncio.create_task(keeping.run(), name="housekeeping")
         if console:
             process = await _console(config)

@@ -9,11 +9,10 @@ import json
 import sys
 import time
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tillwatch.collector.config import Config
-from tillwatch.collector.identity import CommandError
+from tillwatch.collector.output import CommandError
 
 if TYPE_CHECKING:
     from tillwatch.collector.simulate.report import Report
@@ -24,28 +23,24 @@ SHOWN = 20
 """Of what misses a bar: a screenful; JSON has all of it."""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--terminals", type=int, default=500, metavar="N", help="how many (default: 500)")
-    parser.add_argument("--days", type=int, default=365, metavar="N", help="how long (default: 365)")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="another one gives another year (default: 1)")
-    parser.add_argument("--pace", type=float, default=1.0, metavar="X", help="how many times as often as in life something breaks (default: 1)")
-    parser.add_argument("--keep", type=Path, metavar="DB", help="keep the store that comes of it, a new file: `console` and `report` read it")
-
-
 def run_simulate(_: Config, options: argparse.Namespace) -> int:
     from tillwatch.collector.simulate.report import plain, report  # noqa: PLC0415 - help should not wait for it
     from tillwatch.collector.simulate.year import simulate  # noqa: PLC0415
     from tillwatch.collector.store.sqlite import SqliteStore, StoreError  # noqa: PLC0415
 
-    if not (1 <= options.terminals <= MOST_TERMINALS and 2 <= options.days <= MOST_DAYS and 0 < options.pace <= 100):  # noqa: PLR2004
-        raise CommandError(f"a bank has 1 to {MOST_TERMINALS} terminals, 2 to {MOST_DAYS} days, and a pace of up to 100")
+    if not (1 <= options.terminals <= MOST_TERMINALS and 2 <= options.days <= MOST_DAYS and 0 < options.pace <= 100):
+        raise CommandError(
+            f"a bank has 1 to {MOST_TERMINALS} terminals, 2 to {MOST_DAYS} days, and a pace of up to 100"
+        )
     if options.keep is not None and options.keep.exists():
         raise CommandError(f"{options.keep} is there already; --keep makes a new file")
     begun = time.monotonic()
 
     def progress(day: int) -> None:
         if sys.stderr.isatty() or day % 30 == 0:
-            print(f"\rday {day} of {options.days}, {time.monotonic() - begun:.0f} s", end="", file=sys.stderr, flush=True)
+            print(
+                f"\rday {day} of {options.days}, {time.monotonic() - begun:.0f} s", end="", file=sys.stderr, flush=True
+            )
 
     year = (options.terminals, options.days, options.seed)
     try:
@@ -59,7 +54,9 @@ def run_simulate(_: Config, options: argparse.Namespace) -> int:
     print(file=sys.stderr)
     found = report(outcome)
     if options.json:
-        print(json.dumps({"seed": options.seed, "seconds": round(time.monotonic() - begun, 1), **plain(found)}, indent=2))
+        print(
+            json.dumps({"seed": options.seed, "seconds": round(time.monotonic() - begun, 1), **plain(found)}, indent=2)
+        )
     else:
         _show(found)
     return 0 if found.met else 1
@@ -68,7 +65,9 @@ def run_simulate(_: Config, options: argparse.Namespace) -> int:
 def _show(found: Report) -> None:
     from tillwatch.collector.output import print_table  # noqa: PLC0415 - help should not wait for it
 
-    print_table(("BAR", "ASKED", "FOUND", ""), [(b.name, b.asked, b.found, "ok" if b.met else "fail") for b in found.bars])
+    print_table(
+        ("BAR", "ASKED", "FOUND", ""), [(b.name, b.asked, b.found, "ok" if b.met else "fail") for b in found.bars]
+    )
     for bar in found.bars:
         if not bar.met:
             print(f"\n{bar.name}:", *bar.shown[:SHOWN], sep="\n  ")

@@ -190,7 +190,10 @@ def _of_effect(effect: Effect, sight: _Sight, rules: Rules, end: int) -> str:
         for a, b in seen:
             # Its alarm, from when it is confirmed until it is over, and what of that anybody is to hear of.
             certain = without([(a + rule.limits.for_ns + 2 * doubt, b)], sight.silenced(effect.terminal))
-            possible = without([(a + rule.limits.for_ns - doubt, b + AFTER)] if b - a > rule.limits.for_ns - doubt else [], sight.silenced(effect.terminal))
+            possible = without(
+                [(a + rule.limits.for_ns - doubt, b + AFTER)] if b - a > rule.limits.for_ns - doubt else [],
+                sight.silenced(effect.terminal),
+            )
             if any(y - x >= rule.settle_ns for x, y in certain):
                 return YES
             if any(y - x >= rule.settle_ns - doubt for x, y in possible):

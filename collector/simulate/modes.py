@@ -9,7 +9,19 @@ from math import exp, log
 from random import Random
 
 from tillwatch.agent.model import State, Value
-from tillwatch.collector.simulate.fleet import ATM, CABINET, DISPENSER, POS, READER, RECEIPTS, ROOM, ROUTER, SERVER, SWITCH, UPS
+from tillwatch.collector.simulate.fleet import (
+    ATM,
+    CABINET,
+    DISPENSER,
+    POS,
+    READER,
+    RECEIPTS,
+    ROOM,
+    ROUTER,
+    SERVER,
+    SWITCH,
+    UPS,
+)
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 ALL = (ATM, POS, SERVER)

@@ -111,5 +111,3 @@ class Planned:
                     "action": "correct", "actor": "qin", "terminal": effect.terminal, "from": since, "to": until, "counts_as": "up",
                     "reason": "The journal of the application shows service", "party": "software",
                 })  # fmt: skip
-
-

@@ -21,6 +21,7 @@ from tillwatch.collector.simulate.truth import Ledger
 from tillwatch.collector.store.sqlite import SqliteStore
 from tillwatch.collector.tickets.port import TicketMessage
 
+
 @dataclass(slots=True)
 class Log:
     """What the collector found, as its store would have it in the end. alarms: by number; incidents: by correlation id; members: by incident
@@ -123,7 +124,13 @@ class Post:
         self._hear(at)
 
     def _enter(
-        self, kind: Kind, at: int, terminal: str, facts: dict[str, Any], content: Opened | Life | None = None, span: tuple[int, int] | None = None
+        self,
+        kind: Kind,
+        at: int,
+        terminal: str,
+        facts: dict[str, Any],
+        content: Opened | Life | None = None,
+        span: tuple[int, int] | None = None,
     ) -> None:
         now = max(at, self.fold.advanced_to, self.journal.at + 1)
         entry = self.journal.append(kind, now, terminal=terminal, facts=facts, payload_digest=_NO_DIGEST, span=span)

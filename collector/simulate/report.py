@@ -54,7 +54,13 @@ def _once(outcome: Outcome, verdict: Verdict) -> Bar:
         f"{one.fault.mode} at {one.fault.where or 'all branches'}, {_day(outcome, one.fault.start)}: {len(one.incidents)} incidents"
         for one in wrong
     )
-    return Bar("each fault of level 1 and 2 in exactly one incident", "all", f"{len(grave) - len(wrong)} of {len(grave)}", not wrong, shown)
+    return Bar(
+        "each fault of level 1 and 2 in exactly one incident",
+        "all",
+        f"{len(grave) - len(wrong)} of {len(grave)}",
+        not wrong,
+        shown,
+    )
 
 
 def _tickets(verdict: Verdict) -> Bar:
@@ -66,7 +72,9 @@ def _tickets(verdict: Verdict) -> Bar:
 def _false(outcome: Outcome, verdict: Verdict) -> Bar:
     false = verdict.false
     share = len(false) / len(verdict.told) if verdict.told else 0.0
-    shown = tuple(f"{one.fault} at {one.terminal or one.branch} {one.component}, {_day(outcome, one.opened_at)}" for one in false)
+    shown = tuple(
+        f"{one.fault} at {one.terminal or one.branch} {one.component}, {_day(outcome, one.opened_at)}" for one in false
+    )
     asked, found = f"under {MOST_FALSE:.0%}", f"{share:.2%} ({len(false)} of {len(verdict.told)})"
     return Bar("false notifications", asked, found, share < MOST_FALSE, shown)
 
@@ -75,7 +83,9 @@ def _facts(outcome: Outcome, verdict: Verdict) -> dict[str, Any]:
     certain = [one for one in verdict.findings if one.expected == YES]
     found = [one for one in certain if one.incidents]
     announced = {one.corr_id: one.announced_at for one in verdict.told}
-    delays = [min(announced[each] for each in one.incidents) - one.fault.start for one in found if not one.fault.again_of]
+    delays = [
+        min(announced[each] for each in one.incidents) - one.fault.start for one in found if not one.fault.again_of
+    ]
     months = len(outcome.bank.units) * (outcome.end - outcome.start) / MONTH
     return {
         "terminals": len(outcome.bank.units),
@@ -94,7 +104,9 @@ def _facts(outcome: Outcome, verdict: Verdict) -> dict[str, Any]:
 
 
 def _modes(verdict: Verdict) -> dict[str, dict[str, int]]:
-    rows: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(("faults", "to be told", "told", "told wrongly"), 0))
+    rows: dict[str, dict[str, int]] = defaultdict(
+        lambda: dict.fromkeys(("faults", "to be told", "told", "told wrongly"), 0)
+    )
     for one in verdict.findings:
         row = rows[one.fault.mode]
         row["faults"] += 1
@@ -111,6 +123,7 @@ def _day(outcome: Outcome, at: int) -> str:
 def plain(found: Report) -> dict[str, Any]:
     """For JSON."""
     bars: Sequence[dict[str, Any]] = [
-        {"name": bar.name, "asked": bar.asked, "found": bar.found, "met": bar.met, "missed": list(bar.shown)} for bar in found.bars
+        {"name": bar.name, "asked": bar.asked, "found": bar.found, "met": bar.met, "missed": list(bar.shown)}
+        for bar in found.bars
     ]
     return {"met": found.met, "bars": bars, "facts": found.facts, "modes": found.modes}

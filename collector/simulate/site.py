@@ -40,10 +40,16 @@ def site_policy() -> str:
         f'[calendar.opening]\nhours = "{_clock(OPENING)}"',
         f'[calendar.business]\nhours = {{ mon-fri = "{_clock(BUSINESS)}" }}',
         '[class.atm]\nservice = "always"\n[class.pos]\nservice = "opening"\n[class.server]\nservice = "opening"',
-        *(f'[target.{level}]\nhours = "{hours}"\nresponse = "{RESPONSE_MIN}m"\nrepair = "{REPAIR_MIN}m"' for level, hours in HOURS.items()),
+        *(
+            f'[target.{level}]\nhours = "{hours}"\nresponse = "{RESPONSE_MIN}m"\nrepair = "{REPAIR_MIN}m"'
+            for level, hours in HOURS.items()
+        ),
         f"[holidays.CN]\ndays = {list(HOLIDAYS)}\nworking_days = {list(WORKING)}",
     ]
     people = sorted({person for on_duty in ROLES.values() for person in on_duty})
     lines += [f'[person.{name}]\nname = "{name.title()}"\nmail = "{name}@bank.example"' for name in people]
-    lines += [f'[[shift]]\nrole = "{role}"\npeople = {list(on_duty)}\nhours = "00:00-24:00"' for role, on_duty in ROLES.items()]
+    lines += [
+        f'[[shift]]\nrole = "{role}"\npeople = {list(on_duty)}\nhours = "00:00-24:00"'
+        for role, on_duty in ROLES.items()
+    ]
     return "\n\n".join(lines).replace("'", '"') + "\n"

@@ -64,7 +64,9 @@ class Staff:
         if message.op is Op.OPEN:
             fault = self._world.found(message.terminal, message.component, message.branch, message.region)
             if job is None:
-                job = self.jobs[message.incident] = Job(message.incident, message.level, message.terminal, message.drill, None)
+                job = self.jobs[message.incident] = Job(
+                    message.incident, message.level, message.terminal, message.drill, None
+                )
             job.fault, job.level = None if message.drill else fault, message.level
             job.opened.append(at)
             self._world.later(self._answers(at, message.level), self._answer, job)
@@ -136,7 +138,15 @@ class Staff:
         if len(job.resolved) >= len(job.opened):
             return
         fault = job.fault
-        job.verdict = "drill" if job.drill else "false_alarm" if fault is None else "part_changed" if fault.who == "field" and not fault.heals else "true_fault"
+        job.verdict = (
+            "drill"
+            if job.drill
+            else "false_alarm"
+            if fault is None
+            else "part_changed"
+            if fault.who == "field" and not fault.heals
+            else "true_fault"
+        )
         part = "module" if job.verdict == "part_changed" else ""
         if not self._act(at, job, "resolve", verdict=job.verdict, part=part, note=""):
             self._world.later(at + RETRY, self._resolve, job)

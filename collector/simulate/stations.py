@@ -52,7 +52,9 @@ class Station:
     one of it. judged: signal -> word -> what the catalogue thinks of it.
     """
 
-    def __init__(self, unit: Unit, at: int, judged: Mapping[str, Mapping[str, State]], later: Later, sink: Sink, rng: Random) -> None:
+    def __init__(
+        self, unit: Unit, at: int, judged: Mapping[str, Mapping[str, State]], later: Later, sink: Sink, rng: Random
+    ) -> None:
         self.unit = unit
         self.name = unit.name
         self.now: dict[Key, tuple[Value, State]] = {}
@@ -278,7 +280,9 @@ class Station:
         if ms:
             key, week = next(iter(self._weeks.items()))
             values: list[Value] = [week[0]] * len(ms)
-            self._spool.append(self._seal(until, [Column(*key, ms, values, Quality.GOOD, self.now[key][1], numeric=True)]))
+            self._spool.append(
+                self._seal(until, [Column(*key, ms, values, Quality.GOOD, self.now[key][1], numeric=True)])
+            )
         if until > self._gauged and (columns := self._gauges(until)):
             self._spool.append(self._seal(until, columns))
         self._unheard = 0

@@ -10,12 +10,30 @@ from random import Random
 from tillwatch.agent.model import State, Value
 from tillwatch.collector.detect.limits import level_of
 from tillwatch.collector.policy import Policy
-from tillwatch.collector.rules import BRANCH_MAINS, BRANCH_UNREACHABLE, FLEET_UNREACHABLE, REGION_UNREACHABLE, SILENT, Rules
+from tillwatch.collector.rules import (
+    BRANCH_MAINS,
+    BRANCH_UNREACHABLE,
+    FLEET_UNREACHABLE,
+    REGION_UNREACHABLE,
+    SILENT,
+    Rules,
+)
 from tillwatch.collector.simulate import modes
 from tillwatch.collector.simulate.fleet import ATM, SERVER, SWITCH, UPS, Bank, Branch, Unit
 from tillwatch.collector.simulate.modes import OutMode, PartMode, Step
-from tillwatch.collector.simulate.stations import DAY, HOUR, MINUTE, S, Later, Station
-from tillwatch.collector.simulate.truth import AGENT, MACHINE, MONITORING, NETWORK, PART, POWER, Effect, Fault, Ledger, Told
+from tillwatch.collector.simulate.stations import DAY, HOUR, MINUTE, Later, S, Station
+from tillwatch.collector.simulate.truth import (
+    AGENT,
+    MACHINE,
+    MONITORING,
+    NETWORK,
+    PART,
+    POWER,
+    Effect,
+    Fault,
+    Ledger,
+    Told,
+)
 
 APART = 6 * HOUR
 """Between two faults that take a whole branch away: what belongs to which would be a matter of taste."""
@@ -34,7 +52,16 @@ _WHY = {"power": POWER, "network": NETWORK, "crash": MACHINE, "agent": AGENT, "k
 class World:
     """stations: by name. ended: called when a fault is over. rules, policy: those in force, which say what may tell of a fault."""
 
-    def __init__(self, bank: Bank, stations: dict[str, Station], rules: Rules, policy: Policy, ledger: Ledger, later: Later, rng: Random) -> None:
+    def __init__(
+        self,
+        bank: Bank,
+        stations: dict[str, Station],
+        rules: Rules,
+        policy: Policy,
+        ledger: Ledger,
+        later: Later,
+        rng: Random,
+    ) -> None:
         self.bank = bank
         self.stations = stations
         self.ledger = ledger
@@ -56,7 +83,9 @@ class World:
             for rule in self._rules.by_signal.get(signal, ())
             if rule.component is None or rule.component.match(component)
         }
-        return tuple((rule, self._policy.classes.of(kind).level(rule, level)) for rule, level in levels.items() if level)
+        return tuple(
+            (rule, self._policy.classes.of(kind).level(rule, level)) for rule, level in levels.items() if level
+        )
 
     def _silent(self, unit: Unit) -> Told:
         return ((SILENT, self._policy.classes.of(unit.kind).level(SILENT, 2)),)
@@ -127,7 +156,9 @@ class World:
             return
         lasts = round(mode.lasts.draw(self.rng) * S) if mode.lasts else 0
         if mode.of in {"branch", "region"}:
-            if any(self._busy.get(branch.name, 0) > at or (branch.server.name, UPS) in self._held for branch in branches):
+            if any(
+                self._busy.get(branch.name, 0) > at or (branch.server.name, UPS) in self._held for branch in branches
+            ):
                 return
             quiet = at + (lasts or DAY) + APART + (round(modes.RECHARGE_S * S) if mode.what == "mains" else 0)
             self._busy |= {branch.name: quiet for branch in branches}
@@ -259,7 +290,13 @@ class World:
 
     def found(self, terminal: str, component: str, branch: str, region: str) -> Fault | None:
         """What is broken where an incident sends somebody: the fault that lasts there, or was there last."""
-        for place, part in ((terminal, component), (terminal, ""), (f"branch:{branch}", ""), (f"region:{region}", ""), (FLEET, "")):
+        for place, part in (
+            (terminal, component),
+            (terminal, ""),
+            (f"branch:{branch}", ""),
+            (f"region:{region}", ""),
+            (FLEET, ""),
+        ):
             if known := self._where.get((place, part)):
                 return next((fault for fault in reversed(known) if not fault.end), known[-1])
         return None
@@ -278,7 +315,12 @@ class World:
         if fault.end:
             return
         self.end(at, fault)
-        if fault.of == "terminal" and fault.id in self._modes and not fault.again_of and self.rng.random() < modes.AGAIN:
+        if (
+            fault.of == "terminal"
+            and fault.id in self._modes
+            and not fault.again_of
+            and self.rng.random() < modes.AGAIN
+        ):
             unit, mode = self._modes[fault.id]
             self.later(at + round(modes.AGAIN_AFTER.draw(self.rng) * S), self.break_part, unit, mode, fault.id)
 

@@ -59,19 +59,31 @@ class Outcome:
 
 
 def simulate(
-    terminals: int, days: int, seed: int, *, pace: float = 1.0, store: SqliteStore | None = None, progress: Callable[[int], None] = lambda _: None
+    terminals: int,
+    days: int,
+    seed: int,
+    *,
+    pace: float = 1.0,
+    store: SqliteStore | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Outcome:
     """A bank of so many terminals for so many days. progress: told of each day that is over."""
     signals = load_catalogue().signals
     fold, ledger, agenda = Fold({name: signal.unit for name, signal in signals.items()}), Ledger(), Agenda()
-    judged = {name: {word: State[thought.upper()] for word, thought in signal.states} for name, signal in signals.items() if signal.states}
+    judged = {
+        name: {word: State[thought.upper()] for word, thought in signal.states}
+        for name, signal in signals.items()
+        if signal.states
+    }
     bank, end = make_bank(terminals), START + days * DAY
     post = Post(fold, ledger, store)
     stations = {
         unit.name: Station(unit, START, judged, agenda.later, post, Random(f"{seed}/{unit.name}/station"))
         for unit in bank.units
     }
-    post.change_rules(START, {"shipped": shipped_text(), "site": "", "policy": site_policy(), "shipped_policy": shipped_policy()})
+    post.change_rules(
+        START, {"shipped": shipped_text(), "site": "", "policy": site_policy(), "shipped_policy": shipped_policy()}
+    )
     world = World(bank, stations, fold.book.rules, fold.book.policy, ledger, agenda.later, Random(f"{seed}/world"))
     staff = Staff(world, post, Random(f"{seed}/staff"))
     planned = Planned(world, post, Random(f"{seed}/planned"), pace)

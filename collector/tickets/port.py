@@ -53,7 +53,8 @@ class TicketMessage:
     address: of the page that shows the incident, empty if there is none. evidence_left_out: readings that did not fit.
     scope: `terminal`, `branch`, `region` or `fleet`; terminal and component are empty beyond the first. state: of the incident, see incidents.py; note: what is
     new, in words. affected: the terminals that it concerns, at most MAX_AFFECTED of affected_count. parent: the incident that explains this one.
-    told: (role, person, channel) that are to be told of this change. drill: somebody injected the fault.
+    told: (role, person, channel) that are to be told of this change. drill: somebody injected the fault; such messages
+    have a queue and a receiver of their own.
     """
 
     incident: str
