@@ -73,6 +73,10 @@ def judge(outcome: Outcome) -> Verdict:
             places[effect.terminal, effect.component].append((fault, effect))
     told = [one for one in outcome.log.incidents.values() if one.announced_at and not one.drill]
     members = _members(outcome)
+    begun: dict[str, list[int]] = defaultdict(list)
+    for event in outcome.log.events:
+        if event.kind in {"opened", "reopened"}:
+            begun[event.incident].append(event.at)
     of: dict[str, list[Fault]] = {}
     for incident in outcome.log.incidents.values():
         mine, symptoms = [], []
@@ -82,7 +86,7 @@ def judge(outcome: Outcome) -> Verdict:
             if fault is not None:
                 (symptoms if one.role == SYMPTOM else mine).append(fault)
         if incident.scope != TERMINAL:
-            mine = _of_place(incident, places, symptoms, end)
+            mine = _of_place(incident, begun[incident.corr_id], places, symptoms, end)
         if incident.announced_at and not incident.drill:
             of[incident.corr_id] = list({fault.id: fault for fault in mine}.values())
             for fault in of[incident.corr_id]:
@@ -119,13 +123,17 @@ def _match(known: list[tuple[Fault, Effect]], rule: str, since: int, end: int) -
 
 
 def _of_place(
-    incident: Incident, places: dict[tuple[str, str], list[tuple[Fault, Effect]]], symptoms: list[Fault], end: int
+    incident: Incident,
+    begun: list[int],
+    places: dict[tuple[str, str], list[tuple[Fault, Effect]]],
+    symptoms: list[Fault],
+    end: int,
 ) -> list[Fault]:
-    """What befell a branch, a region or all of it; else what most of its symptoms come from."""
+    """What befell a branch, a region or all of it; else what most of its symptoms come from. begun: when it was opened, and again."""
     place = {"branch": f"branch:{incident.branch}", "region": f"region:{incident.region}"}.get(incident.scope, FLEET)
-    fault = _match(places[place, ""], incident.fault, incident.opened_at, end)
-    if fault is not None:
-        return [fault]
+    matched = (_match(places[place, ""], incident.fault, at, end) for at in begun)
+    if found := [fault for fault in matched if fault is not None]:
+        return found
     counts = {one.id: sum(other is one for other in symptoms) for one in symptoms}
     most = max(counts, key=lambda each: counts[each], default=0)
     return [next(one for one in symptoms if one.id == most)] if most and 2 * counts[most] > len(symptoms) else []
