@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -56,8 +55,7 @@ def run_report(config: Config, options: argparse.Namespace) -> int:
         raise CommandError(f"nothing is known of {name}: the log ends at {last} ({zone})")
     report = make(log, policy, asked, titles(rules, cards, options.language))
     if options.json:
-        json.dump(report.plain(), sys.stdout, ensure_ascii=False, indent=2)
-        print()
+        print(json.dumps(report.plain(), ensure_ascii=False, indent=2))
     if options.out is not None or not options.json:
         folder = options.out if options.out is not None else Path(f"tillwatch-report-{asked.label}")
         _write(folder, report, said=not options.json)
