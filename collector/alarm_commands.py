@@ -9,8 +9,7 @@ from dataclasses import asdict
 
 from tillwatch.collector.acts import ActError, act, prepare_data_dir
 from tillwatch.collector.config import Config
-from tillwatch.collector.identity import CommandError
-from tillwatch.collector.output import age, iso, print_json, print_table, value_text
+from tillwatch.collector.output import CommandError, age, iso, print_json, print_table, value_text
 from tillwatch.collector.read import AlarmView
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.requests import RequestError

@@ -195,6 +195,8 @@ class Losses:
         return together.crowd if together is not None else None
 
     def _fleet_lost(self, terminal: Terminal, at: int) -> Crowd | None:
+        if self.of[terminal.id].facts.farewell == "clean":
+            return None  # it went by itself, and is not among those that were lost
         settings, asked = self._book.policy.incident, self._crowd
         if asked[0] and at - asked[0] < FLEET_EVERY_NS:
             return asked[1]

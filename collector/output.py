@@ -12,6 +12,7 @@ from typing import Any
 
 from tillwatch.agent.model import Value
 
+DONE, FAILED, USAGE = 0, 1, 2
 NS = 1_000_000_000
 _TIMES = {
     "at",
@@ -28,6 +29,14 @@ _TIMES = {
     "ack_until",
 }
 _COLOURS = {"crit": "31", "fail": "31", "warn": "33", "unknown": "35", "silent": "35", "offline": "35", "ok": "32"}
+
+
+class CommandError(Exception):
+    """A command cannot be done. The text says why, and what to do; status: the exit code."""
+
+    def __init__(self, text: str, status: int = FAILED) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 def print_json(value: Any) -> None:

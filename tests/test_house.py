@@ -64,6 +64,8 @@ MAY_PRINT = frozenset(
         "collector/alarm_commands.py",
         "collector/identity.py",
         "collector/output.py",
+        "collector/service_commands.py",
+        "collector/terminal_commands.py",
         "collector/recovery.py",
         "collector/watch/commands.py",
         "collector/simulate/command.py",

@@ -9,11 +9,10 @@ import json
 import sys
 import time
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tillwatch.collector.config import Config
-from tillwatch.collector.identity import CommandError
+from tillwatch.collector.output import CommandError
 
 if TYPE_CHECKING:
     from tillwatch.collector.simulate.report import Report
@@ -24,31 +23,12 @@ SHOWN = 20
 """Of what misses a bar: a screenful; JSON has all of it."""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--terminals", type=int, default=500, metavar="N", help="how many (default: 500)")
-    parser.add_argument("--days", type=int, default=365, metavar="N", help="how long (default: 365)")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="another one gives another year (default: 1)")
-    parser.add_argument(
-        "--pace",
-        type=float,
-        default=1.0,
-        metavar="X",
-        help="how many times as often as in life something breaks (default: 1)",
-    )
-    parser.add_argument(
-        "--keep",
-        type=Path,
-        metavar="DB",
-        help="keep the store that comes of it, a new file: `console` and `report` read it",
-    )
-
-
 def run_simulate(_: Config, options: argparse.Namespace) -> int:
     from tillwatch.collector.simulate.report import plain, report  # noqa: PLC0415 - help should not wait for it
     from tillwatch.collector.simulate.year import simulate  # noqa: PLC0415
     from tillwatch.collector.store.sqlite import SqliteStore, StoreError  # noqa: PLC0415
 
-    if not (1 <= options.terminals <= MOST_TERMINALS and 2 <= options.days <= MOST_DAYS and 0 < options.pace <= 100):  # noqa: PLR2004
+    if not (1 <= options.terminals <= MOST_TERMINALS and 2 <= options.days <= MOST_DAYS and 0 < options.pace <= 100):
         raise CommandError(
             f"a bank has 1 to {MOST_TERMINALS} terminals, 2 to {MOST_DAYS} days, and a pace of up to 100"
         )

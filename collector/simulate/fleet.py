@@ -16,7 +16,7 @@ BRANCH_SIZE = 10
 SMALL_BRANCH = 5
 SMALL_BANK = 100
 REGION_BRANCHES = 8
-SMALL_REGION = 3
+SMALL_REGION = 4
 """Branches of a region: the least that can show that a region, and not its branches one by one, is away."""
 WEEK_H = 7 * 24
 

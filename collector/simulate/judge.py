@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from tillwatch.collector.incidents import CONSEQUENCE, ROOT, SYMPTOM, TERMINAL, Incident
+from tillwatch.collector.incidents import SYMPTOM, TERMINAL, Incident
 from tillwatch.collector.rules import Rules
 from tillwatch.collector.simulate.stations import MINUTE, READ_S, S
 from tillwatch.collector.simulate.truth import Effect, Fault, Interval, Ledger, closed, within, without
@@ -72,30 +72,42 @@ def judge(outcome: Outcome) -> Verdict:
         for effect in fault.effects:
             places[effect.terminal, effect.component].append((fault, effect))
     told = [one for one in outcome.log.incidents.values() if one.announced_at and not one.drill]
-    first: dict[tuple[str, int], int] = {}
+    members = _members(outcome)
+    begun: dict[str, list[int]] = defaultdict(list)
     for event in outcome.log.events:
-        if event.kind == "joined":
-            first.setdefault((event.incident, event.detail["alarm"]), event.at)
-    members: dict[str, list[tuple[str, str, str, str, int]]] = defaultdict(list)
-    for key, one in outcome.log.members.items():
-        members[one.incident].append((one.role, one.rule, one.terminal, one.component, first.get(key, one.since)))
+        if event.kind in {"opened", "reopened"}:
+            begun[event.incident].append(event.at)
     of: dict[str, list[Fault]] = {}
     for incident in outcome.log.incidents.values():
         mine, symptoms = [], []
-        for role, rule, terminal, component, since in members[incident.corr_id]:
-            fault = _match(places[terminal, component], rule, since, end)
+        for alarm, since in members[incident.corr_id]:
+            one = outcome.log.members[incident.corr_id, alarm]
+            fault = _match(places[one.terminal, one.component], one.rule, since, end)
             if fault is not None:
-                (symptoms if role == SYMPTOM else mine).append(fault)
+                (symptoms if one.role == SYMPTOM else mine).append(fault)
         if incident.scope != TERMINAL:
-            mine = _of_place(incident, places, symptoms, end)
+            mine = _of_place(incident, begun[incident.corr_id], places, symptoms, end)
         if incident.announced_at and not incident.drill:
             of[incident.corr_id] = list({fault.id: fault for fault in mine}.values())
             for fault in of[incident.corr_id]:
                 findings[fault.id].incidents.append(incident.corr_id)
             for fault in symptoms:
                 findings[fault.id].hidden |= fault not in of[incident.corr_id]
-    assert {ROOT, CONSEQUENCE, SYMPTOM} >= {member[0] for each in members.values() for member in each}
     return Verdict(list(findings.values()), of, told)
+
+
+def _members(outcome: Outcome) -> dict[str, list[tuple[int, int]]]:
+    """Incident -> (alarm, since when its condition lasted) of those that joined it; what had left before it was told is not of it."""
+    found: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    told = set()
+    for event in outcome.log.events:
+        if event.kind == "joined":
+            found[event.incident].append((event.detail["alarm"], event.detail["since"]))
+        elif event.kind == "announced":
+            told.add(event.incident)
+        elif event.kind in {"dropped", "absorbed"} and event.incident not in told:
+            found[event.incident].clear()
+    return found
 
 
 def _match(known: list[tuple[Fault, Effect]], rule: str, since: int, end: int) -> Fault | None:
@@ -105,19 +117,23 @@ def _match(known: list[tuple[Fault, Effect]], rule: str, since: int, end: int) -
         if not any(rule == each for each, _ in effect.told):
             continue
         for a, b in effect.spans(end):
-            if a <= since <= b + AFTER and (best is None or a > best[0]):
+            if a <= since + S <= b + AFTER and (best is None or a > best[0]):
                 best = a, fault
     return best[1] if best is not None else None
 
 
 def _of_place(
-    incident: Incident, places: dict[tuple[str, str], list[tuple[Fault, Effect]]], symptoms: list[Fault], end: int
+    incident: Incident,
+    begun: list[int],
+    places: dict[tuple[str, str], list[tuple[Fault, Effect]]],
+    symptoms: list[Fault],
+    end: int,
 ) -> list[Fault]:
-    """What befell a branch, a region or all of it; else what most of its symptoms come from."""
+    """What befell a branch, a region or all of it; else what most of its symptoms come from. begun: when it was opened, and again."""
     place = {"branch": f"branch:{incident.branch}", "region": f"region:{incident.region}"}.get(incident.scope, FLEET)
-    fault = _match(places[place, ""], incident.fault, incident.opened_at, end)
-    if fault is not None:
-        return [fault]
+    matched = (_match(places[place, ""], incident.fault, at, end) for at in begun)
+    if found := [fault for fault in matched if fault is not None]:
+        return found
     counts = {one.id: sum(other is one for other in symptoms) for one in symptoms}
     most = max(counts, key=lambda each: counts[each], default=0)
     return [next(one for one in symptoms if one.id == most)] if most and 2 * counts[most] > len(symptoms) else []

@@ -23,8 +23,8 @@ KEEPALIVE_S = 60
 """Of the agent's MQTT session: the broker gives it up after one and a half times as long without a word."""
 LATE = 15 * MINUTE
 """What was sealed earlier than this before it arrives is history, as the pipeline has it (fleet.HISTORICAL_MS)."""
-INTERVAL_S = 7 * 86_400
-"""What each component claims as its interval, the longest that is believed: who is there is told by life messages, not by heartbeats."""
+INTERVAL_S = 60
+"""What each component claims as its interval. Who is there is told by life messages alone: the site's rules wait longer than a year for a heartbeat."""
 AGAIN_S, AGAIN = 60, 5
 """s after which a device that could not be read is asked again, and how often that is told: longer than any rule waits for it."""
 START_S = (40, 70)
@@ -186,7 +186,7 @@ class Station:
             self.session = True
             self._sink.life(at, self._life(at, "online"))
         if self._unheard:
-            self._wait_out(max(self._unheard, at - LATE - S))
+            self._wait_out(at)
         for opened in self._spool:
             self._sink.batch(at, opened)
         self._spool.clear()
@@ -255,7 +255,7 @@ class Station:
     def _gauges(self, at: int) -> list[Column]:
         """The hours that have passed since they were last told."""
         first, last = self._gauged // HOUR + 1, at // HOUR
-        self._gauged = at
+        self._gauged = max(at, self._gauged)
         return self._read(range(first, last + 1)) if last >= first else []
 
     def _read(self, hours: range) -> list[Column]:
@@ -273,23 +273,24 @@ class Station:
         return columns
 
     def _wait_out(self, until: int) -> None:
-        """What was read up to then while nothing could be sent. One gauge stands for the readings of every minute: that there are any shows
-        that the machine ran.
-        """
-        ms = [t // MS for t in range(self._unheard + MINUTE, until, 10 * MINUTE)]
-        if ms:
-            key, week = next(iter(self._weeks.items()))
-            values: list[Value] = [week[0]] * len(ms)
-            self._spool.append(
-                self._seal(until, [Column(*key, ms, values, Quality.GOOD, self.now[key][1], numeric=True)])
-            )
-        if until > self._gauged and (columns := self._gauges(until)):
-            self._spool.append(self._seal(until, columns))
+        """What was read up to then while nothing could be sent, apart by whether it will be history by then."""
+        late = max(self._unheard, until - LATE - S)
+        for first, last in ((self._unheard, late), (late, until)):
+            ms = [t // MS for t in range(first + INTERVAL_S * S, last + 1, INTERVAL_S * S)]
+            columns = [*self._gauges(last), *([self._beats(ms)] if ms else [])]
+            if columns:
+                self._spool.append(self._seal(last, columns))
         self._unheard = 0
 
     def _flush(self, at: int) -> None:
-        if columns := self._gauges(at):
-            self._tell(at, columns)
+        """All that is known by now, and that it was there until now: its last word."""
+        self._tell(at, [*self._gauges(at), self._beats([at // MS])])
+
+    def _beats(self, ms: list[int]) -> Column:
+        """One gauge stands for the readings of every minute: that there are any shows that the machine ran."""
+        key, week = next(iter(self._weeks.items()))
+        values: list[Value] = [week[0]] * len(ms)
+        return Column(*key, ms, values, Quality.GOOD, self._sent[key][1], numeric=True)
 
     def _tell(self, at: int, columns: list[Column]) -> None:
         if not columns:

@@ -21,7 +21,7 @@ from tillwatch.collector.rules import (
 from tillwatch.collector.simulate import modes
 from tillwatch.collector.simulate.fleet import ATM, SERVER, SWITCH, UPS, Bank, Branch, Unit
 from tillwatch.collector.simulate.modes import OutMode, PartMode, Step
-from tillwatch.collector.simulate.stations import DAY, HOUR, MINUTE, S, Later, Station
+from tillwatch.collector.simulate.stations import DAY, HOUR, MINUTE, Later, S, Station
 from tillwatch.collector.simulate.truth import (
     AGENT,
     MACHINE,
@@ -39,6 +39,10 @@ APART = 6 * HOUR
 """Between two faults that take a whole branch away: what belongs to which would be a matter of taste."""
 NOTICED = 3 * DAY
 """After this long somebody sees by himself what no ticket has told."""
+REST = 10 * MINUTE
+"""Between two faults of one part."""
+LEAST_REGION = 4
+"""Branches of a region that has a line of its own: with fewer, one that is in maintenance hides that it is the region."""
 CHARGE_STEP = 5 * MINUTE
 
 UNREADABLE = "component.unreadable"
@@ -153,6 +157,8 @@ class World:
         unit = next((each for each in self.bank.units if each.name == where), None) if mode.of == "terminal" else None
         branches = self._reach(mode, where)
         if unit is not None and (not self.stations[where].reachable or self._busy.get(unit.branch, 0) > at):
+            return
+        if mode.of == "region" and len(branches) < LEAST_REGION:
             return
         lasts = round(mode.lasts.draw(self.rng) * S) if mode.lasts else 0
         if mode.of in {"branch", "region"}:
@@ -307,7 +313,7 @@ class World:
         """Somebody stands before it, and mends what else he sees broken on the same terminal."""
         self.mend(at, fault)
         for (terminal, _), other in sorted(self._held.items()):
-            if terminal == fault.where and not other.heals:
+            if terminal == fault.where and not other.heals and not other.end:
                 self.mend(at, other)
 
     def mend(self, at: int, fault: Fault) -> None:
@@ -324,6 +330,9 @@ class World:
             unit, mode = self._modes[fault.id]
             self.later(at + round(modes.AGAIN_AFTER.draw(self.rng) * S), self.break_part, unit, mode, fault.id)
 
+    def _release(self, _: int, fault: Fault) -> None:
+        self._held = {part: other for part, other in self._held.items() if other is not fault}
+
     def end(self, at: int, fault: Fault) -> None:
         if fault.end:
             return
@@ -331,7 +340,8 @@ class World:
         self.ended(at, fault)
         if fault.id in self._modes:
             self._well(at, fault, self._modes[fault.id][1])
-            self._held = {part: other for part, other in self._held.items() if other is not fault}
+            # What fails at the very moment of a repair is the same failure to everybody.
+            self.later(at + REST, self._release, fault)
             return
         mode, branches, _ = self._outs[fault.id]
         if mode.of in {"branch", "region"}:

@@ -18,7 +18,7 @@ from tillwatch.collector.simulate.fleet import Bank, Unit, make_bank
 from tillwatch.collector.simulate.modes import OutMode, PartMode
 from tillwatch.collector.simulate.planned import Planned
 from tillwatch.collector.simulate.post import Log, Post
-from tillwatch.collector.simulate.site import site_policy
+from tillwatch.collector.simulate.site import RULES, site_policy
 from tillwatch.collector.simulate.staff import Staff
 from tillwatch.collector.simulate.stations import DAY, HOUR, MINUTE, S, Station
 from tillwatch.collector.simulate.truth import Ledger
@@ -82,7 +82,7 @@ def simulate(
         for unit in bank.units
     }
     post.change_rules(
-        START, {"shipped": shipped_text(), "site": "", "policy": site_policy(), "shipped_policy": shipped_policy()}
+        START, {"shipped": shipped_text(), "site": RULES, "policy": site_policy(), "shipped_policy": shipped_policy()}
     )
     world = World(bank, stations, fold.book.rules, fold.book.policy, ledger, agenda.later, Random(f"{seed}/world"))
     staff = Staff(world, post, Random(f"{seed}/staff"))
