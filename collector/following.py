@@ -24,12 +24,15 @@ Told = tuple[tuple[str, str, str], ...]
 
 
 class Following:
-    """release: lets go what an incident explained, once that is over for long enough."""
+    """release: lets go what an incident explained, once that is over for long enough. widen: looks, before an incident is told, whether it is part of
+    something wider.
+    """
 
     def __init__(self, book: Book, fleet: Fleet, timers: Timers, teller: Teller) -> None:
         self.teller = teller
         self._fleet = fleet
         self.release: Callable[[Incident, int], None] = lambda _, __: None
+        self.widen: Callable[[Incident, int], None] = lambda _, __: None
         self._book = book
         self._timers = timers
 
@@ -136,6 +139,9 @@ class Following:
     def _act(self, corr_id: str, at: int) -> None:
         settings = self._book.policy.incident
         incident = self._book.incidents[corr_id]
+        if incident.state == SETTLING and incident.settle_until <= at:
+            self.widen(incident, at)
+            incident = self._book.incidents[corr_id]
         if incident.state == SETTLING and incident.settle_until <= at:
             told = incidents.announce(incident, at)
             self._book.put_incident(told, "announced", at, level=told.level)
