@@ -110,6 +110,12 @@ def _variable(value: Any) -> str:
     raise ValueError('write the name of an environment variable, for example "TILLWATCH_WEBHOOK_SECRET"')
 
 
+def _language(value: Any) -> str:
+    if value in ("en", "zh"):
+        return str(value)
+    raise ValueError('write "en" or "zh"')
+
+
 def _url(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(r"https?://[^\s]{1,2000}", value):
         return value
@@ -187,6 +193,7 @@ class WebhookSection:
     url: str = _read(_url, "")
     secret_file: Path | None = _read(_path, None)
     secret_env: str = _read(_variable, "")
+    language: str = _read(_language, "en")
 
     def secret(self) -> str:
         """The secret, read now. Raises ConfigError when there is none."""

@@ -13,12 +13,25 @@ from tillwatch.collector.book import Book
 from tillwatch.collector.duty.calendars import Calendar
 from tillwatch.collector.duty.clocks import NEVER, Call, advance, next_due
 from tillwatch.collector.fleet import Fleet
-from tillwatch.collector.incidents import CLOSED, DROPPED, PLANNED, RESOLVED, RESTORED, SETTLING, TERMINAL, Incident
+from tillwatch.collector.incidents import (
+    CLOSED,
+    DROPPED,
+    FLEET,
+    PLANNED,
+    RESOLVED,
+    RESTORED,
+    SETTLING,
+    TERMINAL,
+    Incident,
+    correlation_id,
+)
+from tillwatch.collector.rules import UNSTAFFED
 from tillwatch.collector.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for
 from tillwatch.collector.telling import Teller
 from tillwatch.collector.tickets.port import Op
 from tillwatch.collector.timers import Timers
 
+DAY_NS = 86_400 * 10**9
 Told = tuple[tuple[str, str, str], ...]
 """(role, person, channel)."""
 
@@ -79,7 +92,7 @@ class Following:
                 dues.append(incident.restored_at + settings.confirm_ns)
             case incidents.RESOLVED:
                 dues.append(incident.resolved_at + settings.verify_ns)
-            case incidents.CLOSED | incidents.DROPPED if incident.scope == TERMINAL:
+            case incidents.CLOSED | incidents.DROPPED if _forgettable(incident):
                 dues.append(incident.closed_at + settings.verify_ns)
         return min((due for due in dues if due), default=None)
 
@@ -131,10 +144,26 @@ class Following:
         kind = "escalated" if call.steps else "reminded"
         roles = [each.step.role for each in call.steps]
         self._book.put_incident(incident, kind, at, roles=roles, people=people, nobody=list(call.nobody))
+        for role in call.nobody if incident.fault != UNSTAFFED else ():
+            self._unstaffed(role, incident, at)
         told = tuple(
             (", ".join(roles), person.name, channel) for person, channels in call.people for channel in channels
         )
         return (_calls(call), told) if told else None
+
+    def _unstaffed(self, role: str, asked: Incident, at: int) -> None:
+        """A gap in the roster is a fault of the monitoring itself: one incident for a role and a day."""
+        rule, day = self._book.rules.by_id.get(UNSTAFFED), at // DAY_NS
+        corr_id = correlation_id("", "", role, UNSTAFFED, day)
+        if rule is None or corr_id in self._book.incidents:
+            return
+        level = min((rule.limits.words or {}).values(), default=2)
+        gap = Incident(
+            corr_id, "", "", level, SETTLING, at, 0, 0, scope=FLEET, component=role, fault=UNSTAFFED, episode=day, occurred_at=at,
+            settle_until=at, cause=f"{role}, for {asked.corr_id}", drill=asked.drill,
+        )  # fmt: skip
+        self._book.put_incident(gap, "opened", at, fault=UNSTAFFED, level=level, role=role, asked=asked.corr_id)
+        self.follow_up(corr_id, at)
 
     def _act(self, corr_id: str, at: int) -> None:
         settings = self._book.policy.incident
@@ -162,7 +191,7 @@ class Following:
             incident = self._book.put_incident(ended, "closed", at, by="policy")
         if (
             incident.state in (CLOSED, DROPPED)
-            and incident.scope == TERMINAL
+            and _forgettable(incident)
             and incident.closed_at + settings.verify_ns <= at
         ):
             self._book.forget(corr_id)
@@ -173,3 +202,8 @@ def _calls(call: Call) -> str:
     if not call.steps:
         return "Reminder: nobody has taken it on"
     return "; ".join(each.step.text or f"Told: {each.step.role}" for each in call.steps)
+
+
+def _forgettable(incident: Incident) -> bool:
+    """Of what was concluded for a branch, a region or everybody the last one is kept: the next one counts on from it."""
+    return incident.scope == TERMINAL or incident.fault == UNSTAFFED

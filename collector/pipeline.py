@@ -32,6 +32,7 @@ from tillwatch.agent.wire import (
 from tillwatch.collector import sequence, succession
 from tillwatch.collector.clock import JournalTime, SteadyClock
 from tillwatch.collector.config import changes
+from tillwatch.collector.diagnosis import Cards
 from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_EPOCHS, MAX_SIGNALS, Terminal
 from tillwatch.collector.fold import SUSPECT_SKEW_MS, Fold
 from tillwatch.collector.intake import Message
@@ -82,6 +83,8 @@ class Pipeline:
         units: Mapping[str, str],
         *,
         page: str = "",
+        cards: Cards | None = None,
+        language: str = "en",
         clock: Callable[[], int] = time.time_ns,
         steady: SteadyClock | None = None,
         bind: Callable[[str, str, bytes, int], bytes] | None = None,
@@ -93,6 +96,7 @@ class Pipeline:
         self._key = key
         self._units = units
         self._page = page
+        self._cards, self._language = cards, language
         self._clock = clock if steady is None else steady.now
         self._time = JournalTime(steady)
         self._running_since = 0
@@ -108,7 +112,7 @@ class Pipeline:
 
     def _load(self) -> None:
         self._acts += 1
-        self.fold = Fold(self._units, self._page)
+        self.fold = Fold(self._units, self._page, self._cards, self._language)
         self.journal: Journal = self.store.load(self.fold)
 
     def knows(self, terminal: str) -> bool:

@@ -153,9 +153,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 async def _serve(config: Config, *, console: bool) -> int:
     site, policy = site_rules(config), policies(config, datetime.now(UTC).year)
     try:
-        load_cards(
-            config.cards.file, parse_rules(site).by_id
-        )  # a mistake in them is told now, and not by the first alarm
+        cards = load_cards(config.cards.file, parse_rules(site).by_id)
     except CardsError as error:
         raise ConfigError(str(error)) from None
     ended = asyncio.Event()
@@ -170,7 +168,10 @@ async def _serve(config: Config, *, console: bool) -> int:
         units = {name: known.unit for name, known in load_catalogue().signals.items()}
         page = f"http://{config.console.host}:{config.console.port}"
         clock = SteadyClock()
-        pipeline = Pipeline(store, own.ack_key, units, steady=clock, page=page, bind=own.bind)
+        language = config.webhook.language if config.webhook is not None else "en"
+        pipeline = Pipeline(
+            store, own.ack_key, units, steady=clock, page=page, bind=own.bind, cards=cards, language=language
+        )
         await pipeline.start(shipped_text(), site, config.settings, policy)
         stack.push_async_callback(pipeline.stop)
 

@@ -10,6 +10,9 @@ from importlib.resources import files
 from jinja2 import BaseLoader, Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+NARROW = 3
+"""Columns up to which a table is not as wide as the page."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -42,13 +45,20 @@ Cell = str | Bar | Marked
 
 @dataclass(frozen=True, slots=True)
 class Column:
+    """keep: its cells are not broken into lines, as numeric ones are not."""
+
     label: str
     numeric: bool = False
+    keep: bool = False
+
+    @property
+    def style(self) -> str:
+        return "n" if self.numeric else "k" if self.keep else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """wide: it scrolls on a narrow screen, where others become cards."""
+    """wide: it scrolls on a narrow screen, where others of more than NARROW columns become cards."""
 
     title: str
     columns: Sequence[Column]
@@ -56,6 +66,11 @@ class Table:
     note: str = ""
     wide: bool = False
     kind: str = "table"
+
+    @property
+    def style(self) -> str:
+        """A few columns far apart are hard to read along."""
+        return "scroll" if self.wide else "narrow" if len(self.columns) <= NARROW else "cards"
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,14 +177,14 @@ def tiles(subject: Subject) -> list[Tile]:
     verdict = {"bad": say("summary.above"), "good": say("summary.within"), "": ""}[judged]
     note = say("summary.interruption_note", limit=say.percent(limit, 2), gross=say.percent(shares.interruption_gross))
     unseen = say.percent(share(shares.unmonitored, shares.scheduled))
-    range_ = f"{say.percent(shares.availability_worst, 2)} … {say.percent(shares.availability_best, 2)}"
+    best = say("summary.availability_note", best=say.percent(shares.availability_best), unmonitored=unseen)
     levels = say("summary.incidents_note", l1=it.levels[1], l2=it.levels[2], l3=it.levels[3])
     longest = say(
         "summary.restore_note", n=it.restore.n, longest=say.span(it.restore.longest if it.restore.n else None)
     )
     return [
         Tile(say("summary.interruption"), say.percent(net), note, judged, verdict),
-        Tile(say("summary.availability"), range_, say("summary.availability_note", unmonitored=unseen)),
+        Tile(say("summary.availability"), say.percent(shares.availability_worst), best),
         Tile(say("summary.response"), say.met(it.response), say.of(it.response)),
         Tile(say("summary.repair"), say.met(it.restored_net), say.of(it.restored_net)),
         Tile(say("summary.restore"), say.mean(it.restore), longest),
@@ -197,7 +197,7 @@ def definitions(subject: Subject, *, flat: bool) -> Section:
     say, policy = subject.say, subject.policy
 
     def targets(response: bool) -> str:  # noqa: FBT001 - two clocks, one sentence
-        return ", ".join(
+        return say("unit.comma").join(
             say("definitions.target", level=level, time=say.span(target.response_ns if response else target.repair_ns))
             for level, target in sorted(policy.targets.items())
         )
@@ -209,10 +209,8 @@ def definitions(subject: Subject, *, flat: bool) -> Section:
         "load": {"n": settings.flap_enter, "time": say.span(settings.flap_within_ns)},
     }
     names = ("schedule", "three", "unmonitored", "available", "interruption", "operating", "impact", "period", "response", "repair", "mttr", "fix", "load")  # fmt: skip
-    pairs = [(say(f"definitions.{name}"), say(f"definitions.{name}_text", **filled.get(name, {}))) for name in names]
-    if flat:
-        pairs = [
-            (name, f"{text} {say('definitions.impact_flat')}" if name == say("definitions.impact") else text)
-            for name, text in pairs
-        ]
+    keys = {name: f"definitions.{name}_text" for name in names} | (
+        {"impact": "definitions.impact_flat"} if flat else {}
+    )
+    pairs = [(say(f"definitions.{name}"), say(keys[name], **filled.get(name, {}))) for name in names]
     return Section("definitions", say("definitions.title"), (Facts(pairs),))

@@ -14,11 +14,11 @@ from typing import Any
 import msgpack
 
 from tillwatch.collector.alarms import SHELF_NS, SHELVED
+from tillwatch.collector.drills import WATCHDOG
 from tillwatch.collector.figures.availability import HEARD, History
 from tillwatch.collector.figures.kpi import Delivery
 from tillwatch.collector.figures.load import Shelf, Standing, Turn
 from tillwatch.collector.figures.rollup import FLEET, Log, Place, Scope
-from tillwatch.collector.drills import WATCHDOG
 from tillwatch.collector.fleet import Component
 from tillwatch.collector.incidents import COLUMNS, Incident
 from tillwatch.collector.policy import Policy, parse_policy

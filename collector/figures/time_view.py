@@ -29,8 +29,8 @@ from tillwatch.collector.figures.tally import share
 from tillwatch.collector.figures.wording import Wording
 from tillwatch.collector.policy import Policy
 
-LISTED = 50
-"""Rows of a list on the page: two printed pages; all of them are in the CSV files."""
+LISTED = 30
+"""Rows of a list on the page: a printed page; all of them are in the CSV files."""
 MAX_DAYS = 366
 """Columns of the chart of days: past a year they are thinner than a pixel."""
 NOT_UP = ("down", "unmonitored", "planned")
@@ -52,10 +52,11 @@ class Subject:
 
 def availability(subject: Subject) -> Section:
     say, whole = subject.say, subject.whole
-    rows = [_definition_row(say, subject.policy, whole, name) for name in DEFINITIONS]
+    most = max(not_up(part.shares) for part in whole.availability.parts.values())
+    rows = [_definition_row(say, subject.policy, whole, name, most) for name in DEFINITIONS]
     columns = (
-        Column(say("availability.definition")),
-        Column(say("availability.shares")),
+        Column(say("availability.definition"), keep=True),
+        Column(say("availability.not_up")),
         *(Column(say(f"counts.{word}"), numeric=True) for word in COUNTS),
         Column(say("availability.worst_best"), numeric=True),
         Column(say("availability.net"), numeric=True),
@@ -65,19 +66,22 @@ def availability(subject: Subject) -> Section:
         Column(say("availability.impact"), numeric=True),
     )
     scheduled = whole.availability.parts["network"].shares.scheduled
-    blocks: list[Block] = [Note(say("availability.note", scheduled=say.span(scheduled))), Table("", columns, rows)]
+    blocks: list[Block] = [
+        Note(say("availability.note", scheduled=say.span(scheduled))),
+        Table("", columns, rows, legend_note(say, most)),
+    ]
     over = say("summary.over", n=whole.over, terminals=whole.availability.terminals)
     return Section("availability", say("availability.title"), (*blocks, Note(over), *_days(subject)))
 
 
-def _definition_row(say: Wording, policy: Policy, whole: Figures, name: str) -> tuple[Cell, ...]:
+def _definition_row(say: Wording, policy: Policy, whole: Figures, name: str, most: float) -> tuple[Cell, ...]:
     part = whole.availability.parts[name]
     shares = part.shares
     return (
         say(f"definition.{name}"),
-        shares_bar(say, shares),
+        not_up_bar(say, shares, most),
         *(say.percent(share(getattr(shares, word), shares.scheduled)) for word in COUNTS),
-        f"{say.percent(shares.availability_worst)} … {say.percent(shares.availability_best)}",
+        say.range(shares.availability_worst, shares.availability_best),
         against(say, shares.interruption_net, policy.interruption),
         say.percent(shares.interruption_gross),
         say.percent(shares.operating_ratio),
@@ -92,13 +96,21 @@ def against(say: Wording, ratio: float | None, limit: float) -> Cell:
     return Marked(text, "bad") if ratio is not None and ratio > limit else text
 
 
-def shares_bar(say: Wording, shares: Shares) -> Bar:
+def not_up(shares: Shares) -> float:
+    return share(shares.scheduled - shares.up, shares.scheduled) or 0.0
+
+
+def not_up_bar(say: Wording, shares: Shares, most: float) -> Bar:
+    """What was not up, beside others of which the greatest share is `most`: of 99 % up nobody sees the rest."""
+    parts = {word: share(getattr(shares, word), shares.scheduled) or 0.0 for word in NOT_UP}
     pieces = [
-        Piece(word, getattr(shares, word) / shares.scheduled, say(f"counts.{word}"), say.percent(part))
-        for word in COUNTS
-        if (part := share(getattr(shares, word), shares.scheduled))
+        Piece(word, part / most, say(f"counts.{word}"), say.percent(part)) for word, part in parts.items() if part
     ]
-    return Bar(pieces, ", ".join(f"{piece.name} {piece.value}" for piece in pieces))
+    return Bar(pieces, say("unit.comma").join(f"{piece.name} {piece.value}" for piece in pieces) or say.percent(0.0))
+
+
+def legend_note(say: Wording, most: float) -> str:
+    return say("availability.not_up_note", most=say.percent(most)) if most else ""
 
 
 def edges_of_days(start: int, end: int, zone: str) -> list[int]:
@@ -129,7 +141,9 @@ def _days(subject: Subject) -> Iterator[Block]:
             for word in NOT_UP
             if each[word]
         ]
-        said = f"{say.day(since)}: " + (", ".join(f"{p.name} {p.value}" for p in pieces) or say.percent(height))
+        said = f"{say.day(since)}: " + (
+            say("unit.comma").join(f"{p.name} {p.value}" for p in pieces) or say.percent(height)
+        )
         columns.append(Day(say.day(since)[8:] if i % every == 0 else "", pieces, said))
     worst = heights.index(most)
     note = say("availability.daily_most", most=say.percent(most), day=say.day(edges[worst]), share=say.percent(most))
@@ -221,26 +235,25 @@ def scopes(subject: Subject) -> Section:
         them = [one for one in them if one.availability.terminals or one.kpi.incidents]
         if len(them) < 2 and kind != "terminal":
             continue
-        rows = [_scope_row(subject, one) for one in them[:LISTED]]
+        most = max((not_up(one.availability.parts["network"].shares) for one in them[:LISTED]), default=0.0)
+        rows = [_scope_row(subject, one, most) for one in them[:LISTED]]
+        counts = (Column(say("report.terminals"), numeric=True), Column(say("scopes.over"), numeric=True))
         columns = (
             Column(say(f"scope.{kind}")),
-            *(
-                (Column(say("report.terminals"), numeric=True), Column(say("scopes.over"), numeric=True))
-                if kind != "terminal"
-                else (Column(say("scope.branch")),)
-            ),
-            Column(say("availability.shares")),
+            *(counts if kind != "terminal" else (Column(say("scope.branch")),)),
+            Column(say("availability.net"), numeric=True),
+            Column(say("availability.gross"), numeric=True),
+            Column(say("availability.not_up")),
             Column(say("scopes.availability"), numeric=True),
             Column(say("scopes.full"), numeric=True),
             Column(say("counts.unmonitored"), numeric=True),
-            Column(say("availability.net"), numeric=True),
-            Column(say("availability.gross"), numeric=True),
             Column(say("scopes.incidents"), numeric=True),
             Column(say("scopes.mttr"), numeric=True),
             Column(say("scopes.mtbf"), numeric=True),
         )
         file = subject.files["availability" if kind == "terminal" else "kpi"]
-        note = say("report.rest", n=len(them) - LISTED, file=file) if len(them) > LISTED else ""
+        rest = say("report.rest", n=len(them) - LISTED, file=file) if len(them) > LISTED else ""
+        note = f"{legend_note(say, most)} {rest}".strip()
         blocks.append(Table(say(f"scopes.{title}"), columns, rows, note, wide=True))
     return Section("scopes", say("scopes.title"), blocks)
 
@@ -249,7 +262,7 @@ def _worst_first(one: Figures) -> tuple[float, str]:
     return -(one.availability.parts["network"].shares.interruption_net or 0.0), one.scope.name
 
 
-def _scope_row(subject: Subject, one: Figures) -> tuple[Cell, ...]:
+def _scope_row(subject: Subject, one: Figures, most: float) -> tuple[Cell, ...]:
     say, limit = subject.say, subject.policy.interruption
     network, full = (one.availability.parts[name].shares for name in ("network", "full"))
     if one.scope.kind == "terminal":
@@ -259,12 +272,12 @@ def _scope_row(subject: Subject, one: Figures) -> tuple[Cell, ...]:
     return (
         one.scope.name or say("report.unknown"),
         *beside,
-        shares_bar(say, network),
+        against(say, network.interruption_net, limit),
+        say.percent(network.interruption_gross),
+        not_up_bar(say, network, most),
         say.percent(network.availability_worst),
         say.percent(full.availability_worst),
         say.percent(share(network.unmonitored, network.scheduled)),
-        against(say, network.interruption_net, limit),
-        say.percent(network.interruption_gross),
         str(one.kpi.incidents),
         say.mean(one.kpi.restore),
         say.span(one.mtbf),
@@ -290,7 +303,10 @@ def changes(subject: Subject) -> Section:
         for each in said[:LISTED]
     ]
     heads = ("entry", "terminal", "from", "to", "counts_as", "by", "made", "why")
-    columns = [Column(say("scope.terminal") if key == "terminal" else say(f"changes.{key}")) for key in heads]
+    columns = [
+        Column(say("scope.terminal") if key == "terminal" else say(f"changes.{key}"), keep=key not in ("by", "why"))
+        for key in heads
+    ]
     rest = say("report.rest", n=len(said) - LISTED, file=subject.files["intervals"]) if len(said) > LISTED else ""
     note = Note(say("changes.note", share=say.percent(share(it.corrected, scheduled))))
     late = Note(say("changes.late_note", total=say.span(it.late)))

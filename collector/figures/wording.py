@@ -18,7 +18,7 @@ TEXTS = {language: Text(language, {key: texts[language] for key, texts in _ALL.i
 DASH = "–"
 """Where there is no base."""
 S = 10**9
-MINUTE, HOUR, DAY = 60 * S, 3600 * S, 86_400 * S
+MINUTE, HOUR = 60 * S, 3600 * S
 
 
 class Wording:
@@ -36,19 +36,24 @@ class Wording:
     def percent(self, share: float | None, digits: int = 3) -> str:
         return DASH if share is None else f"{share * 100:.{digits}f}%"
 
+    def range(self, least: float | None, most: float | None, digits: int = 3) -> str:
+        if least is None or most is None:
+            return DASH
+        return f"{least * 100:.{digits}f} … {most * 100:.{digits}f}%"
+
     def span(self, ns: int | None) -> str:
         """Two units at most: nobody plans by the seconds of a day."""
         if ns is None:
             return DASH
-        if ns < MINUTE:
-            return self("unit.seconds", n=round(ns / S))
+        if 0 < ns < MINUTE:
+            return self("unit.seconds", n=max(1, round(ns / S)))
         minutes = round(ns / MINUTE)
         if minutes < 60:
             return self("unit.minutes", n=minutes)
         if minutes < 2 * 1440:
-            return self("unit.hours", n=minutes // 60, m=minutes % 60)
+            return self("unit.hours" if minutes % 60 else "unit.whole_hours", n=minutes // 60, m=minutes % 60)
         hours = round(ns / HOUR)
-        return self("unit.days", n=hours // 24, m=hours % 24)
+        return self("unit.days" if hours % 24 else "unit.whole_days", n=hours // 24, m=hours % 24)
 
     def at(self, ns: int) -> str:
         """By the minute."""

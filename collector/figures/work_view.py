@@ -105,7 +105,7 @@ def load(subject: Subject) -> Section:
         heads = (
             *_source_columns(say),
             Column(say("load.level"), numeric=True),
-            Column(say("load.since")),
+            Column(say("load.since"), keep=True),
             Column(say("load.lasting"), numeric=True),
         )
         blocks.append(Table(say("load.standing"), heads, rows, _more(subject, len(it.standing))))
@@ -122,7 +122,10 @@ def load(subject: Subject) -> Section:
             )
             for one in it.shelved[:LISTED]
         ]
-        heads = (*_source_columns(say), *(Column(say(f"load.{key}")) for key in ("since", "until", "by", "reason")))
+        heads = (
+            *_source_columns(say),
+            *(Column(say(f"load.{key}"), keep=key in ("since", "until")) for key in ("since", "until", "by", "reason")),
+        )
         blocks.append(Table(say("load.shelved"), heads, rows, _more(subject, len(it.shelved))))
     return Section("load", say("load.title"), blocks)
 
@@ -187,19 +190,19 @@ def incidents(subject: Subject) -> Section:
     grave = [each for each in courses if each.told and not each.incident.drill and each.level <= GRAVE]
     grave.sort(key=lambda each: (each.failed - (each.restored or known), each.incident.corr_id))
     columns = (
-        Column(say("incidents.incident")),
-        Column(say("load.level"), numeric=True),
         Column(say("incidents.what")),
+        Column(say("load.level"), numeric=True),
         Column(say("scope.terminal")),
         Column(say("scope.branch")),
-        Column(say("incidents.failed")),
+        Column(say("incidents.failed"), keep=True),
         Column(say("incidents.answered"), numeric=True),
         Column(say("incidents.restored"), numeric=True),
         Column(say("incidents.verdict")),
+        Column(say("incidents.incident"), keep=True),
     )
     rest = say("report.rest", n=len(grave) - LISTED, file=subject.files["incidents"]) if len(grave) > LISTED else ""
     rows = [_incident_row(say, each) for each in grave[:LISTED]]
-    table = Table("", columns, rows, rest or ("" if rows else say("report.none")), wide=True)
+    table = Table("", columns, rows, rest or ("" if rows else say("report.none")))
     return Section("incidents", say("incidents.title"), (table,))
 
 
@@ -207,15 +210,15 @@ def _incident_row(say: Wording, course: Course) -> tuple[Cell, ...]:
     incident = course.incident
     where = f"{incident.terminal} {incident.component}".strip() or DASH
     return (
-        incident.corr_id,
+        say.rule(incident.fault) or DASH,
         str(course.level),
-        say.rule(incident.fault),
         where,
         incident.branch or incident.region or DASH,
         say.at(course.failed),
         say.span(course.responded - course.opened) if course.responded else DASH,
         say.span(course.restored - course.failed) if course.restored else Marked(say("report.open"), "bad"),
         say.one("verdict", course.verdict) if course.verdict else DASH,
+        incident.corr_id,
     )
 
 

@@ -167,6 +167,12 @@ def render(message: TicketMessage) -> bytes:
         "parent": message.parent,
         "told": [{"role": role, "person": person, "channel": channel} for role, person, channel in message.told],
         "drill": message.drill,
+        "card": {
+            "means": message.means,
+            "checks": list(message.checks),
+            "brings": list(message.brings),
+            "parts": [{"what": label, "value": value} for label, value in message.parts],
+        },
     }
     event = {"type": _EVENT[message.op], "timestamp": _iso(message.at), "data": data}
     return json.dumps(event, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()

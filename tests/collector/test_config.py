@@ -33,6 +33,9 @@ port = 8081
 [rules]
 file = "/etc/tillwatch/rules.toml"
 
+[policy]
+file = "policy.toml"
+
 [tickets.webhook]
 url = "https://desk.bank.example/hook"
 secret_env = "DESK_SECRET"
@@ -65,6 +68,7 @@ def test_all_of_it_is_read():
     assert parse("[broker]\nhost = '10.4.4.4'").certificate_hosts[-1] == "10.4.4.4"
     assert (config.console.host, config.console.port) == ("localhost", 8081)
     assert config.rules.file == Path("/etc/tillwatch/rules.toml")
+    assert config.policy.file == Path("/etc/tillwatch/policy.toml")
     assert (config.intake.queue_bytes, config.intake.group_wait) == (8 * 1024**2, 0.002)
 
 

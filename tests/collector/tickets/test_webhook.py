@@ -71,7 +71,6 @@ async def test_what_goes_over_the_wire(proxy, port, message) -> None:
                 {"signal": "battery.charge", "value": 41.5, "unit": "%", "at": "2026-03-01T08:00:00.000+00:00"}
             ],
             "evidence_left_out": 0,
-            "drill": False,
             "cause": "mains failed",
             "consequence": "the terminal stops in 9 min",
             "action": "check the mains",
@@ -83,6 +82,8 @@ async def test_what_goes_over_the_wire(proxy, port, message) -> None:
             "affected_count": 0,
             "parent": "",
             "told": [],
+            "drill": False,
+            "card": {"means": "", "checks": [], "brings": [], "parts": []},
         },
     }
 
