@@ -37,15 +37,15 @@ Told = tuple[tuple[str, str, str], ...]
 
 
 class Following:
-    """release: lets go what an incident explained, once that is over for long enough. widen: looks, before an incident is told, whether it is part of
-    something wider.
+    """release: lets go what an incident explained, once that is over for long enough. before_told: the last look at an incident that
+    has settled, after which it may be part of another one.
     """
 
     def __init__(self, book: Book, fleet: Fleet, timers: Timers, teller: Teller) -> None:
         self.teller = teller
         self._fleet = fleet
         self.release: Callable[[Incident, int], None] = lambda _, __: None
-        self.widen: Callable[[Incident, int], None] = lambda _, __: None
+        self.before_told: Callable[[Incident, int], None] = lambda _, __: None
         self._book = book
         self._timers = timers
 
@@ -169,7 +169,7 @@ class Following:
         settings = self._book.policy.incident
         incident = self._book.incidents[corr_id]
         if incident.state == SETTLING and incident.settle_until <= at:
-            self.widen(incident, at)
+            self.before_told(incident, at)
             incident = self._book.incidents[corr_id]
         if incident.state == SETTLING and incident.settle_until <= at:
             told = incidents.announce(incident, at)

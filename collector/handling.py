@@ -6,7 +6,7 @@ condition is followed, and what is over is told, whatever masks an alarm.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tillwatch.collector import alarms, flapping, incidents
@@ -151,18 +151,43 @@ class Handling:
             self._book.join(incident.corr_id, alarm, ROOT, at)
             self._following.follow_up(incident.corr_id, at)
             return True
-        over = max(incident.closed_at, incident.resolved_at, incident.restored_at)
-        if over and at - over > self._book.policy.incident.verify_ns:
+        over = incidents.over_since(incident)
+        if over and not self._returns_to(incident, at):
             return False
-        role = ROOT if incident.fault == alarm.rule else CONSEQUENCE
-        joined = self._book.join(incident.corr_id, alarm, role, at)
-        if over:
-            back = replace(incidents.reopen(incident, at), level=alarm.level)
-            self._book.put_incident(back, "reopened", at, alarm=alarm.id, settled=back.reopened > incident.reopened)
+        if over and self._settle_until(rule, alarm, at, wait) > at:
+            return False  # this time it may be the symptom of something wider, or over in a moment: see take_up
+        self._rejoin(incident, [alarm], at)
+        return True
+
+    def _returns_to(self, incident: Incident, at: int) -> bool:
+        """Whether a fault that is back belongs to this incident, which is over."""
+        over = incidents.over_since(incident)
+        return incident.scope == TERMINAL and 0 < over and at - over <= self._book.policy.incident.verify_ns
+
+    def _rejoin(self, incident: Incident, them: Iterable[Alarm], at: int) -> None:
+        joined = [
+            self._book.join(incident.corr_id, alarm, ROOT if incident.fault == alarm.rule else CONSEQUENCE, at)
+            for alarm in them
+        ]
+        if incidents.over_since(incident):
+            level = min(alarm.level for alarm in joined)
+            back = replace(incidents.reopen(incident, at), level=level)
+            told = {"alarm": joined[0].id, "settled": back.reopened > incident.reopened}
+            self._book.put_incident(back, "reopened", at, **told)
             if not incident.intermittent:
                 self._following.tell(incident.corr_id, Op.OPEN, at, "The fault is back")
-        self._changed(joined, at)
-        return True
+        self._changed(joined[0], at)
+
+    def before_told(self, incident: Incident, at: int) -> None:
+        """It has settled: last of all it may be part of something wider, or go on where the same fault was over shortly before."""
+        self.concluding.before_told(incident, at)
+        settled, former = self._book.incidents[incident.corr_id], self._book.incidents.get(incident.again)
+        if settled.state != SETTLING or former is None or not self._returns_to(former, settled.opened_at):
+            return
+        for alarm in self._book.of(settled.corr_id, SYMPTOM):
+            self.child(former, alarm, at)
+        self._rejoin(former, self._book.of(settled.corr_id), at)
+        self._book.put_incident(incidents.drop(settled, at, former.corr_id), "absorbed", at, by=former.corr_id)
 
     def _near(self, rule: Rule, alarm: Alarm, at: int) -> bool:
         """To the incident of what it follows from, or of what turns out to follow from it, near it."""
@@ -217,7 +242,8 @@ class Handling:
     def child(self, incident: Incident, alarm: Alarm, at: int) -> None:
         """An alarm that is explained elsewhere is followed, and not told by itself."""
         former = self._book.incidents.get(alarm.incident)
-        if former is not None and former.living and former.announced and former.corr_id != incident.corr_id:
+        told = former is not None and former.announced and alarm.key in self._book.members.get(former.corr_id, {})
+        if former is not None and told and former.living and former.corr_id != incident.corr_id:
             # Somebody was told already: that ticket stays, and says why.
             self._book.put_incident(replace(former, parent=incident.corr_id), "note", at, parent=incident.corr_id)
             self._following.tell(
@@ -242,8 +268,10 @@ class Handling:
             corr_id = incidents.correlation_id(
                 branch, alarm.terminal, alarm.component, f"{alarm.rule}|{at}", alarm.episode
             )
+        former = self._book.incidents.get(alarm.incident)
+        again = former.corr_id if former is not None and former.announced and self._returns_to(former, at) else ""
         incident = Incident(
-            corr_id, alarm.terminal, branch, alarm.level, SETTLING, at, 0, 0, region=region, component=alarm.component,
+            corr_id, alarm.terminal, branch, alarm.level, SETTLING, at, 0, 0, region=region, component=alarm.component, again=again,
             fault=alarm.rule, episode=alarm.episode, occurred_at=alarm.since, settle_until=self._settle_until(rule, alarm, at, wait),
             drill=alarm.drill, tamper=rule.axis == "security" and rule.latched, intermittent=alarm.mask(alarms.FLAPPING) is not None,
         )  # fmt: skip

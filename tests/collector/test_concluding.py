@@ -76,3 +76,18 @@ async def test_everybody_is_found_lost_before_the_first_ticket_of_a_part(world: 
     await bank.lose(*far[3:], at_s=125)
     await world.tick(T0 + 600 * S)
     assert [(each.scope, each.fault) for each in bank.told()] == [("fleet", FLEET_UNREACHABLE)]
+
+
+async def test_who_came_back_shortly_before_belongs_to_the_branch_all_the_same(world: World):
+    """His ticket is over; what takes him away now is the line of all of them."""
+    bank = Bank(world)
+    await bank.start()
+    await bank.lose("a-0", at_s=100)
+    world.now = T0 + 700 * S
+    await world.pipeline.take([bank.senders[f"a-{i}"].life(world.now) for i in range(4)])
+    await bank.lose("a-0", "a-1", "a-2", "a-3", at_s=1000)
+    await world.tick(T0 + 1600 * S)
+    own, branch = bank.told()
+    assert (own.fault, own.state, own.parent) == (SILENT, "restored", "")
+    assert branch.fault == BRANCH_UNREACHABLE
+    assert len(world.pipeline.fold.book.members[branch.corr_id]) == 4

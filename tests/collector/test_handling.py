@@ -138,3 +138,30 @@ async def test_what_lasts_when_it_is_seen_again_is_told(site: Site):
     await site.wait(120)
     assert [each.state for each in site.told("atm.device")] == ["open"]
 
+
+async def opened(site: Site) -> int:
+    """Messages that say that something is open, or open again."""
+    (found,) = site.world.store.conn.execute("SELECT count(*) FROM outbox WHERE op = 'open'").fetchone()
+    return int(found)
+
+
+async def test_a_moment_out_of_reach_does_not_reopen_what_was_settled(site: Site):
+    await site.offline(1)
+    await site.online(20)
+    await site.offline(40)
+    await site.online(41)
+    await site.wait(60)
+    assert [each.state for each in site.told()] == ["restored"]
+    assert await opened(site) == 1
+
+
+async def test_what_lasts_again_goes_on_in_its_ticket(site: Site):
+    await site.offline(1)
+    await site.online(20)
+    await site.offline(40)
+    await site.wait(60)
+    (incident,) = site.told()
+    assert (incident.state, incident.reopened) == ("open", 0)
+    assert await opened(site) == 2
+    await site.online(70)
+    assert [each.state for each in site.told()] == ["restored"]
