@@ -72,6 +72,7 @@ class Fold:
         self.following = following
         self.handling = Handling(self.book, self.fleet, self.timers, following)
         following.release = self.handling.release
+        following.before_told = self.handling.before_told
         self.masking = Masking(self.book, self.fleet, self.timers, self.handling)
         self.alarming = Alarming(self.book, self.fleet, self.timers, self.handling, self.masking, units)
         self.losses = Losses(self.book, self.fleet, self.timers, self.handling)

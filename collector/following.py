@@ -37,12 +37,15 @@ Told = tuple[tuple[str, str, str], ...]
 
 
 class Following:
-    """release: lets go what an incident explained, once that is over for long enough."""
+    """release: lets go what an incident explained, once that is over for long enough. before_told: the last look at an incident that
+    has settled, after which it may be part of another one.
+    """
 
     def __init__(self, book: Book, fleet: Fleet, timers: Timers, teller: Teller) -> None:
         self.teller = teller
         self._fleet = fleet
         self.release: Callable[[Incident, int], None] = lambda _, __: None
+        self.before_told: Callable[[Incident, int], None] = lambda _, __: None
         self._book = book
         self._timers = timers
 
@@ -165,6 +168,9 @@ class Following:
     def _act(self, corr_id: str, at: int) -> None:
         settings = self._book.policy.incident
         incident = self._book.incidents[corr_id]
+        if incident.state == SETTLING and incident.settle_until <= at:
+            self.before_told(incident, at)
+            incident = self._book.incidents[corr_id]
         if incident.state == SETTLING and incident.settle_until <= at:
             told = incidents.announce(incident, at)
             self._book.put_incident(told, "announced", at, level=told.level)
