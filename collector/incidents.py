@@ -98,7 +98,13 @@ class Incident:
     @property
     def pressing(self) -> bool:
         """Whether somebody is to be hurried: what is over by its readings, what is planned, and the watchdog's own drill wait for nobody."""
-        return self.announced and self.living and self.state != RESTORED and self.on_hold != PLANNED and self.fault != DRILL
+        return (
+            self.announced
+            and self.living
+            and self.state != RESTORED
+            and self.on_hold != PLANNED
+            and self.fault != DRILL
+        )
 
     @property
     def on_hold(self) -> str:
