@@ -12,7 +12,7 @@ from tillwatch.collector.changes import Dirty, Membership
 from tillwatch.collector.incidents import TERMINAL, Incident
 from tillwatch.collector.policy import Policy, parse_policy
 from tillwatch.collector.records import IncidentEvent
-from tillwatch.collector.rules import Rule, Rules, parse_rules
+from tillwatch.collector.rules import UNSTAFFED, Rule, Rules, parse_rules
 from tillwatch.collector.topology import Topology
 
 Place = tuple[str, str]
@@ -40,6 +40,13 @@ class Book:
     touched: set[str] = field(default_factory=set)
     eased: dict[str, int] = field(default_factory=dict)
     dirty: Dirty = field(default_factory=Dirty)
+
+    def tables(self, shipped: str = "", site: str = "", policy: tuple[str, str] | None = None) -> dict[str, str]:
+        """The texts that it judges by, or the ones that are to come, as a RulesChanged entry has them. policy: shipped, site's own; None: as it is."""
+        if not shipped:
+            shipped, site = self.rules.shipped, self.rules.text
+        shipped_policy, site_policy = policy or (self.policy.shipped, self.policy.text)
+        return {"shipped": shipped, "site": site, "shipped_policy": shipped_policy, "policy": site_policy}
 
     def rule(self, name: str) -> Rule | None:
         return self.rules.by_id.get(name)
@@ -115,8 +122,8 @@ class Book:
             self.parts.setdefault(incident.parent, set()).add(incident.corr_id)
 
     def conclude(self, incident: Incident) -> Incident | None:
-        """It is the last one of its place now; the one before, which nothing can reopen any more."""
-        if incident.scope == TERMINAL:
+        """It is the last one of its place now, where it is of one; the one before, which nothing can reopen any more."""
+        if not _counted(incident):
             return None
         place = incident.fault, incident.branch or incident.region
         before, self.concluded[place] = self.concluded.get(place, ""), incident.corr_id
@@ -125,7 +132,7 @@ class Book:
     def lasting(self, incident: Incident) -> bool:
         """Whether it is known for ever: the next one of its place counts its episodes on."""
         place = incident.fault, incident.branch or incident.region
-        return incident.scope != TERMINAL and self.concluded.get(place) == incident.corr_id
+        return _counted(incident) and self.concluded.get(place) == incident.corr_id
 
     def forget(self, corr_id: str) -> None:
         """It is settled, and nothing can reopen it any more."""
@@ -134,3 +141,8 @@ class Book:
         self.parts.pop(corr_id, None)
         if incident.parent:
             self.parts.get(incident.parent, set()).discard(corr_id)
+
+
+def _counted(incident: Incident) -> bool:
+    """Whether it was concluded for a branch, a region or everybody, and the next one counts on from it. A gap in the roster has its day."""
+    return incident.scope != TERMINAL and incident.fault != UNSTAFFED

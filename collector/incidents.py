@@ -11,6 +11,7 @@ from typing import Any
 import msgpack
 
 from tillwatch.collector.alarms import AUTOMATIC
+from tillwatch.collector.drills import RULE as DRILL
 
 SETTLING = "settling"
 """Found, and not told yet: it may turn out to be the symptom of something wider, or be over before anybody had to know."""
@@ -41,7 +42,7 @@ class Incident:
     """terminal, component: of what is broken; empty where the cause was concluded for a whole branch or region. fault: the rule. state: of the
     constants above; held: (from, until or 0, reason), a pause of the repair clock beside the state. occurred_at: by the readings' time; opened_at: when it was found;
     announced_at: when the ticket system was told; others likewise, all UTC ns, 0 for not yet. seq: deliveries enqueued so far. parent: the wider incident that
-    explains it; cause: what led to that conclusion, in words. steps: escalation steps that were taken, unstaffed: those of them for which nobody was
+    explains it; again: the one of the same fault that was over shortly before, which goes on in its place once this has settled; cause: what led to that conclusion, in words. steps: escalation steps that were taken, unstaffed: those of them for which nobody was
     on duty; missed: the clocks whose target was missed. release_at: when what is left of its
     symptoms gets incidents of its own; tell_at: when its changes are told.
     """
@@ -72,6 +73,7 @@ class Incident:
     drill: bool = False
     tamper: bool = False
     parent: str = ""
+    again: str = ""
     cause: str = ""
     held: tuple[tuple[int, int, str], ...] = ()
     steps: tuple[str, ...] = ()
@@ -95,8 +97,14 @@ class Incident:
 
     @property
     def pressing(self) -> bool:
-        """Whether somebody is to be hurried: what is over by its readings, and what is planned, waits for nobody."""
-        return self.announced and self.living and self.state != RESTORED and self.on_hold != PLANNED
+        """Whether somebody is to be hurried: what is over by its readings, what is planned, and the watchdog's own drill wait for nobody."""
+        return (
+            self.announced
+            and self.living
+            and self.state != RESTORED
+            and self.on_hold != PLANNED
+            and self.fault != DRILL
+        )
 
     @property
     def on_hold(self) -> str:
@@ -143,6 +151,11 @@ def announce(incident: Incident, at: int) -> Incident:
 def drop(incident: Incident, at: int, parent: str = "") -> Incident:
     """It was never told, and need not be."""
     return replace(incident, state=DROPPED, closed_at=at, settle_until=0, parent=parent)
+
+
+def over_since(incident: Incident) -> int:
+    """When it was last said to be over, by the telemetry or by people; 0 while it is not."""
+    return max(incident.closed_at, incident.resolved_at, incident.restored_at)
 
 
 def acknowledge(incident: Incident, by: str, at: int) -> Incident | None:

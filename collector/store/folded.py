@@ -13,7 +13,7 @@ from tillwatch.collector.alarms import Alarm, Mask
 from tillwatch.collector.changes import Dirty, Membership
 from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.fold import Fold
-from tillwatch.collector.incidents import CLOSED, COLUMNS, DROPPED, TERMINAL, Incident
+from tillwatch.collector.incidents import CLOSED, COLUMNS, DROPPED, Incident
 from tillwatch.collector.records import OFFLINE, Correction, LateSpan, StateChange
 
 ALARM = (
@@ -48,7 +48,7 @@ def load(db: sqlite3.Connection, fold: Fold) -> None:
     for row in db.execute(f"SELECT {COLUMNS} FROM incident ORDER BY opened_at"):  # noqa: S608 - a constant list of columns
         incident = Incident.of_row(row)
         superseded = book.conclude(incident)
-        if incident.scope != TERMINAL or not _settled(incident, horizon):
+        if book.lasting(incident) or not _settled(incident, horizon):
             book.load_incident(incident)
         if superseded is not None and _settled(superseded, horizon):
             book.forget(superseded.corr_id)

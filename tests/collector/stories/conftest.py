@@ -17,7 +17,7 @@ def staged(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
 
         def make(**how: Any) -> Stage:
             stage = Stage(tmp_path, **how)
-            ends.callback(lambda: stage.store.close())
+            ends.callback(stage.store.close)
             return stage
 
         yield make

@@ -130,7 +130,7 @@ def shot(fold: Fold) -> Shot:
         dict(fold.alarming.limits),
         # A deadline that only moved, or that passed while nothing was seen: their timers look again when they fire, and do nothing.
         {
-            key: due
+            key: due if key[0] != "flap" else 0
             for key, due in fold.timers._due.items()
             if key[0] != "silent" and not (key[0] == "limit" and due <= fold.advanced_to)
         },

@@ -12,6 +12,7 @@ from tests.collector.stories.stage import HOUR, MINUTE, PATIENT, Stage
 from tillwatch.agent.model import State
 from tillwatch.collector.alarms import CHILD, MAINTENANCE, SHELVED
 from tillwatch.collector.incidents import PLANNED, RESOLVED, RESTORED, SYMPTOM
+from tillwatch.collector.service_clocks import clocks_of, hours_of
 from tillwatch.collector.tickets.port import Op
 
 RULES = PATIENT + '[[rule]]\nid = "disk.full"\nfor = "0s"\nhold = "0s"\n'
@@ -113,8 +114,8 @@ def test_maintenance_begins_and_ends_during_a_fault(stage: Stage) -> None:
     assert stage.alarm(*DISK).mask(MAINTENANCE) is None
     assert stage.tickets() == {told}
     assert stage.ops(told).count(Op.OPEN) == 1
-    repair = stage.fold.following.clocks(incident)[1]
-    spent = repair.spent(stage.fold.following.hours(incident), stage.now)
+    policy = stage.fold.book.policy
+    spent = clocks_of(policy, incident)[1].spent(hours_of(policy, incident, "atm"), stage.now)
     assert spent.gross - spent.net == 3 * HOUR - 2 * MINUTE
 
 
