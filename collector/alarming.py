@@ -196,6 +196,8 @@ class Alarming:
             self._book.count = alarm.id
             terminal = self._fleet.terminals[alarm.terminal]
             alarm = replace(alarm, drill=terminal.terminal_class == WATCHDOG or bool(alarm.detail.get("drill")))
+        if kind in ("raised", "recurred"):
+            # A window may have opened or closed while its condition was over.
             alarm = self._masking.covered(alarm, at)
         self._set(alarm, kind, at, alarm.detail)
         self._handling.heard(rule, alarm, kind, at)
