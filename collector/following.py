@@ -17,7 +17,6 @@ from tillwatch.collector.incidents import (
     CLOSED,
     DROPPED,
     FLEET,
-    PLANNED,
     RESOLVED,
     RESTORED,
     SETTLING,
@@ -105,7 +104,7 @@ class Following:
 
     def _escalates_at(self, incident: Incident, at: int) -> int:
         """When somebody is told next, or a target is missed; 0 for never."""
-        if not incident.announced or not incident.living or incident.on_hold == PLANNED:
+        if not incident.pressing:
             return 0
         policy = self._book.policy
         target, hours, clocks = policy.targets[incident.level], self._hours(incident), clocks_of(policy, incident)
@@ -120,7 +119,7 @@ class Following:
 
     def _escalate(self, incident: Incident, at: int) -> tuple[str, Told] | None:
         """Who is to be told by now, and why; None where nobody is."""
-        if not incident.announced or not incident.living or incident.on_hold == PLANNED:
+        if not incident.pressing:
             return None
         policy = self._book.policy
         target, hours, clocks = policy.targets[incident.level], self._hours(incident), clocks_of(policy, incident)

@@ -147,7 +147,9 @@ class Handling:
             settled = replace(
                 incident, state=SETTLING, level=alarm.level, opened_at=at, occurred_at=alarm.since, closed_at=0
             )
-            self._book.put_incident(replace(settled, settle_until=self._settle_until(rule, alarm, at, wait)), "opened", at)
+            self._book.put_incident(
+                replace(settled, settle_until=self._settle_until(rule, alarm, at, wait)), "opened", at
+            )
             self._book.join(incident.corr_id, alarm, ROOT, at)
             self._following.follow_up(incident.corr_id, at)
             return True
@@ -162,7 +164,7 @@ class Handling:
     def _returns_to(self, incident: Incident, at: int) -> bool:
         """Whether a fault that is back belongs to this incident, which is over."""
         over = incidents.over_since(incident)
-        return incident.scope == TERMINAL and 0 < over and at - over <= self._book.policy.incident.verify_ns
+        return incident.scope == TERMINAL and over > 0 and at - over <= self._book.policy.incident.verify_ns
 
     def _rejoin(self, incident: Incident, them: Iterable[Alarm], at: int) -> None:
         joined = [

@@ -11,6 +11,7 @@ from typing import Any
 import msgpack
 
 from tillwatch.collector.alarms import AUTOMATIC
+from tillwatch.collector.drills import RULE as DRILL
 
 SETTLING = "settling"
 """Found, and not told yet: it may turn out to be the symptom of something wider, or be over before anybody had to know."""
@@ -29,6 +30,8 @@ ROOT, CONSEQUENCE, SYMPTOM = "root", "consequence", "child"
 
 PLANNED = "planned maintenance"
 """The reason for a hold that a maintenance window makes and ends."""
+WELL = "working again"
+"""The reason for the time between the end of a fault and its return: nobody could have repaired anything then."""
 
 VERDICTS = ("true_fault", "part_changed", "false_alarm", "no_fault_found", "drill")
 """What the person who resolves says of it."""
@@ -91,6 +94,17 @@ class Incident:
     @property
     def announced(self) -> bool:
         return self.announced_at > 0
+
+    @property
+    def pressing(self) -> bool:
+        """Whether somebody is to be hurried: what is over by its readings, what is planned, and the watchdog's own drill wait for nobody."""
+        return (
+            self.announced
+            and self.living
+            and self.state != RESTORED
+            and self.on_hold != PLANNED
+            and self.fault != DRILL
+        )
 
     @property
     def on_hold(self) -> str:
@@ -189,14 +203,22 @@ def restore(incident: Incident, since: int, at: int) -> Incident:
 
 
 def reopen(incident: Incident, at: int) -> Incident:
-    """The fault is back: of one that was over for the telemetry only it goes on, of one that people had settled it counts as reopened."""
+    """The fault is back: of one that was over for the telemetry only it goes on where it stood, of one that people had settled it counts as
+    reopened, and they are to respond anew. The time in between is on no clock.
+    """
     settled = incident.state in (RESOLVED, CLOSED)
     state = ACKNOWLEDGED if incident.responded_at and not settled else OPEN
-    back = replace(incident, state=state, restored_at=0, resolved_at=0, closed_at=0, verdict="", release_at=0)
+    ended = min(each for each in (incident.restored_at, incident.resolved_at, incident.closed_at, at) if each)
+    well = max(ended, incident.held[-1][1] if incident.held else 0)
+    held = (*incident.held, (well, at, WELL)) if well < at else incident.held
+    back = replace(
+        incident, state=state, restored_at=0, resolved_at=0, closed_at=0, verdict="", release_at=0, held=held
+    )
     if not settled:
-        return back
+        return replace(back, response_from=incident.response_from + at - ended)
+    again = tuple(step for step in incident.steps if not step.startswith("response"))
     return replace(
-        back, reopened=incident.reopened + 1, responded_at=0, repair_at=0, response_from=at, steps=(), reminded=0
+        back, reopened=incident.reopened + 1, responded_at=0, repair_at=0, response_from=at, steps=again, reminded=0
     )
 
 

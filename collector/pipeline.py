@@ -133,12 +133,9 @@ class Pipeline:
         """Journal that the collector runs, and its rules, policy (shipped, site's own) and settings if they changed; None: as they were."""
         self._time.start(self._clock(), self.fold.advanced_to)
         entries: list[tuple[Kind, dict[str, Any]]] = [(Kind.STARTED, {"down_since": self.fold.advanced_to})]
-        book = self.fold.book
-        known = book.rules.shipped, book.rules.text, book.policy.shipped, book.policy.text
-        shipped_policy, site_policy = policy or known[2:]
-        if known != (shipped, site, shipped_policy, site_policy) or self.store.meta("rules") is None:
-            facts = {"shipped": shipped, "site": site, "shipped_policy": shipped_policy, "policy": site_policy}
-            entries.append((Kind.RULES_CHANGED, facts))
+        new = self.fold.book.tables(shipped, site, policy)
+        if new != self.fold.book.tables() or self.store.meta("rules") is None:
+            entries.append((Kind.RULES_CHANGED, new))
         also = []
         packed = self.store.meta("settings")
         if settings is not None and (changed := changes(msgpack.unpackb(packed) if packed else {}, settings)):
