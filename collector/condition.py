@@ -232,8 +232,8 @@ def _decide(view: TerminalInView) -> _Found:
         named = _by(SUPPLY_LOW, [*low, *visible], {})
         return replace(named, since=min(each.since for each in low))
     if visible:
-        return replace(_by(IN_SERVICE, visible, {}), since=view.connection_since or now)
-    return _Found(IN_SERVICE, view.connection_since or now)
+        return replace(_by(IN_SERVICE, visible, {}), since=view.connection_since)
+    return _Found(IN_SERVICE, view.connection_since)
 
 
 def _offline(view: TerminalInView) -> _Found:
@@ -313,7 +313,7 @@ def _reading(alarm: OpenAlarm) -> tuple[tuple[str, str, int], ...]:
 
 def _since(change: StateChange, found: _Found, previous: StateChange | None, view: TerminalInView) -> int:
     if previous is None:
-        return min(found.since, view.at)
+        return min(found.since or view.at, view.at)
     if not differs(change, previous) or change.state == previous.state == OFFLINE:
         return previous.since
     ended = view.eased or view.at
