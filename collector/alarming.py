@@ -10,17 +10,21 @@ from typing import Any
 
 from tillwatch.agent.model import MS, Quality
 from tillwatch.agent.wire import Column
+from tillwatch.collector import drills
 from tillwatch.collector.alarms import Alarm, acknowledge, change, expire, lose_sight
 from tillwatch.collector.alarms import Key as AlarmKey
 from tillwatch.collector.book import Book
 from tillwatch.collector.changes import Ticks
 from tillwatch.collector.detect.limits import QUIET, Limits, LimitState, due_at, graver, level_of, settle, step
-from tillwatch.collector.fleet import WATCHDOG, Component, Fleet, Series, Terminal
+from tillwatch.collector.fleet import Component, Fleet, Series, Terminal
 from tillwatch.collector.handling import Handling
 from tillwatch.collector.masking import Masking
 from tillwatch.collector.rules import SILENT, Rule, parse_rules
 from tillwatch.collector.timers import Key as TimerKey
 from tillwatch.collector.timers import Timers
+
+BEHIND_NS = 90 * 10**9
+"""From here on a reading comes from a backlog, whose end is still to come: agents read and send every minute at the latest."""
 
 
 class Alarming:
@@ -138,7 +142,27 @@ class Alarming:
         component = terminal.components.get(key[2])
         if rule.signal and (terminal.connection != "online" or component is None or component.unknown):
             return  # Silence confirms nothing; the next reading goes on from here.
+        told = due_at(rule.limits, state)
+        if (
+            told is not None
+            and component is not None
+            and (behind := self._behind(rule, component))
+            and told + behind > now
+        ):
+            # More of the same time is on its way, and says whether it lasted.
+            self._timers.set(("limit", key[1], key[2], key[0]), told + behind)
+            return
         self._judged(rule, key, state, settle(rule.limits, state, now), now)
+
+    def _behind(self, rule: Rule, component: Component) -> int:
+        """How late the latest reading came that the rule is about, in ns; 0 where it came as usual."""
+        latest = max(
+            (each for name in rule.signals if (each := component.series.get(name)) is not None),
+            key=lambda each: each.at,
+            default=None,
+        )
+        late = latest.received - latest.at if latest is not None else 0
+        return late if late > BEHIND_NS else 0
 
     # Alarms and incidents.
 
@@ -196,7 +220,9 @@ class Alarming:
         if kind == "raised":
             self._book.count = alarm.id
             terminal = self._fleet.terminals[alarm.terminal]
-            alarm = replace(alarm, drill=terminal.terminal_class == WATCHDOG or bool(alarm.detail.get("drill")))
+            alarm = replace(
+                alarm, drill=drills.injected(terminal.terminal_class, alarm.rule) or bool(alarm.detail.get("drill"))
+            )
             alarm = self._masking.covered(alarm, at)
         self._set(alarm, kind, at, alarm.detail)
         self._handling.heard(rule, alarm, kind, at)

@@ -16,10 +16,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
 
+from tillwatch.agent.wire import VerifyKey
 from tillwatch.collector import audit, bundle
 from tillwatch.collector.acts import ActError, act, prepare_data_dir
 from tillwatch.collector.authority import AuthorityError, open_authority
 from tillwatch.collector.config import Config
+from tillwatch.collector.output import CommandError
 from tillwatch.collector.prove import ProofError, prove
 from tillwatch.collector.store.requests import RequestError
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError
@@ -27,10 +29,6 @@ from tillwatch.collector.verify import Verified, verify_log
 
 NS = 1_000_000_000
 DONE, FAILED = 0, 1
-
-
-class CommandError(Exception):
-    """It cannot be done; the text says why and what to do."""
 
 
 def run_prove(config: Config, options: argparse.Namespace) -> int:
@@ -113,7 +111,9 @@ def _readable(reading: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def _verify_log(config: Config, options: argparse.Namespace) -> int:
     with _said(), closing(_owned(config)) as db:
-        authority = open_authority(config.authority).certificate if config.authority.exists() else None
+        made = open_authority(config.authority) if config.authority.exists() else None
+        authority = made.certificate if made is not None else None
+        own = VerifyKey(made.ack_key.public) if made is not None else None
         (head,) = db.execute("SELECT coalesce(max(n), 0) FROM journal").fetchone()
         shown = sys.stderr.isatty()
 
@@ -122,7 +122,7 @@ def _verify_log(config: Config, options: argparse.Namespace) -> int:
                 print(f"\r{n} of {head} entries", end="", file=sys.stderr, flush=True)
 
         began = time.monotonic()
-        found = verify_log(db, authority, progress)
+        found = verify_log(db, authority, progress, own)
         if shown:
             print("\r", end="", file=sys.stderr)
     if options.json:

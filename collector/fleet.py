@@ -140,8 +140,6 @@ class Certificate:
 
 
 IN_SERVICE = "in_service"
-WATCHDOG = "watchdog"
-"""The class of the terminal whose faults are synthetic."""
 MAX_CERTIFICATES = 256
 """Certificates of a terminal that are remembered: one a day through most of a certificate's life. Older ones have ended."""
 

@@ -16,6 +16,7 @@ from tillwatch.collector.alarming import Alarming
 from tillwatch.collector.book import Book
 from tillwatch.collector.causes import farewell
 from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
+from tillwatch.collector.diagnosis import Cards, parse_cards
 from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fleet, Series, Terminal
 from tillwatch.collector.following import Following
 from tillwatch.collector.handling import Handling
@@ -56,16 +57,23 @@ class _Seen:
 
 
 class Fold:
-    """The state and its two movements, `advance` and `apply`. units: signal -> unit, of the catalogue; page: address of the console."""
+    """The state and its two movements, `advance` and `apply`. units: signal -> unit, of the catalogue; page: address of the console. cards,
+    language: of what tickets say; nothing but messages to ticket systems depends on them.
+    """
 
-    def __init__(self, units: Mapping[str, str], page: str = "") -> None:
+    def __init__(
+        self, units: Mapping[str, str], page: str = "", cards: Cards | None = None, language: str = "en"
+    ) -> None:
         self.fleet = Fleet()
         self.timers = Timers()
         self.book = Book()
-        following = Following(self.book, self.fleet, self.timers, Teller(self.book, self.fleet, page))
+        following = Following(
+            self.book, self.fleet, self.timers, Teller(self.book, self.fleet, page, cards or parse_cards(), language)
+        )
         self.following = following
         self.handling = Handling(self.book, self.fleet, self.timers, following)
         following.release = self.handling.release
+        following.before_told = self.handling.before_told
         self.masking = Masking(self.book, self.fleet, self.timers, self.handling)
         self.alarming = Alarming(self.book, self.fleet, self.timers, self.handling, self.masking, units)
         self.losses = Losses(self.book, self.fleet, self.timers, self.handling)

@@ -13,6 +13,7 @@ from tillwatch.collector.authority import AuthorityError, open_authority
 from tillwatch.collector.config import Config
 from tillwatch.collector.fleet import Terminal
 from tillwatch.collector.intake.mosquitto import CRL, write_mosquitto
+from tillwatch.collector.output import CommandError
 from tillwatch.collector.store.requests import RequestError
 from tillwatch.collector.store.sqlite import StoreError, terminals_of
 from tillwatch.collector.succession import revoked_serials
@@ -20,10 +21,6 @@ from tillwatch.collector.succession import revoked_serials
 MAX_REASON = 200
 """Characters of the reason of a revocation: one line on a page."""
 READ_S = 10.0
-
-
-class CommandError(Exception):
-    """It cannot be done. The text says why, and what to do."""
 
 
 def run_revoke(config: Config, options: argparse.Namespace) -> int:

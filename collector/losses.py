@@ -84,8 +84,9 @@ class Losses:
 
     # What happens to a terminal.
 
-    def gone(self, terminal: Terminal, farewell: str, at: int) -> None:
-        since = at if farewell == "clean" else terminal.received or at
+    def gone(self, terminal: Terminal, since: int, farewell: str, at: int) -> None:
+        """since: from which it counts as lost, UTC ns."""
+        since = since or at
         facts = Facts(terminal.received, farewell)
         self._keep(terminal, Loss(facts, since, at, Cause("unknown", ""), ask_at=at + NEIGHBOURS_NS))
         self._ask(terminal, at)
@@ -195,6 +196,8 @@ class Losses:
         return together.crowd if together is not None else None
 
     def _fleet_lost(self, terminal: Terminal, at: int) -> Crowd | None:
+        if self.of[terminal.id].facts.farewell == "clean":
+            return None  # it went by itself, and is not among those that were lost
         settings, asked = self._book.policy.incident, self._crowd
         if asked[0] and at - asked[0] < FLEET_EVERY_NS:
             return asked[1]

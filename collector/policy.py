@@ -365,6 +365,8 @@ def _interruption(row: Table) -> float:
 
 
 def _unmanned(targets: Mapping[int, Target], roster: Roster) -> list[str]:
+    if not roster.shifts:
+        return ["[[shift]]: there is none; calls name the role, and nobody's number"]
     manned = {shift.role for shift in roster.shifts}
     called = dict.fromkeys(step.role for target in targets.values() for step in target.steps if step.channels)
     return [

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from cryptography import x509
 
-from tillwatch.agent.wire import Header, Life, WireError, open_header, open_life_frame
-from tillwatch.collector import sequence
+from tillwatch.agent.wire import Header, Life, VerifyKey, WireError, open_header, open_life_frame
+from tillwatch.collector import sequence, signed_acts
 from tillwatch.collector.binding import ENROL, ROTATE, KeyHistory, is_bound
 from tillwatch.collector.journal import Entry, Kind
 from tillwatch.collector.sequence import Stream
@@ -56,9 +56,10 @@ class Verified:
 
 
 class _Walk:
-    def __init__(self, db: sqlite3.Connection, authority: x509.Certificate | None) -> None:
+    def __init__(self, db: sqlite3.Connection, authority: x509.Certificate | None, own: VerifyKey | None) -> None:
         self._log = Log(db)
         self._authority = authority
+        self._own = own
         self._ring = KeyHistory()
         self._streams: dict[str, dict[bytes, Stream]] = {}
         self._told: dict[tuple[str, int, int], int] = {}
@@ -110,6 +111,11 @@ class _Walk:
                 self.found.unbound += facts["action"] == ENROL
             elif not bound:
                 self._wrong(entry, f"the authority has not signed this key of {entry.terminal}")
+        if self._own is not None and not signed_acts.holds(self._own, facts):
+            self._wrong(
+                entry,
+                f"this {facts['action']} is not signed by this collector's key: made up, or signed before that key was replaced",
+            )
         if facts["action"] == "retire":
             self._told |= {(terminal, first, last): entry.n for terminal, _, first, last in facts["segments"]}
         self._ring.act(entry.terminal, facts, entry.at)
@@ -155,10 +161,15 @@ class _Walk:
 
 
 def verify_log(
-    db: sqlite3.Connection, authority: x509.Certificate | None, progress: Callable[[int], None] = lambda _: None
+    db: sqlite3.Connection,
+    authority: x509.Certificate | None,
+    progress: Callable[[int], None] = lambda _: None,
+    own: VerifyKey | None = None,
 ) -> Verified:
-    """Verify everything in one consistent state of the file. progress: told the entry that the walk has reached."""
-    walk = _Walk(db, authority)
+    """Verify everything in one consistent state of the file. own: the collector's key, which signs what changes figures. progress: told the
+    entry that the walk has reached.
+    """
+    walk = _Walk(db, authority, own)
     db.execute("BEGIN")
     try:
         for n in walk.run():

@@ -79,7 +79,7 @@ def test_the_shipped_policy_says_what_the_code_says_without_it():
 def test_the_shipped_policy_names_rules_and_classes_that_there_are():
     policy = parse_policy()
     assert policy.strangers(parse_rules().by_id) == []
-    assert set(policy.classes) == {"default", *CLASSES}
+    assert {"default", "atm", "pos", "server"} == set(policy.classes) <= {"default", *CLASSES}
     own = parse_policy('[class.pos]\nlevels = { "disk.ful" = 2 }\nfunctions = { payment = ["till.*@usb*"] }\n')
     assert own.strangers(parse_rules().by_id) == [
         "[class.pos.levels] disk.ful: there is no such rule",
@@ -144,8 +144,18 @@ def test_holidays_are_in_the_text_and_their_absence_is_noted():
 
 
 def test_a_role_that_nobody_has_is_noted():
-    assert "[[shift]]: nobody ever has the role 'director', which is to be told" in parse_policy().notes
-    assert not any("queue" in note for note in parse_policy().notes)
+    people = '[person.li]\nname = "Li Na"\nphone = "+86 10 5550 0102"\n'
+    shift = '[[shift]]\nrole = "duty engineer"\npeople = "li"\nhours = "24x7"\n'
+    noted = [note for note in parse_policy(people + shift).notes if note.startswith("[[shift]]")]
+    assert [note.split("'")[1] for note in noted] == [
+        "backup engineer",
+        "section head",
+        "department manager",
+        "director",
+    ]
+    assert [note for note in parse_policy().notes if note.startswith("[[shift]]")] == [
+        "[[shift]]: there is none; calls name the role, and nobody's number"
+    ]
 
 
 def test_a_site_changes_key_by_key():

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.collector.conftest import World
+from tests.collector.conftest import COLLECTOR_KEY, World
 from tests.collector.packed import STEP, filled, keep_house, measured
 from tests.collector.sending import T0, S
+from tillwatch.agent.wire import SigningKey, VerifyKey
 from tillwatch.collector.authority import open_authority
 from tillwatch.collector.binding import ENROL
 from tillwatch.collector.config import RetentionSection
+from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.verify import Verified, verify_log
 
 SEGMENT_OF = "(SELECT min(id) FROM segment)"
@@ -122,6 +124,24 @@ async def test_a_key_that_is_not_bound_by_the_authority_is_told(world: World, tm
     await world.pipeline.operate({"action": "enrol", "terminal": "atm-3", **place, **good})
     found = verify_log(world.store.conn, own.certificate)
     assert [fault.text for fault in found.faults] == ["the authority has not signed this key of atm-3"]
+
+
+CORRECTION = {
+    "action": "correct", "terminal": "atm-1", "from": T0, "to": T0 + S, "counts_as": "planned", "reason": "moved", "party": "branch", "actor": "chen",
+}  # fmt: skip
+
+
+async def test_a_correction_is_signed_by_the_collector_and_by_nobody_else(world: World) -> None:
+    await filled(world, 3, "atm-1")
+    own = VerifyKey(COLLECTOR_KEY.public)
+    await world.pipeline.operate(dict(CORRECTION))
+    assert verify_log(world.store.conn, None, own=own).ok
+    other = Pipeline(world.store, SigningKey(bytes(32)), {}, clock=lambda: world.now)
+    await other.operate({**CORRECTION, "counts_as": "up"})
+    found = verify_log(world.store.conn, None, own=own)
+    assert [(fault.what, fault.n) for fault in found.faults] == [("damage", other.journal.n)]
+    assert "not signed by this collector's key" in found.faults[0].text
+    assert verify_log(world.store.conn, None).ok, "without the key the chain alone is looked at"
 
 
 async def test_a_walk_sees_one_state_while_the_collector_goes_on(world: World) -> None:

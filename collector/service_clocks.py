@@ -1,0 +1,35 @@
+"""The clocks of an incident as the policy has them: what the fold follows and what people are shown is computed here, once. Pure."""
+
+from __future__ import annotations
+
+from tillwatch.collector.duty.calendars import Calendar
+from tillwatch.collector.duty.clocks import Clock, Escalation, OnDuty
+from tillwatch.collector.duty.targets import REPAIR, RESPONSE
+from tillwatch.collector.incidents import Incident
+from tillwatch.collector.policy import Policy
+
+
+def clocks_of(policy: Policy, incident: Incident) -> tuple[Clock, Clock]:
+    """Of the response and of the repair. Restored by its readings stops both: the customer is served again, and nobody is called for what is over."""
+    target = policy.targets[incident.level]
+    held = tuple((since, until) for since, until, _ in incident.held)
+    began = incident.response_from or incident.opened_at
+    return (
+        Clock(RESPONSE, began, target.response_ns, stopped_at=incident.responded_at or incident.restored_at),
+        Clock(REPAIR, incident.opened_at, target.repair_ns, held, incident.restored_at or incident.resolved_at),
+    )
+
+
+def hours_of(policy: Policy, incident: Incident, terminal_class: str) -> Calendar:
+    """In which both run."""
+    return policy.calendar(incident.level, terminal_class, incident.branch)
+
+
+def escalation_of(incident: Incident) -> Escalation:
+    """What was done about it."""
+    return Escalation(frozenset(incident.steps), frozenset(incident.unstaffed), incident.reminded)
+
+
+def on_duty_for(policy: Policy, incident: Incident) -> OnDuty:
+    """Who has a role, where the incident is."""
+    return lambda role, at: policy.roster.on_duty(role, at, incident.branch, incident.region)
