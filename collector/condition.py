@@ -181,12 +181,12 @@ def needs(
         for signal in signals
         for rule in by_signal.get(signal, ())
         if (rule.component is None or rule.component.match(component))
-        and 0 < terminal_class.level(rule.id, _gravest(rule.limits)) <= 2
+        and 0 < terminal_class.level(rule.id, gravest(rule.limits)) <= 2
     }
     return tuple(sorted({name for rule in rules for name in terminal_class.lost(rule, component)}))
 
 
-def _gravest(limits: Limits) -> int:
+def gravest(limits: Limits) -> int:
     """The gravest level that a rule can ask for, 0 for none."""
     steps = [step.level for step in (*limits.above, *limits.below)]
     said = [*(limits.words or {}).values(), *(limits.judged or {}).values()]
