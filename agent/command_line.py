@@ -5,9 +5,22 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+MODULES = (
+    ("try", "trial", "read one device once and show what becomes of it"),
+    ("lint", "lint", "check device profiles, dialogues and override files, with line and mend"),
+    ("walk", "walk", "record what a new device has, without secrets, and draft a profile for it"),
+    ("record", "record", "record what a profile or a shim reads of a device, several times"),
+    ("selftest", "selftest", "check every profile and shim against its recording"),
+    ("smart", "smart_file", "show what becomes of a recorded `smartctl -j -x`"),
+    ("decode", "decode", "show what becomes of recorded exchanges with serial devices"),
+)
+"""Commands that are modules of their own, with `add_arguments(parser)` and `run(args)`: name, module, help. Only the one that is asked for
+is imported: they bring PyYAML with them, or every kind of source.
+"""
 _EXITS = """\
 exit codes:
   0  done, or ended cleanly by a signal
@@ -60,42 +73,12 @@ def parser_of(argv: list[str]) -> argparse.ArgumentParser:
     common.add_argument("--state-dir", type=Path, metavar="DIR", help="identity and spool; default /var/lib/tillwatch-agent, or what the configuration says")  # fmt: skip
     run = commands.add_parser("run", parents=[common], help="run until stopped", description="Run until SIGTERM, SIGINT or Ctrl-Break.", epilog=_EXITS)  # fmt: skip
     run.add_argument("-v", "--verbose", action="store_true", help="log what is normal too")
-    trial = commands.add_parser("try", help="read one device once and show what becomes of it")
-    # Only where it is asked for: it brings every kind of source with it.
-    if "try" in argv[:1]:
-        from tillwatch.agent.trial import add_arguments  # noqa: PLC0415 - see above
-
-        add_arguments(trial)
-    lint = commands.add_parser("lint", help="check device profiles, dialogues and override files, with line and mend")
-    if "lint" in argv[:1]:
-        from tillwatch.agent import lint as linting  # noqa: PLC0415 - it brings PyYAML with it
-
-        linting.add_arguments(lint)
-    walk = commands.add_parser("walk", help="record what a new device has, without secrets, and draft a profile for it")
-    if "walk" in argv[:1]:
-        from tillwatch.agent import walk as walking  # noqa: PLC0415 - it brings PyYAML with it
-
-        walking.add_arguments(walk)
-    record = commands.add_parser("record", help="record what a profile or a shim reads of a device, several times")
-    if "record" in argv[:1]:
-        from tillwatch.agent import record as recording  # noqa: PLC0415 - the same
-
-        recording.add_arguments(record)
-    selftest = commands.add_parser("selftest", help="check every profile and shim against its recording")
-    if "selftest" in argv[:1]:
-        from tillwatch.agent import selftest as testing  # noqa: PLC0415 - the same
-
-        testing.add_arguments(selftest)
-    smart = commands.add_parser("smart", help="show what becomes of a recorded `smartctl -j -x`")
-    if "smart" in argv[:1]:
-        from tillwatch.agent import smart_file  # noqa: PLC0415 - the same
-
-        smart_file.add_arguments(smart)
-    decoding = commands.add_parser("decode", help="show what becomes of recorded exchanges with serial devices")
-    if "decode" in argv[:1]:
-        from tillwatch.agent import decode  # noqa: PLC0415 - the same
-
-        decode.add_arguments(decoding)
+    for name, module, text in MODULES:
+        command = commands.add_parser(name, help=text)
+        if name in argv[:1]:
+            asked = import_module(f"tillwatch.agent.{module}")
+            asked.add_arguments(command)
+            command.set_defaults(own_module=asked.run)
     doctor = commands.add_parser("doctor", parents=[common], help="check everything the agent needs, with the mend", description="Check everything the agent needs. Can run beside the agent. Exit code 1 if anything fails.")  # fmt: skip
     doctor.add_argument("--json", action="store_true", help="a list of {check, result, text, mend}")
     enrol = commands.add_parser(

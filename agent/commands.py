@@ -39,36 +39,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _command(args: argparse.Namespace, *, own: bool) -> int:
-    if args.command == "try":
-        from tillwatch.agent import trial  # noqa: PLC0415 - each command imports what it needs
-
-        return trial.run(args)
-    if args.command == "lint":
-        from tillwatch.agent import lint  # noqa: PLC0415 - the same
-
-        return lint.run(args)
-    if args.command == "walk":
-        from tillwatch.agent import walk  # noqa: PLC0415 - the same
-
-        return walk.run(args)
-    if args.command == "record":
-        from tillwatch.agent import record  # noqa: PLC0415 - the same
-
-        return record.run(args)
-    if args.command == "selftest":
-        from tillwatch.agent import selftest  # noqa: PLC0415 - the same
-
-        return selftest.run(args)
-    if args.command == "smart":
-        from tillwatch.agent import smart_file  # noqa: PLC0415 - the same
-
-        return smart_file.run(args)
-    if args.command == "decode":
-        from tillwatch.agent import decode  # noqa: PLC0415 - the same
-
-        return decode.run(args)
+    own_module: Callable[[argparse.Namespace], int] | None = getattr(args, "own_module", None)
+    if own_module is not None:
+        return own_module(args)
     if args.command == "doctor":
-        from tillwatch.agent import doctor  # noqa: PLC0415 - the same
+        from tillwatch.agent import doctor  # noqa: PLC0415 - each command imports what it needs
 
         return doctor.run(args)
     if args.command == "show":

@@ -45,14 +45,17 @@ class Renewal:
         """Until cancelled."""
         loop = asyncio.get_running_loop()
         due = loop.time() + random.uniform(0, min(RETRY, max(_left(self._who), 60)))  # noqa: S311 - spreads load
-        while True:
-            await asyncio.sleep(LOOK)
-            if waiting(self._who.state_dir):
-                self.take_up()
-            elif loop.time() >= due:
-                due = loop.time() + random.uniform(RETRY / 2, RETRY)  # noqa: S311 - spreads load
-                if _left(self._who) <= 0:
-                    await self._rotate()
+        async with asyncio.TaskGroup() as tasks:
+            rotating: asyncio.Task[None] | None = None
+            while True:
+                await asyncio.sleep(LOOK)
+                if waiting(self._who.state_dir):
+                    self.take_up()
+                elif loop.time() >= due and (rotating is None or rotating.done()):
+                    due = loop.time() + random.uniform(RETRY / 2, RETRY)  # noqa: S311 - spreads load
+                    if _left(self._who) <= 0:
+                        # Beside the looks: the command ends well only once its new key was taken up here.
+                        rotating = tasks.create_task(self._rotate())
 
     def take_up(self) -> None:
         try:

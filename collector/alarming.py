@@ -10,17 +10,21 @@ from typing import Any
 
 from tillwatch.agent.model import MS, Quality
 from tillwatch.agent.wire import Column
+from tillwatch.collector import drills
 from tillwatch.collector.alarms import Alarm, acknowledge, change, expire, lose_sight
 from tillwatch.collector.alarms import Key as AlarmKey
 from tillwatch.collector.book import Book
 from tillwatch.collector.changes import Ticks
 from tillwatch.collector.detect.limits import QUIET, Limits, LimitState, due_at, graver, level_of, settle, step
-from tillwatch.collector.fleet import WATCHDOG, Component, Fleet, Series, Terminal
+from tillwatch.collector.fleet import Component, Fleet, Series, Terminal
 from tillwatch.collector.handling import Handling
 from tillwatch.collector.masking import Masking
 from tillwatch.collector.rules import SILENT, Rule, parse_rules
 from tillwatch.collector.timers import Key as TimerKey
 from tillwatch.collector.timers import Timers
+
+BEHIND_NS = 90 * 10**9
+"""From here on a reading comes from a backlog, whose end is still to come: agents read and send every minute at the latest."""
 
 
 class Alarming:
@@ -52,7 +56,7 @@ class Alarming:
             return
         key = (rule.id, terminal.id, column.component)
         limits, state = rule.limits, self.limits.get(key, QUIET)
-        if state is QUIET and _asks_nothing(limits, column, bounds):
+        if state is QUIET and asks_nothing(limits, column, bounds):
             return
         series = terminal.components[column.component].series
         beside = 0
@@ -63,7 +67,7 @@ class Alarming:
                 for_ns=limits.for_ns, hold_ns=limits.hold_ns
             )  # they came later than what it has seen: it asks for nothing any more
         elif len(rule.signals) > 1 and state is not QUIET:
-            beside = _beside(rule, series, column.signal, state)
+            beside = asked_beside(rule, series, column.signal, state)
         new = state
         for i, (t, value) in enumerate(zip(tick.at, column.values, strict=True)):
             quality, judged = (column.odd or {}).get(i, (column.quality, column.state))
@@ -81,16 +85,17 @@ class Alarming:
         word: str,
         at: int,
         evidence: Mapping[str, str] | None = None,
+        since: int = 0,
     ) -> None:
         """One of the collector's own conditions, as a word that the rule of the table gives a level. evidence: kind -> text; a kind that
-        an open alarm does not have yet is told, too.
+        an open alarm does not have yet is told, too. since: when it began, where that lies before `at`, UTC ns.
         """
         rule = self._book.rules.by_id.get(rule_id)
         if rule is None:
             return  # in a replay: the table of that day did not know this condition
         key = (rule_id, terminal.id, component)
         state = self.limits.get(key, QUIET)
-        new = step(rule.limits, state, at, word, 0)
+        new = step(rule.limits, state, since or at, word, 0)
         alarm = self._book.alarms.get(key)
         known: dict[str, str] = alarm.detail.get("evidence", {}) if alarm is not None and alarm.open else {}
         if evidence and alarm is not None and new.level == alarm.level and alarm.open and set(evidence) - set(known):
@@ -137,7 +142,27 @@ class Alarming:
         component = terminal.components.get(key[2])
         if rule.signal and (terminal.connection != "online" or component is None or component.unknown):
             return  # Silence confirms nothing; the next reading goes on from here.
+        told = due_at(rule.limits, state)
+        if (
+            told is not None
+            and component is not None
+            and (behind := self._behind(rule, component))
+            and told + behind > now
+        ):
+            # More of the same time is on its way, and says whether it lasted.
+            self._timers.set(("limit", key[1], key[2], key[0]), told + behind)
+            return
         self._judged(rule, key, state, settle(rule.limits, state, now), now)
+
+    def _behind(self, rule: Rule, component: Component) -> int:
+        """How late the latest reading came that the rule is about, in ns; 0 where it came as usual."""
+        latest = max(
+            (each for name in rule.signals if (each := component.series.get(name)) is not None),
+            key=lambda each: each.at,
+            default=None,
+        )
+        late = latest.received - latest.at if latest is not None else 0
+        return late if late > BEHIND_NS else 0
 
     # Alarms and incidents.
 
@@ -195,7 +220,9 @@ class Alarming:
         if kind == "raised":
             self._book.count = alarm.id
             terminal = self._fleet.terminals[alarm.terminal]
-            alarm = replace(alarm, drill=terminal.terminal_class == WATCHDOG or bool(alarm.detail.get("drill")))
+            alarm = replace(
+                alarm, drill=drills.injected(terminal.terminal_class, alarm.rule) or bool(alarm.detail.get("drill"))
+            )
         if kind in ("raised", "recurred"):
             # A window may have opened or closed while its condition was over.
             alarm = self._masking.covered(alarm, at)
@@ -348,7 +375,7 @@ class Alarming:
                 self._timers.set(_ack_timer(alarm.key), max(alarm.ack_until, advanced_to))
 
 
-def _asks_nothing(limits: Limits, column: Column, bounds: tuple[float, float] | None) -> bool:
+def asks_nothing(limits: Limits, column: Column, bounds: tuple[float, float] | None) -> bool:
     """The common case, seen without looking at each reading: all are well. False where it cannot be seen like this."""
     if column.odd is not None or (limits.judged is not None and limits.judged.get(int(column.state), 0)):
         return False
@@ -362,7 +389,7 @@ def _asks_nothing(limits: Limits, column: Column, bounds: tuple[float, float] | 
     return not (limits.above and most > limits.above[0].limit) and not (limits.below and least < limits.below[0].limit)
 
 
-def _beside(rule: Rule, series: Mapping[str, Series], signal: str, state: LimitState) -> int:
+def asked_beside(rule: Rule, series: Mapping[str, Series], signal: str, state: LimitState) -> int:
     """The level that the latest readings of the rule's other signals ask for. One that cannot be read asks for what is so."""
     asked = 0
     for other in rule.signals:

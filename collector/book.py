@@ -19,7 +19,8 @@ from tillwatch.collector.topology import Topology
 @dataclass(slots=True)
 class Book:
     """alarms: the last episode of each condition; incidents: those that live, and those that a fault that comes back would reopen; members: the
-    open alarms of each; parts: those that a wider one explains, but were told before; count: the last alarm's number; touched: terminals whose state may have changed.
+    open alarms of each; parts: those that a wider one explains, but were told before; count: the last alarm's number; touched: terminals whose state may have changed;
+    eased: of those, when what was bad ended by the readings' own time.
     """
 
     rules: Rules = field(default_factory=parse_rules)
@@ -32,7 +33,15 @@ class Book:
     parts: dict[str, set[str]] = field(default_factory=dict)
     count: int = 0
     touched: set[str] = field(default_factory=set)
+    eased: dict[str, int] = field(default_factory=dict)
     dirty: Dirty = field(default_factory=Dirty)
+
+    def tables(self, shipped: str = "", site: str = "", policy: tuple[str, str] | None = None) -> dict[str, str]:
+        """The texts that it judges by, or the ones that are to come, as a RulesChanged entry has them. policy: shipped, site's own; None: as it is."""
+        if not shipped:
+            shipped, site = self.rules.shipped, self.rules.text
+        shipped_policy, site_policy = policy or (self.policy.shipped, self.policy.text)
+        return {"shipped": shipped, "site": site, "shipped_policy": shipped_policy, "policy": site_policy}
 
     def rule(self, name: str) -> Rule | None:
         return self.rules.by_id.get(name)
@@ -44,7 +53,14 @@ class Book:
         self.dirty.alarms[alarm.id] = alarm
         self.dirty.terminals.add(alarm.terminal)
         self.touched.add(alarm.terminal)
+        if kind == "cleared":
+            self.ease(alarm.terminal, alarm.since)
         self.dirty.events.append(AlarmEvent(alarm.id, kind, at, alarm.level, detail))
+
+    def ease(self, terminal: str, at: int) -> None:
+        """Something that made its state worse has ended."""
+        self.touched.add(terminal)
+        self.eased[terminal] = max(at, self.eased.get(terminal, 0))
 
     def load(self, alarm: Alarm) -> None:
         self.alarms[alarm.key] = alarm

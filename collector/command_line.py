@@ -90,6 +90,16 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
         Command(
             "doctor", "service_commands:run_doctor", "look for what is wrong and say what to do", "tillwatch-collector doctor", json=True,
         ),
+        Command(
+            "watchdog", "watch.commands:run_watchdog",
+            "enrol, run or ask the watchdog, which sends a fault down the whole path and complains when it does not arrive",
+            "tillwatch-collector watchdog status --json",
+            (
+                _o("action", choices=("enrol", "run", "status"), help="status: exit code 1 while something is missing"),
+                _o("token", nargs="?", default="", help="of enrol"),
+            ),
+            json=True,
+        ),
     )),
     ("See", (
         Command(
@@ -256,6 +266,36 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             ),
             json=True,
             more="Of two corrections of the same time the later one counts. `verify --log` checks the signatures.",
+        ),
+    )),
+    ("Figures", (
+        Command(
+            "report", "figures.command:run_report", "write availability and service of a month, or any period, as a page and CSV files",
+            "tillwatch-collector report --month 2026-10 --scope region:North --out october",
+            (
+                _o("--month", metavar="YYYY-MM", help="a whole month (default: the last one that is over)"),
+                _o("--from", dest="since", metavar="DATE", help="from this day on, or from a time as in ISO 8601"),
+                _o("--to", dest="until", metavar="DATE", help="up to, and without, this day or time (default: now)"),
+                _o("--scope", default="fleet", metavar="KIND:NAME", help="region:NAME, branch:NAME, vendor:NAME or terminal:ID (default: all)"),
+                _o("--zone", metavar="ZONE", help="time zone of its days, such as Asia/Shanghai (default: that of the policy)"),
+                _o("--language", choices=("en", "zh"), default="en", help="of the page (default: en)"),
+                _o("--weights", type=Path, metavar="FILE", help="168 numbers: expected transactions of each hour of a week, from Monday 00:00"),
+                _o("--operators", type=int, default=1, metavar="N", help="people who watch the alarms at a time (default: 1)"),
+                _o("--out", type=Path, metavar="DIR", help="where to (default: ./tillwatch-report-NAME; with --json nothing is written without it)"),
+            ),
+            json=True,
+        ),
+        Command(
+            "simulate", "simulate.command:run_simulate", "replay a year of a bank that does not exist, and judge what the collector made of it",
+            "tillwatch-collector simulate --terminals 500 --days 365 --seed 1",
+            (
+                _o("--terminals", type=int, default=500, metavar="N", help="how many (default: 500)"),
+                _o("--days", type=int, default=365, metavar="N", help="how long (default: 365)"),
+                _o("--seed", type=int, default=1, metavar="N", help="another one gives another year (default: 1)"),
+                _o("--pace", type=float, default=1.0, metavar="X", help="how many times as often as in life something breaks (default: 1)"),
+                _o("--keep", type=Path, metavar="DB", help="keep the store that comes of it, a new file: `console` and `report` read it"),
+            ),
+            json=True,
         ),
     )),
     ("Terminals and their keys", (

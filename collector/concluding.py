@@ -24,6 +24,8 @@ Place = tuple[str, str]
 
 
 class _Child(Protocol):
+    """Makes an alarm a symptom of an incident."""
+
     def __call__(self, incident: Incident, alarm: Alarm, at: int) -> None: ...
 
 
@@ -71,7 +73,7 @@ class Concluding:
         if not _branch_lost(len(near), size, self._book.policy.incident):
             return False
         cause = f"{len(near)} of {size} within {window // 10**9} s"
-        incident = self._conclude(place, BRANCH, terminal.branch, terminal.region, alike, cause, at)
+        incident = self._conclude(place, BRANCH, terminal.branch, terminal.region, near, cause, at)
         if place[0] == BRANCH_UNREACHABLE:
             self._widen(incident, at)
         return True
@@ -127,6 +129,17 @@ class Concluding:
         incident = self._book.incidents.get(alarm.incident)
         return incident.settle_until if incident is not None and incident.state == SETTLING else 0
 
+    def before_told(self, incident: Incident, at: int) -> None:
+        """Once more: since it was concluded everybody else may have fallen silent, and each of them was explained by then."""
+        rule = self._book.rule(incident.fault)
+        if incident.fault in (BRANCH_UNREACHABLE, REGION_UNREACHABLE):
+            self._widen(incident, at)
+        elif incident.scope == TERMINAL and rule is not None and INFERRED.get(rule.common) == BRANCH_UNREACHABLE:
+            window = self._book.policy.incident.infer_within_ns
+            near = (each for each in self._unreachable() if abs(each.occurred_at - incident.occurred_at) <= window)
+            if (concluded := next(near, None)) is not None:
+                self._widen(concluded, at)
+
     def _widen(self, branch: Incident, at: int) -> None:
         """From branches to their region, and from there to everybody."""
         settings = self._book.policy.incident
@@ -137,13 +150,14 @@ class Concluding:
             for each in self._unreachable()
             if abs(each.occurred_at - branch.occurred_at) <= settings.infer_within_ns
         ]
-        if _fleet_lost(len(lost), len(everybody), len(near), settings):
+        branches = len({each.branch for each in lost})
+        if near and _fleet_lost(len(lost), len(everybody), branches, settings):
             self._merge(
                 (FLEET_UNREACHABLE, ""),
                 FLEET,
                 "",
                 near,
-                f"{len(lost)} of {len(everybody)} terminals of {len(near)} branches",
+                f"{len(lost)} of {len(everybody)} terminals of {branches} branches",
                 at,
             )
             return
@@ -173,11 +187,24 @@ class Concluding:
         children = [alarm for each in parts if not each.announced for alarm in self._book.of(each.corr_id)]
         if not children:
             return
+        children += self._strays(region, min(each.occurred_at for each in parts))
         wide = self._conclude(place, scope, "", region, children, cause, at)
         for each in parts:
             if each in told:
                 self._book.put_incident(replace(each, parent=wide.corr_id), "note", at, parent=wide.corr_id)
                 self._following.tell(each.corr_id, Op.UPDATE, at, f"Explained by {wide.corr_id}")
+
+    def _strays(self, region: str, since: int) -> Iterator[Alarm]:
+        """Who was lost at that time in branches of which too few are lost by now to conclude anything, and was not told yet."""
+        for name, terminal in sorted(self._fleet.terminals.items()):
+            for key in sorted(self._book.of_terminal.get(name, ())) if not region or terminal.region == region else ():
+                alarm, rule = self._book.alarms[key], self._book.rule(key[0])
+                incident = self._book.incidents.get(alarm.incident)
+                if rule is None or INFERRED.get(rule.common) != BRANCH_UNREACHABLE or not alarm.open or alarm.muted:
+                    continue
+                near = abs(alarm.since - since) <= self._book.policy.incident.infer_within_ns
+                if near and incident is not None and incident.state == SETTLING and incident.scope == TERMINAL:
+                    yield alarm
 
     def lasts(self, incident: Incident) -> bool:
         """Whether what is left of its symptoms still bears the conclusion."""

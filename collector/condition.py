@@ -2,18 +2,17 @@
 records.STATES with since, reason, party and the readings that decided. Pure: a view of the terminal and its last state go in.
 
 The gravest of these counts: life cycle, planned maintenance, offline, out of service, supervisor, degraded, unmonitored, supply low, in service.
-Security is an axis of its own: an alarm of it takes a terminal out of service at level 1 only, and is named in any case.
+Security is an axis of its own: an alarm of it alone takes a terminal out of service at level 1 only, and is named in any case.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
-from functools import lru_cache
 
 from tillwatch.agent.model import device_of
 from tillwatch.collector.detect.limits import Limits
+from tillwatch.collector.policy import TerminalClass
 from tillwatch.collector.records import LIFE_CYCLE, OFFLINE, PLANNED, UNMONITORED, StateChange
 from tillwatch.collector.rules import COMPONENT_SILENT, SILENT, Rule
 from tillwatch.collector.topology import ITSELF
@@ -35,6 +34,8 @@ ORDER = (
 
 SUPERVISOR_RULE = "terminal.supervisor"
 """The reason of a terminal that somebody switched out of service, and the rule of the alarm when that lasts too long."""
+_TOLD = (SUPERVISOR_RULE, SILENT)
+"""Alarms of what the mode and the connection say themselves, and say earlier."""
 UNREADABLE_RULE = "component.unreadable"
 SUPERVISING = ("maintenance", "supervisor")
 """Words of atm.mode in which no customer is served."""
@@ -84,14 +85,13 @@ class Unseen:
 @dataclass(frozen=True, slots=True)
 class TerminalInView:
     """Of one terminal at one time, UTC ns. connection_since: of an offline one its last word, or when it said goodbye; cause,
-    cause_readings: of causes.py; window: the maintenance window that covers all of it, or empty; mode: the word of atm.mode, of mode_component; functions: of
-    its class, each with globs of rule ids; eased: when the last thing ended that made it worse, by the readings' time (the first
+    cause_readings: of causes.py; window: the maintenance window that covers all of it, or empty; mode: the word of atm.mode, of mode_component; eased: when the last thing ended that made it worse, by the readings' time (the first
     good reading, the return, the end of a window): what is better now is better since then. 0 where nothing ended.
     """
 
     terminal: str
     at: int
-    functions: Mapping[str, tuple[str, ...]]
+    terminal_class: TerminalClass
     life_cycle: str = IN_SERVICE
     life_cycle_since: int = 0
     window: str = ""
@@ -173,35 +173,24 @@ def _said(row: StateChange) -> tuple[object, ...]:
 
 
 def needs(
-    component: str,
-    signals: Iterable[str],
-    by_signal: Mapping[str, Sequence[Rule]],
-    functions: Mapping[str, tuple[str, ...]],
-    levels: Mapping[str, int],
+    component: str, signals: Iterable[str], by_signal: Mapping[str, Sequence[Rule]], terminal_class: TerminalClass
 ) -> tuple[str, ...]:
-    """The functions that need a component: those that an alarm on one of its signals could take away. levels: rule id -> level, of the class, where
-    that differs from the rule's own.
-    """
+    """The functions that need a component: those that an alarm on one of its signals could take away."""
     rules = {
         rule.id
         for signal in signals
         for rule in by_signal.get(signal, ())
         if (rule.component is None or rule.component.match(component))
-        and 0 < levels.get(rule.id, _gravest(rule.limits)) <= (1 if rule.axis == "security" else 2)
+        and 0 < terminal_class.level(rule.id, gravest(rule.limits)) <= 2
     }
-    return tuple(sorted(name for name, globs in functions.items() if any(matches(globs, rule) for rule in rules)))
+    return tuple(sorted({name for rule in rules for name in terminal_class.lost(rule, component)}))
 
 
-def _gravest(limits: Limits) -> int:
+def gravest(limits: Limits) -> int:
     """The gravest level that a rule can ask for, 0 for none."""
     steps = [step.level for step in (*limits.above, *limits.below)]
     said = [*(limits.words or {}).values(), *(limits.judged or {}).values()]
     return min((level for level in (*steps, *said) if level), default=0)
-
-
-@lru_cache(maxsize=4096)  # some classes with some functions each, times the rules of the table
-def matches(globs: tuple[str, ...], rule: str) -> bool:
-    return any(fnmatchcase(rule, glob) for glob in globs)
 
 
 def _decide(view: TerminalInView) -> _Found:
@@ -231,9 +220,9 @@ def _decide(view: TerminalInView) -> _Found:
         )
     unseen = sorted(view.unseen, key=lambda each: (each.since, each.component))
     blind = {name for each in unseen for name in each.functions} - takers.keys()
-    hurt = [each for each in view.alarms if each.level <= 2 and each.axis != "security"]
+    hurt = [each for each in view.alarms if each.level <= 2 and each.axis != "security" and each.rule not in _TOLD]
     # Where a function is lost and no other is seen to work, nothing shows that somebody is served.
-    if (hurt or takers) and not (takers and blind and takers.keys() | blind >= view.functions.keys()):
+    if (hurt or takers) and not (takers and blind and takers.keys() | blind >= view.terminal_class.functions.keys()):
         return _by(DEGRADED, [*hurt, *takers.values()], takers)
     if unseen:
         return _unmonitored(unseen, takers)
@@ -243,8 +232,8 @@ def _decide(view: TerminalInView) -> _Found:
         named = _by(SUPPLY_LOW, [*low, *visible], {})
         return replace(named, since=min(each.since for each in low))
     if visible:
-        return replace(_by(IN_SERVICE, visible, {}), since=view.connection_since or now)
-    return _Found(IN_SERVICE, view.connection_since or now)
+        return replace(_by(IN_SERVICE, visible, {}), since=view.connection_since)
+    return _Found(IN_SERVICE, view.connection_since)
 
 
 def _offline(view: TerminalInView) -> _Found:
@@ -254,36 +243,35 @@ def _offline(view: TerminalInView) -> _Found:
 
 
 def _takers(view: TerminalInView) -> dict[str, OpenAlarm]:
-    """Function -> the alarm that took it away first. A security alarm shows what somebody did, not that something does not work."""
+    """Function -> the alarm that took it away first."""
     takers: dict[str, OpenAlarm] = {}
     for alarm in sorted(view.alarms, key=lambda each: (each.since, *_gravity(each))):
-        if alarm.level <= (1 if alarm.axis == "security" else 2):
-            for name, globs in view.functions.items():
-                if name not in takers and matches(globs, alarm.rule):
-                    takers[name] = alarm
+        if alarm.level <= 2:
+            for name in view.terminal_class.lost(alarm.rule, alarm.component):
+                takers.setdefault(name, alarm)
     return takers
 
 
 def _stopped(view: TerminalInView, takers: Mapping[str, OpenAlarm]) -> _Found | None:
     """Out of service: by an alarm that stops all of it, or because the last function is gone; whichever came first."""
-    stops = [each for each in view.alarms if each.level == 1 and _concerns_all(each, view.functions)]
+    stops = [each for each in view.alarms if each.level == 1 and _concerns_all(each, view.terminal_class)]
     deciding = min(stops, key=lambda each: (each.since, *_gravity(each)), default=None)
-    if view.functions and takers.keys() == view.functions.keys():
+    functions = view.terminal_class.functions.keys()
+    if functions and takers.keys() == functions and any(each.axis != "security" for each in takers.values()):
         last = max(takers.values(), key=lambda each: each.since)
         if deciding is None or last.since < deciding.since:
             deciding = last
     if deciding is None:
         return None
     found = _by(OUT_OF_SERVICE, [deciding], takers)
-    return replace(
-        found, readings=tuple(dict.fromkeys(each for one in (deciding, *takers.values()) for each in _reading(one)))
-    )
+    readings = (each for one in (deciding, *takers.values()) for each in _reading(one))
+    return replace(found, readings=tuple(dict.fromkeys(readings)))
 
 
-def _concerns_all(alarm: OpenAlarm, functions: Mapping[str, tuple[str, ...]]) -> bool:
+def _concerns_all(alarm: OpenAlarm, terminal_class: TerminalClass) -> bool:
     """A UPS that runs empty is of level 1, and serves until it is: only what is of the terminal itself, or of one of its functions, stops it."""
     own = device_of(alarm.component) in ITSELF or alarm.axis == "security"
-    return own or any(matches(globs, alarm.rule) for globs in functions.values())
+    return own or bool(terminal_class.lost(alarm.rule, alarm.component))
 
 
 def _unmonitored(unseen: Sequence[Unseen], takers: Mapping[str, OpenAlarm]) -> _Found:
@@ -325,7 +313,7 @@ def _reading(alarm: OpenAlarm) -> tuple[tuple[str, str, int], ...]:
 
 def _since(change: StateChange, found: _Found, previous: StateChange | None, view: TerminalInView) -> int:
     if previous is None:
-        return min(found.since, view.at)
+        return min(found.since or view.at, view.at)
     if not differs(change, previous) or change.state == previous.state == OFFLINE:
         return previous.since
     ended = view.eased or view.at

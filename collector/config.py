@@ -16,6 +16,7 @@ from dataclasses import Field, dataclass, field, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 DEFAULT_FILE = Path("/etc/tillwatch/collector.toml")
 MAX_CONFIG = 1024 * 1024
@@ -23,6 +24,9 @@ MAX_CONFIG = 1024 * 1024
 
 LEAST_KEPT_S = 7 * 86_400.0
 """A shorter retention is a slip of the pen: nobody could look into last week's fault any more."""
+
+LEAST_LATE_S = 0.5
+"""A round takes some 50 ms on an idle machine: a shorter limit complains of the scheduler."""
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -106,6 +110,12 @@ def _variable(value: Any) -> str:
     raise ValueError('write the name of an environment variable, for example "TILLWATCH_WEBHOOK_SECRET"')
 
 
+def _language(value: Any) -> str:
+    if value in ("en", "zh"):
+        return str(value)
+    raise ValueError('write "en" or "zh"')
+
+
 def _url(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(r"https?://[^\s]{1,2000}", value):
         return value
@@ -170,12 +180,20 @@ class PolicySection:
 
 
 @dataclass(frozen=True, slots=True)
+class CardsSection:
+    """file: None means the diagnosis cards that come with the collector."""
+
+    file: Path | None = _read(_path, None)
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookSection:
     """The secret is never written into this file: secret_file or secret_env says where it is."""
 
     url: str = _read(_url, "")
     secret_file: Path | None = _read(_path, None)
     secret_env: str = _read(_variable, "")
+    language: str = _read(_language, "en")
 
     def secret(self) -> str:
         """The secret, read now. Raises ConfigError when there is none."""
@@ -207,6 +225,23 @@ class IntakeSection:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchdogSection:
+    """The watchdog is a process of its own; both sides read this. every, late: how often (s) it injects a fault, and how long (s) the fault, and
+    then its end, may take to arrive. receiver: where it listens on this machine, and where the collector sends drills; secret_file: what they
+    are signed with; state_dir: its identity and what it remembers. complain_url, complain_secret_file: the signed webhook that hears its
+    complaints.
+    """
+
+    every: float = _read(duration, 300.0)
+    late: float = _read(duration, 120.0)
+    receiver: str = _read(_url, "http://127.0.0.1:8853/drill")
+    secret_file: Path | None = _read(_path, None)
+    state_dir: Path = _read(_path, Path("/var/lib/tillwatch-watchdog"))
+    complain_url: str = _read(_url, "")
+    complain_secret_file: Path | None = _read(_path, None)
+
+
+@dataclass(frozen=True, slots=True)
 class RetentionSection:
     """keep: how long (s) sealed readings are kept while the collector runs, and messages delivered to ticket systems, "forever" is 0; size: the
     file may have (bytes), 0 for any. Digests and roll-ups stay.
@@ -227,9 +262,11 @@ class Config:
     console: ConsoleSection = ConsoleSection()
     rules: RulesSection = RulesSection()
     policy: PolicySection = PolicySection()
+    cards: CardsSection = CardsSection()
     webhook: WebhookSection | None = None
     intake: IntakeSection = IntakeSection()
     retention: RetentionSection = RetentionSection()
+    watchdog: WatchdogSection | None = None
 
     @property
     def database(self) -> Path:
@@ -253,7 +290,7 @@ class Config:
             section = getattr(self, attribute)
             for one in fields(section) if section is not None else ():
                 value = str(getattr(section, one.name))
-                said[f"{name}.{one.name}"] = sha256(value.encode()).hexdigest() if one.name == "url" else value
+                said[f"{name}.{one.name}"] = sha256(value.encode()).hexdigest() if one.name.endswith("url") else value
         return said
 
     @property
@@ -271,9 +308,11 @@ _SECTIONS: Mapping[str, tuple[str, type]] = {
     "console": ("console", ConsoleSection),
     "rules": ("rules", RulesSection),
     "policy": ("policy", PolicySection),
+    "cards": ("cards", CardsSection),
     "tickets.webhook": ("webhook", WebhookSection),
     "intake": ("intake", IntakeSection),
     "retention": ("retention", RetentionSection),
+    "watchdog": ("watchdog", WatchdogSection),
 }
 
 
@@ -397,6 +436,33 @@ class _Reader:
             raise self._error("tickets.webhook", "", "url is missing; write the address that takes the tickets")
         if webhook is not None and bool(webhook.secret_file) == bool(webhook.secret_env):
             raise self._error("tickets.webhook", "", "write either secret_file or secret_env, and not both")
+        if config.watchdog is not None:
+            self._check_watchdog(config.watchdog)
+
+    def _check_watchdog(self, watchdog: WatchdogSection) -> None:
+        if watchdog.secret_file is None:
+            raise self._error(
+                "watchdog", "", "secret_file is missing; drills are signed: the collector and the watchdog both read it"
+            )
+        if not watchdog.late >= LEAST_LATE_S or watchdog.every < 2 * watchdog.late:
+            raise self._error(
+                "watchdog",
+                "every",
+                f"the fault and its end may take `late` each, at least {LEAST_LATE_S:g}s: write every as twice late or more",
+            )
+        try:
+            receiver = urlsplit(watchdog.receiver)
+            usable = receiver.scheme == "http" and is_loopback(receiver.hostname or "") and bool(receiver.port)
+        except ValueError:
+            usable = False
+        if not usable:
+            raise self._error(
+                "watchdog",
+                "receiver",
+                'the watchdog listens on its own machine: write such as "http://127.0.0.1:8853/drill"',
+            )
+        if bool(watchdog.complain_url) != bool(watchdog.complain_secret_file):
+            raise self._error("watchdog", "complain_url", "complain_url and complain_secret_file belong together")
 
     def _unknown(self, what: str, name: str, known: list[str], section: str, key: str) -> ConfigError:
         near = difflib.get_close_matches(name, known, n=1)

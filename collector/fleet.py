@@ -140,8 +140,6 @@ class Certificate:
 
 
 IN_SERVICE = "in_service"
-WATCHDOG = "watchdog"
-"""The class of the terminal whose faults are synthetic."""
 MAX_CERTIFICATES = 256
 """Certificates of a terminal that are remembered: one a day through most of a certificate's life. Older ones have ended."""
 
@@ -154,7 +152,8 @@ class Terminal:
     over_limit: readings that were kept but not followed, since they are of more components or signals than a terminal may have; until: of
     each retiring key the epoch, the last seq and the last life message that it may have signed; certificates: by serial number, in hex;
     clock_base_ms: UTC minus uptime at the last live batch, in the boot clock_boot; speakers: see clones.py; why: it was revoked;
-    life_cycle: `in_service` or one of records.LIFE_CYCLE.
+    life_cycle: `in_service` or one of records.LIFE_CYCLE; mode: the last word of atm.mode, since
+    when (UTC ns) and of which component; loss: see losses.py, packed.
     """
 
     id: str
@@ -187,6 +186,10 @@ class Terminal:
     speakers: list[Speaker] = field(default_factory=list)
     why: str = ""
     life_cycle: str = IN_SERVICE
+    mode: str = ""
+    mode_since: int = 0
+    mode_component: str = ""
+    loss: bytes = b""
 
     _STATUS = (
         "epoch",
@@ -204,6 +207,10 @@ class Terminal:
         "over_limit",
         "why",
         "life_cycle",
+        "mode",
+        "mode_since",
+        "mode_component",
+        "loss",
     )
 
     def pack_status(self) -> bytes:

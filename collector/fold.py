@@ -14,16 +14,21 @@ from tillwatch.agent.wire import Column, Header, Life, Opened
 from tillwatch.collector import clones, sequence, succession
 from tillwatch.collector.alarming import Alarming
 from tillwatch.collector.book import Book
+from tillwatch.collector.causes import farewell
 from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
+from tillwatch.collector.diagnosis import Cards, parse_cards
 from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fleet, Series, Terminal
 from tillwatch.collector.following import Following
 from tillwatch.collector.handling import Handling
 from tillwatch.collector.journal import Entry, Kind
+from tillwatch.collector.late import Late
+from tillwatch.collector.losses import Losses
 from tillwatch.collector.masking import Masking
 from tillwatch.collector.operators import Operators
 from tillwatch.collector.policy import parse_policy
 from tillwatch.collector.presence import Presence
 from tillwatch.collector.rules import CLOCK, FORK
+from tillwatch.collector.standing import Standing
 from tillwatch.collector.telling import Teller
 from tillwatch.collector.timers import Timers
 from tillwatch.collector.topology import Topology
@@ -35,6 +40,8 @@ MAX_INTERVAL_S = 7 * 86_400
 SUSPECT_SKEW_MS = 60_000
 """From this skew on times are corrected by it, and both are kept."""
 
+MODE = "atm.mode"
+"""Whether the terminal serves customers or an operator."""
 _MONITOR = frozenset({"monitor.source", "monitor.reason", "monitor.interval"})
 """What the agent says of its own work: it does not show that the component lives."""
 
@@ -50,19 +57,29 @@ class _Seen:
 
 
 class Fold:
-    """The state and its two movements, `advance` and `apply`. units: signal -> unit, of the catalogue; page: address of the console."""
+    """The state and its two movements, `advance` and `apply`. units: signal -> unit, of the catalogue; page: address of the console. cards,
+    language: of what tickets say; nothing but messages to ticket systems depends on them.
+    """
 
-    def __init__(self, units: Mapping[str, str], page: str = "") -> None:
+    def __init__(
+        self, units: Mapping[str, str], page: str = "", cards: Cards | None = None, language: str = "en"
+    ) -> None:
         self.fleet = Fleet()
         self.timers = Timers()
         self.book = Book()
-        following = Following(self.book, self.fleet, self.timers, Teller(self.book, self.fleet, page))
+        following = Following(
+            self.book, self.fleet, self.timers, Teller(self.book, self.fleet, page, cards or parse_cards(), language)
+        )
         self.following = following
         self.handling = Handling(self.book, self.fleet, self.timers, following)
         following.release = self.handling.release
+        following.before_told = self.handling.before_told
         self.masking = Masking(self.book, self.fleet, self.timers, self.handling)
         self.alarming = Alarming(self.book, self.fleet, self.timers, self.handling, self.masking, units)
-        self.presence = Presence(self.book, self.alarming, self.timers)
+        self.losses = Losses(self.book, self.fleet, self.timers, self.handling)
+        self.late = Late(self.book, self.fleet, self.timers, self.alarming.limits)
+        self.presence = Presence(self.book, self.alarming, self.losses, self.timers)
+        self.standing = Standing(self.book, self.fleet, self.masking, self.losses)
         self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, self.handling, following)
         self.advanced_to = 0
 
@@ -94,8 +111,13 @@ class Fold:
                     self.masking.shelf_due(key, due)
                 case "drill":
                     self.alarming.drill_due(key, due)
+                case "cause":
+                    self.losses.due(terminal, due)
                 case "window":
                     self.masking.window_due(terminal, due)
+                case "late":
+                    self.late.due(terminal, due)
+            self.standing.look(due)
         self.advanced_to = max(self.advanced_to, until)
 
     def apply(self, entry: Entry, content: Opened | Life | None = None) -> None:
@@ -122,6 +144,7 @@ class Fold:
                 self.book.dirty.tickets.append(entry.facts_map())
             case Kind.STARTED | Kind.STOPPED:
                 pass
+        self.standing.look(entry.at)
         self.advance(entry.at)  # what has lasted long enough by the readings' own times is due at once
 
     # Batches: the path that every reading takes.
@@ -135,12 +158,21 @@ class Fold:
         self._accepted(terminal, sequence.Stream(header.epoch, header.seq, opened.digest))
         if not historical:
             self._clock_of(terminal, header, entry.at, utc)
-        terminal.lost = max(terminal.lost, header.lost) if terminal.epoch == header.epoch else header.lost
+        known, terminal.lost = (
+            terminal.lost,
+            max(terminal.lost, header.lost) if terminal.epoch == header.epoch else header.lost,
+        )
         self._speaks_in(terminal, header.epoch)
         self.presence.heard(terminal, entry.at)
         sources: list[tuple[str, bool]] = []
         ticks: dict[int, Ticks] = {}
         component = None
+        late = self.late.of.get(terminal.id)
+        if historical or late is not None:
+            for column in opened.columns:
+                if id(column.at) not in ticks:
+                    ticks[id(column.at)] = ticks_of(column.at, correction)
+            late = self.late.heard(terminal, ticks.values(), entry.at, historical=historical)
         for column in opened.columns:
             tick = ticks.get(id(column.at))
             if tick is None:
@@ -156,8 +188,12 @@ class Fold:
                 terminal.signals += 1
             assert component is not None
             bounds = self._keep(terminal.id, component.name, column, series, tick, seen)
+            if late is not None:
+                self.late.judge(late, terminal, column, tick, bounds)
             if historical:
                 continue
+            if column.signal == MODE and series.value != terminal.mode:
+                self._mode(terminal, component.name, series)
             if column.signal in _MONITOR:
                 if column.signal == "monitor.interval":
                     self._interval(terminal, component, series.value)
@@ -169,10 +205,20 @@ class Fold:
                     self.presence.regained(terminal, component, entry.at)
             for rule in self.book.rules.by_signal.get(column.signal, ()):
                 self.alarming.judge_column(rule, terminal, column, tick, bounds, entry.at, seen.ahead)
+        if late is not None:
+            self.late.read(terminal, late, entry.at)
+        if terminal.id in self.losses.of:
+            first, last = min(min(tick.at) for tick in ticks.values()), max(tick.newest for tick in ticks.values())
+            self.losses.read(terminal, first * MS, last, lost=terminal.lost - known)
         for name, failed in sources:
             self.presence.source(terminal, name, failed=failed, at=entry.at)
         if not historical and entry.at >= terminal.next_due:
             self.presence.overdue(terminal, entry.at)
+
+    def _mode(self, terminal: Terminal, component: str, series: Series) -> None:
+        """Somebody turned the operator's switch."""
+        terminal.mode, terminal.mode_since, terminal.mode_component = str(series.value or ""), series.at, component
+        self.book.ease(terminal.id, series.at)
 
     def _interval(self, terminal: Terminal, component: Component, said: Value) -> None:
         """How often the agent means to read the component: believed up to MAX_INTERVAL_S, or a liar would never be missed."""
@@ -293,13 +339,14 @@ class Fold:
         if life.state == "offline":
             # A will that arrives after a later birth speaks of a connection that is no more.
             if same and life.n >= terminal.life_n and terminal.connection == "online":
-                self.presence.gone(terminal, "offline", at)
+                self.presence.gone(terminal, "offline", at, farewell(terminal, life, at))
             return
         terminal.speakers, evidence = clones.heard(terminal.speakers, life, at)
         if evidence:
             self.alarming.judge(FORK, terminal, "", "fork", at, evidence)
         terminal.lost = life.lost
         self._speaks_in(terminal, life.epoch)
+        self.losses.back(terminal, life, at)
         terminal.life_n = life.n
         terminal.boot, terminal.up_ms, terminal.up_received = life.boot, life.up, at
         self.presence.heard(terminal, at)
@@ -360,6 +407,7 @@ class Fold:
         if known is None:
             known = self.fleet.terminals[name] = Terminal(name, facts["branch"], facts["region"], facts["class"], at)
         known.branch, known.region, known.terminal_class = facts["branch"], facts["region"], facts["class"]
+        self.book.touched.add(name)
         self.book.topology.place(known.id, known.branch, known.region, known.terminal_class)
         return known
 
@@ -380,6 +428,8 @@ class Fold:
             self.dirty.gaps.append((facts["down_since"], entry.at))
         if "jump" in facts:
             self._clock_set(facts["jump"])
+        elif facts["down_since"]:  # the hours over which a clock is set never were: nobody was away in them
+            self.dirty.outages.append((facts["down_since"], entry.at))
         for terminal in self.fleet.terminals.values():
             self.presence.restarted(terminal, entry.at)
             self.alarming.restarted(terminal.id, entry.at)
@@ -402,6 +452,7 @@ class Fold:
         """After the state was filled from what is kept."""
         self.book.topology = self._topology()
         self.masking.load_windows(self.advanced_to)
+        self.losses.load()
         self.rearm()
 
     def rearm(self) -> None:
@@ -411,6 +462,8 @@ class Fold:
             self.presence.rearm(terminal)
         self.alarming.rearm(self.advanced_to)
         self.masking.rearm(self.advanced_to)
+        self.losses.rearm(self.advanced_to)
+        self.late.rearm(self.advanced_to)
         self.handling.rearm(self.advanced_to)
         for corr_id in sorted(self.book.incidents):
             self.following.rearm(corr_id, self.advanced_to)

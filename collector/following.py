@@ -13,23 +13,38 @@ from tillwatch.collector.book import Book
 from tillwatch.collector.duty.calendars import Calendar
 from tillwatch.collector.duty.clocks import NEVER, Call, advance, next_due
 from tillwatch.collector.fleet import Fleet
-from tillwatch.collector.incidents import CLOSED, DROPPED, PLANNED, RESOLVED, RESTORED, SETTLING, TERMINAL, Incident
+from tillwatch.collector.incidents import (
+    CLOSED,
+    DROPPED,
+    FLEET,
+    RESOLVED,
+    RESTORED,
+    SETTLING,
+    TERMINAL,
+    Incident,
+    correlation_id,
+)
+from tillwatch.collector.rules import UNSTAFFED
 from tillwatch.collector.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for
 from tillwatch.collector.telling import Teller
 from tillwatch.collector.tickets.port import Op
 from tillwatch.collector.timers import Timers
 
+DAY_NS = 86_400 * 10**9
 Told = tuple[tuple[str, str, str], ...]
 """(role, person, channel)."""
 
 
 class Following:
-    """release: lets go what an incident explained, once that is over for long enough."""
+    """release: lets go what an incident explained, once that is over for long enough. before_told: the last look at an incident that
+    has settled, after which it may be part of another one.
+    """
 
     def __init__(self, book: Book, fleet: Fleet, timers: Timers, teller: Teller) -> None:
         self.teller = teller
         self._fleet = fleet
         self.release: Callable[[Incident, int], None] = lambda _, __: None
+        self.before_told: Callable[[Incident, int], None] = lambda _, __: None
         self._book = book
         self._timers = timers
 
@@ -76,7 +91,7 @@ class Following:
                 dues.append(incident.restored_at + settings.confirm_ns)
             case incidents.RESOLVED:
                 dues.append(incident.resolved_at + settings.verify_ns)
-            case incidents.CLOSED | incidents.DROPPED if incident.scope == TERMINAL:
+            case incidents.CLOSED | incidents.DROPPED if _forgettable(incident):
                 dues.append(incident.closed_at + settings.verify_ns)
         return min((due for due in dues if due), default=None)
 
@@ -89,7 +104,7 @@ class Following:
 
     def _escalates_at(self, incident: Incident, at: int) -> int:
         """When somebody is told next, or a target is missed; 0 for never."""
-        if not incident.announced or not incident.living or incident.on_hold == PLANNED:
+        if not incident.pressing:
             return 0
         policy = self._book.policy
         target, hours, clocks = policy.targets[incident.level], self._hours(incident), clocks_of(policy, incident)
@@ -104,7 +119,7 @@ class Following:
 
     def _escalate(self, incident: Incident, at: int) -> tuple[str, Told] | None:
         """Who is to be told by now, and why; None where nobody is."""
-        if not incident.announced or not incident.living or incident.on_hold == PLANNED:
+        if not incident.pressing:
             return None
         policy = self._book.policy
         target, hours, clocks = policy.targets[incident.level], self._hours(incident), clocks_of(policy, incident)
@@ -128,14 +143,33 @@ class Following:
         kind = "escalated" if call.steps else "reminded"
         roles = [each.step.role for each in call.steps]
         self._book.put_incident(incident, kind, at, roles=roles, people=people, nobody=list(call.nobody))
+        for role in call.nobody if incident.fault != UNSTAFFED else ():
+            self._unstaffed(role, incident, at)
         told = tuple(
             (", ".join(roles), person.name, channel) for person, channels in call.people for channel in channels
         )
         return (_calls(call), told) if told else None
 
+    def _unstaffed(self, role: str, asked: Incident, at: int) -> None:
+        """A gap in the roster is a fault of the monitoring itself: one incident for a role and a day."""
+        rule, day = self._book.rules.by_id.get(UNSTAFFED), at // DAY_NS
+        corr_id = correlation_id("", "", role, UNSTAFFED, day)
+        if rule is None or corr_id in self._book.incidents:
+            return
+        level = min((rule.limits.words or {}).values(), default=2)
+        gap = Incident(
+            corr_id, "", "", level, SETTLING, at, 0, 0, scope=FLEET, component=role, fault=UNSTAFFED, episode=day, occurred_at=at,
+            settle_until=at, cause=f"{role}, for {asked.corr_id}", drill=asked.drill,
+        )  # fmt: skip
+        self._book.put_incident(gap, "opened", at, fault=UNSTAFFED, level=level, role=role, asked=asked.corr_id)
+        self.follow_up(corr_id, at)
+
     def _act(self, corr_id: str, at: int) -> None:
         settings = self._book.policy.incident
         incident = self._book.incidents[corr_id]
+        if incident.state == SETTLING and incident.settle_until <= at:
+            self.before_told(incident, at)
+            incident = self._book.incidents[corr_id]
         if incident.state == SETTLING and incident.settle_until <= at:
             told = incidents.announce(incident, at)
             self._book.put_incident(told, "announced", at, level=told.level)
@@ -156,7 +190,7 @@ class Following:
             incident = self._book.put_incident(ended, "closed", at, by="policy")
         if (
             incident.state in (CLOSED, DROPPED)
-            and incident.scope == TERMINAL
+            and _forgettable(incident)
             and incident.closed_at + settings.verify_ns <= at
         ):
             self._book.forget(corr_id)
@@ -167,3 +201,8 @@ def _calls(call: Call) -> str:
     if not call.steps:
         return "Reminder: nobody has taken it on"
     return "; ".join(each.step.text or f"Told: {each.step.role}" for each in call.steps)
+
+
+def _forgettable(incident: Incident) -> bool:
+    """Of what was concluded for a branch, a region or everybody the last one is kept: the next one counts on from it."""
+    return incident.scope == TERMINAL or incident.fault == UNSTAFFED

@@ -8,7 +8,8 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from tillwatch.collector.config import RetentionSection
 from tillwatch.collector.pipeline import Pipeline
@@ -19,6 +20,7 @@ from tillwatch.collector.store.sqlite import StoreError
 from tillwatch.collector.tickets import outbox
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 EVERY_S = 30.0
 """Between two looks at what is due: a terminal needs minutes at the least to fill a segment."""
@@ -54,10 +56,10 @@ class Housekeeping:
     async def turn(self, rest: float = REST) -> None:
         """Everything that is due now."""
         await self._all(self._compactor.steps(), rest)
-        while due := await asyncio.to_thread(retention.due, self._compactor.db, self._keep.keep, self._keep.size):
+        while due := await self._look(retention.due, self._compactor.db, self._keep.keep, self._keep.size):
             await self._pipeline.operate(retention.facts(due), lambda db, due=due: retention.retire(db, due))  # type: ignore[misc]  # mypy has no type for a default
         await self._forget()
-        while pages := await asyncio.to_thread(self._compactor.spare):
+        while pages := await self._look(self._compactor.spare):
             vacuum = f"PRAGMA incremental_vacuum({pages})"
             await self._pipeline.change(lambda db, vacuum=vacuum: db.execute(vacuum).fetchall())  # type: ignore[misc]  # mypy has no type for a default
             await asyncio.sleep(0)
@@ -66,15 +68,28 @@ class Housekeeping:
         """Messages to ticket systems. They are no record: the incident's history is in the journal, its ticket beside it."""
         if not self._keep.keep or time.monotonic() - self._forgot < FORGET_EVERY_S:
             return
-        before = await asyncio.to_thread(retention.aged, self._compactor.db, self._keep.keep)
-        while incidents := await asyncio.to_thread(outbox.settled, self._compactor.db, before):
+        before = await self._look(retention.aged, self._compactor.db, self._keep.keep)
+        while incidents := await self._look(outbox.settled, self._compactor.db, before):
             await self._pipeline.change(lambda db, incidents=incidents: outbox.prune(db, incidents))  # type: ignore[misc]  # mypy has no type for a default
         self._forgot = time.monotonic()
+
+    async def _look(self, look: Callable[..., T], *arguments: Any) -> T:
+        """In another thread. Who is cancelled meanwhile leaves once the look has ended: its connection is closed next, and SQLite does not survive
+        that under a query that runs.
+        """
+        looking = asyncio.ensure_future(asyncio.to_thread(look, *arguments))
+        try:
+            return await asyncio.shield(looking)
+        except asyncio.CancelledError:
+            self._compactor.db.interrupt()
+            await asyncio.wait({looking})
+            looking.exception()  # that it was interrupted is no news
+            raise
 
     async def _all(self, steps: Iterator[Change], rest: float) -> None:
         while True:
             began = time.monotonic()
-            change = await asyncio.to_thread(next, steps, None)
+            change = await self._look(next, steps, None)
             if change is None:
                 return
             await self._pipeline.change(change)

@@ -32,6 +32,7 @@ from tillwatch.agent.wire import (
 from tillwatch.collector import sequence, succession
 from tillwatch.collector.clock import JournalTime, SteadyClock
 from tillwatch.collector.config import changes
+from tillwatch.collector.diagnosis import Cards
 from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_EPOCHS, MAX_SIGNALS, Terminal
 from tillwatch.collector.fold import SUSPECT_SKEW_MS, Fold
 from tillwatch.collector.intake import Message
@@ -82,6 +83,8 @@ class Pipeline:
         units: Mapping[str, str],
         *,
         page: str = "",
+        cards: Cards | None = None,
+        language: str = "en",
         clock: Callable[[], int] = time.time_ns,
         steady: SteadyClock | None = None,
         bind: Callable[[str, str, bytes, int], bytes] | None = None,
@@ -93,6 +96,7 @@ class Pipeline:
         self._key = key
         self._units = units
         self._page = page
+        self._cards, self._language = cards, language
         self._clock = clock if steady is None else steady.now
         self._time = JournalTime(steady)
         self._running_since = 0
@@ -108,7 +112,7 @@ class Pipeline:
 
     def _load(self) -> None:
         self._acts += 1
-        self.fold = Fold(self._units, self._page)
+        self.fold = Fold(self._units, self._page, self._cards, self._language)
         self.journal: Journal = self.store.load(self.fold)
 
     def knows(self, terminal: str) -> bool:
@@ -129,12 +133,9 @@ class Pipeline:
         """Journal that the collector runs, and its rules, policy (shipped, site's own) and settings if they changed; None: as they were."""
         self._time.start(self._clock(), self.fold.advanced_to)
         entries: list[tuple[Kind, dict[str, Any]]] = [(Kind.STARTED, {"down_since": self.fold.advanced_to})]
-        book = self.fold.book
-        known = book.rules.shipped, book.rules.text, book.policy.shipped, book.policy.text
-        shipped_policy, site_policy = policy or known[2:]
-        if known != (shipped, site, shipped_policy, site_policy) or self.store.meta("rules") is None:
-            facts = {"shipped": shipped, "site": site, "shipped_policy": shipped_policy, "policy": site_policy}
-            entries.append((Kind.RULES_CHANGED, facts))
+        new = self.fold.book.tables(shipped, site, policy)
+        if new != self.fold.book.tables() or self.store.meta("rules") is None:
+            entries.append((Kind.RULES_CHANGED, new))
         also = []
         packed = self.store.meta("settings")
         if settings is not None and (changed := changes(msgpack.unpackb(packed) if packed else {}, settings)):

@@ -8,15 +8,19 @@ from tillwatch.agent.model import AGENT
 from tillwatch.collector.alarming import Alarming
 from tillwatch.collector.book import Book
 from tillwatch.collector.fleet import Component, Terminal
+from tillwatch.collector.losses import Losses
 from tillwatch.collector.rules import COMPONENT_SILENT, SILENT
 from tillwatch.collector.timers import Key as TimerKey
 from tillwatch.collector.timers import Timers
 
+KEEP_ALIVE_NS = 90 * 10**9
+"""Within which a broker notices that a connection is gone: one and a half of the agent's keep-alive of 60 s (MQTT 3.1.1, 3.1.2.10)."""
 _FAR_NS = 365 * 86400 * 10**9
 
 
 class Presence:
-    def __init__(self, book: Book, alarming: Alarming, timers: Timers) -> None:
+    def __init__(self, book: Book, alarming: Alarming, losses: Losses, timers: Timers) -> None:
+        self._losses = losses
         self._book = book
         self._alarming = alarming
         self._timers = timers
@@ -34,7 +38,9 @@ class Presence:
         terminal.received = terminal.heard = at
         self._book.dirty.terminals.add(terminal.id)
         if terminal.connection != "online":
+            self._losses.back(terminal, None, at)
             terminal.connection = "online"
+            self._book.ease(terminal.id, at)
             self._alarming.judge(SILENT, terminal, "", "online", at)
             # Its components had no chance to speak meanwhile: their deadlines start anew.
             for component in terminal.components.values():
@@ -52,11 +58,20 @@ class Presence:
         elif terminal.connection == "online":
             self.gone(terminal, "silent", due)
 
-    def gone(self, terminal: Terminal, connection: str, at: int) -> None:
+    def gone(self, terminal: Terminal, connection: str, at: int, farewell: str = "") -> None:
+        """farewell: of causes.farewell, empty where it fell silent without a word."""
+        since = terminal.received
+        if connection == "offline":
+            since = at if farewell == "clean" else max(since, at - KEEP_ALIVE_NS)
+        was_online = terminal.connection == "online"
         terminal.connection = connection
+        self._book.touched.add(terminal.id)
+        if was_online and connection != "revoked":
+            self._losses.gone(terminal, since, farewell, at)
         self._book.dirty.terminals.add(terminal.id)
         self._alarming.lose_sight_of(terminal.id, None, at)
-        self._alarming.judge(SILENT, terminal, "", connection, at)
+        # By its last word and not by when it was missed: those that were lost together were missed minutes apart.
+        self._alarming.judge(SILENT, terminal, "", connection, at, since=since)
 
     def overdue(self, terminal: Terminal, at: int) -> None:
         """The terminal speaks: what it does not speak of any more is unknown."""
@@ -81,6 +96,7 @@ class Presence:
         own = terminal.components[device]
         if own.unknown == "unreadable" and not own.heard:
             own.unknown = ""
+            self._book.ease(terminal.id, at)
         for component in terminal.of_device(device):
             self._start_anew(terminal, component, at)
         terminal.next_due = 0
@@ -88,6 +104,7 @@ class Presence:
     def _hide(self, terminal: Terminal, component: Component, reason: str, at: int) -> None:
         was_silent = component.unknown == "silent"
         component.unknown = reason
+        self._book.touched.add(terminal.id)
         self._book.dirty.components.add((terminal.id, component.name))
         self._book.dirty.terminals.add(terminal.id)
         if was_silent:
@@ -97,6 +114,7 @@ class Presence:
     def regained(self, terminal: Terminal, component: Component, at: int) -> None:
         """Data of a component that was unknown, or whose alarms could not be seen, has come again."""
         was_silent = component.unknown == "silent"
+        self._book.ease(terminal.id, at)
         self._alarming.regain(terminal.id, component, at)
         if was_silent:
             self._alarming.judge(COMPONENT_SILENT, terminal, component.name, "ok", at)

@@ -40,7 +40,7 @@ class StateChange:
 
     state: of STATES; reason: rule id of the alarm that decided, or empty; party: of rules.PARTIES; cause: of CAUSES where the state is
     offline; lost: functions of its class that do not work; level: 1 to 3, 0 for none; readings: (component, signal, UTC ns) of what decided.
-    kind: `state`, or `cause`: what was found out later about the offline time that began at `since`.
+    kind: `state`, or `cause`: what was found out later about the offline time that began at `since`. why: of an offline one the evidence, in words.
     """
 
     terminal: str
@@ -54,6 +54,7 @@ class StateChange:
     level: int = 0
     readings: tuple[tuple[str, str, int], ...] = ()
     kind: str = "state"
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

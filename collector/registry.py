@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import msgpack
 
 from tillwatch.agent.wire import VerifyKey, valid_terminal
+from tillwatch.collector.drills import WATCHDOG
 from tillwatch.collector.fleet import Terminal
 
 TOKEN_PREFIX = "tw1."  # noqa: S105 - the form's name, not a secret
@@ -29,7 +30,7 @@ MAX_PLACE = 64
 PROOF_DOMAIN = b"tillwatch/enrol/1\0"
 ROTATE_DOMAIN = b"tillwatch/rotate-request/1\0"
 STATE_DOMAIN = b"tillwatch/key-state/1\0"
-CLASSES = ("atm", "pos", "server")
+CLASSES = ("atm", "pos", "server", WATCHDOG)
 
 
 class Refused(StrEnum):

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from tillwatch.agent.model import State
+from tillwatch.agent.model import State, device_of
 from tillwatch.collector.detect.limits import Limits, Step
 
 SILENT = "terminal.silent"
@@ -159,7 +159,7 @@ def together(within: str, one: str, other: str) -> bool:
         case "unit":
             return one.partition(" ")[0] == other.partition(" ")[0]
         case "device":
-            return one.partition("/")[0] == other.partition("/")[0]
+            return device_of(one) == device_of(other)
         case _:
             return True
 

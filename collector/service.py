@@ -18,6 +18,7 @@ from tillwatch.collector import succession
 from tillwatch.collector.authority import Authority, open_authority
 from tillwatch.collector.clock import SteadyClock
 from tillwatch.collector.config import Config, ConfigError, is_loopback
+from tillwatch.collector.diagnosis import CardsError, load_cards
 from tillwatch.collector.housekeeping import Housekeeping
 from tillwatch.collector.ingest import Ingest
 from tillwatch.collector.intake.broker import EmbeddedBroker
@@ -35,6 +36,7 @@ from tillwatch.collector.tickets.outbox import connect
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.tickets.signature import Secret, read_secrets
 from tillwatch.collector.tickets.webhook import WebhookPort
+from tillwatch.collector.topology import TopologyError, check
 from tillwatch.collector.web.enrol import EnrolListener, MqttAddress, enrol_app
 from tillwatch.device_profiles.catalogue import load_catalogue
 
@@ -83,10 +85,11 @@ def policies(config: Config, year: int) -> tuple[str, str]:
     try:
         text = resolve(path.read_text(encoding="utf-8"), years)
         policy = parse_policy(text, shipped=shipped)
+        check(policy.links, {})
     except OSError as error:
         msg = f"[policy] file: cannot read {path}: {error.strerror}"
         raise ConfigError(msg) from None
-    except (PolicyError, UnicodeDecodeError) as error:
+    except (PolicyError, TopologyError, UnicodeDecodeError) as error:
         msg = f"{path}: {error}"
         raise ConfigError(msg) from None
     for note in policy.notes:
@@ -110,9 +113,19 @@ def _sender(config: Config, pipeline: Pipeline) -> OutboxSender | None:
             {"incident": incident, "connector": port.name, "external_id": external_id, "url": url, "state": state}
         )
 
-    sender = OutboxSender(partial(connect, config.database), port, on_change=changed)
-    pipeline.on_messages = lambda _: sender.wake()
-    return sender
+    return OutboxSender(partial(connect, config.database), port, on_change=changed)
+
+
+def _drills(config: Config) -> OutboxSender | None:
+    """Drills go to the watchdog and nowhere else; without one they wait."""
+    if config.watchdog is None or config.watchdog.secret_file is None:
+        return None
+    try:
+        port = WebhookPort(config.watchdog.receiver, read_secrets(config.watchdog.secret_file), name="drills")
+    except (ValueError, OSError) as error:
+        msg = f"[watchdog]: {error}"
+        raise ConfigError(msg) from None
+    return OutboxSender(partial(connect, config.database), port, drill=True)
 
 
 async def _console(config: Config) -> asyncio.subprocess.Process:
@@ -139,6 +152,10 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 async def _serve(config: Config, *, console: bool) -> int:
     site, policy = site_rules(config), policies(config, datetime.now(UTC).year)
+    try:
+        cards = load_cards(config.cards.file, parse_rules(site).by_id)
+    except CardsError as error:
+        raise ConfigError(str(error)) from None
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -151,7 +168,10 @@ async def _serve(config: Config, *, console: bool) -> int:
         units = {name: known.unit for name, known in load_catalogue().signals.items()}
         page = f"http://{config.console.host}:{config.console.port}"
         clock = SteadyClock()
-        pipeline = Pipeline(store, own.ack_key, units, steady=clock, page=page, bind=own.bind)
+        language = config.webhook.language if config.webhook is not None else "en"
+        pipeline = Pipeline(
+            store, own.ack_key, units, steady=clock, page=page, bind=own.bind, cards=cards, language=language
+        )
         await pipeline.start(shipped_text(), site, config.settings, policy)
         stack.push_async_callback(pipeline.stop)
 
@@ -198,6 +218,16 @@ async def _serve(config: Config, *, console: bool) -> int:
             tasks.add(asyncio.create_task(sender.run(), name="outbox"))
         else:
             log.warning("no ticket system is configured: incidents wait in the outbox; see [tickets.webhook]")
+        drills = _drills(config)
+        if drills is not None:
+            tasks.add(asyncio.create_task(drills.run(), name="drills"))
+
+        def wake(_: object) -> None:
+            for each in (sender, drills):
+                if each is not None:
+                    each.wake()
+
+        pipeline.on_messages = wake
         house = asyncio.create_task(keeping.run(), name="housekeeping")
         if console:
             process = await _console(config)

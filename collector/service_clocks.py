@@ -10,12 +10,12 @@ from tillwatch.collector.policy import Policy
 
 
 def clocks_of(policy: Policy, incident: Incident) -> tuple[Clock, Clock]:
-    """Of the response and of the repair. Restored by its readings stops the second: the customer is served again."""
+    """Of the response and of the repair. Restored by its readings stops both: the customer is served again, and nobody is called for what is over."""
     target = policy.targets[incident.level]
     held = tuple((since, until) for since, until, _ in incident.held)
     began = incident.response_from or incident.opened_at
     return (
-        Clock(RESPONSE, began, target.response_ns, stopped_at=incident.responded_at),
+        Clock(RESPONSE, began, target.response_ns, stopped_at=incident.responded_at or incident.restored_at),
         Clock(REPAIR, incident.opened_at, target.repair_ns, held, incident.restored_at or incident.resolved_at),
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from tillwatch.collector.alarms import Alarm
 from tillwatch.collector.book import Book
+from tillwatch.collector.diagnosis import Card, Cards
 from tillwatch.collector.fleet import Fleet
 from tillwatch.collector.incidents import CONSEQUENCE, ROOT, TERMINAL, Incident
 from tillwatch.collector.rules import Rule
@@ -14,9 +15,11 @@ from tillwatch.collector.tickets.port import MAX_AFFECTED, Evidence, Op, TicketM
 
 
 class Teller:
-    """page: address of the console."""
+    """page: address of the console. cards, language: of the diagnosis cards, and with them of what tickets say."""
 
-    def __init__(self, book: Book, fleet: Fleet, page: str) -> None:
+    def __init__(self, book: Book, fleet: Fleet, page: str, cards: Cards, language: str) -> None:
+        self._cards = cards
+        self._language = language
         self._book = book
         self._fleet = fleet
         self._page = page
@@ -28,7 +31,7 @@ class Teller:
 
     def title(self, incident: Incident) -> str:
         rule = self._book.rule(incident.fault)
-        text = rule.text if rule is not None else incident.fault
+        text = self._cards.card(rule, self._language).text if rule is not None else incident.fault
         if incident.scope == TERMINAL:
             return f"{text} ({incident.terminal}{' ' if incident.component else ''}{incident.component})"
         place = incident.branch or incident.region
@@ -41,7 +44,7 @@ class Teller:
         own = self._book.of(incident.corr_id, ROOT, CONSEQUENCE)
         rule = self._book.rule(incident.fault)
         affected = sorted({each.terminal for each in self._book.of(incident.corr_id)} | ({incident.terminal} - {""}))
-        text = rule.text if rule is not None else incident.fault
+        card = self._card(incident, rule)
         page = f"/terminal/{incident.terminal}" if incident.scope == TERMINAL else "/alarms"
         return TicketMessage(
             incident=incident.corr_id,
@@ -52,23 +55,41 @@ class Teller:
             branch=incident.branch,
             region=incident.region,
             component=incident.component,
-            what=text if incident.scope == TERMINAL else self.title(incident),
+            what=card.text if incident.scope == TERMINAL else self.title(incident),
             at=at,
             since=incident.occurred_at,
             evidence=tuple(each for alarm in self._speakers(incident, own) for each in _evidence(rule, alarm)),
-            cause=rule.cause if rule is not None else "",
-            consequence=rule.consequence if rule is not None else "",
-            action=rule.action if rule is not None else "",
+            cause=incident.cause or card.cause,
+            consequence=card.consequence,
+            action=card.action,
             address=f"{self._page}{page}" if self._page else "",
             scope=incident.scope,
             state=incident.state,
-            note=note or (f"Intermittent: {text}" if incident.intermittent else ""),
+            note=note or (f"Intermittent: {card.text}" if incident.intermittent else ""),
             affected=tuple(affected[:MAX_AFFECTED]),
             affected_count=len(affected),
             parent=incident.parent,
             told=told,
             drill=incident.drill,
+            means=card.means,
+            checks=card.branch_checks,
+            brings=card.engineer_brings,
+            parts=tuple((each.label, each.value) for each in card.told),
         )
+
+    def _card(self, incident: Incident, rule: Rule | None) -> Card:
+        """With what the device has told of its parts."""
+        if rule is None:
+            return Card(incident.fault, self._language, incident.fault, "", "", "")
+        card = self._cards.card(rule, self._language)
+        terminal = self._fleet.terminals.get(incident.terminal)
+        if terminal is None or not card.parts:
+            return card
+        latest = {
+            name: {signal: series.value for signal, series in part.series.items() if series.value is not None}
+            for name, part in terminal.components.items()
+        }
+        return self._cards.fill(card, incident.component, latest)
 
     def _speakers(self, incident: Incident, own: list[Alarm]) -> list[Alarm]:
         """Its alarms; of one that is over the last that decided."""

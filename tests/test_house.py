@@ -60,6 +60,7 @@ MAY_PRINT = frozenset(
         "agent/smart_file.py",
         "agent/trial.py",
         "collector/evidence.py",
+        "collector/figures/command.py",
         "collector/alarm_commands.py",
         "collector/correction_commands.py",
         "collector/handling_commands.py",
@@ -70,6 +71,8 @@ MAY_PRINT = frozenset(
         "collector/service_commands.py",
         "collector/terminal_commands.py",
         "collector/recovery.py",
+        "collector/watch/commands.py",
+        "collector/simulate/command.py",
     }
 )
 """Modules beside `__main__.py`, and outside a function `main`, that speak to a person at a command line."""

@@ -195,8 +195,8 @@ class Calendar:
     def _work_out(self, begin: int) -> _Block:
         zone = ZoneInfo(self.zone)
         end = begin + _BLOCK_NS
-        # Clocks are up to a day off UTC, some places have left a whole day out, and hours may reach into the next day.
-        days = range(_EPOCH_DAY + begin // DAY_NS - 3, _EPOCH_DAY + end // DAY_NS + 3)
+        # In the west it is still the day before, and its hours may have begun on the one before that; in the east it is at most this day.
+        days = range(_EPOCH_DAY + begin // DAY_NS - 2, _EPOCH_DAY + end // DAY_NS + 1)
         spans = sorted(
             (instant(zone, day, since), instant(zone, day, until)) for day in days for since, until in self._hours(day)
         )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from tillwatch.collector.duty.calendars import Calendar
+from tillwatch.collector.duty.calendars import DAY_NS, Calendar
 from tillwatch.collector.duty.roster import Person
 from tillwatch.collector.duty.targets import REPAIR, RESPONSE, Step, Target
 
@@ -32,6 +32,8 @@ __all__ = [
     "steps_due",
 ]
 
+CLOSELY_NS = 24 * 3600 * 10**9
+"""For which reminders come as often as the target says; then once a day: what nobody took on for a day, more calls do not mend."""
 NEVER = 2**63 - 1
 """Due time of a clock that is held: nobody knows."""
 
@@ -116,8 +118,6 @@ class Clock:
             return
         at = self.start
         for since, until in self.held:
-            if until and until <= at:
-                continue
             yield max(since, at), until
             at = max(at, until)
 
@@ -182,17 +182,24 @@ def _schedule(
     target: Target, calendar: Calendar, state: Escalation, clock: Clock, limit: int, on_duty: OnDuty
 ) -> Iterator[DueStep]:
     """The steps of a clock that are not done, in order. After a role that had nobody on duty when its turn came the next that tells somebody
-    is due at once; turns after `limit` are not looked into.
+    is due at once. Of those that are due after `limit` only the first one comes.
     """
     hasten = NEVER
     for key, step in target.keyed(clock.kind):
-        due, done, empty = clock.after(calendar, step.after_ns), key in state.done, False
+        done = key in state.done
+        if done and key not in state.empty:
+            hasten = NEVER if step.channels else hasten
+            continue
+        due, empty = clock.after(calendar, step.after_ns), done
         if step.channels:
             due = min(due, hasten)
-            empty = key in state.empty if done else due <= limit and not on_duty(step.role, due)
+            empty = done or (due <= limit and not on_duty(step.role, due))
             hasten = due if empty else NEVER
-        if not done:
-            yield DueStep(due, key, step, empty)
+        if done:
+            continue
+        yield DueStep(due, key, step, empty)
+        if due > limit and hasten == NEVER:
+            return  # those after it cannot be due before it
 
 
 def advance(
@@ -233,12 +240,24 @@ def _people(told: Iterable[tuple[Step, int]], at: int, on_duty: OnDuty) -> tuple
 
 
 def _reminders(target: Target, calendar: Calendar, clock: Clock, at: int) -> int:
-    """How many reminders fall due by `at`: one each remind_ns from the start, those outside the hours at the next opening."""
+    """How many reminders fall due by `at`: one each remind_ns through the first day and one a day after it, those outside the hours at the
+    next opening.
+    """
     if clock.kind != RESPONSE or not target.remind_ns:
         return 0
     end = min(at, clock.stopped_at or at)
     last = end if calendar.is_open(end) else calendar.last_open(end) - 1
-    return max(0, (last - clock.start) // target.remind_ns)
+    passed = last - clock.start
+    near = min(max(passed, 0), CLOSELY_NS) // target.remind_ns
+    return near + max(passed - CLOSELY_NS, 0) // max(target.remind_ns, DAY_NS)
+
+
+def _remind_at(target: Target, clock: Clock, n: int) -> int:
+    """When the n-th reminder is due: the inverse of `_reminders`."""
+    closely = CLOSELY_NS // target.remind_ns
+    if n <= closely:
+        return clock.start + n * target.remind_ns
+    return clock.start + CLOSELY_NS + (n - closely) * max(target.remind_ns, DAY_NS)
 
 
 def next_due(
@@ -251,7 +270,7 @@ def next_due(
         if step is not None:
             found.append(step[0])
         if clock.kind == RESPONSE and target.remind_ns:
-            due = calendar.opens(max(clock.start + (state.reminded + 1) * target.remind_ns, at))
+            due = calendar.opens(max(_remind_at(target, clock, state.reminded + 1), at))
             if not clock.stopped_at or due <= clock.stopped_at:
                 found.append(due)
     return min(found, default=None)

@@ -50,16 +50,14 @@ def _table(place: str, years: Collection[int]) -> str:
     import holidays  # noqa: PLC0415 - a replay reads policies without it
 
     country, _, part = place.partition("-") if _PLACE.fullmatch(place) else ("", "", "")
-    # The days around a new year are decided with the year beside it.
-    around = range(min(years) - 1, max(years) + 2)
     try:
-        found = holidays.country_holidays(country, subdiv=part or None, years=around)
+        found = holidays.country_holidays(country, subdiv=part or None, years=years)
     except NotImplementedError:
         known = "a country such as CN, or a part of one such as DE-BY"
         raise PolicyError(
             f"[calendar] holidays: {place!r} is not known; write {known}, or its days in [holidays.{place}]"
         ) from None
-    days = sorted(day.isoformat() for day in found if day.year in years)
+    days = sorted(day.isoformat() for day in found)
     working = sorted(day.isoformat() for day in found.weekend_workdays if day.year in years)
     return f"\n[holidays.{place}]\ndays = {_list(days)}\nworking_days = {_list(working)}\n"
 

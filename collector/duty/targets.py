@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tillwatch.collector.duty.calendars import ALWAYS, HOUR_NS, MINUTE_NS
 from tillwatch.collector.duty.roster import CHANNELS
@@ -47,12 +47,17 @@ class Target:
     hours: str = "always"
     undelivered_ns: int = 0
 
+    _keyed: dict[str, list[tuple[str, Step]]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
     def keyed(self, kind: str) -> list[tuple[str, Step]]:
         """The steps of a clock in order, each with what it is known by: which turn of its role it is. So nobody is told again what he was
         told when the level changes, or the policy, and with it the time after which his turn comes.
         """
+        keyed = self._keyed.get(kind)
+        if keyed is not None:
+            return keyed
         turns: Counter[str] = Counter()
-        keyed = []
+        keyed = self._keyed[kind] = []
         for step in sorted((each for each in self.steps if each.kind == kind), key=lambda each: each.after_ns):
             turns[step.role] += 1
             keyed.append((f"{kind}:{step.role}:{turns[step.role]}", step))

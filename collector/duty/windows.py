@@ -148,7 +148,7 @@ class Window:
                 if until > since:
                     yield since, until
                 since = opening
-            until = max(until, closing)
+            until = closing
         if until > since:
             yield since, until
 

@@ -15,16 +15,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import gmqtt.mqtt.connection
 from gmqtt import Client, Subscription
-from gmqtt.mqtt.connection import MQTTConnection
 from gmqtt.mqtt.constants import MQTTv311
 from gmqtt.mqtt.handler import MQTTConnectError
-from gmqtt.mqtt.protocol import MQTTProtocol
 
 from tillwatch.agent.wire import ack_topic
 from tillwatch.collector.intake import Message
 from tillwatch.collector.intake.fairness import Dropped, FairQueue
+from tillwatch.collector.intake.transport import NO_RECONNECT, mend_gmqtt
 
 log = logging.getLogger(__name__)
 
@@ -41,43 +39,6 @@ MAX_UNSENT = 4 * 1024 * 1024
 """Bytes that may wait for a broker that does not read; acks beyond it are dropped, and the next ones make them good."""
 CALM_S = 10.0
 """Without a message dropped, before the intake is said to have caught up: a queue that is full is empty again within milliseconds."""
-_NO_RECONNECT = -2
-"""Below gmqtt's -1 for "unlimited": its own reconnect has neither back-off nor jitter."""
-
-
-class _Protocol(MQTTProtocol):  # type: ignore[misc]  # gmqtt has no types
-    """gmqtt's own fails with a traceback when it is lost before it was given its connection: a connect that is given up half-way. And it
-    sends each PUBACK and each ack by itself: a system call a packet, and as many wake-ups of the broker.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._unsent: list[bytes] = []
-
-    def write_data(self, data: bytes) -> None:
-        if not self._unsent:
-            asyncio.get_running_loop().call_soon(self._send)
-        self._unsent.append(data)
-
-    def _send(self) -> None:
-        unsent, self._unsent = b"".join(self._unsent), []
-        # The connection may have gone since.
-        if self._connection is not None and self._transport is not None and not self._transport.is_closing():
-            super().write_data(unsent)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._connection is not None:
-            super().connection_lost(exc)
-
-
-class _Connection(MQTTConnection):  # type: ignore[misc]  # gmqtt has no types
-    """gmqtt's own says goodbye to a peer that fell silent, and waits for what was written to leave: half a minute with TLS, else for ever."""
-
-    def _keep_connection(self) -> None:
-        if time.monotonic() - self._last_data_in >= 2 * self._keepalive:
-            self._transport.abort()
-        else:
-            super()._keep_connection()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +68,6 @@ class MqttIntake:
         jitter: Callable[[float], float] = full_jitter,
         knows: Callable[[str], bool] = lambda _: True,
     ) -> None:
-        # What gmqtt logs is one line a packet and a warning a retry; the transitions are logged here.
-        logging.getLogger("gmqtt").setLevel(logging.CRITICAL)
         self.dropped = 0
         self.unsent_acks = 0
         self._settings = settings
@@ -234,7 +193,7 @@ class MqttIntake:
         settings = self._settings
         self._lost.clear()
         client = self._client = Client(settings.client_id, clean_session=True)
-        client.set_config({"reconnect_retries": _NO_RECONNECT})
+        client.set_config({"reconnect_retries": NO_RECONNECT})
         if settings.username:
             client.set_auth_credentials(settings.username, settings.password)
         client.on_message = self._on_message
@@ -263,9 +222,7 @@ class MqttIntake:
 
     async def _subscribe(self, client: Any) -> None:
         settings = self._settings
-        # gmqtt has no other way to name the protocol, and looks the name up as connect() begins.
-        gmqtt.mqtt.connection.MQTTProtocol = _Protocol
-        gmqtt.mqtt.connection.MQTTConnection = _Connection
+        mend_gmqtt()
         await client.connect(settings.host, settings.port, settings.tls or False, KEEPALIVE_S, MQTTv311)
         client.subscribe([Subscription(topic, qos=1) for topic in SUBSCRIPTIONS])
         await self._subscribed.wait()

@@ -14,12 +14,19 @@ from tillwatch.collector.changes import Dirty, Membership
 from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.fold import Fold
 from tillwatch.collector.incidents import CLOSED, COLUMNS, DROPPED, TERMINAL, Incident
-from tillwatch.collector.records import Correction, LateSpan, StateChange
+from tillwatch.collector.records import OFFLINE, Correction, LateSpan, StateChange
 
 ALARM = (
     "id, rule, terminal, component, episode, condition, level, raised_at, cleared_at, incident, detail, acked_at, acked_by, ack_until,"
     " returned, drill, marks"
 )
+
+_STATES = """
+    SELECT s.terminal, s.since, s.at, s.kind, s.body FROM state_change s
+    JOIN (SELECT terminal, max(seq) AS last FROM state_change WHERE kind = 'state' GROUP BY terminal) l ON l.terminal = s.terminal
+    WHERE s.seq >= l.last ORDER BY s.seq
+"""
+"""The state that each terminal is in, and what was found out of it since."""
 
 Rows = list[tuple[str, Sequence[tuple[Any, ...]]]]
 
@@ -48,6 +55,11 @@ def load(db: sqlite3.Connection, fold: Fold) -> None:
     ):
         member = Membership(*row)
         book.members.setdefault(member.incident, {})[member.rule, member.terminal, member.component] = member
+    for row in db.execute(_STATES):
+        state = state_of(*row)
+        known = fold.standing.states.get(state.terminal)
+        if state.kind == "state" or (known is not None and known.state == OFFLINE and known.since == state.since):
+            fold.standing.states[state.terminal] = state
     for window_id, body in db.execute("SELECT id, body FROM maintenance"):
         fold.masking.made[window_id] = Window.unpack(body)
 
@@ -73,7 +85,10 @@ def rows(dirty: Dirty) -> Rows:
          [(s.terminal, s.since, s.until, msgpack.packb([s.at, s.reason, s.party, s.lost, s.level])) for s in dirty.late]),
         ("INSERT OR REPLACE INTO correction VALUES (?,?,?,?,?)",
          [(c.n, c.terminal, c.since, c.until, msgpack.packb([c.counts_as, c.reason, c.party, c.by, c.at])) for c in dirty.corrections]),
-        ("INSERT OR REPLACE INTO outage VALUES (?,?)", dirty.gaps),
+        ("INSERT OR REPLACE INTO outage VALUES (?,?)", dirty.outages),
+        ("INSERT OR REPLACE INTO detector VALUES (?,?,?,?)", [(*key, body) for key, body in dirty.backlogs.items() if body is not None]),
+        ("DELETE FROM detector WHERE detector = ? AND terminal = ? AND component = ?",
+         [key for key, body in dirty.backlogs.items() if body is None]),
         ("INSERT OR REPLACE INTO maintenance VALUES (?,?)", [(name, body) for name, body in dirty.windows.items() if body is not None]),
         ("DELETE FROM maintenance WHERE id = ?", [(name,) for name, body in dirty.windows.items() if body is None]),
     ]  # fmt: skip
@@ -89,13 +104,13 @@ def _marks(alarm: Alarm) -> bytes:
 
 def pack_state(state: StateChange) -> bytes:
     packed: bytes = msgpack.packb(
-        [state.state, state.reason, state.party, state.cause, state.lost, state.level, state.readings]
+        [state.state, state.reason, state.party, state.cause, state.lost, state.level, state.readings, state.why]
     )
     return packed
 
 
 def state_of(terminal: str, since: int, at: int, kind: str, body: bytes) -> StateChange:
-    name, reason, party, cause, lost, level, readings = msgpack.unpackb(body)
+    name, reason, party, cause, lost, level, readings, why = msgpack.unpackb(body)
     return StateChange(
         terminal,
         since,
@@ -108,6 +123,7 @@ def state_of(terminal: str, since: int, at: int, kind: str, body: bytes) -> Stat
         level,
         tuple((c, s, t) for c, s, t in readings),
         kind,
+        why,
     )
 
 

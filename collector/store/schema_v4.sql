@@ -85,3 +85,5 @@ CREATE TABLE maintenance (
     id TEXT PRIMARY KEY,
     body BLOB NOT NULL
 ) WITHOUT ROWID;
+
+ALTER TABLE outbox ADD COLUMN drill INTEGER NOT NULL DEFAULT 0;     -- somebody injected the fault: another queue, another receiver

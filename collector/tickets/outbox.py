@@ -4,6 +4,9 @@
 came of them over a connection of its own, in transactions of one statement or two. Within an incident rows go strictly in order, one
 at a time; a row comes due only when all before it are done. A dead update is passed over, a dead open holds its incident back: there is
 nothing to update or resolve. Across incidents level 1 goes first, then the oldest.
+
+Drills stand in the same table and are another queue: a sender takes the rows of the one it was made for, so that neither waits for the
+other's receiver and no drill ever reaches the bank's ticket system.
 """
 
 from __future__ import annotations
@@ -40,20 +43,21 @@ def connect(path: Path) -> sqlite3.Connection:
 def enqueue(conn: sqlite3.Connection, message: TicketMessage, now: int) -> bool:
     """Put a message into the caller's open transaction. False: this incident has a message of this seq already, and it stands."""
     done = conn.execute(
-        "INSERT INTO outbox (incident, op, seq, body, level, created_at, state) VALUES (?, ?, ?, ?, ?, ?, 'pending')"
+        "INSERT INTO outbox (incident, op, seq, body, level, created_at, drill, state) VALUES (?, ?, ?, ?, ?, ?, ?, 'pending')"
         " ON CONFLICT (incident, seq) DO NOTHING",
-        (message.incident, message.op.value, message.seq, message.pack(), message.level, now),
+        (message.incident, message.op.value, message.seq, message.pack(), message.level, now, int(message.drill)),
     )
     return done.rowcount == 1
 
 
-def recover(conn: sqlite3.Connection, now: int, settle_s: float) -> int:
+def recover(conn: sqlite3.Connection, now: int, settle_s: float, *, drill: bool = False) -> int:
     """At start: rows that an ended sender left `sending` may have been carried out. Returns how many there were."""
     conn.execute("BEGIN IMMEDIATE")
     try:
         left = conn.execute(
-            "UPDATE outbox SET state = 'uncertain', not_before = ?, answer = 'the sender ended while it was sent' WHERE state = 'sending'",
-            (now + int(settle_s * SECOND),),
+            "UPDATE outbox SET state = 'uncertain', not_before = ?, answer = 'the sender ended while it was sent'"
+            " WHERE state = 'sending' AND drill = ?",
+            (now + int(settle_s * SECOND), int(drill)),
         ).rowcount
         conn.execute("COMMIT")
     except BaseException:
@@ -62,7 +66,9 @@ def recover(conn: sqlite3.Connection, now: int, settle_s: float) -> int:
     return left
 
 
-def take_due(conn: sqlite3.Connection, now: int, limit: int) -> list[tuple[Row, bytes, Link | None]]:
+def take_due(
+    conn: sqlite3.Connection, now: int, limit: int, *, drill: bool = False
+) -> list[tuple[Row, bytes, Link | None]]:
     """Up to `limit` rows that are due, marked `sending`, each with its body and its incident's ticket. Level 1 first, then the oldest."""
     if limit <= 0:
         return []
@@ -71,8 +77,8 @@ def take_due(conn: sqlite3.Connection, now: int, limit: int) -> list[tuple[Row, 
         found = conn.execute(
             f"""SELECT id, incident, op, seq, level, created_at, state, attempts, not_before, answer, body,
                 EXISTS (SELECT 1 FROM outbox AS later WHERE later.incident = outbox.incident AND later.seq > outbox.seq)
-                FROM outbox WHERE (not_before <= ? OR not_before > ?) AND {_HEAD} ORDER BY level, created_at, id LIMIT ?""",  # noqa: S608 - a constant of this file
-            (now, now + _LONGEST_NS, limit),
+                FROM outbox WHERE drill = ? AND (not_before <= ? OR not_before > ?) AND {_HEAD} ORDER BY level, created_at, id LIMIT ?""",  # noqa: S608 - a constant of this file
+            (int(drill), now, now + _LONGEST_NS, limit),
         ).fetchall()
         taken = []
         for *head, body, followed in found:
@@ -141,11 +147,11 @@ def link_of(conn: sqlite3.Connection, incident: str) -> Link | None:
     return Link(*found) if found else None
 
 
-def next_due(conn: sqlite3.Connection, now: int) -> int | None:
+def next_due(conn: sqlite3.Connection, now: int, *, drill: bool = False) -> int | None:
     """When the next row comes due, UTC ns; None if no row waits for its time."""
     found: tuple[int | None] = conn.execute(
-        f"SELECT MIN(not_before) FROM outbox WHERE not_before > ? AND not_before <= ? AND {_HEAD}",  # noqa: S608 - a constant of this file
-        (now, now + _LONGEST_NS),
+        f"SELECT MIN(not_before) FROM outbox WHERE drill = ? AND not_before > ? AND not_before <= ? AND {_HEAD}",  # noqa: S608 - a constant of this file
+        (int(drill), now, now + _LONGEST_NS),
     ).fetchone()
     return found[0]
 

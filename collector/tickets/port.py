@@ -53,7 +53,9 @@ class TicketMessage:
     address: of the page that shows the incident, empty if there is none. evidence_left_out: readings that did not fit.
     scope: `terminal`, `branch`, `region` or `fleet`; terminal and component are empty beyond the first. state: of the incident, see incidents.py; note: what is
     new, in words. affected: the terminals that it concerns, at most MAX_AFFECTED of affected_count. parent: the incident that explains this one.
-    told: (role, person, channel) that are to be told of this change. drill: somebody injected the fault.
+    told: (role, person, channel) that are to be told of this change. drill: somebody injected the fault; such messages
+    have a queue and a receiver of their own. means, checks, brings, parts: the diagnosis card: what it means, what branch staff can check, what the
+    engineer brings, and what the device told of its parts, as (label, value).
     """
 
     incident: str
@@ -81,6 +83,10 @@ class TicketMessage:
     parent: str = ""
     told: tuple[tuple[str, str, str], ...] = ()
     drill: bool = False
+    means: str = ""
+    checks: tuple[str, ...] = ()
+    brings: tuple[str, ...] = ()
+    parts: tuple[tuple[str, str], ...] = ()
 
     def pack(self) -> bytes:
         """The body of the outbox row: a msgpack map. Texts and evidence past their bounds are cut here, visibly."""
@@ -111,6 +117,10 @@ class TicketMessage:
             "parent": self.parent,
             "told": [list(each) for each in self.told],
             "drill": self.drill,
+            "means": _cut(self.means),
+            "checks": list(self.checks),
+            "brings": list(self.brings),
+            "parts": [[label, _cut(value)] for label, value in self.parts],
         }
         # Device texts may hold lone surrogates; a ticket with a question mark is better than no ticket.
         packed: bytes = msgpack.packb(body, unicode_errors="replace")
@@ -124,7 +134,9 @@ class TicketMessage:
             known = {name: fields[name] for name in cls.__slots__ if name in fields}
             known["op"] = Op(known["op"])
             known["evidence"] = tuple(Evidence(*row) for row in known["evidence"])
-            known["affected"] = tuple(known.get("affected", ()))
+            for name in ("affected", "checks", "brings"):
+                known[name] = tuple(known.get(name, ()))
+            known["parts"] = tuple((label, value) for label, value in known.get("parts", ()))
             known["told"] = tuple((role, person, channel) for role, person, channel in known.get("told", ()))
             return cls(**known)
         except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:

@@ -56,7 +56,8 @@ async def _unheard(incident: str, state: str, external_id: str, url: str, at: in
 class OutboxSender:
     """Sends the rows of one outbox through one port, until `run` is cancelled.
 
-    connect: opens the sender's own connection (outbox.connect); it is called on the sender's thread. clock: UTC ns.
+    connect: opens the sender's own connection (outbox.connect); it is called on the sender's thread. clock: UTC ns. drill: it sends the drills
+    and nothing else; without, everything but them.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class OutboxSender:
         clock: Callable[[], int] = time.time_ns,
         pace: Pace | None = None,
         jitter: Callable[[], float] = random.random,
+        drill: bool = False,
     ) -> None:
         self._connect = connect
         self._port = port
@@ -75,6 +77,7 @@ class OutboxSender:
         self._clock = clock
         self._pace = pace or Pace()
         self._jitter = jitter
+        self._drill = drill
         self._gate = Gate()
         self._down_since: int | None = None
         self._store_ill = False
@@ -113,7 +116,7 @@ class OutboxSender:
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "outbox")
         try:
-            left = await self._stored(outbox.recover, self._clock(), self._port.settle_s)
+            left = await self._stored(outbox.recover, self._clock(), self._port.settle_s, drill=self._drill)
             if left:
                 log.warning(
                     f"{self._port.name}: {left} ticket messages were under way when the sender ended; they are sent again under the same id"
@@ -122,7 +125,8 @@ class OutboxSender:
                 self._wanted.clear()
                 now = self._clock()
                 room = self._gate.room(now, len(self._sending))
-                for row, body, link in await self._stored(outbox.take_due, now, room) if room else ():
+                due = await self._stored(outbox.take_due, now, room, drill=self._drill) if room else []
+                for row, body, link in due:
                     task = asyncio.create_task(self._send(row, body, link))
                     self._sending.add(task)
                     task.add_done_callback(self._sent)
@@ -150,7 +154,7 @@ class OutboxSender:
         if closed_s := self._gate.closed_s(looked_at):
             wait = min(wait, closed_s)
         elif self._gate.room(looked_at, len(self._sending)):
-            due = await self._stored(outbox.next_due, looked_at)
+            due = await self._stored(outbox.next_due, looked_at, drill=self._drill)
             wait = wait if due is None else min(wait, (due - self._clock()) / SECOND)
         # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the event, and run() would not end.
         with suppress(TimeoutError):
@@ -182,7 +186,8 @@ class OutboxSender:
         before = self._gate
         self._gate = before.after(outcome, now, pace=self._pace, jitter=self._jitter())
         self._say(row, settled, before, now)
-        kept = link if settled.state is RowState.DONE else None
+        # A drill has no ticket anywhere.
+        kept = link if settled.state is RowState.DONE and not self._drill else None
         if not await self._stored(_record, settled, now, self._port.name, kept):
             log.error(
                 f"{row.incident} message {row.seq}: the row was taken by another sender; only one collector may run on a store"

@@ -49,9 +49,9 @@ _EVENT = {Op.OPEN: "incident.opened", Op.UPDATE: "incident.updated", Op.RESOLVE:
 
 
 class WebhookPort:
-    """One receiver. address: https, or http on this machine. secrets: the current one first. ca: trusted instead of the system's own."""
-
-    name = "webhook"
+    """One receiver. address: https, or http on this machine. secrets: the current one first. ca: trusted instead of the system's own; name:
+    what it is called in the log and beside its tickets.
+    """
 
     def __init__(
         self,
@@ -62,6 +62,7 @@ class WebhookPort:
         timeout_s: float = TIMEOUT_S,
         settle_s: float = SETTLE_S,
         clock: Callable[[], float] = time.time,
+        name: str = "webhook",
     ) -> None:
         try:
             parts = urlsplit(address)
@@ -76,6 +77,7 @@ class WebhookPort:
             )
         if not secrets:
             raise ValueError("the webhook needs a secret to sign with")
+        self.name = name
         self._address = address
         self._host = parts.hostname
         self._secrets = tuple(secrets)
@@ -165,6 +167,12 @@ def render(message: TicketMessage) -> bytes:
         "parent": message.parent,
         "told": [{"role": role, "person": person, "channel": channel} for role, person, channel in message.told],
         "drill": message.drill,
+        "card": {
+            "means": message.means,
+            "checks": list(message.checks),
+            "brings": list(message.brings),
+            "parts": [{"what": label, "value": value} for label, value in message.parts],
+        },
     }
     event = {"type": _EVENT[message.op], "timestamp": _iso(message.at), "data": data}
     return json.dumps(event, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()

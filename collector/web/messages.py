@@ -21,9 +21,9 @@ def _flatten(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, Mappi
             yield from _flatten(name, value)
 
 
-def catalogue() -> dict[str, Mapping[str, str]]:
+def catalogue(path: Path = CATALOGUE) -> dict[str, Mapping[str, str]]:
     """Every message: key -> {language: text}."""
-    return dict(_flatten("", tomllib.loads(CATALOGUE.read_text(encoding="utf-8"))))
+    return dict(_flatten("", tomllib.loads(path.read_text(encoding="utf-8"))))
 
 
 class Text:

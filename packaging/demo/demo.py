@@ -119,7 +119,9 @@ async def play(bank: Bank, screen: Screen, stop: asyncio.Event, *, check: bool) 
                     fault.began = True
                     screen.line(f"{fault.terminal}: {fault.title}", "31")
                     await fault.begin()
-                if not fault.ended and second >= fault.end_s:
+                # Two faults of one terminal have one cause: it goes when both were told.
+                seen = check and all(each.told for each in faults if each.terminal == fault.terminal)
+                if not fault.ended and (seen or second >= fault.end_s):
                     fault.ended = True
                     screen.line(f"{fault.terminal}: over ({fault.title})")
                     await fault.end()

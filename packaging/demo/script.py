@@ -14,7 +14,7 @@ STATIONS = ("reading", "alarm", "ticket", "recovery")
 
 @dataclass(slots=True)
 class Fault:
-    """begin, end: at these seconds of the script. shows: whether the terminal's values show the fault. seen: station -> second."""
+    """begin, end: at these seconds of the script; a check ends it sooner, once it was told. shows: whether the terminal's values show the fault. seen: station -> second."""
 
     title: str
     terminal: str
@@ -27,6 +27,11 @@ class Fault:
     began: bool = False
     ended: bool = False
     seen: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def told(self) -> bool:
+        """Whether all but its recovery was seen."""
+        return all(station in self.seen for station in STATIONS[:-1])
 
     @property
     def complete(self) -> bool:

@@ -12,12 +12,13 @@ from itertools import pairwise
 
 import pytest
 
+from tests.chaos.disk import mount, only_root_mounts
 from tillwatch.agent import identity
 from tillwatch.agent.settings import SpoolConfig
 from tillwatch.agent.spool import Spool, SpoolFullError
 from tillwatch.agent.wire import Sealed
 
-pytestmark = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root mounts")
+pytestmark = only_root_mounts
 
 TOML = """
 [terminal]
@@ -31,11 +32,6 @@ name = "host"
 """
 
 
-def mounted(*args):
-    if subprocess.run(["mount", *args], capture_output=True, check=False).returncode:
-        pytest.skip("this machine lets no one mount")
-
-
 class Disk:
     """A file system of its own that can be filled, and made read-only while files on it are open for writing."""
 
@@ -44,12 +40,13 @@ class Disk:
         self.path.mkdir()
         with self.image.open("wb") as image:
             image.truncate(16 << 20)
-        if subprocess.run(["mkfs.ext4", "-q", "-F", self.image], capture_output=True, check=False).returncode:
-            pytest.skip("no mkfs.ext4 here")
+        mkfs = shutil.which("mkfs.ext4", path="/usr/sbin:/sbin")
+        assert mkfs, "mkfs.ext4 is missing: make packages"
+        subprocess.run([mkfs, "-q", "-F", self.image], check=True)
         self.mount()
 
     def mount(self):
-        mounted("-o", "loop", self.image, self.path)
+        mount("-o", "loop", self.image, self.path)
 
     def fail(self):
         """As the kernel does on an I/O error: read-only from now on, whoever writes."""
@@ -244,7 +241,7 @@ def test_a_damaged_spool_that_cannot_be_moved_aside_is_tried_again(disk):
 def test_tmpfs_filled_read_only_and_back(tmp_path):
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted("-t", "tmpfs", "-o", "size=512k", "tmpfs", folder)
+    mount("-t", "tmpfs", "-o", "size=512k", "tmpfs", folder)
     try:
         spool = open_spool(folder)
         fill(spool)

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.chaos.disk import Disk, mount, only_root_mounts
 from tillwatch.agent import clock, spool_file
 from tillwatch.agent.model import Batch, Clock, Reading
 from tillwatch.agent.settings import SpoolConfig
@@ -223,25 +224,23 @@ def test_full_disk_is_said_and_passes(tmp_path):
     assert spool.trouble == ""
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="mounts a small file system")
+@only_root_mounts
 def test_full_file_system(tmp_path):
-    mount = tmp_path / "small"
-    mount.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", mount], check=False).returncode:
-        pytest.skip("this machine lets no one mount")
+    disk = Disk(tmp_path / "small", 512 << 10)
+    disk.mount()
     try:
-        spool = open_spool(mount, 8 << 20)
+        spool = open_spool(disk.path, 8 << 20)
         with pytest.raises(SpoolFullError):
             fill(spool)
         end = spool.next_seq
         assert end > 10
         for seq in range(spool.floor, end):
             assert len(spool.read(seq)) == 4000
-        subprocess.run(["mount", "-o", "remount,size=2m", mount], check=True)
+        mount("-o", "remount,size=2m", disk.path)
         assert spool.append(sealing(b"more"), NOW) == end
         spool.close()
     finally:
-        subprocess.run(["umount", mount], check=True)
+        disk.close()
 
 
 def test_place_that_cannot_be_written_is_tried_again(tmp_path):

@@ -8,8 +8,22 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
+only_root_mounts = pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() != 0, reason="only root mounts a file system of the test's own"
+)
+"""For what needs one. Where root is refused, the test fails: a proof that root asks for is not left out in silence."""
 _BALLAST = "ballast"
 _BLOCK = 4096
+
+
+def mount(*arguments: str | Path) -> None:
+    """Raises OSError where that is not allowed."""
+    done = subprocess.run(("mount", *arguments), capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = done.stderr.strip().partition("\n")[0]
+        raise OSError(f"{said}; in a container, root needs the right to mount (CAP_SYS_ADMIN)")
 
 
 def can_mount(folder: Path) -> bool:
@@ -33,10 +47,7 @@ class Disk:
     def mount(self) -> None:
         """Raises OSError where that is not allowed."""
         self.path.mkdir(exist_ok=True)
-        command = ("mount", "-t", "tmpfs", "-o", f"size={self._size},mode=0700", "tillwatch-chaos", str(self.path))
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise OSError(done.stderr.strip())
+        mount("-t", "tmpfs", "-o", f"size={self._size},mode=0700", "tillwatch-chaos", self.path)
         self._mounted = True
 
     def fill(self) -> None:

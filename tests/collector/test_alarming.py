@@ -197,3 +197,39 @@ async def test_a_rule_that_is_switched_off_ends_its_alarms(site: Site):
 
 def test_the_shipped_table_is_one_text():
     assert shipped_text().count("[fold]") == 1
+
+
+LATE_S = 600
+"""A backlog that is not yet history: the pipeline takes a quarter of an hour for that."""
+
+
+async def says_late(site: Site, value: float, at: int) -> dict[tuple[str, str], AlarmView]:
+    """A reading of `at` that arrives now, and a moment for the clock to make something of it."""
+    late = reading("cpu", "host.load", at, value, State.NONE)
+    await site.world.pipeline.take([site.sender.batch([late], at, received=site.world.now)])
+    await site.world.tick(site.world.now + S)
+    return site.open()
+
+
+async def test_what_comes_late_is_not_confirmed_by_the_clock(site: Site):
+    """After minutes without a line a terminal tells one after the other what it read: right behind a fault may come its end."""
+    began = site.world.now + S
+    site.world.now = began + LATE_S * S
+    assert await says_late(site, 95.0, began) == {}
+    assert await says_late(site, 12.0, began + 5 * S) == {}
+    await site.world.tick(site.world.now + 2 * LATE_S * S)
+    assert site.kinds() == []
+    site.rebuilt()
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["readings of now say so", "nobody says anything else"])
+async def test_a_fault_that_comes_late_and_lasts_is_raised(site: Site, told: bool):
+    began = site.world.now + S
+    site.world.now = began + LATE_S * S
+    assert await says_late(site, 95.0, began) == {}
+    if told:
+        assert set(await site.says(("cpu", "host.load", 95.0, State.NONE), wait_s=1)) == {("x.one", "cpu")}
+    else:
+        await site.world.tick(site.world.now + LATE_S * S)
+        assert set(site.open()) == {("x.one", "cpu")}
+    site.rebuilt()

@@ -33,6 +33,9 @@ port = 8081
 [rules]
 file = "/etc/tillwatch/rules.toml"
 
+[policy]
+file = "policy.toml"
+
 [tickets.webhook]
 url = "https://desk.bank.example/hook"
 secret_env = "DESK_SECRET"
@@ -65,7 +68,21 @@ def test_all_of_it_is_read():
     assert parse("[broker]\nhost = '10.4.4.4'").certificate_hosts[-1] == "10.4.4.4"
     assert (config.console.host, config.console.port) == ("localhost", 8081)
     assert config.rules.file == Path("/etc/tillwatch/rules.toml")
+    assert config.policy.file == Path("/etc/tillwatch/policy.toml")
     assert (config.intake.queue_bytes, config.intake.group_wait) == (8 * 1024**2, 0.002)
+
+
+def test_the_watchdogs_section_has_defaults_and_keeps_addresses_out_of_the_record():
+    config = parse(
+        "[watchdog]\nsecret_file = 'drill.secret'\ncomplain_url = 'https://desk/hidden'\ncomplain_secret_file = 'desk.secret'\n"
+    )
+    watchdog = config.watchdog
+    assert watchdog is not None
+    assert (watchdog.every, watchdog.late, watchdog.receiver) == (300.0, 120.0, "http://127.0.0.1:8853/drill")
+    assert watchdog.secret_file == Path("/etc/tillwatch/drill.secret")
+    assert config.settings["watchdog.receiver"] == watchdog.receiver
+    assert "hidden" not in " ".join(config.settings.values())
+    assert Config().watchdog is None
 
 
 def test_defaults_need_no_file(monkeypatch, tmp_path):
@@ -111,6 +128,13 @@ def test_defaults_need_no_file(monkeypatch, tmp_path):
         ("[tickets.webhook]\nurl = 'desk'\nsecret_env = 'A'\n", 2, "the whole address"),
         ("[tickets.webhook]\nsecret_env = 'A'\n", 1, "url is missing"),
         ("[tickets.webhook]\nurl = 'http://x'\n", 1, "either secret_file or secret_env"),
+        ("[watchdog]\nevery = '5m'\n", 1, "secret_file is missing"),
+        ("[watchdog]\nsecret_file = 'x'\nevery = '5m'\nlate = '3m'\n", 3, "write every as twice late or more"),
+        ("[watchdog]\nsecret_file = 'x'\nlate = '0s'\n", 1, "at least 0.5s"),
+        ("[watchdog]\nsecret_file = 'x'\nreceiver = 'http://10.1.2.3:8853/drill'\n", 3, "listens on its own machine"),
+        ("[watchdog]\nsecret_file = 'x'\nreceiver = 'http://127.0.0.1:99999/'\n", 3, "listens on its own machine"),
+        ("[watchdog]\nsecret_file = 'x'\ncomplain_url = 'https://desk'\n", 3, "complain_secret_file belong together"),
+        ("[watchdog]\nsecret_file = 'x'\ncomplain_secret_file = 'y'\n", 1, "complain_secret_file belong together"),
         ("[collector]\nname = \n", 2, "not TOML"),
         ("[broker]\nport = 1\nport = 2\n", 3, "not TOML"),
         ("broker.prt = 1\n", 1, "did you mean 'port'?"),

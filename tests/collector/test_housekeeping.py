@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
 from tests.collector.conftest import World
 from tests.collector.packed import FOREVER, keep_house
 from tests.collector.sending import T0, S, Sender, reading
 from tillwatch.collector.config import RetentionSection
+from tillwatch.collector.housekeeping import Housekeeping
+from tillwatch.collector.store.compaction import Change, Compactor
 
 DAY = 86_400 * S
 RULES = """
@@ -51,3 +58,35 @@ async def test_messages_to_ticket_systems_are_kept_as_long_as_readings(world: Wo
     await keep_house(world, RetentionSection(keep=30 * 86_400.0))
     assert ops() == []
     assert world.store.conn.execute("SELECT count(*) FROM incident").fetchone() == incidents
+
+
+class Endless(Compactor):
+    """Its first look at what is due does not come back by itself."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.looks, self.looked = threading.Event(), threading.Event()
+
+    def steps(self) -> Iterator[Change]:
+        self.db.create_function("looks", 0, self.looks.set)
+        try:
+            self.db.execute("WITH RECURSIVE n(i) AS (SELECT looks() UNION ALL SELECT 1 FROM n) SELECT count(*) FROM n")
+        finally:
+            self.looked.set()
+        yield from super().steps()
+
+
+async def test_an_end_ends_the_look_that_is_under_way(world: World) -> None:
+    """The connection is closed next: under a query that runs in another thread, that takes the whole process with it."""
+    await world.start()
+    compactor = Endless(world.path)
+    house = asyncio.create_task(Housekeeping(world.pipeline, compactor, FOREVER).run())
+    assert await asyncio.to_thread(compactor.looks.wait, 30)
+    house.cancel()
+    done, _ = await asyncio.wait({house}, timeout=30)
+    ended = compactor.looked.is_set()
+    compactor.db.interrupt()
+    assert await asyncio.to_thread(compactor.looked.wait, 30)
+    compactor.close()
+    assert done
+    assert ended

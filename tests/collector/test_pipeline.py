@@ -177,7 +177,8 @@ async def test_the_will_makes_a_terminal_offline_but_an_old_will_does_not(world:
     await world.tick(T0 + 4 * S)
     assert rows(world, "SELECT count(*) FROM alarm") == [(0,)]
     await world.tick(T0 + 8 * S)
-    assert rows(world, "SELECT rule, raised_at FROM alarm") == [("terminal.silent", T0 + 7 * S)]
+    # It has lasted since its last word, a second before it was gone.
+    assert rows(world, "SELECT rule, raised_at FROM alarm") == [("terminal.silent", T0 + 6 * S)]
 
 
 async def test_a_component_that_is_not_spoken_of_any_more_is_unknown(world: World) -> None:

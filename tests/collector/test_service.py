@@ -234,6 +234,7 @@ async def test_an_old_key_is_rotated_by_the_agent_itself(line: Line) -> None:
     await until(lambda: sorted(line.keys()) == ["active", "retiring"], what="the rotation")
     await line.stores()
     assert "signs from now on" in line.log("one")
+    assert "fails" not in line.log("one")
 
 
 async def test_a_collector_from_an_old_backup_finds_todays_key(line: Line) -> None:

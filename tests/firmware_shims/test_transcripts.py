@@ -5,6 +5,7 @@ all and never a state; that is what its rows' ranges and the second opinion are 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import itertools
@@ -54,6 +55,7 @@ def spoilt(spoken, shim: Shim, spoil, nths):
     """(the shim with one query, what a port may do to its nth answer), for each answered query and each nth; nth None: to every answer."""
     for query in shim.queries:
         longest = max((len(each.answer) for each in spoken.exchanges if each.request == query.request), default=0)
+        one = asking(shim, query)
         for change in spoil(longest):
             for nth in nths:
                 heard = itertools.count()
@@ -61,7 +63,7 @@ def spoilt(spoken, shim: Shim, spoil, nths):
                 def mangle(request, answer, _nth, change=change, nth=nth, heard=heard, query=query):
                     return change(answer) if request == query.request and nth in (None, next(heard)) else answer
 
-                yield asking(shim, query), mangle
+                yield one, mangle
 
 
 def flips(masks):
@@ -117,7 +119,8 @@ async def test_every_dialogue_means_what_it_says(shim, transcript, replay_port):
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
 async def test_over_a_real_terminal(shim, transcript, pty_device, monkeypatch):
     monkeypatch.setattr(serial_source, "load", lambda _name: dataclasses.replace(shim, timeout=0.3, gap=0.05))
-    for spoken in transcript(shim.name):
+
+    async def read(spoken):
         device = pty_device(spoken.exchanges, shim.whitelist)
         source = serial_source.SerialSource("dev", device.path, shim.name)
         found = [sample for wanted in PollClass if wanted in source.classes for sample in await source.poll(wanted)]
@@ -127,6 +130,9 @@ async def test_over_a_real_terminal(shim, transcript, pty_device, monkeypatch):
             (sample.component.removeprefix("dev").lstrip("/"), sample.signal): (sample.value, sample.unit)
             for sample in found
         } == spoken.expected
+
+    # Each waits for its line most of the time.
+    await asyncio.gather(*(read(spoken) for spoken in transcript(shim.name)))
 
 
 async def test_it_may_come_in_any_pieces(shim, transcript, replay_port):

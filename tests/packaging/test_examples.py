@@ -124,3 +124,43 @@ def test_collector_example_loads_whole(whole: Path) -> None:
     assert replace(loaded.enrolment, address="", hosts=()) == default.enrolment
     assert loaded.webhook is not None
     assert loaded.webhook.secret() == "a secret of some length"
+    assert loaded.watchdog is not None
+    shown = {"secret_file": None, "complain_url": "", "complain_secret_file": None}
+    assert replace(loaded.watchdog, **shown) == config.WatchdogSection()
+
+
+def test_policy_example_changes_nothing() -> None:
+    from tillwatch.collector.policy import parse_policy
+
+    assert replace(parse_policy(example("policy")), text="") == parse_policy()
+
+
+def test_policy_example_loads_whole_and_calls_defaults_what_they_are() -> None:
+    from tillwatch.collector.policy import parse_policy
+
+    text = COMMENTED.sub("", example("policy"))
+    loaded, default = parse_policy(text), parse_policy()
+    assert (loaded.zone, loaded.incident, loaded.interruption) == (default.zone, default.incident, default.interruption)
+    assert loaded.classes == default.classes
+    assert loaded.calendars["opening"] == default.calendars["opening"]
+    assert loaded.calendars["business"].week == default.calendars["business"].week
+    assert replace(loaded.targets[2], steps=default.targets[2].steps) == default.targets[2]
+    assert loaded.hold_reasons["parts"] == default.hold_reasons["parts"]
+    assert loaded.regulator is not None
+
+
+def test_policy_example_teaches_every_table() -> None:
+    from tillwatch.collector.policy import shipped_policy
+
+    shown = set(tomllib.loads(COMMENTED.sub("", example("policy"))))
+    assert set(tomllib.loads(shipped_policy())) <= shown
+    assert {"branch", "person", "shift", "link", "window", "regulator", "holidays"} <= shown
+
+
+def test_policy_example_shows_every_key_of_the_incident() -> None:
+    from dataclasses import fields
+
+    from tillwatch.collector.policy import IncidentSettings
+
+    shown = tomllib.loads(COMMENTED.sub("", example("policy")))["incident"]
+    assert set(shown) == {field.name.removesuffix("_ns") for field in fields(IncidentSettings)}

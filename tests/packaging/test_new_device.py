@@ -32,6 +32,8 @@ def free_port() -> int:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy, so that the page's own edits stay there, with the commands where an activated environment has them."""
+    for program, path in (("snmpd", "/usr/sbin"), ("git", None)):
+        assert shutil.which(program, path=path), f"{program} is missing: make packages"
     copy = tmp_path / "checkout"
     for folder in COPIED:
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -63,8 +65,6 @@ def environment(copy: Path) -> dict[str, str]:
 
 @pytest.mark.timeout(300)
 def test_a_newcomer_who_follows_the_page_ends_with_a_profile_that_passes(checkout: Path) -> None:
-    if not shutil.which("snmpd", path="/usr/sbin") or not shutil.which("git"):
-        pytest.skip("snmpd and git are not installed: make packages")
     script = "\n".join(blocks())
     try:
         done = subprocess.run(

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -18,7 +19,12 @@ ROOT = HERE.parents[1]
 UNITS = ROOT / "packaging" / "systemd"
 CONFINE = HERE / "confine.py"
 settings = runpy.run_path(str(CONFINE))["settings"]
-EXPOSURE = {"tillwatch-agent.service": 1.5, "tillwatch-collector.service": 2.0, "tillwatch-console.service": 2.0}
+EXPOSURE = {
+    "tillwatch-agent.service": 1.5,
+    "tillwatch-collector.service": 2.0,
+    "tillwatch-console.service": 2.0,
+    "tillwatch-watchdog.service": 2.0,
+}
 """The most that `systemd-analyze security` may find, 0 (closed) to 10."""
 NEWER = ("RestartSteps", "RestartMaxDelaySec")
 """Keys since systemd 254; Debian 12 has 252, says that it ignores them, and goes on."""
@@ -154,7 +160,7 @@ def test_program_is_an_entry_point_and_knows_its_arguments(unit: str) -> None:
 
 def test_state_is_kept_where_the_programs_look_for_it() -> None:
     from tillwatch.agent.config import default_state_dir
-    from tillwatch.collector.config import Config
+    from tillwatch.collector.config import Config, WatchdogSection
 
     assert [str(default_state_dir())] == [
         f"/var/lib/{name}" for name in settings(UNITS / "tillwatch-agent.service")["StateDirectory"]
@@ -163,16 +169,21 @@ def test_state_is_kept_where_the_programs_look_for_it() -> None:
         assert [str(Config().collector.data_dir)] == [
             f"/var/lib/{name}" for name in settings(UNITS / unit)["StateDirectory"]
         ]
+    assert [str(WatchdogSection().state_dir)] == [
+        f"/var/lib/{name}" for name in settings(UNITS / "tillwatch-watchdog.service")["StateDirectory"]
+    ]
 
 
 def test_collector_may_bind_the_ports_of_its_defaults() -> None:
-    from tillwatch.collector.config import Config
+    from tillwatch.collector.config import Config, WatchdogSection
 
     config = Config()
     assert settings(UNITS / "tillwatch-collector.service")["SocketBindAllow"] == [
         f"tcp:{port}" for port in (config.broker.port, config.enrolment.port)
     ]
     assert settings(UNITS / "tillwatch-console.service")["SocketBindAllow"] == [f"tcp:{config.console.port}"]
+    receiver = urlsplit(WatchdogSection().receiver)
+    assert settings(UNITS / "tillwatch-watchdog.service")["SocketBindAllow"] == [f"tcp:{receiver.port}"]
 
 
 @units
@@ -199,7 +210,9 @@ def test_agent_works_inside_its_filter(tmp_path: Path) -> None:
     assert confined("tillwatch-agent.service", AGENT, tmp_path / "spool.db").strip() == "nobody answered"
 
 
-@pytest.mark.parametrize("unit", ["tillwatch-collector.service", "tillwatch-console.service"])
+@pytest.mark.parametrize(
+    "unit", ["tillwatch-collector.service", "tillwatch-console.service", "tillwatch-watchdog.service"]
+)
 def test_collector_works_inside_its_filter(unit: str, tmp_path: Path) -> None:
     assert confined(unit, COLLECTOR, tmp_path / "store.db").strip() == "answered"
 

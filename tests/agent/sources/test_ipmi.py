@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import sys
 from pathlib import Path
 
@@ -98,21 +97,20 @@ async def test_a_bmc_without_log_and_power_is_read_without_them(bmc, caplog):
 
 async def test_a_bmc_that_does_not_answer(bmc):
     (bmc / "sdr").unlink()
-    with pytest.raises(SourceError, match=r"bmc: ipmitool sdr elist: Could not open device at /dev/ipmi0; the modules"):
+    with pytest.raises(SourceError, match=r"^ipmitool sdr elist: Could not open device at /dev/ipmi0; the modules"):
         await source(bmc).poll(NORMAL)
     (bmc / "sdr").write_text("\n")
-    with pytest.raises(SourceError, match="lists no sensor"):
+    with pytest.raises(SourceError, match=r"^ipmitool sdr elist lists no sensor"):
         await source(bmc).poll(NORMAL)
 
 
 async def test_not_installed_is_one_clear_error():
     with pytest.raises(
-        SourceError, match=r"no-ipmitool is not installed; install ipmitool, or give its path: \[ipmi\]"
+        SourceError, match=r"^no-ipmitool is not installed; install ipmitool, or give its path: \[ipmi\]"
     ):
         await IpmiSource("bmc", program="no-ipmitool").poll(NORMAL)
 
 
-@pytest.mark.skipif(not shutil.which("ipmitool"), reason="ipmitool is not installed")
 async def test_ipmitool_itself():
     """The BMC of this machine, or the error that says what is missing."""
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import sys
 
 import pytest
@@ -165,7 +164,7 @@ async def test_no_drive_at_all_is_the_sources_own_error(smartctl, said, error):
 
 async def test_a_machine_without_drives(smartctl):
     smartctl.scan()
-    with pytest.raises(SourceError, match="finds no drive"):
+    with pytest.raises(SourceError, match=r"^smartctl --scan-open finds no drive"):
         await source(smartctl).poll(SLOW)
 
 
@@ -186,12 +185,11 @@ async def test_not_installed_is_one_clear_error(monkeypatch, tmp_path):
         await SmartSource("drives").poll(SLOW)
 
 
-@pytest.mark.skipif(not shutil.which("smartctl", path="/usr/sbin:/usr/bin"), reason="smartctl is not installed")
 async def test_smartctl_itself():
     """It answers a device that is no drive with JSON that says so; whatever drives this machine has are read."""
     try:
         assert_catalogued(await SmartSource("drives").poll(SLOW))
     except SourceError as error:
         logging.getLogger(__name__).info("no drive here: %s", error)
-    with pytest.raises(SourceError, match=r"/dev/null: .*Unable to detect device type"):
+    with pytest.raises(SourceError, match=r"^/dev/null: .*Unable to detect device type"):
         await SmartSource("drives", drives=[("/dev/null", "")]).poll(SLOW)

@@ -26,7 +26,7 @@ from tillwatch.collector.tickets.port import Evidence, Op, TicketMessage
 
 ROOT = Path(__file__).parents[3]
 RECEIVER = ROOT / "packaging/demo/ticket_receiver.py"
-SCHEMA = ROOT / "collector/store/schema_v1.sql"
+SCHEMA = sorted((ROOT / "collector/store").glob("schema_v*.sql"))
 AT = 1_772_352_000 * SECOND
 SECRET = "whsec_" + base64.b64encode(b"tillwatch-test-secret-0123456789").decode()
 
@@ -60,7 +60,8 @@ def store(tmp_path: Path) -> Path:
     path = tmp_path / "store.sqlite"
     conn = sqlite3.connect(path)
     conn.execute("PRAGMA journal_mode = WAL")
-    conn.executescript(SCHEMA.read_text())
+    for step in SCHEMA:
+        conn.executescript(step.read_text())
     conn.close()
     return path
 

@@ -15,13 +15,14 @@ from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.delivery import LONGEST_WAIT_S, SECOND, Pace, Row, settle
 from tillwatch.collector.tickets.port import Dead, Disabled, Done, Link, Op, Retry, TicketMessage, Uncertain
 
-SCHEMA = (Path(__file__).parents[3] / "collector/store/schema_v1.sql").read_text()
+SCHEMA = sorted((Path(__file__).parents[3] / "collector/store").glob("schema_v*.sql"))
 NOW = 1_772_352_000 * SECOND
 
 
 def open_store() -> sqlite3.Connection:
     conn = sqlite3.connect(":memory:", isolation_level=None)
-    conn.executescript(SCHEMA)
+    for step in SCHEMA:
+        conn.executescript(step.read_text())
     return conn
 
 
@@ -31,8 +32,12 @@ def conn():
         yield conn
 
 
+DRILLS = "yz"
+"""Incidents that somebody injected."""
+
+
 def make(incident: str, op: Op, seq: int, level: int = 2) -> TicketMessage:
-    return TicketMessage(incident, op, seq, level, "t", "b", "r", "c", "what", NOW, NOW)
+    return TicketMessage(incident, op, seq, level, "t", "b", "r", "c", "what", NOW, NOW, drill=incident in DRILLS)
 
 
 def finish(conn: sqlite3.Connection, row: Row, outcome, now: int = NOW, jitter: float = 0.5) -> bool:
@@ -49,7 +54,7 @@ outcomes = st.one_of(
 
 
 class OutboxMachine(RuleBasedStateMachine):
-    """Several incidents, outcomes of every kind, crashes and a person who revives the dead, in any order."""
+    """Several incidents, drills among them, outcomes of every kind, crashes and a person who revives the dead, in any order."""
 
     @initialize()
     def start(self) -> None:
@@ -60,7 +65,7 @@ class OutboxMachine(RuleBasedStateMachine):
         self.delivered: list[tuple[str, int]] = []
         self.enqueued: set[tuple[str, int]] = set()
 
-    @rule(incident=st.sampled_from("abcd"), resolve=st.booleans())
+    @rule(incident=st.sampled_from("abcd" + DRILLS), resolve=st.booleans())
     def change(self, incident: str, resolve: bool) -> None:
         before = self.written.setdefault(incident, [])
         if Op.RESOLVE in before:
@@ -70,13 +75,14 @@ class OutboxMachine(RuleBasedStateMachine):
         assert outbox.enqueue(self.conn, make(incident, op, len(before), level=1 + ord(incident) % 3), self.now)
         self.enqueued.add((incident, len(before)))
 
-    @rule(limit=st.integers(0, 4))
-    def take(self, limit: int) -> None:
-        expected = self.due()[:limit]
-        got = outbox.take_due(self.conn, self.now, limit)
+    @rule(limit=st.integers(0, 4), drill=st.booleans())
+    def take(self, limit: int, drill: bool) -> None:
+        expected = self.due(drill=drill)[:limit]
+        got = outbox.take_due(self.conn, self.now, limit, drill=drill)
         assert [row.id for row, _, _ in got] == expected
         for row, body, _ in got:
-            assert TicketMessage.unpack(body).seq == row.seq
+            message = TicketMessage.unpack(body)
+            assert (message.seq, message.drill) == (row.seq, drill)
             self.taken[row.id] = row
 
     @precondition(lambda self: self.taken)
@@ -93,7 +99,9 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @rule()
     def crash(self) -> None:
-        assert outbox.recover(self.conn, self.now, 5) == len(self.taken)
+        for drill in (False, True):
+            mine = [row for row in self.taken.values() if (row.incident in DRILLS) is drill]
+            assert outbox.recover(self.conn, self.now, 5, drill=drill) == len(mine)
         stale = list(self.taken.values())
         self.taken.clear()
         for row in stale:
@@ -108,17 +116,19 @@ class OutboxMachine(RuleBasedStateMachine):
             "SELECT id, incident, op, seq, level, created_at, state, not_before FROM outbox"
         ).fetchall()
 
-    def heads(self) -> list[tuple]:
+    def heads(self, *, drill: bool) -> list[tuple]:
         found = []
-        for incident in self.written:
+        for incident in [each for each in self.written if (each in DRILLS) is drill]:
             mine = sorted((row for row in self.rows() if row[1] == incident), key=lambda row: row[3])
             undone = [row for row in mine if row[6] != "done" and not (row[6] == "dead" and row[2] == "update")]
             if undone and undone[0][6] in {"pending", "uncertain"}:
                 found.append(undone[0])
         return found
 
-    def due(self) -> list[int]:
-        ready = [row for row in self.heads() if row[7] <= self.now or row[7] > self.now + LONGEST_WAIT_S * SECOND]
+    def due(self, *, drill: bool) -> list[int]:
+        ready = [
+            row for row in self.heads(drill=drill) if row[7] <= self.now or row[7] > self.now + LONGEST_WAIT_S * SECOND
+        ]
         return [row[0] for row in sorted(ready, key=lambda row: (row[4], row[5], row[0]))]
 
     @invariant()
@@ -135,9 +145,11 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_next_time_is_the_first_of_the_heads(self) -> None:
-        if hasattr(self, "conn"):
-            coming = [row[7] for row in self.heads() if self.now < row[7] <= self.now + LONGEST_WAIT_S * SECOND]
-            assert outbox.next_due(self.conn, self.now) == min(coming, default=None)
+        for drill in (False, True) if hasattr(self, "conn") else ():
+            coming = [
+                row[7] for row in self.heads(drill=drill) if self.now < row[7] <= self.now + LONGEST_WAIT_S * SECOND
+            ]
+            assert outbox.next_due(self.conn, self.now, drill=drill) == min(coming, default=None)
 
     def teardown(self) -> None:
         """Once the ticket system takes everything, all arrives that a dead open does not hold back."""
@@ -146,8 +158,9 @@ class OutboxMachine(RuleBasedStateMachine):
         self.crash()
         for _ in range(len(self.enqueued) + 1):
             self.now += int(LONGEST_WAIT_S * SECOND)
-            for row, _, _ in outbox.take_due(self.conn, self.now, 100):
-                assert finish(self.conn, row, Done("T-1"), self.now)
+            for drill in (False, True):
+                for row, _, _ in outbox.take_due(self.conn, self.now, 100, drill=drill):
+                    assert finish(self.conn, row, Done("T-1"), self.now)
         rows = self.rows()
         held = {row[1] for row in rows if row[6] == "dead" and row[2] == "open"}
         dead_resolves = {row[1] for row in rows if row[6] == "dead" and row[2] == "resolve"}

@@ -39,6 +39,7 @@ messages = st.builds(
     action=text,
     address=text,
     evidence_left_out=st.integers(0, 9),
+    drill=st.booleans(),
 )
 
 

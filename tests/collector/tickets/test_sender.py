@@ -122,6 +122,30 @@ async def test_an_incident_is_told_to_its_end_and_the_journal_hears_of_it(
     assert heard.changes == [("HWM-0011-1", state, "T-0001") for state in ("open", "open", "resolved")]
 
 
+async def test_drills_have_a_queue_and_a_receiver_of_their_own(
+    store, desk, write, sender_to, states, until, message
+) -> None:
+    heard: dict[str, list[str]] = {"tickets": [], "drills": []}
+
+    def port(name: str) -> StubPort:
+        async def deliver(told, link, doubtful):
+            heard[name].append(told.incident)
+            return Retry("away", after_s=3600) if name == "tickets" else Done()
+
+        return StubPort(deliver)
+
+    tickets = OutboxSender(lambda: outbox.connect(store), port("tickets"), pace=QUICK)
+    drills = OutboxSender(lambda: outbox.connect(store), port("drills"), pace=QUICK, drill=True)
+    write(
+        *whole_life(message, "HWM-0011-1"),
+        *(message("HWM-0022-1", op, seq, drill=True) for seq, op in ((1, Op.OPEN), (2, Op.RESOLVE))),
+    )
+    async with running(tickets), running(drills):
+        await until(lambda: states() == {"done": 2, "pending": 3} and bool(heard["tickets"]))
+    assert heard == {"tickets": ["HWM-0011-1"], "drills": ["HWM-0022-1"] * 2}, "neither waits for the other's receiver"
+    assert links(store) == {}, "a drill has no ticket"
+
+
 async def test_through_every_misbehaviour_nothing_is_lost_or_doubled(
     store, proxy, desk, write, sender_to, states, until, message
 ) -> None:

@@ -83,6 +83,7 @@ async def test_what_goes_over_the_wire(proxy, port, message) -> None:
             "parent": "",
             "told": [],
             "drill": False,
+            "card": {"means": "", "checks": [], "brings": [], "parts": []},
         },
     }
 

@@ -1,0 +1,225 @@
+"""Reads the log of a period from the store, read-only, beside a running collector: the only place in figures/ that knows tables. What is read is
+bounded by the period, not by the age of the store.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from tillwatch.collector.alarms import SHELF_NS, SHELVED
+from tillwatch.collector.drills import WATCHDOG
+from tillwatch.collector.figures.availability import HEARD, History
+from tillwatch.collector.figures.kpi import Delivery
+from tillwatch.collector.figures.load import Shelf, Standing, Turn
+from tillwatch.collector.figures.rollup import FLEET, Log, Place, Scope
+from tillwatch.collector.fleet import Component
+from tillwatch.collector.incidents import COLUMNS, Incident
+from tillwatch.collector.policy import Policy, parse_policy
+from tillwatch.collector.records import IncidentEvent, StateChange
+from tillwatch.collector.rules import Rules, parse_rules
+from tillwatch.collector.store.folded import correction_of, late_of, state_of
+from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError
+
+BUSY_S = 10.0
+"""Waiting for the collector, which holds the file for milliseconds."""
+MACHINE = "host"
+"""The component that tells who made the machine itself."""
+
+_ANCHOR = """
+    SELECT seq, since, at, kind, body FROM state_change WHERE terminal = :terminal AND since < :before AND kind = 'state'
+    ORDER BY seq DESC LIMIT 1
+"""
+_STATES = """
+    SELECT since, at, kind, body FROM state_change WHERE terminal = :terminal AND since >= :since AND since < :end AND seq >= :seq ORDER BY seq
+"""
+_LATE = "SELECT t0, t1, body FROM late_span WHERE terminal = :terminal AND t0 < :end AND t1 > :start ORDER BY seq"
+_CORRECTIONS = (
+    "SELECT n, t0, t1, body FROM correction WHERE terminal = :terminal AND t0 < :end AND t1 > :start ORDER BY n"
+)
+_INCIDENTS = f"SELECT {COLUMNS} FROM incident WHERE opened_at >= :start ORDER BY opened_at, corr_id"  # noqa: S608 - a constant list of columns
+_EVENTS = """
+    SELECT e.incident, e.kind, e.at, e.body FROM incident_event e JOIN incident i ON i.corr_id = e.incident
+    WHERE i.opened_at >= :start AND i.opened_at < :end ORDER BY e.seq
+"""
+_TURNS = """
+    SELECT e.alarm, e.at, e.kind, a.rule, a.terminal, a.component, e.level, a.drill FROM alarm_event e JOIN alarm a ON a.id = e.alarm
+    WHERE e.at >= :start AND e.at < :end AND e.kind IN ('raised', 'recurred', 'cleared') ORDER BY e.at, e.seq
+"""
+_MUTED = "SELECT alarm, at FROM alarm_event WHERE at >= :start AND at < :end AND kind IN ('masked', 'not told')"
+_EPISODES = """
+    SELECT rule, terminal, component, level, raised_at, cleared_at, drill FROM alarm
+    WHERE raised_at < :end AND (cleared_at = 0 OR cleared_at > :start)
+"""
+_SHELVES = """
+    SELECT e.alarm, e.kind, e.at, e.detail, a.rule, a.terminal, a.component FROM alarm_event e JOIN alarm a ON a.id = e.alarm
+    WHERE e.at >= :start AND e.at < :end AND e.kind IN ('masked', 'unmasked') ORDER BY e.seq
+"""
+_DELIVERIES = """
+    SELECT o.incident, o.level, o.created_at, coalesce(o.done_at, 0), i.terminal, i.branch, i.region
+    FROM outbox o JOIN incident i ON i.corr_id = o.incident WHERE o.created_at >= :start AND o.created_at < :end AND NOT i.drill
+"""
+
+
+def open_log(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write. Raises StoreError."""
+    if not path.is_file():
+        msg = f"{path} is not there; has the collector been started once with this data directory?"
+        raise StoreError(msg)
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_S)
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version != SCHEMA_VERSION:
+        db.close()
+        msg = f"{path} has schema {version}, this program reads {SCHEMA_VERSION}; start the collector of this version once"
+        raise StoreError(msg)
+    return db
+
+
+def read_policy(db: sqlite3.Connection) -> Policy:
+    """The policy that is in force, as it stands in the store."""
+    row = db.execute("SELECT value FROM meta WHERE key = 'policy'").fetchone()
+    if row is None:
+        return parse_policy()
+    shipped, site = msgpack.unpackb(row[0])
+    return parse_policy(site, shipped=shipped, replay=True)
+
+
+def read_rules(db: sqlite3.Connection) -> Rules:
+    """The table of rules that is in force: for what its alarms are called."""
+    row = db.execute("SELECT value FROM meta WHERE key = 'rules'").fetchone()
+    if row is None:
+        return parse_rules()
+    shipped, site = msgpack.unpackb(row[0])
+    return parse_rules(site, shipped=shipped, replay=True)
+
+
+def read_log(db: sqlite3.Connection, start: int, end: int, scope: Scope = FLEET) -> Log:
+    """All that is needed for the figures of [start, end) of the terminals in scope, in one consistent state of the store."""
+    db.execute("BEGIN")
+    try:
+        return _read(db, start, end, scope)
+    finally:
+        db.execute("COMMIT")
+
+
+def _read(db: sqlite3.Connection, start: int, end: int, scope: Scope) -> Log:
+    span: dict[str, Any] = {"start": start, "end": end}
+    places = {place.terminal: place for place in _places(db) if scope in place.scopes}
+    histories = {
+        name: History(
+            list(_states(db, name, start, end)),
+            [late_of(name, *row) for row in db.execute(_LATE, {"terminal": name, **span})],
+            [correction_of(row[0], name, *row[1:]) for row in db.execute(_CORRECTIONS, {"terminal": name, **span})],
+        )
+        for name in places
+    }
+    incidents = [
+        incident
+        for row in db.execute(_INCIDENTS, span)
+        if _concerns(scope, places, (incident := Incident.of_row(row)).terminal, incident.branch, incident.region)
+    ]
+    events: dict[str, list[IncidentEvent]] = defaultdict(list)
+    for name, kind, at, body in db.execute(_EVENTS, span):
+        events[name].append(IncidentEvent(name, kind, at, msgpack.unpackb(body)))
+    muted = set(db.execute(_MUTED, span))
+    return Log(
+        known=_known(db),
+        places=places,
+        histories=histories,
+        outages=db.execute(
+            "SELECT since, until FROM outage WHERE since < :end AND until > :start ORDER BY since", span
+        ).fetchall(),
+        incidents=incidents,
+        events=events,
+        turns=[
+            Turn(at, kind, rule, terminal, component, level, (alarm, at) in muted, bool(drill))
+            for alarm, at, kind, rule, terminal, component, level, drill in db.execute(_TURNS, span)
+            if terminal in places
+        ],
+        episodes=[
+            Standing(rule, terminal, component, level, since, until, bool(drill))
+            for rule, terminal, component, level, since, until, drill in db.execute(_EPISODES, span)
+            if terminal in places
+        ],
+        shelves=[shelf for shelf in _shelves(db, start, end) if shelf.terminal in places],
+        deliveries=[Delivery(*row) for row in db.execute(_DELIVERIES, span) if _concerns(scope, places, *row[4:])],
+    )
+
+
+def _concerns(scope: Scope, places: Mapping[str, Place], terminal: str, branch: str, region: str) -> bool:
+    """Whether it belongs to the scope: that of a terminal with it, that of a whole branch or region where the scope is not smaller."""
+    if terminal:
+        return terminal in places
+    return scope in (FLEET, Scope("region", region), Scope("branch", branch))
+
+
+def _known(db: sqlite3.Connection) -> int:
+    """Up to when the log says anything: the time that the collector has reached."""
+    row = db.execute("SELECT value FROM meta WHERE key = 'advanced_to'").fetchone()
+    last = db.execute("SELECT at FROM journal ORDER BY n DESC LIMIT 1").fetchone()
+    return max(int(row[0]) if row else 0, int(last[0]) if last else 0)
+
+
+def _places(db: sqlite3.Connection) -> Iterator[Place]:
+    makers = _makers(db)
+    for name, branch, region, terminal_class in db.execute(
+        "SELECT id, branch, region, class FROM terminal ORDER BY id"
+    ):
+        if terminal_class != WATCHDOG:
+            yield Place(name, branch, region, terminal_class, makers.get(name, ""))
+
+
+def _makers(db: sqlite3.Connection) -> dict[str, str]:
+    """Who made each terminal: of a self-service terminal what its own services say, else what the machine says."""
+    makers: dict[str, str] = {}
+    for terminal, name, state in db.execute(
+        "SELECT terminal, name, state FROM component WHERE instr(name, '/') = 0 ORDER BY name"
+    ):
+        series = Component.unpack(name, state).series
+        maker = series["identity.maker"].value if "identity.maker" in series else None
+        if not isinstance(maker, str) or not maker.strip():
+            continue
+        if "atm.services" in series:
+            makers[terminal] = maker.strip()
+        elif name == MACHINE:
+            makers.setdefault(terminal, maker.strip())
+    return makers
+
+
+def _states(db: sqlite3.Connection, terminal: str, start: int, end: int) -> Iterator[StateChange]:
+    """The rows that say anything of the period. What was said before the last time that the terminal was surely heard decides nothing in it: a row of
+    such a state to which no later row goes back is where reading begins.
+    """
+    seq, since, before = 0, 0, start + 1
+    while (row := db.execute(_ANCHOR, {"terminal": terminal, "before": before}).fetchone()) is not None:
+        before = row[1]
+        if state_of(terminal, *row[1:]).state in HEARD:
+            seq, since = row[:2]
+            break
+    wanted = {"terminal": terminal, "since": since, "end": end, "seq": seq}
+    for row in db.execute(_STATES, wanted):
+        yield state_of(terminal, *row)
+
+
+def _shelves(db: sqlite3.Connection, start: int, end: int) -> Iterator[Shelf]:
+    """Shelves of the period: none lasts longer than SHELF_NS. One that was left or renewed before its end ended then."""
+    open_: dict[int, Shelf] = {}
+    found: list[Shelf] = []
+    for alarm, kind, at, packed, rule, terminal, component in db.execute(
+        _SHELVES, {"start": start - SHELF_NS, "end": end}
+    ):
+        detail = msgpack.unpackb(packed)
+        if detail.get("kind") != SHELVED:
+            continue
+        if (before := open_.pop(alarm, None)) is not None:
+            found.append(replace(before, until=min(before.until, at)))
+        if kind == "masked":
+            until, by, reason = int(detail["until"]), str(detail["by"]), str(detail["reason"])
+            open_[alarm] = Shelf(rule, terminal, component, at, until, by, reason)
+    yield from (shelf for shelf in (*found, *open_.values()) if shelf.until > start)

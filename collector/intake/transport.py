@@ -1,0 +1,63 @@
+"""gmqtt's protocol and connection with their flaws mended, for whoever in the collector speaks MQTT."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+import gmqtt.mqtt.connection
+from gmqtt.mqtt.connection import MQTTConnection
+from gmqtt.mqtt.protocol import MQTTProtocol
+
+NO_RECONNECT = -2
+"""Below gmqtt's -1 for "unlimited": its own reconnect has neither back-off nor jitter."""
+
+
+class _Protocol(MQTTProtocol):  # type: ignore[misc]  # gmqtt has no types
+    """gmqtt's own fails with a traceback when it is lost before it was given its connection: a connect that is given up half-way. And it
+    sends each PUBACK and each ack by itself: a system call a packet, and as many wake-ups of the broker.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._unsent: list[bytes] = []
+
+    def write_data(self, data: bytes) -> None:
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._unsent.append(data)
+
+    def flush(self) -> None:
+        unsent, self._unsent = b"".join(self._unsent), []
+        # The connection may have gone since.
+        if unsent and self._connection is not None and self._transport is not None and not self._transport.is_closing():
+            super().write_data(unsent)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._connection is not None:
+            super().connection_lost(exc)
+
+
+class _Connection(MQTTConnection):  # type: ignore[misc]  # gmqtt has no types
+    """gmqtt's own says goodbye to a peer that fell silent, and waits for what was written to leave: half a minute with TLS, else for ever."""
+
+    def _keep_connection(self) -> None:
+        if time.monotonic() - self._last_data_in >= 2 * self._keepalive:
+            self._transport.abort()
+        else:
+            super()._keep_connection()
+
+    async def close(self) -> None:
+        # The DISCONNECT is among what is still to be written: without it the broker publishes the will.
+        self._protocol.flush()
+        await super().close()
+
+
+def mend_gmqtt() -> None:
+    """Before a client connects: gmqtt has no other way to name these classes, and looks the names up as connect() begins."""
+    gmqtt.mqtt.connection.MQTTProtocol = _Protocol
+    gmqtt.mqtt.connection.MQTTConnection = _Connection
+    # What gmqtt logs is one line a packet and a warning a retry; the transitions are logged by who uses it.
+    logging.getLogger("gmqtt").setLevel(logging.CRITICAL)

@@ -1,0 +1,81 @@
+"""`tillwatch-collector simulate`: a year of a bank that does not exist, replayed in minutes, and what the collector made of it. Exit 1 where a bar is
+missed. It touches no configuration and no data of this collector.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from tillwatch.collector.config import Config
+from tillwatch.collector.output import CommandError
+
+if TYPE_CHECKING:
+    from tillwatch.collector.simulate.report import Report
+
+MOST_TERMINALS, MOST_DAYS = 2_000, 366
+"""Four times the bank that the bars are meant for: some gigabytes and an hour."""
+SHOWN = 20
+"""Of what misses a bar: a screenful; JSON has all of it."""
+
+
+def run_simulate(_: Config, options: argparse.Namespace) -> int:
+    from tillwatch.collector.simulate.report import plain, report  # noqa: PLC0415 - help should not wait for it
+    from tillwatch.collector.simulate.year import simulate  # noqa: PLC0415
+    from tillwatch.collector.store.sqlite import SqliteStore, StoreError  # noqa: PLC0415
+
+    if not (1 <= options.terminals <= MOST_TERMINALS and 2 <= options.days <= MOST_DAYS and 0 < options.pace <= 100):
+        raise CommandError(
+            f"a bank has 1 to {MOST_TERMINALS} terminals, 2 to {MOST_DAYS} days, and a pace of up to 100"
+        )
+    if options.keep is not None and options.keep.exists():
+        raise CommandError(f"{options.keep} is there already; --keep makes a new file")
+    begun = time.monotonic()
+
+    def progress(day: int) -> None:
+        if sys.stderr.isatty() or day % 30 == 0:
+            print(
+                f"\rday {day} of {options.days}, {time.monotonic() - begun:.0f} s", end="", file=sys.stderr, flush=True
+            )
+
+    year = (options.terminals, options.days, options.seed)
+    try:
+        if options.keep is None:
+            outcome = simulate(*year, pace=options.pace, progress=progress)
+        else:
+            with closing(SqliteStore(options.keep)) as store:
+                outcome = simulate(*year, pace=options.pace, store=store, progress=progress)
+    except StoreError as error:
+        raise CommandError(str(error)) from None
+    print(file=sys.stderr)
+    found = report(outcome)
+    if options.json:
+        print(
+            json.dumps({"seed": options.seed, "seconds": round(time.monotonic() - begun, 1), **plain(found)}, indent=2)
+        )
+    else:
+        _show(found)
+    return 0 if found.met else 1
+
+
+def _show(found: Report) -> None:
+    from tillwatch.collector.output import print_table  # noqa: PLC0415 - help should not wait for it
+
+    print_table(
+        ("BAR", "ASKED", "FOUND", ""), [(b.name, b.asked, b.found, "ok" if b.met else "fail") for b in found.bars]
+    )
+    for bar in found.bars:
+        if not bar.met:
+            print(f"\n{bar.name}:", *bar.shown[:SHOWN], sep="\n  ")
+            if len(bar.shown) > SHOWN:
+                print(f"  and {len(bar.shown) - SHOWN} more")
+    print()
+    for name, figure in found.facts.items():
+        print(f"{name}: {figure:.6g}" if isinstance(figure, float) else f"{name}: {figure}")
+    print()
+    heads = ("FAULTS", "TO BE TOLD", "TOLD", "WRONGLY")
+    print_table(("WHAT", *heads), [(mode, *map(str, row.values())) for mode, row in found.modes.items()])

@@ -1,0 +1,154 @@
+"""The people: they hear of incidents as a ticket system does, take them on, travel, mend, say what it was, and are sometimes late. They do not know what
+the ledger knows until they stand before it. What they did is written down here for itself: figures about people are reckoned from it a
+second time (reckon.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from tillwatch.collector.simulate.modes import HOUR, MINUTE, Span
+from tillwatch.collector.simulate.post import Post
+from tillwatch.collector.simulate.stations import DAY, S
+from tillwatch.collector.simulate.truth import Fault
+from tillwatch.collector.simulate.world import World
+from tillwatch.collector.tickets.port import Op, TicketMessage
+
+ANSWER = Span(MINUTE, 7 * MINUTE, 50 * MINUTE)
+"""From the ticket to the first human word; of level 3 from when somebody is there."""
+WORK = {
+    "field": Span(35 * MINUTE, 95 * MINUTE, 7 * HOUR),
+    "desk": Span(8 * MINUTE, 30 * MINUTE, 3 * HOUR),
+    "branch": Span(6 * MINUTE, 25 * MINUTE, 5 * HOUR),
+}
+"""From the first word to the repair, by who does it."""
+CONFIRM = Span(2 * MINUTE, 15 * MINUTE, 3 * HOUR)
+"""From the telemetry's word that it is over to a person's."""
+HELD = 0.05
+"""Share of the visits that wait for a part."""
+WAIT = Span(HOUR, 6 * HOUR, 60 * HOUR)
+RETRY = 5 * 60 * S
+EARLY, LATE = 1 * 3600 * S, 9 * 3600 * S
+"""UTC, of a day: between 9 and 17 h in the bank's zone somebody looks after level 3."""
+
+
+@dataclass(slots=True)
+class Job:
+    """One ticket. opened, answered, over, resolved: UTC ns of what people saw and did, the first of each since it was last opened."""
+
+    incident: str
+    level: int
+    terminal: str
+    drill: bool
+    fault: Fault | None
+    opened: list[int] = field(default_factory=list)
+    answered: list[int] = field(default_factory=list)
+    over: list[int] = field(default_factory=list)
+    resolved: list[int] = field(default_factory=list)
+    held: list[list[int]] = field(default_factory=list)
+    verdict: str = ""
+
+
+class Staff:
+    """jobs: by incident, in the order in which they were heard of."""
+
+    def __init__(self, world: World, post: Post, rng: Random) -> None:
+        self.jobs: dict[str, Job] = {}
+        self._world, self._post, self._rng = world, post, rng
+
+    def told(self, at: int, message: TicketMessage) -> None:
+        """One message to the ticket system."""
+        job = self.jobs.get(message.incident)
+        if message.op is Op.OPEN:
+            fault = self._world.found(message.terminal, message.component, message.branch, message.region)
+            if job is None:
+                job = self.jobs[message.incident] = Job(
+                    message.incident, message.level, message.terminal, message.drill, None
+                )
+            job.fault, job.level = None if message.drill else fault, message.level
+            job.opened.append(at)
+            self._world.later(self._answers(at, message.level), self._answer, job)
+        elif message.op is Op.RESOLVE and job is not None and message.state == "restored":
+            job.over.append(at)
+            self._world.later(max(at, self._answers(at, job.level)) + self._draw(CONFIRM), self._resolve, job)
+
+    def _draw(self, span: Span) -> int:
+        return round(span.draw(self._rng) * S)
+
+    def _answers(self, at: int, level: int) -> int:
+        """When somebody takes it on. Level 3 waits for the day, and on a Friday evening for Monday."""
+        day = at // DAY * DAY
+        if level == 3:
+            while (day // DAY + 3) % 7 > 4 or at > day + LATE:
+                day += DAY
+            at = max(at, day + EARLY)
+        return at + self._draw(ANSWER)
+
+    def _act(self, at: int, job: Job, action: str, **facts: Any) -> bool:
+        """While the collector is away nobody can tell it anything."""
+        if self._post.up:
+            self._post.operate(at, {"action": action, "actor": "lin", "incident": job.incident, **facts})
+        return self._post.up
+
+    def _answer(self, at: int, job: Job) -> None:
+        if len(job.answered) >= len(job.opened):
+            return
+        if not self._act(at, job, "acknowledge", note="on it"):
+            self._world.later(at + RETRY, self._answer, job)
+            return
+        job.answered.append(at)
+        fault = job.fault
+        who = fault.who if fault is not None else "desk"
+        work = at + self._draw(WORK[who])
+        self._world.later(at + (work - at) // 2, self._begin, job)
+        if fault is not None and not fault.end and not fault.heals and not fault.heard:
+            if who == "field" and self._rng.random() < HELD:
+                self._world.later(work, self._hold, job)
+            else:
+                self._world.later(work, self._world.visit, fault)
+            fault.heard = True
+        if job.drill or fault is None or (fault.heals and self._lingers(fault)):
+            self._world.later(work, self._resolve, job)
+
+    def _lingers(self, fault: Fault) -> bool:
+        """No reading ends an incident of tampering; somebody has to."""
+        return fault.mode == "shaken"
+
+    def _begin(self, at: int, job: Job) -> None:
+        self._act(at, job, "in-repair")
+
+    def _hold(self, at: int, job: Job) -> None:
+        if not self._act(at, job, "hold", reason="parts"):
+            self._world.later(at + RETRY, self._hold, job)
+            return
+        job.held.append([at, 0])
+        self._world.later(at + self._draw(WAIT), self._go_on, job)
+
+    def _go_on(self, at: int, job: Job) -> None:
+        if not self._act(at, job, "resume"):
+            self._world.later(at + RETRY, self._go_on, job)
+            return
+        job.held[-1][1] = at
+        if job.fault is not None:
+            self._world.later(at + self._draw(WORK["branch"]), self._world.visit, job.fault)
+
+    def _resolve(self, at: int, job: Job) -> None:
+        if len(job.resolved) >= len(job.opened):
+            return
+        fault = job.fault
+        job.verdict = (
+            "drill"
+            if job.drill
+            else "false_alarm"
+            if fault is None
+            else "part_changed"
+            if fault.who == "field" and not fault.heals
+            else "true_fault"
+        )
+        part = "module" if job.verdict == "part_changed" else ""
+        if not self._act(at, job, "resolve", verdict=job.verdict, part=part, note=""):
+            self._world.later(at + RETRY, self._resolve, job)
+            return
+        job.resolved.append(at)
