@@ -272,11 +272,10 @@ class Regulating:
 
     def _cause(self, region: str, at: int) -> str:
         groups = self._open(region, at)
-        down = sorted(each for group in groups for each in group.down)
-        first = datetime.fromtimestamp(down[0][0] // 10**9, UTC).isoformat()
-        return (
-            f"{len(down)} of {sum(each.scheduled for each in groups)} terminals serve nobody, the first since {first}"
-        )
+        down, scheduled = sum(len(each.down) for each in groups), sum(each.scheduled for each in groups)
+        first = min(each.down[0][0] for each in groups if each.down)
+        since = datetime.fromtimestamp(first // 10**9, UTC).isoformat()
+        return f"{down} of {scheduled} terminals serve nobody, the first since {since}"
 
     def _evidence(self, incident: Incident, at: int) -> dict[str, object]:
         found = self.stricken(incident, at)
