@@ -1,75 +1,96 @@
-"""The commands about alarms: `alarms` lists them with their numbers, `acknowledge` says that somebody has taken one on."""
+"""The commands about alarms: `alarms` lists them with their numbers, `shelve` and `unshelve` silence one for a time and end that."""
 
 from __future__ import annotations
 
 import argparse
-import json
-from contextlib import closing
+import time
 from dataclasses import asdict
 
-from tillwatch.collector.acts import ActError, act, prepare_data_dir
+from tillwatch.collector.acting import another, journal, reading, the_alarm, words
+from tillwatch.collector.alarms import SHELF_NS, SHELVED
 from tillwatch.collector.config import Config
-from tillwatch.collector.output import CommandError, age, iso, print_json, print_table, value_text
-from tillwatch.collector.read import AlarmView
-from tillwatch.collector.store.reader import SqliteReader
-from tillwatch.collector.store.requests import RequestError
-from tillwatch.collector.store.sqlite import StoreError
+from tillwatch.collector.output import USAGE, CommandError, age, print_json, print_table, value_text
+from tillwatch.collector.read import AlarmView, MaskView
+from tillwatch.collector.web.lines import stamp
 
-MAX_NOTE = 200
-"""Characters of a note: one line on a page."""
+__all__ = ["CommandError", "run_alarms", "run_shelve", "run_unshelve"]
 
 MOST = 100_000
 """Alarms in one list."""
+HOUR_NS = 3600 * 10**9
 
 
 def run_alarms(config: Config, options: argparse.Namespace) -> int:
-    views = _alarms(config, closed=options.all)
+    with reading(config) as reader:
+        views = reader.alarms(open_only=not options.all, limit=MOST)
     if options.json:
         print_json([asdict(view) for view in views])
         return 0
     rows = [
-        (str(a.id), str(a.level), a.condition, a.terminal, a.component, a.text, value_text(a.value, a.unit), age(a.raised_at), a.acked_by)
+        (str(a.id), str(a.level), a.isa_state, a.terminal, a.component, a.text, value_text(a.value, a.unit), age(a.raised_at), a.acked_by,
+         ", ".join(mask.kind for mask in a.masks))
         for a in views
     ]  # fmt: skip
     if not rows:
         print("no alarm" if options.all else "no open alarm")
         return 0
     print_table(
-        ("ALARM", "LEVEL", "CONDITION", "TERMINAL", "COMPONENT", "WHAT", "VALUE", "RAISED", "TAKEN ON BY"), rows
+        ("ALARM", "LEVEL", "STATE", "TERMINAL", "COMPONENT", "WHAT", "VALUE", "RAISED", "TAKEN ON BY", "MASKS"), rows
     )
     return 0
 
 
-def run_acknowledge(config: Config, options: argparse.Namespace) -> int:
-    note = options.note.strip()
-    if len(note) > MAX_NOTE or (note and not note.isprintable()):
-        raise CommandError(f"--note takes up to {MAX_NOTE} printable characters")
-    alarm = _found(config, options.alarm)
-    try:
-        prepare_data_dir(config.collector.data_dir)
-        act(config, {"action": "acknowledge", "terminal": alarm.terminal, "alarm": alarm.id, "note": note})
-    except (ActError, RequestError, StoreError) as error:
-        raise CommandError(str(error)) from None
-    now = _found(config, options.alarm)
+def run_shelve(config: Config, options: argparse.Namespace) -> int:
+    reason = words(options.reason, "--reason", needed=True)
+    most = SHELF_NS // HOUR_NS
+    if not 0 < options.hours <= most:
+        raise CommandError(
+            f"--hours takes more than 0 and at most {most}: what is to be silent for longer needs a change of its rule",
+            USAGE,
+        )
+    second = another(options.second, "--second") if options.second else ""
+    with reading(config) as reader:
+        alarm = the_alarm(reader, options.alarm)
+    if alarm.level == 1 and not second:
+        raise CommandError(
+            f"alarm {alarm.id} is level 1, core business stopped: a second person has to agree, --second NAME", USAGE
+        )
+    until = time.time_ns() + round(options.hours * HOUR_NS)
+    facts = {
+        "action": "shelve", "terminal": alarm.terminal, "alarm": alarm.id, "until": until, "reason": reason, "second": second,
+    }  # fmt: skip
+    journal(config, facts)
+    now, mask = _shelf(config, alarm.id)
+    if mask is None or mask.until != until:
+        raise CommandError(f"alarm {alarm.id} is not shelved: it is an old episode; see tillwatch-collector alarms")
     if options.json:
-        told = {"alarm": now.id, "terminal": now.terminal, "acked_by": now.acked_by, "ack_until": iso(now.ack_until)}
-        print(json.dumps(told, ensure_ascii=False))
+        print_json({"alarm": now.id, "terminal": now.terminal, "shelved": asdict(mask), "second": second})
         return 0
-    print(f"alarm {now.id} ({now.terminal} {now.component}: {now.text}) is taken on by {now.acked_by}")
-    print(f"It counts until the fault ends or grows worse, at most until {iso(now.ack_until)}.")
+    print(f"alarm {now.id} ({now.terminal} {now.component}: {now.text}) is shelved until {stamp(mask.until)}")
+    print("Its condition is followed all the same. What still lasts then is told; sooner: tillwatch-collector unshelve")
+    if alarm.isa_state not in ("RTNUN", "NORM") and alarm.incident:
+        print(f"Incident {alarm.incident} was told before and goes on; to let it wait: tillwatch-collector hold")
     return 0
 
 
-def _found(config: Config, number: int) -> AlarmView:
-    alarm = next((view for view in _alarms(config, closed=False) if view.id == number), None)
-    if alarm is None:
-        raise CommandError(f"there is no open alarm {number}; tillwatch-collector alarms lists those that are open")
-    return alarm
+def run_unshelve(config: Config, options: argparse.Namespace) -> int:
+    with reading(config) as reader:
+        alarm = the_alarm(reader, options.alarm)
+    if not any(mask.kind == SHELVED for mask in alarm.masks):
+        raise CommandError(f"alarm {alarm.id} is not shelved: it is {alarm.isa_state}")
+    journal(config, {"action": "unshelve", "terminal": alarm.terminal, "alarm": alarm.id})
+    now, mask = _shelf(config, alarm.id)
+    if mask is not None:
+        raise CommandError(f"alarm {alarm.id} is still shelved: it is an old episode; see tillwatch-collector alarms")
+    if options.json:
+        print_json({"alarm": now.id, "terminal": now.terminal, "shelved": None, "isa_state": now.isa_state})
+        return 0
+    said = "it lasts, and is told" if now.condition != "normal" else "its condition is over"
+    print(f"alarm {now.id} ({now.terminal} {now.component}: {now.text}) is not shelved any more; {said}")
+    return 0
 
 
-def _alarms(config: Config, *, closed: bool) -> list[AlarmView]:
-    try:
-        with closing(SqliteReader(config.database)) as reader:
-            return list(reader.alarms(open_only=not closed, limit=MOST))
-    except StoreError as error:
-        raise CommandError(str(error)) from None
+def _shelf(config: Config, number: int) -> tuple[AlarmView, MaskView | None]:
+    with reading(config) as reader:
+        alarm = reader.alarm(number)
+    return alarm, next((mask for mask in alarm.masks if mask.kind == SHELVED), None)

@@ -56,7 +56,7 @@ class Alarming:
             return
         key = (rule.id, terminal.id, column.component)
         limits, state = rule.limits, self.limits.get(key, QUIET)
-        if state is QUIET and _asks_nothing(limits, column, bounds):
+        if state is QUIET and asks_nothing(limits, column, bounds):
             return
         series = terminal.components[column.component].series
         beside = 0
@@ -67,7 +67,7 @@ class Alarming:
                 for_ns=limits.for_ns, hold_ns=limits.hold_ns
             )  # they came later than what it has seen: it asks for nothing any more
         elif len(rule.signals) > 1 and state is not QUIET:
-            beside = _beside(rule, series, column.signal, state)
+            beside = asked_beside(rule, series, column.signal, state)
         new = state
         for i, (t, value) in enumerate(zip(tick.at, column.values, strict=True)):
             quality, judged = (column.odd or {}).get(i, (column.quality, column.state))
@@ -373,7 +373,7 @@ class Alarming:
                 self._timers.set(_ack_timer(alarm.key), max(alarm.ack_until, advanced_to))
 
 
-def _asks_nothing(limits: Limits, column: Column, bounds: tuple[float, float] | None) -> bool:
+def asks_nothing(limits: Limits, column: Column, bounds: tuple[float, float] | None) -> bool:
     """The common case, seen without looking at each reading: all are well. False where it cannot be seen like this."""
     if column.odd is not None or (limits.judged is not None and limits.judged.get(int(column.state), 0)):
         return False
@@ -387,7 +387,7 @@ def _asks_nothing(limits: Limits, column: Column, bounds: tuple[float, float] | 
     return not (limits.above and most > limits.above[0].limit) and not (limits.below and least < limits.below[0].limit)
 
 
-def _beside(rule: Rule, series: Mapping[str, Series], signal: str, state: LimitState) -> int:
+def asked_beside(rule: Rule, series: Mapping[str, Series], signal: str, state: LimitState) -> int:
     """The level that the latest readings of the rule's other signals ask for. One that cannot be read asks for what is so."""
     asked = 0
     for other in rule.signals:

@@ -121,14 +121,14 @@ def change(
 ) -> tuple[Alarm, str] | None:
     """What a confirmed level (0 for normal) makes of the last episode of this condition, or None if nothing changes.
 
-    Within reopen_ns of its clearing an episode is taken up again, later a new one begins. new_id: for a new episode; its incident is
+    Within reopen_ns of its clearing, and while it flaps, an episode is taken up again, later a new one begins. new_id: for a new episode; its incident is
     named by the caller.
     """
     if last is None or not last.open:
         if level == 0:
             return None
         turns = flapping.turned(last.turns if last is not None else (), at)
-        if last is not None and at - last.cleared_at <= reopen_ns:
+        if last is not None and (at - last.cleared_at <= reopen_ns or last.mask(FLAPPING)):
             again = replace(_unacked(last), condition="active", level=level, cleared_at=0, detail=detail)
             return replace(again, turns=turns, returned=False), "recurred"
         rule, terminal, component = key

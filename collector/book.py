@@ -36,6 +36,13 @@ class Book:
     eased: dict[str, int] = field(default_factory=dict)
     dirty: Dirty = field(default_factory=Dirty)
 
+    def tables(self, shipped: str = "", site: str = "", policy: tuple[str, str] | None = None) -> dict[str, str]:
+        """The texts that it judges by, or the ones that are to come, as a RulesChanged entry has them. policy: shipped, site's own; None: as it is."""
+        if not shipped:
+            shipped, site = self.rules.shipped, self.rules.text
+        shipped_policy, site_policy = policy or (self.policy.shipped, self.policy.text)
+        return {"shipped": shipped, "site": site, "shipped_policy": shipped_policy, "policy": site_policy}
+
     def rule(self, name: str) -> Rule | None:
         return self.rules.by_id.get(name)
 

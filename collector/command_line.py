@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from tillwatch.collector.config import Config
+from tillwatch.collector.fleet import IN_SERVICE
+from tillwatch.collector.incidents import VERDICTS
 from tillwatch.collector.output import CommandError
+from tillwatch.collector.records import COUNTS_AS, LIFE_CYCLE
 from tillwatch.collector.registry import CLASSES
+from tillwatch.collector.rules import PARTIES
 
 _HELP = """\
 The collector takes the signed readings of every terminal, keeps them, shows the fleet and opens tickets.
@@ -59,6 +63,12 @@ def _o(*names: str, **how: Any) -> Option:
 
 
 _TERMINAL = _o("terminal", metavar="TERMINAL", help="its id; see tillwatch-collector terminals")
+_ALARM = _o("alarm", metavar="ALARM", help="its number; see tillwatch-collector alarms")
+_INCIDENT = _o(
+    "incident", metavar="INCIDENT", help="its id, or as much of it as fits no other; see tillwatch-collector incidents"
+)
+_ABOUT = _o("about", metavar="ALARM|INCIDENT", help="an alarm's number, or an incident's id or the beginning of it")
+_NOTE = _o("--note", default="", metavar="TEXT", help="for the record")
 _PASSPHRASE = _o(
     "--passphrase-file", type=Path, metavar="FILE", help="its first line seals the keys in the backup"
 )  # fmt: skip
@@ -108,21 +118,154 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             json=True,
         ),
         Command(
+            "incidents", "incident_commands:run_incidents", "list the open incidents, gravest first: one for each cause, with the time to its next target",
+            "tillwatch-collector incidents",
+            (_o("--all", action="store_true", help="those that are settled, too"),),
+            json=True,
+        ),
+        Command(
+            "incident", "incident_commands:run_incident",
+            "open one incident: what decided, whom it concerns, its clocks, who was told and is next, its history, and what you can do now",
+            "tillwatch-collector incident HWM-3f2a",
+            (_INCIDENT,),
+            json=True,
+        ),
+        Command(
             "alarms", "alarm_commands:run_alarms", "list the open alarms with their numbers, gravest first", "tillwatch-collector alarms",
             (_o("--all", action="store_true", help="those that are over, too"),),
+            json=True,
+            more="STATE is that of IEC 62682: UNACK and ACKED last, RTNUN is over and nobody has taken it on yet, SHLVD is shelved, DSUPR silent\n"
+            "by a maintenance window or because its cause is told in its place.",
+        ),
+        Command(
+            "why", "incident_commands:run_why",
+            "why was I told, why was I not told: the rule and the reading that decided, the incident and why that one, what silences it, who was told and is next, the ticket",
+            "tillwatch-collector why 41",
+            (_ABOUT,),
             json=True,
         ),
     )),
     ("Act on alarms and incidents", (
         Command(
-            "acknowledge", "alarm_commands:run_acknowledge",
-            "say that you have taken an alarm on: until its fault ends or grows worse, and for 1 hour at most (level 3: 8 hours)",
+            "acknowledge", "handling_commands:run_acknowledge",
+            "say that you have taken an alarm or an incident on",
             'tillwatch-collector acknowledge 41 --note "on my way, 20 minutes"',
+            (_ABOUT, _NOTE),
+            json=True,
+            more="It stops the response clock, and counts until the fault ends or grows worse: for 1 hour at most, level 3 for 8 hours, longer while\n"
+            "its repair goes on. An alarm that is over leaves the list with it.",
+        ),
+        Command(
+            "assign", "handling_commands:run_assign", "hand an incident over to somebody",
+            "tillwatch-collector assign HWM-3f2a --to zhang.min", (_INCIDENT, _o("--to", required=True, metavar="NAME", help="who has it from now on")),
+            json=True,
+        ),
+        Command(
+            "repair", "handling_commands:run_repair", "say that you are at work on an incident: what is acknowledged stays so meanwhile",
+            "tillwatch-collector repair HWM-3f2a", (_INCIDENT,), json=True,
+        ),
+        Command(
+            "hold", "handling_commands:run_hold", "let the repair clock of an incident stand still, for a reason of the policy",
+            "tillwatch-collector hold HWM-3f2a --reason parts",
+            (_INCIDENT, _o("--reason", required=True, metavar="WORD", help="of [hold] in the policy; a wrong one lists them")),
+            json=True,
+            more="The response clock goes on. Figures are shown with and without the time on hold.",
+        ),
+        Command(
+            "resume", "handling_commands:run_resume", "end a hold: the repair clock goes on", "tillwatch-collector resume HWM-3f2a", (_INCIDENT,), json=True,
+        ),
+        Command(
+            "note", "handling_commands:run_note", "write a line into an incident's history and its ticket",
+            'tillwatch-collector note HWM-3f2a "branch manager has the key"', (_INCIDENT, _o("text", metavar="TEXT", help="the line")), json=True,
+        ),
+        Command(
+            "resolve", "handling_commands:run_resolve", "say that an incident is mended, and what it was",
+            'tillwatch-collector resolve HWM-3f2a --verdict part_changed --part "fuser RM2-5425"',
             (
-                _o("alarm", type=int, metavar="ALARM", help="its number; see tillwatch-collector alarms"),
-                _o("--note", default="", metavar="TEXT", help="for the record"),
+                _INCIDENT,
+                _o("--verdict", required=True, choices=VERDICTS, help="what it turned out to be: rules and predictions learn from it"),
+                _o("--part", default="", metavar="TEXT", help="which part was changed"),
+                _NOTE,
             ),
             json=True,
+            more="Where the readings say that the fault is still there, it is open again at once, and the exit code is 1.",
+        ),
+        Command(
+            "close", "handling_commands:run_close", "close an incident that is resolved, before the time to look whether it holds is over",
+            "tillwatch-collector close HWM-3f2a", (_INCIDENT,), json=True,
+        ),
+        Command(
+            "shelve", "alarm_commands:run_shelve", "silence one alarm for at most 24 hours, with a reason; level 1 takes a second person",
+            'tillwatch-collector shelve 41 --hours 4 --reason "sensor is being replaced"',
+            (
+                _ALARM,
+                _o("--hours", required=True, type=float, metavar="N", help="for how long: up to 24"),
+                _o("--reason", required=True, metavar="TEXT", help="why: for whoever wonders"),
+                _o("--second", default="", metavar="NAME", help="who agreed; not you"),
+            ),
+            json=True,
+            more="Its condition is followed all the same. What still lasts at the end is told, and nobody has acknowledged it then.",
+        ),
+        Command(
+            "unshelve", "alarm_commands:run_unshelve", "end the shelving of an alarm now", "tillwatch-collector unshelve 41", (_ALARM,), json=True,
+        ),
+    )),
+    ("Plan and correct", (
+        Command(
+            "maintain", "maintenance_commands:run_maintain",
+            "open a maintenance window, in which nobody is called; --list shows all, --cancel takes one away",
+            'tillwatch-collector maintain branch:Harbour --from 2026-11-21T22:00 --to +6h --reason "new UPS" --approved-by chen.jun --change CHG-4711',
+            (
+                _o("scope", nargs="?", metavar="SCOPE", help="all, region:NAME, branch:NAME, TERMINAL, or TERMINAL/COMPONENT with a pattern such as till-0042/ups*"),
+                _o("--from", dest="since", default="now", metavar="TIME", help="ISO 8601 (without an offset by the branch's own clocks), or now (default)"),
+                _o("--to", dest="until", metavar="TIME", help="the same, or a length such as +90m"),
+                _o("--reason", metavar="TEXT", help="what is done"),
+                _o("--approved-by", metavar="NAME", help="who agreed; not you"),
+                _o("--change", default="", metavar="NUMBER", help="of the change in the bank's own books"),
+                _o("--list", action="store_true", help="all windows, also those of the policy"),
+                _o("--cancel", metavar="ID", help="take this one away; if it is open it ends now"),
+            ),
+            json=True,
+            more="What it covers is followed all the same; what lasts at its end is told. An incident of which every alarm is covered is on hold meanwhile.",
+        ),
+        Command(
+            "life-cycle", "maintenance_commands:run_life_cycle",
+            "take a terminal out of service by decision, so that nothing is raised on it, or put it back",
+            'tillwatch-collector life-cycle till-0042 repair --reason "dispenser is at the workshop"',
+            (
+                _TERMINAL,
+                _o("state", choices=(IN_SERVICE, *LIFE_CYCLE), help="what it is from now on"),
+                _o("--reason", required=True, metavar="TEXT", help="why"),
+            ),
+            json=True,
+        ),
+        Command(
+            "drill", "correction_commands:run_drill", "inject a fault to see who comes: marked as a drill up to its ticket, and out of all figures",
+            "tillwatch-collector drill till-0042 --rule ups.on-battery --component ups --minutes 20 --level 2",
+            (
+                _TERMINAL,
+                _o("--rule", required=True, metavar="RULE", help="which fault; its id in the table of rules"),
+                _o("--component", default="", metavar="C", help="on which part"),
+                _o("--minutes", type=int, default=30, metavar="N", help="until it ends by itself (default: 30)"),
+                _o("--level", type=int, choices=(1, 2, 3), default=3, help="how grave (default: 3)"),
+                _o("--end", action="store_true", help="end it now"),
+            ),
+            json=True,
+        ),
+        Command(
+            "correct", "correction_commands:run_correct",
+            "say what a stretch of a terminal's time counts as in the figures; signed, beside what was recorded and never in its place",
+            'tillwatch-collector correct till-0042 --from 2026-11-21T09:00 --to 2026-11-21T11:30 --counts-as planned --reason "move of the branch" --party planned',
+            (
+                _TERMINAL,
+                _o("--from", dest="since", required=True, metavar="TIME", help="ISO 8601, without an offset by the branch's own clocks"),
+                _o("--to", dest="until", required=True, metavar="TIME", help="the same, or now"),
+                _o("--counts-as", required=True, choices=COUNTS_AS, help="excluded: out of the scheduled time altogether"),
+                _o("--reason", required=True, metavar="TEXT", help="why"),
+                _o("--party", choices=PARTIES, default="unknown", help="who answers for it (default: unknown)"),
+            ),
+            json=True,
+            more="Of two corrections of the same time the later one counts. `verify --log` checks the signatures.",
         ),
     )),
     ("Figures", (

@@ -129,6 +129,17 @@ class Concluding:
         incident = self._book.incidents.get(alarm.incident)
         return incident.settle_until if incident is not None and incident.state == SETTLING else 0
 
+    def before_told(self, incident: Incident, at: int) -> None:
+        """Once more: since it was concluded everybody else may have fallen silent, and each of them was explained by then."""
+        rule = self._book.rule(incident.fault)
+        if incident.fault in (BRANCH_UNREACHABLE, REGION_UNREACHABLE):
+            self._widen(incident, at)
+        elif incident.scope == TERMINAL and rule is not None and INFERRED.get(rule.common) == BRANCH_UNREACHABLE:
+            window = self._book.policy.incident.infer_within_ns
+            near = (each for each in self._unreachable() if abs(each.occurred_at - incident.occurred_at) <= window)
+            if (concluded := next(near, None)) is not None:
+                self._widen(concluded, at)
+
     def _widen(self, branch: Incident, at: int) -> None:
         """From branches to their region, and from there to everybody."""
         settings = self._book.policy.incident
@@ -139,13 +150,14 @@ class Concluding:
             for each in self._unreachable()
             if abs(each.occurred_at - branch.occurred_at) <= settings.infer_within_ns
         ]
-        if _fleet_lost(len(lost), len(everybody), len(near), settings):
+        branches = len({each.branch for each in lost})
+        if near and _fleet_lost(len(lost), len(everybody), branches, settings):
             self._merge(
                 (FLEET_UNREACHABLE, ""),
                 FLEET,
                 "",
                 near,
-                f"{len(lost)} of {len(everybody)} terminals of {len(near)} branches",
+                f"{len(lost)} of {len(everybody)} terminals of {branches} branches",
                 at,
             )
             return

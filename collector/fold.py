@@ -21,6 +21,7 @@ from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fl
 from tillwatch.collector.following import Following
 from tillwatch.collector.handling import Handling
 from tillwatch.collector.journal import Entry, Kind
+from tillwatch.collector.late import Late
 from tillwatch.collector.losses import Losses
 from tillwatch.collector.masking import Masking
 from tillwatch.collector.operators import Operators
@@ -74,9 +75,11 @@ class Fold:
         self.following = following
         self.handling = Handling(self.book, self.fleet, self.timers, following)
         following.release = self.handling.release
+        following.before_told = self.handling.before_told
         self.masking = Masking(self.book, self.fleet, self.timers, self.handling)
         self.alarming = Alarming(self.book, self.fleet, self.timers, self.handling, self.masking, units)
         self.losses = Losses(self.book, self.fleet, self.timers, self.handling)
+        self.late = Late(self.book, self.fleet, self.timers, self.alarming.limits)
         self.presence = Presence(self.book, self.alarming, self.losses, self.timers)
         states: dict[str, StateChange] = {}
         last = self.handling.concluding.last
@@ -119,6 +122,8 @@ class Fold:
                     self.masking.window_due(terminal, due)
                 case "regulator":
                     self.regulating.due(terminal, due)
+                case "late":
+                    self.late.due(terminal, due)
             self.standing.look(due)
         self.advanced_to = max(self.advanced_to, until)
 
@@ -169,6 +174,12 @@ class Fold:
         sources: list[tuple[str, bool]] = []
         ticks: dict[int, Ticks] = {}
         component = None
+        late = self.late.of.get(terminal.id)
+        if historical or late is not None:
+            for column in opened.columns:
+                if id(column.at) not in ticks:
+                    ticks[id(column.at)] = ticks_of(column.at, correction)
+            late = self.late.heard(terminal, ticks.values(), entry.at, historical=historical)
         for column in opened.columns:
             tick = ticks.get(id(column.at))
             if tick is None:
@@ -184,6 +195,8 @@ class Fold:
                 terminal.signals += 1
             assert component is not None
             bounds = self._keep(terminal.id, component.name, column, series, tick, seen)
+            if late is not None:
+                self.late.judge(late, terminal, column, tick, bounds)
             if historical:
                 continue
             if column.signal == MODE and series.value != terminal.mode:
@@ -199,6 +212,8 @@ class Fold:
                     self.presence.regained(terminal, component, entry.at)
             for rule in self.book.rules.by_signal.get(column.signal, ()):
                 self.alarming.judge_column(rule, terminal, column, tick, bounds, entry.at, seen.ahead)
+        if late is not None:
+            self.late.read(terminal, late, entry.at)
         if terminal.id in self.losses.of:
             first, last = min(min(tick.at) for tick in ticks.values()), max(tick.newest for tick in ticks.values())
             self.losses.read(terminal, first * MS, last, lost=terminal.lost - known)
@@ -421,6 +436,8 @@ class Fold:
             self.dirty.gaps.append((facts["down_since"], entry.at))
         if "jump" in facts:
             self._clock_set(facts["jump"])
+        elif facts["down_since"]:  # the hours over which a clock is set never were: nobody was away in them
+            self.dirty.outages.append((facts["down_since"], entry.at))
         for terminal in self.fleet.terminals.values():
             self.presence.restarted(terminal, entry.at)
             self.alarming.restarted(terminal.id, entry.at)
@@ -454,6 +471,7 @@ class Fold:
         self.alarming.rearm(self.advanced_to)
         self.masking.rearm(self.advanced_to)
         self.losses.rearm(self.advanced_to)
+        self.late.rearm(self.advanced_to)
         self.handling.rearm(self.advanced_to)
         self.regulating.rearm(self.advanced_to)
         for corr_id in sorted(self.book.incidents):

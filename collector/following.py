@@ -17,7 +17,6 @@ from tillwatch.collector.incidents import (
     CLOSED,
     DROPPED,
     FLEET,
-    PLANNED,
     RESOLVED,
     RESTORED,
     SETTLING,
@@ -37,12 +36,15 @@ Told = tuple[tuple[str, str, str], ...]
 
 
 class Following:
-    """release: lets go what an incident explained, once that is over for long enough."""
+    """release: lets go what an incident explained, once that is over for long enough. before_told: the last look at an incident that
+    has settled, after which it may be part of another one.
+    """
 
     def __init__(self, book: Book, fleet: Fleet, timers: Timers, teller: Teller) -> None:
         self.teller = teller
         self._fleet = fleet
         self.release: Callable[[Incident, int], None] = lambda _, __: None
+        self.before_told: Callable[[Incident, int], None] = lambda _, __: None
         self._book = book
         self._timers = timers
 
@@ -102,7 +104,7 @@ class Following:
 
     def _escalates_at(self, incident: Incident, at: int) -> int:
         """When somebody is told next, or a target is missed; 0 for never."""
-        if not incident.announced or not incident.living or incident.on_hold == PLANNED:
+        if not incident.pressing:
             return 0
         policy = self._book.policy
         target = target_of(policy, incident.fault, incident.level)
@@ -118,7 +120,7 @@ class Following:
 
     def _escalate(self, incident: Incident, at: int) -> tuple[str, Told] | None:
         """Who is to be told by now, and why; None where nobody is."""
-        if not incident.announced or not incident.living or incident.on_hold == PLANNED:
+        if not incident.pressing:
             return None
         policy = self._book.policy
         target = target_of(policy, incident.fault, incident.level)
@@ -167,6 +169,9 @@ class Following:
     def _act(self, corr_id: str, at: int) -> None:
         settings = self._book.policy.incident
         incident = self._book.incidents[corr_id]
+        if incident.state == SETTLING and incident.settle_until <= at:
+            self.before_told(incident, at)
+            incident = self._book.incidents[corr_id]
         if incident.state == SETTLING and incident.settle_until <= at:
             told = incidents.announce(incident, at)
             self._book.put_incident(told, "announced", at, level=told.level)

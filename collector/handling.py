@@ -6,7 +6,7 @@ condition is followed, and what is over is told, whatever masks an alarm.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tillwatch.collector import alarms, flapping, incidents
@@ -35,10 +35,14 @@ from tillwatch.collector.topology import node_of
 EXPLAINS = 2
 """The mildest level that may explain others: a spare line that has been down for days explains nothing."""
 
+SEEN_NS = 60 * 10**9
+"""For the reading that says whether it lasts, once it can be seen again: agents read every minute at the latest."""
+
 
 class Handling:
     def __init__(self, book: Book, fleet: Fleet, timers: Timers, following: Following) -> None:
         self._book = book
+        self._fleet = fleet
         self._timers = timers
         self._following = following
         self._teller = following.teller
@@ -56,6 +60,9 @@ class Handling:
                 self._changed(alarm, at)
             case "cleared":
                 self._falls(self._flap(alarm, at), at)
+            case "known" if alarm.key not in self._book.members.get(alarm.incident, {}):
+                # What is seen again may be over by its very next reading: that has the time it asks for.
+                self.rises(rule, alarm, at, wait=rule.limits.hold_ns + SEEN_NS)
 
     def over(self, alarm: Alarm, at: int) -> None:
         """It has ended otherwise than by its condition."""
@@ -105,8 +112,8 @@ class Handling:
         incident = self._book.incidents.get(alarm.incident)
         return incident is not None and (incident.state == IN_REPAIR or bool(incident.on_hold))
 
-    def rises(self, rule: Rule, alarm: Alarm, at: int, *, beside: str = "") -> None:
-        """Find the incident of an alarm that is active. beside: not in this one, which has ended."""
+    def rises(self, rule: Rule, alarm: Alarm, at: int, *, beside: str = "", wait: int = 0) -> None:
+        """Find the incident of an alarm that is active. beside: not in this one, which has ended; wait: ns before it is told, at the least."""
         if not alarm.open:
             return
         if (mute := alarm.mask(alarms.SHELVED) or alarm.mask(alarms.MAINTENANCE)) is not None:
@@ -114,15 +121,18 @@ class Handling:
                 alarm, "not told", at, {"because": mute.kind, "ref": mute.ref, "by": mute.by, "reason": mute.reason}
             )
             return
-        found = self._back(rule, alarm, at, beside) or self._near(rule, alarm, at)
+        if alarm.condition == "unknown":  # it may have ended unseen; whoever would go there is told when it is seen
+            self._book.put(alarm, "not told", at, {"because": "unknown"})
+            return
+        found = self._back(rule, alarm, at, beside, wait) or self._near(rule, alarm, at)
         if not found and not alarm.mask(alarms.FLAPPING):
             found = self._explained(rule, alarm, at, beside) or self.concluding.common(rule, alarm, at, beside)
         if not found:
-            self._own(rule, alarm, at)
+            self._own(rule, alarm, at, wait)
         if rule.explains and alarm.level <= EXPLAINS:
             self._take_over(rule, self._book.alarms[alarm.key], at)
 
-    def _back(self, rule: Rule, alarm: Alarm, at: int, beside: str) -> bool:
+    def _back(self, rule: Rule, alarm: Alarm, at: int, beside: str, wait: int) -> bool:
         """To the incident that it came from: a ticket is for a fault, not for each of its turns."""
         incident = self._book.incidents.get(alarm.incident)
         if incident is None or incident.corr_id == beside or incident.scope != TERMINAL:
@@ -137,22 +147,49 @@ class Handling:
             settled = replace(
                 incident, state=SETTLING, level=alarm.level, opened_at=at, occurred_at=alarm.since, closed_at=0
             )
-            self._book.put_incident(replace(settled, settle_until=self._settle_until(rule, alarm, at)), "opened", at)
+            self._book.put_incident(
+                replace(settled, settle_until=self._settle_until(rule, alarm, at, wait)), "opened", at
+            )
             self._book.join(incident.corr_id, alarm, ROOT, at)
             self._following.follow_up(incident.corr_id, at)
             return True
-        over = max(incident.closed_at, incident.resolved_at, incident.restored_at)
-        if over and at - over > self._book.policy.incident.verify_ns:
+        over = incidents.over_since(incident)
+        if over and not self._returns_to(incident, at):
             return False
-        role = ROOT if incident.fault == alarm.rule else CONSEQUENCE
-        joined = self._book.join(incident.corr_id, alarm, role, at)
-        if over:
-            back = replace(incidents.reopen(incident, at), level=alarm.level)
-            self._book.put_incident(back, "reopened", at, alarm=alarm.id, settled=back.reopened > incident.reopened)
+        if over and self._settle_until(rule, alarm, at, wait) > at:
+            return False  # this time it may be the symptom of something wider, or over in a moment: see take_up
+        self._rejoin(incident, [alarm], at)
+        return True
+
+    def _returns_to(self, incident: Incident, at: int) -> bool:
+        """Whether a fault that is back belongs to this incident, which is over."""
+        over = incidents.over_since(incident)
+        return incident.scope == TERMINAL and over > 0 and at - over <= self._book.policy.incident.verify_ns
+
+    def _rejoin(self, incident: Incident, them: Iterable[Alarm], at: int) -> None:
+        joined = [
+            self._book.join(incident.corr_id, alarm, ROOT if incident.fault == alarm.rule else CONSEQUENCE, at)
+            for alarm in them
+        ]
+        if incidents.over_since(incident):
+            level = min(alarm.level for alarm in joined)
+            back = replace(incidents.reopen(incident, at), level=level)
+            told = {"alarm": joined[0].id, "settled": back.reopened > incident.reopened}
+            self._book.put_incident(back, "reopened", at, **told)
             if not incident.intermittent:
                 self._following.tell(incident.corr_id, Op.OPEN, at, "The fault is back")
-        self._changed(joined, at)
-        return True
+        self._changed(joined[0], at)
+
+    def before_told(self, incident: Incident, at: int) -> None:
+        """It has settled: last of all it may be part of something wider, or go on where the same fault was over shortly before."""
+        self.concluding.before_told(incident, at)
+        settled, former = self._book.incidents[incident.corr_id], self._book.incidents.get(incident.again)
+        if settled.state != SETTLING or former is None or not self._returns_to(former, settled.opened_at):
+            return
+        for alarm in self._book.of(settled.corr_id, SYMPTOM):
+            self.child(former, alarm, at)
+        self._rejoin(former, self._book.of(settled.corr_id), at)
+        self._book.put_incident(incidents.drop(settled, at, former.corr_id), "absorbed", at, by=former.corr_id)
 
     def _near(self, rule: Rule, alarm: Alarm, at: int) -> bool:
         """To the incident of what it follows from, or of what turns out to follow from it, near it."""
@@ -165,7 +202,11 @@ class Handling:
                 continue
             if other.rule in rule.follows and together(rule.within, alarm.component, other.component):
                 joined = self._book.join(incident.corr_id, alarm, CONSEQUENCE, at)
-            elif rule.id in relation.follows and together(relation.within, alarm.component, other.component):
+            elif (
+                rule.id in relation.follows
+                and together(relation.within, alarm.component, other.component)
+                and other in self._book.of(incident.corr_id, ROOT)
+            ):
                 # The cause was seen after its consequence: one ticket all the same, which now says what it is.
                 for one in self._book.of(incident.corr_id, ROOT):
                     self._book.join(incident.corr_id, one, CONSEQUENCE, at)
@@ -203,7 +244,8 @@ class Handling:
     def child(self, incident: Incident, alarm: Alarm, at: int) -> None:
         """An alarm that is explained elsewhere is followed, and not told by itself."""
         former = self._book.incidents.get(alarm.incident)
-        if former is not None and former.living and former.announced and former.corr_id != incident.corr_id:
+        told = former is not None and former.announced and alarm.key in self._book.members.get(former.corr_id, {})
+        if former is not None and told and former.living and former.corr_id != incident.corr_id:
             # Somebody was told already: that ticket stays, and says why.
             self._book.put_incident(replace(former, parent=incident.corr_id), "note", at, parent=incident.corr_id)
             self._following.tell(
@@ -219,7 +261,7 @@ class Handling:
             self._following.follow_up(former.corr_id, at)
         self._following.tell_soon(incident.corr_id, at)
 
-    def _own(self, rule: Rule, alarm: Alarm, at: int) -> None:
+    def _own(self, rule: Rule, alarm: Alarm, at: int, wait: int) -> None:
         branch, region = self._teller.place(alarm.terminal)
         corr_id = incidents.correlation_id(branch, alarm.terminal, alarm.component, alarm.rule, alarm.episode)
         if (
@@ -228,18 +270,20 @@ class Handling:
             corr_id = incidents.correlation_id(
                 branch, alarm.terminal, alarm.component, f"{alarm.rule}|{at}", alarm.episode
             )
+        former = self._book.incidents.get(alarm.incident)
+        again = former.corr_id if former is not None and former.announced and self._returns_to(former, at) else ""
         incident = Incident(
-            corr_id, alarm.terminal, branch, alarm.level, SETTLING, at, 0, 0, region=region, component=alarm.component,
-            fault=alarm.rule, episode=alarm.episode, occurred_at=alarm.since, settle_until=self._settle_until(rule, alarm, at),
+            corr_id, alarm.terminal, branch, alarm.level, SETTLING, at, 0, 0, region=region, component=alarm.component, again=again,
+            fault=alarm.rule, episode=alarm.episode, occurred_at=alarm.since, settle_until=self._settle_until(rule, alarm, at, wait),
             drill=alarm.drill, tamper=rule.axis == "security" and rule.latched, intermittent=alarm.mask(alarms.FLAPPING) is not None,
         )  # fmt: skip
         self._book.put_incident(incident, "opened", at, fault=alarm.rule, level=alarm.level, drill=alarm.drill)
         self._book.join(corr_id, alarm, ROOT, at)
         self._following.follow_up(corr_id, at)
 
-    def _settle_until(self, rule: Rule, alarm: Alarm, at: int) -> int:
+    def _settle_until(self, rule: Rule, alarm: Alarm, at: int, wait: int) -> int:
         # What comes and goes would be over within every time to settle, and nobody would ever be told.
-        return at if alarm.mask(alarms.FLAPPING) else at + rule.settle_ns
+        return at if alarm.mask(alarms.FLAPPING) else at + max(rule.settle_ns, wait)
 
     def _take_over(self, rule: Rule, root: Alarm, at: int) -> None:
         """What it explains, and was seen before it."""
@@ -387,6 +431,12 @@ class Handling:
         if calm > due:
             self._timers.set(("flap", alarm.terminal, alarm.component, alarm.rule), calm)
             return
+        quiet = self._book.policy.incident.flap_quiet_ns
+        # Silence is not calm: it must have been watched for as long.
+        calm = self._watched_from(alarm, due) + quiet
+        if calm > due:
+            self._timers.set(("flap", alarm.terminal, alarm.component, alarm.rule), calm)
+            return
         changed = alarms.unmasked(alarm, alarms.FLAPPING)
         if changed is None:
             return
@@ -398,6 +448,15 @@ class Handling:
         if not alarm.open and alarm.key in self._book.members.get(alarm.incident, {}):
             self._book.leave(alarm, due)
             self.settle_down(alarm.incident, alarm, due)
+
+    def _watched_from(self, alarm: Alarm, now: int) -> int:
+        """Since when its readings come: now where they do not. Of whether a device can be read the terminal alone is the witness."""
+        terminal, rule = self._fleet.terminals[alarm.terminal], self._book.rule(alarm.rule)
+        if rule is None or not rule.signal:
+            return 0
+        part = terminal.components.get(alarm.component)
+        hidden = part is not None and part.unknown and rule.signal != "monitor.source"
+        return now if terminal.connection != "online" or hidden else terminal.up_received
 
     def rearm(self, at: int) -> None:
         """From what is kept: which alarms may explain others, and when those that flap have been calm for long enough."""

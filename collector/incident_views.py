@@ -1,6 +1,6 @@
 """What the console, the REST API and the command line show of alarms and incidents, beyond what read.py has. Read-only values.
 
-Times are UTC nanoseconds, 0 for not yet; lengths are nanoseconds, too.
+Times are UTC nanoseconds, 0 for not yet; lengths are in seconds.
 """
 
 from __future__ import annotations
@@ -8,22 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from tillwatch.collector.read import AlarmView, TicketView
-from tillwatch.collector.why import Line, Why
+from tillwatch.collector.case import Line, Why
+from tillwatch.collector.read import AlarmView, DeliveryView, TicketView
 
 
 @dataclass(frozen=True, slots=True)
 class ClockView:
-    """One clock of an incident. kind: `response` or `repair`; due: when its target is missed, 0 while a hold puts that off; gross, net: open time so far,
-    net without the holds; state: `running`, `closed` (outside the hours in which it runs), `held`, `stopped`; missed: also where it was stopped too late.
+    """One clock of an incident. kind: `response` or `repair`; due: when its target is missed, 0 while a hold puts that off; gross_s, net_s: open
+    time so far, net without the holds; state: `running`, `closed` (outside the hours in which it runs), `held`, `stopped`; missed: also where it was stopped too late.
     """
 
     kind: str
     start: int
-    target: int
+    target_s: float
     due: int
-    gross: int
-    net: int
+    gross_s: float
+    net_s: float
     stopped_at: int
     state: str
     missed: bool
@@ -50,19 +50,6 @@ class MemberView:
     since: int
     until: int
     alarm: AlarmView
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryView:
-    """A message to the ticket system. state: `pending`, `sending`, `uncertain`, `done` or `dead`; answer: of the ticket system, or why it failed."""
-
-    seq: int
-    op: str
-    at: int
-    state: str
-    attempts: int
-    done_at: int
-    answer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +131,8 @@ class IncidentReader(Protocol):
         ...
 
     def incident(self, corr_id: str, now: int) -> IncidentFile: ...
+
+    def alarm(self, alarm: int) -> AlarmView: ...
 
     def find_incident(self, text: str) -> list[str]:
         """The ids that begin with this text, or have it behind their `HWM-`; the newest first."""

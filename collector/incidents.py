@@ -11,6 +11,7 @@ from typing import Any
 import msgpack
 
 from tillwatch.collector.alarms import AUTOMATIC
+from tillwatch.collector.drills import RULE as DRILL
 
 SETTLING = "settling"
 """Found, and not told yet: it may turn out to be the symptom of something wider, or be over before anybody had to know."""
@@ -29,6 +30,8 @@ ROOT, CONSEQUENCE, SYMPTOM = "root", "consequence", "child"
 
 PLANNED = "planned maintenance"
 """The reason for a hold that a maintenance window makes and ends."""
+WELL = "working again"
+"""The reason for the time between the end of a fault and its return: nobody could have repaired anything then."""
 
 VERDICTS = ("true_fault", "part_changed", "false_alarm", "no_fault_found", "drill")
 """What the person who resolves says of it."""
@@ -39,7 +42,7 @@ class Incident:
     """terminal, component: of what is broken; empty where the cause was concluded for a whole branch or region. fault: the rule. state: of the
     constants above; held: (from, until or 0, reason), a pause of the repair clock beside the state. occurred_at: by the readings' time; opened_at: when it was found;
     announced_at: when the ticket system was told; others likewise, all UTC ns, 0 for not yet. seq: deliveries enqueued so far. parent: the wider incident that
-    explains it; cause: what led to that conclusion, in words. steps: escalation steps that were taken, unstaffed: those of them for which nobody was
+    explains it; again: the one of the same fault that was over shortly before, which goes on in its place once this has settled; cause: what led to that conclusion, in words. steps: escalation steps that were taken, unstaffed: those of them for which nobody was
     on duty; missed: the clocks whose target was missed. release_at: when what is left of its
     symptoms gets incidents of its own; tell_at: when its changes are told.
     """
@@ -70,6 +73,7 @@ class Incident:
     drill: bool = False
     tamper: bool = False
     parent: str = ""
+    again: str = ""
     cause: str = ""
     held: tuple[tuple[int, int, str], ...] = ()
     steps: tuple[str, ...] = ()
@@ -90,6 +94,17 @@ class Incident:
     @property
     def announced(self) -> bool:
         return self.announced_at > 0
+
+    @property
+    def pressing(self) -> bool:
+        """Whether somebody is to be hurried: what is over by its readings, what is planned, and the watchdog's own drill wait for nobody."""
+        return (
+            self.announced
+            and self.living
+            and self.state != RESTORED
+            and self.on_hold != PLANNED
+            and self.fault != DRILL
+        )
 
     @property
     def on_hold(self) -> str:
@@ -138,6 +153,11 @@ def drop(incident: Incident, at: int, parent: str = "") -> Incident:
     return replace(incident, state=DROPPED, closed_at=at, settle_until=0, parent=parent)
 
 
+def over_since(incident: Incident) -> int:
+    """When it was last said to be over, by the telemetry or by people; 0 while it is not."""
+    return max(incident.closed_at, incident.resolved_at, incident.restored_at)
+
+
 def acknowledge(incident: Incident, by: str, at: int) -> Incident | None:
     """The first word of a person stops the response clock; later ones change the owner."""
     if not incident.living or incident.state == SETTLING:
@@ -183,14 +203,22 @@ def restore(incident: Incident, since: int, at: int) -> Incident:
 
 
 def reopen(incident: Incident, at: int) -> Incident:
-    """The fault is back: of one that was over for the telemetry only it goes on, of one that people had settled it counts as reopened."""
+    """The fault is back: of one that was over for the telemetry only it goes on where it stood, of one that people had settled it counts as
+    reopened, and they are to respond anew. The time in between is on no clock.
+    """
     settled = incident.state in (RESOLVED, CLOSED)
     state = ACKNOWLEDGED if incident.responded_at and not settled else OPEN
-    back = replace(incident, state=state, restored_at=0, resolved_at=0, closed_at=0, verdict="", release_at=0)
+    ended = min(each for each in (incident.restored_at, incident.resolved_at, incident.closed_at, at) if each)
+    well = max(ended, incident.held[-1][1] if incident.held else 0)
+    held = (*incident.held, (well, at, WELL)) if well < at else incident.held
+    back = replace(
+        incident, state=state, restored_at=0, resolved_at=0, closed_at=0, verdict="", release_at=0, held=held
+    )
     if not settled:
-        return back
+        return replace(back, response_from=incident.response_from + at - ended)
+    again = tuple(step for step in incident.steps if not step.startswith("response"))
     return replace(
-        back, reopened=incident.reopened + 1, responded_at=0, repair_at=0, response_from=at, steps=(), reminded=0
+        back, reopened=incident.reopened + 1, responded_at=0, repair_at=0, response_from=at, steps=again, reminded=0
     )
 
 

@@ -84,8 +84,9 @@ class Losses:
 
     # What happens to a terminal.
 
-    def gone(self, terminal: Terminal, farewell: str, at: int) -> None:
-        since = at if farewell == "clean" else terminal.received or at
+    def gone(self, terminal: Terminal, since: int, farewell: str, at: int) -> None:
+        """since: from which it counts as lost, UTC ns."""
+        since = since or at
         facts = Facts(terminal.received, farewell)
         self._keep(terminal, Loss(facts, since, at, Cause("unknown", ""), ask_at=at + NEIGHBOURS_NS))
         self._ask(terminal, at)

@@ -14,20 +14,9 @@ from tillwatch.agent.model import Value
 
 DONE, FAILED, USAGE = 0, 1, 2
 NS = 1_000_000_000
-_TIMES = {
-    "at",
-    "received",
-    "last_at",
-    "due",
-    "last_received",
-    "expires",
-    "since",
-    "certificate",
-    "raised_at",
-    "cleared_at",
-    "acked_at",
-    "ack_until",
-}
+_TIMES = frozenset({
+    "at", "received", "due", "last_received", "expires", "since", "until", "certificate", "start", "settle_until", "ack_until", "from", "to",
+})  # fmt: skip
 _COLOURS = {"crit": "31", "fail": "31", "warn": "33", "unknown": "35", "silent": "35", "offline": "35", "ok": "32"}
 
 
@@ -48,12 +37,16 @@ def _with_iso_times(value: Any) -> Any:
     """UTC nanoseconds inside, ISO 8601 outside; 0 stands for never."""
     if isinstance(value, dict):
         return {
-            key: (iso(one) if one else None) if key in _TIMES and isinstance(one, int) else _with_iso_times(one)
+            key: (iso(one) if one else None) if _is_time(key) and isinstance(one, int) else _with_iso_times(one)
             for key, one in value.items()
         }
     if isinstance(value, list | tuple):
         return [_with_iso_times(one) for one in value]
     return value
+
+
+def _is_time(key: str) -> bool:
+    return key in _TIMES or key.endswith("_at")
 
 
 def iso(at: int) -> str:

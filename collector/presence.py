@@ -13,6 +13,8 @@ from tillwatch.collector.rules import COMPONENT_SILENT, SILENT
 from tillwatch.collector.timers import Key as TimerKey
 from tillwatch.collector.timers import Timers
 
+KEEP_ALIVE_NS = 90 * 10**9
+"""Within which a broker notices that a connection is gone: one and a half of the agent's keep-alive of 60 s (MQTT 3.1.1, 3.1.2.10)."""
 _FAR_NS = 365 * 86400 * 10**9
 
 
@@ -58,15 +60,17 @@ class Presence:
 
     def gone(self, terminal: Terminal, connection: str, at: int, farewell: str = "") -> None:
         """farewell: of causes.farewell, empty where it fell silent without a word."""
+        since = terminal.received
+        if connection == "offline":
+            since = at if farewell == "clean" else max(since, at - KEEP_ALIVE_NS)
         was_online = terminal.connection == "online"
         terminal.connection = connection
         self._book.touched.add(terminal.id)
         if was_online and connection != "revoked":
-            self._losses.gone(terminal, farewell, at)
+            self._losses.gone(terminal, since, farewell, at)
         self._book.dirty.terminals.add(terminal.id)
         self._alarming.lose_sight_of(terminal.id, None, at)
         # By its last word and not by when it was missed: those that were lost together were missed minutes apart.
-        since = 0 if farewell == "clean" else min(terminal.received, at)
         self._alarming.judge(SILENT, terminal, "", connection, at, since=since)
 
     def overdue(self, terminal: Terminal, at: int) -> None:

@@ -44,11 +44,27 @@ class ComponentView:
 
 
 @dataclass(frozen=True, slots=True)
+class StateView:
+    """What a terminal is worth to its customers now, rolled up from everything that is known of it. state: of records.STATES; since: by the
+    readings' own time; reason: the rule that decided, text: in words; party: who answers for it; cause: why it is offline; lost: functions that do not work.
+    """
+
+    state: str
+    since: int
+    reason: str
+    text: str
+    party: str
+    cause: str
+    lost: tuple[str, ...]
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
 class TerminalView:
     """One terminal as the fleet page shows it. lost: readings that it declared lost; holes: batches that will never come, also those that a
     collector restored from a backup has no more. connection: `online`, `offline`, `silent` or `revoked`; level: of its worst open alarm, 0 for none;
     refused: messages since the collector's start that were not taken, with over_limit the reasons for calling it a culprit: readings of
-    more components or signals than one terminal may have.
+    more components or signals than one terminal may have; state: None before anything was rolled up.
     """
 
     id: str
@@ -67,6 +83,8 @@ class TerminalView:
     refused: int = 0
     over_limit: int = 0
     holes: int = 0
+    state: StateView | None = None
+    life_cycle: str = "in_service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +112,46 @@ class IdentityView:
 
 
 @dataclass(frozen=True, slots=True)
+class MaskView:
+    """What keeps an alarm from being told. kind: `shelved`, `maintenance`, `child_of` or `flapping`; ref: the window or the incident; until: 0 where
+    something else ends it.
+    """
+
+    kind: str
+    since: int
+    until: int
+    ref: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TicketView:
+    """The ticket of an incident. id, url: the ticket system's own, empty before it has one; state: as it said last, or what becomes of the last message to it."""
+
+    id: str = ""
+    url: str = ""
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryView:
+    """A message to the ticket system. state: `pending`, `sending`, `uncertain`, `done` or `dead`; answer: of the ticket system, or why it failed."""
+
+    seq: int
+    op: str
+    at: int
+    state: str
+    attempts: int
+    done_at: int
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class AlarmView:
-    """One episode of one condition on one component, with what a person needs to act. acked_by: who has taken it on, empty while nobody has."""
+    """One episode of one condition on one component, with what a person needs to act. acked_by: who has taken it on, empty while nobody has.
+    isa_state: after IEC 62682, of UNACK ACKED RTNUN NORM SHLVD DSUPR; returned: over, and nobody has acknowledged it; drill: somebody injected it.
+    """
 
     id: int
     rule: str
@@ -119,6 +175,10 @@ class AlarmView:
     acked_at: int = 0
     acked_by: str = ""
     ack_until: int = 0
+    isa_state: str = ""
+    masks: tuple[MaskView, ...] = ()
+    returned: bool = False
+    drill: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +245,7 @@ class FleetReader(Protocol):
     def identity(self, terminal: str) -> IdentityView: ...
 
     def alarms(self, *, terminal: str | None = None, open_only: bool = True, limit: int = 500) -> Sequence[AlarmView]:
-        """Newest first within a level, level 1 first."""
+        """Newest first within a level, level 1 first. Open are those that last, whatever masks them, and those that are over and were not acknowledged."""
         ...
 
     def history(self, terminal: str, component: str, signal: str, start: int, end: int) -> History: ...

@@ -30,6 +30,10 @@ CAUSES = {
 """Why a terminal is offline, and what that time counts as. monitoring: the collector, its broker or its own line lost everybody at once."""
 
 
+COUNTS_AS = ("up", "down", "planned", "unmonitored", "excluded")
+"""What a correction may say of a stretch of time; excluded: out of the schedule."""
+
+
 @dataclass(frozen=True, slots=True)
 class StateChange:
     """A terminal's state from `since` on (the readings' time, which may lie before `at`, the journal's time at which it was known).
@@ -84,8 +88,8 @@ class LateSpan:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """What a person says of a stretch of a terminal's time. n: its entry in the journal, which carries the signature; counts_as: `up`, `down`,
-    `planned`, `unmonitored` or `excluded` (out of the schedule). Of two that overlap the later entry counts.
+    """What a person says of a stretch of a terminal's time. n: its entry in the journal, which carries the signature; counts_as: of COUNTS_AS.
+    Of two that overlap the later entry counts.
     """
 
     n: int

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from tillwatch.collector.duty.calendars import Calendar
+from tillwatch.collector.duty.calendars import DAY_NS, Calendar
 from tillwatch.collector.duty.roster import Person
 from tillwatch.collector.duty.targets import REPAIR, RESPONSE, Step, Target
 
@@ -32,6 +32,8 @@ __all__ = [
     "steps_due",
 ]
 
+CLOSELY_NS = 24 * 3600 * 10**9
+"""For which reminders come as often as the target says; then once a day: what nobody took on for a day, more calls do not mend."""
 NEVER = 2**63 - 1
 """Due time of a clock that is held: nobody knows."""
 
@@ -238,12 +240,24 @@ def _people(told: Iterable[tuple[Step, int]], at: int, on_duty: OnDuty) -> tuple
 
 
 def _reminders(target: Target, calendar: Calendar, clock: Clock, at: int) -> int:
-    """How many reminders fall due by `at`: one each remind_ns from the start, those outside the hours at the next opening."""
+    """How many reminders fall due by `at`: one each remind_ns through the first day and one a day after it, those outside the hours at the
+    next opening.
+    """
     if clock.kind != RESPONSE or not target.remind_ns:
         return 0
     end = min(at, clock.stopped_at or at)
     last = end if calendar.is_open(end) else calendar.last_open(end) - 1
-    return max(0, (last - clock.start) // target.remind_ns)
+    passed = last - clock.start
+    near = min(max(passed, 0), CLOSELY_NS) // target.remind_ns
+    return near + max(passed - CLOSELY_NS, 0) // max(target.remind_ns, DAY_NS)
+
+
+def _remind_at(target: Target, clock: Clock, n: int) -> int:
+    """When the n-th reminder is due: the inverse of `_reminders`."""
+    closely = CLOSELY_NS // target.remind_ns
+    if n <= closely:
+        return clock.start + n * target.remind_ns
+    return clock.start + CLOSELY_NS + (n - closely) * max(target.remind_ns, DAY_NS)
 
 
 def next_due(
@@ -256,7 +270,7 @@ def next_due(
         if step is not None:
             found.append(step[0])
         if clock.kind == RESPONSE and target.remind_ns:
-            due = calendar.opens(max(clock.start + (state.reminded + 1) * target.remind_ns, at))
+            due = calendar.opens(max(_remind_at(target, clock, state.reminded + 1), at))
             if not clock.stopped_at or due <= clock.stopped_at:
                 found.append(due)
     return min(found, default=None)

@@ -69,7 +69,7 @@ class History:
 class Stretch:
     """[since, until) of scheduled time, UTC ns, that counts as one thing. state: as the log has it, or the source where that is no state; reason: rule id,
     offline:CAUSE, a state or what a person wrote; known_at: the journal's time of what says so; entry, by: of a correction, 0 and empty otherwise;
-    readings: (component, signal, UTC ns) behind it.
+    readings: (component, signal, UTC ns) behind it; why: the evidence for the cause of an offline time, in words.
     """
 
     since: int
@@ -85,6 +85,7 @@ class Stretch:
     entry: int = 0
     by: str = ""
     readings: tuple[tuple[str, str, int], ...] = ()
+    why: str = ""
 
     @property
     def length(self) -> int:
@@ -179,6 +180,7 @@ def _logged(claim: _Claim, functions: AbstractSet[str], since: int, until: int) 
         "cause" if found is not None else "state",
         said.at,
         readings=said.readings or row.readings,
+        why=said.why,
     )
 
 

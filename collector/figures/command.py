@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -16,26 +15,23 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from tillwatch.collector.config import Config
+from tillwatch.collector.diagnosis import Cards, CardsError, load_cards
 from tillwatch.collector.duty.calendars import instant
 from tillwatch.collector.figures.impact import FLAT, HOURS_OF_WEEK, Profile
 from tillwatch.collector.figures.report import Asked, Report, make
 from tillwatch.collector.figures.rollup import FLEET, KINDS, Scope, Settings
 from tillwatch.collector.figures.rows import open_log, read_log, read_policy, read_rules
 from tillwatch.collector.figures.wording import Wording
+from tillwatch.collector.output import DONE, USAGE, CommandError
 from tillwatch.collector.rules import Rules
 from tillwatch.collector.store.sqlite import StoreError
 
-DONE = 0
 DAY_NS = 86_400 * 10**9
 MAX_PERIOD_NS = 5 * 366 * DAY_NS
 """Every stretch and incident of a period is in memory at once; five years of 500 terminals take a few GiB."""
 MAX_WEIGHTS = 64 * 1024
 """Bytes of a file of 168 numbers."""
 _MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
-
-
-class CommandError(Exception):
-    """It cannot be done; the text says why and what to do."""
 
 
 def run_report(config: Config, options: argparse.Namespace) -> int:
@@ -45,30 +41,30 @@ def run_report(config: Config, options: argparse.Namespace) -> int:
     try:
         with closing(open_log(config.database)) as db:
             policy, rules = read_policy(db), read_rules(db)
+            cards = load_cards(config.cards.file, rules.by_id)
             zone = _zone(options.zone or policy.zone)
             name, start, end = period(options.month, options.since, options.until, zone, time.time_ns())
             asked = Asked(name, start, end, zone, scope, options.language, settings)
             log = read_log(db, start, end, scope)
-    except StoreError as error:
+    except (StoreError, CardsError) as error:
         raise CommandError(str(error)) from None
     if not log.places:
         raise CommandError(_nobody(scope))
     if log.known <= start:
         last = Wording("en", zone, {}).at(log.known)
         raise CommandError(f"nothing is known of {name}: the log ends at {last} ({zone})")
-    report = make(log, policy, asked, titles(rules))
+    report = make(log, policy, asked, titles(rules, cards, options.language))
     if options.json:
-        json.dump(report.plain(), sys.stdout, ensure_ascii=False, indent=2)
-        print()
+        print(json.dumps(report.plain(), ensure_ascii=False, indent=2))
     if options.out is not None or not options.json:
         folder = options.out if options.out is not None else Path(f"tillwatch-report-{asked.label}")
         _write(folder, report, said=not options.json)
     return DONE
 
 
-def titles(rules: Rules) -> Mapping[str, str]:
+def titles(rules: Rules, cards: Cards, language: str) -> Mapping[str, str]:
     """What the alarms of rules are called."""
-    return {name: rule.text for name, rule in rules.by_id.items()}
+    return {name: cards.card(rule, language).text for name, rule in rules.by_id.items()}
 
 
 def _nobody(scope: Scope) -> str:
@@ -91,14 +87,15 @@ def _write(folder: Path, report: Report, *, said: bool) -> None:
 def period(month: str | None, since: str | None, until: str | None, zone: str, now: int) -> tuple[str, int, int]:
     """Name, start and end of what is asked for: a month, a span, or without either the last month that is over. Raises CommandError."""
     if month and (since or until):
-        raise CommandError("write either --month, or --from and --to")
+        raise CommandError("write either --month, or --from and --to", USAGE)
     if until and not since:
-        raise CommandError("--to needs --from")
+        raise CommandError("--to needs --from", USAGE)
     if since:
         start, end = _moment(since, zone), _moment(until, zone) if until else now
         if not start < end <= start + MAX_PERIOD_NS:
             raise CommandError(
-                "the period must go forward, over five years at most: --from 2026-10-01 --to 2026-10-08 is a week"
+                "the period must go forward, over five years at most: --from 2026-10-01 --to 2026-10-08 is a week",
+                USAGE,
             )
         return f"{_label(since)}_{_label(until) if until else _today(zone, now).isoformat()}", start, end
     if not month:
@@ -106,7 +103,7 @@ def period(month: str | None, since: str | None, until: str | None, zone: str, n
         month = f"{date.fromordinal(first.toordinal() - 1):%Y-%m}"
     match = _MONTH.fullmatch(month)
     if match is None or int(match[1]) < 1970:
-        raise CommandError(f"{month!r} is no month; write it as 2026-10")
+        raise CommandError(f"{month!r} is no month; write it as 2026-10", USAGE)
     first = date(int(match[1]), int(match[2]), 1)
     following = date(first.year + first.month // 12, first.month % 12 + 1, 1)
     return month, _midnight(first, zone), _midnight(following, zone)
@@ -129,7 +126,9 @@ def _moment(text: str, zone: str) -> int:
         at = at if at.tzinfo is not None else at.replace(tzinfo=ZoneInfo(zone))
         return int(at.timestamp()) * 10**9
     except (ValueError, OverflowError):
-        raise CommandError(f"{text!r} is no day or time; write 2026-10-01 or 2026-10-01T08:00:00+08:00") from None
+        raise CommandError(
+            f"{text!r} is no day or time; write 2026-10-01 or 2026-10-01T08:00:00+08:00", USAGE
+        ) from None
 
 
 def _label(text: str) -> str:
@@ -140,7 +139,9 @@ def _zone(name: str) -> str:
     try:
         return ZoneInfo(name).key
     except (ValueError, OSError, KeyError):
-        raise CommandError(f"{name!r} is no time zone; write one such as Asia/Shanghai or Europe/Berlin") from None
+        raise CommandError(
+            f"{name!r} is no time zone; write one such as Asia/Shanghai or Europe/Berlin", USAGE
+        ) from None
 
 
 def _scope(text: str) -> Scope:
@@ -148,13 +149,15 @@ def _scope(text: str) -> Scope:
     if text == FLEET.kind:
         return FLEET
     if kind not in KINDS[1:] or not colon or not name.strip():
-        raise CommandError(f"{text!r} is no scope; write fleet, {', '.join(f'{kind}:NAME' for kind in KINDS[1:])}")
+        raise CommandError(
+            f"{text!r} is no scope; write fleet, {', '.join(f'{kind}:NAME' for kind in KINDS[1:])}", USAGE
+        )
     return Scope(kind, name)
 
 
 def _settings(options: argparse.Namespace) -> Settings:
     if options.operators < 1:
-        raise CommandError("--operators is a number of people, at least 1")
+        raise CommandError("--operators is a number of people, at least 1", USAGE)
     return Settings(_weights(options.weights) if options.weights is not None else FLAT, options.operators)
 
 
@@ -166,7 +169,7 @@ def _weights(path: Path) -> Sequence[float]:
         weights = [float(word) for word in re.split(r"[\s,;]+", text.strip())]
         Profile(weights)
     except OSError as error:
-        raise CommandError(f"{path}: {error.strerror}; {mend}") from None
+        raise CommandError(f"{path}: {error.strerror}; {mend}", USAGE) from None
     except ValueError as error:
-        raise CommandError(f"{path}: {error}; {mend}") from None
+        raise CommandError(f"{path}: {error}; {mend}", USAGE) from None
     return weights

@@ -192,7 +192,7 @@ def intervals(it: Computed, zone: ZoneInfo) -> str:
                     continue
                 yield [
                     terminal, moment(one.since, zone), moment(one.until, zone), seconds(one.length), *one.counts, one.state, one.reason, one.party,
-                    one.cause, " ".join(one.lost), one.source, moment(one.known_at, zone), one.entry or "", one.by,
+                    one.cause, " ".join(one.lost), one.source, moment(one.known_at, zone), one.entry or "", one.by, one.why,
                 ]  # fmt: skip
 
     return write(heads, rows())

@@ -304,7 +304,9 @@ def changes(subject: Subject) -> Section:
     ]
     heads = ("entry", "terminal", "from", "to", "counts_as", "by", "made", "why")
     columns = [
-        Column(say("scope.terminal") if key == "terminal" else say(f"changes.{key}"), keep=key not in ("by", "why"))
+        Column(
+            say("scope.terminal") if key == "terminal" else say(f"changes.{key}"), keep=key in ("from", "to", "made")
+        )
         for key in heads
     ]
     rest = say("report.rest", n=len(said) - LISTED, file=subject.files["intervals"]) if len(said) > LISTED else ""

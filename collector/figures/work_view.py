@@ -88,7 +88,9 @@ def load(subject: Subject) -> Section:
     ]
     blocks.append(_frequent(say, say("load.top"), say("load.n"), it.top))
     if it.chattering:
-        blocks.append(_frequent(say, say("load.chattering"), say("load.turns"), it.chattering))
+        blocks.append(
+            _frequent(say, say("load.chattering"), say("load.turns"), it.chattering, _more(subject, "chattering"))
+        )
     if it.standing:
         end = subject.computed.end
         rows: list[Sequence[Cell]] = [
@@ -108,7 +110,7 @@ def load(subject: Subject) -> Section:
             Column(say("load.since"), keep=True),
             Column(say("load.lasting"), numeric=True),
         )
-        blocks.append(Table(say("load.standing"), heads, rows, _more(subject, len(it.standing))))
+        blocks.append(Table(say("load.standing"), heads, rows, _more(subject, "standing")))
     if it.shelved:
         rows = [
             (
@@ -126,11 +128,13 @@ def load(subject: Subject) -> Section:
             *_source_columns(say),
             *(Column(say(f"load.{key}"), keep=key in ("since", "until")) for key in ("since", "until", "by", "reason")),
         )
-        blocks.append(Table(say("load.shelved"), heads, rows, _more(subject, len(it.shelved))))
+        blocks.append(Table(say("load.shelved"), heads, rows, _more(subject, "shelved")))
     return Section("load", say("load.title"), blocks)
 
 
-def _more(subject: Subject, n: int) -> str:
+def _more(subject: Subject, name: str) -> str:
+    it = subject.whole.load
+    n = len(getattr(it, name)) + it.left_out.get(name, 0)
     return subject.say("report.left_out", n=n - LISTED) if n > LISTED else ""
 
 
@@ -175,7 +179,7 @@ def _source_columns(say: Wording) -> tuple[Column, ...]:
     return Column(say("load.rule")), Column(say("scope.terminal")), Column(say("load.component"))
 
 
-def _frequent(say: Wording, title: str, label: str, them: Sequence[Frequent]) -> Table:
+def _frequent(say: Wording, title: str, label: str, them: Sequence[Frequent], note: str = "") -> Table:
     rows = [(say.rule(one.rule), one.terminal, one.component or DASH, str(one.n)) for one in them[:LISTED]]
     note = say("report.left_out", n=len(them) - LISTED) if len(them) > LISTED else ""
     return Table(

@@ -8,7 +8,7 @@ import logging
 import math
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
@@ -18,7 +18,11 @@ import msgpack
 
 from tillwatch.agent.model import MS, Quality, State
 from tillwatch.agent.wire import WireError, frame_of, split_frame, stored_column
+from tillwatch.collector.case import Why
+from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.fleet import Component, Terminal
+from tillwatch.collector.incident_views import IncidentFile, IncidentView
+from tillwatch.collector.policy import Policy, parse_policy
 from tillwatch.collector.read import (
     AlarmView,
     ComponentView,
@@ -30,10 +34,12 @@ from tillwatch.collector.read import (
     SignalView,
     TerminalView,
 )
+from tillwatch.collector.records import Correction
 from tillwatch.collector.refusals import culprits
 from tillwatch.collector.rules import FORK, SILENT, Rules, parse_rules
-from tillwatch.collector.store import bodies
+from tillwatch.collector.store import bodies, incident_reader
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, merge, plain
+from tillwatch.collector.store.state_reader import corrections, states
 from tillwatch.device_profiles.catalogue import load_catalogue
 
 log = logging.getLogger(__name__)
@@ -43,15 +49,6 @@ READINGS_SPAN_NS = 48 * 3600 * 10**9
 """Longer histories come from the roll-ups: two days of readings are what a chart can show."""
 MAX_POINTS = 20_000
 """Readings in one answer; where there are more, the roll-ups answer."""
-_ALARMS = """
-    SELECT a.id, a.rule, a.terminal, t.branch, a.component, a.level, a.condition, a.raised_at, a.cleared_at, a.incident, a.detail,
-        coalesce(l.external_id, ''),
-        coalesce(l.state, (SELECT state FROM outbox o WHERE o.incident = a.incident ORDER BY seq DESC LIMIT 1), ''),
-        a.acked_at, a.acked_by, a.ack_until
-    FROM alarm a JOIN terminal t ON t.id = a.terminal LEFT JOIN ticket_link l ON l.incident = a.incident
-    WHERE (:closed OR a.condition <> 'normal') AND (:terminal IS NULL OR a.terminal = :terminal)
-    ORDER BY a.level, a.id DESC LIMIT :limit
-"""
 _COUNTS = """
     SELECT terminal, count(*), sum(unknown <> ''), max(worst) FROM component
     WHERE :only IS NULL OR terminal = :only GROUP BY terminal
@@ -89,6 +86,7 @@ class SqliteReader:
         self._lock = threading.Lock()
         self._catalogue = load_catalogue().signals
         self._rules: tuple[bytes, Rules] = (b"", parse_rules())
+        self._policy: tuple[bytes, Policy] = (b"", parse_policy())
 
     def close(self) -> None:
         self._db.close()
@@ -129,6 +127,7 @@ class SqliteReader:
         ):
             alarms.setdefault(name, []).append((level, rule))
         rules = self._rules_now(db)
+        rolled = states(db, rules, only)
         named = db.execute("SELECT value FROM meta WHERE key = 'culprits'").fetchone()
         refused = {one.terminal: one.refused for one in culprits(named and named[0])}
         views = []
@@ -163,6 +162,8 @@ class SqliteReader:
                     refused=refused.get(terminal.id, 0),
                     over_limit=terminal.over_limit,
                     holes=terminal.holes,
+                    state=rolled.get(terminal.id),
+                    life_cycle=terminal.life_cycle,
                 )
             )
         return views
@@ -253,59 +254,56 @@ class SqliteReader:
         known = self._catalogue.get(signal)
         return known.kind.value if known is not None else "gauge"
 
-    # Alarms.
+    # Alarms and incidents.
 
     def alarms(self, *, terminal: str | None = None, open_only: bool = True, limit: int = 500) -> Sequence[AlarmView]:
         with self._snapshot() as db:
-            rules = self._rules_now(db)
-            rows = db.execute(_ALARMS, {"closed": not open_only, "terminal": terminal, "limit": limit}).fetchall()
-        views = []
-        for (
-            number,
-            rule_id,
-            name,
-            branch,
-            component,
-            level,
-            condition,
-            raised,
-            cleared,
-            incident,
-            packed,
-            ticket,
-            ticket_state,
-            acked_at,
-            acked_by,
-            ack_until,
-        ) in rows:
-            rule, detail = rules.by_id.get(rule_id), msgpack.unpackb(packed)
-            views.append(
-                AlarmView(
-                    id=number,
-                    rule=rule_id,
-                    terminal=name,
-                    branch=branch,
-                    component=component,
-                    signal=detail["signal"],
-                    level=level,
-                    condition=condition,
-                    text=rule.text if rule else rule_id,
-                    value=detail["value"],
-                    unit=detail["unit"],
-                    cause=rule.cause if rule else "",
-                    consequence=rule.consequence if rule else "",
-                    action=rule.action if rule else "",
-                    raised_at=raised,
-                    cleared_at=cleared,
-                    incident=incident,
-                    ticket=ticket,
-                    ticket_state=ticket_state,
-                    acked_at=acked_at,
-                    acked_by=acked_by,
-                    ack_until=ack_until,
-                )
-            )
-        return views
+            return incident_reader.alarms(db, self._book(db), terminal=terminal, open_only=open_only, limit=limit)
+
+    def incidents(self, now: int, *, living: bool = True, limit: int = 500) -> tuple[list[IncidentView], int]:
+        with self._snapshot() as db:
+            return incident_reader.incidents(db, self._book(db), now, living=living, limit=limit)
+
+    def incident(self, corr_id: str, now: int) -> IncidentFile:
+        with self._snapshot() as db:
+            return incident_reader.incident(db, self._book(db), corr_id, now)
+
+    def alarm(self, alarm: int) -> AlarmView:
+        with self._snapshot() as db:
+            return incident_reader.alarm(db, self._book(db), alarm)
+
+    def find_incident(self, text: str) -> list[str]:
+        with self._snapshot() as db:
+            return incident_reader.find(db, text)
+
+    def why(self, alarm: int, now: int) -> tuple[AlarmView, Why]:
+        with self._snapshot() as db:
+            return incident_reader.why(db, self._book(db), alarm, now)
+
+    def in_force(self) -> incident_reader.InForce:
+        """The rules and the policy that the collector goes by now."""
+        with self._snapshot() as db:
+            return self._book(db)
+
+    def corrections(self, terminal: str) -> Sequence[Correction]:
+        """What people said of stretches of its time, in the order in which they said it."""
+        with self._snapshot() as db:
+            return corrections(db, terminal)
+
+    def windows(self) -> Mapping[str, Window]:
+        """The maintenance windows by id: the policy's, and those that people made."""
+        with self._snapshot() as db:
+            return incident_reader.windows(db, self._policy_now(db))
+
+    def _book(self, db: sqlite3.Connection) -> incident_reader.InForce:
+        return incident_reader.InForce(self._rules_now(db), self._policy_now(db))
+
+    def _policy_now(self, db: sqlite3.Connection) -> Policy:
+        row = db.execute("SELECT value FROM meta WHERE key = 'policy'").fetchone()
+        if row is not None and row[0] != self._policy[0]:
+            shipped, site = msgpack.unpackb(row[0])
+            self._policy = (row[0], parse_policy(site, shipped=shipped, replay=True))
+        return self._policy[1]
 
     def _rules_now(self, db: sqlite3.Connection) -> Rules:
         row = db.execute("SELECT value FROM meta WHERE key = 'rules'").fetchone()

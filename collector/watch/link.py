@@ -68,8 +68,8 @@ def _nobody() -> None: ...
 
 
 class Link:
-    """will: the last word that the broker is to publish, of the coming connection; connected: called when acks are heard; heard: with the bytes of
-    an ack. All from the loop.
+    """will: the last word that the broker is to publish, of the coming connection; connected: called when acks are heard, lost: when that is over;
+    heard: with the bytes of an ack. All from the loop.
     """
 
     def __init__(
@@ -81,10 +81,11 @@ class Link:
         *,
         will: Callable[[], bytes],
         connected: Callable[[], None],
+        lost: Callable[[], None],
         heard: Callable[[bytes], None],
     ) -> None:
         self._where, self._terminal, self._tls = (host, port), terminal, tls
-        self._will, self._connected, self._heard = will, connected, heard
+        self._will, self._connected, self._cut_off, self._heard = will, connected, lost, heard
         self._client: Any = None
         self._taken = _Taken()
         self._lost = asyncio.Event()
@@ -113,6 +114,7 @@ class Link:
                     await self._lost.wait()
                 finally:
                     self.up = False
+                    self._cut_off()
                     await self._disconnect()
                 log.warning("%s: connection lost; trying again until it answers", where)
                 failing = True

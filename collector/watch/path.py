@@ -166,6 +166,15 @@ def settle(path: Path, n: int) -> Path:
     return path if one is None or one.n != n else replace(path, round=replace(one, settled=True))
 
 
+def cut_off(path: Path) -> Path:
+    """The connection to the broker is lost: what is not stored must be taken by it once more."""
+    one = path.round
+    if one is None or one.settled:
+        return path
+    left = {stage: at for stage, at in one.seen.items() if stage is not one.leg[0]}
+    return replace(path, round=replace(one, seen=left))
+
+
 def resume(path: Path, at: int, times: Times) -> Path:
     """Nobody watched until now: the watchdog was started again, or was not let run. The round goes on, its limits begin anew, its delays tell
     nothing. A complaint stands until a round has gone the whole way.

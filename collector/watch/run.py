@@ -53,10 +53,12 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """Something that was seen, and when (ns, steady): the broker took the batch of this number, an ack as it came, or a ticket."""
+    """Something that was seen, and when (ns, steady): the broker took the batch of this number, an ack as it came, or a ticket; None: the
+    connection was lost.
+    """
 
     at: int
-    what: int | bytes | Ticket
+    what: int | bytes | Ticket | None
 
 
 class Watchdog:
@@ -86,7 +88,8 @@ class Watchdog:
             who.terminal,
             who.context(),
             will=self._will,
-            connected=self._connected,
+            connected=self._speak,
+            lost=lambda: self._note(None),
             heard=self._heard,
         )
 
@@ -153,7 +156,7 @@ class Watchdog:
 
     # What is seen: noted at once, looked at in the next turn.
 
-    def _note(self, what: int | bytes | Ticket) -> None:
+    def _note(self, what: int | bytes | Ticket | None) -> None:
         self._events.append(_Event(time.monotonic_ns(), what))
         self._woken.set()
 
@@ -176,6 +179,8 @@ class Watchdog:
                 self._answered(payload, event.at)
             case Ticket() as ticket:
                 self._ticket(ticket, event.at)
+            case None:
+                self._way = path.cut_off(self._way)
 
     def _pass(self, fault: Stage, end: Stage, at: int) -> None:
         one = self._way.round
@@ -319,9 +324,6 @@ class Watchdog:
         self._memory = replace(self._memory, stream=replace(self._memory.stream, life=self._memory.stream.life + 1))
         self._write()
         return stream.life(self._memory.stream, self._who.key, self._who.terminal, "offline", _now())
-
-    def _connected(self) -> None:
-        self._speak()
 
     def _speak(self) -> None:
         """Where the stream stands, then what waits."""

@@ -23,7 +23,7 @@ from tillwatch.device_profiles.compiled import Library, compile_folder
 TARGETS = 50
 """Devices polled at a time, all of them the one snmpd: each has its own socket and, in version 3, its own session."""
 POLLS, FEW = 4000, 50
-PYSNMP_POLLS = 200
+PYSNMP_POLLS, PYSNMP_FEW = 200, 5
 EXPORTER_POLLS = 2400
 BULKWALKS = 200
 MAPPINGS = 400
@@ -64,7 +64,7 @@ def measure(options: Options, folder: Path, run: int) -> dict[str, float]:
         rate, cpu = asyncio.run(_polls(lambda: GufoClient(v2c), count))
         _, bare = asyncio.run(_bare(port, count))
         rate3, cpu3 = asyncio.run(_polls(lambda: GufoClient(v3), count))
-        slow, slow_cpu = asyncio.run(_polls(lambda: PysnmpClient(v2c), FEW if options.quick else PYSNMP_POLLS))
+        slow, slow_cpu = asyncio.run(_polls(lambda: PysnmpClient(v2c), PYSNMP_FEW if options.quick else PYSNMP_POLLS))
         peers = _peers(options, folder, port)
         mapping = asyncio.run(_mapping(GufoClient(v2c), FEW if options.quick else MAPPINGS))
     return {
@@ -115,7 +115,7 @@ async def _mapping(client: SnmpClient, count: int) -> float:
 
 
 async def _polls(client: Callable[[], SnmpClient], count: int) -> tuple[float, float]:
-    clients = [client() for _ in range(TARGETS)]
+    clients = [client() for _ in range(min(TARGETS, count))]
     try:
         return await _timed([each.get for each in clients], count)
     finally:
@@ -127,7 +127,9 @@ async def _bare(port: int, count: int) -> tuple[float, float]:
     from gufo.snmp import SnmpVersion
     from gufo.snmp.aio import SnmpSession
 
-    sessions = [SnmpSession(HOST, port, community="public", version=SnmpVersion.v2c) for _ in range(TARGETS)]
+    sessions = [
+        SnmpSession(HOST, port, community="public", version=SnmpVersion.v2c) for _ in range(min(TARGETS, count))
+    ]
     return await _timed([session.get_many for session in sessions], count)
 
 

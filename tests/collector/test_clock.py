@@ -160,6 +160,9 @@ class Site:
         """Times never go back, and the same comes out of the journal again."""
         ats = [row[0] for row in self.store.conn.execute("SELECT at FROM journal ORDER BY n")]
         assert ats == sorted(set(ats))
+        # Nobody was away in the hours over which the clock was set: they never were.
+        away = self.store.conn.execute("SELECT since, until FROM outage").fetchall()
+        assert all(until - since < DAY for since, until in away)
         rebuild(self.path, folder / "again.db")
         with closing(SqliteStore(folder / "again.db")) as again:
             assert tables(again.conn) == tables(self.store.conn)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.collector.conftest import World
 from tests.collector.sending import T0, S, Sender
 from tillwatch.collector.incidents import Incident
-from tillwatch.collector.rules import BRANCH_UNREACHABLE, REGION_UNREACHABLE, SILENT
+from tillwatch.collector.rules import BRANCH_UNREACHABLE, FLEET_UNREACHABLE, REGION_UNREACHABLE, SILENT
 
 RULES = '[fold]\nsilent_least = "30d"\n'
 """Nobody is missed by the clock: who is lost is told by the broker."""
@@ -55,10 +55,39 @@ async def test_who_was_lost_long_before_keeps_a_ticket_of_his_own(world: World):
     bank = Bank(world)
     await bank.start()
     await bank.lose("a-0", at_s=100)
-    await world.tick(T0 + 2000 * S)
+    world.now = T0 + 1990 * S
+    await world.pipeline.take([bank.senders[f"a-{i}"].life(world.now) for i in (1, 2, 3)])
     await bank.lose("a-1", "a-2", "a-3", at_s=2000)
     await world.tick(T0 + 2600 * S)
     assert [(each.fault, each.terminal, each.parent) for each in bank.told()] == [
         (SILENT, "a-0", ""),
         (BRANCH_UNREACHABLE, "", ""),
     ]
+
+
+async def test_everybody_is_found_lost_before_the_first_ticket_of_a_part(world: World):
+    """Branch by branch enough are lost to conclude each, long before nine in ten of all are; the rest is explained by their branches."""
+    bank = Bank(world)
+    await bank.start()
+    bank.senders |= bank.others
+    far = list(bank.others)
+    await bank.lose(*far[:3], at_s=100)
+    await bank.lose(*(f"{branch}-{i}" for branch in ("a", "b", "c", "d") for i in range(4)), at_s=105)
+    await bank.lose(*far[3:], at_s=125)
+    await world.tick(T0 + 600 * S)
+    assert [(each.scope, each.fault) for each in bank.told()] == [("fleet", FLEET_UNREACHABLE)]
+
+
+async def test_who_came_back_shortly_before_belongs_to_the_branch_all_the_same(world: World):
+    """His ticket is over; what takes him away now is the line of all of them."""
+    bank = Bank(world)
+    await bank.start()
+    await bank.lose("a-0", at_s=100)
+    world.now = T0 + 700 * S
+    await world.pipeline.take([bank.senders[f"a-{i}"].life(world.now) for i in range(4)])
+    await bank.lose("a-0", "a-1", "a-2", "a-3", at_s=1000)
+    await world.tick(T0 + 1600 * S)
+    own, branch = bank.told()
+    assert (own.fault, own.state, own.parent) == (SILENT, "restored", "")
+    assert branch.fault == BRANCH_UNREACHABLE
+    assert len(world.pipeline.fold.book.members[branch.corr_id]) == 4

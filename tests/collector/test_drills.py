@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.collector.conftest import World
@@ -10,6 +12,7 @@ from tillwatch.agent.model import AGENT
 from tillwatch.collector import drills
 from tillwatch.collector.rules import parse_rules
 from tillwatch.collector.tickets.port import Op, TicketMessage
+from tillwatch.collector.watch.run import SLOTS
 from tillwatch.device_profiles.catalogue import load_catalogue
 
 FAULT = reading("drill/01", drills.SIGNAL, T0, drills.FAULT)
@@ -38,6 +41,29 @@ async def test_a_watchdogs_fault_is_a_drill_from_its_opening_to_its_end(world: W
     await world.pipeline.take([dog.batch([END], T0 + S)])
     what = parse_rules().by_id[drills.RULE].text
     assert told(world) == [(what, Op.OPEN, True, 1), (what, Op.RESOLVE, True, 1)]
+
+
+async def test_a_day_of_rounds_is_as_many_incidents_and_no_more(world: World) -> None:
+    """Components take turns, so that no round is taken for the return of one before, none flaps, and nobody is reminded of any."""
+    dog = await enrolled(world, drills.WATCHDOG)
+    interval = reading(AGENT, "monitor.interval", T0, 300.0)
+    rounds = 24 * 12
+    for n in range(rounds):
+        begins = T0 + n * 300 * S
+        for at, word in ((begins, drills.FAULT), (begins + S, drills.NONE)):
+            slots = [
+                reading(f"drill/{slot:02}", drills.SIGNAL, at, word if slot == n % SLOTS else drills.NONE)
+                for slot in range(SLOTS)
+            ]
+            world.now = at
+            await world.pipeline.take([dog.batch([replace(interval, at=at), *slots], at)])
+    assert [(op, flag, queue) for _, op, flag, queue in told(world)] == [
+        (Op.OPEN, True, 1),
+        (Op.RESOLVE, True, 1),
+    ] * rounds
+    db = world.store.conn
+    assert db.execute("SELECT count(*), count(DISTINCT corr_id), sum(drill) FROM incident").fetchone() == (rounds,) * 3
+    assert db.execute("SELECT count(*) FROM alarm WHERE condition <> 'normal'").fetchone() == (0,)
 
 
 async def test_the_same_signal_of_an_atm_is_none(world: World) -> None:

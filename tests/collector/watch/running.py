@@ -126,8 +126,9 @@ class Site:
             lambda: (said := self.status())["ok"] and said["whole"] >= before + more, what=f"round {before + more}"
         )
 
-    async def misses(self, stage: str) -> None:
-        await until(lambda: self.status()["missing"] == stage, what=f"the complaint of {stage}")
+    async def misses(self, *stages: str) -> None:
+        """One of them: what is taken away in the middle of a round may be missed by the fault or by its end."""
+        await until(lambda: self.status()["missing"] in stages, what=f"the complaint of {' or '.join(stages)}")
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         connection = sqlite3.connect(f"file:{self.config.database}?mode=ro", uri=True, timeout=10)

@@ -24,14 +24,24 @@ class Linked:
 
     def __init__(self, port: int, tls: object, name: str = "watchdog") -> None:
         self.acks: list[bytes] = []
-        self.connections = 0
+        self.connections = self.losses = 0
         self.link = Link(
-            "127.0.0.1", port, name, tls, will=lambda: b"will", connected=self.count, heard=self.acks.append
+            "127.0.0.1",
+            port,
+            name,
+            tls,
+            will=lambda: b"will",
+            connected=self.count,
+            lost=self.lose,
+            heard=self.acks.append,
         )
         self.task: asyncio.Task[None] | None = None
 
     def count(self) -> None:
         self.connections += 1
+
+    def lose(self) -> None:
+        self.losses += 1
 
     async def start(self, connections: int = 1) -> None:
         if self.task is None:
@@ -85,6 +95,7 @@ async def test_it_comes_back_after_the_broker_and_says_so_once(mosquitto, author
         one.link.publish(batch_topic("watchdog"), b"meanwhile")
         await mosquitto.start()
         await one.start(connections=2)
+        assert one.losses == 1
     said = [record.message.partition(": ")[2] for record in caplog.records if "MQTT broker" in record.message]
     assert said == ["connected", "connection lost; trying again until it answers", "connected"]
 

@@ -117,6 +117,22 @@ def test_another_missing_stage_is_told_once_it_lasts() -> None:
     assert said == (Complain(Complaint(Stage.TICKET, 1)),)
 
 
+def test_what_is_told_twice_or_too_early_changes_nothing() -> None:
+    way, _ = path.saw(begun(), 1, Stage.TICKET, START + S)
+    assert path.saw(way, 1, Stage.TICKET, START + 9 * S) == (way, ())
+    assert path.saw(way, 1, Stage.RESOLVE, START + 9 * S) == (way, ()), "a ticket that somebody resolved"
+    assert path.saw(way, 2, Stage.STORED, START + 9 * S) == (way, ())
+
+
+def test_what_is_not_stored_when_the_connection_is_lost_must_be_taken_again() -> None:
+    way, _ = path.saw(begun(), 1, Stage.BROKER, START + S)
+    way = path.cut_off(way)
+    assert path.tick(way, START + TIMES.late, TIMES)[1] == (Complain(Complaint(Stage.BROKER, 1)),)
+    way, _ = through(way, (Stage.BROKER, Stage.STORED), START + TIMES.late + S)
+    assert path.cut_off(way) == way, "what is stored stays so"
+    assert path.cut_off(Path()) == Path()
+
+
 def test_a_refused_batch_waits_for_nothing() -> None:
     way, _ = path.tick(begun(), START + TIMES.late, TIMES)
     way = path.settle(way, 1)
@@ -212,6 +228,10 @@ class PathMachine(RuleBasedStateMachine):
         self.way = path.settle(self.way, self.way.n)
 
     @rule()
+    def the_connection_is_lost(self) -> None:
+        self.way = path.cut_off(self.way)
+
+    @rule()
     def restart(self) -> None:
         self.restarted = self.at
         self.way = path.resume(self.way, self.at, self.times)
@@ -229,6 +249,7 @@ class PathMachine(RuleBasedStateMachine):
         if one is not None:
             assert set(one.leg) - one.seen.keys(), "a leg that is whole is over"
             assert bool(one.ended) == (set(FAULT) <= one.seen.keys())
+            assert one.ended or not set(END) & one.seen.keys(), "nothing of the end is seen before it was sent"
 
     def teardown(self) -> None:
         """Once the path works, two rounds later nothing is complained of."""

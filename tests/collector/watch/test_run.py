@@ -10,6 +10,7 @@ from tests.collector.tickets.conftest import Desk
 from tests.collector.watch.running import Site, free_ports, until
 from tests.mosquitto import Mosquitto
 from tillwatch.collector.authority import open_authority
+from tillwatch.collector.watch.complaints import MISSING
 from tillwatch.collector.watch.identity import IDENTITY
 from tillwatch.collector.watch.path import Stage
 
@@ -69,10 +70,10 @@ async def test_a_killed_collector_is_complained_of_and_its_return_ends_it(site: 
     await one.start("watchdog")
     await one.goes_round()
     one.stop("collector", signal.SIGKILL)
-    await one.misses("broker")  # the embedded broker went with it
+    await one.misses("broker", "end-broker")  # the embedded broker went with it
     await until(lambda: any(ticket["state"] == "open" for ticket in complaints(desk)), what="the complaint at the desk")
     said = one.told()
-    assert said["text"] == "the broker does not take the watchdog's batch"
+    assert said["text"] == MISSING[Stage(said["missing"])]
     assert said["since"]
     await one.start("collector")
     await one.goes_round()
@@ -93,12 +94,12 @@ async def test_behind_a_broker_of_its_own_the_collector_is_missed_at_its_word(si
         await one.start("watchdog")
         await one.goes_round()
         one.stop("collector", signal.SIGKILL)
-        await one.misses("stored")
+        await one.misses("stored", "end-stored")
         await one.start("collector")
         await one.goes_round()
         # Without the broker it is the broker.
         mosquitto.kill()
-        await one.misses("broker")
+        await one.misses("broker", "end-broker")
         await mosquitto.start()
         await one.goes_round()
         await relieved(desk)
@@ -144,7 +145,7 @@ async def test_a_lost_connection_is_made_again_and_nothing_is_doubled(site: Site
         await one.start("watchdog")
         await one.goes_round()
         proxy.cut()
-        await one.misses("broker")
+        await one.misses("broker", "end-broker")
         proxy.heal()
         await one.goes_round(2)
         one.stop("watchdog", signal.SIGKILL)

@@ -11,15 +11,17 @@ from tillwatch.collector.web import messages
 from tillwatch.collector.web.messages import LANGUAGES, catalogue, choose
 
 WEB = Path(messages.__file__).parent
+SAYING = (WEB.parent / "why.py", WEB.parent / "history.py")
+"""Modules outside the console that speak in messages."""
 
 KEY = re.compile(r"""["'`]([a-z]+\.[a-z0-9_]+)["'`]""")
-FAMILY = re.compile(r"""["']([a-z]+\.[a-z]?)\{""")  # f"condition.{name}": every key that begins so
+FAMILY = re.compile(r"""["'`]([a-z]+\.[a-z_]*)\$?\{""")  # f"condition.{name}": every key that begins so
 
 
 def said() -> tuple[set[str], set[str]]:
     text = "\n".join(
         path.read_text(encoding="utf-8")
-        for path in WEB.rglob("*")
+        for path in (*SAYING, *WEB.rglob("*"))
         if path.suffix in {".py", ".js"} and path.name != "messages.py"
     )
     return {key for key in KEY.findall(text) if not key.endswith((".js", ".json", ".css", ".svg"))}, set(

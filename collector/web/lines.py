@@ -1,0 +1,38 @@
+"""Lines of the case file (collector/case.py) as text in one language, for readers without a script: the command line and the API."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tillwatch.collector.case import Line
+from tillwatch.collector.web.messages import Text
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def say(text: Text, line: Line) -> str:
+    """The line, with times in this machine's zone and lengths in the largest unit that is whole."""
+    said = text(line.key, **{name: _value(text, name, value) for name, value in line.values.items()})
+    return " ".join(said.split())
+
+
+def _value(text: Text, name: str, value: float | str) -> str:
+    if name.endswith("_at") and isinstance(value, int):
+        return stamp(value)
+    if name.endswith("_s") and isinstance(value, int | float):
+        return span(value)
+    if name.endswith("_key"):
+        return text.texts.get(str(value), str(value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def stamp(at: int) -> str:
+    return datetime.fromtimestamp(at // 10**9, UTC).astimezone().isoformat(sep=" ", timespec="seconds")
+
+
+def span(seconds: float) -> str:
+    whole = round(seconds)
+    for length, unit in _UNITS:
+        if whole >= length and whole % length == 0:
+            return f"{whole // length} {unit}"
+    return f"{seconds:g} s"
