@@ -23,7 +23,7 @@ Values = Mapping[str, int | float | str]
 @dataclass(frozen=True, slots=True)
 class Line:
     """One reason. key: of the catalogue of messages. Of the values those whose name ends in `_at` are UTC ns, in `_s` seconds, in `_key` other
-    keys of the catalogue; the rest is said as it is.
+    keys of the catalogue, in `_rule` ids of rules, whose text is said; the rest is said as it is.
     """
 
     topic: str
@@ -47,8 +47,8 @@ class Case:
     """
 
     at: int
-    rules: Rules
-    policy: Policy
+    rules: Rules = field(repr=False)
+    policy: Policy = field(repr=False)
     alarm: Alarm | None = None
     alarm_events: Sequence[AlarmEvent] = ()
     terminal_class: str = ""
@@ -68,7 +68,3 @@ class Case:
         return next(
             (each.role for each in own if not each.until or (self.alarm is not None and not self.alarm.open)), ""
         )
-
-    def text(self, rule: str) -> str:
-        known = self.rules.by_id.get(rule)
-        return known.text if known is not None else rule

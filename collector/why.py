@@ -57,7 +57,7 @@ def _head_of_alarm(case: Case) -> tuple[str, Line]:
         return NOT_TOLD, Line("", "why.no_incident")
     if case.role == SYMPTOM:
         key = "why.with_cause" if incident.announced else "why.with_cause_waits"
-        values = {"incident": incident.corr_id, "text": case.text(incident.fault)}
+        values = {"incident": incident.corr_id, "text_rule": incident.fault}
         return NOT_TOLD if incident.announced else WAITS, Line("", key, values)
     return _head_of_incident(case)
 
@@ -91,7 +91,7 @@ def _rule(case: Case) -> Iterator[Line]:
         yield Line(
             RULE, "why.drill", {"by": str(alarm.detail.get("value", "")), "until_at": int(alarm.detail["until"])}
         )
-    yield Line(RULE, "why.rule", {"rule": alarm.rule, "text": case.text(alarm.rule)})
+    yield Line(RULE, "why.rule", {"rule": alarm.rule, "text_rule": alarm.rule})
     if rule is None:
         yield Line(RULE, "why.rule_gone")
         return
@@ -169,13 +169,13 @@ def _place(case: Case) -> Iterator[Line]:
     if incident is None:
         yield Line(PLACE, "why.no_place")
         return
-    named = {"incident": incident.corr_id, "text": case.text(incident.fault)}
+    named = {"incident": incident.corr_id, "text_rule": incident.fault}
     root = next((each for each in case.members if each.role == ROOT and each.alarm != alarm.id), None)
     match case.role:
         case incidents.ROOT:
             yield Line(PLACE, "why.root", named)
         case incidents.CONSEQUENCE if root is not None:
-            yield Line(PLACE, "why.follows", {**named, "text": case.text(root.rule), "component": root.component})
+            yield Line(PLACE, "why.follows", {**named, "text_rule": root.rule, "component": root.component})
         case incidents.CONSEQUENCE:
             yield Line(PLACE, "why.belongs", named)
         case incidents.SYMPTOM if incident.scope == TERMINAL:
@@ -198,8 +198,8 @@ def _history(case: Case) -> Iterator[Line]:
     incident = case.incident
     assert incident is not None
     if incident.parent:
-        text = case.text(case.parent.fault) if case.parent is not None else ""
-        yield Line(PLACE, "why.parent", {"parent": incident.parent, "text": text})
+        fault = case.parent.fault if case.parent is not None else ""
+        yield Line(PLACE, "why.parent", {"parent": incident.parent, "text_rule": fault})
     if incident.reopened:
         within = case.policy.incident.verify_ns / NS
         yield Line(PLACE, "why.reopened", {"times": incident.reopened, "within_s": within})
@@ -211,7 +211,7 @@ def _extent(case: Case) -> Iterator[Line]:
     assert incident is not None
     if incident.scope != TERMINAL:
         place = incident.branch or incident.region
-        yield Line(PLACE, "why.concluded", {"text": case.text(incident.fault), "cause": incident.cause, "place": place})
+        yield Line(PLACE, "why.concluded", {"text_rule": incident.fault, "cause": incident.cause, "place": place})
     living = [each for each in case.members if not each.until]
     count = {role: sum(each.role == role for each in living) for role in (ROOT, CONSEQUENCE, SYMPTOM)}
     terminals = len({each.terminal for each in living})
