@@ -286,6 +286,8 @@ class Alarming:
             # Each is measured by itself: it never goes on with the incident of the one before.
             drilled = replace(changed[0], incident="") if changed[1] == "raised" else changed[0]
             self._changed(rule, drilled, changed[1], at)
+        elif level and known is not None:
+            self._changed(rule, replace(known, detail={**known.detail, "until": until}), "evidence", at)
         timer: TimerKey = ("drill", terminal, key[2], rule.id)
         if level:
             self._timers.set(timer, until)

@@ -133,6 +133,9 @@ class Handling:
         if alarm.condition == "unknown":  # it may have ended unseen; whoever would go there is told when it is seen
             self._book.put(alarm, "not told", at, {"because": "unknown"})
             return
+        if (child := alarm.mask(alarms.CHILD)) is not None:  # another mask is gone; what explains it is not
+            self._book.put(alarm, "not told", at, {"because": child.kind, "ref": child.ref, "reason": child.reason})
+            return
         found = self._back(rule, alarm, at, beside, wait) or self._near(rule, alarm, at)
         if not found and not alarm.mask(alarms.FLAPPING):
             found = self._explained(rule, alarm, at, beside) or self.concluding.common(rule, alarm, at, beside)

@@ -16,6 +16,7 @@ from tests.collector.sending import T0, S
 from tillwatch.agent.model import MS, Clock, Quality, State, Value
 from tillwatch.agent.wire import FIRST_PREV, Column, Header, Life, Opened, new_epoch
 from tillwatch.collector.alarms import Alarm
+from tillwatch.collector.diagnosis import parse_cards
 from tillwatch.collector.fold import Fold
 from tillwatch.collector.incidents import COLUMNS, Incident
 from tillwatch.collector.journal import Entry, Journal, Kind
@@ -30,6 +31,7 @@ from tillwatch.collector.tickets.port import Op, TicketMessage
 MINUTE, HOUR, DAY = 60 * S, 3600 * S, 86400 * S
 PATIENT = '[fold]\nsilent_least = "900d"\n'
 """Nobody is missed: who is lost says so, by a will."""
+CARDS = parse_cards()
 KEY = b"key".ljust(16, b"\0")
 
 
@@ -162,7 +164,7 @@ class Stage:
         self.now = T0
         self.path = folder / "stage.db"
         self.store = _opened(self.path)
-        self.fold = Fold(UNITS)
+        self.fold = Fold(UNITS, cards=CARDS)
         self.journal: Journal = self.store.load(self.fold)
         self.told: list[TicketMessage] = []
         self.played: list[tuple[Entry, Opened | Life | None]] = []
@@ -216,7 +218,7 @@ class Stage:
         before = shot(self.fold)
         self.store.close()
         self.store = _opened(self.path)
-        self.fold = Fold(UNITS)
+        self.fold = Fold(UNITS, cards=CARDS)
         self.journal = self.store.load(self.fold)
         after = shot(self.fold)
         for name in Shot._fields:
@@ -283,7 +285,7 @@ class Stage:
         for left in path.parent.glob(f"{path.name}*"):
             left.unlink()
         store = _opened(path)
-        fold = Fold(UNITS)
+        fold = Fold(UNITS, cards=CARDS)
         for entry, content in self.played:
             fold.apply(entry, content)
         fold.advance(self.fold.advanced_to)
