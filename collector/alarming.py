@@ -223,6 +223,8 @@ class Alarming:
             alarm = replace(
                 alarm, drill=drills.injected(terminal.terminal_class, alarm.rule) or bool(alarm.detail.get("drill"))
             )
+        if kind in ("raised", "recurred"):
+            # A window may have opened or closed while its condition was over.
             alarm = self._masking.covered(alarm, at)
         self._set(alarm, kind, at, alarm.detail)
         self._handling.heard(rule, alarm, kind, at)

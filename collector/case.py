@@ -63,9 +63,11 @@ class Case:
 
     @property
     def role(self) -> str:
-        """Of the alarm in the incident; empty where it is not part of it any more."""
-        found = (each.role for each in self.members if self.alarm is not None and each.alarm == self.alarm.id)
-        return next(found, "")
+        """Of the alarm in the incident: now, while it lasts, or at last, once it is over; empty where it is not part of it."""
+        own = [each for each in self.members if self.alarm is not None and each.alarm == self.alarm.id]
+        return next(
+            (each.role for each in own if not each.until or (self.alarm is not None and not self.alarm.open)), ""
+        )
 
     def text(self, rule: str) -> str:
         known = self.rules.by_id.get(rule)

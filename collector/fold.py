@@ -27,6 +27,8 @@ from tillwatch.collector.masking import Masking
 from tillwatch.collector.operators import Operators
 from tillwatch.collector.policy import parse_policy
 from tillwatch.collector.presence import Presence
+from tillwatch.collector.records import StateChange
+from tillwatch.collector.regulator import Regulating
 from tillwatch.collector.rules import CLOCK, FORK
 from tillwatch.collector.standing import Standing
 from tillwatch.collector.telling import Teller
@@ -81,7 +83,10 @@ class Fold:
         self.losses = Losses(self.book, self.fleet, self.timers, self.handling)
         self.late = Late(self.book, self.fleet, self.timers, self.alarming.limits)
         self.presence = Presence(self.book, self.alarming, self.losses, self.timers)
-        self.standing = Standing(self.book, self.fleet, self.masking, self.losses)
+        states: dict[str, StateChange] = {}
+        last = self.handling.concluding.last
+        self.regulating = Regulating(self.book, self.fleet, self.timers, following, last, states)
+        self.standing = Standing(self.book, self.fleet, self.masking, self.losses, self.regulating, states)
         self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, self.handling, following)
         self.advanced_to = 0
         self._away = (0, 0)
@@ -120,6 +125,8 @@ class Fold:
                     self.masking.window_due(terminal, due)
                 case "late":
                     self.late.due(terminal, due)
+                case "regulator":
+                    self.regulating.due(terminal, due)
             self.standing.look(due)
         self.advanced_to = max(self.advanced_to, until)
 
@@ -433,6 +440,7 @@ class Fold:
         for window_id in sorted({*self.masking.windows(), *self.masking.active}):
             self.masking.window_due(window_id, entry.at)
         self.rearm()
+        self.regulating.changed(entry.at)
 
     def _started(self, entry: Entry) -> None:
         facts = entry.facts_map()
@@ -481,5 +489,6 @@ class Fold:
         self.losses.rearm(self.advanced_to)
         self.late.rearm(self.advanced_to)
         self.handling.rearm(self.advanced_to)
+        self.regulating.rearm(self.advanced_to)
         for corr_id in sorted(self.book.incidents):
             self.following.rearm(corr_id, self.advanced_to)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from tillwatch.collector.duty.calendars import Calendar
 from tillwatch.collector.duty.clocks import Clock, Escalation, OnDuty
-from tillwatch.collector.duty.targets import REPAIR, RESPONSE
+from tillwatch.collector.duty.targets import REPAIR, RESPONSE, Target
 from tillwatch.collector.incidents import Incident
 from tillwatch.collector.policy import Policy
+from tillwatch.collector.rules import REGULATOR
+
+
+def target_of(policy: Policy, fault: str, level: int) -> Target:
+    """What is promised for an incident of this fault and level: of an outage that must be reported the regulator's clocks."""
+    return policy.regulator.target if fault == REGULATOR and policy.regulator is not None else policy.targets[level]
 
 
 def clocks_of(policy: Policy, incident: Incident) -> tuple[Clock, Clock]:
     """Of the response and of the repair. Restored by its readings stops both: the customer is served again, and nobody is called for what is over."""
-    target = policy.targets[incident.level]
+    target = target_of(policy, incident.fault, incident.level)
     held = tuple((since, until) for since, until, _ in incident.held)
     began = incident.response_from or incident.opened_at
     return (
@@ -22,6 +28,8 @@ def clocks_of(policy: Policy, incident: Incident) -> tuple[Clock, Clock]:
 
 def hours_of(policy: Policy, incident: Incident, terminal_class: str) -> Calendar:
     """In which both run."""
+    if incident.fault == REGULATOR and policy.regulator is not None:
+        return policy.calendars[policy.regulator.target.hours]
     return policy.calendar(incident.level, terminal_class, incident.branch)
 
 

@@ -28,10 +28,11 @@ MAX_MASKED = 5
 
 
 def explain(case: Case) -> Why:
-    """Of the alarm, if the case is about one, or else of its incident."""
-    told, head = _head_of_alarm(case) if case.alarm is not None else _head_of_incident(case)
-    topics = (_rule, _place, _mask, _people, _clock, _ticket)
-    return Why(told, head, tuple(line for topic in topics for line in topic(case)))
+    """Of the alarm that the case is about."""
+    told, head = _head_of_alarm(case)
+    # What came of an incident that it was part of before says nothing about now.
+    topics = (_people, _clock, _ticket) if case.role else ()
+    return Why(told, head, tuple(line for topic in (_rule, _place, _mask, *topics) for line in topic(case)))
 
 
 def explain_incident(case: Case) -> Why:
@@ -52,7 +53,7 @@ def _head_of_alarm(case: Case) -> tuple[str, Line]:
         return NOT_TOLD, Line("", "why.no_shelved", {"by": mask.by, "until_at": mask.until, "reason": mask.reason})
     if (mask := alarm.mask(alarms.MAINTENANCE)) is not None and not _announced(case):
         return NOT_TOLD, Line("", "why.no_maintenance", {"window": mask.ref, "reason": mask.reason})
-    if incident is None:
+    if incident is None or not case.role:
         return NOT_TOLD, Line("", "why.no_incident")
     if case.role == SYMPTOM:
         key = "why.with_cause" if incident.announced else "why.with_cause_waits"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from tillwatch.collector.case import Line
 from tillwatch.collector.web.messages import Text
 
+_LOOSE = re.compile(r" ([,.;:)])")
+"""Before these something was filled in that is empty, such as the unit of a count."""
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def say(text: Text, line: Line) -> str:
     """The line, with times in this machine's zone and lengths in the largest unit that is whole."""
     said = text(line.key, **{name: _value(text, name, value) for name, value in line.values.items()})
-    return " ".join(said.split())
+    return _LOOSE.sub(r"\1", " ".join(said.split()))
 
 
 def _value(text: Text, name: str, value: float | str) -> str:
