@@ -363,13 +363,13 @@ class Alarming:
             self.limits[SILENT, terminal, ""] = replace(pending, since=at)
             self._book.dirty.limits.add((SILENT, terminal, ""))
 
-    def rearm(self, advanced_to: int) -> None:
-        """Set the timers of what is pending, from the state alone."""
+    def rearm(self, advanced_to: int, *, heard_from: int = 0) -> None:
+        """Set the timers of what is pending, from the state alone. heard_from: before this UTC ns nothing is confirmed by the clock."""
         for (rule_id, terminal, component), state in self.limits.items():
             rule = self._book.rules.by_id.get(rule_id)
             due = due_at(rule.limits, state) if rule is not None else None
             if due is not None:
-                self._timers.set(("limit", terminal, component, rule_id), max(due, advanced_to))
+                self._timers.set(("limit", terminal, component, rule_id), max(due, advanced_to, heard_from))
         for alarm in self._book.alarms.values():
             if alarm.drill and alarm.open and "until" in alarm.detail:
                 self._timers.set(

@@ -12,7 +12,7 @@ from typing import Any
 from tillwatch.agent.model import MS, Quality, Value
 from tillwatch.agent.wire import Column, Header, Life, Opened
 from tillwatch.collector import clones, sequence, succession
-from tillwatch.collector.alarming import Alarming
+from tillwatch.collector.alarming import BEHIND_NS, Alarming
 from tillwatch.collector.book import Book
 from tillwatch.collector.causes import farewell
 from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
@@ -39,6 +39,8 @@ AHEAD_NS = 600 * 10**9
 """A reading from further in the future than this never becomes the latest one (delivery.md 6.7)."""
 MAX_INTERVAL_S = 7 * 86_400
 """The longest interval that a component may claim: slow signals are read daily, some sites read them weekly."""
+QUEUED_NS = 600 * 10**9
+"""After a start, within which comes what waited at the broker meanwhile: it sends a queue of days in minutes."""
 SUSPECT_SKEW_MS = 60_000
 """From this skew on times are corrected by it, and both are kept."""
 
@@ -86,6 +88,7 @@ class Fold:
         self.standing = Standing(self.book, self.fleet, self.masking, self.losses, self.regulating, states)
         self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, self.handling, following)
         self.advanced_to = 0
+        self._away = (0, 0)
 
     @property
     def dirty(self) -> Dirty:
@@ -354,8 +357,18 @@ class Fold:
         self._speaks_in(terminal, life.epoch)
         self.losses.back(terminal, life, at)
         terminal.life_n = life.n
-        terminal.boot, terminal.up_ms, terminal.up_received = life.boot, life.up, at
+        terminal.boot, terminal.up_ms, terminal.up_received = life.boot, life.up, at - self._waited(terminal, life, at)
         self.presence.heard(terminal, at)
+
+    def _waited(self, terminal: Terminal, life: Life, at: int) -> int:
+        """How long a life message lay at the broker while the collector was away, in ns, by its own time; 0 where that cannot be. Its uptime is of
+        then: taken for one of now, it would make what is hours old seem to be of now, too.
+        """
+        since, until = self._away
+        if not until <= at < until + QUEUED_NS:
+            return 0
+        late = at - life.now - terminal.skew_ms * MS
+        return late if BEHIND_NS < late <= at - since + BEHIND_NS else 0
 
     def _retired(self, terminal: Terminal, entry: Entry) -> None:
         """Of a batch or life message whose content is gone: that it came, and what it did to its stream."""
@@ -436,7 +449,8 @@ class Fold:
         if "jump" in facts:
             self._clock_set(facts["jump"])
         elif facts["down_since"]:  # the hours over which a clock is set never were: nobody was away in them
-            self.dirty.outages.append((facts["down_since"], entry.at))
+            self._away = facts["down_since"], entry.at
+            self.dirty.outages.append(self._away)
         for terminal in self.fleet.terminals.values():
             self.presence.restarted(terminal, entry.at)
             self.alarming.restarted(terminal.id, entry.at)
@@ -469,7 +483,9 @@ class Fold:
         self.timers.clear()
         for terminal in self.fleet.terminals.values():
             self.presence.rearm(terminal)
-        self.alarming.rearm(self.advanced_to)
+        since, until = self._away
+        # What was to last until some time in which nobody could be heard: first of all comes what waited meanwhile.
+        self.alarming.rearm(self.advanced_to, heard_from=until + BEHIND_NS if until - since > BEHIND_NS else 0)
         self.masking.rearm(self.advanced_to)
         self.losses.rearm(self.advanced_to)
         self.late.rearm(self.advanced_to)
