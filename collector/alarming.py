@@ -18,7 +18,7 @@ from tillwatch.collector.changes import Ticks
 from tillwatch.collector.detect.limits import QUIET, Limits, LimitState, due_at, graver, level_of, settle, step
 from tillwatch.collector.fleet import Component, Fleet, Series, Terminal
 from tillwatch.collector.handling import Handling
-from tillwatch.collector.masking import Masking
+from tillwatch.collector.masking import Masking, ack_timer
 from tillwatch.collector.rules import SILENT, Rule, parse_rules
 from tillwatch.collector.timers import Key as TimerKey
 from tillwatch.collector.timers import Timers
@@ -231,7 +231,7 @@ class Alarming:
 
     def _set(self, alarm: Alarm, kind: str, at: int, detail: dict[str, Any]) -> None:
         self._book.put(alarm, kind, at, detail)
-        timer = _ack_timer(alarm.key)
+        timer = ack_timer(alarm.key)
         if alarm.ack_until:
             self._timers.set(timer, alarm.ack_until)
         else:
@@ -283,7 +283,11 @@ class Alarming:
         known = self._book.alarms.get(key)
         changed = change(known, key, level=level, at=at, detail=detail, reopen_ns=0, new_id=self._book.count + 1)
         if changed is not None:
-            self._changed(rule, *changed, at)
+            # Each is measured by itself: it never goes on with the incident of the one before.
+            drilled = replace(changed[0], incident="") if changed[1] == "raised" else changed[0]
+            self._changed(rule, drilled, changed[1], at)
+        elif level and known is not None:
+            self._changed(rule, replace(known, detail={**known.detail, "until": until}), "evidence", at)
         timer: TimerKey = ("drill", terminal, key[2], rule.id)
         if level:
             self._timers.set(timer, until)
@@ -372,7 +376,7 @@ class Alarming:
                     ("drill", alarm.terminal, alarm.component, alarm.rule), max(alarm.detail["until"], advanced_to)
                 )
             if alarm.ack_until:
-                self._timers.set(_ack_timer(alarm.key), max(alarm.ack_until, advanced_to))
+                self._timers.set(ack_timer(alarm.key), max(alarm.ack_until, advanced_to))
 
 
 def asks_nothing(limits: Limits, column: Column, bounds: tuple[float, float] | None) -> bool:
@@ -399,7 +403,3 @@ def asked_beside(rule: Rule, series: Mapping[str, Series], signal: str, state: L
                 asked, state.level if unread else level_of(rule.limits, state.level, latest.value, latest.state)
             )
     return asked
-
-
-def _ack_timer(key: AlarmKey) -> TimerKey:
-    return "ack", key[1], key[2], key[0]

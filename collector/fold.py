@@ -82,8 +82,7 @@ class Fold:
         self.late = Late(self.book, self.fleet, self.timers, self.alarming.limits)
         self.presence = Presence(self.book, self.alarming, self.losses, self.timers)
         states: dict[str, StateChange] = {}
-        last = self.handling.concluding.last
-        self.regulating = Regulating(self.book, self.fleet, self.timers, following, last, states)
+        self.regulating = Regulating(self.book, self.fleet, self.timers, following, states)
         self.standing = Standing(self.book, self.fleet, self.masking, self.losses, self.regulating, states)
         self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, self.handling, following)
         self.advanced_to = 0
@@ -442,6 +441,8 @@ class Fold:
             self.presence.restarted(terminal, entry.at)
             self.alarming.restarted(terminal.id, entry.at)
         self.rearm()
+        for corr_id in sorted(self.book.incidents):
+            self.following.rearm(corr_id, entry.at)  # who was to be told meanwhile is told now, and at once
 
     def _clock_set(self, forward: int) -> None:
         """The collector's clock was set. forward: ns by which the journal's time went with it. Uptimes told before count from as much later,

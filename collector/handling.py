@@ -58,6 +58,8 @@ class Handling:
                 self.rises(rule, self._flap(alarm, at), at)
             case "level" | "evidence":
                 self._changed(alarm, at)
+                if self._may_explain(rule, alarm):
+                    self._take_over(rule, self._book.alarms[alarm.key], at)
             case "cleared":
                 self._falls(self._flap(alarm, at), at)
             case "known" if alarm.key not in self._book.members.get(alarm.incident, {}):
@@ -67,6 +69,11 @@ class Handling:
     def over(self, alarm: Alarm, at: int) -> None:
         """It has ended otherwise than by its condition."""
         self._falls(alarm, at)
+
+    def shelved(self, alarm: Alarm, at: int) -> None:
+        """Somebody put it on a shelf."""
+        if alarm.incident in self._book.incidents:
+            self._following.follow_up(alarm.incident, at)
 
     def window_changed(self, alarm: Alarm, at: int) -> None:
         """A maintenance window has opened or closed over one of an incident's alarms: while all of them are in one, nobody is hurried."""
@@ -103,7 +110,7 @@ class Handling:
                 continue
             if self._book.topology.explains((root.terminal, root.component), rule.explains, terminal):
                 yield rule.explains, node_of(root.terminal, root.component), rule.text, root.since
-        mains = self._book.incidents.get(self.concluding.last.get((BRANCH_MAINS, branch), ""))
+        mains = self._book.incidents.get(self._book.concluded.get((BRANCH_MAINS, branch), ""))
         if mains is not None and mains.living and mains.state != RESTORED:
             yield "power", f"branch:{branch}", mains.cause, mains.occurred_at
 
@@ -116,6 +123,8 @@ class Handling:
         """Find the incident of an alarm that is active. beside: not in this one, which has ended; wait: ns before it is told, at the least."""
         if not alarm.open:
             return
+        if rule.explains:
+            self._roots.setdefault(self._teller.place(alarm.terminal)[0], set()).add(alarm.key)
         if (mute := alarm.mask(alarms.SHELVED) or alarm.mask(alarms.MAINTENANCE)) is not None:
             self._book.put(
                 alarm, "not told", at, {"because": mute.kind, "ref": mute.ref, "by": mute.by, "reason": mute.reason}
@@ -124,12 +133,15 @@ class Handling:
         if alarm.condition == "unknown":  # it may have ended unseen; whoever would go there is told when it is seen
             self._book.put(alarm, "not told", at, {"because": "unknown"})
             return
+        if (child := alarm.mask(alarms.CHILD)) is not None:  # another mask is gone; what explains it is not
+            self._book.put(alarm, "not told", at, {"because": child.kind, "ref": child.ref, "reason": child.reason})
+            return
         found = self._back(rule, alarm, at, beside, wait) or self._near(rule, alarm, at)
         if not found and not alarm.mask(alarms.FLAPPING):
             found = self._explained(rule, alarm, at, beside) or self.concluding.common(rule, alarm, at, beside)
         if not found:
             self._own(rule, alarm, at, wait)
-        if rule.explains and alarm.level <= EXPLAINS:
+        if self._may_explain(rule, alarm):
             self._take_over(rule, self._book.alarms[alarm.key], at)
 
     def _back(self, rule: Rule, alarm: Alarm, at: int, beside: str, wait: int) -> bool:
@@ -145,8 +157,9 @@ class Handling:
             ):
                 return False
             settled = replace(
-                incident, state=SETTLING, level=alarm.level, opened_at=at, occurred_at=alarm.since, closed_at=0
-            )
+                incident, state=SETTLING, level=alarm.level, opened_at=at, occurred_at=alarm.since, closed_at=0,
+                intermittent=alarm.mask(alarms.FLAPPING) is not None,
+            )  # fmt: skip
             self._book.put_incident(
                 replace(settled, settle_until=self._settle_until(rule, alarm, at, wait)), "opened", at
             )
@@ -157,7 +170,7 @@ class Handling:
         if over and not self._returns_to(incident, at):
             return False
         if over and self._settle_until(rule, alarm, at, wait) > at:
-            return False  # this time it may be the symptom of something wider, or over in a moment: see take_up
+            return False  # this time it may be the symptom of something wider, or over in a moment: see before_told
         self._rejoin(incident, [alarm], at)
         return True
 
@@ -171,14 +184,15 @@ class Handling:
             self._book.join(incident.corr_id, alarm, ROOT if incident.fault == alarm.rule else CONSEQUENCE, at)
             for alarm in them
         ]
+        said = all(each.mask(alarms.FLAPPING) for each in joined)
         if incidents.over_since(incident):
             level = min(alarm.level for alarm in joined)
             back = replace(incidents.reopen(incident, at), level=level)
             told = {"alarm": joined[0].id, "settled": back.reopened > incident.reopened}
             self._book.put_incident(back, "reopened", at, **told)
-            if not incident.intermittent:
-                self._following.tell(incident.corr_id, Op.OPEN, at, "The fault is back")
-        self._changed(joined[0], at)
+            self._following.tell(incident.corr_id, Op.OPEN, at, "The fault is back")
+            said = True
+        self._changed(joined[0], at, said=said)
 
     def before_told(self, incident: Incident, at: int) -> None:
         """It has settled: last of all it may be part of something wider, or go on where the same fault was over shortly before."""
@@ -287,10 +301,8 @@ class Handling:
 
     def _take_over(self, rule: Rule, root: Alarm, at: int) -> None:
         """What it explains, and was seen before it."""
-        branch, _ = self._teller.place(root.terminal)
-        self._roots.setdefault(branch, set()).add(root.key)
         incident = self._book.incidents.get(root.incident)
-        if incident is None:
+        if incident is None or root.key not in self._book.members.get(incident.corr_id, {}):
             return
         below = self._book.topology.explained_by((root.terminal, root.component), rule.explains)
         owners = {node.partition("/")[0] for node in below.devices}
@@ -310,11 +322,14 @@ class Handling:
                 if self._covers(root, rule.explains, other):
                     self.child(incident, other, at)
 
+    def _may_explain(self, rule: Rule, alarm: Alarm) -> bool:
+        return bool(rule.explains) and alarm.level <= EXPLAINS
+
     def _covers(self, root: Alarm, kind: str, alarm: Alarm) -> bool:
         return self._book.topology.explains((root.terminal, root.component), kind, alarm.terminal, alarm.component)
 
-    def _changed(self, alarm: Alarm, at: int) -> None:
-        """The level or the evidence of one of its alarms, or which ones it has."""
+    def _changed(self, alarm: Alarm, at: int, *, said: bool = False) -> None:
+        """The level or the evidence of one of its alarms, or which ones it has. said: this was told, all but another level."""
         incident = self._book.incidents.get(alarm.incident)
         if incident is None or not incident.living:
             return
@@ -322,7 +337,7 @@ class Handling:
         level = min((each.level for each in own), default=incident.level)
         if level != incident.level:
             self._book.put_incident(incidents.worsen(incident, level, at), "level", at, level=level, was=incident.level)
-        if incident.announced:
+        if incident.announced and (level != incident.level or not said):
             self._following.tell(incident.corr_id, Op.UPDATE, at)
         self._following.follow_up(incident.corr_id, at)
 
@@ -470,7 +485,6 @@ class Handling:
                     ("flap", alarm.terminal, alarm.component, alarm.rule),
                     max(flapping.calm_at(alarm.turns, self._book.policy.incident), at),
                 )
-        self.concluding.recall()
 
     # What time does.
 

@@ -88,9 +88,7 @@ class _Group:
 
 
 class Regulating:
-    """last: (fault, branch or region) -> the incident that was concluded last there, as Concluding keeps it. states: of all terminals the last row
-    of the log, as Standing keeps it.
-    """
+    """states: of all terminals the last row of the log, as Standing keeps it."""
 
     def __init__(
         self,
@@ -98,14 +96,12 @@ class Regulating:
         fleet: Fleet,
         timers: Timers,
         following: Following,
-        last: dict[tuple[str, str], str],
         states: Mapping[str, StateChange],
     ) -> None:
         self._book = book
         self._fleet = fleet
         self._timers = timers
         self._following = following
-        self._last = last
         self._states = states
         self._regions: dict[str, dict[Hours, _Group]] = {}
         self._counted: dict[str, tuple[str, Hours, int]] = {}
@@ -134,7 +130,7 @@ class Regulating:
 
     def changed(self, at: int) -> None:
         """The policy may have."""
-        for (fault, region), corr_id in sorted(self._last.items()):
+        for (fault, region), corr_id in sorted(self._book.concluded.items()):
             incident = self._book.incidents.get(corr_id)
             if fault == REGULATOR and self._book.policy.regulator is None and _lasts(incident):
                 self._end(incident, at)
@@ -196,13 +192,16 @@ class Regulating:
     def _open(self, region: str, at: int) -> list[_Group]:
         return [each for each in self._regions.get(region, {}).values() if each.is_open(at)]
 
+    def _reached(self, regulator: Regulator, region: str, at: int) -> bool:
+        groups = self._open(region, at)
+        return regulator.concerns(sum(len(each.down) for each in groups), sum(each.scheduled for each in groups))
+
     def _begun(self, regulator: Regulator, region: str, at: int) -> int | None:
         """Since when the share has been reached without a break, UTC ns; None where it is not."""
-        groups = self._open(region, at)
-        scheduled, down = sum(each.scheduled for each in groups), sum(len(each.down) for each in groups)
-        if not regulator.concerns(down, scheduled):
+        if not self._reached(regulator, region, at):
             return None
-        enough = max(1, math.ceil(regulator.share * scheduled))
+        groups = self._open(region, at)
+        enough = max(1, math.ceil(regulator.share * sum(each.scheduled for each in groups)))
         first = min(max(each.down[0][0], each.opened(at)) for each in groups if each.down)
         known = range(first, max(at, first) + 1)
         begun = bisect_left(known, enough, key=lambda by: sum(each.begun_by(by, at) for each in groups))
@@ -214,17 +213,21 @@ class Regulating:
         regulator = self._book.policy.regulator
         if regulator is None:
             return
-        incident = self._book.incidents.get(self._last.get((REGULATOR, region), ""))
-        begun = self._begun(regulator, region, at)
+        incident = self._incident(region)
         if _lasts(incident):
-            if begun is None:
+            if not self._reached(regulator, region, at):
                 self._end(incident, at)
             else:
                 self._book.put_incident(replace(incident, cause=self._cause(region, at)))
                 self._following.tell_soon(incident.corr_id, at)
-        elif begun is not None and begun + regulator.for_ns <= at and not _settled(incident, begun):
-            self._begin(region, begun, incident, at)
+        else:
+            begun = self._begun(regulator, region, at)
+            if begun is not None and begun + regulator.for_ns <= at and not _settled(incident, begun):
+                self._begin(region, begun, incident, at)
         self._wait(region, at)
+
+    def _incident(self, region: str) -> Incident | None:
+        return self._book.incidents.get(self._book.concluded.get((REGULATOR, region), ""))
 
     def _wait(self, region: str, at: int) -> None:
         """Until something of it is due by time alone."""
@@ -233,7 +236,7 @@ class Regulating:
         groups = self._regions.get(region, {}).values()
         if regulator is not None and any(each.down for each in groups):
             dues = [until for each in groups if (until := each.until(at)) < NEVER]
-            begun = self._begun(regulator, region, at)
+            begun = self._begun(regulator, region, at) if not _lasts(self._incident(region)) else None
             if begun is not None and begun + regulator.for_ns > at:
                 dues.append(begun + regulator.for_ns)
         if dues:
@@ -259,7 +262,9 @@ class Regulating:
             correlation_id(region, "", "", REGULATOR, episode), "", "", level, SETTLING, at, 0, 0, region=region, scope=REGION,
             fault=REGULATOR, episode=episode, occurred_at=begun, settle_until=at, cause=cause,
         )  # fmt: skip
-        self._last[REGULATOR, region] = incident.corr_id
+        before = self._book.conclude(incident)
+        if before is not None:
+            self._following.follow_up(before.corr_id, at)
         told = {"fault": REGULATOR, "level": level, "cause": cause, **self._evidence(incident, at)}
         self._book.put_incident(incident, "opened", at, **told)
         self._following.follow_up(incident.corr_id, at)

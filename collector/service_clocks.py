@@ -16,13 +16,16 @@ def target_of(policy: Policy, fault: str, level: int) -> Target:
 
 
 def clocks_of(policy: Policy, incident: Incident) -> tuple[Clock, Clock]:
-    """Of the response and of the repair. Restored by its readings stops both: the customer is served again, and nobody is called for what is over."""
+    """Of the response and of the repair. Restored by its readings stops both: the customer is served again, and nobody is called for what is over.
+    A report to the regulator is due all the same: only a person stops its clocks.
+    """
     target = target_of(policy, incident.fault, incident.level)
+    restored = incident.restored_at if incident.fault != REGULATOR else 0
     held = tuple((since, until) for since, until, _ in incident.held)
     began = incident.response_from or incident.opened_at
     return (
-        Clock(RESPONSE, began, target.response_ns, stopped_at=incident.responded_at or incident.restored_at),
-        Clock(REPAIR, incident.opened_at, target.repair_ns, held, incident.restored_at or incident.resolved_at),
+        Clock(RESPONSE, began, target.response_ns, stopped_at=incident.responded_at or restored),
+        Clock(REPAIR, incident.opened_at, target.repair_ns, held, restored or incident.resolved_at),
     )
 
 

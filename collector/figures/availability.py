@@ -199,9 +199,9 @@ def counted(state: str, cause: str, lost: Sequence[str], functions: AbstractSet[
 
 
 def _told_late(late: LateSpan, functions: AbstractSet[str], since: int, until: int) -> Stretch:
-    """A fault of a part of the functions leaves the rest; one that names no part, or is of level 1, leaves nothing."""
-    partly = late.level != 1 and bool(late.lost) and bool(functions - set(late.lost))
-    if late.reason and not partly:
+    """As live: it is down by the functions that are lost, and by level 1 only where its class has no functions to lose."""
+    nothing_left = functions <= set(late.lost) if functions else late.level == 1
+    if late.reason and nothing_left:
         state, counts = "out_of_service", _all("down")
     else:
         state = "degraded" if late.lost else "in_service"

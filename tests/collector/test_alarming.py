@@ -70,7 +70,9 @@ class Site:
 
     def open(self) -> dict[tuple[str, str], AlarmView]:
         with closing(SqliteReader(self.world.path)) as reader:
-            return {(view.rule, view.component): view for view in reader.alarms(open_only=True)}
+            listed = reader.alarms(open_only=True)
+        # Those that are over and were seen by nobody stay on the list.
+        return {(view.rule, view.component): view for view in listed if view.condition != "normal"}
 
     def kinds(self) -> list[str]:
         return [kind for (kind,) in self.world.store.conn.execute("SELECT kind FROM alarm_event ORDER BY seq")]

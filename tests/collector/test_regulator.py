@@ -135,6 +135,9 @@ async def test_it_ends_when_the_share_is_back_and_a_return_of_the_outage_reopens
     assert bank.found()[0].state == "open"  # two branches are half of the region
     await bank.back("b", T0 + 62 * MINUTE)
     assert bank.found()[0].state == "restored"
+    assert not any(
+        each.stopped_at for each in clocks_of(world.pipeline.fold.book.policy, bank.found()[0])
+    )  # to be reported all the same
     assert near(bank.found()[0].restored_at, T0 + 62 * MINUTE)
     await bank.lose("b", T0 + 70 * MINUTE)
     await world.tick(T0 + 80 * MINUTE)
