@@ -43,8 +43,9 @@ lint: setup
 	$(BIN)/mypy --platform win32 build/types/tillwatch/agent build/types/tillwatch/device_profiles build/types/tillwatch/firmware_shims
 	$(BIN)/lint-imports
 
+# In the order of the files: xdist's own begins with those of many tests, and the few that take longest would come last, alone.
 test: setup packages lint
-	$(BIN)/python -P -m pytest -m 'not long' --numprocesses=auto --dist=loadfile $(ARGS)
+	$(BIN)/python -P -m pytest -m 'not long' --numprocesses=auto --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: setup packages
 	$(BIN)/python -P -m pytest $(ARGS)

@@ -56,7 +56,7 @@ class Alarming:
             return
         key = (rule.id, terminal.id, column.component)
         limits, state = rule.limits, self.limits.get(key, QUIET)
-        if state is QUIET and _asks_nothing(limits, column, bounds):
+        if state is QUIET and asks_nothing(limits, column, bounds):
             return
         series = terminal.components[column.component].series
         beside = 0
@@ -67,7 +67,7 @@ class Alarming:
                 for_ns=limits.for_ns, hold_ns=limits.hold_ns
             )  # they came later than what it has seen: it asks for nothing any more
         elif len(rule.signals) > 1 and state is not QUIET:
-            beside = _beside(rule, series, column.signal, state)
+            beside = asked_beside(rule, series, column.signal, state)
         new = state
         for i, (t, value) in enumerate(zip(tick.at, column.values, strict=True)):
             quality, judged = (column.odd or {}).get(i, (column.quality, column.state))
@@ -223,6 +223,8 @@ class Alarming:
             alarm = replace(
                 alarm, drill=drills.injected(terminal.terminal_class, alarm.rule) or bool(alarm.detail.get("drill"))
             )
+        if kind in ("raised", "recurred"):
+            # A window may have opened or closed while its condition was over.
             alarm = self._masking.covered(alarm, at)
         self._set(alarm, kind, at, alarm.detail)
         self._handling.heard(rule, alarm, kind, at)
@@ -362,13 +364,13 @@ class Alarming:
             self.limits[SILENT, terminal, ""] = replace(pending, since=at)
             self._book.dirty.limits.add((SILENT, terminal, ""))
 
-    def rearm(self, advanced_to: int) -> None:
-        """Set the timers of what is pending, from the state alone."""
+    def rearm(self, advanced_to: int, *, heard_from: int = 0) -> None:
+        """Set the timers of what is pending, from the state alone. heard_from: before this UTC ns nothing is confirmed by the clock."""
         for (rule_id, terminal, component), state in self.limits.items():
             rule = self._book.rules.by_id.get(rule_id)
             due = due_at(rule.limits, state) if rule is not None else None
             if due is not None:
-                self._timers.set(("limit", terminal, component, rule_id), max(due, advanced_to))
+                self._timers.set(("limit", terminal, component, rule_id), max(due, advanced_to, heard_from))
         for alarm in self._book.alarms.values():
             if alarm.drill and alarm.open and "until" in alarm.detail:
                 self._timers.set(
@@ -378,7 +380,7 @@ class Alarming:
                 self._timers.set(ack_timer(alarm.key), max(alarm.ack_until, advanced_to))
 
 
-def _asks_nothing(limits: Limits, column: Column, bounds: tuple[float, float] | None) -> bool:
+def asks_nothing(limits: Limits, column: Column, bounds: tuple[float, float] | None) -> bool:
     """The common case, seen without looking at each reading: all are well. False where it cannot be seen like this."""
     if column.odd is not None or (limits.judged is not None and limits.judged.get(int(column.state), 0)):
         return False
@@ -392,7 +394,7 @@ def _asks_nothing(limits: Limits, column: Column, bounds: tuple[float, float] | 
     return not (limits.above and most > limits.above[0].limit) and not (limits.below and least < limits.below[0].limit)
 
 
-def _beside(rule: Rule, series: Mapping[str, Series], signal: str, state: LimitState) -> int:
+def asked_beside(rule: Rule, series: Mapping[str, Series], signal: str, state: LimitState) -> int:
     """The level that the latest readings of the rule's other signals ask for. One that cannot be read asks for what is so."""
     asked = 0
     for other in rule.signals:

@@ -56,7 +56,7 @@ class Membership:
 @dataclass(slots=True)
 class Dirty:
     """What one group of entries changed, for the store to keep in the same transaction. gaps: (UTC ns, UTC ns) that the journal's time went
-    from one to the other at a start, or when the clock was set.
+    from one to the other at a start, or when the clock was set; outages: those of them in which the collector was away; backlogs: see late.py, packed.
     """
 
     terminals: set[str] = field(default_factory=set)
@@ -75,6 +75,8 @@ class Dirty:
     memberships: dict[tuple[str, int], Membership] = field(default_factory=dict)
     states: list[StateChange] = field(default_factory=list)
     late: list[LateSpan] = field(default_factory=list)
+    backlogs: dict[AlarmKey, bytes | None] = field(default_factory=dict)
+    outages: list[tuple[int, int]] = field(default_factory=list)
     corrections: list[Correction] = field(default_factory=list)
     windows: dict[str, bytes | None] = field(default_factory=dict)
     rules: bool = False

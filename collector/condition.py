@@ -181,12 +181,12 @@ def needs(
         for signal in signals
         for rule in by_signal.get(signal, ())
         if (rule.component is None or rule.component.match(component))
-        and 0 < terminal_class.level(rule.id, _gravest(rule.limits)) <= 2
+        and 0 < terminal_class.level(rule.id, gravest(rule.limits)) <= 2
     }
     return tuple(sorted({name for rule in rules for name in terminal_class.lost(rule, component)}))
 
 
-def _gravest(limits: Limits) -> int:
+def gravest(limits: Limits) -> int:
     """The gravest level that a rule can ask for, 0 for none."""
     steps = [step.level for step in (*limits.above, *limits.below)]
     said = [*(limits.words or {}).values(), *(limits.judged or {}).values()]
@@ -232,8 +232,8 @@ def _decide(view: TerminalInView) -> _Found:
         named = _by(SUPPLY_LOW, [*low, *visible], {})
         return replace(named, since=min(each.since for each in low))
     if visible:
-        return replace(_by(IN_SERVICE, visible, {}), since=view.connection_since or now)
-    return _Found(IN_SERVICE, view.connection_since or now)
+        return replace(_by(IN_SERVICE, visible, {}), since=view.connection_since)
+    return _Found(IN_SERVICE, view.connection_since)
 
 
 def _offline(view: TerminalInView) -> _Found:
@@ -313,7 +313,7 @@ def _reading(alarm: OpenAlarm) -> tuple[tuple[str, str, int], ...]:
 
 def _since(change: StateChange, found: _Found, previous: StateChange | None, view: TerminalInView) -> int:
     if previous is None:
-        return min(found.since, view.at)
+        return min(found.since or view.at, view.at)
     if not differs(change, previous) or change.state == previous.state == OFFLINE:
         return previous.since
     ended = view.eased or view.at

@@ -153,7 +153,7 @@ class Terminal:
     each retiring key the epoch, the last seq and the last life message that it may have signed; certificates: by serial number, in hex;
     clock_base_ms: UTC minus uptime at the last live batch, in the boot clock_boot; speakers: see clones.py; why: it was revoked;
     life_cycle: `in_service` or one of records.LIFE_CYCLE; mode: the last word of atm.mode, since
-    when (UTC ns) and of which component; loss: see losses.py, packed.
+    when (UTC ns) and of which component; loss: see losses.py, packed; down_since: when it ceased to serve, UTC ns, 0 where it serves (regulator.py).
     """
 
     id: str
@@ -190,6 +190,7 @@ class Terminal:
     mode_since: int = 0
     mode_component: str = ""
     loss: bytes = b""
+    down_since: int = 0
 
     _STATUS = (
         "epoch",
@@ -211,6 +212,7 @@ class Terminal:
         "mode_since",
         "mode_component",
         "loss",
+        "down_since",
     )
 
     def pack_status(self) -> bytes:

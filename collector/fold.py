@@ -12,7 +12,7 @@ from typing import Any
 from tillwatch.agent.model import MS, Quality, Value
 from tillwatch.agent.wire import Column, Header, Life, Opened
 from tillwatch.collector import clones, sequence, succession
-from tillwatch.collector.alarming import Alarming
+from tillwatch.collector.alarming import BEHIND_NS, Alarming
 from tillwatch.collector.book import Book
 from tillwatch.collector.causes import farewell
 from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
@@ -21,11 +21,14 @@ from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fl
 from tillwatch.collector.following import Following
 from tillwatch.collector.handling import Handling
 from tillwatch.collector.journal import Entry, Kind
+from tillwatch.collector.late import Late
 from tillwatch.collector.losses import Losses
 from tillwatch.collector.masking import Masking
 from tillwatch.collector.operators import Operators
 from tillwatch.collector.policy import parse_policy
 from tillwatch.collector.presence import Presence
+from tillwatch.collector.records import StateChange
+from tillwatch.collector.regulator import Regulating
 from tillwatch.collector.rules import CLOCK, FORK
 from tillwatch.collector.standing import Standing
 from tillwatch.collector.telling import Teller
@@ -36,6 +39,8 @@ AHEAD_NS = 600 * 10**9
 """A reading from further in the future than this never becomes the latest one (delivery.md 6.7)."""
 MAX_INTERVAL_S = 7 * 86_400
 """The longest interval that a component may claim: slow signals are read daily, some sites read them weekly."""
+QUEUED_NS = 600 * 10**9
+"""After a start, within which comes what waited at the broker meanwhile: it sends a queue of days in minutes."""
 SUSPECT_SKEW_MS = 60_000
 """From this skew on times are corrected by it, and both are kept."""
 
@@ -76,10 +81,14 @@ class Fold:
         self.masking = Masking(self.book, self.fleet, self.timers, self.handling)
         self.alarming = Alarming(self.book, self.fleet, self.timers, self.handling, self.masking, units)
         self.losses = Losses(self.book, self.fleet, self.timers, self.handling)
+        self.late = Late(self.book, self.fleet, self.timers, self.alarming.limits)
         self.presence = Presence(self.book, self.alarming, self.losses, self.timers)
-        self.standing = Standing(self.book, self.fleet, self.masking, self.losses)
+        states: dict[str, StateChange] = {}
+        self.regulating = Regulating(self.book, self.fleet, self.timers, following, states)
+        self.standing = Standing(self.book, self.fleet, self.masking, self.losses, self.regulating, states)
         self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, self.handling, following)
         self.advanced_to = 0
+        self._away = (0, 0)
 
     @property
     def dirty(self) -> Dirty:
@@ -113,6 +122,10 @@ class Fold:
                     self.losses.due(terminal, due)
                 case "window":
                     self.masking.window_due(terminal, due)
+                case "late":
+                    self.late.due(terminal, due)
+                case "regulator":
+                    self.regulating.due(terminal, due)
             self.standing.look(due)
         self.advanced_to = max(self.advanced_to, until)
 
@@ -163,6 +176,12 @@ class Fold:
         sources: list[tuple[str, bool]] = []
         ticks: dict[int, Ticks] = {}
         component = None
+        late = self.late.of.get(terminal.id)
+        if historical or late is not None:
+            for column in opened.columns:
+                if id(column.at) not in ticks:
+                    ticks[id(column.at)] = ticks_of(column.at, correction)
+            late = self.late.heard(terminal, ticks.values(), entry.at, historical=historical)
         for column in opened.columns:
             tick = ticks.get(id(column.at))
             if tick is None:
@@ -178,6 +197,8 @@ class Fold:
                 terminal.signals += 1
             assert component is not None
             bounds = self._keep(terminal.id, component.name, column, series, tick, seen)
+            if late is not None:
+                self.late.judge(late, terminal, column, tick, bounds)
             if historical:
                 continue
             if column.signal == MODE and series.value != terminal.mode:
@@ -193,6 +214,8 @@ class Fold:
                     self.presence.regained(terminal, component, entry.at)
             for rule in self.book.rules.by_signal.get(column.signal, ()):
                 self.alarming.judge_column(rule, terminal, column, tick, bounds, entry.at, seen.ahead)
+        if late is not None:
+            self.late.read(terminal, late, entry.at)
         if terminal.id in self.losses.of:
             first, last = min(min(tick.at) for tick in ticks.values()), max(tick.newest for tick in ticks.values())
             self.losses.read(terminal, first * MS, last, lost=terminal.lost - known)
@@ -334,8 +357,18 @@ class Fold:
         self._speaks_in(terminal, life.epoch)
         self.losses.back(terminal, life, at)
         terminal.life_n = life.n
-        terminal.boot, terminal.up_ms, terminal.up_received = life.boot, life.up, at
+        terminal.boot, terminal.up_ms, terminal.up_received = life.boot, life.up, at - self._waited(terminal, life, at)
         self.presence.heard(terminal, at)
+
+    def _waited(self, terminal: Terminal, life: Life, at: int) -> int:
+        """How long a life message lay at the broker while the collector was away, in ns, by its own time; 0 where that cannot be. Its uptime is of
+        then: taken for one of now, it would make what is hours old seem to be of now, too.
+        """
+        since, until = self._away
+        if not until <= at < until + QUEUED_NS:
+            return 0
+        late = at - life.now - terminal.skew_ms * MS
+        return late if BEHIND_NS < late <= at - since + BEHIND_NS else 0
 
     def _retired(self, terminal: Terminal, entry: Entry) -> None:
         """Of a batch or life message whose content is gone: that it came, and what it did to its stream."""
@@ -406,6 +439,7 @@ class Fold:
         for window_id in sorted({*self.masking.windows(), *self.masking.active}):
             self.masking.window_due(window_id, entry.at)
         self.rearm()
+        self.regulating.changed(entry.at)
 
     def _started(self, entry: Entry) -> None:
         facts = entry.facts_map()
@@ -414,6 +448,9 @@ class Fold:
             self.dirty.gaps.append((facts["down_since"], entry.at))
         if "jump" in facts:
             self._clock_set(facts["jump"])
+        elif facts["down_since"]:  # the hours over which a clock is set never were: nobody was away in them
+            self._away = facts["down_since"], entry.at
+            self.dirty.outages.append(self._away)
         for terminal in self.fleet.terminals.values():
             self.presence.restarted(terminal, entry.at)
             self.alarming.restarted(terminal.id, entry.at)
@@ -446,9 +483,13 @@ class Fold:
         self.timers.clear()
         for terminal in self.fleet.terminals.values():
             self.presence.rearm(terminal)
-        self.alarming.rearm(self.advanced_to)
+        since, until = self._away
+        # What was to last until some time in which nobody could be heard: first of all comes what waited meanwhile.
+        self.alarming.rearm(self.advanced_to, heard_from=until + BEHIND_NS if until - since > BEHIND_NS else 0)
         self.masking.rearm(self.advanced_to)
         self.losses.rearm(self.advanced_to)
+        self.late.rearm(self.advanced_to)
         self.handling.rearm(self.advanced_to)
+        self.regulating.rearm(self.advanced_to)
         for corr_id in sorted(self.book.incidents):
             self.following.rearm(corr_id, self.advanced_to)

@@ -27,7 +27,7 @@ from tillwatch.collector.incidents import (
     correlation_id,
 )
 from tillwatch.collector.rules import UNSTAFFED
-from tillwatch.collector.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for
+from tillwatch.collector.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for, target_of
 from tillwatch.collector.telling import Teller
 from tillwatch.collector.tickets.port import Op
 from tillwatch.collector.timers import Timers
@@ -116,7 +116,8 @@ class Following:
         if not self._presses(incident):
             return 0
         policy = self._book.policy
-        target, hours, clocks = policy.targets[incident.level], self._hours(incident), clocks_of(policy, incident)
+        target = target_of(policy, incident.fault, incident.level)
+        hours, clocks = self._hours(incident), clocks_of(policy, incident)
         state, on_duty = escalation_of(incident), on_duty_for(policy, incident)
         dues = [next_due(target, hours, clocks, state, at, on_duty)]
         dues += [
@@ -131,7 +132,8 @@ class Following:
         if not self._presses(incident):
             return None
         policy = self._book.policy
-        target, hours, clocks = policy.targets[incident.level], self._hours(incident), clocks_of(policy, incident)
+        target = target_of(policy, incident.fault, incident.level)
+        hours, clocks = self._hours(incident), clocks_of(policy, incident)
         late = tuple(
             each.kind
             for each in clocks

@@ -139,7 +139,7 @@ class Handling:
         found = self._back(rule, alarm, at, beside, wait) or self._near(rule, alarm, at)
         if not found and not alarm.mask(alarms.FLAPPING):
             found = self._explained(rule, alarm, at, beside) or self.concluding.common(rule, alarm, at, beside)
-        if not found:
+        if not found and not self._anew(rule, alarm, at, wait):
             self._own(rule, alarm, at, wait)
         if self._may_explain(rule, alarm):
             self._take_over(rule, self._book.alarms[alarm.key], at)
@@ -147,31 +147,30 @@ class Handling:
     def _back(self, rule: Rule, alarm: Alarm, at: int, beside: str, wait: int) -> bool:
         """To the incident that it came from: a ticket is for a fault, not for each of its turns."""
         incident = self._book.incidents.get(alarm.incident)
-        if incident is None or incident.corr_id == beside or incident.scope != TERMINAL:
+        if incident is None or incident.corr_id == beside or incident.scope != TERMINAL or incident.state == DROPPED:
             return False
-        if incident.state == DROPPED:
-            if (
-                incident.fault != alarm.rule
-                or incident.parent
-                or at - incident.closed_at > self._book.policy.incident.verify_ns
-            ):
-                return False
-            settled = replace(
-                incident, state=SETTLING, level=alarm.level, opened_at=at, occurred_at=alarm.since, closed_at=0,
-                intermittent=alarm.mask(alarms.FLAPPING) is not None,
-            )  # fmt: skip
-            self._book.put_incident(
-                replace(settled, settle_until=self._settle_until(rule, alarm, at, wait)), "opened", at
-            )
-            self._book.join(incident.corr_id, alarm, ROOT, at)
-            self._following.follow_up(incident.corr_id, at)
-            return True
         over = incidents.over_since(incident)
         if over and not self._returns_to(incident, at):
             return False
         if over and self._settle_until(rule, alarm, at, wait) > at:
             return False  # this time it may be the symptom of something wider, or over in a moment: see before_told
         self._rejoin(incident, [alarm], at)
+        return True
+
+    def _anew(self, rule: Rule, alarm: Alarm, at: int, wait: int) -> bool:
+        """Its own incident that was over before anybody was told settles once more."""
+        incident = self._book.incidents.get(alarm.incident)
+        if incident is None or incident.state != DROPPED or incident.fault != alarm.rule or incident.parent:
+            return False
+        if incident.scope != TERMINAL or at - incident.closed_at > self._book.policy.incident.verify_ns:
+            return False
+        settled = replace(
+            incident, state=SETTLING, level=alarm.level, opened_at=at, occurred_at=alarm.since, closed_at=0,
+            intermittent=alarm.mask(alarms.FLAPPING) is not None,
+        )  # fmt: skip
+        self._book.put_incident(replace(settled, settle_until=self._settle_until(rule, alarm, at, wait)), "opened", at)
+        self._book.join(incident.corr_id, alarm, ROOT, at)
+        self._following.follow_up(incident.corr_id, at)
         return True
 
     def _returns_to(self, incident: Incident, at: int) -> bool:

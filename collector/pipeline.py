@@ -37,11 +37,11 @@ from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_EPOCHS, MAX_SIGNALS, T
 from tillwatch.collector.fold import SUSPECT_SKEW_MS, Fold
 from tillwatch.collector.intake import Message
 from tillwatch.collector.journal import Entry, Journal, Kind
+from tillwatch.collector.long_ago import LongAgo
 from tillwatch.collector.refusals import Refusals, Unfit, UnfitError
 from tillwatch.collector.replies import Reply, reply_to
 from tillwatch.collector.signed_acts import sealed
 from tillwatch.collector.store import requests
-from tillwatch.collector.store.segments import SegmentError
 from tillwatch.collector.store.sqlite import Commit, SqliteStore, StoreError
 from tillwatch.collector.tickets.port import TicketMessage
 
@@ -56,10 +56,6 @@ its certificate without its key cannot make the terminal stop for longer than on
 IDENTITY_ACTS = frozenset({"enrol", "certify", "rotate", "revoke"})
 APART_NS = 10**9
 """By which the journal's time may be ahead of a message's own before the latter is written down too."""
-LOOK_BACK_NS = 10 * 10**9
-"""Between two searches in the journal of one terminal for a batch that is no recent one: reading its index takes up to a second, an honest
-terminal comes to it once, after its spool was rolled back, and whoever repeats old batches is not answered.
-"""
 
 
 class Incoming(NamedTuple):
@@ -104,7 +100,7 @@ class Pipeline:
         self.on_identity: Callable[[set[str]], None] = lambda _: None
         self._bind = bind
         self._forks: Counter[str] = Counter()
-        self._looked_back: dict[str, int] = {}
+        self._long_ago = LongAgo(store)
         self._told_enrol: dict[str, int] = {}
         self._lock = asyncio.Lock()
         self._acts = 0
@@ -250,7 +246,8 @@ class Pipeline:
         stored = None
         known = terminal.streams.get(header.epoch)
         if known is not None and header.seq <= known.mark:
-            stored = self._stored(terminal, header.epoch, header.seq)
+            recent = self.fold.fleet.recalled(terminal.id, header.epoch, header.seq)
+            stored = recent or self._long_ago.digest(terminal.id, header.epoch, header.seq, self._clock())
         reply = reply_to(replies, terminal.id, header.epoch)
         decision = sequence.decide(terminal.streams, header, digest, stored)
         stamp = {"epoch": header.epoch, "seq": header.seq}
@@ -453,22 +450,6 @@ class Pipeline:
         """Journal what a ticket system said: {incident, connector, external_id, url, state}."""
         async with self._lock:
             await self._keep([self._record(Kind.TICKET_CHANGE, facts=facts)])
-
-    def _stored(self, terminal: Terminal, epoch: bytes, seq: int) -> bytes | None:
-        recent = self.fold.fleet.recalled(terminal.id, epoch, seq)
-        if recent is not None:
-            return recent
-        now = self._clock()
-        if 0 <= now - self._looked_back.get(terminal.id, -LOOK_BACK_NS) < LOOK_BACK_NS:
-            raise UnfitError(Unfit.REPLAY, f"batch {seq} was settled long ago")
-        self._looked_back[terminal.id] = now
-        try:
-            return self.store.stored_digest(terminal.id, epoch, seq)
-        except SegmentError as error:
-            log.error(
-                "terminal %s: a damaged part of the log cannot be compared with seq %d: %s", terminal.id, seq, error
-            )
-            return None
 
     def ack(self, terminal: str, reply: Reply, *, slow: bool) -> bytes:
         state = self.fold.fleet.terminals[terminal]

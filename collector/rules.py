@@ -35,9 +35,11 @@ FLEET_UNREACHABLE = "fleet.unreachable"
 """Nearly everybody fell silent together: the monitoring itself lost them."""
 UNSTAFFED = "duty.unstaffed"
 """Nobody is on duty for a role that a step of escalation is for."""
+REGULATOR = "region.regulator"
+"""So many of a region's terminals have served nobody for so long that the regulator must be told."""
 INFERRED = {"reach": BRANCH_UNREACHABLE, "mains": BRANCH_MAINS}
 """What `common` of a rule lets the collector conclude of a branch."""
-CONCLUDED = (BRANCH_UNREACHABLE, BRANCH_MAINS, REGION_UNREACHABLE, FLEET_UNREACHABLE, UNSTAFFED)
+CONCLUDED = (BRANCH_UNREACHABLE, BRANCH_MAINS, REGION_UNREACHABLE, FLEET_UNREACHABLE, UNSTAFFED, REGULATOR)
 """Conditions of no single terminal: they make incidents without an alarm of their own."""
 BUILT_IN = (SILENT, COMPONENT_SILENT, FORK, CLOCK, *CONCLUDED)
 """Conditions that the collector itself finds: their rules have words and no signal."""

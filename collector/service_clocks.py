@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from tillwatch.collector.duty.calendars import Calendar
 from tillwatch.collector.duty.clocks import Clock, Escalation, OnDuty
-from tillwatch.collector.duty.targets import REPAIR, RESPONSE
+from tillwatch.collector.duty.targets import REPAIR, RESPONSE, Target
 from tillwatch.collector.incidents import Incident
 from tillwatch.collector.policy import Policy
+from tillwatch.collector.rules import REGULATOR
+
+
+def target_of(policy: Policy, fault: str, level: int) -> Target:
+    """What is promised for an incident of this fault and level: of an outage that must be reported the regulator's clocks."""
+    return policy.regulator.target if fault == REGULATOR and policy.regulator is not None else policy.targets[level]
 
 
 def clocks_of(policy: Policy, incident: Incident) -> tuple[Clock, Clock]:
-    """Of the response and of the repair. Restored by its readings stops both: the customer is served again, and nobody is called for what is over."""
-    target = policy.targets[incident.level]
+    """Of the response and of the repair. Restored by its readings stops both: the customer is served again, and nobody is called for what is over.
+    A report to the regulator is due all the same: only a person stops its clocks.
+    """
+    target = target_of(policy, incident.fault, incident.level)
+    restored = incident.restored_at if incident.fault != REGULATOR else 0
     held = tuple((since, until) for since, until, _ in incident.held)
     began = incident.response_from or incident.opened_at
     return (
-        Clock(RESPONSE, began, target.response_ns, stopped_at=incident.responded_at or incident.restored_at),
-        Clock(REPAIR, incident.opened_at, target.repair_ns, held, incident.restored_at or incident.resolved_at),
+        Clock(RESPONSE, began, target.response_ns, stopped_at=incident.responded_at or restored),
+        Clock(REPAIR, incident.opened_at, target.repair_ns, held, restored or incident.resolved_at),
     )
 
 
 def hours_of(policy: Policy, incident: Incident, terminal_class: str) -> Calendar:
     """In which both run."""
+    if incident.fault == REGULATOR and policy.regulator is not None:
+        return policy.calendars[policy.regulator.target.hours]
     return policy.calendar(incident.level, terminal_class, incident.branch)
 
 

@@ -12,13 +12,23 @@ from tillwatch.collector.losses import Losses
 from tillwatch.collector.masking import Masking
 from tillwatch.collector.policy import TerminalClass
 from tillwatch.collector.records import OFFLINE, StateChange
+from tillwatch.collector.regulator import Regulating
 
 
 class Standing:
     """states: the last row of the log of each terminal."""
 
-    def __init__(self, book: Book, fleet: Fleet, masking: Masking, losses: Losses) -> None:
-        self.states: dict[str, StateChange] = {}
+    def __init__(
+        self,
+        book: Book,
+        fleet: Fleet,
+        masking: Masking,
+        losses: Losses,
+        regulating: Regulating,
+        states: dict[str, StateChange],
+    ) -> None:
+        self.states = states
+        self._regulating = regulating
         self._book = book
         self._fleet = fleet
         self._masking = masking
@@ -35,6 +45,7 @@ class Standing:
             change = roll_up(self._view(terminal, at), previous, supervisor_limit_ns=limit).change
             if differs(change, previous):
                 self._put(change)
+            self._regulating.see(terminal, self.states[name], at)
         self._book.touched.clear()
         self._book.eased.clear()
 

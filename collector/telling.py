@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from tillwatch.collector.alarms import Alarm
 from tillwatch.collector.book import Book
@@ -14,8 +14,18 @@ from tillwatch.collector.rules import Rule
 from tillwatch.collector.tickets.port import MAX_AFFECTED, Evidence, Op, TicketMessage
 
 
+class Stricken(NamedTuple):
+    """A terminal that an incident without alarms of its own concerns. since: UTC ns; why: its state, and what decided."""
+
+    terminal: str
+    since: int
+    why: str
+
+
 class Teller:
-    """page: address of the console. cards, language: of the diagnosis cards, and with them of what tickets say."""
+    """page: address of the console. cards, language: of the diagnosis cards, and with them of what tickets say. stricken: whom an incident concerns
+    beyond its alarms, at a time.
+    """
 
     def __init__(self, book: Book, fleet: Fleet, page: str, cards: Cards, language: str) -> None:
         self._cards = cards
@@ -23,6 +33,7 @@ class Teller:
         self._book = book
         self._fleet = fleet
         self._page = page
+        self.stricken: Callable[[Incident, int], tuple[Stricken, ...]] = lambda _, __: ()
 
     def place(self, terminal: str) -> tuple[str, str]:
         """(branch, region)."""
@@ -43,7 +54,12 @@ class Teller:
         """As it is now. The incident's seq is that of this message."""
         own = self._book.of(incident.corr_id, ROOT, CONSEQUENCE)
         rule = self._book.rule(incident.fault)
-        affected = sorted({each.terminal for each in self._book.of(incident.corr_id)} | ({incident.terminal} - {""}))
+        stricken = self.stricken(incident, at)
+        affected = [each.terminal for each in stricken] or sorted(
+            {each.terminal for each in self._book.of(incident.corr_id)} | ({incident.terminal} - {""})
+        )
+        evidence = [each for alarm in self._speakers(incident, own) for each in _evidence(rule, alarm)]
+        evidence += [Evidence(each.terminal, each.why, "", each.since) for each in stricken]
         card = self._card(incident, rule)
         page = f"/terminal/{incident.terminal}" if incident.scope == TERMINAL else "/alarms"
         return TicketMessage(
@@ -58,7 +74,7 @@ class Teller:
             what=card.text if incident.scope == TERMINAL else self.title(incident),
             at=at,
             since=incident.occurred_at,
-            evidence=tuple(each for alarm in self._speakers(incident, own) for each in _evidence(rule, alarm)),
+            evidence=tuple(evidence),
             cause=incident.cause or card.cause,
             consequence=card.consequence,
             action=card.action,

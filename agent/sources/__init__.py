@@ -8,7 +8,7 @@ from tillwatch.agent.model import PollClass, Sample
 
 
 class SourceError(Exception):
-    """A source could not be read. The text says what was asked, of whom, and what to look at."""
+    """A source could not be read. The text says what was asked, of whom, and what to look at; whoever shows it names the source before it."""
 
 
 class Source(Protocol):

@@ -54,9 +54,7 @@ class IpmiSource:
         done = await self._asked("sdr", "elist", seconds=SENSORS_S)
         samples = [replace(each, component=f"{self.name}/{each.component}") for each in sensors(done.output)]
         if not samples:
-            raise SourceError(
-                f"{self.name}: ipmitool sdr elist lists no sensor; ask the BMC by hand: ipmitool sdr elist"
-            )
+            raise SourceError("ipmitool sdr elist lists no sensor; ask the BMC by hand: ipmitool sdr elist")
         # A BMC may lack either: then the sensors stand alone.
         if (power := await self._beside("power", "dcmi", "power", "reading")) is not None and (
             value := watts(power.output)
@@ -70,14 +68,11 @@ class IpmiSource:
         """Nothing is held open."""
 
     async def _asked(self, *command: str, seconds: float) -> Finished:
-        try:
-            done = await self._program.run(*command, seconds=seconds)
-        except SourceError as error:
-            raise SourceError(f"{self.name}: {error}") from error
+        done = await self._program.run(*command, seconds=seconds)
         if done.status and not done.output.strip():
             said = " ".join(done.errors.split())[:200] or f"exit status {done.status}"
             raise SourceError(
-                f"{self.name}: ipmitool {' '.join(command)}: {said}; the modules ipmi_si and ipmi_devintf must be loaded, "
+                f"ipmitool {' '.join(command)}: {said}; the modules ipmi_si and ipmi_devintf must be loaded, "
                 "and the agent's user needs the right to open /dev/ipmi0"
             )
         return done
@@ -86,7 +81,7 @@ class IpmiSource:
         try:
             done = await self._asked(*command, seconds=ASK_S)
         except SourceError as error:
-            self._troubles[what].begins(str(error))
+            self._troubles[what].begins(f"{self.name}: {error}")
             return None
         self._troubles[what].ends()
         return done

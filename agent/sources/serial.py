@@ -85,15 +85,13 @@ class SerialSource:
                 found = await (self._dialogue or self._open()).poll(wanted.value)
         except ShimError as error:
             raise SourceError(
-                f"{self.name}: {error}; is it connected to {self._path}, switched on, and at {self._baud} baud?"
+                f"{error}; is it connected to {self._path}, switched on, and at {self._baud} baud?"
             ) from error
         except TimeoutError as error:
-            raise SourceError(
-                f"{self.name}: {self._path} kept sending for {POLL_BOUND_S:g} s without a whole answer"
-            ) from error
+            raise SourceError(f"{self._path} kept sending for {POLL_BOUND_S:g} s without a whole answer") from error
         except (OSError, ValueError) as error:  # of pyserial: SerialException; a speed that the port has not
             self._drop()
-            raise SourceError(f"{self.name}: {self._path}: {error}; it is opened again at the next poll") from error
+            raise SourceError(f"{self._path}: {error}; it is opened again at the next poll") from error
         finally:
             if isinstance(self._port, ThreadedPort):
                 self._port.release()

@@ -79,7 +79,7 @@ class SmartSource:
                 seen.add(own[0].component)
                 samples += own
         if len(failures) == len(turn):
-            raise SourceError(f"{self.name}: {'; '.join(failures[:3])}")
+            raise SourceError("; ".join(failures[:3]))
         if self._omitted:
             samples.append(Sample(self.name, "monitor.omitted", self._omitted))
         return samples
@@ -98,7 +98,7 @@ class SmartSource:
             found = scanned(_parsed(done.output))
             if not found:
                 raise SourceError(
-                    f"{self.name}: smartctl --scan-open finds no drive; a virtual machine has none, "
+                    "smartctl --scan-open finds no drive; a virtual machine has none, "
                     "elsewhere the agent needs the right to open them, or name them: [smart] drives"
                 )
             self._omitted = max(0, len(found) - MAX_DRIVES)

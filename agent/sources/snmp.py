@@ -193,7 +193,7 @@ class SnmpSource:
             if isinstance(error, SourceError):
                 raise
             raise SourceError(
-                f"{self.name}: the device did not finish within {POLL_SECONDS:g} s; look at its load and at the network"
+                f"the device did not finish within {POLL_SECONDS:g} s; look at its load and at the network"
             ) from None
         self._back_off.answered()
         self.rest = self._client.budget.rest(time.monotonic())
@@ -233,7 +233,7 @@ class SnmpSource:
                 raws = await self._read_all()
         if not raws:
             raise SourceError(
-                f"{self.name}: the device answers and gives none of the values that it gave before; look at its SNMP view"
+                "the device answers and gives none of the values that it gave before; look at its SNMP view"
             )
         if self._restarted(raws):
             self._turns.forget()
@@ -255,7 +255,7 @@ class SnmpSource:
                 if oid in facts
             )
             raise SourceError(
-                f"{self.name}: no profile fits this device ({said or 'it says nothing of itself'}); add one to device_profiles"
+                f"no profile fits this device ({said or 'it says nothing of itself'}); add one to device_profiles"
             )
         if ids != self.profiles:
             untested = ", ".join(self._library.untested(ids))

@@ -114,9 +114,7 @@ class SystemSource:
     async def _bounded(self, groups: Iterable[Callable[[], Iterable[Sample]]]) -> list[Sample]:
         """Collects in a thread that lives as long as this takes, because a hanging read cannot be interrupted."""
         if self._busy:
-            raise SourceError(
-                f"{self.name}: reading {self._reading} still has not come back; look at the kernel log for that part"
-            )
+            raise SourceError(f"reading {self._reading} still has not come back; look at the kernel log for that part")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[list[Sample]] = loop.create_future()
 
@@ -149,9 +147,7 @@ class SystemSource:
             async with asyncio.timeout(POLL_BOUND_S):
                 return await done
         except TimeoutError:
-            raise SourceError(
-                f"{self.name}: reading {self._reading} did not come back within {POLL_BOUND_S:g} s"
-            ) from None
+            raise SourceError(f"reading {self._reading} did not come back within {POLL_BOUND_S:g} s") from None
 
     def _collect(self, groups: Iterable[Callable[[], Iterable[Sample]]]) -> list[Sample]:
         samples: list[Sample] = []
@@ -175,7 +171,7 @@ class SystemSource:
                     samples.append(self._sample(what, "monitor.omitted", omitted))
                 samples += found
         if not worked:
-            raise SourceError(f"{self.name}: {'; '.join(f'{what}: {why}' for what, why in self._failing.items())}")
+            raise SourceError("; ".join(f"{what}: {why}" for what, why in self._failing.items()))
         return samples
 
     def _failed(self, what: str, why: str) -> None:

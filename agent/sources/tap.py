@@ -97,12 +97,12 @@ class TapSource:
             error, self._listening = self._listening.exception(), None
             self._met.clear()
             why = str(error) or "nobody answers"
-            raise SourceError(f"{self.name}: {self._address}: {why}; it is opened again at the next poll") from error
+            raise SourceError(f"{self._address}: {why}; it is opened again at the next poll") from error
         try:
             found = self._tap.readings(wanted.value, asyncio.get_running_loop().time())
         except ShimError as error:
             handed = f" ({self._lines.problem})" if self._lines and self._lines.problem else ""
-            raise SourceError(f"{self.name}: {error}{handed}; heard at {self._address}") from error
+            raise SourceError(f"{error}{handed}; heard at {self._address}") from error
         return [sample(self.name, each) for each in found]
 
     async def close(self) -> None:

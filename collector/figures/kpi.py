@@ -20,12 +20,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from tillwatch.collector.figures.course import PHASES, Course, phases, repair_met, response_met
 from tillwatch.collector.figures.tally import Mean, Ratio, mean_of, ratio_of
 from tillwatch.collector.policy import Policy
+from tillwatch.collector.service_clocks import hours_of, target_of
 
 DAY_NS = 86_400 * 10**9
 FIX_DAYS = (7, 30)
@@ -82,8 +83,8 @@ def _judged(
     opened: Mapping[tuple[str, str], Sequence[int]],
 ) -> Judged:
     incident = course.incident
-    target = policy.targets[course.level]
-    hours = policy.calendar(course.level, classes.get(incident.terminal, ""), incident.branch)
+    target = target_of(policy, incident.fault, course.level)
+    hours = hours_of(policy, replace(incident, level=course.level), classes.get(incident.terminal, ""))
 
     def returned(days: int) -> bool | None:
         """None: it cannot be told yet, or it is no component of a terminal."""

@@ -122,6 +122,12 @@ class Station:
         if self.reachable:
             self._tell(at, [*self._gauges(at), *self._columns(at, self.now)])
 
+    def minutes(self, at: int, since: int) -> None:
+        """What it read every minute since then: sent in any case, and worth a message where somebody will miss it."""
+        ms = [t // MS for t in range(since + INTERVAL_S * S, at + 1, INTERVAL_S * S)]
+        if self.reachable and ms:
+            self._tell(at, [*self._gauges(at), self._beats(ms)])
+
     def day(self, at: int) -> None:
         """What a quiet day brings."""
         if self.running:

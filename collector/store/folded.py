@@ -91,7 +91,10 @@ def rows(dirty: Dirty) -> Rows:
          [(s.terminal, s.since, s.until, msgpack.packb([s.at, s.reason, s.party, s.lost, s.level])) for s in dirty.late]),
         ("INSERT OR REPLACE INTO correction VALUES (?,?,?,?,?)",
          [(c.n, c.terminal, c.since, c.until, msgpack.packb([c.counts_as, c.reason, c.party, c.by, c.at])) for c in dirty.corrections]),
-        ("INSERT OR REPLACE INTO outage VALUES (?,?)", dirty.gaps),
+        ("INSERT OR REPLACE INTO outage VALUES (?,?)", dirty.outages),
+        ("INSERT OR REPLACE INTO detector VALUES (?,?,?,?)", [(*key, body) for key, body in dirty.backlogs.items() if body is not None]),
+        ("DELETE FROM detector WHERE detector = ? AND terminal = ? AND component = ?",
+         [key for key, body in dirty.backlogs.items() if body is None]),
         ("INSERT OR REPLACE INTO maintenance VALUES (?,?)", [(name, body) for name, body in dirty.windows.items() if body is not None]),
         ("DELETE FROM maintenance WHERE id = ?", [(name,) for name, body in dirty.windows.items() if body is None]),
     ]  # fmt: skip

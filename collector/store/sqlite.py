@@ -22,6 +22,7 @@ from tillwatch.collector.detect.limits import LimitState
 from tillwatch.collector.fleet import RECENT, Component, Terminal, TerminalKey
 from tillwatch.collector.fold import Fold
 from tillwatch.collector.journal import GENESIS, Entry, Journal, Kind
+from tillwatch.collector.late import PREFIX as LATE
 from tillwatch.collector.policy import parse_policy
 from tillwatch.collector.rules import parse_rules
 from tillwatch.collector.sequence import Stream
@@ -138,7 +139,10 @@ class SqliteStore:
             terminal.components[component] = Component.unpack(component, state)
             terminal.signals += len(terminal.components[component].series)
         for rule, name, component, state in db.execute("SELECT detector, terminal, component, state FROM detector"):
-            fold.alarming.limits[rule, name, component] = LimitState(*msgpack.unpackb(state))
+            if rule.startswith(LATE):
+                fold.late.load(rule, name, component, state)
+            else:
+                fold.alarming.limits[rule, name, component] = LimitState(*msgpack.unpackb(state))
         last = db.execute("SELECT n, at, digest FROM journal ORDER BY n DESC LIMIT 1").fetchone() or (0, 0, GENESIS)
         fold.advanced_to = max(last[1], self.meta_int("advanced_to"))
         folded.load(db, fold)

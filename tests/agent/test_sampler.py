@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import sys
 from itertools import pairwise
 
 import pytest
@@ -14,7 +15,11 @@ from tillwatch.agent.hint import Hint
 from tillwatch.agent.model import AGENT, PollClass, Quality, Sample, State
 from tillwatch.agent.sampler import MAX_COMPONENTS, Sampler, Schedule
 from tillwatch.agent.settings import Intervals
-from tillwatch.agent.sources import SourceError
+from tillwatch.agent.sources import SourceError, serial
+from tillwatch.agent.sources.ipmi import IpmiSource
+from tillwatch.agent.sources.nut import NutSource
+from tillwatch.agent.sources.smart import SmartSource
+from tillwatch.agent.sources.xfs4iot import XfsSource
 
 NAMES = frozenset({"cpu.load", "monitor.source", "monitor.reason", "monitor.interval", "disk.used"})
 
@@ -196,6 +201,31 @@ def test_a_source_that_fails_stops_no_other(loop_run, fault, caplog):
     assert len(well.polls) >= 9
     assert of(buffer, "monitor.source")
     assert caplog.text.count("Traceback") <= 1
+
+
+FAILING = {
+    "smart": lambda: SmartSource("zz9", program="no-smartctl"),
+    "a drive": lambda: SmartSource("zz9", drives=[("/dev/null", "")]),
+    "ipmi": lambda: IpmiSource("zz9", program="no-ipmitool"),
+    "serial": lambda: serial.source("zz9", "/dev/ttyNONE", "megatec_q1"),
+    "tap": lambda: serial.source("zz9", "/dev/ttyNONE", "ebds", mode="tap"),
+    "nut": lambda: NutSource("zz9", "127.0.0.1", 1),
+    "xfs4iot": lambda: XfsSource("zz9", "127.0.0.1", port=1),
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the paths of the test are POSIX's")
+@pytest.mark.parametrize("kind", FAILING)
+async def test_a_source_that_fails_is_named_once_in_a_line_and_not_in_the_reading(kind, caplog):
+    source, buffer = FAILING[kind](), Buffer()
+    watched = module._Watched(source, Sampler(buffer, NAMES, 60.0), 60.0)
+    assert await watched.poll(max(source.classes), 10.0)
+    await source.close()
+    (reason,) = of(buffer, "monitor.reason")
+    assert reason.value
+    assert "zz9" not in reason.value
+    assert f"zz9: {reason.value}" in [record.getMessage() for record in caplog.records]
+    assert {record.getMessage().count("zz9") for record in caplog.records} == {1}
 
 
 def test_a_source_that_hangs_is_given_up(loop_run):

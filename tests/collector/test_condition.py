@@ -168,6 +168,12 @@ class Story:
         return [(row.state, (row.since - T0) // M, row.reason) for row in self.rows[1:]]
 
 
+def test_a_recovery_counts_from_the_first_good_reading_whenever_the_terminal_connected():
+    story = Story().look(1, alarms=(replace(CASH, since=T0),), connection_since=0)
+    story.look(20, alarms=(), eased=T0 + 10 * M)
+    assert story.told() == [("degraded", 0, "atm.cash"), ("in_service", 10, "")]
+
+
 def test_what_is_worse_counts_from_its_beginning_and_what_is_better_from_the_end_of_what_was_worse():
     cash = replace(CASH, since=T0)
     story = Story().look(5, alarms=(cash,)).look(6, alarms=(cash, replace(BOARD, since=T0 + 2 * M)))

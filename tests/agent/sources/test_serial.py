@@ -123,7 +123,7 @@ async def test_levels_and_speed_are_set_before_the_port_is_opened(ups, monkeypat
 async def test_a_port_that_is_not_there():
     source = SerialSource("ups-1", "/dev/ttyNONE", "megatec_q1")
     for _ in range(2):
-        with pytest.raises(SourceError, match=r"ups-1: /dev/ttyNONE: .*No such file"):
+        with pytest.raises(SourceError, match=r"^/dev/ttyNONE: .*No such file"):
             await source.poll(PollClass.FAST)
     await source.close()
 
@@ -139,7 +139,7 @@ async def test_a_port_that_somebody_has(ups):
     holder = SerialSource("ups-1", ups.path, "megatec_q1")
     await holder.poll(PollClass.FAST)
     source = SerialSource("ups-2", ups.path, "megatec_q1")
-    with pytest.raises(SourceError, match=r"ups-2: .*exclusively lock"):
+    with pytest.raises(SourceError, match=r"^/dev/.*exclusively lock"):
         await source.poll(PollClass.FAST)
     await holder.close()
     assert await source.poll(PollClass.FAST)
@@ -154,7 +154,7 @@ async def test_unplugged_and_plugged_in_again(ups, tmp_path):
     ups.unplug()
     with pytest.raises(SourceError, match=r"opened again at the next poll"):
         await source.poll(PollClass.FAST)
-    with pytest.raises(SourceError, match=r"ups-1"):
+    with pytest.raises(SourceError, match=rf"^{path}: "):
         await source.poll(PollClass.FAST)
     other = Ups()
     path.unlink()
@@ -179,7 +179,7 @@ async def test_unplugged_in_the_middle_of_an_answer(ups, impatient):
 async def test_a_silent_device(ups, impatient):
     ups.answers.clear()
     source = SerialSource("ups-1", ups.path, "megatec_q1")
-    with pytest.raises(SourceError, match=rf"ups-1: .*no answer to b'Q1\\r'.*connected to {ups.path}.*2400 baud"):
+    with pytest.raises(SourceError, match=rf"^megatec_q1: .*no answer to b'Q1\\r'.*connected to {ups.path}.*2400 baud"):
         await source.poll(PollClass.FAST)
     assert ups.asked == [b"Q1\r"] * impatient.tries
     ups.answers.update(ANSWERS)

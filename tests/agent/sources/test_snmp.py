@@ -168,7 +168,7 @@ async def test_an_unknown_device_says_what_it_is(library: Library) -> None:
         "dev", Device({"1.3.6.1.2.1.1.1.0": b"Coffee maker", "1.3.6.1.2.1.1.2.0": "1.3.6.1.4.1.77"}), library
     )
     with pytest.raises(
-        SourceError, match=r"dev: no profile fits this device \(sysObjectID 1.3.6.1.4.1.77, sysDescr Coffee maker\)"
+        SourceError, match=r"^no profile fits this device \(sysObjectID 1.3.6.1.4.1.77, sysDescr Coffee maker\)"
     ):
         await source.poll(FAST)
 

@@ -14,7 +14,7 @@ from tests.collector.sending import T0, S, Sender
 from tillwatch.agent.wire import AckState
 from tillwatch.collector.config import RetentionSection
 from tillwatch.collector.journal import Kind
-from tillwatch.collector.pipeline import LOOK_BACK_NS
+from tillwatch.collector.long_ago import LOOK_BACK_NS
 from tillwatch.collector.rebuild import rebuild, tables
 from tillwatch.collector.store import compaction
 from tillwatch.collector.store.compaction import (
