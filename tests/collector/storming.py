@@ -102,7 +102,9 @@ def memory(field: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
 
 
-async def main(store: Path, address: str, secret_file: Path, branches: int, parts: int, seconds: float) -> dict[str, Any]:
+async def main(
+    store: Path, address: str, secret_file: Path, branches: int, parts: int, seconds: float
+) -> dict[str, Any]:
     storm = Storm(store, branches, parts)
     await storm.start()
     sending = asyncio.create_task(storm.sender(address, secret_file).run())
@@ -118,4 +120,8 @@ async def main(store: Path, address: str, secret_file: Path, branches: int, part
 
 if __name__ == "__main__":
     given = sys.argv[1:]
-    print(json.dumps(asyncio.run(main(Path(given[0]), given[1], Path(given[2]), int(given[3]), int(given[4]), float(given[5])))))
+    print(
+        json.dumps(
+            asyncio.run(main(Path(given[0]), given[1], Path(given[2]), int(given[3]), int(given[4]), float(given[5])))
+        )
+    )
