@@ -6,7 +6,7 @@ condition is followed, and what is over is told, whatever masks an alarm.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from tillwatch.collector import alarms, flapping, incidents
@@ -40,6 +40,8 @@ SEEN_NS = 60 * 10**9
 
 
 class Handling:
+    """reason: why an alarm is there, as far as it is known when it gets an incident of its own; in words, empty where the rule says all."""
+
     def __init__(self, book: Book, fleet: Fleet, timers: Timers, following: Following) -> None:
         self._book = book
         self._fleet = fleet
@@ -48,6 +50,7 @@ class Handling:
         self._teller = following.teller
         self.concluding = Concluding(book, fleet, following, self.child)
         self._roots: dict[str, set[AlarmKey]] = {}
+        self.reason: Callable[[Alarm], str] = lambda _: ""
 
     # What alarms do.
 
@@ -276,6 +279,7 @@ class Handling:
             corr_id, alarm.terminal, branch, alarm.level, SETTLING, at, 0, 0, region=region, component=alarm.component, again=again,
             fault=alarm.rule, episode=alarm.episode, occurred_at=alarm.since, settle_until=self._settle_until(rule, alarm, at, wait),
             drill=alarm.drill, tamper=rule.axis == "security" and rule.latched, intermittent=alarm.mask(alarms.FLAPPING) is not None,
+            cause=self.reason(alarm),
         )  # fmt: skip
         self._book.put_incident(incident, "opened", at, fault=alarm.rule, level=alarm.level, drill=alarm.drill)
         self._book.join(corr_id, alarm, ROOT, at)

@@ -12,6 +12,7 @@ import msgpack
 from tillwatch.agent.model import AGENT
 from tillwatch.agent.wire import Life
 from tillwatch.collector import causes
+from tillwatch.collector.alarms import Alarm
 from tillwatch.collector.book import Book
 from tillwatch.collector.causes import Cause, Facts, Notice, Return, Root, notice_of, offline_cause
 from tillwatch.collector.condition import PARTY
@@ -71,6 +72,7 @@ class Losses:
         self._timers = timers
         self._handling = handling
         self._crowd: tuple[int, Crowd | None] = (0, None)
+        handling.reason = self._reason
 
     def load(self) -> None:
         """From the terminals as they are kept."""
@@ -176,6 +178,11 @@ class Losses:
                 )
             )  # fmt: skip
         self._handling.explain((SILENT, terminal.id, ""), cause.cause, cause.evidence, at)
+
+    def _reason(self, alarm: Alarm) -> str:
+        """What is known of it before its incident is: the ticket says so from the beginning."""
+        loss = self.of.get(alarm.terminal) if alarm.rule == SILENT else None
+        return loss.cause.evidence if loss is not None else ""
 
     def _neighbours(self, terminal: Terminal) -> tuple[dict[str, Span], int]:
         """Those of its branch that are lost, itself among them, and how many still speak."""
