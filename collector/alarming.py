@@ -354,7 +354,7 @@ class Alarming:
         if alarm is not None and alarm.open:
             closed = replace(expire(alarm)[0], condition="normal", cleared_at=at)
             self._set(closed, "cleared", at, {**alarm.detail, "signal": "rule retired"})
-            self._handling.over(closed, at)
+            self._handling.falls(closed, at)
 
     def restarted(self, terminal: str, at: int) -> None:
         """The collector was down: a silence that was about to be an alarm has to last anew."""

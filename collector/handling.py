@@ -61,14 +61,10 @@ class Handling:
                 if self._may_explain(rule, alarm):
                     self._take_over(rule, self._book.alarms[alarm.key], at)
             case "cleared":
-                self._falls(self._flap(alarm, at), at)
+                self.falls(self._flap(alarm, at), at)
             case "known" if alarm.key not in self._book.members.get(alarm.incident, {}):
                 # What is seen again may be over by its very next reading: that has the time it asks for.
                 self.rises(rule, alarm, at, wait=rule.limits.hold_ns + SEEN_NS)
-
-    def over(self, alarm: Alarm, at: int) -> None:
-        """It has ended otherwise than by its condition."""
-        self._falls(alarm, at)
 
     def shelved(self, alarm: Alarm, at: int) -> None:
         """Somebody put it on a shelf."""
@@ -340,11 +336,13 @@ class Handling:
             self._following.tell(incident.corr_id, Op.UPDATE, at)
         self._following.follow_up(incident.corr_id, at)
 
-    def _falls(self, alarm: Alarm, at: int) -> None:
-        """Its condition is over."""
+    def falls(self, alarm: Alarm, at: int) -> None:
+        """Its condition is over, or its rule is gone."""
         if self._roots:
             self._roots.get(self._teller.place(alarm.terminal)[0], set()).discard(alarm.key)
         incident = self._book.incidents.get(alarm.incident)
+        if alarm.returned and (alarm.muted is not None or incident is None or not incident.announced):
+            alarm = self._book.unlist(alarm)  # nobody was told of it: nobody has to see that it is over
         if (changed := alarms.unmasked(alarm, alarms.CHILD)) is not None:
             self._book.put(*changed, at, {"kind": alarms.CHILD})
             alarm = changed[0]
