@@ -191,8 +191,8 @@ class Following:
         if 0 < incident.tell_at <= at:
             self.tell(corr_id, Op.UPDATE, at)
         if 0 < incident.release_at <= at:
-            self.release(incident, at)
-        incident = self._book.incidents[corr_id]
+            self.release(incident, at)  # follows it up itself, perhaps to where it is forgotten
+            return
         if incident.state == RESTORED and not incident.tamper and incident.restored_at + settings.confirm_ns <= at:
             ended = replace(incident, state=RESOLVED, resolved_at=at)
             incident = self._book.put_incident(ended, "resolved", at, by="policy", because="nobody confirmed it")
