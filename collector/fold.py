@@ -176,12 +176,12 @@ class Fold:
         sources: list[tuple[str, bool]] = []
         ticks: dict[int, Ticks] = {}
         component = None
-        late = self.late.of.get(terminal.id)
-        if historical or late is not None:
+        late, repairs = self.late.of.get(terminal.id), historical or self._of_absence(opened, entry.at, correction)
+        if repairs or late is not None:
             for column in opened.columns:
                 if id(column.at) not in ticks:
                     ticks[id(column.at)] = ticks_of(column.at, correction)
-            late = self.late.heard(terminal, ticks.values(), entry.at, historical=historical)
+            late = self.late.heard(terminal, ticks.values(), entry.at, historical=repairs)
         for column in opened.columns:
             tick = ticks.get(id(column.at))
             if tick is None:
@@ -223,6 +223,11 @@ class Fold:
             self.presence.source(terminal, name, failed=failed, at=entry.at)
         if not historical and entry.at >= terminal.next_due:
             self.presence.overdue(terminal, entry.at)
+
+    def _of_absence(self, opened: Opened, at: int, correction: int) -> bool:
+        """Whether a batch was read while the collector was away, and waited for it: not old enough to be history, it fills that time all the same."""
+        since, until = self._away
+        return until <= at < until + QUEUED_NS and since <= (min(opened.columns[0].at) + correction) * MS < until
 
     def _mode(self, terminal: Terminal, component: str, series: Series) -> None:
         """Somebody turned the operator's switch."""

@@ -135,6 +135,8 @@ def _blow(world: World, post: Post, mode: PartMode | OutMode, whom: Unit | str) 
 def _collector_away(at: int, world: World, post: Post, mode: OutMode) -> None:
     if not post.up or mode.lasts is None:
         return
+    for station in world.stations.values():
+        station.minutes(at, at - MINUTE)
     post.stop(at)
     back = at + round(mode.lasts.draw(world.rng) * S)
     for since in range(at, back, QUEUED):
