@@ -18,7 +18,7 @@ from tillwatch.collector.changes import Ticks
 from tillwatch.collector.detect.limits import QUIET, Limits, LimitState, due_at, graver, level_of, settle, step
 from tillwatch.collector.fleet import Component, Fleet, Series, Terminal
 from tillwatch.collector.handling import Handling
-from tillwatch.collector.masking import Masking
+from tillwatch.collector.masking import Masking, ack_timer
 from tillwatch.collector.rules import SILENT, Rule, parse_rules
 from tillwatch.collector.timers import Key as TimerKey
 from tillwatch.collector.timers import Timers
@@ -223,13 +223,15 @@ class Alarming:
             alarm = replace(
                 alarm, drill=drills.injected(terminal.terminal_class, alarm.rule) or bool(alarm.detail.get("drill"))
             )
+        if kind in ("raised", "recurred"):
+            # A window may have opened or closed while its condition was over.
             alarm = self._masking.covered(alarm, at)
         self._set(alarm, kind, at, alarm.detail)
         self._handling.heard(rule, alarm, kind, at)
 
     def _set(self, alarm: Alarm, kind: str, at: int, detail: dict[str, Any]) -> None:
         self._book.put(alarm, kind, at, detail)
-        timer = _ack_timer(alarm.key)
+        timer = ack_timer(alarm.key)
         if alarm.ack_until:
             self._timers.set(timer, alarm.ack_until)
         else:
@@ -281,7 +283,11 @@ class Alarming:
         known = self._book.alarms.get(key)
         changed = change(known, key, level=level, at=at, detail=detail, reopen_ns=0, new_id=self._book.count + 1)
         if changed is not None:
-            self._changed(rule, *changed, at)
+            # Each is measured by itself: it never goes on with the incident of the one before.
+            drilled = replace(changed[0], incident="") if changed[1] == "raised" else changed[0]
+            self._changed(rule, drilled, changed[1], at)
+        elif level and known is not None:
+            self._changed(rule, replace(known, detail={**known.detail, "until": until}), "evidence", at)
         timer: TimerKey = ("drill", terminal, key[2], rule.id)
         if level:
             self._timers.set(timer, until)
@@ -309,6 +315,7 @@ class Alarming:
             if (
                 rule is None
                 or not rule.signal
+                or alarm.detail.get("drill")  # nobody reads what was injected
                 or rule.signal == "monitor.source"
                 or (component is not None and key[2] != component.name)
             ):
@@ -348,7 +355,7 @@ class Alarming:
         if alarm is not None and alarm.open:
             closed = replace(expire(alarm)[0], condition="normal", cleared_at=at)
             self._set(closed, "cleared", at, {**alarm.detail, "signal": "rule retired"})
-            self._handling.over(closed, at)
+            self._handling.falls(closed, at)
 
     def restarted(self, terminal: str, at: int) -> None:
         """The collector was down: a silence that was about to be an alarm has to last anew."""
@@ -357,20 +364,20 @@ class Alarming:
             self.limits[SILENT, terminal, ""] = replace(pending, since=at)
             self._book.dirty.limits.add((SILENT, terminal, ""))
 
-    def rearm(self, advanced_to: int) -> None:
-        """Set the timers of what is pending, from the state alone."""
+    def rearm(self, advanced_to: int, *, heard_from: int = 0) -> None:
+        """Set the timers of what is pending, from the state alone. heard_from: before this UTC ns nothing is confirmed by the clock."""
         for (rule_id, terminal, component), state in self.limits.items():
             rule = self._book.rules.by_id.get(rule_id)
             due = due_at(rule.limits, state) if rule is not None else None
             if due is not None:
-                self._timers.set(("limit", terminal, component, rule_id), max(due, advanced_to))
+                self._timers.set(("limit", terminal, component, rule_id), max(due, advanced_to, heard_from))
         for alarm in self._book.alarms.values():
             if alarm.drill and alarm.open and "until" in alarm.detail:
                 self._timers.set(
                     ("drill", alarm.terminal, alarm.component, alarm.rule), max(alarm.detail["until"], advanced_to)
                 )
             if alarm.ack_until:
-                self._timers.set(_ack_timer(alarm.key), max(alarm.ack_until, advanced_to))
+                self._timers.set(ack_timer(alarm.key), max(alarm.ack_until, advanced_to))
 
 
 def asks_nothing(limits: Limits, column: Column, bounds: tuple[float, float] | None) -> bool:
@@ -397,7 +404,3 @@ def asked_beside(rule: Rule, series: Mapping[str, Series], signal: str, state: L
                 asked, state.level if unread else level_of(rule.limits, state.level, latest.value, latest.state)
             )
     return asked
-
-
-def _ack_timer(key: AlarmKey) -> TimerKey:
-    return "ack", key[1], key[2], key[0]

@@ -121,8 +121,8 @@ def change(
 ) -> tuple[Alarm, str] | None:
     """What a confirmed level (0 for normal) makes of the last episode of this condition, or None if nothing changes.
 
-    Within reopen_ns of its clearing, and while it flaps, an episode is taken up again, later a new one begins. new_id: for a new episode; its incident is
-    named by the caller.
+    Within reopen_ns of its clearing, and while it flaps, an episode is taken up again, later a new one begins. new_id: for a new episode. The
+    incident stays that of the last one until the caller names another: people may verify for longer than an episode lasts.
     """
     if last is None or not last.open:
         if level == 0:
@@ -133,7 +133,8 @@ def change(
             return replace(again, turns=turns, returned=False), "recurred"
         rule, terminal, component = key
         episode = last.episode + 1 if last is not None else 1
-        began = Alarm(new_id, rule, terminal, component, episode, "active", level, at, 0, "", detail, turns=turns)
+        former = last.incident if last is not None else ""
+        began = Alarm(new_id, rule, terminal, component, episode, "active", level, at, 0, former, detail, turns=turns)
         # Who shelved the condition, or the window it is in, did not mean one episode of it.
         return replace(
             began, masks=tuple(m for m in last.masks if m.kind != CHILD) if last is not None else ()

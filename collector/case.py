@@ -23,7 +23,7 @@ Values = Mapping[str, int | float | str]
 @dataclass(frozen=True, slots=True)
 class Line:
     """One reason. key: of the catalogue of messages. Of the values those whose name ends in `_at` are UTC ns, in `_s` seconds, in `_key` other
-    keys of the catalogue; the rest is said as it is.
+    keys of the catalogue, in `_rule` ids of rules, whose text is said; the rest is said as it is.
     """
 
     topic: str
@@ -47,8 +47,8 @@ class Case:
     """
 
     at: int
-    rules: Rules
-    policy: Policy
+    rules: Rules = field(repr=False)
+    policy: Policy = field(repr=False)
     alarm: Alarm | None = None
     alarm_events: Sequence[AlarmEvent] = ()
     terminal_class: str = ""
@@ -63,10 +63,8 @@ class Case:
 
     @property
     def role(self) -> str:
-        """Of the alarm in the incident; empty where it is not part of it any more."""
-        found = (each.role for each in self.members if self.alarm is not None and each.alarm == self.alarm.id)
-        return next(found, "")
-
-    def text(self, rule: str) -> str:
-        known = self.rules.by_id.get(rule)
-        return known.text if known is not None else rule
+        """Of the alarm in the incident: now, while it lasts, or at last, once it is over; empty where it is not part of it."""
+        own = [each for each in self.members if self.alarm is not None and each.alarm == self.alarm.id]
+        return next(
+            (each.role for each in own if not each.until or (self.alarm is not None and not self.alarm.open)), ""
+        )

@@ -125,7 +125,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
         ),
         Command(
             "incident", "incident_commands:run_incident",
-            "open one incident: what decided, whom it concerns, its clocks, who was told and is next, its history, and what you can do now",
+            "open one incident: what decided, its alarms, clocks and history, who was told and is next, and what you can do now",
             "tillwatch-collector incident HWM-3f2a",
             (_INCIDENT,),
             json=True,
@@ -139,7 +139,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
         ),
         Command(
             "why", "incident_commands:run_why",
-            "why was I told, why was I not told: the rule and the reading that decided, the incident and why that one, what silences it, who was told and is next, the ticket",
+            "say why somebody was told of an alarm or an incident, or why not: what decided, what silences it, who comes next",
             "tillwatch-collector why 41",
             (_ABOUT,),
             json=True,

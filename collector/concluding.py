@@ -11,16 +11,13 @@ from typing import Protocol
 
 from tillwatch.collector import alarms, incidents
 from tillwatch.collector.alarms import Alarm
-from tillwatch.collector.book import Book
+from tillwatch.collector.book import Book, Place
 from tillwatch.collector.fleet import Fleet
 from tillwatch.collector.following import Following
 from tillwatch.collector.incidents import BRANCH, FLEET, REGION, RESTORED, SETTLING, SYMPTOM, TERMINAL, Incident
 from tillwatch.collector.policy import IncidentSettings
 from tillwatch.collector.rules import BRANCH_UNREACHABLE, FLEET_UNREACHABLE, INFERRED, REGION_UNREACHABLE, Rule
 from tillwatch.collector.tickets.port import Op
-
-Place = tuple[str, str]
-"""(fault, branch or region)."""
 
 
 class _Child(Protocol):
@@ -30,21 +27,13 @@ class _Child(Protocol):
 
 
 class Concluding:
-    """last: the incident that was concluded last for each fault of a place. child: makes an alarm a symptom of an incident."""
+    """child: makes an alarm a symptom of an incident."""
 
     def __init__(self, book: Book, fleet: Fleet, following: Following, child: _Child) -> None:
-        self.last: dict[Place, str] = {}
         self._book = book
         self._fleet = fleet
         self._following = following
         self._child = child
-
-    def recall(self) -> None:
-        """From the incidents as they are kept."""
-        self.last.clear()
-        for corr_id, incident in sorted(self._book.incidents.items(), key=lambda each: each[1].episode):
-            if incident.scope != TERMINAL:
-                self.last[incident.fault, incident.branch or incident.region] = corr_id
 
     def explaining(self, rule: Rule, alarm: Alarm) -> Iterator[Incident]:
         """The open incidents that were concluded for its surroundings and would explain it, widest first."""
@@ -52,7 +41,7 @@ class Concluding:
         places = [(FLEET_UNREACHABLE, ""), (REGION_UNREACHABLE, terminal.region)]
         places += [(fault, terminal.branch) for fault in INFERRED.values()]
         for place in places:
-            incident, fault = self._book.incidents.get(self.last.get(place, "")), self._book.rule(place[0])
+            incident, fault = self._book.incidents.get(self._book.concluded.get(place, "")), self._book.rule(place[0])
             if incident is None or fault is None or fault.explains not in rule.symptom_of:
                 continue
             if incident.living and incident.state != RESTORED and not incident.parent:
@@ -64,7 +53,7 @@ class Concluding:
             return False
         terminal = self._fleet.terminals[alarm.terminal]
         place = (INFERRED[rule.common], terminal.branch)
-        if beside and self.last.get(place) == beside:
+        if beside and self._book.concluded.get(place) == beside:
             return False  # it was released from that very cause: what is left is broken by itself
         alike = self._alike(rule, alarm, terminal.branch)
         window = self._book.policy.incident.infer_within_ns
@@ -104,7 +93,7 @@ class Concluding:
     ) -> Incident:
         fault, rule = place[0], self._book.rules.by_id[place[0]]
         level = min((rule.limits.words or {}).values(), default=2)
-        last = self._book.incidents.get(self.last.get(place, ""))
+        last = self._book.incidents.get(self._book.concluded.get(place, ""))
         since = min(each.since for each in children)
         settle = max((self._settle_until(each) for each in children), default=at)
         over = max(last.closed_at, last.resolved_at, last.restored_at) if last is not None else 0
@@ -118,8 +107,10 @@ class Concluding:
                 incidents.correlation_id(place[1], "", "", fault, episode), "", branch, level, SETTLING, at, 0, 0, region=region,
                 scope=scope, fault=fault, episode=episode, occurred_at=since, settle_until=max(settle, at), cause=cause,
             )  # fmt: skip
-            self.last[place] = incident.corr_id
             self._book.put_incident(incident, "opened", at, fault=fault, level=level, cause=cause)
+            before = self._book.conclude(incident)
+            if before is not None:
+                self._following.follow_up(before.corr_id, at)
         for each in children:
             self._child(incident, each, at)
         self._following.follow_up(incident.corr_id, at)
@@ -175,7 +166,7 @@ class Concluding:
     def _unreachable(self) -> list[Incident]:
         found = (
             self._book.incidents.get(corr)
-            for (fault, _), corr in sorted(self.last.items())
+            for (fault, _), corr in sorted(self._book.concluded.items())
             if fault in (BRANCH_UNREACHABLE, REGION_UNREACHABLE)
         )
         return [

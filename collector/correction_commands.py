@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 from tillwatch.collector.acting import journal, moment, reading, the_terminal, unknown, words, zone_of
 from tillwatch.collector.config import Config
+from tillwatch.collector.fleet import IN_SERVICE
 from tillwatch.collector.output import USAGE, CommandError, print_json
 from tillwatch.collector.read import AlarmView
 from tillwatch.collector.store.reader import SqliteReader
@@ -33,6 +34,10 @@ def run_drill(config: Config, options: argparse.Namespace) -> int:
         running = _running(reader, terminal.id, options.rule, component)
     if options.end and running is None:
         raise CommandError(f"no drill of {options.rule} runs on {terminal.id}")
+    if terminal.life_cycle != IN_SERVICE and not options.end:
+        raise CommandError(
+            f"{terminal.id} is {terminal.life_cycle}: nobody would come for it; take one that is in service"
+        )
     if not options.end and running is not None:
         raise CommandError(f"alarm {running.id} is that very drill already; it ends with --end")
     minutes = 0 if options.end else options.minutes
@@ -43,8 +48,7 @@ def run_drill(config: Config, options: argparse.Namespace) -> int:
     with reading(config) as reader:
         alarm = _running(reader, terminal.id, options.rule, component)
     if (alarm is None) != options.end:
-        why = f": it is {terminal.life_cycle}" if terminal.life_cycle != "in_service" else ""
-        raise CommandError(f"the drill on {terminal.id} has {'not ended' if options.end else 'raised nothing'}{why}")
+        raise CommandError(f"the drill on {terminal.id} has {'not ended' if options.end else 'raised nothing'}")
     if options.json:
         shown = alarm or running
         assert shown is not None

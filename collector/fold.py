@@ -12,7 +12,7 @@ from typing import Any
 from tillwatch.agent.model import MS, Quality, Value
 from tillwatch.agent.wire import Column, Header, Life, Opened
 from tillwatch.collector import clones, sequence, succession
-from tillwatch.collector.alarming import Alarming
+from tillwatch.collector.alarming import BEHIND_NS, Alarming
 from tillwatch.collector.book import Book
 from tillwatch.collector.causes import farewell
 from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
@@ -39,6 +39,8 @@ AHEAD_NS = 600 * 10**9
 """A reading from further in the future than this never becomes the latest one (delivery.md 6.7)."""
 MAX_INTERVAL_S = 7 * 86_400
 """The longest interval that a component may claim: slow signals are read daily, some sites read them weekly."""
+QUEUED_NS = 600 * 10**9
+"""After a start, within which comes what waited at the broker meanwhile: it sends a queue of days in minutes."""
 SUSPECT_SKEW_MS = 60_000
 """From this skew on times are corrected by it, and both are kept."""
 
@@ -82,11 +84,11 @@ class Fold:
         self.late = Late(self.book, self.fleet, self.timers, self.alarming.limits)
         self.presence = Presence(self.book, self.alarming, self.losses, self.timers)
         states: dict[str, StateChange] = {}
-        last = self.handling.concluding.last
-        self.regulating = Regulating(self.book, self.fleet, self.timers, following, last, states)
+        self.regulating = Regulating(self.book, self.fleet, self.timers, following, states)
         self.standing = Standing(self.book, self.fleet, self.masking, self.losses, self.regulating, states)
         self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, self.handling, following)
         self.advanced_to = 0
+        self._away = (0, 0)
 
     @property
     def dirty(self) -> Dirty:
@@ -120,10 +122,10 @@ class Fold:
                     self.losses.due(terminal, due)
                 case "window":
                     self.masking.window_due(terminal, due)
-                case "regulator":
-                    self.regulating.due(terminal, due)
                 case "late":
                     self.late.due(terminal, due)
+                case "regulator":
+                    self.regulating.due(terminal, due)
             self.standing.look(due)
         self.advanced_to = max(self.advanced_to, until)
 
@@ -174,12 +176,12 @@ class Fold:
         sources: list[tuple[str, bool]] = []
         ticks: dict[int, Ticks] = {}
         component = None
-        late = self.late.of.get(terminal.id)
-        if historical or late is not None:
+        late, repairs = self.late.of.get(terminal.id), historical or self._of_absence(opened, entry.at, correction)
+        if repairs or late is not None:
             for column in opened.columns:
                 if id(column.at) not in ticks:
                     ticks[id(column.at)] = ticks_of(column.at, correction)
-            late = self.late.heard(terminal, ticks.values(), entry.at, historical=historical)
+            late = self.late.heard(terminal, ticks.values(), entry.at, historical=repairs)
         for column in opened.columns:
             tick = ticks.get(id(column.at))
             if tick is None:
@@ -221,6 +223,11 @@ class Fold:
             self.presence.source(terminal, name, failed=failed, at=entry.at)
         if not historical and entry.at >= terminal.next_due:
             self.presence.overdue(terminal, entry.at)
+
+    def _of_absence(self, opened: Opened, at: int, correction: int) -> bool:
+        """Whether a batch was read while the collector was away, and waited for it: not old enough to be history, it fills that time all the same."""
+        since, until = self._away
+        return until <= at < until + QUEUED_NS and since <= (min(opened.columns[0].at) + correction) * MS < until
 
     def _mode(self, terminal: Terminal, component: str, series: Series) -> None:
         """Somebody turned the operator's switch."""
@@ -355,8 +362,18 @@ class Fold:
         self._speaks_in(terminal, life.epoch)
         self.losses.back(terminal, life, at)
         terminal.life_n = life.n
-        terminal.boot, terminal.up_ms, terminal.up_received = life.boot, life.up, at
+        terminal.boot, terminal.up_ms, terminal.up_received = life.boot, life.up, at - self._waited(terminal, life, at)
         self.presence.heard(terminal, at)
+
+    def _waited(self, terminal: Terminal, life: Life, at: int) -> int:
+        """How long a life message lay at the broker while the collector was away, in ns, by its own time; 0 where that cannot be. Its uptime is of
+        then: taken for one of now, it would make what is hours old seem to be of now, too.
+        """
+        since, until = self._away
+        if not until <= at < until + QUEUED_NS:
+            return 0
+        late = at - life.now - terminal.skew_ms * MS
+        return late if BEHIND_NS < late <= at - since + BEHIND_NS else 0
 
     def _retired(self, terminal: Terminal, entry: Entry) -> None:
         """Of a batch or life message whose content is gone: that it came, and what it did to its stream."""
@@ -437,11 +454,14 @@ class Fold:
         if "jump" in facts:
             self._clock_set(facts["jump"])
         elif facts["down_since"]:  # the hours over which a clock is set never were: nobody was away in them
-            self.dirty.outages.append((facts["down_since"], entry.at))
+            self._away = facts["down_since"], entry.at
+            self.dirty.outages.append(self._away)
         for terminal in self.fleet.terminals.values():
             self.presence.restarted(terminal, entry.at)
             self.alarming.restarted(terminal.id, entry.at)
         self.rearm()
+        for corr_id in sorted(self.book.incidents):
+            self.following.rearm(corr_id, entry.at)  # who was to be told meanwhile is told now, and at once
 
     def _clock_set(self, forward: int) -> None:
         """The collector's clock was set. forward: ns by which the journal's time went with it. Uptimes told before count from as much later,
@@ -468,7 +488,9 @@ class Fold:
         self.timers.clear()
         for terminal in self.fleet.terminals.values():
             self.presence.rearm(terminal)
-        self.alarming.rearm(self.advanced_to)
+        since, until = self._away
+        # What was to last until some time in which nobody could be heard: first of all comes what waited meanwhile.
+        self.alarming.rearm(self.advanced_to, heard_from=until + BEHIND_NS if until - since > BEHIND_NS else 0)
         self.masking.rearm(self.advanced_to)
         self.losses.rearm(self.advanced_to)
         self.late.rearm(self.advanced_to)

@@ -9,18 +9,20 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tillwatch.collector import incidents
+from tillwatch.collector.alarms import SHELVED
 from tillwatch.collector.book import Book
 from tillwatch.collector.duty.calendars import Calendar
 from tillwatch.collector.duty.clocks import NEVER, Call, advance, next_due
 from tillwatch.collector.fleet import Fleet
 from tillwatch.collector.incidents import (
     CLOSED,
+    CONSEQUENCE,
     DROPPED,
     FLEET,
     RESOLVED,
     RESTORED,
+    ROOT,
     SETTLING,
-    TERMINAL,
     Incident,
     correlation_id,
 )
@@ -91,7 +93,7 @@ class Following:
                 dues.append(incident.restored_at + settings.confirm_ns)
             case incidents.RESOLVED:
                 dues.append(incident.resolved_at + settings.verify_ns)
-            case incidents.CLOSED | incidents.DROPPED if _forgettable(incident):
+            case incidents.CLOSED | incidents.DROPPED if not self._book.lasting(incident):
                 dues.append(incident.closed_at + settings.verify_ns)
         return min((due for due in dues if due), default=None)
 
@@ -102,9 +104,16 @@ class Following:
         known = self._fleet.terminals.get(incident.terminal)
         return hours_of(self._book.policy, incident, known.terminal_class if known is not None else "")
 
+    def _presses(self, incident: Incident) -> bool:
+        """Whether somebody is to be hurried. Not while all that is broken is shelved: the clocks go on, and what is due by the end is told then."""
+        if not incident.pressing:
+            return False
+        own = self._book.of(incident.corr_id, ROOT, CONSEQUENCE)
+        return not own or not all(each.mask(SHELVED) for each in own)
+
     def _escalates_at(self, incident: Incident, at: int) -> int:
         """When somebody is told next, or a target is missed; 0 for never."""
-        if not incident.pressing:
+        if not self._presses(incident):
             return 0
         policy = self._book.policy
         target = target_of(policy, incident.fault, incident.level)
@@ -120,7 +129,7 @@ class Following:
 
     def _escalate(self, incident: Incident, at: int) -> tuple[str, Told] | None:
         """Who is to be told by now, and why; None where nobody is."""
-        if not incident.pressing:
+        if not self._presses(incident):
             return None
         policy = self._book.policy
         target = target_of(policy, incident.fault, incident.level)
@@ -182,8 +191,8 @@ class Following:
         if 0 < incident.tell_at <= at:
             self.tell(corr_id, Op.UPDATE, at)
         if 0 < incident.release_at <= at:
-            self.release(incident, at)
-        incident = self._book.incidents[corr_id]
+            self.release(incident, at)  # follows it up itself, perhaps to where it is forgotten
+            return
         if incident.state == RESTORED and not incident.tamper and incident.restored_at + settings.confirm_ns <= at:
             ended = replace(incident, state=RESOLVED, resolved_at=at)
             incident = self._book.put_incident(ended, "resolved", at, by="policy", because="nobody confirmed it")
@@ -192,7 +201,7 @@ class Following:
             incident = self._book.put_incident(ended, "closed", at, by="policy")
         if (
             incident.state in (CLOSED, DROPPED)
-            and _forgettable(incident)
+            and not self._book.lasting(incident)
             and incident.closed_at + settings.verify_ns <= at
         ):
             self._book.forget(corr_id)
@@ -203,8 +212,3 @@ def _calls(call: Call) -> str:
     if not call.steps:
         return "Reminder: nobody has taken it on"
     return "; ".join(each.step.text or f"Told: {each.step.role}" for each in call.steps)
-
-
-def _forgettable(incident: Incident) -> bool:
-    """Of what was concluded for a branch, a region or everybody the last one is kept: the next one counts on from it."""
-    return incident.scope == TERMINAL or incident.fault == UNSTAFFED

@@ -61,15 +61,18 @@ class Handling:
                 self.rises(rule, self._flap(alarm, at), at)
             case "level" | "evidence":
                 self._changed(alarm, at)
+                if self._may_explain(rule, alarm):
+                    self._take_over(rule, self._book.alarms[alarm.key], at)
             case "cleared":
-                self._falls(self._flap(alarm, at), at)
+                self.falls(self._flap(alarm, at), at)
             case "known" if alarm.key not in self._book.members.get(alarm.incident, {}):
                 # What is seen again may be over by its very next reading: that has the time it asks for.
                 self.rises(rule, alarm, at, wait=rule.limits.hold_ns + SEEN_NS)
 
-    def over(self, alarm: Alarm, at: int) -> None:
-        """It has ended otherwise than by its condition."""
-        self._falls(alarm, at)
+    def shelved(self, alarm: Alarm, at: int) -> None:
+        """Somebody put it on a shelf."""
+        if alarm.incident in self._book.incidents:
+            self._following.follow_up(alarm.incident, at)
 
     def window_changed(self, alarm: Alarm, at: int) -> None:
         """A maintenance window has opened or closed over one of an incident's alarms: while all of them are in one, nobody is hurried."""
@@ -106,7 +109,7 @@ class Handling:
                 continue
             if self._book.topology.explains((root.terminal, root.component), rule.explains, terminal):
                 yield rule.explains, node_of(root.terminal, root.component), rule.text, root.since
-        mains = self._book.incidents.get(self.concluding.last.get((BRANCH_MAINS, branch), ""))
+        mains = self._book.incidents.get(self._book.concluded.get((BRANCH_MAINS, branch), ""))
         if mains is not None and mains.living and mains.state != RESTORED:
             yield "power", f"branch:{branch}", mains.cause, mains.occurred_at
 
@@ -119,6 +122,8 @@ class Handling:
         """Find the incident of an alarm that is active. beside: not in this one, which has ended; wait: ns before it is told, at the least."""
         if not alarm.open:
             return
+        if rule.explains:
+            self._roots.setdefault(self._teller.place(alarm.terminal)[0], set()).add(alarm.key)
         if (mute := alarm.mask(alarms.SHELVED) or alarm.mask(alarms.MAINTENANCE)) is not None:
             self._book.put(
                 alarm, "not told", at, {"because": mute.kind, "ref": mute.ref, "by": mute.by, "reason": mute.reason}
@@ -127,41 +132,44 @@ class Handling:
         if alarm.condition == "unknown":  # it may have ended unseen; whoever would go there is told when it is seen
             self._book.put(alarm, "not told", at, {"because": "unknown"})
             return
+        if (child := alarm.mask(alarms.CHILD)) is not None:  # another mask is gone; what explains it is not
+            self._book.put(alarm, "not told", at, {"because": child.kind, "ref": child.ref, "reason": child.reason})
+            return
         found = self._back(rule, alarm, at, beside, wait) or self._near(rule, alarm, at)
         if not found and not alarm.mask(alarms.FLAPPING):
             found = self._explained(rule, alarm, at, beside) or self.concluding.common(rule, alarm, at, beside)
-        if not found:
+        if not found and not self._anew(rule, alarm, at, wait):
             self._own(rule, alarm, at, wait)
-        if rule.explains and alarm.level <= EXPLAINS:
+        if self._may_explain(rule, alarm):
             self._take_over(rule, self._book.alarms[alarm.key], at)
 
     def _back(self, rule: Rule, alarm: Alarm, at: int, beside: str, wait: int) -> bool:
         """To the incident that it came from: a ticket is for a fault, not for each of its turns."""
         incident = self._book.incidents.get(alarm.incident)
-        if incident is None or incident.corr_id == beside or incident.scope != TERMINAL:
+        if incident is None or incident.corr_id == beside or incident.scope != TERMINAL or incident.state == DROPPED:
             return False
-        if incident.state == DROPPED:
-            if (
-                incident.fault != alarm.rule
-                or incident.parent
-                or at - incident.closed_at > self._book.policy.incident.verify_ns
-            ):
-                return False
-            settled = replace(
-                incident, state=SETTLING, level=alarm.level, opened_at=at, occurred_at=alarm.since, closed_at=0
-            )
-            self._book.put_incident(
-                replace(settled, settle_until=self._settle_until(rule, alarm, at, wait)), "opened", at
-            )
-            self._book.join(incident.corr_id, alarm, ROOT, at)
-            self._following.follow_up(incident.corr_id, at)
-            return True
         over = incidents.over_since(incident)
         if over and not self._returns_to(incident, at):
             return False
         if over and self._settle_until(rule, alarm, at, wait) > at:
-            return False  # this time it may be the symptom of something wider, or over in a moment: see take_up
+            return False  # this time it may be the symptom of something wider, or over in a moment: see before_told
         self._rejoin(incident, [alarm], at)
+        return True
+
+    def _anew(self, rule: Rule, alarm: Alarm, at: int, wait: int) -> bool:
+        """Its own incident that was over before anybody was told settles once more."""
+        incident = self._book.incidents.get(alarm.incident)
+        if incident is None or incident.state != DROPPED or incident.fault != alarm.rule or incident.parent:
+            return False
+        if incident.scope != TERMINAL or at - incident.closed_at > self._book.policy.incident.verify_ns:
+            return False
+        settled = replace(
+            incident, state=SETTLING, level=alarm.level, opened_at=at, occurred_at=alarm.since, closed_at=0,
+            intermittent=alarm.mask(alarms.FLAPPING) is not None,
+        )  # fmt: skip
+        self._book.put_incident(replace(settled, settle_until=self._settle_until(rule, alarm, at, wait)), "opened", at)
+        self._book.join(incident.corr_id, alarm, ROOT, at)
+        self._following.follow_up(incident.corr_id, at)
         return True
 
     def _returns_to(self, incident: Incident, at: int) -> bool:
@@ -174,14 +182,15 @@ class Handling:
             self._book.join(incident.corr_id, alarm, ROOT if incident.fault == alarm.rule else CONSEQUENCE, at)
             for alarm in them
         ]
+        said = all(each.mask(alarms.FLAPPING) for each in joined)
         if incidents.over_since(incident):
             level = min(alarm.level for alarm in joined)
             back = replace(incidents.reopen(incident, at), level=level)
             told = {"alarm": joined[0].id, "settled": back.reopened > incident.reopened}
             self._book.put_incident(back, "reopened", at, **told)
-            if not incident.intermittent:
-                self._following.tell(incident.corr_id, Op.OPEN, at, "The fault is back")
-        self._changed(joined[0], at)
+            self._following.tell(incident.corr_id, Op.OPEN, at, "The fault is back")
+            said = True
+        self._changed(joined[0], at, said=said)
 
     def before_told(self, incident: Incident, at: int) -> None:
         """It has settled: last of all it may be part of something wider, or go on where the same fault was over shortly before."""
@@ -291,10 +300,8 @@ class Handling:
 
     def _take_over(self, rule: Rule, root: Alarm, at: int) -> None:
         """What it explains, and was seen before it."""
-        branch, _ = self._teller.place(root.terminal)
-        self._roots.setdefault(branch, set()).add(root.key)
         incident = self._book.incidents.get(root.incident)
-        if incident is None:
+        if incident is None or root.key not in self._book.members.get(incident.corr_id, {}):
             return
         below = self._book.topology.explained_by((root.terminal, root.component), rule.explains)
         owners = {node.partition("/")[0] for node in below.devices}
@@ -314,11 +321,14 @@ class Handling:
                 if self._covers(root, rule.explains, other):
                     self.child(incident, other, at)
 
+    def _may_explain(self, rule: Rule, alarm: Alarm) -> bool:
+        return bool(rule.explains) and alarm.level <= EXPLAINS
+
     def _covers(self, root: Alarm, kind: str, alarm: Alarm) -> bool:
         return self._book.topology.explains((root.terminal, root.component), kind, alarm.terminal, alarm.component)
 
-    def _changed(self, alarm: Alarm, at: int) -> None:
-        """The level or the evidence of one of its alarms, or which ones it has."""
+    def _changed(self, alarm: Alarm, at: int, *, said: bool = False) -> None:
+        """The level or the evidence of one of its alarms, or which ones it has. said: this was told, all but another level."""
         incident = self._book.incidents.get(alarm.incident)
         if incident is None or not incident.living:
             return
@@ -326,15 +336,17 @@ class Handling:
         level = min((each.level for each in own), default=incident.level)
         if level != incident.level:
             self._book.put_incident(incidents.worsen(incident, level, at), "level", at, level=level, was=incident.level)
-        if incident.announced:
+        if incident.announced and (level != incident.level or not said):
             self._following.tell(incident.corr_id, Op.UPDATE, at)
         self._following.follow_up(incident.corr_id, at)
 
-    def _falls(self, alarm: Alarm, at: int) -> None:
-        """Its condition is over."""
+    def falls(self, alarm: Alarm, at: int) -> None:
+        """Its condition is over, or its rule is gone."""
         if self._roots:
             self._roots.get(self._teller.place(alarm.terminal)[0], set()).discard(alarm.key)
         incident = self._book.incidents.get(alarm.incident)
+        if alarm.returned and (alarm.muted is not None or incident is None or not incident.announced):
+            alarm = self._book.unlist(alarm)  # nobody was told of it: nobody has to see that it is over
         if (changed := alarms.unmasked(alarm, alarms.CHILD)) is not None:
             self._book.put(*changed, at, {"kind": alarms.CHILD})
             alarm = changed[0]
@@ -474,7 +486,6 @@ class Handling:
                     ("flap", alarm.terminal, alarm.component, alarm.rule),
                     max(flapping.calm_at(alarm.turns, self._book.policy.incident), at),
                 )
-        self.concluding.recall()
 
     # What time does.
 

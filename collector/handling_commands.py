@@ -12,7 +12,7 @@ from typing import Any
 
 from tillwatch.collector.acting import journal, news, reading, the_alarm, the_incident, words
 from tillwatch.collector.config import Config
-from tillwatch.collector.incident_commands import TEXT, file_fields, state
+from tillwatch.collector.incident_commands import TEXT, file_fields, names_of, state
 from tillwatch.collector.incident_views import IncidentFile
 from tillwatch.collector.incidents import LIVING, RESOLVED, RESTORED, SETTLING
 from tillwatch.collector.output import USAGE, CommandError, print_json
@@ -141,18 +141,18 @@ def _handle(
     check(before)
     journal(config, {"action": action, "incident": before.view.id, "terminal": before.view.terminal, **facts})
     with reading(config) as reader:
-        after = reader.incident(before.view.id, time.time_ns())
+        after, names = reader.incident(before.view.id, time.time_ns()), names_of(reader.in_force().rules)
     new = news(before, after)
     if not new:
         raise CommandError(
             f"{after.view.id} has not changed: it is {state(after.view)}, and nothing can come of it any more"
         )
     if options.json:
-        print_json(file_fields(after))
+        print_json(file_fields(after, names))
     else:
         print(f"{after.view.id} ({after.view.text}) is {state(after.view)}")
         for event in new:
-            print(f"  {'; '.join(say(TEXT, line) for line in event.lines)}")
+            print(f"  {'; '.join(say(TEXT, line, names) for line in event.lines)}")
     if action == "resolve" and after.view.state != RESOLVED:
         raise CommandError(f"{after.view.id} is {after.view.state} again: by its readings the fault is still there")
     return 0

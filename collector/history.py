@@ -28,8 +28,8 @@ def _lines(event: IncidentEvent, case: Case) -> Iterator[Line]:
     match event.kind:
         case "joined":
             member = next((each for each in case.members if each.alarm == detail.get("alarm")), None)
-            text = case.text(member.rule) if member is not None else ""
-            values = {"alarm": _plain(detail, "alarm"), "terminal": _plain(detail, "terminal"), "text": text}
+            rule = member.rule if member is not None else ""
+            values = {"alarm": _plain(detail, "alarm"), "terminal": _plain(detail, "terminal"), "text_rule": rule}
             yield Line("", f"event.joined_{detail.get('role', 'root')}", values)
         case "level":
             yield Line("", "event.level", {"level": _plain(detail, "level"), "was": _plain(detail, "was")})

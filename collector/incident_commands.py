@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +13,7 @@ from tillwatch.collector.case import Line, Why
 from tillwatch.collector.config import Config
 from tillwatch.collector.incident_views import ClockView, IncidentFile, IncidentView
 from tillwatch.collector.output import CommandError, age, print_json, print_table, value_text
+from tillwatch.collector.rules import Rules
 from tillwatch.collector.web.lines import say, span, stamp
 from tillwatch.collector.web.messages import TEXTS
 
@@ -76,12 +77,20 @@ def target(clocks: Sequence[ClockView], now: int) -> str:
     return f"{first.kind} missed {text} ago" if first.due <= now else f"{first.kind} in {text}"
 
 
+Names = Callable[[str], str]
+"""The text of a rule, by its id."""
+
+
+def names_of(rules: Rules) -> Names:
+    return lambda rule: rules.by_id[rule].text if rule in rules.by_id else rule
+
+
 def run_incident(config: Config, options: argparse.Namespace) -> int:
     now = time.time_ns()
     with reading(config) as reader:
-        found = the_incident(reader, options.incident, now)
+        found, names = the_incident(reader, options.incident, now), names_of(reader.in_force().rules)
     if options.json:
-        print_json(file_fields(found))
+        print_json(file_fields(found, names))
         return 0
     view = found.view
     print(f"{view.id}: level {view.level}, {state(view)}{', drill' if view.drill else ''}")
@@ -95,7 +104,7 @@ def run_incident(config: Config, options: argparse.Namespace) -> int:
     ):
         if text:
             print(f"  {name + ':':<13}{text}")
-    _print_why(found.why)
+    _print_why(found.why, names)
     _print_members(found)
     if found.steps:
         print("\nEscalation")
@@ -106,7 +115,7 @@ def run_incident(config: Config, options: argparse.Namespace) -> int:
         print_table(("  CLOCK", "ROLE", "BY", "WHEN", "TEXT"), [("  " + row[0], *row[1:]) for row in rows])
     print("\nHistory")
     for event in found.events:
-        print(f"  {stamp(event.at)}  {'; '.join(say(TEXT, line) for line in event.lines)}")
+        print(f"  {stamp(event.at)}  {'; '.join(say(TEXT, line, names) for line in event.lines)}")
     if hints := next_acts(view):
         print("\nWhat you can do now")
         for hint in hints:
@@ -154,6 +163,7 @@ def next_acts(view: IncidentView) -> list[str]:
 def run_why(config: Config, options: argparse.Namespace) -> int:
     now, asked = time.time_ns(), options.about
     with reading(config) as reader:
+        names = names_of(reader.in_force().rules)
         if asked.isdecimal():
             alarm = the_alarm(reader, asked)
             _, why = reader.why(alarm.id, now)
@@ -162,43 +172,40 @@ def run_why(config: Config, options: argparse.Namespace) -> int:
             found = the_incident(reader, asked, now)
             why, subject = found.why, f"{found.view.id}: {found.view.text} ({where(found.view)}), {found.view.state}"
     if options.json:
-        print_json(why_fields(why))
+        print_json(why_fields(why, names))
         return 0
     print(subject)
-    _print_why(why)
+    _print_why(why, names)
     return 0
 
 
-def _print_why(why: Why) -> None:
-    print(say(TEXT, why.head))
+def _print_why(why: Why, names: Names) -> None:
+    print(say(TEXT, why.head, names))
     topic = ""
     for line in why.lines:
         if line.topic != topic:
             topic = line.topic
             print(f"\n{_TOPICS[topic]}")
-        print(f"  {say(TEXT, line)}")
+        print(f"  {say(TEXT, line, names)}")
 
 
 # As JSON: every line with its words, and with what was filled in.
 
 
-def line_fields(line: Line) -> dict[str, Any]:
-    return {"topic": line.topic, "key": line.key, "text": say(TEXT, line), "values": dict(line.values)}
+def line_fields(line: Line, names: Names) -> dict[str, Any]:
+    return {"topic": line.topic, "key": line.key, "text": say(TEXT, line, names), "values": dict(line.values)}
 
 
-def why_fields(why: Why) -> dict[str, Any]:
-    return {
-        "told": why.told,
-        "head": line_fields(why.head),
-        "lines": [line_fields(line) for line in why.lines],
-    }
+def why_fields(why: Why, names: Names) -> dict[str, Any]:
+    lines = [line_fields(line, names) for line in why.lines]
+    return {"told": why.told, "head": line_fields(why.head, names), "lines": lines}
 
 
-def file_fields(found: IncidentFile) -> dict[str, Any]:
+def file_fields(found: IncidentFile, names: Names) -> dict[str, Any]:
     fields = asdict(found)
-    fields["why"] = why_fields(found.why)
+    fields["why"] = why_fields(found.why, names)
     fields["events"] = [
-        {"at": event.at, "kind": event.kind, "lines": [line_fields(line) for line in event.lines]}
+        {"at": event.at, "kind": event.kind, "lines": [line_fields(line, names) for line in event.lines]}
         for event in found.events
     ]
     return fields

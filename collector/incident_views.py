@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tillwatch.collector.case import Line, Why
-from tillwatch.collector.read import AlarmView, DeliveryView, TicketView
+from tillwatch.collector.policy import Policy
+from tillwatch.collector.read import AlarmView, DeliveryView, FleetReader, TicketView
+from tillwatch.collector.rules import Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,14 @@ class IncidentFile:
     why: Why
 
 
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What the collector goes by now."""
+
+    rules: Rules
+    policy: Policy
+
+
 class IncidentReader(Protocol):
     """As FleetReader, of which it is part: every call sees one consistent state of the store. now: UTC ns, by which clocks are read. What is
     not known raises KeyError with its name.
@@ -138,6 +148,12 @@ class IncidentReader(Protocol):
         """The ids that begin with this text, or have it behind their `HWM-`; the newest first."""
         ...
 
+    def in_force(self) -> InForce: ...
+
     def why(self, alarm: int, now: int) -> tuple[AlarmView, Why]:
         """Why somebody was told of an alarm, or why not."""
         ...
+
+
+class ConsoleReader(FleetReader, IncidentReader, Protocol):
+    """All that the console may ask of the store. The contract is that of both."""

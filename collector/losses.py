@@ -170,7 +170,7 @@ class Losses:
         if cause == loss.cause:
             return
         self._book.touched.add(terminal.id)
-        if terminal.connection == "online":
+        if facts.back is not None:  # its state is another by now: what is found out of that time is a row of its own
             readings = tuple((each.component, each.signal, each.at) for each in cause.readings)
             self._book.dirty.states.append(
                 StateChange(

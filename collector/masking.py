@@ -13,6 +13,7 @@ from tillwatch.collector.book import Book
 from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.fleet import Fleet
 from tillwatch.collector.handling import Handling
+from tillwatch.collector.timers import Key as TimerKey
 from tillwatch.collector.timers import Timers
 
 
@@ -36,6 +37,7 @@ class Masking:
         if until > at and changed is not None:
             self._book.put(*changed, at, {"kind": alarms.SHELVED, "until": until, "by": by, "reason": reason})
             self._timers.set(_shelf_timer(alarm.key), until)
+            self._handling.shelved(changed[0], at)
 
     def unshelve(self, key: AlarmKey, by: str, at: int) -> None:
         self._timers.cancel(_shelf_timer(key))
@@ -49,6 +51,8 @@ class Masking:
         if changed is None:
             return
         self._book.put(*changed, at, {"kind": kind, "by": by})
+        if not changed[0].ack_until:
+            self._timers.cancel(ack_timer(alarm.key))
         rule = self._book.rule(alarm.rule)
         if rule is not None:
             self._handling.rises(rule, changed[0], at)
@@ -143,5 +147,10 @@ class Masking:
                 self._timers.set(_shelf_timer(alarm.key), max(shelf.until, at))
 
 
-def _shelf_timer(key: AlarmKey) -> tuple[str, str, str, str]:
+def ack_timer(key: AlarmKey) -> TimerKey:
+    """Of the end of an acknowledgement."""
+    return "ack", key[1], key[2], key[0]
+
+
+def _shelf_timer(key: AlarmKey) -> TimerKey:
     return "shelf", key[1], key[2], key[0]

@@ -46,7 +46,8 @@ class ComponentView:
 @dataclass(frozen=True, slots=True)
 class StateView:
     """What a terminal is worth to its customers now, rolled up from everything that is known of it. state: of records.STATES; since: by the
-    readings' own time; reason: the rule that decided, text: in words; party: who answers for it; cause: why it is offline; lost: functions that do not work.
+    readings' own time; reason: the rule that decided, text: in words; party: who answers for it; cause: why it is offline, why: the evidence for
+    that; lost: functions that do not work.
     """
 
     state: str
@@ -57,6 +58,7 @@ class StateView:
     cause: str
     lost: tuple[str, ...]
     level: int
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

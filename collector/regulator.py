@@ -88,9 +88,7 @@ class _Group:
 
 
 class Regulating:
-    """last: (fault, branch or region) -> the incident that was concluded last there, as Concluding keeps it. states: of all terminals the last row
-    of the log, as Standing keeps it.
-    """
+    """states: of all terminals the last row of the log, as Standing keeps it."""
 
     def __init__(
         self,
@@ -98,14 +96,12 @@ class Regulating:
         fleet: Fleet,
         timers: Timers,
         following: Following,
-        last: dict[tuple[str, str], str],
         states: Mapping[str, StateChange],
     ) -> None:
         self._book = book
         self._fleet = fleet
         self._timers = timers
         self._following = following
-        self._last = last
         self._states = states
         self._regions: dict[str, dict[Hours, _Group]] = {}
         self._counted: dict[str, tuple[str, Hours, int]] = {}
@@ -134,7 +130,7 @@ class Regulating:
 
     def changed(self, at: int) -> None:
         """The policy may have."""
-        for (fault, region), corr_id in sorted(self._last.items()):
+        for (fault, region), corr_id in sorted(self._book.concluded.items()):
             incident = self._book.incidents.get(corr_id)
             if fault == REGULATOR and self._book.policy.regulator is None and _lasts(incident):
                 self._end(incident, at)
@@ -231,7 +227,7 @@ class Regulating:
         self._wait(region, at)
 
     def _incident(self, region: str) -> Incident | None:
-        return self._book.incidents.get(self._last.get((REGULATOR, region), ""))
+        return self._book.incidents.get(self._book.concluded.get((REGULATOR, region), ""))
 
     def _wait(self, region: str, at: int) -> None:
         """Until something of it is due by time alone."""
@@ -266,7 +262,9 @@ class Regulating:
             correlation_id(region, "", "", REGULATOR, episode), "", "", level, SETTLING, at, 0, 0, region=region, scope=REGION,
             fault=REGULATOR, episode=episode, occurred_at=begun, settle_until=at, cause=cause,
         )  # fmt: skip
-        self._last[REGULATOR, region] = incident.corr_id
+        before = self._book.conclude(incident)
+        if before is not None:
+            self._following.follow_up(before.corr_id, at)
         told = {"fault": REGULATOR, "level": level, "cause": cause, **self._evidence(incident, at)}
         self._book.put_incident(incident, "opened", at, **told)
         self._following.follow_up(incident.corr_id, at)

@@ -28,10 +28,11 @@ MAX_MASKED = 5
 
 
 def explain(case: Case) -> Why:
-    """Of the alarm, if the case is about one, or else of its incident."""
-    told, head = _head_of_alarm(case) if case.alarm is not None else _head_of_incident(case)
-    topics = (_rule, _place, _mask, _people, _clock, _ticket)
-    return Why(told, head, tuple(line for topic in topics for line in topic(case)))
+    """Of the alarm that the case is about."""
+    told, head = _head_of_alarm(case)
+    # What came of an incident that it was part of before says nothing about now.
+    topics = (_people, _clock, _ticket) if case.role else ()
+    return Why(told, head, tuple(line for topic in (_rule, _place, _mask, *topics) for line in topic(case)))
 
 
 def explain_incident(case: Case) -> Why:
@@ -52,11 +53,11 @@ def _head_of_alarm(case: Case) -> tuple[str, Line]:
         return NOT_TOLD, Line("", "why.no_shelved", {"by": mask.by, "until_at": mask.until, "reason": mask.reason})
     if (mask := alarm.mask(alarms.MAINTENANCE)) is not None and not _announced(case):
         return NOT_TOLD, Line("", "why.no_maintenance", {"window": mask.ref, "reason": mask.reason})
-    if incident is None:
+    if incident is None or not case.role:
         return NOT_TOLD, Line("", "why.no_incident")
     if case.role == SYMPTOM:
         key = "why.with_cause" if incident.announced else "why.with_cause_waits"
-        values = {"incident": incident.corr_id, "text": case.text(incident.fault)}
+        values = {"incident": incident.corr_id, "text_rule": incident.fault}
         return NOT_TOLD if incident.announced else WAITS, Line("", key, values)
     return _head_of_incident(case)
 
@@ -90,7 +91,7 @@ def _rule(case: Case) -> Iterator[Line]:
         yield Line(
             RULE, "why.drill", {"by": str(alarm.detail.get("value", "")), "until_at": int(alarm.detail["until"])}
         )
-    yield Line(RULE, "why.rule", {"rule": alarm.rule, "text": case.text(alarm.rule)})
+    yield Line(RULE, "why.rule", {"rule": alarm.rule, "text_rule": alarm.rule})
     if rule is None:
         yield Line(RULE, "why.rule_gone")
         return
@@ -168,13 +169,13 @@ def _place(case: Case) -> Iterator[Line]:
     if incident is None:
         yield Line(PLACE, "why.no_place")
         return
-    named = {"incident": incident.corr_id, "text": case.text(incident.fault)}
+    named = {"incident": incident.corr_id, "text_rule": incident.fault}
     root = next((each for each in case.members if each.role == ROOT and each.alarm != alarm.id), None)
     match case.role:
         case incidents.ROOT:
             yield Line(PLACE, "why.root", named)
         case incidents.CONSEQUENCE if root is not None:
-            yield Line(PLACE, "why.follows", {**named, "text": case.text(root.rule), "component": root.component})
+            yield Line(PLACE, "why.follows", {**named, "text_rule": root.rule, "component": root.component})
         case incidents.CONSEQUENCE:
             yield Line(PLACE, "why.belongs", named)
         case incidents.SYMPTOM if incident.scope == TERMINAL:
@@ -197,8 +198,8 @@ def _history(case: Case) -> Iterator[Line]:
     incident = case.incident
     assert incident is not None
     if incident.parent:
-        text = case.text(case.parent.fault) if case.parent is not None else ""
-        yield Line(PLACE, "why.parent", {"parent": incident.parent, "text": text})
+        fault = case.parent.fault if case.parent is not None else ""
+        yield Line(PLACE, "why.parent", {"parent": incident.parent, "text_rule": fault})
     if incident.reopened:
         within = case.policy.incident.verify_ns / NS
         yield Line(PLACE, "why.reopened", {"times": incident.reopened, "within_s": within})
@@ -210,7 +211,7 @@ def _extent(case: Case) -> Iterator[Line]:
     assert incident is not None
     if incident.scope != TERMINAL:
         place = incident.branch or incident.region
-        yield Line(PLACE, "why.concluded", {"text": case.text(incident.fault), "cause": incident.cause, "place": place})
+        yield Line(PLACE, "why.concluded", {"text_rule": incident.fault, "cause": incident.cause, "place": place})
     living = [each for each in case.members if not each.until]
     count = {role: sum(each.role == role for each in living) for role in (ROOT, CONSEQUENCE, SYMPTOM)}
     terminals = len({each.terminal for each in living})

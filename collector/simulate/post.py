@@ -36,6 +36,7 @@ class Log:
     states: list[StateChange] = field(default_factory=list)
     late: list[LateSpan] = field(default_factory=list)
     corrections: list[Correction] = field(default_factory=list)
+    outages: list[tuple[int, int]] = field(default_factory=list)
 
     def add(self, dirty: Dirty) -> None:
         self.alarms |= dirty.alarms
@@ -46,6 +47,7 @@ class Log:
         self.states += dirty.states
         self.late += dirty.late
         self.corrections += dirty.corrections
+        self.outages += dirty.outages
 
 
 GROUP = 2_000

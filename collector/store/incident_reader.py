@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import msgpack
 
@@ -22,6 +21,7 @@ from tillwatch.collector.incident_views import (
     EventView,
     IncidentFile,
     IncidentView,
+    InForce,
     MemberView,
     StepView,
 )
@@ -29,7 +29,6 @@ from tillwatch.collector.incidents import COLUMNS, PLANNED, ROOT, Incident
 from tillwatch.collector.policy import Policy
 from tillwatch.collector.read import AlarmView, DeliveryView, MaskView, TicketView
 from tillwatch.collector.records import IncidentEvent
-from tillwatch.collector.rules import Rules
 from tillwatch.collector.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for
 from tillwatch.collector.store.folded import ALARM, alarm_of
 from tillwatch.collector.why import explain, explain_incident
@@ -60,14 +59,6 @@ _INCIDENTS = f"""
     SELECT {_INCIDENT}, coalesce(t.class, ''), {_TICKET.format(of="i.corr_id")}
     FROM incident i LEFT JOIN terminal t ON t.id = i.terminal LEFT JOIN ticket_link l ON l.incident = i.corr_id"""  # noqa: S608 - constant columns
 _LIVING = "i.state NOT IN ('closed', 'dropped') AND i.state <> 'resolved'"
-
-
-@dataclass(frozen=True, slots=True)
-class InForce:
-    """What rows are read by: the rules and the policy in force."""
-
-    rules: Rules
-    policy: Policy
 
 
 def alarms(

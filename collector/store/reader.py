@@ -21,7 +21,7 @@ from tillwatch.agent.wire import WireError, frame_of, split_frame, stored_column
 from tillwatch.collector.case import Why
 from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.fleet import Component, Terminal
-from tillwatch.collector.incident_views import IncidentFile, IncidentView
+from tillwatch.collector.incident_views import IncidentFile, IncidentView, InForce
 from tillwatch.collector.policy import Policy, parse_policy
 from tillwatch.collector.read import (
     AlarmView,
@@ -280,7 +280,7 @@ class SqliteReader:
         with self._snapshot() as db:
             return incident_reader.why(db, self._book(db), alarm, now)
 
-    def in_force(self) -> incident_reader.InForce:
+    def in_force(self) -> InForce:
         """The rules and the policy that the collector goes by now."""
         with self._snapshot() as db:
             return self._book(db)
@@ -295,8 +295,8 @@ class SqliteReader:
         with self._snapshot() as db:
             return incident_reader.windows(db, self._policy_now(db))
 
-    def _book(self, db: sqlite3.Connection) -> incident_reader.InForce:
-        return incident_reader.InForce(self._rules_now(db), self._policy_now(db))
+    def _book(self, db: sqlite3.Connection) -> InForce:
+        return InForce(self._rules_now(db), self._policy_now(db))
 
     def _policy_now(self, db: sqlite3.Connection) -> Policy:
         row = db.execute("SELECT value FROM meta WHERE key = 'policy'").fetchone()

@@ -143,11 +143,11 @@ class SqliteStore:
                 fold.late.load(rule, name, component, state)
             else:
                 fold.alarming.limits[rule, name, component] = LimitState(*msgpack.unpackb(state))
+        last = db.execute("SELECT n, at, digest FROM journal ORDER BY n DESC LIMIT 1").fetchone() or (0, 0, GENESIS)
+        fold.advanced_to = max(last[1], self.meta_int("advanced_to"))
         folded.load(db, fold)
         for name in fleet.terminals:
             self._load_recent(fold, name)
-        last = db.execute("SELECT n, at, digest FROM journal ORDER BY n DESC LIMIT 1").fetchone() or (0, 0, GENESIS)
-        fold.advanced_to = max(last[1], self.meta_int("advanced_to"))
         fold.loaded()
         return Journal(*last)
 

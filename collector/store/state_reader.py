@@ -38,7 +38,15 @@ def _view(change: StateChange, rules: Rules) -> StateView:
     rule = rules.by_id.get(change.reason)
     text = rule.text if rule is not None else change.reason
     return StateView(
-        change.state, change.since, change.reason, text, change.party, change.cause, change.lost, change.level
+        change.state,
+        change.since,
+        change.reason,
+        text,
+        change.party,
+        change.cause,
+        change.lost,
+        change.level,
+        change.why,
     )
 
 

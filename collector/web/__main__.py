@@ -17,7 +17,7 @@ from types import FrameType
 
 import uvicorn
 
-from tillwatch.collector.read import FleetReader
+from tillwatch.collector.incident_views import ConsoleReader
 from tillwatch.collector.web.guard import LOOPBACK
 
 GOODBYE_S = 3
@@ -63,7 +63,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(open_reader: Callable[[], FleetReader], host: str, port: int) -> None:
+def serve(open_reader: Callable[[], ConsoleReader], host: str, port: int) -> None:
     """Runs the console until SIGTERM or SIGINT. Raises Refused before anything is served."""
     listener = listen(host, port)
     from tillwatch.collector.web.app import Console  # noqa: PLC0415  # half a second of imports: wrong input is told before

@@ -36,7 +36,7 @@ CONDITIONS = ("crit", "unknown", "warn", "ok")
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The figures above the fleet. levels: open alarms of level 1, 2, 3. newest: when anything last arrived, UTC ns, 0 for never."""
+    """The figures above the fleet. levels: open alarms of level 1, 2, 3, without those that are over. newest: when anything last arrived, UTC ns, 0 for never."""
 
     terminals: int
     conditions: dict[str, int]
@@ -56,7 +56,7 @@ def summarise(terminals: Iterable[TerminalView], alarms: Sequence[AlarmView]) ->
         newest = max(newest, view.last_received)
     levels = [0, 0, 0]
     for alarm in alarms:
-        levels[min(max(alarm.level, 1), 3) - 1] += 1
+        levels[min(max(alarm.level, 1), 3) - 1] += alarm.condition != "normal"
     return Summary(total, conditions, (levels[0], levels[1], levels[2]), len(alarms) >= MAX_OPEN_ALARMS, silent, newest)
 
 
@@ -232,5 +232,6 @@ def _read_fleet(reader: FleetReader) -> tuple[dict[str, TerminalView], Sequence[
     alarms = tuple(reader.alarms(open_only=True, limit=MAX_OPEN_ALARMS))
     worst: dict[str, AlarmView] = {}
     for alarm in alarms:  # level 1 first, newest first within a level
-        worst.setdefault(alarm.terminal, alarm)
+        if alarm.condition != "normal":
+            worst.setdefault(alarm.terminal, alarm)
     return terminals, alarms, {key: row(view, worst.get(key)) for key, view in terminals.items()}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,9 @@ from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.rules import shipped_text
 from tillwatch.collector.store.sqlite import SqliteStore
 from tillwatch.device_profiles.catalogue import load_catalogue
+
+if TYPE_CHECKING:
+    from tests.collector.desk import Desk
 
 COLLECTOR_KEY = SigningKey(b"collector".ljust(32, b"\0"))
 UNITS = {name: signal.unit for name, signal in load_catalogue().signals.items()}
@@ -49,3 +53,14 @@ def world(tmp_path: Path) -> World:
 @pytest.fixture
 def worlds(tmp_path: Path) -> Callable[[str], World]:
     return lambda name: World(tmp_path / f"{name}.db")
+
+
+@pytest.fixture
+def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Desk:
+    """With one terminal whose disk is nearly full: alarm 1, level 3, in an incident of its own."""
+    from tests.collector.desk import Desk
+
+    made = Desk(tmp_path, capsys)
+    made.enrol("atm-1")
+    made.say("atm-1", "host/disk:/", "host.disk.percent", 93)
+    return made

@@ -70,7 +70,9 @@ class Site:
 
     def open(self) -> dict[tuple[str, str], AlarmView]:
         with closing(SqliteReader(self.world.path)) as reader:
-            return {(view.rule, view.component): view for view in reader.alarms(open_only=True)}
+            listed = reader.alarms(open_only=True)
+        # Those that are over and were seen by nobody stay on the list.
+        return {(view.rule, view.component): view for view in listed if view.condition != "normal"}
 
     def kinds(self) -> list[str]:
         return [kind for (kind,) in self.world.store.conn.execute("SELECT kind FROM alarm_event ORDER BY seq")]
@@ -232,4 +234,29 @@ async def test_a_fault_that_comes_late_and_lasts_is_raised(site: Site, told: boo
     else:
         await site.world.tick(site.world.now + LATE_S * S)
         assert set(site.open()) == {("x.one", "cpu")}
+    site.rebuilt()
+
+
+async def test_what_was_to_last_while_the_collector_was_away_is_told_by_what_comes_first(site: Site):
+    """Nobody could be heard: that the fault had lasted long enough by then shows only when the terminal has spoken."""
+    world, began = site.world, site.world.now + S
+    await site.says(("cpu", "host.load", 95.0, State.NONE), wait_s=5)
+    site.world = world.restart()
+    site.world.now = began + 2 * LATE_S * S
+    await site.world.start(RULES)
+    await site.world.tick(site.world.now + 5 * S)
+    assert await site.says(("cpu", "host.load", 12.0, State.NONE)) == {}
+    await site.world.tick(site.world.now + LATE_S * S)
+    assert site.kinds() == []
+    site.rebuilt()
+
+
+async def test_a_fault_that_lasts_over_a_restart_is_raised(site: Site):
+    world = site.world
+    await site.says(("cpu", "host.load", 95.0, State.NONE), wait_s=5)
+    site.world = world.restart()
+    site.world.now += 2 * LATE_S * S
+    await site.world.start(RULES)
+    await site.world.tick(site.world.now + LATE_S * S)
+    assert set(site.open()) == {("x.one", "cpu")}
     site.rebuilt()

@@ -160,9 +160,6 @@ class Site:
         """Times never go back, and the same comes out of the journal again."""
         ats = [row[0] for row in self.store.conn.execute("SELECT at FROM journal ORDER BY n")]
         assert ats == sorted(set(ats))
-        # Nobody was away in the hours over which the clock was set: they never were.
-        away = self.store.conn.execute("SELECT since, until FROM outage").fetchall()
-        assert all(until - since < DAY for since, until in away)
         rebuild(self.path, folder / "again.db")
         with closing(SqliteStore(folder / "again.db")) as again:
             assert tables(again.conn) == tables(self.store.conn)
@@ -196,6 +193,9 @@ async def test_the_collectors_clock_ten_years_forth_and_back_raises_nothing_and_
         await site.minute()
     assert site.alarms() == [("clock.suspect", "normal"), ("terminal.silent", "normal")]
     assert site.latest().at == site.now // MS * MS
+    # The years over which the clock was set never were: only of the restart it may be said that the collector was away.
+    away = site.store.conn.execute("SELECT since, until FROM outage").fetchall()
+    assert all(until - since < DAY for since, until in away)
     await site.pipeline.stop()
     site.check(tmp_path)
     site.store.close()
@@ -391,3 +391,24 @@ async def test_a_journal_with_a_table_of_rules_from_before_the_condition_was_kno
     assert again.store.conn.execute("SELECT rule FROM alarm").fetchall() == [("clock.suspect",)]
     again.store.close()
     parse_rules(shipped=table, replay=True)
+
+
+@pytest.mark.parametrize("away", [20 * 60 * S, 2 * 3600 * S, 30 * 3600 * S])
+async def test_what_waited_for_the_collector_behind_a_new_start_keeps_its_hour(world: World, away: int) -> None:
+    """The life message waited as well: its uptime is that of then, and neither the clock nor the age of what follows it is wrong."""
+    atm = await opened(world)
+    await told(world, 0, 3, atm)
+    left = world.now
+    again = world.restart()
+    atm.boot, atm.boot_at = b"boot0002", left + 600 * S
+    at = (left + 660 * S) // MS * MS
+    life = atm.life(at)
+    again.now = left + away
+    batch = atm.batch([reading("ups", "ups.input.voltage", at, 7)], at, received=again.now)
+    await again.start()
+    await again.pipeline.take([life._replace(received=again.now), batch])
+    await again.tick(again.now + 600 * S)
+    assert again.store.conn.execute("SELECT rule FROM alarm WHERE rule = 'clock.suspect'").fetchall() == []
+    with closing(SqliteReader(again.path)) as reader:
+        points = reader.history("atm-1", "ups", "ups.input.voltage", left + S, again.now).points
+    assert [(p.value, p.at) for p in points] == [(7, at)]

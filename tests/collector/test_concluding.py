@@ -91,3 +91,17 @@ async def test_who_came_back_shortly_before_belongs_to_the_branch_all_the_same(w
     assert (own.fault, own.state, own.parent) == (SILENT, "restored", "")
     assert branch.fault == BRANCH_UNREACHABLE
     assert len(world.pipeline.fold.book.members[branch.corr_id]) == 4
+
+
+async def test_who_was_out_of_reach_for_a_moment_before_belongs_to_the_branch(world: World):
+    """Nobody was told of that moment; what takes him away for long is the line of all of them, also where he is the last to be missed."""
+    bank = Bank(world)
+    await bank.start()
+    await bank.lose("a-3", at_s=100)
+    world.now = T0 + 130 * S
+    await world.pipeline.take([bank.senders["a-3"].life(world.now)])
+    world.now = T0 + 995 * S
+    await world.pipeline.take([bank.senders[f"a-{i}"].life(world.now) for i in range(4)])
+    await bank.lose("a-0", "a-1", "a-2", "a-3", at_s=1000)
+    await world.tick(T0 + 1600 * S)
+    assert [(each.fault, each.terminal) for each in bank.told()] == [(BRANCH_UNREACHABLE, "")]

@@ -285,6 +285,20 @@ async def test_an_outage_of_the_collector_is_covered_and_kept_and_a_jump_of_the_
     line.rebuilt()
 
 
+async def test_a_short_absence_of_the_collector_is_covered_as_well(line: Line):
+    """What waited for minutes only is no history: it judges as if it came in time, and fills that time all the same."""
+    await line.live(T0 + MINUTE, *GOOD)
+    await line.restart()
+    line.keep(T0 + 2 * MINUTE, T0 + 9 * MINUTE, *GOOD)
+    line.world.now = T0 + 9 * MINUTE
+    await line.world.start()
+    await line.deliver(T0 + 9 * MINUTE + S)
+    await line.live(T0 + 10 * MINUTE, *GOOD)
+    assert line.told() == [(1.0, 9.02, "", (), 0)]
+    line.forgotten()
+    line.rebuilt()
+
+
 async def test_a_restart_between_any_two_batches_gives_the_same_rows(worlds: Callable[[str], World]):
     told = []
     for name, restarts in (("one", ()), ("two", (1, 2, 3)), ("three", (2, 5))):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from playwright.async_api import Page
 
-FLEET = Path(__file__).parent.parent / "fake_fleet.py"
+ROOT = Path(__file__).parents[3]
 
 
 class Running:
@@ -21,11 +21,12 @@ class Running:
         self.changes = directory / "changes.json"
         self.revision = 1
         self.process = subprocess.Popen(
-            [sys.executable, "-P", str(FLEET), "--changes", str(self.changes), *arguments],
+            [sys.executable, "-P", "-m", "tests.collector.fake_fleet", "--changes", str(self.changes), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=os.environ
+            | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT)])},
         )
         assert self.process.stdout
         line = self.process.stdout.readline()
