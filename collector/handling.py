@@ -175,7 +175,7 @@ class Handling:
             back = replace(incidents.reopen(incident, at), level=level)
             told = {"alarm": joined[0].id, "settled": back.reopened > incident.reopened}
             self._book.put_incident(back, "reopened", at, **told)
-            if not incident.intermittent:
+            if told["settled"] or not incident.intermittent:
                 self._following.tell(incident.corr_id, Op.OPEN, at, "The fault is back")
         self._changed(joined[0], at)
 
