@@ -113,7 +113,7 @@ class Fold:
                 case "incident":
                     self.following.follow_up(terminal, due)
                 case "flap":
-                    self.handling.flap_due(key, due)
+                    self.handling.restless.due(key, due)
                 case "shelf":
                     self.masking.shelf_due(key, due)
                 case "drill":

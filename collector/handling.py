@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from tillwatch.collector import alarms, flapping, incidents
+from tillwatch.collector import alarms, incidents
 from tillwatch.collector.alarms import Alarm, Mask
 from tillwatch.collector.alarms import Key as AlarmKey
 from tillwatch.collector.book import Book
@@ -27,6 +27,7 @@ from tillwatch.collector.incidents import (
     TERMINAL,
     Incident,
 )
+from tillwatch.collector.restless import Restless
 from tillwatch.collector.rules import BRANCH_MAINS, Rule, together
 from tillwatch.collector.tickets.port import Op
 from tillwatch.collector.timers import Timers
@@ -44,10 +45,9 @@ class Handling:
 
     def __init__(self, book: Book, fleet: Fleet, timers: Timers, following: Following) -> None:
         self._book = book
-        self._fleet = fleet
-        self._timers = timers
         self._following = following
         self._teller = following.teller
+        self.restless = Restless(book, fleet, timers, following, self.settle_down)
         self.concluding = Concluding(book, fleet, following, self.child)
         self._roots: dict[str, set[AlarmKey]] = {}
         self.reason: Callable[[Alarm], str] = lambda _: ""
@@ -58,13 +58,13 @@ class Handling:
         """An alarm changed, in this way."""
         match kind:
             case "raised" | "recurred":
-                self.rises(rule, self._flap(alarm, at), at)
+                self.rises(rule, self.restless.turned(alarm, at), at)
             case "level" | "evidence":
                 self._changed(alarm, at)
                 if self._may_explain(rule, alarm):
                     self._take_over(rule, self._book.alarms[alarm.key], at)
             case "cleared":
-                self.falls(self._flap(alarm, at), at)
+                self.falls(self.restless.turned(alarm, at), at)
             case "known" if alarm.key not in self._book.members.get(alarm.incident, {}):
                 # What is seen again may be over by its very next reading: that has the time it asks for.
                 self.rises(rule, alarm, at, wait=rule.limits.hold_ns + SEEN_NS)
@@ -404,88 +404,14 @@ class Handling:
             over = self._book.put_incident(replace(over, release_at=at + self._book.policy.incident.child_settle_ns))
         self._following.follow_up(incident.corr_id, at)
 
-    def _flap(self, alarm: Alarm, at: int) -> Alarm:
-        """Count its turn, and say once that it flaps instead of telling of each."""
-        if flapping.begins(alarm.turns, at, self._book.policy.incident) and not alarm.mask(alarms.FLAPPING):
-            mask = Mask(alarms.FLAPPING, at, reason=f"{len(alarm.turns)} turns")
-            changed = alarms.masked(alarm, mask)
-            assert changed is not None
-            self._book.put(*changed, at, {"kind": mask.kind, "reason": mask.reason})
-            alarm = changed[0]
-            self._say_intermittent(alarm, at)
-        if alarm.mask(alarms.FLAPPING):
-            self._timers.set(
-                ("flap", alarm.terminal, alarm.component, alarm.rule),
-                flapping.calm_at(alarm.turns, self._book.policy.incident),
-            )
-        return alarm
-
-    def _say_intermittent(self, alarm: Alarm, at: int) -> None:
-        """Once, in the place of its single turns."""
-        incident = self._book.incidents.get(alarm.incident)
-        verify = self._book.policy.incident.verify_ns
-        if incident is None or not incident.announced or incident.scope != TERMINAL:
-            return
-        over = max(incident.closed_at, incident.resolved_at, incident.restored_at)
-        if over and (not alarm.open or at - over > verify):
-            return
-        op = Op.UPDATE
-        if over:
-            op, back = Op.OPEN, incidents.reopen(incident, at)
-            incident = self._book.put_incident(
-                back, "reopened", at, alarm=alarm.id, settled=back.reopened > incident.reopened
-            )
-        self._book.put_incident(replace(incident, intermittent=True), "intermittent", at, alarm=alarm.id)
-        self._following.tell(
-            alarm.incident, op, at, "Intermittent: it comes and goes; single turns are not told any more"
-        )
-
-    def flap_due(self, key: AlarmKey, due: int) -> None:
-        """It has been calm for long enough."""
-        alarm = self._book.alarms[key]
-        calm = flapping.calm_at(alarm.turns, self._book.policy.incident)
-        if calm > due:
-            self._timers.set(("flap", alarm.terminal, alarm.component, alarm.rule), calm)
-            return
-        quiet = self._book.policy.incident.flap_quiet_ns
-        # Silence is not calm: it must have been watched for as long.
-        calm = self._watched_from(alarm, due) + quiet
-        if calm > due:
-            self._timers.set(("flap", alarm.terminal, alarm.component, alarm.rule), calm)
-            return
-        changed = alarms.unmasked(alarm, alarms.FLAPPING)
-        if changed is None:
-            return
-        self._book.put(*changed, due, {"kind": alarms.FLAPPING})
-        alarm, incident = changed[0], self._book.incidents.get(alarm.incident)
-        if incident is None or not incident.intermittent:
-            return
-        self._book.put_incident(replace(incident, intermittent=False), "steady", due, alarm=alarm.id)
-        if not alarm.open and alarm.key in self._book.members.get(alarm.incident, {}):
-            self._book.leave(alarm, due)
-            self.settle_down(alarm.incident, alarm, due)
-
-    def _watched_from(self, alarm: Alarm, now: int) -> int:
-        """Since when its readings come: now where they do not. Of whether a device can be read the terminal alone is the witness."""
-        terminal, rule = self._fleet.terminals[alarm.terminal], self._book.rule(alarm.rule)
-        if rule is None or not rule.signal:
-            return 0
-        part = terminal.components.get(alarm.component)
-        hidden = part is not None and part.unknown and rule.signal != "monitor.source"
-        return now if terminal.connection != "online" or hidden else terminal.up_received
-
     def rearm(self, at: int) -> None:
-        """From what is kept: which alarms may explain others, and when those that flap have been calm for long enough."""
+        """From what is kept."""
+        self.restless.rearm(at)
         self._roots.clear()
         for key, alarm in self._book.alarms.items():
             rule = self._book.rule(key[0])
             if alarm.open and rule is not None and rule.explains:
                 self._roots.setdefault(self._teller.place(alarm.terminal)[0], set()).add(key)
-            if alarm.mask(alarms.FLAPPING):
-                self._timers.set(
-                    ("flap", alarm.terminal, alarm.component, alarm.rule),
-                    max(flapping.calm_at(alarm.turns, self._book.policy.incident), at),
-                )
 
     # What time does.
 
