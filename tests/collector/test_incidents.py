@@ -4,7 +4,7 @@ it forgotten when it is kept.
 
 from __future__ import annotations
 
-import itertools
+from itertools import pairwise
 
 import hypothesis.strategies as st
 from hypothesis import given, settings
@@ -141,7 +141,7 @@ class Course(RuleBasedStateMachine):
     def holds_follow_each_other(self) -> None:
         held = self.incident.held
         assert all(since <= until for since, until, _ in held[:-1])
-        assert all(before[1] <= after[0] for before, after in itertools.pairwise(held))
+        assert all(before[1] <= after[0] for before, after in pairwise(held))
         assert not self.incident.on_hold or self.incident.state in (OPEN, ACKNOWLEDGED, IN_REPAIR, RESTORED)
 
     @invariant()
