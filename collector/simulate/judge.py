@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tillwatch.collector.incidents import SYMPTOM, TERMINAL, Incident
-from tillwatch.collector.rules import Rules
+from tillwatch.collector.alarm.rules import Rules
+from tillwatch.collector.incident.incidents import SYMPTOM, TERMINAL, Incident
 from tillwatch.collector.simulate.stations import MINUTE, READ_S, S
 from tillwatch.collector.simulate.truth import Effect, Fault, Interval, Ledger, closed, within, without
 from tillwatch.collector.simulate.world import FLEET, UNREADABLE
