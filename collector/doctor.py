@@ -17,7 +17,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tillwatch.collector.authority import (
+from tillwatch.collector.config import Config, is_unspecified
+from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
+from tillwatch.collector.store.reader import SqliteReader
+from tillwatch.collector.store.sqlite import StoreError
+from tillwatch.collector.trust.authority import (
     DOCTOR_NAME,
     RENEW_BEFORE,
     Authority,
@@ -26,11 +30,7 @@ from tillwatch.collector.authority import (
     certificate_hosts,
     open_authority,
 )
-from tillwatch.collector.config import Config, is_unspecified
-from tillwatch.collector.identities import examine_identities
-from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
-from tillwatch.collector.store.reader import SqliteReader
-from tillwatch.collector.store.sqlite import StoreError
+from tillwatch.collector.trust.identities import examine_identities
 
 LEAST_FREE = 1024**3
 """Bytes of disk; below it the journal of a large fleet has days left."""

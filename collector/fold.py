@@ -11,29 +11,30 @@ from typing import Any
 
 from tillwatch.agent.model import MS, Quality, Value
 from tillwatch.agent.wire import Column, Header, Life, Opened
-from tillwatch.collector import clones, sequence, succession
-from tillwatch.collector.alarming import BEHIND_NS, Alarming
+from tillwatch.collector import sequence
+from tillwatch.collector.alarm.alarming import BEHIND_NS, Alarming
+from tillwatch.collector.alarm.diagnosis import Cards, parse_cards
+from tillwatch.collector.alarm.masking import Masking
+from tillwatch.collector.alarm.rules import CLOCK, FORK
 from tillwatch.collector.book import Book
-from tillwatch.collector.causes import farewell
 from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
-from tillwatch.collector.diagnosis import Cards, parse_cards
-from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fleet, Series, Terminal
-from tillwatch.collector.following import Following
-from tillwatch.collector.handling import Handling
+from tillwatch.collector.duty.policy import parse_policy
+from tillwatch.collector.incident.following import Following
+from tillwatch.collector.incident.handling import Handling
+from tillwatch.collector.incident.regulator import Regulating
+from tillwatch.collector.incident.telling import Teller
+from tillwatch.collector.incident.topology import Topology
 from tillwatch.collector.journal import Entry, Kind
-from tillwatch.collector.late import Late
-from tillwatch.collector.losses import Losses
-from tillwatch.collector.masking import Masking
 from tillwatch.collector.operators import Operators
-from tillwatch.collector.policy import parse_policy
-from tillwatch.collector.presence import Presence
 from tillwatch.collector.records import StateChange
-from tillwatch.collector.regulator import Regulating
-from tillwatch.collector.rules import CLOCK, FORK
-from tillwatch.collector.standing import Standing
-from tillwatch.collector.telling import Teller
+from tillwatch.collector.terminal.causes import farewell
+from tillwatch.collector.terminal.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fleet, Series, Terminal
+from tillwatch.collector.terminal.late import Late
+from tillwatch.collector.terminal.losses import Losses
+from tillwatch.collector.terminal.presence import Presence
+from tillwatch.collector.terminal.standing import Standing
 from tillwatch.collector.timers import Timers
-from tillwatch.collector.topology import Topology
+from tillwatch.collector.trust import clones, succession
 
 AHEAD_NS = 600 * 10**9
 """A reading from further in the future than this never becomes the latest one (delivery.md 6.7)."""
@@ -113,7 +114,7 @@ class Fold:
                 case "incident":
                     self.following.follow_up(terminal, due)
                 case "flap":
-                    self.handling.flap_due(key, due)
+                    self.handling.restless.due(key, due)
                 case "shelf":
                     self.masking.shelf_due(key, due)
                 case "drill":
@@ -176,12 +177,12 @@ class Fold:
         sources: list[tuple[str, bool]] = []
         ticks: dict[int, Ticks] = {}
         component = None
-        late = self.late.of.get(terminal.id)
-        if historical or late is not None:
+        late, repairs = self.late.of.get(terminal.id), historical or self._of_absence(opened, entry.at, correction)
+        if repairs or late is not None:
             for column in opened.columns:
                 if id(column.at) not in ticks:
                     ticks[id(column.at)] = ticks_of(column.at, correction)
-            late = self.late.heard(terminal, ticks.values(), entry.at, historical=historical)
+            late = self.late.heard(terminal, ticks.values(), entry.at, historical=repairs)
         for column in opened.columns:
             tick = ticks.get(id(column.at))
             if tick is None:
@@ -223,6 +224,11 @@ class Fold:
             self.presence.source(terminal, name, failed=failed, at=entry.at)
         if not historical and entry.at >= terminal.next_due:
             self.presence.overdue(terminal, entry.at)
+
+    def _of_absence(self, opened: Opened, at: int, correction: int) -> bool:
+        """Whether a batch was read while the collector was away, and waited for it: not old enough to be history, it fills that time all the same."""
+        since, until = self._away
+        return until <= at < until + QUEUED_NS and since <= (min(opened.columns[0].at) + correction) * MS < until
 
     def _mode(self, terminal: Terminal, component: str, series: Series) -> None:
         """Somebody turned the operator's switch."""

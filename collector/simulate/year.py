@@ -10,9 +10,9 @@ from random import Random
 from typing import Any
 
 from tillwatch.agent.model import State
+from tillwatch.collector.alarm.rules import shipped_text
+from tillwatch.collector.duty.policy import shipped_policy
 from tillwatch.collector.fold import Fold
-from tillwatch.collector.policy import shipped_policy
-from tillwatch.collector.rules import shipped_text
 from tillwatch.collector.simulate.faults import draw
 from tillwatch.collector.simulate.fleet import Bank, Unit, make_bank
 from tillwatch.collector.simulate.modes import OutMode, PartMode
@@ -135,6 +135,8 @@ def _blow(world: World, post: Post, mode: PartMode | OutMode, whom: Unit | str) 
 def _collector_away(at: int, world: World, post: Post, mode: OutMode) -> None:
     if not post.up or mode.lasts is None:
         return
+    for station in world.stations.values():
+        station.minutes(at, at - MINUTE)
     post.stop(at)
     back = at + round(mode.lasts.draw(world.rng) * S)
     for since in range(at, back, QUEUED):

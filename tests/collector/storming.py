@@ -17,9 +17,9 @@ from typing import Any
 from tests.collector.conftest import COLLECTOR_KEY, UNITS
 from tests.collector.sending import S, Sender, reading
 from tillwatch.agent.model import MS
+from tillwatch.collector.alarm.rules import shipped_text
 from tillwatch.collector.intake import Message
 from tillwatch.collector.pipeline import Pipeline
-from tillwatch.collector.rules import shipped_text
 from tillwatch.collector.store.sqlite import SqliteStore
 from tillwatch.collector.tickets.outbox import connect
 from tillwatch.collector.tickets.sender import OutboxSender
