@@ -14,7 +14,7 @@ from tillwatch.collector.fleet import IN_SERVICE
 from tillwatch.collector.incidents import CONSEQUENCE, DROPPED, ROOT, SETTLING, SYMPTOM, TERMINAL, Incident
 from tillwatch.collector.policy import Policy
 from tillwatch.collector.rules import Rule
-from tillwatch.collector.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for
+from tillwatch.collector.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for, target_of
 
 RULE, PLACE, MASK, PEOPLE, CLOCK, TICKET = "rule", "place", "mask", "people", "clock", "ticket"
 """What a line is about, in the order in which they are said."""
@@ -312,7 +312,10 @@ def _clock(case: Case) -> Iterator[Line]:
     incident = case.incident
     if incident is None or not incident.announced:
         return
-    hours, target = hours_of(case.policy, incident, case.terminal_class), case.policy.targets[incident.level]
+    hours, target = (
+        hours_of(case.policy, incident, case.terminal_class),
+        target_of(case.policy, incident.fault, incident.level),
+    )
     clocks = clocks_of(case.policy, incident)
     for clock in clocks:
         due = clock.due(hours)
