@@ -165,3 +165,16 @@ async def test_what_lasts_again_goes_on_in_its_ticket(site: Site):
     assert await opened(site) == 2
     await site.online(70)
     assert [each.state for each in site.told()] == ["restored"]
+
+
+async def test_what_flaps_on_after_somebody_resolved_it_is_told(site: Site):
+    """Single turns are not; that it is not mended is."""
+    rests = await site.turns(1, 6)
+    (incident,) = site.told("x.comes-and-goes")
+    before = await opened(site)
+    await site.world.pipeline.operate({
+        "action": "resolve", "actor": "lin", "incident": incident.corr_id, "verdict": "true_fault", "part": "", "note": "",
+    })  # fmt: skip
+    await site.turns(rests + 1, 3)
+    (incident,) = site.told("x.comes-and-goes")
+    assert (incident.intermittent, incident.reopened, await opened(site) - before) == (True, 1, 1)
