@@ -6,14 +6,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from tillwatch.collector.alarms import Alarm, AlarmEvent
-from tillwatch.collector.alarms import Key as AlarmKey
+from tillwatch.collector.alarm.alarms import Alarm, AlarmEvent
+from tillwatch.collector.alarm.alarms import Key as AlarmKey
+from tillwatch.collector.alarm.rules import UNSTAFFED, Rule, Rules, parse_rules
 from tillwatch.collector.changes import Dirty, Membership
-from tillwatch.collector.incidents import TERMINAL, Incident
-from tillwatch.collector.policy import Policy, parse_policy
+from tillwatch.collector.duty.policy import Policy, parse_policy
+from tillwatch.collector.incident.incidents import TERMINAL, Incident
+from tillwatch.collector.incident.topology import Topology
 from tillwatch.collector.records import IncidentEvent
-from tillwatch.collector.rules import UNSTAFFED, Rule, Rules, parse_rules
-from tillwatch.collector.topology import Topology
 
 Place = tuple[str, str]
 """(fault, branch or region)."""

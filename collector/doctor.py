@@ -17,7 +17,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tillwatch.collector.authority import (
+from tillwatch.collector.config import Config, WatchdogSection, is_unspecified
+from tillwatch.collector.incident_check import examine_incidents
+from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
+from tillwatch.collector.policy_check import examine_policy
+from tillwatch.collector.store.reader import SqliteReader
+from tillwatch.collector.store.sqlite import StoreError
+from tillwatch.collector.trust.authority import (
     DOCTOR_NAME,
     RENEW_BEFORE,
     Authority,
@@ -26,13 +32,7 @@ from tillwatch.collector.authority import (
     certificate_hosts,
     open_authority,
 )
-from tillwatch.collector.config import Config, WatchdogSection, is_unspecified
-from tillwatch.collector.identities import examine_identities
-from tillwatch.collector.incident_check import examine_incidents
-from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
-from tillwatch.collector.policy_check import examine_policy
-from tillwatch.collector.store.reader import SqliteReader
-from tillwatch.collector.store.sqlite import StoreError
+from tillwatch.collector.trust.identities import examine_identities
 from tillwatch.collector.watch.commands import status
 
 LEAST_FREE = 1024**3

@@ -11,29 +11,30 @@ from typing import Any
 
 from tillwatch.agent.model import MS, Quality, Value
 from tillwatch.agent.wire import Column, Header, Life, Opened
-from tillwatch.collector import clones, sequence, succession
-from tillwatch.collector.alarming import BEHIND_NS, Alarming
+from tillwatch.collector import sequence
+from tillwatch.collector.alarm.alarming import BEHIND_NS, Alarming
+from tillwatch.collector.alarm.diagnosis import Cards, parse_cards
+from tillwatch.collector.alarm.masking import Masking
+from tillwatch.collector.alarm.rules import CLOCK, FORK
 from tillwatch.collector.book import Book
-from tillwatch.collector.causes import farewell
 from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
-from tillwatch.collector.diagnosis import Cards, parse_cards
-from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fleet, Series, Terminal
-from tillwatch.collector.following import Following
-from tillwatch.collector.handling import Handling
+from tillwatch.collector.duty.policy import parse_policy
+from tillwatch.collector.incident.following import Following
+from tillwatch.collector.incident.handling import Handling
+from tillwatch.collector.incident.regulator import Regulating
+from tillwatch.collector.incident.telling import Teller
+from tillwatch.collector.incident.topology import Topology
 from tillwatch.collector.journal import Entry, Kind
-from tillwatch.collector.late import Late
-from tillwatch.collector.losses import Losses
-from tillwatch.collector.masking import Masking
 from tillwatch.collector.operators import Operators
-from tillwatch.collector.policy import parse_policy
-from tillwatch.collector.presence import Presence
 from tillwatch.collector.records import StateChange
-from tillwatch.collector.regulator import Regulating
-from tillwatch.collector.rules import CLOCK, FORK
-from tillwatch.collector.standing import Standing
-from tillwatch.collector.telling import Teller
+from tillwatch.collector.terminal.causes import farewell
+from tillwatch.collector.terminal.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fleet, Series, Terminal
+from tillwatch.collector.terminal.late import Late
+from tillwatch.collector.terminal.losses import Losses
+from tillwatch.collector.terminal.presence import Presence
+from tillwatch.collector.terminal.standing import Standing
 from tillwatch.collector.timers import Timers
-from tillwatch.collector.topology import Topology
+from tillwatch.collector.trust import clones, succession
 
 AHEAD_NS = 600 * 10**9
 """A reading from further in the future than this never becomes the latest one (delivery.md 6.7)."""
@@ -113,7 +114,7 @@ class Fold:
                 case "incident":
                     self.following.follow_up(terminal, due)
                 case "flap":
-                    self.handling.flap_due(key, due)
+                    self.handling.restless.due(key, due)
                 case "shelf":
                     self.masking.shelf_due(key, due)
                 case "drill":

@@ -9,11 +9,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 
-from tillwatch.collector.alarms import SHELVED, Alarm
+from tillwatch.collector.alarm.alarms import SHELVED, Alarm
+from tillwatch.collector.alarm.rules import UNSTAFFED
+from tillwatch.collector.commands.output import iso
 from tillwatch.collector.config import Config
-from tillwatch.collector.incidents import COLUMNS, LIVING, RESTORED, Incident
-from tillwatch.collector.output import iso
-from tillwatch.collector.rules import UNSTAFFED
+from tillwatch.collector.incident.incidents import COLUMNS, LIVING, RESTORED, Incident
 from tillwatch.collector.store.folded import ALARM, alarm_of
 
 STANDING_NS = 24 * 3600 * 10**9

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 
+from tillwatch.collector.alarm.rules import Rules, parse_rules
 from tillwatch.collector.config import Config, ConfigError
-from tillwatch.collector.policy import Policy
-from tillwatch.collector.rules import Rules, parse_rules
+from tillwatch.collector.duty.policy import Policy
+from tillwatch.collector.incident.topology import Topology
 from tillwatch.collector.service import checked_policy, site_rules
 from tillwatch.collector.store.sqlite import terminals_of
-from tillwatch.collector.topology import Topology
 
 SHOWN = 5
 """Names in one line; the rest are counted."""

@@ -14,21 +14,19 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from tillwatch.collector import succession
-from tillwatch.collector.authority import Authority, open_authority
+from tillwatch.collector.alarm.diagnosis import CardsError, load_cards
+from tillwatch.collector.alarm.rules import RulesError, parse_rules, shipped_text
 from tillwatch.collector.clock import SteadyClock
 from tillwatch.collector.config import Config, ConfigError, is_loopback
-from tillwatch.collector.diagnosis import CardsError, load_cards
+from tillwatch.collector.duty.policy import Policy, PolicyError, parse_policy, resolve, shipped_policy
 from tillwatch.collector.housekeeping import Housekeeping
+from tillwatch.collector.incident.topology import TopologyError, check
 from tillwatch.collector.ingest import Ingest
 from tillwatch.collector.intake.broker import EmbeddedBroker
 from tillwatch.collector.intake.mosquitto import publish
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
 from tillwatch.collector.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
 from tillwatch.collector.pipeline import Pipeline
-from tillwatch.collector.policy import Policy, PolicyError, parse_policy, resolve, shipped_policy
-from tillwatch.collector.registry import JournalRegistrar
-from tillwatch.collector.rules import RulesError, parse_rules, shipped_text
 from tillwatch.collector.store.compaction import Compactor
 from tillwatch.collector.store.lock import locked
 from tillwatch.collector.store.sqlite import SqliteStore, open_db
@@ -36,7 +34,9 @@ from tillwatch.collector.tickets.outbox import connect
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.tickets.signature import Secret, read_secrets
 from tillwatch.collector.tickets.webhook import WebhookPort
-from tillwatch.collector.topology import TopologyError, check
+from tillwatch.collector.trust import succession
+from tillwatch.collector.trust.authority import Authority, open_authority
+from tillwatch.collector.trust.registry import JournalRegistrar
 from tillwatch.collector.web.enrol import EnrolListener, MqttAddress, enrol_app
 from tillwatch.device_profiles.catalogue import load_catalogue
 

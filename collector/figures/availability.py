@@ -21,7 +21,6 @@ from heapq import heappop, heappush
 from itertools import pairwise
 from typing import Generic, TypeVar
 
-from tillwatch.collector.condition import PARTY
 from tillwatch.collector.figures.intervals import Span, union
 from tillwatch.collector.records import (
     CAUSES,
@@ -35,6 +34,7 @@ from tillwatch.collector.records import (
     LateSpan,
     StateChange,
 )
+from tillwatch.collector.terminal.condition import PARTY
 
 DEFINITIONS = ("network", "any", "full")
 """What "available" may mean (market.md 8.1), side by side. network: the screen does not say "out of service"; any: at least one function works;

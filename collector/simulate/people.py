@@ -90,7 +90,7 @@ def _open(level: int, kind: str, since: int, until: int) -> list[Interval]:
     """The hours in which the clocks of a ticket of this level run."""
     if level == ALWAYS:
         return [(since, until)]
-    if level == 2:  # noqa: PLR2004 - the level of what stops a part
+    if level == 2:
         return scheduled(kind, since, until)
     first, last = ((at + ZONE_NS) // DAY for at in (since, until))
     midnights = (day * DAY - ZONE_NS for day in range(first, last + 1) if _worked(_EPOCH + timedelta(days=day)))

@@ -294,7 +294,9 @@ class Station:
 
     def _beats(self, ms: list[int]) -> Column:
         """The agent's word on itself stands for the readings of every minute: that there is any shows that the machine ran."""
-        return Column(AGENT, "agent.spool.batches", ms, [len(self._spool)] * len(ms), Quality.GOOD, State.NONE, numeric=True)
+        return Column(
+            AGENT, "agent.spool.batches", ms, [len(self._spool)] * len(ms), Quality.GOOD, State.NONE, numeric=True
+        )
 
     def _tell(self, at: int, columns: list[Column]) -> None:
         if not columns:

@@ -17,7 +17,7 @@ from types import FrameType
 
 import uvicorn
 
-from tillwatch.collector.incident_views import ConsoleReader
+from tillwatch.collector.incident.incident_views import ConsoleReader
 from tillwatch.collector.web.guard import LOOPBACK
 
 GOODBYE_S = 3
