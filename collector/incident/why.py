@@ -14,7 +14,7 @@ from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.incident import incidents
 from tillwatch.collector.incident.case import Case, Line, Values, Why
 from tillwatch.collector.incident.incidents import CONSEQUENCE, DROPPED, ROOT, SETTLING, SYMPTOM, TERMINAL, Incident
-from tillwatch.collector.incident.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for
+from tillwatch.collector.incident.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for, target_of
 from tillwatch.collector.terminal.fleet import IN_SERVICE
 
 RULE, PLACE, MASK, PEOPLE, CLOCK, TICKET = "rule", "place", "mask", "people", "clock", "ticket"
@@ -313,7 +313,10 @@ def _clock(case: Case) -> Iterator[Line]:
     incident = case.incident
     if incident is None or not incident.announced:
         return
-    hours, target = hours_of(case.policy, incident, case.terminal_class), case.policy.targets[incident.level]
+    hours, target = (
+        hours_of(case.policy, incident, case.terminal_class),
+        target_of(case.policy, incident.fault, incident.level),
+    )
     clocks = clocks_of(case.policy, incident)
     for clock in clocks:
         due = clock.due(hours)

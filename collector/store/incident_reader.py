@@ -26,7 +26,7 @@ from tillwatch.collector.incident.incident_views import (
     StepView,
 )
 from tillwatch.collector.incident.incidents import COLUMNS, PLANNED, ROOT, Incident
-from tillwatch.collector.incident.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for
+from tillwatch.collector.incident.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for, target_of
 from tillwatch.collector.incident.why import explain, explain_incident
 from tillwatch.collector.read import AlarmView, DeliveryView, MaskView, TicketView
 from tillwatch.collector.records import IncidentEvent
@@ -281,7 +281,10 @@ def _steps(case: Case) -> tuple[StepView, ...]:
     assert incident is not None
     if not incident.announced:
         return ()
-    hours, target = hours_of(case.policy, incident, case.terminal_class), case.policy.targets[incident.level]
+    hours, target = (
+        hours_of(case.policy, incident, case.terminal_class),
+        target_of(case.policy, incident.fault, incident.level),
+    )
     state, on_duty = escalation_of(incident), on_duty_for(case.policy, incident)
     going = incident.living and incident.on_hold != PLANNED
     views = []
