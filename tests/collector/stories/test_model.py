@@ -19,7 +19,7 @@ from tests.collector.sending import S
 from tests.collector.stories.stage import HOUR, MINUTE, PATIENT, Player, Stage
 from tillwatch.agent.model import State
 from tillwatch.collector.alarms import CHILD, MAINTENANCE, SHELVED, Alarm
-from tillwatch.collector.incidents import CLOSED, DROPPED, RESOLVED, RESTORED, SETTLING, SYMPTOM, TERMINAL, Incident
+from tillwatch.collector.incidents import CLOSED, DROPPED, RESTORED, SETTLING, SYMPTOM, TERMINAL, Incident
 from tillwatch.collector.tickets.port import Op, TicketMessage
 
 QUICK = PATIENT + "".join(
@@ -59,7 +59,9 @@ class Desk(RuleBasedStateMachine):
         self.temporary = tempfile.TemporaryDirectory()
         self.stage = Stage(Path(self.temporary.name), rules=QUICK)
         for name in NAMES:
-            self.stage.terminal(name, name.partition("-")[0].replace("server", "hill"), "north", "server" if "server" in name else "atm")
+            self.stage.terminal(
+                name, name.partition("-")[0].replace("server", "hill"), "north", "server" if "server" in name else "atm"
+            )
         self.told = 0
         self.asked: Counter[str] = Counter()
         """Of each incident: openings that were told since the last end."""
@@ -184,14 +186,18 @@ class Desk(RuleBasedStateMachine):
             if not incident.living or incident.state == RESTORED or incident.tamper or incident.intermittent:
                 continue
             if incident.scope == TERMINAL:
-                assert book.of(corr_id, "root", "consequence"), f"{incident.fault} {incident.state}: nothing is open of it"
+                assert book.of(corr_id, "root", "consequence"), (
+                    f"{incident.fault} {incident.state}: nothing is open of it"
+                )
 
     def _symptoms_are_masked_and_nothing_else_is(self) -> None:
         book = self.stage.fold.book
         for alarm in book.alarms.values():
             member = book.members.get(alarm.incident, {}).get(alarm.key)
             mask = alarm.mask(CHILD)
-            assert (mask is not None) == (member is not None and member.role == SYMPTOM), f"{alarm.key}: {mask}, {member}"
+            assert (mask is not None) == (member is not None and member.role == SYMPTOM), (
+                f"{alarm.key}: {mask}, {member}"
+            )
             if mask is not None:
                 assert mask.ref == alarm.incident
 
