@@ -39,8 +39,7 @@ def explain(case: Case) -> Why:
 def explain_incident(case: Case) -> Why:
     """Of the incident. Its alarm, if the case has one, is the one that it is about: it gives what decided."""
     told, head = _head_of_incident(case)
-    decided = _rule(case) if case.alarm is not None else iter(())
-    lines = (*decided, *_extent(case), *_people(case), *_clock(case), *_ticket(case))
+    lines = (*_decided(case), *_extent(case), *_people(case), *_clock(case), *_ticket(case))
     return Why(told, head, lines)
 
 
@@ -84,6 +83,16 @@ def _head_of_incident(case: Case) -> tuple[str, Line]:
 
 
 def _rule(case: Case) -> Iterator[Line]:
+    yield from _decided(case)
+    alarm = case.alarm
+    rule = case.rules.by_id.get(alarm.rule) if alarm is not None else None
+    if alarm is not None and rule is not None:
+        if alarm.episode > 1:
+            yield Line(RULE, "why.episode", {"episode": alarm.episode})
+        yield from _condition(rule, alarm)
+
+
+def _decided(case: Case) -> Iterator[Line]:
     alarm = case.alarm
     if alarm is None:
         return
@@ -111,9 +120,6 @@ def _rule(case: Case) -> Iterator[Line]:
     yield Line(RULE, "why.since", {"since_at": since, "raised_at": alarm.raised_at})
     if rule.limits.for_ns and not alarm.drill:
         yield Line(RULE, "why.lasted", {"for_s": rule.limits.for_ns / NS})
-    if alarm.episode > 1:
-        yield Line(RULE, "why.episode", {"episode": alarm.episode})
-    yield from _condition(rule, alarm)
 
 
 def _deciding(case: Case) -> AlarmEvent | None:

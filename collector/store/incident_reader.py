@@ -32,6 +32,7 @@ from tillwatch.collector.read import AlarmView, DeliveryView, MaskView, TicketVi
 from tillwatch.collector.records import IncidentEvent
 from tillwatch.collector.store.folded import ALARM, alarm_of
 from tillwatch.collector.terminal.fleet import Terminal
+from tillwatch.collector.why import explain, explain_incident, hold_text
 
 NS = 10**9
 MAX_MEMBERS = 500
@@ -123,7 +124,7 @@ def _incident_view(row: tuple[object, ...], counted: tuple[int, int], book: InFo
         terminal=incident.terminal, component=incident.component, occurred_at=incident.occurred_at or incident.opened_at,
         opened_at=incident.opened_at, settle_until=incident.settle_until, announced_at=incident.announced_at,
         responded_at=incident.responded_at, repair_at=incident.repair_at, restored_at=incident.restored_at,
-        resolved_at=incident.resolved_at, closed_at=incident.closed_at, owner=incident.owner, on_hold=incident.on_hold,
+        resolved_at=incident.resolved_at, closed_at=incident.closed_at, owner=incident.owner, on_hold=incident.on_hold, hold_text=hold_text(book.policy, incident.on_hold),
         parent=incident.parent, reopened=incident.reopened, intermittent=incident.intermittent, tamper=incident.tamper,
         drill=incident.drill, verdict=incident.verdict, part=incident.part, alarms=counted[0], terminals=counted[1],
         clocks=_clocks(incident, str(terminal_class), book.policy, now), ticket=TicketView(str(ticket), str(url), str(ticket_state)),

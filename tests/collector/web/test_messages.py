@@ -15,7 +15,8 @@ SAYING = (WEB.parent / "why.py", WEB.parent / "history.py")
 """Modules outside the console that speak in messages."""
 
 KEY = re.compile(r"""["'`]([a-z]+\.[a-z0-9_]+)["'`]""")
-FAMILY = re.compile(r"""["'`]([a-z]+\.[a-z_]*)\$?\{""")  # f"condition.{name}": every key that begins so
+# f"condition.{name}" and "condition." + name: every key that begins so.
+FAMILY = re.compile(r"""["'`]([a-z]+\.[a-z_]*)(?:\$?\{|["'] \+)""")
 
 
 def said() -> tuple[set[str], set[str]]:
