@@ -12,9 +12,8 @@ from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.commands.acting import reading, the_alarm, the_incident
 from tillwatch.collector.commands.output import CommandError, age, print_json, print_table, value_text
 from tillwatch.collector.config import Config
-from tillwatch.collector.incident_views import ClockView, IncidentFile, IncidentView, next_acts
-from tillwatch.collector.output import CommandError, age, print_json, print_table, value_text
-from tillwatch.collector.rules import Rules
+from tillwatch.collector.incident.case import Line, Why
+from tillwatch.collector.incident.incident_views import ClockView, IncidentFile, IncidentView, next_acts
 from tillwatch.collector.web.lines import say, stamp
 from tillwatch.collector.web.messages import TEXTS
 

@@ -27,12 +27,11 @@ from tillwatch.collector.incident.incident_views import (
 )
 from tillwatch.collector.incident.incidents import COLUMNS, PLANNED, ROOT, Incident
 from tillwatch.collector.incident.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for, target_of
-from tillwatch.collector.incident.why import explain, explain_incident
+from tillwatch.collector.incident.why import explain, explain_incident, hold_text
 from tillwatch.collector.read import AlarmView, DeliveryView, MaskView, TicketView
 from tillwatch.collector.records import IncidentEvent
 from tillwatch.collector.store.folded import ALARM, alarm_of
 from tillwatch.collector.terminal.fleet import Terminal
-from tillwatch.collector.why import explain, explain_incident, hold_text
 
 NS = 10**9
 MAX_MEMBERS = 500

@@ -10,10 +10,10 @@ from tests.collector.conftest import World
 from tests.collector.sending import T0, S, Sender, reading
 from tests.collector.stories.stage import DAY, HOUR, MINUTE
 from tillwatch.agent.model import State
+from tillwatch.collector.alarm.rules import shipped_text
+from tillwatch.collector.duty.policy import shipped_policy
 from tillwatch.collector.operators import ACTS
-from tillwatch.collector.policy import shipped_policy
-from tillwatch.collector.rebuild import rebuild, tables
-from tillwatch.collector.rules import shipped_text
+from tillwatch.collector.proof.rebuild import rebuild, tables
 
 PATIENT = '[fold]\nsilent_least = "900d"\n[[rule]]\nid = "disk.full"\nfor = "0s"\nhold = "0s"\n'
 POLICY = """
