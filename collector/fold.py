@@ -453,7 +453,7 @@ class Fold:
         if facts["down_since"]:
             self.dirty.gaps.append((facts["down_since"], entry.at))
         if "jump" in facts:
-            self._clock_set(facts["jump"])
+            self.fleet.collectors_clock_set(facts["jump"])
         elif facts["down_since"]:  # the hours over which a clock is set never were: nobody was away in them
             self._away = facts["down_since"], entry.at
             self.dirty.outages.append(self._away)
@@ -463,15 +463,6 @@ class Fold:
         self.rearm()
         for corr_id in sorted(self.book.incidents):
             self.following.rearm(corr_id, entry.at)  # who was to be told meanwhile is told now, and at once
-
-    def _clock_set(self, forward: int) -> None:
-        """The collector's clock was set. forward: ns by which the journal's time went with it. Uptimes told before count from as much later,
-        and what was learnt of other clocks was measured with a clock that was wrong.
-        """
-        for terminal in self.fleet.terminals.values():
-            if terminal.up_received:
-                terminal.up_received += forward
-            terminal.skews_ms.clear()
 
     def _topology(self) -> Topology:
         known = {t.id: (t.branch, t.region, t.terminal_class) for t in self.fleet.terminals.values()}

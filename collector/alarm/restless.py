@@ -60,7 +60,7 @@ class Restless:
         verify = self._book.policy.incident.verify_ns
         if incident is None or not incident.announced or incident.scope != TERMINAL:
             return
-        over = max(incident.closed_at, incident.resolved_at, incident.restored_at)
+        over = incidents.over_since(incident)
         if over and (not alarm.open or at - over > verify):
             return
         op = Op.UPDATE

@@ -13,8 +13,8 @@ from tillwatch.collector.commands.acting import reading, the_alarm, the_incident
 from tillwatch.collector.commands.output import CommandError, age, print_json, print_table, value_text
 from tillwatch.collector.config import Config
 from tillwatch.collector.incident.case import Line, Why
-from tillwatch.collector.incident.incident_views import ClockView, IncidentFile, IncidentView
-from tillwatch.collector.web.lines import say, span, stamp
+from tillwatch.collector.incident.incident_views import ClockView, IncidentFile, IncidentView, next_acts
+from tillwatch.collector.web.lines import say, stamp
 from tillwatch.collector.web.messages import TEXTS
 
 __all__ = ["CommandError", "run_incident", "run_incidents", "run_why"]
@@ -72,8 +72,7 @@ def target(clocks: Sequence[ClockView], now: int) -> str:
     first = min(going, key=lambda each: (each.due == 0, each.due))
     if not first.due:
         return f"{first.kind} on hold"
-    left = abs(first.due - now) / 1e9
-    text = span(round(left / 60) * 60) if left >= 120 else f"{left:.0f} s"
+    text = roughly(abs(first.due - now) / 1e9)
     return f"{first.kind} missed {text} ago" if first.due <= now else f"{first.kind} in {text}"
 
 
@@ -83,6 +82,13 @@ Names = Callable[[str], str]
 
 def names_of(rules: Rules) -> Names:
     return lambda rule: rules.by_id[rule].text if rule in rules.by_id else rule
+
+
+def roughly(seconds: float) -> str:
+    for length, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def run_incident(config: Config, options: argparse.Namespace) -> int:
@@ -143,21 +149,6 @@ def _print_members(found: IncidentFile) -> None:
         print(f"  and {found.more_members} more")
     if found.parts:
         print(f"  told before it was known: {', '.join(found.parts)}")
-
-
-def next_acts(view: IncidentView) -> list[str]:
-    """The commands that would change something now."""
-    name, acts = view.id, []
-    if view.state in ("open", "acknowledged", "in_repair", "restored"):
-        if not view.owner:
-            acts.append(f"acknowledge {name}")
-        if view.state in ("open", "acknowledged"):
-            acts.append(f"repair {name}")
-        acts.append(f"resume {name}" if view.on_hold else f"hold {name} --reason parts")
-        acts.append(f"resolve {name} --verdict {'drill' if view.drill else 'true_fault'}")
-    elif view.state == "resolved":
-        acts.append(f"close {name}")
-    return acts
 
 
 def run_why(config: Config, options: argparse.Namespace) -> int:

@@ -106,7 +106,7 @@ class Concluding:
         last = self._book.incidents.get(self._book.concluded.get(place, ""))
         since = min(each.since for each in children)
         settle = max((self._settle_until(each) for each in children), default=at)
-        over = max(last.closed_at, last.resolved_at, last.restored_at) if last is not None else 0
+        over = incidents.over_since(last) if last is not None else 0
         if last is not None and last.announced and at - over <= self._book.policy.incident.verify_ns:
             back = replace(incidents.reopen(last, at), cause=cause, level=level)
             incident = self._book.put_incident(back, "reopened", at, settled=back.reopened > last.reopened, cause=cause)

@@ -166,7 +166,7 @@ class Handling:
             return False
         settled = replace(
             incident, state=SETTLING, level=alarm.level, opened_at=at, occurred_at=alarm.since, closed_at=0,
-            intermittent=alarm.mask(alarms.FLAPPING) is not None,
+            intermittent=alarm.mask(alarms.FLAPPING) is not None, cause=self.reason(alarm),
         )  # fmt: skip
         self._book.put_incident(replace(settled, settle_until=self._settle_until(rule, alarm, at, wait)), "opened", at)
         self._book.join(incident.corr_id, alarm, ROOT, at)
@@ -277,9 +277,8 @@ class Handling:
     def _own(self, rule: Rule, alarm: Alarm, at: int, wait: int) -> None:
         branch, region = self._teller.place(alarm.terminal)
         corr_id = incidents.correlation_id(branch, alarm.terminal, alarm.component, alarm.rule, alarm.episode)
-        if (
-            corr_id in self._book.incidents
-        ):  # its symptom had an incident of its own in this very episode, which has ended
+        # Its symptom had an incident of its own in this very episode, which has ended.
+        if corr_id in self._book.incidents:
             corr_id = incidents.correlation_id(
                 branch, alarm.terminal, alarm.component, f"{alarm.rule}|{at}", alarm.episode
             )
@@ -289,7 +288,6 @@ class Handling:
             corr_id, alarm.terminal, branch, alarm.level, SETTLING, at, 0, 0, region=region, component=alarm.component, again=again,
             fault=alarm.rule, episode=alarm.episode, occurred_at=alarm.since, settle_until=self._settle_until(rule, alarm, at, wait),
             drill=alarm.drill, tamper=rule.axis == "security" and rule.latched, intermittent=alarm.mask(alarms.FLAPPING) is not None,
-            cause=self.reason(alarm),
         )  # fmt: skip
         self._book.put_incident(incident, "opened", at, fault=alarm.rule, level=alarm.level, drill=alarm.drill)
         self._book.join(corr_id, alarm, ROOT, at)

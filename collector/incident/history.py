@@ -33,6 +33,8 @@ def _lines(event: IncidentEvent, case: Case) -> Iterator[Line]:
             yield Line("", f"event.joined_{detail.get('role', 'root')}", values)
         case "level":
             yield Line("", "event.level", {"level": _plain(detail, "level"), "was": _plain(detail, "was")})
+        case "left" if detail.get("alarm"):
+            yield Line("", "event.alarm_left", {"alarm": _plain(detail, "alarm")})
         case "root":
             yield Line("", "event.root", {"alarm": _plain(detail, "alarm")})
         case "note" if detail.get("parent"):

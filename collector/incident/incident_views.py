@@ -57,7 +57,7 @@ class MemberView:
 @dataclass(frozen=True, slots=True)
 class IncidentView:
     """One incident as a list shows it. text: what is broken; cause: what led to a conclusion, in words; alarms: the open ones that belong to it; terminals: whom they
-    concern; on_hold: the reason, empty while nothing holds it; settle_until: when it is told, while it may still turn out to be part of something wider.
+    concern; on_hold: the reason, empty while nothing holds it, hold_text: in words; settle_until: when it is told, while it may still turn out to be part of something wider.
     """
 
     id: str
@@ -82,6 +82,7 @@ class IncidentView:
     closed_at: int
     owner: str
     on_hold: str
+    hold_text: str
     parent: str
     reopened: int
     intermittent: bool
@@ -123,6 +124,21 @@ class IncidentFile:
     why: Why
 
 
+def next_acts(view: IncidentView) -> list[str]:
+    """The commands that would change something now."""
+    name, acts = view.id, []
+    if view.state in ("open", "acknowledged", "in_repair", "restored"):
+        if not view.owner:
+            acts.append(f"acknowledge {name}")
+        if view.state in ("open", "acknowledged"):
+            acts.append(f"repair {name}")
+        acts.append(f"resume {name}" if view.on_hold else f"hold {name} --reason parts")
+        acts.append(f"resolve {name} --verdict {'drill' if view.drill else 'true_fault'}")
+    elif view.state == "resolved":
+        acts.append(f"close {name}")
+    return acts
+
+
 @dataclass(frozen=True, slots=True)
 class InForce:
     """What the collector goes by now."""
@@ -146,6 +162,10 @@ class IncidentReader(Protocol):
 
     def find_incident(self, text: str) -> list[str]:
         """The ids that begin with this text, or have it behind their `HWM-`; the newest first."""
+        ...
+
+    def handled(self) -> int:
+        """A number that changes whenever something happens to an incident: cheap, for live pages."""
         ...
 
     def in_force(self) -> InForce: ...

@@ -154,8 +154,8 @@ def drop(incident: Incident, at: int, parent: str = "") -> Incident:
 
 
 def over_since(incident: Incident) -> int:
-    """When it was last said to be over, by the telemetry or by people; 0 while it is not."""
-    return max(incident.closed_at, incident.resolved_at, incident.restored_at)
+    """When it was last said to be over, by the telemetry or by people; 0 while it is not. That it is closed some time later says nothing new."""
+    return max(incident.resolved_at, incident.restored_at) or incident.closed_at
 
 
 def acknowledge(incident: Incident, by: str, at: int) -> Incident | None:

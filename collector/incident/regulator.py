@@ -249,7 +249,7 @@ class Regulating:
         if rule is None:
             return  # rules of before there was this one
         level, cause = min((rule.limits.words or {}).values(), default=1), self._cause(region, at)
-        over = max(last.closed_at, last.resolved_at, last.restored_at) if last is not None else 0
+        over = incidents.over_since(last) if last is not None else 0
         if last is not None and at - over <= self._book.policy.incident.verify_ns:
             back = replace(incidents.reopen(last, at), cause=cause, level=level)
             settled = back.reopened > last.reopened

@@ -14,7 +14,7 @@ from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.incident import incidents
 from tillwatch.collector.incident.case import Case, Line, Values, Why
 from tillwatch.collector.incident.incidents import CONSEQUENCE, DROPPED, ROOT, SETTLING, SYMPTOM, TERMINAL, Incident
-from tillwatch.collector.incident.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for
+from tillwatch.collector.incident.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for, target_of
 from tillwatch.collector.terminal.fleet import IN_SERVICE
 
 RULE, PLACE, MASK, PEOPLE, CLOCK, TICKET = "rule", "place", "mask", "people", "clock", "ticket"
@@ -39,8 +39,7 @@ def explain(case: Case) -> Why:
 def explain_incident(case: Case) -> Why:
     """Of the incident. Its alarm, if the case has one, is the one that it is about: it gives what decided."""
     told, head = _head_of_incident(case)
-    decided = _rule(case) if case.alarm is not None else iter(())
-    lines = (*decided, *_extent(case), *_people(case), *_clock(case), *_ticket(case))
+    lines = (*_decided(case), *_extent(case), *_people(case), *_clock(case), *_ticket(case))
     return Why(told, head, lines)
 
 
@@ -84,6 +83,16 @@ def _head_of_incident(case: Case) -> tuple[str, Line]:
 
 
 def _rule(case: Case) -> Iterator[Line]:
+    yield from _decided(case)
+    alarm = case.alarm
+    rule = case.rules.by_id.get(alarm.rule) if alarm is not None else None
+    if alarm is not None and rule is not None:
+        if alarm.episode > 1:
+            yield Line(RULE, "why.episode", {"episode": alarm.episode})
+        yield from _condition(rule, alarm)
+
+
+def _decided(case: Case) -> Iterator[Line]:
     alarm = case.alarm
     if alarm is None:
         return
@@ -111,9 +120,6 @@ def _rule(case: Case) -> Iterator[Line]:
     yield Line(RULE, "why.since", {"since_at": since, "raised_at": alarm.raised_at})
     if rule.limits.for_ns and not alarm.drill:
         yield Line(RULE, "why.lasted", {"for_s": rule.limits.for_ns / NS})
-    if alarm.episode > 1:
-        yield Line(RULE, "why.episode", {"episode": alarm.episode})
-    yield from _condition(rule, alarm)
 
 
 def _deciding(case: Case) -> AlarmEvent | None:
@@ -313,7 +319,10 @@ def _clock(case: Case) -> Iterator[Line]:
     incident = case.incident
     if incident is None or not incident.announced:
         return
-    hours, target = hours_of(case.policy, incident, case.terminal_class), case.policy.targets[incident.level]
+    hours, target = (
+        hours_of(case.policy, incident, case.terminal_class),
+        target_of(case.policy, incident.fault, incident.level),
+    )
     clocks = clocks_of(case.policy, incident)
     for clock in clocks:
         due = clock.due(hours)

@@ -272,6 +272,10 @@ class SqliteReader:
         with self._snapshot() as db:
             return incident_reader.alarm(db, self._book(db), alarm)
 
+    def handled(self) -> int:
+        with self._snapshot() as db:
+            return int(db.execute("SELECT coalesce(max(seq), 0) FROM incident_event").fetchone()[0])
+
     def find_incident(self, text: str) -> list[str]:
         with self._snapshot() as db:
             return incident_reader.find(db, text)

@@ -325,6 +325,15 @@ class Fleet:
             return Refusal.UNKNOWN_KEY
         return Refusal.REVOKED_KEY if found.state == "revoked" else found.verify
 
+    def collectors_clock_set(self, forward: int) -> None:
+        """The collector's clock was set. forward: ns by which the journal's time went with it. Uptimes told before count from as much later,
+        and what was learnt of other clocks was measured with a clock that was wrong.
+        """
+        for terminal in self.terminals.values():
+            if terminal.up_received:
+                terminal.up_received += forward
+            terminal.skews_ms.clear()
+
     def remember(self, terminal: str, epoch: bytes, seq: int, digest: bytes) -> None:
         epochs = self.recent.setdefault(terminal, {})
         recent = epochs.get(epoch)

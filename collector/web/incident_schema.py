@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tillwatch.collector.alarm.diagnosis import Card
 from tillwatch.collector.incident import case
-from tillwatch.collector.incident.incident_views import ClockView, IncidentFile, IncidentView, StepView
+from tillwatch.collector.incident.incident_views import ClockView, IncidentFile, IncidentView, StepView, next_acts
 from tillwatch.collector.read import DeliveryView
 from tillwatch.collector.web.lines import say
 from tillwatch.collector.web.messages import Text
@@ -133,6 +133,7 @@ class Incident(_Model):
     closed_at: datetime | None
     owner: Annotated[str, Field(description="Who has taken it on; empty: nobody")]
     on_hold: Annotated[str, Field(description="The reason; empty: it is not on hold", examples=["parts"])]
+    hold_text: Annotated[str, Field(description="The same in words", examples=["Parts are on order"])]
     parent: Annotated[str, Field(description="The wider incident that explains it")]
     reopened: int
     intermittent: bool
@@ -254,6 +255,13 @@ class IncidentDetail(Incident):
     events: Annotated[list[Event], Field(description="Oldest first")]
     steps: list[Step]
     messages: Annotated[list[Delivery], Field(description="To the ticket system, newest first")]
+    acts: Annotated[
+        list[str],
+        Field(
+            description="The commands of tillwatch-collector that would change something now",
+            examples=[["acknowledge HWM-3f2a9c11d0e4b5a6978c-1"]],
+        ),
+    ]
     why: Why
 
     @classmethod
@@ -279,5 +287,6 @@ class IncidentDetail(Incident):
             ],
             steps=[Step.of(one) for one in file.steps],
             messages=[Delivery.of(one) for one in file.messages],
+            acts=next_acts(file.view),
             why=Why.of(file.why, text, rule_text),
         )

@@ -26,6 +26,7 @@ from tillwatch.collector.read import (
     IdentityView,
     Point,
     SignalView,
+    StateView,
     TerminalView,
 )
 
@@ -89,6 +90,7 @@ class FakeFleet:
             name, branch, region, {"ATM": "atm", "POS": "pos", "SRV": "server"}[name[:3]], condition, reason, "silent" if silent else "offline" if k % 23 == 22 else "online",
             fault[0] if fault else 0, 1 if fault else 0, self.base - (47 * 60 * NANO if silent else (k % 50 + 1) * NANO), 120 if k % 11 == 7 else 0, 7,
             7 if silent else 1 if condition == "unknown" else 0,
+            state=StateView("degraded", self.base - 7 * 60 * NANO, "ups.on-battery", fault[2], "power", "", ("withdrawal", "deposit"), fault[0]) if fault else None,
         )  # fmt: skip
 
     def _now(self) -> dict[str, object]:
@@ -202,6 +204,9 @@ class FakeFleet:
 
     def find_incident(self, text: str) -> list[str]:
         return [alarm.incident for alarm in self.alarms(open_only=False) if alarm.incident.startswith(text)]
+
+    def handled(self) -> int:
+        return self.revision()
 
     def in_force(self) -> InForce:
         self._now()

@@ -28,16 +28,15 @@ NANO = 1_000_000_000
 
 def incident_of(alarm: AlarmView, now: int) -> IncidentView:
     settled = alarm.condition == "normal"
-    due = alarm.raised_at + 1800 * NANO
     clocks = tuple(
-        ClockView(kind, alarm.raised_at, target, alarm.raised_at + int(target) * NANO, 600.0, 600.0, 0, "running", now > due)
+        ClockView(kind, alarm.raised_at, target, alarm.raised_at + int(target) * NANO, 600.0, 600.0, 0, "running", now > alarm.raised_at + int(target) * NANO)
         for kind, target in (("response", 1800.0), ("repair", 14_400.0))
     )  # fmt: skip
     return IncidentView(
         id=alarm.incident, state="closed" if settled else "open", level=alarm.level, scope="terminal", fault=alarm.rule, text=alarm.text, cause="",
         region="", branch=alarm.branch, terminal=alarm.terminal, component=alarm.component, occurred_at=alarm.raised_at, opened_at=alarm.raised_at,
         settle_until=0, announced_at=alarm.raised_at, responded_at=0, repair_at=0, restored_at=alarm.cleared_at, resolved_at=alarm.cleared_at,
-        closed_at=alarm.cleared_at, owner=alarm.acked_by, on_hold="", parent="", reopened=0, intermittent=False, tamper=False, drill=False, verdict="",
+        closed_at=alarm.cleared_at, owner=alarm.acked_by, on_hold="", hold_text="", parent="", reopened=0, intermittent=False, tamper=False, drill=False, verdict="",
         part="", alarms=int(not settled), terminals=1, clocks=() if settled else clocks, ticket=TicketView(alarm.ticket, "", alarm.ticket_state),
     )  # fmt: skip
 

@@ -45,3 +45,15 @@ async def test_a_cause_that_its_return_shows_at_once_stands_in_the_log(world: Wo
     with closing(sqlite3.connect(world.path)) as db:
         rows = db.execute("SELECT kind, since, body FROM state_change WHERE kind = 'cause' ORDER BY seq").fetchall()
     assert [state_of("t-0", since, at=0, kind=kind, body=body).cause for kind, since, body in rows] == ["terminal"]
+
+
+async def test_why_it_is_silent_stands_in_its_ticket_from_the_beginning(world: World):
+    """What is known at the loss is not put off until neighbours have had their time."""
+    senders = [Sender(f"t-{i}") for i in range(4)]
+    await world.start(RULES)
+    for sender in senders:
+        await sender.enrol(world.pipeline)
+        await world.pipeline.take([sender.life(world.now)])
+    await world.pipeline.take([senders[0].life(world.now, state="offline", n=senders[0].n)])
+    (incident,) = world.pipeline.fold.book.incidents.values()
+    assert incident.cause.startswith("the broker lost its connection, while 3 other terminals of the branch spoke on")
