@@ -6,17 +6,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from tillwatch.collector.alarms import Alarm, AlarmEvent
-from tillwatch.collector.alarms import Key as AlarmKey
+from tillwatch.collector.alarm.alarms import Alarm, AlarmEvent
+from tillwatch.collector.alarm.alarms import Key as AlarmKey
+from tillwatch.collector.alarm.rules import UNSTAFFED, Rule, Rules, parse_rules
 from tillwatch.collector.changes import Dirty, Membership
-from tillwatch.collector.incidents import TERMINAL, Incident
-from tillwatch.collector.policy import Policy, parse_policy
+from tillwatch.collector.duty.policy import Policy, parse_policy
+from tillwatch.collector.incident.incidents import TERMINAL, Incident
+from tillwatch.collector.incident.topology import Topology
 from tillwatch.collector.records import IncidentEvent
-from tillwatch.collector.rules import UNSTAFFED, Rule, Rules, parse_rules
-from tillwatch.collector.topology import Topology
 
 Place = tuple[str, str]
 """(fault, branch or region)."""
+
+
+SEEN = ("acknowledged", "resolved", "closed")
+"""What is said of an incident, and with it of its alarms that are over: somebody has seen them."""
 
 
 @dataclass(slots=True)
@@ -67,6 +71,11 @@ class Book:
         self.touched.add(terminal)
         self.eased[terminal] = max(at, self.eased.get(terminal, 0))
 
+    def unlist(self, alarm: Alarm) -> Alarm:
+        """One that is over leaves the list."""
+        gone = self.alarms[alarm.key] = self.dirty.alarms[alarm.id] = replace(alarm, returned=False)
+        return gone
+
     def load(self, alarm: Alarm) -> None:
         self.alarms[alarm.key] = alarm
         self.of_terminal.setdefault(alarm.terminal, set()).add(alarm.key)
@@ -77,6 +86,11 @@ class Book:
         self.incidents[incident.corr_id] = self.dirty.incidents[incident.corr_id] = incident
         if incident.parent:
             self.parts.setdefault(incident.parent, set()).add(incident.corr_id)
+        if kind in SEEN:
+            for key in sorted(self.of_terminal.get(incident.terminal, ())):
+                alarm = self.alarms[key]
+                if alarm.returned and alarm.incident == incident.corr_id:
+                    self.put(replace(alarm, returned=False), "acknowledged", at, {"with": incident.corr_id, **detail})
         if kind:
             self.dirty.incident_events.append(IncidentEvent(incident.corr_id, kind, at, detail))
         return incident

@@ -11,34 +11,37 @@ from typing import Any
 
 from tillwatch.agent.model import MS, Quality, Value
 from tillwatch.agent.wire import Column, Header, Life, Opened
-from tillwatch.collector import clones, sequence, succession
-from tillwatch.collector.alarming import Alarming
+from tillwatch.collector import sequence
+from tillwatch.collector.alarm.alarming import BEHIND_NS, Alarming
+from tillwatch.collector.alarm.diagnosis import Cards, parse_cards
+from tillwatch.collector.alarm.masking import Masking
+from tillwatch.collector.alarm.rules import CLOCK, FORK
 from tillwatch.collector.book import Book
-from tillwatch.collector.causes import farewell
 from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
-from tillwatch.collector.diagnosis import Cards, parse_cards
-from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fleet, Series, Terminal
-from tillwatch.collector.following import Following
-from tillwatch.collector.handling import Handling
+from tillwatch.collector.duty.policy import parse_policy
+from tillwatch.collector.incident.following import Following
+from tillwatch.collector.incident.handling import Handling
+from tillwatch.collector.incident.regulator import Regulating
+from tillwatch.collector.incident.telling import Teller
+from tillwatch.collector.incident.topology import Topology
 from tillwatch.collector.journal import Entry, Kind
-from tillwatch.collector.late import Late
-from tillwatch.collector.losses import Losses
-from tillwatch.collector.masking import Masking
 from tillwatch.collector.operators import Operators
-from tillwatch.collector.policy import parse_policy
-from tillwatch.collector.presence import Presence
 from tillwatch.collector.records import StateChange
-from tillwatch.collector.regulator import Regulating
-from tillwatch.collector.rules import CLOCK, FORK
-from tillwatch.collector.standing import Standing
-from tillwatch.collector.telling import Teller
+from tillwatch.collector.terminal.causes import farewell
+from tillwatch.collector.terminal.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fleet, Series, Terminal
+from tillwatch.collector.terminal.late import Late
+from tillwatch.collector.terminal.losses import Losses
+from tillwatch.collector.terminal.presence import Presence
+from tillwatch.collector.terminal.standing import Standing
 from tillwatch.collector.timers import Timers
-from tillwatch.collector.topology import Topology
+from tillwatch.collector.trust import clones, succession
 
 AHEAD_NS = 600 * 10**9
 """A reading from further in the future than this never becomes the latest one (delivery.md 6.7)."""
 MAX_INTERVAL_S = 7 * 86_400
 """The longest interval that a component may claim: slow signals are read daily, some sites read them weekly."""
+QUEUED_NS = 600 * 10**9
+"""After a start, within which comes what waited at the broker meanwhile: it sends a queue of days in minutes."""
 SUSPECT_SKEW_MS = 60_000
 """From this skew on times are corrected by it, and both are kept."""
 
@@ -86,6 +89,7 @@ class Fold:
         self.standing = Standing(self.book, self.fleet, self.masking, self.losses, self.regulating, states)
         self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, self.handling, following)
         self.advanced_to = 0
+        self._away = (0, 0)
 
     @property
     def dirty(self) -> Dirty:
@@ -110,7 +114,7 @@ class Fold:
                 case "incident":
                     self.following.follow_up(terminal, due)
                 case "flap":
-                    self.handling.flap_due(key, due)
+                    self.handling.restless.due(key, due)
                 case "shelf":
                     self.masking.shelf_due(key, due)
                 case "drill":
@@ -173,12 +177,12 @@ class Fold:
         sources: list[tuple[str, bool]] = []
         ticks: dict[int, Ticks] = {}
         component = None
-        late = self.late.of.get(terminal.id)
-        if historical or late is not None:
+        late, repairs = self.late.of.get(terminal.id), historical or self._of_absence(opened, entry.at, correction)
+        if repairs or late is not None:
             for column in opened.columns:
                 if id(column.at) not in ticks:
                     ticks[id(column.at)] = ticks_of(column.at, correction)
-            late = self.late.heard(terminal, ticks.values(), entry.at, historical=historical)
+            late = self.late.heard(terminal, ticks.values(), entry.at, historical=repairs)
         for column in opened.columns:
             tick = ticks.get(id(column.at))
             if tick is None:
@@ -220,6 +224,11 @@ class Fold:
             self.presence.source(terminal, name, failed=failed, at=entry.at)
         if not historical and entry.at >= terminal.next_due:
             self.presence.overdue(terminal, entry.at)
+
+    def _of_absence(self, opened: Opened, at: int, correction: int) -> bool:
+        """Whether a batch was read while the collector was away, and waited for it: not old enough to be history, it fills that time all the same."""
+        since, until = self._away
+        return until <= at < until + QUEUED_NS and since <= (min(opened.columns[0].at) + correction) * MS < until
 
     def _mode(self, terminal: Terminal, component: str, series: Series) -> None:
         """Somebody turned the operator's switch."""
@@ -354,8 +363,18 @@ class Fold:
         self._speaks_in(terminal, life.epoch)
         self.losses.back(terminal, life, at)
         terminal.life_n = life.n
-        terminal.boot, terminal.up_ms, terminal.up_received = life.boot, life.up, at
+        terminal.boot, terminal.up_ms, terminal.up_received = life.boot, life.up, at - self._waited(terminal, life, at)
         self.presence.heard(terminal, at)
+
+    def _waited(self, terminal: Terminal, life: Life, at: int) -> int:
+        """How long a life message lay at the broker while the collector was away, in ns, by its own time; 0 where that cannot be. Its uptime is of
+        then: taken for one of now, it would make what is hours old seem to be of now, too.
+        """
+        since, until = self._away
+        if not until <= at < until + QUEUED_NS:
+            return 0
+        late = at - life.now - terminal.skew_ms * MS
+        return late if BEHIND_NS < late <= at - since + BEHIND_NS else 0
 
     def _retired(self, terminal: Terminal, entry: Entry) -> None:
         """Of a batch or life message whose content is gone: that it came, and what it did to its stream."""
@@ -434,24 +453,16 @@ class Fold:
         if facts["down_since"]:
             self.dirty.gaps.append((facts["down_since"], entry.at))
         if "jump" in facts:
-            self._clock_set(facts["jump"])
+            self.fleet.collectors_clock_set(facts["jump"])
         elif facts["down_since"]:  # the hours over which a clock is set never were: nobody was away in them
-            self.dirty.outages.append((facts["down_since"], entry.at))
+            self._away = facts["down_since"], entry.at
+            self.dirty.outages.append(self._away)
         for terminal in self.fleet.terminals.values():
             self.presence.restarted(terminal, entry.at)
             self.alarming.restarted(terminal.id, entry.at)
         self.rearm()
         for corr_id in sorted(self.book.incidents):
             self.following.rearm(corr_id, entry.at)  # who was to be told meanwhile is told now, and at once
-
-    def _clock_set(self, forward: int) -> None:
-        """The collector's clock was set. forward: ns by which the journal's time went with it. Uptimes told before count from as much later,
-        and what was learnt of other clocks was measured with a clock that was wrong.
-        """
-        for terminal in self.fleet.terminals.values():
-            if terminal.up_received:
-                terminal.up_received += forward
-            terminal.skews_ms.clear()
 
     def _topology(self) -> Topology:
         known = {t.id: (t.branch, t.region, t.terminal_class) for t in self.fleet.terminals.values()}
@@ -469,7 +480,9 @@ class Fold:
         self.timers.clear()
         for terminal in self.fleet.terminals.values():
             self.presence.rearm(terminal)
-        self.alarming.rearm(self.advanced_to)
+        since, until = self._away
+        # What was to last until some time in which nobody could be heard: first of all comes what waited meanwhile.
+        self.alarming.rearm(self.advanced_to, heard_from=until + BEHIND_NS if until - since > BEHIND_NS else 0)
         self.masking.rearm(self.advanced_to)
         self.losses.rearm(self.advanced_to)
         self.late.rearm(self.advanced_to)

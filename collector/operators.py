@@ -8,18 +8,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from tillwatch.collector import incidents
-from tillwatch.collector.alarming import Alarming
-from tillwatch.collector.alarms import Alarm
+from tillwatch.collector.alarm.alarming import Alarming
+from tillwatch.collector.alarm.alarms import Alarm
+from tillwatch.collector.alarm.masking import Masking
 from tillwatch.collector.book import Book
 from tillwatch.collector.duty.windows import Window
-from tillwatch.collector.fleet import IN_SERVICE, Fleet
-from tillwatch.collector.following import Following
-from tillwatch.collector.handling import Handling
-from tillwatch.collector.incidents import ROOT, Incident
+from tillwatch.collector.incident import incidents
+from tillwatch.collector.incident.following import Following
+from tillwatch.collector.incident.handling import Handling
+from tillwatch.collector.incident.incidents import ROOT, Incident
 from tillwatch.collector.journal import Entry
-from tillwatch.collector.masking import Masking
 from tillwatch.collector.records import LIFE_CYCLE, Correction
+from tillwatch.collector.terminal.fleet import IN_SERVICE, Fleet
 from tillwatch.collector.tickets.port import Op
 
 ACTS = frozenset({

@@ -5,8 +5,8 @@ What counts, the later before the earlier:
 - a correction, whatever stands in the log; of two the later entry;
 - a life-cycle state (not commissioned, spare, repair, retired), and the time before the first row: out of the schedule;
 - planned maintenance: planned, also while the collector was away, as a window needs no readings;
-- the log of states: at a time the last row of the log whose `since` is not after it. A `cause` row says it of the offline time that
-  began at its `since`, until the terminal was heard again;
+- the log of states: at a time the last row of the log whose `since` is not after it. A `cause` row says it of all
+  offline time from its `since` on, until the terminal was heard again;
 - while the collector itself was away: unmonitored, unless a row was known only afterwards and begins inside that time;
 - late readings: they fill what is unmonitored, and nothing else. A terminal that was cut off served nobody, whatever it measured.
 """
@@ -21,7 +21,6 @@ from heapq import heappop, heappush
 from itertools import pairwise
 from typing import Generic, TypeVar
 
-from tillwatch.collector.condition import PARTY
 from tillwatch.collector.figures.intervals import Span, union
 from tillwatch.collector.records import (
     CAUSES,
@@ -35,6 +34,7 @@ from tillwatch.collector.records import (
     LateSpan,
     StateChange,
 )
+from tillwatch.collector.terminal.condition import PARTY
 
 DEFINITIONS = ("network", "any", "full")
 """What "available" may mean (market.md 8.1), side by side. network: the screen does not say "out of service"; any: at least one function works;
@@ -204,7 +204,7 @@ def _told_late(late: LateSpan, functions: AbstractSet[str], since: int, until: i
     if late.reason and nothing_left:
         state, counts = "out_of_service", _all("down")
     else:
-        state = "degraded" if late.lost else "in_service"
+        state = "degraded" if late.reason or late.lost else "in_service"
         counts = counted(state, "", late.lost, functions)
     party = late.party or ("unknown" if late.reason else "")
     return Stretch(since, until, state, counts, late.reason or state, party, "", late.lost, "late", late.at)
@@ -243,9 +243,10 @@ def _timeline(changes: Iterable[StateChange], end: int) -> list[tuple[int, int, 
 
 def _explain(begins: list[int], claims: list[_Claim], found: StateChange) -> None:
     i = bisect_right(begins, found.since) - 1
-    if i < 0 or claims[i].row.state != OFFLINE:
+    if i < 0 or claims[i].row.state in HEARD:
         return
-    if begins[i] < found.since:
+    # Who was lost in a window is offline from its end on, and of the same cause.
+    if begins[i] < found.since and claims[i].row.state == OFFLINE:
         begins.insert(i + 1, found.since)
         claims.insert(i + 1, claims[i])
         i += 1

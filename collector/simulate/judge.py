@@ -8,10 +8,11 @@ one second decides, either is right.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tillwatch.collector.incidents import SYMPTOM, TERMINAL, Incident
-from tillwatch.collector.rules import Rules
+from tillwatch.collector.alarm.rules import Rules
+from tillwatch.collector.incident.incidents import SYMPTOM, TERMINAL, Incident
 from tillwatch.collector.simulate.stations import MINUTE, READ_S, S
 from tillwatch.collector.simulate.truth import Effect, Fault, Interval, Ledger, closed, within, without
 from tillwatch.collector.simulate.world import FLEET, UNREADABLE
@@ -79,12 +80,13 @@ def judge(outcome: Outcome) -> Verdict:
             begun[event.incident].append(event.at)
     of: dict[str, list[Fault]] = {}
     for incident in outcome.log.incidents.values():
-        mine, symptoms = [], []
+        mine: list[Fault] = []
+        symptoms: list[Fault] = []
         for alarm, since in members[incident.corr_id]:
             one = outcome.log.members[incident.corr_id, alarm]
-            fault = _match(places[one.terminal, one.component], one.rule, since, end)
-            if fault is not None:
-                (symptoms if one.role == SYMPTOM else mine).append(fault)
+            found = _match(places[one.terminal, one.component], one.rule, since, end)
+            if found is not None:
+                (symptoms if one.role == SYMPTOM else mine).append(found)
         if incident.scope != TERMINAL:
             mine = _of_place(incident, begun[incident.corr_id], places, symptoms, end)
         if incident.announced_at and not incident.drill:
@@ -93,7 +95,24 @@ def judge(outcome: Outcome) -> Verdict:
                 findings[fault.id].incidents.append(incident.corr_id)
             for fault in symptoms:
                 findings[fault.id].hidden |= fault not in of[incident.corr_id]
+    for finding in findings.values():
+        if finding.expected == YES and not finding.incidents:
+            finding.incidents += _carried(finding.fault, outcome, of)
     return Verdict(list(findings.values()), of, told)
+
+
+def _carried(fault: Fault, outcome: Outcome, of: Mapping[str, object]) -> list[str]:
+    """The incident of an earlier fault of the same part that was mended out of sight: for the collector it never ended."""
+    places = {(effect.terminal, effect.component) for effect in fault.effects}
+    found = {
+        alarm.incident
+        for alarm in outcome.log.alarms.values()
+        if (alarm.terminal, alarm.component) in places
+        and alarm.incident in of
+        and alarm.raised_at <= fault.start
+        and (not alarm.cleared_at or alarm.cleared_at > fault.start)
+    }
+    return sorted(found)
 
 
 def _members(outcome: Outcome) -> dict[str, list[tuple[int, int]]]:
@@ -193,19 +212,19 @@ def _of_effect(effect: Effect, sight: _Sight, rules: Rules, end: int) -> str:
         doubt = SETTLED
         if any(x < a and y > b for a, b in spans for x, y in gone):
             answer = EITHER
+    silenced = sight.silenced(effect.terminal)
+    # What was seen before an interruption and is seen after it lasted for all the collector knows.
+    lasting = [(a, b) for a, b in spans if within([(a, b)], seen)] if effect.component else seen
     for name, _ in effect.told:
         rule = rules.by_id[name]
-        for a, b in seen:
-            # Its alarm, from when it is confirmed until it is over, and what of that anybody is to hear of.
-            certain = without([(a + rule.limits.for_ns + 2 * doubt, b)], sight.silenced(effect.terminal))
-            possible = without(
-                [(a + rule.limits.for_ns - doubt, b + AFTER)] if b - a > rule.limits.for_ns - doubt else [],
-                sight.silenced(effect.terminal),
-            )
-            if any(y - x >= rule.settle_ns for x, y in certain):
-                return YES
-            if any(y - x >= rule.settle_ns - doubt for x, y in possible):
-                answer = EITHER
+        confirm, settle = rule.limits.for_ns, rule.settle_ns
+        # Its alarm, from when it is confirmed until it is over, and what of that anybody is to hear of.
+        certain = without([(a + confirm + 2 * doubt, b) for a, b in seen], silenced)
+        if any(y - x >= settle for x, y in certain):
+            return YES
+        possible = without([(a + confirm - doubt, b + AFTER) for a, b in lasting if b - a > confirm - doubt], silenced)
+        if any(y - x >= settle - doubt for x, y in possible):
+            answer = EITHER
     return answer
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from tillwatch.agent.model import MS
 from tillwatch.agent.wire import Life, Opened
-from tillwatch.collector.alarms import Alarm
+from tillwatch.collector.alarm.alarms import Alarm
 from tillwatch.collector.changes import Dirty, Membership
 from tillwatch.collector.fold import Fold
-from tillwatch.collector.incidents import Incident
+from tillwatch.collector.incident.incidents import Incident
 from tillwatch.collector.journal import Entry, Journal, Kind
 from tillwatch.collector.records import Correction, IncidentEvent, LateSpan, StateChange
 from tillwatch.collector.simulate.stations import LATE, S
@@ -36,6 +36,7 @@ class Log:
     states: list[StateChange] = field(default_factory=list)
     late: list[LateSpan] = field(default_factory=list)
     corrections: list[Correction] = field(default_factory=list)
+    outages: list[tuple[int, int]] = field(default_factory=list)
 
     def add(self, dirty: Dirty) -> None:
         self.alarms |= dirty.alarms
@@ -46,6 +47,7 @@ class Log:
         self.states += dirty.states
         self.late += dirty.late
         self.corrections += dirty.corrections
+        self.outages += dirty.outages
 
 
 GROUP = 2_000
@@ -88,9 +90,9 @@ class Post:
         (self._ledger.online if life.state == "online" else self._ledger.offline)(life.terminal, at)
         self._enter(Kind.LIFE, at, life.terminal, {"state": life.state}, life)
 
-    def operate(self, at: int, facts: dict[str, Any]) -> None:
-        """What people do. While the collector is away nobody can tell it anything: they come back later."""
-        self._enter(Kind.OPERATOR, at, str(facts.get("terminal", "")), facts)
+    def operate(self, at: int, facts: dict[str, Any]) -> int:
+        """What people do; when it stands in the journal. While the collector is away nobody can tell it anything."""
+        return self._enter(Kind.OPERATOR, at, str(facts.get("terminal", "")), facts)
 
     def change_rules(self, at: int, facts: dict[str, Any]) -> None:
         self._enter(Kind.RULES_CHANGED, at, "", facts)
@@ -131,7 +133,7 @@ class Post:
         facts: dict[str, Any],
         content: Opened | Life | None = None,
         span: tuple[int, int] | None = None,
-    ) -> None:
+    ) -> int:
         now = max(at, self.fold.advanced_to, self.journal.at + 1)
         entry = self.journal.append(kind, now, terminal=terminal, facts=facts, payload_digest=_NO_DIGEST, span=span)
         self.fold.apply(entry, content)
@@ -141,6 +143,7 @@ class Post:
         self._hear(now)
         if self._since >= GROUP:
             self.flush()
+        return now
 
     def _hear(self, at: int) -> None:
         messages = self.fold.dirty.messages

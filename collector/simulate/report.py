@@ -8,13 +8,19 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from tillwatch.collector.figures.rollup import Computed
 from tillwatch.collector.simulate.judge import EITHER, YES, Verdict, judge
+from tillwatch.collector.simulate.measure import measure
+from tillwatch.collector.simulate.people import Pair, compare
+from tillwatch.collector.simulate.reckon import DEFINITIONS, SHARES, reckon, summed
 from tillwatch.collector.simulate.stations import DAY
 from tillwatch.collector.simulate.year import Outcome
 
 MONTH = 365 * DAY / 12
 MOST_TICKETS = 1.05
 MOST_FALSE = 0.02
+MOST_ERROR = 0.01
+"""Percentage points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +48,17 @@ class Report:
 
 
 def report(outcome: Outcome) -> Report:
-    verdict = judge(outcome)
-    bars = (_once(outcome, verdict), _tickets(verdict), _false(outcome, verdict))
-    return Report(bars, _facts(outcome, verdict), _modes(verdict))
+    """Availability and service are those of all whole days but the first, in which the terminals only begin to speak."""
+    verdict, start = judge(outcome), outcome.start + DAY
+    computed = measure(outcome, start, outcome.end)
+    bars = (
+        _once(outcome, verdict),
+        _tickets(verdict),
+        _false(outcome, verdict),
+        _availability(outcome, computed, start),
+        _service(compare(outcome, verdict, computed, start, outcome.end)),
+    )
+    return Report(bars, _facts(outcome, verdict, computed), _modes(verdict))
 
 
 def _once(outcome: Outcome, verdict: Verdict) -> Bar:
@@ -79,7 +93,27 @@ def _false(outcome: Outcome, verdict: Verdict) -> Bar:
     return Bar("false notifications", asked, found, share < MOST_FALSE, shown)
 
 
-def _facts(outcome: Outcome, verdict: Verdict) -> dict[str, Any]:
+def _availability(outcome: Outcome, computed: Computed, start: int) -> Bar:
+    truth = summed(reckon(outcome, start, outcome.end).values())
+    errors = {}
+    for name in DEFINITIONS:
+        shares, total = computed.whole.availability.parts[name].shares, sum(truth[name].values())
+        for share in SHARES:
+            found = getattr(shares, share) / shares.scheduled if shares.scheduled else 0.0
+            errors[f"{name}, {share}"] = 100 * (found - truth[name][share] / total if total else found)
+    worst = max(errors, key=lambda each: abs(errors[each]))
+    shown = tuple(f"{name}: {error:+.4f}" for name, error in errors.items() if abs(error) >= MOST_ERROR)
+    asked, found = f"within {MOST_ERROR} percentage points", f"{errors[worst]:+.4f} ({worst})"
+    return Bar("availability", asked, found, abs(errors[worst]) < MOST_ERROR, shown)
+
+
+def _service(pairs: Sequence[Pair]) -> Bar:
+    shown = tuple(f"{pair.name}: {pair.found:g}, again {pair.again:g}" for pair in pairs if not pair.equal)
+    found = f"{len(pairs) - len(shown)} of {len(pairs)}"
+    return Bar("figures of service equal to those of the fault list", "all", found, not shown, shown)
+
+
+def _facts(outcome: Outcome, verdict: Verdict, computed: Computed) -> dict[str, Any]:
     certain = [one for one in verdict.findings if one.expected == YES]
     found = [one for one in certain if one.incidents]
     announced = {one.corr_id: one.announced_at for one in verdict.told}
@@ -100,6 +134,10 @@ def _facts(outcome: Outcome, verdict: Verdict) -> dict[str, Any]:
         "tickets": len(verdict.told),
         "tickets of several faults": len(verdict.merged),
         "false notifications per terminal and month": len(verdict.false) / months,
+        "available, network, at worst": computed.whole.availability.parts["network"].shares.availability_worst,
+        "available, every function, at worst": computed.whole.availability.parts["full"].shares.availability_worst,
+        "answered in time": computed.whole.kpi.response.share,
+        "restored in time": computed.whole.kpi.restored_net.share,
     }
 
 

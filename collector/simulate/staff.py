@@ -36,18 +36,23 @@ EARLY, LATE = 1 * 3600 * S, 9 * 3600 * S
 
 @dataclass(slots=True)
 class Job:
-    """One ticket. opened, answered, over, resolved: UTC ns of what people saw and did, the first of each since it was last opened."""
+    """One ticket. opened: how often it was, UTC ns; answered, resolved: by a person, as it stands in the journal; first: word of
+    a person; settled: nothing is asked of anybody;
+    reopened: after that; gravest: of the levels that were told.
+    """
 
     incident: str
     level: int
+    gravest: int
     terminal: str
     drill: bool
-    fault: Fault | None
+    fault: Fault | None = None
     opened: list[int] = field(default_factory=list)
     answered: list[int] = field(default_factory=list)
-    over: list[int] = field(default_factory=list)
     resolved: list[int] = field(default_factory=list)
-    held: list[list[int]] = field(default_factory=list)
+    first: int = 0
+    settled: bool = False
+    reopened: int = 0
     verdict: str = ""
 
 
@@ -61,18 +66,20 @@ class Staff:
     def told(self, at: int, message: TicketMessage) -> None:
         """One message to the ticket system."""
         job = self.jobs.get(message.incident)
+        if job is None:
+            level = message.level
+            job = self.jobs[message.incident] = Job(message.incident, level, level, message.terminal, message.drill)
+        job.level, job.gravest = message.level, min(job.gravest, message.level)
         if message.op is Op.OPEN:
             fault = self._world.found(message.terminal, message.component, message.branch, message.region)
-            if job is None:
-                job = self.jobs[message.incident] = Job(
-                    message.incident, message.level, message.terminal, message.drill, None
-                )
-            job.fault, job.level = None if message.drill else fault, message.level
+            job.fault = None if message.drill else fault
+            job.reopened += job.settled
+            job.settled = False
             job.opened.append(at)
             self._world.later(self._answers(at, message.level), self._answer, job)
-        elif message.op is Op.RESOLVE and job is not None and message.state == "restored":
-            job.over.append(at)
-            self._world.later(max(at, self._answers(at, job.level)) + self._draw(CONFIRM), self._resolve, job)
+        elif message.op is Op.RESOLVE:
+            job.settled = job.settled or message.state == "resolved"
+            self._world.later(self._answers(at, job.level) + self._draw(CONFIRM), self._resolve, job)
 
     def _draw(self, span: Span) -> int:
         return round(span.draw(self._rng) * S)
@@ -86,19 +93,19 @@ class Staff:
             at = max(at, day + EARLY)
         return at + self._draw(ANSWER)
 
-    def _act(self, at: int, job: Job, action: str, **facts: Any) -> bool:
-        """While the collector is away nobody can tell it anything."""
-        if self._post.up:
-            self._post.operate(at, {"action": action, "actor": "lin", "incident": job.incident, **facts})
-        return self._post.up
+    def _act(self, at: int, job: Job, action: str, **facts: Any) -> int:
+        """When it is in the journal; 0 while the collector is away, and nobody can tell it anything."""
+        act = {"action": action, "actor": "lin", "incident": job.incident, **facts}
+        return self._post.operate(at, act) if self._post.up else 0
 
     def _answer(self, at: int, job: Job) -> None:
-        if len(job.answered) >= len(job.opened):
+        if len(job.answered) >= len(job.opened) or job.settled:
             return
-        if not self._act(at, job, "acknowledge", note="on it"):
+        if not (told := self._act(at, job, "acknowledge", note="on it")):
             self._world.later(at + RETRY, self._answer, job)
             return
-        job.answered.append(at)
+        job.answered.append(told)
+        job.first = job.first or told
         fault = job.fault
         who = fault.who if fault is not None else "desk"
         work = at + self._draw(WORK[who])
@@ -117,38 +124,39 @@ class Staff:
         return fault.mode == "shaken"
 
     def _begin(self, at: int, job: Job) -> None:
-        self._act(at, job, "in-repair")
+        if not job.settled:
+            self._act(at, job, "in-repair")
 
     def _hold(self, at: int, job: Job) -> None:
         if not self._act(at, job, "hold", reason="parts"):
             self._world.later(at + RETRY, self._hold, job)
             return
-        job.held.append([at, 0])
         self._world.later(at + self._draw(WAIT), self._go_on, job)
 
     def _go_on(self, at: int, job: Job) -> None:
         if not self._act(at, job, "resume"):
             self._world.later(at + RETRY, self._go_on, job)
             return
-        job.held[-1][1] = at
         if job.fault is not None:
             self._world.later(at + self._draw(WORK["branch"]), self._world.visit, job.fault)
 
     def _resolve(self, at: int, job: Job) -> None:
-        if len(job.resolved) >= len(job.opened):
+        if len(job.resolved) >= len(job.opened) or job.settled:
             return
-        fault = job.fault
-        job.verdict = (
-            "drill"
-            if job.drill
-            else "false_alarm"
-            if fault is None
-            else "part_changed"
-            if fault.who == "field" and not fault.heals
-            else "true_fault"
-        )
-        part = "module" if job.verdict == "part_changed" else ""
-        if not self._act(at, job, "resolve", verdict=job.verdict, part=part, note=""):
+        if not self._post.up:
             self._world.later(at + RETRY, self._resolve, job)
             return
-        job.resolved.append(at)
+        job.settled = True  # before it is said: the answer may be that the fault is still there
+        job.verdict = _verdict(job)
+        part = "module" if job.verdict == "part_changed" else ""
+        told = self._act(at, job, "resolve", verdict=job.verdict, part=part, note="")
+        job.resolved.append(told)
+        job.first = job.first or told
+
+
+def _verdict(job: Job) -> str:
+    if job.drill:
+        return "drill"
+    if job.fault is None:
+        return "false_alarm"
+    return "part_changed" if job.fault.who == "field" and not job.fault.heals else "true_fault"

@@ -122,6 +122,12 @@ class Station:
         if self.reachable:
             self._tell(at, [*self._gauges(at), *self._columns(at, self.now)])
 
+    def minutes(self, at: int, since: int) -> None:
+        """What it read every minute since then: sent in any case, and worth a message where somebody will miss it."""
+        ms = [t // MS for t in range(since + INTERVAL_S * S, at + 1, INTERVAL_S * S)]
+        if self.reachable and ms:
+            self._tell(at, [*self._gauges(at), self._beats(ms)])
+
     def day(self, at: int) -> None:
         """What a quiet day brings."""
         if self.running:
@@ -287,10 +293,10 @@ class Station:
         self._tell(at, [*self._gauges(at), self._beats([at // MS])])
 
     def _beats(self, ms: list[int]) -> Column:
-        """One gauge stands for the readings of every minute: that there are any shows that the machine ran."""
-        key, week = next(iter(self._weeks.items()))
-        values: list[Value] = [week[0]] * len(ms)
-        return Column(*key, ms, values, Quality.GOOD, self._sent[key][1], numeric=True)
+        """The agent's word on itself stands for the readings of every minute: that there is any shows that the machine ran."""
+        return Column(
+            AGENT, "agent.spool.batches", ms, [len(self._spool)] * len(ms), Quality.GOOD, State.NONE, numeric=True
+        )
 
     def _tell(self, at: int, columns: list[Column]) -> None:
         if not columns:

@@ -10,9 +10,9 @@ from random import Random
 from typing import Any
 
 from tillwatch.agent.model import State
+from tillwatch.collector.alarm.rules import shipped_text
+from tillwatch.collector.duty.policy import shipped_policy
 from tillwatch.collector.fold import Fold
-from tillwatch.collector.policy import shipped_policy
-from tillwatch.collector.rules import shipped_text
 from tillwatch.collector.simulate.faults import draw
 from tillwatch.collector.simulate.fleet import Bank, Unit, make_bank
 from tillwatch.collector.simulate.modes import OutMode, PartMode
@@ -27,6 +27,8 @@ from tillwatch.collector.store.sqlite import SqliteStore
 from tillwatch.device_profiles.catalogue import load_catalogue
 
 START = int(datetime(2025, 1, 1, tzinfo=UTC).timestamp()) * S
+QUEUED = 10 * MINUTE
+"""Between two messages of a terminal while the collector is away: what it reads every minute waits at the broker, in fewer messages than in life."""
 MAX_READINGS = 50_000_000
 """Of one run: what the issue of a simulated year allows, and some gigabytes of roll-ups where they are kept."""
 
@@ -133,8 +135,14 @@ def _blow(world: World, post: Post, mode: PartMode | OutMode, whom: Unit | str) 
 def _collector_away(at: int, world: World, post: Post, mode: OutMode) -> None:
     if not post.up or mode.lasts is None:
         return
+    for station in world.stations.values():
+        station.minutes(at, at - MINUTE)
     post.stop(at)
-    world.later(at + round(mode.lasts.draw(world.rng) * S), _collector_back, world, post)
+    back = at + round(mode.lasts.draw(world.rng) * S)
+    for since in range(at, back, QUEUED):
+        for station in world.stations.values():
+            world.later(min(since + QUEUED, back - 1), station.minutes, since)
+    world.later(back, _collector_back, world, post)
 
 
 def _collector_back(at: int, world: World, post: Post) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 import msgpack
 
-from tillwatch.collector.alarms import Alarm, Mask
+from tillwatch.collector.alarm.alarms import Alarm, Mask
 from tillwatch.collector.changes import Dirty, Membership
 from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.fold import Fold
-from tillwatch.collector.incidents import CLOSED, COLUMNS, DROPPED, Incident
+from tillwatch.collector.incident.incidents import CLOSED, COLUMNS, DROPPED, Incident
 from tillwatch.collector.records import OFFLINE, Correction, LateSpan, StateChange
 
 ALARM = (

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 
 import msgpack
 
-from tillwatch.collector.alarms import Alarm, AlarmEvent
-from tillwatch.collector.case import Case, Why
+from tillwatch.collector.alarm.alarms import Alarm, AlarmEvent
 from tillwatch.collector.changes import Membership
 from tillwatch.collector.duty.clocks import NEVER, Clock, next_step
+from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.duty.windows import Window
-from tillwatch.collector.fleet import Terminal
-from tillwatch.collector.history import lines_of
-from tillwatch.collector.incident_views import (
+from tillwatch.collector.incident.case import Case, Why
+from tillwatch.collector.incident.history import lines_of
+from tillwatch.collector.incident.incident_views import (
     ClockView,
     EventView,
     IncidentFile,
@@ -25,13 +25,13 @@ from tillwatch.collector.incident_views import (
     MemberView,
     StepView,
 )
-from tillwatch.collector.incidents import COLUMNS, PLANNED, ROOT, Incident
-from tillwatch.collector.policy import Policy
+from tillwatch.collector.incident.incidents import COLUMNS, PLANNED, ROOT, Incident
+from tillwatch.collector.incident.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for, target_of
+from tillwatch.collector.incident.why import explain, explain_incident, hold_text
 from tillwatch.collector.read import AlarmView, DeliveryView, MaskView, TicketView
 from tillwatch.collector.records import IncidentEvent
-from tillwatch.collector.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for
 from tillwatch.collector.store.folded import ALARM, alarm_of
-from tillwatch.collector.why import explain, explain_incident, hold_text
+from tillwatch.collector.terminal.fleet import Terminal
 
 NS = 10**9
 MAX_MEMBERS = 500
@@ -281,7 +281,10 @@ def _steps(case: Case) -> tuple[StepView, ...]:
     assert incident is not None
     if not incident.announced:
         return ()
-    hours, target = hours_of(case.policy, incident, case.terminal_class), case.policy.targets[incident.level]
+    hours, target = (
+        hours_of(case.policy, incident, case.terminal_class),
+        target_of(case.policy, incident.fault, incident.level),
+    )
     state, on_duty = escalation_of(incident), on_duty_for(case.policy, incident)
     going = incident.living and incident.on_hold != PLANNED
     views = []

@@ -18,11 +18,11 @@ import msgpack
 
 from tillwatch.agent.model import MS, Quality, State
 from tillwatch.agent.wire import WireError, frame_of, split_frame, stored_column
-from tillwatch.collector.case import Why
+from tillwatch.collector.alarm.rules import FORK, SILENT, Rules, parse_rules
+from tillwatch.collector.duty.policy import Policy, parse_policy
 from tillwatch.collector.duty.windows import Window
-from tillwatch.collector.fleet import Component, Terminal
-from tillwatch.collector.incident_views import IncidentFile, IncidentView, InForce
-from tillwatch.collector.policy import Policy, parse_policy
+from tillwatch.collector.incident.case import Why
+from tillwatch.collector.incident.incident_views import IncidentFile, IncidentView, InForce
 from tillwatch.collector.read import (
     AlarmView,
     ComponentView,
@@ -36,10 +36,10 @@ from tillwatch.collector.read import (
 )
 from tillwatch.collector.records import Correction
 from tillwatch.collector.refusals import culprits
-from tillwatch.collector.rules import FORK, SILENT, Rules, parse_rules
 from tillwatch.collector.store import bodies, incident_reader
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, merge, plain
 from tillwatch.collector.store.state_reader import corrections, states
+from tillwatch.collector.terminal.fleet import Component, Terminal
 from tillwatch.device_profiles.catalogue import load_catalogue
 
 log = logging.getLogger(__name__)

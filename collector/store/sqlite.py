@@ -17,16 +17,16 @@ import msgpack
 
 from tillwatch.agent.model import Value
 from tillwatch.agent.wire import VerifyKey
+from tillwatch.collector.alarm.rules import parse_rules
 from tillwatch.collector.changes import Dirty, Rollup
 from tillwatch.collector.detect.limits import LimitState
-from tillwatch.collector.fleet import RECENT, Component, Terminal, TerminalKey
+from tillwatch.collector.duty.policy import parse_policy
 from tillwatch.collector.fold import Fold
 from tillwatch.collector.journal import GENESIS, Entry, Journal, Kind
-from tillwatch.collector.late import PREFIX as LATE
-from tillwatch.collector.policy import parse_policy
-from tillwatch.collector.rules import parse_rules
 from tillwatch.collector.sequence import Stream
 from tillwatch.collector.store import folded, retention, segments
+from tillwatch.collector.terminal.fleet import RECENT, Component, Terminal, TerminalKey
+from tillwatch.collector.terminal.late import PREFIX as LATE
 from tillwatch.collector.tickets.outbox import enqueue
 
 SCHEMA_VERSION = 4

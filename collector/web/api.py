@@ -14,7 +14,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from tillwatch.agent.model import MS
-from tillwatch.collector.diagnosis import Cards
+from tillwatch.collector.alarm.diagnosis import Cards
 from tillwatch.collector.web import incident_api
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Limit, Offset, Tags, known, moment, unchanged
 from tillwatch.collector.web.feed import Change, Feed

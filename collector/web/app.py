@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 from fastapi.middleware.gzip import GZipMiddleware
 
-from tillwatch.collector.diagnosis import Cards, load_cards
-from tillwatch.collector.incident_views import ConsoleReader
+from tillwatch.collector.alarm.diagnosis import Cards, load_cards
+from tillwatch.collector.incident.incident_views import ConsoleReader
 from tillwatch.collector.web import answers, api, pages
 from tillwatch.collector.web.feed import Feed
 from tillwatch.collector.web.guard import Guard

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tillwatch.agent.model import MS
-from tillwatch.collector.incident_views import ConsoleReader
+from tillwatch.collector.incident.incident_views import ConsoleReader
 from tillwatch.collector.read import AlarmView, TerminalView
 from tillwatch.collector.web.reads import Reads
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from tillwatch.collector.incident_views import ConsoleReader, IncidentFile
+from tillwatch.collector.alarm.rules import Rules
+from tillwatch.collector.incident.incident_views import ConsoleReader, IncidentFile
 from tillwatch.collector.read import ComponentView
-from tillwatch.collector.rules import Rules
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Language, Limit, Offset, Tags, known, unchanged
 from tillwatch.collector.web.incident_schema import AlarmWhy, Incident, IncidentDetail, Why
 from tillwatch.collector.web.messages import TEXTS

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tillwatch.collector import case
-from tillwatch.collector.diagnosis import Card
-from tillwatch.collector.incident_views import ClockView, IncidentFile, IncidentView, StepView, next_acts
+from tillwatch.collector.alarm.diagnosis import Card
+from tillwatch.collector.incident import case
+from tillwatch.collector.incident.incident_views import ClockView, IncidentFile, IncidentView, StepView, next_acts
 from tillwatch.collector.read import DeliveryView
 from tillwatch.collector.web.lines import say
 from tillwatch.collector.web.messages import Text

@@ -1,4 +1,4 @@
-"""Lines of the case file (collector/case.py) as text in one language, for readers without a script: the command line and the API."""
+"""Lines of the case file (collector/incident/case.py) as text in one language, for readers without a script: the command line and the API."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from tillwatch.collector.case import Line
+from tillwatch.collector.incident.case import Line
 from tillwatch.collector.web.messages import Text
 
 _LOOSE = re.compile(r" ([,.;:)])")

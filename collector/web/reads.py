@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from tillwatch.collector.incident_views import ConsoleReader
+from tillwatch.collector.incident.incident_views import ConsoleReader
 from tillwatch.collector.store.sqlite import StoreError
 
 T = TypeVar("T")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tillwatch.agent.model import Value
-from tillwatch.collector.diagnosis import Card, Cards
-from tillwatch.collector.incident_views import IncidentFile, IncidentView
+from tillwatch.collector.alarm.diagnosis import Card, Cards
+from tillwatch.collector.alarm.rules import Rule, Rules
+from tillwatch.collector.incident.incident_views import IncidentFile, IncidentView
 from tillwatch.collector.read import AlarmView, ComponentView
-from tillwatch.collector.rules import Rule, Rules
 
 MAX_KEPT = 2_000
 """Cards that are kept at hand: every rule of a large table in both languages."""

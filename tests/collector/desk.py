@@ -18,10 +18,10 @@ from tests.collector.conftest import World
 from tests.collector.sending import S, Sender, reading
 from tillwatch.agent.model import State, Value
 from tillwatch.collector.__main__ import main
-from tillwatch.collector.incident_views import IncidentFile, IncidentView
-from tillwatch.collector.policy import shipped_policy
+from tillwatch.collector.alarm.rules import shipped_text
+from tillwatch.collector.duty.policy import shipped_policy
+from tillwatch.collector.incident.incident_views import IncidentFile, IncidentView
 from tillwatch.collector.read import AlarmView
-from tillwatch.collector.rules import shipped_text
 from tillwatch.collector.store.reader import SqliteReader
 
 HOUR = 3600 * S

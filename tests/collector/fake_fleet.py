@@ -15,8 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.collector.fake_incidents import IN_FORCE, case_of, file_of, incident_of
-from tillwatch.collector.case import Why
-from tillwatch.collector.incident_views import IncidentFile, IncidentView, InForce
+from tillwatch.collector.incident.case import Why
+from tillwatch.collector.incident.incident_views import IncidentFile, IncidentView, InForce
+from tillwatch.collector.incident.why import explain
 from tillwatch.collector.read import (
     AlarmView,
     ComponentView,
@@ -28,7 +29,6 @@ from tillwatch.collector.read import (
     StateView,
     TerminalView,
 )
-from tillwatch.collector.why import explain
 
 NANO = 1_000_000_000
 HOUR = 3600 * NANO

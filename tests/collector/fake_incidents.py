@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from tillwatch.collector.alarms import Alarm, AlarmEvent
-from tillwatch.collector.case import Case
+from tillwatch.collector.alarm.alarms import Alarm, AlarmEvent
+from tillwatch.collector.alarm.rules import parse_rules
 from tillwatch.collector.changes import Membership
-from tillwatch.collector.history import lines_of
-from tillwatch.collector.incident_views import (
+from tillwatch.collector.duty.policy import parse_policy
+from tillwatch.collector.incident.case import Case
+from tillwatch.collector.incident.history import lines_of
+from tillwatch.collector.incident.incident_views import (
     ClockView,
     EventView,
     IncidentFile,
@@ -15,12 +17,10 @@ from tillwatch.collector.incident_views import (
     MemberView,
     StepView,
 )
-from tillwatch.collector.incidents import ROOT, Incident
-from tillwatch.collector.policy import parse_policy
+from tillwatch.collector.incident.incidents import ROOT, Incident
+from tillwatch.collector.incident.why import explain_incident
 from tillwatch.collector.read import AlarmView, DeliveryView, TicketView
 from tillwatch.collector.records import IncidentEvent
-from tillwatch.collector.rules import parse_rules
-from tillwatch.collector.why import explain_incident
 
 IN_FORCE = InForce(parse_rules(), parse_policy())
 NANO = 1_000_000_000

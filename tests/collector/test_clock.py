@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from tests.collector.conftest import COLLECTOR_KEY, UNITS, World
 from tests.collector.sending import T0, S, Sender, reading
 from tillwatch.agent.model import MS, Quality
+from tillwatch.collector.alarm.rules import parse_rules, shipped_text
 from tillwatch.collector.clock import HOLD_NS, JUMP_NS, SteadyClock
 from tillwatch.collector.pipeline import Pipeline
-from tillwatch.collector.rebuild import rebuild, tables
-from tillwatch.collector.rules import parse_rules, shipped_text
+from tillwatch.collector.proof.rebuild import rebuild, tables
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.sqlite import SqliteStore
 
@@ -391,3 +391,24 @@ async def test_a_journal_with_a_table_of_rules_from_before_the_condition_was_kno
     assert again.store.conn.execute("SELECT rule FROM alarm").fetchall() == [("clock.suspect",)]
     again.store.close()
     parse_rules(shipped=table, replay=True)
+
+
+@pytest.mark.parametrize("away", [20 * 60 * S, 2 * 3600 * S, 30 * 3600 * S])
+async def test_what_waited_for_the_collector_behind_a_new_start_keeps_its_hour(world: World, away: int) -> None:
+    """The life message waited as well: its uptime is that of then, and neither the clock nor the age of what follows it is wrong."""
+    atm = await opened(world)
+    await told(world, 0, 3, atm)
+    left = world.now
+    again = world.restart()
+    atm.boot, atm.boot_at = b"boot0002", left + 600 * S
+    at = (left + 660 * S) // MS * MS
+    life = atm.life(at)
+    again.now = left + away
+    batch = atm.batch([reading("ups", "ups.input.voltage", at, 7)], at, received=again.now)
+    await again.start()
+    await again.pipeline.take([life._replace(received=again.now), batch])
+    await again.tick(again.now + 600 * S)
+    assert again.store.conn.execute("SELECT rule FROM alarm WHERE rule = 'clock.suspect'").fetchall() == []
+    with closing(SqliteReader(again.path)) as reader:
+        points = reader.history("atm-1", "ups", "ups.input.voltage", left + S, again.now).points
+    assert [(p.value, p.at) for p in points] == [(7, at)]

@@ -87,11 +87,8 @@ def deciding(rows, at, upto):
 
 
 def explains(rows, p, at):
-    """Whether cause row p reaches this time: offline from its beginning, and not heard from then on, by what was known when it came."""
-    if at < rows[p].since:
-        return False
-    first = deciding(rows, rows[p].since, p)
-    if first is None or rows[first].state != "offline":
+    """Whether cause row p reaches this time: not heard from its beginning on, by what was known when it came."""
+    if at < rows[p].since or deciding(rows, rows[p].since, p) is None:
         return False
     for time in [rows[p].since, *range(rows[p].since, at + 1, M)]:
         known = rows[deciding(rows, time, p)].state
@@ -187,6 +184,30 @@ def test_late_readings_fill_what_nobody_saw_and_contradict_nobody():
         (25, 30, "down", "atm.jam", "hardware", "late"),
         (30, 35, "unmonitored", "offline:agent", "software", "state"),
         (35, 40, "up", "in_service", "unknown", "state"),
+    ]
+
+
+def test_a_late_fault_that_takes_no_function_leaves_all_of_them():
+    rows = [StateChange("t", 0, 0, "in_service"), StateChange("t", 20 * M, 23 * M, "offline", cause="agent")]
+    late = [LateSpan("t", 20 * M, 40 * M, 50 * M, "disk.full", "software", (), 2)]
+    assert only(History(rows, late, functions=frozenset(FUNCTIONS)))[1:] == [
+        (20, 40, "up", "disk.full", "software", "late")
+    ]
+
+
+def test_who_was_lost_in_a_window_is_offline_of_the_same_cause_after_it():
+    rows = [
+        StateChange("t", 0, 0, "in_service"),
+        StateChange("t", 10 * M, 10 * M, "maintenance"),
+        StateChange("t", 20 * M, 20 * M, "offline", cause="unknown"),
+        StateChange("t", 15 * M, 30 * M, "offline", cause="power", kind="cause"),
+        StateChange("t", 30 * M, 30 * M, "in_service"),
+    ]
+    assert [row[:4] for row in only(History(rows))] == [
+        (0, 10, "up", "in_service"),
+        (10, 20, "planned", "maintenance"),
+        (20, 30, "down", "offline:power"),
+        (30, 40, "up", "in_service"),
     ]
 
 

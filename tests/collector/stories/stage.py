@@ -15,15 +15,15 @@ from tests.collector.conftest import UNITS
 from tests.collector.sending import T0, S
 from tillwatch.agent.model import MS, Clock, Quality, State, Value
 from tillwatch.agent.wire import FIRST_PREV, Column, Header, Life, Opened, new_epoch
-from tillwatch.collector.alarms import Alarm
-from tillwatch.collector.diagnosis import parse_cards
+from tillwatch.collector.alarm.alarms import Alarm
+from tillwatch.collector.alarm.diagnosis import parse_cards
+from tillwatch.collector.alarm.rules import shipped_text
+from tillwatch.collector.duty.policy import shipped_policy
 from tillwatch.collector.fold import Fold
-from tillwatch.collector.incidents import COLUMNS, Incident
+from tillwatch.collector.incident.incidents import COLUMNS, Incident
 from tillwatch.collector.journal import Entry, Journal, Kind
-from tillwatch.collector.policy import shipped_policy
-from tillwatch.collector.rebuild import tables
+from tillwatch.collector.proof.rebuild import tables
 from tillwatch.collector.records import IncidentEvent
-from tillwatch.collector.rules import shipped_text
 from tillwatch.collector.store.folded import ALARM, alarm_of
 from tillwatch.collector.store.sqlite import SqliteStore
 from tillwatch.collector.tickets.port import Op, TicketMessage

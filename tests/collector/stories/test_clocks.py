@@ -175,3 +175,19 @@ def test_nobody_is_on_duty(staged: Callable[..., Stage]) -> None:
     assert escalated.detail["nobody"] == ["duty engineer"]
     stage.restart()
     stage.rebuilt()
+
+
+def test_all_that_comes_of_it_is_due_at_once(staged: Callable[..., Stage]) -> None:
+    """The collector was away for a week, and what a branch's line explained was about to be let go: it is released, settled and forgotten together."""
+    stage = staged(rules=PATIENT + '[[rule]]\nid = "ups.on-battery"\nfor = "0s"\nhold = "0s"\n')
+    server, atm = stage.terminal("server-hill", kind="server"), stage.terminal("atm-1")
+    server.says("ups", "ups.output.source", "battery")
+    atm.lost()
+    stage.wait(5 * MINUTE)
+    server.says("ups", "ups.output.source", "normal")
+    stage.act("resolve", incident=stage.incident("ups.on-battery").corr_id, verdict="true_fault")
+    stage.act("close", incident=stage.incident("ups.on-battery").corr_id)
+    stage.restart(away=7 * DAY)
+    stage.wait(5 * MINUTE)
+    assert stage.incident("terminal.silent").announced
+    stage.rebuilt()

@@ -9,8 +9,8 @@ import pytest
 from tests.collector.sending import S
 from tests.collector.stories.stage import HOUR, MINUTE, PATIENT, Player, Stage
 from tillwatch.agent.model import State
-from tillwatch.collector.alarms import FLAPPING
-from tillwatch.collector.incidents import RESOLVED, RESTORED
+from tillwatch.collector.alarm.alarms import FLAPPING
+from tillwatch.collector.incident.incidents import RESOLVED, RESTORED
 from tillwatch.collector.tickets.port import Op
 
 RULES = PATIENT + '[[rule]]\nid = "{}"\nfor = "0s"\nhold = "0s"\n'

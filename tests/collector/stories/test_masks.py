@@ -10,9 +10,9 @@ import pytest
 from tests.collector.sending import S
 from tests.collector.stories.stage import HOUR, MINUTE, PATIENT, Stage
 from tillwatch.agent.model import State
-from tillwatch.collector.alarms import CHILD, MAINTENANCE, SHELVED
-from tillwatch.collector.incidents import PLANNED, RESOLVED, RESTORED, SYMPTOM
-from tillwatch.collector.service_clocks import clocks_of, hours_of
+from tillwatch.collector.alarm.alarms import CHILD, MAINTENANCE, SHELVED
+from tillwatch.collector.incident.incidents import PLANNED, RESOLVED, RESTORED, SYMPTOM
+from tillwatch.collector.incident.service_clocks import clocks_of, hours_of
 from tillwatch.collector.tickets.port import Op
 
 RULES = PATIENT + '[[rule]]\nid = "disk.full"\nfor = "0s"\nhold = "0s"\n'

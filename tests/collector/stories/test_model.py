@@ -18,8 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.collector.sending import S
 from tests.collector.stories.stage import HOUR, MINUTE, PATIENT, Player, Stage
 from tillwatch.agent.model import State
-from tillwatch.collector.alarms import CHILD, MAINTENANCE, SHELVED, Alarm
-from tillwatch.collector.incidents import CLOSED, DROPPED, RESTORED, SETTLING, SYMPTOM, TERMINAL, Incident
+from tillwatch.collector.alarm.alarms import CHILD, MAINTENANCE, SHELVED, Alarm
+from tillwatch.collector.incident.incidents import CLOSED, DROPPED, RESTORED, SETTLING, SYMPTOM, TERMINAL, Incident
 from tillwatch.collector.tickets.port import Op, TicketMessage
 
 QUICK = PATIENT + "".join(

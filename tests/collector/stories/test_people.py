@@ -8,8 +8,8 @@ import pytest
 
 from tests.collector.sending import S
 from tests.collector.stories.stage import DAY, HOUR, MINUTE, PATIENT, Stage
-from tillwatch.collector.alarms import ACK_NS
-from tillwatch.collector.incidents import ACKNOWLEDGED, CLOSED, IN_REPAIR, OPEN, RESOLVED, RESTORED
+from tillwatch.collector.alarm.alarms import ACK_NS
+from tillwatch.collector.incident.incidents import ACKNOWLEDGED, CLOSED, IN_REPAIR, OPEN, RESOLVED, RESTORED
 from tillwatch.collector.tickets.port import Op
 
 RULES = PATIENT + '[[rule]]\nid = "disk.full"\nfor = "0s"\nhold = "0s"\n'

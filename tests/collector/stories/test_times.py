@@ -13,10 +13,10 @@ from tests.collector.conftest import COLLECTOR_KEY, UNITS, World
 from tests.collector.sending import T0, S, Sender, reading
 from tests.collector.stories.stage import DAY, HOUR, MINUTE
 from tillwatch.agent.model import MS
+from tillwatch.collector.alarm.rules import shipped_text
 from tillwatch.collector.clock import HOLD_NS, SteadyClock
 from tillwatch.collector.pipeline import Pipeline
-from tillwatch.collector.rebuild import rebuild, tables
-from tillwatch.collector.rules import shipped_text
+from tillwatch.collector.proof.rebuild import rebuild, tables
 from tillwatch.collector.store.sqlite import SqliteStore
 from tillwatch.collector.tickets.port import TicketMessage
 
