@@ -35,7 +35,11 @@ def key_states(world: World, name: str = "atm-1") -> dict[bytes, str]:
 def fork(world: World) -> list[tuple[str, str]]:
     reader = SqliteReader(world.path)
     try:
-        return [(a.condition, str(a.value)) for a in reader.alarms() if a.rule == "delivery.fork"]
+        return [
+            (a.condition, str(a.value))
+            for a in reader.alarms()
+            if a.rule == "delivery.fork" and a.condition != "normal"
+        ]
     finally:
         reader.close()
 
