@@ -27,6 +27,7 @@ from tillwatch.collector.intake.mosquitto import publish
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
 from tillwatch.collector.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
 from tillwatch.collector.pipeline import Pipeline
+from tillwatch.collector.service_commands import console_arguments
 from tillwatch.collector.store.compaction import Compactor
 from tillwatch.collector.store.lock import locked
 from tillwatch.collector.store.sqlite import SqliteStore, open_db
@@ -139,7 +140,7 @@ async def _console(config: Config) -> asyncio.subprocess.Process:
 
     It ends when the pipe to it does: left over from a collector that was killed it would hold the port against the next one.
     """
-    where = ("--db", str(config.database), "--host", config.console.host, "--port", str(config.console.port))
+    where = console_arguments(config)
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "tillwatch.collector.web", *where, "--until-stdin-ends"),
         stdin=asyncio.subprocess.PIPE,

@@ -104,7 +104,7 @@ def test_why_of_a_fault_that_was_told(desk: Desk) -> None:
     assert "ups.battery.charge was 12 %, below the limit of 20 %." in said
     assert "It has to last 10 s before it counts." in said
     assert "It ends when all has been well for 10 min." in said
-    assert ": told duty engineer (phone, sms), as duty engineer." in said
+    assert ": told duty engineer (phone, sms); it was the turn of duty engineer." in said
     desk.done("acknowledge", number)
     after = keys(desk, number)
     assert {"responded", "taken", "clock_met"} <= set(after)
