@@ -17,6 +17,7 @@ from typing import Any
 from tillwatch.collector.alarm.diagnosis import CardsError, load_cards
 from tillwatch.collector.alarm.rules import RulesError, parse_rules, shipped_text
 from tillwatch.collector.clock import SteadyClock
+from tillwatch.collector.commands.service_commands import console_arguments
 from tillwatch.collector.config import Config, ConfigError, is_loopback
 from tillwatch.collector.duty.policy import Policy, PolicyError, parse_policy, resolve, shipped_policy
 from tillwatch.collector.housekeeping import Housekeeping
@@ -27,7 +28,6 @@ from tillwatch.collector.intake.mosquitto import publish
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
 from tillwatch.collector.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
 from tillwatch.collector.pipeline import Pipeline
-from tillwatch.collector.service_commands import console_arguments
 from tillwatch.collector.store.compaction import Compactor
 from tillwatch.collector.store.lock import locked
 from tillwatch.collector.store.sqlite import SqliteStore, open_db

@@ -66,7 +66,7 @@ def listen(host: str, port: int) -> socket.socket:
 def serve(open_reader: Callable[[], ConsoleReader], host: str, port: int, cards: Path | None = None) -> None:
     """Runs the console until SIGTERM or SIGINT. cards: the bank's own. Raises Refused before anything is served."""
     listener = listen(host, port)
-    from tillwatch.collector.diagnosis import CardsError, load_cards  # noqa: PLC0415  # as the next
+    from tillwatch.collector.alarm.diagnosis import CardsError, load_cards  # noqa: PLC0415  # as the next
     from tillwatch.collector.web.app import Console  # noqa: PLC0415  # half a second of imports: wrong input is told before
 
     try:

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.collector.desk import Desk
-from tillwatch.collector.diagnosis import Cards, parse_cards
+from tillwatch.collector.alarm.diagnosis import Cards, parse_cards
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.web.app import Console
 
