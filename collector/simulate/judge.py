@@ -80,12 +80,13 @@ def judge(outcome: Outcome) -> Verdict:
             begun[event.incident].append(event.at)
     of: dict[str, list[Fault]] = {}
     for incident in outcome.log.incidents.values():
-        mine, symptoms = [], []
+        mine: list[Fault] = []
+        symptoms: list[Fault] = []
         for alarm, since in members[incident.corr_id]:
             one = outcome.log.members[incident.corr_id, alarm]
-            fault = _match(places[one.terminal, one.component], one.rule, since, end)
-            if fault is not None:
-                (symptoms if one.role == SYMPTOM else mine).append(fault)
+            told_of = _match(places[one.terminal, one.component], one.rule, since, end)
+            if told_of is not None:
+                (symptoms if one.role == SYMPTOM else mine).append(told_of)
         if incident.scope != TERMINAL:
             mine = _of_place(incident, begun[incident.corr_id], places, symptoms, end)
         if incident.announced_at and not incident.drill:
