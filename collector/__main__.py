@@ -6,10 +6,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from tillwatch.collector.authority import AuthorityError
-from tillwatch.collector.command_line import parser_of
+from tillwatch.collector.commands.command_line import parser_of
+from tillwatch.collector.commands.output import FAILED, USAGE, CommandError
 from tillwatch.collector.config import ConfigError, load_config
-from tillwatch.collector.output import FAILED, USAGE, CommandError
+from tillwatch.collector.trust.authority import AuthorityError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,21 +6,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from tillwatch.collector.alarms import Alarm, AlarmEvent
-from tillwatch.collector.alarms import Key as AlarmKey
+from tillwatch.collector.alarm.alarms import Alarm, AlarmEvent
+from tillwatch.collector.alarm.alarms import Key as AlarmKey
+from tillwatch.collector.alarm.rules import UNSTAFFED, Rule, Rules, parse_rules
 from tillwatch.collector.changes import Dirty, Membership
-from tillwatch.collector.incidents import Incident
-from tillwatch.collector.policy import Policy, parse_policy
+from tillwatch.collector.duty.policy import Policy, parse_policy
+from tillwatch.collector.incident.incidents import TERMINAL, Incident
+from tillwatch.collector.incident.topology import Topology
 from tillwatch.collector.records import IncidentEvent
-from tillwatch.collector.rules import Rule, Rules, parse_rules
-from tillwatch.collector.topology import Topology
+
+Place = tuple[str, str]
+"""(fault, branch or region)."""
+
+
+SEEN = ("acknowledged", "resolved", "closed")
+"""What is said of an incident, and with it of its alarms that are over: somebody has seen them."""
 
 
 @dataclass(slots=True)
 class Book:
     """alarms: the last episode of each condition; incidents: those that live, and those that a fault that comes back would reopen; members: the
-    open alarms of each; parts: those that a wider one explains, but were told before; count: the last alarm's number; touched: terminals whose state may have changed;
-    eased: of those, when what was bad ended by the readings' own time.
+    open alarms of each; parts: those that a wider one explains, but were told before; concluded: the incident that was concluded last for each fault of a
+    branch, a region or everybody; count: the last alarm's number; touched: terminals whose state may have changed; eased: of those, when what was bad
+    ended by the readings' own time.
     """
 
     rules: Rules = field(default_factory=parse_rules)
@@ -31,6 +39,7 @@ class Book:
     incidents: dict[str, Incident] = field(default_factory=dict)
     members: dict[str, dict[AlarmKey, Membership]] = field(default_factory=dict)
     parts: dict[str, set[str]] = field(default_factory=dict)
+    concluded: dict[Place, str] = field(default_factory=dict)
     count: int = 0
     touched: set[str] = field(default_factory=set)
     eased: dict[str, int] = field(default_factory=dict)
@@ -62,6 +71,11 @@ class Book:
         self.touched.add(terminal)
         self.eased[terminal] = max(at, self.eased.get(terminal, 0))
 
+    def unlist(self, alarm: Alarm) -> Alarm:
+        """One that is over leaves the list."""
+        gone = self.alarms[alarm.key] = self.dirty.alarms[alarm.id] = replace(alarm, returned=False)
+        return gone
+
     def load(self, alarm: Alarm) -> None:
         self.alarms[alarm.key] = alarm
         self.of_terminal.setdefault(alarm.terminal, set()).add(alarm.key)
@@ -72,6 +86,11 @@ class Book:
         self.incidents[incident.corr_id] = self.dirty.incidents[incident.corr_id] = incident
         if incident.parent:
             self.parts.setdefault(incident.parent, set()).add(incident.corr_id)
+        if kind in SEEN:
+            for key in sorted(self.of_terminal.get(incident.terminal, ())):
+                alarm = self.alarms[key]
+                if alarm.returned and alarm.incident == incident.corr_id:
+                    self.put(replace(alarm, returned=False), "acknowledged", at, {"with": incident.corr_id, **detail})
         if kind:
             self.dirty.incident_events.append(IncidentEvent(incident.corr_id, kind, at, detail))
         return incident
@@ -116,6 +135,19 @@ class Book:
         if incident.parent:
             self.parts.setdefault(incident.parent, set()).add(incident.corr_id)
 
+    def conclude(self, incident: Incident) -> Incident | None:
+        """It is the last one of its place now, where it is of one; the one before, which nothing can reopen any more."""
+        if not _counted(incident):
+            return None
+        place = incident.fault, incident.branch or incident.region
+        before, self.concluded[place] = self.concluded.get(place, ""), incident.corr_id
+        return self.incidents.get(before)
+
+    def lasting(self, incident: Incident) -> bool:
+        """Whether it is known for ever: the next one of its place counts its episodes on."""
+        place = incident.fault, incident.branch or incident.region
+        return _counted(incident) and self.concluded.get(place) == incident.corr_id
+
     def forget(self, corr_id: str) -> None:
         """It is settled, and nothing can reopen it any more."""
         incident = self.incidents.pop(corr_id)
@@ -123,3 +155,8 @@ class Book:
         self.parts.pop(corr_id, None)
         if incident.parent:
             self.parts.get(incident.parent, set()).discard(corr_id)
+
+
+def _counted(incident: Incident) -> bool:
+    """Whether it was concluded for a branch, a region or everybody, and the next one counts on from it. A gap in the roster has its day."""
+    return incident.scope != TERMINAL and incident.fault != UNSTAFFED

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tillwatch.agent.model import MS
-from tillwatch.collector.alarms import Alarm, AlarmEvent
-from tillwatch.collector.alarms import Key as AlarmKey
-from tillwatch.collector.incidents import Incident
+from tillwatch.collector.alarm.alarms import Alarm, AlarmEvent
+from tillwatch.collector.alarm.alarms import Key as AlarmKey
+from tillwatch.collector.incident.incidents import Incident
 from tillwatch.collector.records import Correction, IncidentEvent, LateSpan, StateChange
 from tillwatch.collector.tickets.port import TicketMessage
 

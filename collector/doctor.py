@@ -17,7 +17,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tillwatch.collector.authority import (
+from tillwatch.collector.config import Config, WatchdogSection, is_unspecified
+from tillwatch.collector.incident_check import examine_incidents
+from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
+from tillwatch.collector.policy_check import examine_policy
+from tillwatch.collector.store.reader import SqliteReader
+from tillwatch.collector.store.sqlite import StoreError
+from tillwatch.collector.trust.authority import (
     DOCTOR_NAME,
     RENEW_BEFORE,
     Authority,
@@ -26,11 +32,8 @@ from tillwatch.collector.authority import (
     certificate_hosts,
     open_authority,
 )
-from tillwatch.collector.config import Config, is_unspecified
-from tillwatch.collector.identities import examine_identities
-from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
-from tillwatch.collector.store.reader import SqliteReader
-from tillwatch.collector.store.sqlite import StoreError
+from tillwatch.collector.trust.identities import examine_identities
+from tillwatch.collector.watch.commands import status
 
 LEAST_FREE = 1024**3
 """Bytes of disk; below it the journal of a large fleet has days left."""
@@ -69,11 +72,22 @@ def examine(config: Config) -> Iterator[Finding]:
         yield from _certificates(authority, config)
     for subject, state, text in examine_identities(config):
         yield Finding(subject, state, text)
+    for subject, state, text in (*examine_policy(config, time.time_ns()), *examine_incidents(config, time.time_ns())):
+        yield Finding(subject, state, text)
+    if config.watchdog is not None:
+        yield _watchdog(config.watchdog)
     running = authority is not None and _is_collector(authority, config)
     yield from _ports(config, running=running)
     if not config.broker.embedded:
         yield _outside_broker(authority, config)
     yield _clock(config.database)
+
+
+def _watchdog(settings: WatchdogSection) -> Finding:
+    said = status(settings, time.time_ns())
+    if said["ok"]:
+        return Finding("watchdog", "warn" if said["warning"] else "ok", said["warning"] or said["text"])
+    return Finding("watchdog", "fail", f"{said['text']}; `tillwatch-collector watchdog status` says more")
 
 
 def _data_dir(folder: Path) -> Iterator[Finding]:

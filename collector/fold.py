@@ -11,29 +11,30 @@ from typing import Any
 
 from tillwatch.agent.model import MS, Quality, Value
 from tillwatch.agent.wire import Column, Header, Life, Opened
-from tillwatch.collector import clones, sequence, succession
-from tillwatch.collector.alarming import BEHIND_NS, Alarming
+from tillwatch.collector import sequence
+from tillwatch.collector.alarm.alarming import BEHIND_NS, Alarming
+from tillwatch.collector.alarm.diagnosis import Cards, parse_cards
+from tillwatch.collector.alarm.masking import Masking
+from tillwatch.collector.alarm.rules import CLOCK, FORK
 from tillwatch.collector.book import Book
-from tillwatch.collector.causes import farewell
 from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
-from tillwatch.collector.diagnosis import Cards, parse_cards
-from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fleet, Series, Terminal
-from tillwatch.collector.following import Following
-from tillwatch.collector.handling import Handling
+from tillwatch.collector.duty.policy import parse_policy
+from tillwatch.collector.incident.following import Following
+from tillwatch.collector.incident.handling import Handling
+from tillwatch.collector.incident.regulator import Regulating
+from tillwatch.collector.incident.telling import Teller
+from tillwatch.collector.incident.topology import Topology
 from tillwatch.collector.journal import Entry, Kind
-from tillwatch.collector.late import Late
-from tillwatch.collector.losses import Losses
-from tillwatch.collector.masking import Masking
 from tillwatch.collector.operators import Operators
-from tillwatch.collector.policy import parse_policy
-from tillwatch.collector.presence import Presence
 from tillwatch.collector.records import StateChange
-from tillwatch.collector.regulator import Regulating
-from tillwatch.collector.rules import CLOCK, FORK
-from tillwatch.collector.standing import Standing
-from tillwatch.collector.telling import Teller
+from tillwatch.collector.terminal.causes import farewell
+from tillwatch.collector.terminal.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fleet, Series, Terminal
+from tillwatch.collector.terminal.late import Late
+from tillwatch.collector.terminal.losses import Losses
+from tillwatch.collector.terminal.presence import Presence
+from tillwatch.collector.terminal.standing import Standing
 from tillwatch.collector.timers import Timers
-from tillwatch.collector.topology import Topology
+from tillwatch.collector.trust import clones, succession
 
 AHEAD_NS = 600 * 10**9
 """A reading from further in the future than this never becomes the latest one (delivery.md 6.7)."""
@@ -84,8 +85,7 @@ class Fold:
         self.late = Late(self.book, self.fleet, self.timers, self.alarming.limits)
         self.presence = Presence(self.book, self.alarming, self.losses, self.timers)
         states: dict[str, StateChange] = {}
-        last = self.handling.concluding.last
-        self.regulating = Regulating(self.book, self.fleet, self.timers, following, last, states)
+        self.regulating = Regulating(self.book, self.fleet, self.timers, following, states)
         self.standing = Standing(self.book, self.fleet, self.masking, self.losses, self.regulating, states)
         self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, self.handling, following)
         self.advanced_to = 0
@@ -114,7 +114,7 @@ class Fold:
                 case "incident":
                     self.following.follow_up(terminal, due)
                 case "flap":
-                    self.handling.flap_due(key, due)
+                    self.handling.restless.due(key, due)
                 case "shelf":
                     self.masking.shelf_due(key, due)
                 case "drill":
@@ -453,7 +453,7 @@ class Fold:
         if facts["down_since"]:
             self.dirty.gaps.append((facts["down_since"], entry.at))
         if "jump" in facts:
-            self._clock_set(facts["jump"])
+            self.fleet.collectors_clock_set(facts["jump"])
         elif facts["down_since"]:  # the hours over which a clock is set never were: nobody was away in them
             self._away = facts["down_since"], entry.at
             self.dirty.outages.append(self._away)
@@ -461,15 +461,8 @@ class Fold:
             self.presence.restarted(terminal, entry.at)
             self.alarming.restarted(terminal.id, entry.at)
         self.rearm()
-
-    def _clock_set(self, forward: int) -> None:
-        """The collector's clock was set. forward: ns by which the journal's time went with it. Uptimes told before count from as much later,
-        and what was learnt of other clocks was measured with a clock that was wrong.
-        """
-        for terminal in self.fleet.terminals.values():
-            if terminal.up_received:
-                terminal.up_received += forward
-            terminal.skews_ms.clear()
+        for corr_id in sorted(self.book.incidents):
+            self.following.rearm(corr_id, entry.at)  # who was to be told meanwhile is told now, and at once
 
     def _topology(self) -> Topology:
         known = {t.id: (t.branch, t.region, t.terminal_class) for t in self.fleet.terminals.values()}

@@ -8,17 +8,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from tillwatch.collector import incidents
-from tillwatch.collector.alarming import Alarming
+from tillwatch.collector.alarm.alarming import Alarming
+from tillwatch.collector.alarm.alarms import Alarm
+from tillwatch.collector.alarm.masking import Masking
 from tillwatch.collector.book import Book
 from tillwatch.collector.duty.windows import Window
-from tillwatch.collector.fleet import IN_SERVICE, Fleet
-from tillwatch.collector.following import Following
-from tillwatch.collector.handling import Handling
-from tillwatch.collector.incidents import ROOT, Incident
+from tillwatch.collector.incident import incidents
+from tillwatch.collector.incident.following import Following
+from tillwatch.collector.incident.handling import Handling
+from tillwatch.collector.incident.incidents import ROOT, Incident
 from tillwatch.collector.journal import Entry
-from tillwatch.collector.masking import Masking
 from tillwatch.collector.records import LIFE_CYCLE, Correction
+from tillwatch.collector.terminal.fleet import IN_SERVICE, Fleet
 from tillwatch.collector.tickets.port import Op
 
 ACTS = frozenset({
@@ -60,9 +61,10 @@ class Operators:
         if alarm is None:
             return
         if action == "acknowledge":
+            decides = self._decides(alarm)
             self._alarming.acknowledge(alarm, by, str(facts.get("note", "")), entry.at)
             incident = self._book.incidents.get(alarm.incident)
-            if incident is not None and alarm.key in self._roots(incident):
+            if incident is not None and decides:
                 self._change(
                     incident, incidents.acknowledge(incident, by, entry.at), "acknowledged", entry.at, by, facts
                 )
@@ -71,8 +73,13 @@ class Operators:
         else:
             self._masking.unshelve(alarm.key, by, entry.at)
 
-    def _roots(self, incident: Incident) -> set[tuple[str, str, str]]:
-        return {each.key for each in self._book.of(incident.corr_id, ROOT)}
+    def _decides(self, alarm: Alarm) -> bool:
+        """Whether who takes the alarm on takes its incident on: it is what is broken, or was, before it was over."""
+        incident = self._book.incidents.get(alarm.incident)
+        if incident is None:
+            return False
+        roots = {each.key for each in self._book.of(incident.corr_id, ROOT)}
+        return alarm.key in roots or alarm.key == (incident.fault, incident.terminal, incident.component)
 
     def _incident(self, action: str, at: int, facts: Mapping[str, Any]) -> None:
         incident, by = self._book.incidents.get(str(facts["incident"])), str(facts["actor"])

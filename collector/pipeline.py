@@ -29,21 +29,22 @@ from tillwatch.agent.wire import (
     open_life,
     seal_ack,
 )
-from tillwatch.collector import sequence, succession
+from tillwatch.collector import sequence
+from tillwatch.collector.alarm.diagnosis import Cards
 from tillwatch.collector.clock import JournalTime, SteadyClock
 from tillwatch.collector.config import changes
-from tillwatch.collector.diagnosis import Cards
-from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_EPOCHS, MAX_SIGNALS, Terminal
 from tillwatch.collector.fold import SUSPECT_SKEW_MS, Fold
 from tillwatch.collector.intake import Message
 from tillwatch.collector.journal import Entry, Journal, Kind
 from tillwatch.collector.long_ago import LongAgo
+from tillwatch.collector.proof.signed_acts import sealed
 from tillwatch.collector.refusals import Refusals, Unfit, UnfitError
 from tillwatch.collector.replies import Reply, reply_to
-from tillwatch.collector.signed_acts import sealed
 from tillwatch.collector.store import requests
 from tillwatch.collector.store.sqlite import Commit, SqliteStore, StoreError
+from tillwatch.collector.terminal.fleet import MAX_COMPONENTS, MAX_EPOCHS, MAX_SIGNALS, Terminal
 from tillwatch.collector.tickets.port import TicketMessage
+from tillwatch.collector.trust import succession
 
 log = logging.getLogger(__name__)
 

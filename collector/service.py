@@ -14,21 +14,20 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from tillwatch.collector import succession
-from tillwatch.collector.authority import Authority, open_authority
+from tillwatch.collector.alarm.diagnosis import CardsError, load_cards
+from tillwatch.collector.alarm.rules import RulesError, parse_rules, shipped_text
 from tillwatch.collector.clock import SteadyClock
+from tillwatch.collector.commands.service_commands import console_arguments
 from tillwatch.collector.config import Config, ConfigError, is_loopback
-from tillwatch.collector.diagnosis import CardsError, load_cards
+from tillwatch.collector.duty.policy import Policy, PolicyError, parse_policy, resolve, shipped_policy
 from tillwatch.collector.housekeeping import Housekeeping
+from tillwatch.collector.incident.topology import TopologyError, check
 from tillwatch.collector.ingest import Ingest
 from tillwatch.collector.intake.broker import EmbeddedBroker
 from tillwatch.collector.intake.mosquitto import publish
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
 from tillwatch.collector.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
 from tillwatch.collector.pipeline import Pipeline
-from tillwatch.collector.policy import PolicyError, parse_policy, resolve, shipped_policy
-from tillwatch.collector.registry import JournalRegistrar
-from tillwatch.collector.rules import RulesError, parse_rules, shipped_text
 from tillwatch.collector.store.compaction import Compactor
 from tillwatch.collector.store.lock import locked
 from tillwatch.collector.store.sqlite import SqliteStore, open_db
@@ -36,7 +35,9 @@ from tillwatch.collector.tickets.outbox import connect
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.tickets.signature import Secret, read_secrets
 from tillwatch.collector.tickets.webhook import WebhookPort
-from tillwatch.collector.topology import TopologyError, check
+from tillwatch.collector.trust import succession
+from tillwatch.collector.trust.authority import Authority, open_authority
+from tillwatch.collector.trust.registry import JournalRegistrar
 from tillwatch.collector.web.enrol import EnrolListener, MqttAddress, enrol_app
 from tillwatch.device_profiles.catalogue import load_catalogue
 
@@ -74,14 +75,14 @@ def site_rules(config: Config) -> str:
     return text
 
 
-def policies(config: Config, year: int) -> tuple[str, str]:
-    """The shipped policy and the site's own, checked, with the public holidays of this year and the next ones as dates. Raises ConfigError
+def checked_policy(config: Config, year: int) -> Policy:
+    """The shipped policy with the site's own laid over it, with the public holidays of this year and the next ones as dates. Raises ConfigError
     naming the file.
     """
     path, years = config.policy.file, range(year - 1, year + YEARS_AHEAD + 1)
     shipped = resolve(shipped_policy(), years)
     if path is None:
-        return shipped, ""
+        return parse_policy("", shipped=shipped)
     try:
         text = resolve(path.read_text(encoding="utf-8"), years)
         policy = parse_policy(text, shipped=shipped)
@@ -92,9 +93,15 @@ def policies(config: Config, year: int) -> tuple[str, str]:
     except (PolicyError, TopologyError, UnicodeDecodeError) as error:
         msg = f"{path}: {error}"
         raise ConfigError(msg) from None
-    for note in policy.notes:
-        log.warning("%s: %s", path, note)
-    return shipped, text
+    return policy
+
+
+def policies(config: Config, year: int) -> tuple[str, str]:
+    """Its two texts, as the journal keeps them: the shipped one and the site's own. Raises ConfigError."""
+    policy = checked_policy(config, year)
+    for note in policy.notes if config.policy.file is not None else ():
+        log.warning("%s: %s", config.policy.file, note)
+    return policy.shipped, policy.text
 
 
 def _sender(config: Config, pipeline: Pipeline) -> OutboxSender | None:
@@ -133,7 +140,7 @@ async def _console(config: Config) -> asyncio.subprocess.Process:
 
     It ends when the pipe to it does: left over from a collector that was killed it would hold the port against the next one.
     """
-    where = ("--db", str(config.database), "--host", config.console.host, "--port", str(config.console.port))
+    where = console_arguments(config)
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "tillwatch.collector.web", *where, "--until-stdin-ends"),
         stdin=asyncio.subprocess.PIPE,

@@ -10,8 +10,8 @@ import signal
 import subprocess
 from pathlib import Path
 
-from tillwatch.collector.authority import Authority
 from tillwatch.collector.intake.mosquitto import CRL, publish, write_mosquitto
+from tillwatch.collector.trust.authority import Authority
 
 HOSTS = ("localhost", "127.0.0.1")
 

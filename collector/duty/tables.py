@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from tillwatch.collector.rules import duration
+from tillwatch.collector.alarm.rules import duration
 
 
 class PolicyError(ValueError):

@@ -21,7 +21,6 @@ from heapq import heappop, heappush
 from itertools import pairwise
 from typing import Generic, TypeVar
 
-from tillwatch.collector.condition import PARTY
 from tillwatch.collector.figures.intervals import Span, union
 from tillwatch.collector.records import (
     CAUSES,
@@ -35,6 +34,7 @@ from tillwatch.collector.records import (
     LateSpan,
     StateChange,
 )
+from tillwatch.collector.terminal.condition import PARTY
 
 DEFINITIONS = ("network", "any", "full")
 """What "available" may mean (market.md 8.1), side by side. network: the screen does not say "out of service"; any: at least one function works;
@@ -199,11 +199,9 @@ def counted(state: str, cause: str, lost: Sequence[str], functions: AbstractSet[
 
 
 def _told_late(late: LateSpan, functions: AbstractSet[str], since: int, until: int) -> Stretch:
-    """As the roll-up has it of what is seen at once (condition.py): level 1, or the last function lost, takes it out of service; anything else
-    of level 2 leaves what still works.
-    """
-    nothing_works = bool(functions) and functions <= set(late.lost)
-    if late.reason and (late.level == 1 or nothing_works):
+    """As live: it is down by the functions that are lost, and by level 1 only where its class has no functions to lose."""
+    nothing_left = functions <= set(late.lost) if functions else late.level == 1
+    if late.reason and nothing_left:
         state, counts = "out_of_service", _all("down")
     else:
         state = "degraded" if late.reason or late.lost else "in_service"

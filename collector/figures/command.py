@@ -14,16 +14,16 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from tillwatch.collector.alarm.diagnosis import Cards, CardsError, load_cards
+from tillwatch.collector.alarm.rules import Rules
+from tillwatch.collector.commands.output import DONE, USAGE, CommandError
 from tillwatch.collector.config import Config
-from tillwatch.collector.diagnosis import Cards, CardsError, load_cards
 from tillwatch.collector.duty.calendars import instant
 from tillwatch.collector.figures.impact import FLAT, HOURS_OF_WEEK, Profile
 from tillwatch.collector.figures.report import Asked, Report, make
 from tillwatch.collector.figures.rollup import FLEET, KINDS, Scope, Settings
 from tillwatch.collector.figures.rows import open_log, read_log, read_policy, read_rules
 from tillwatch.collector.figures.wording import Wording
-from tillwatch.collector.output import DONE, USAGE, CommandError
-from tillwatch.collector.rules import Rules
 from tillwatch.collector.store.sqlite import StoreError
 
 DAY_NS = 86_400 * 10**9

@@ -4,8 +4,8 @@ for ever.
 
 from __future__ import annotations
 
+from tillwatch.collector.alarm.rules import PARTIES
 from tillwatch.collector.figures.availability import COUNTS, EXCLUDED
-from tillwatch.collector.rules import PARTIES
 
 COUNTS_AS = (*COUNTS, EXCLUDED)
 MAX_REASON = 200

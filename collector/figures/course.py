@@ -21,7 +21,7 @@ from itertools import pairwise
 from tillwatch.collector.duty.calendars import Calendar
 from tillwatch.collector.duty.targets import Target
 from tillwatch.collector.figures.intervals import Span, subtract, total
-from tillwatch.collector.incidents import DROPPED, SETTLING, Incident
+from tillwatch.collector.incident.incidents import DROPPED, SETTLING, Incident
 from tillwatch.collector.records import IncidentEvent
 
 PHASES = ("detect", "respond", "travel", "repair", "verify")

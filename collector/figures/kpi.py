@@ -23,10 +23,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.figures.course import PHASES, Course, phases, repair_met, response_met
 from tillwatch.collector.figures.tally import Mean, Ratio, mean_of, ratio_of
-from tillwatch.collector.policy import Policy
-from tillwatch.collector.service_clocks import hours_of, target_of
+from tillwatch.collector.incident.service_clocks import hours_of, target_of
 
 DAY_NS = 86_400 * 10**9
 FIX_DAYS = (7, 30)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.figures import sheets, time_view, work_view
 from tillwatch.collector.figures.blocks import Facts, Page, Section, Tile, render
 from tillwatch.collector.figures.intervals import intersect, union
@@ -17,7 +18,6 @@ from tillwatch.collector.figures.rollup import FLEET, KINDS, USUAL, Computed, Lo
 from tillwatch.collector.figures.tally import share
 from tillwatch.collector.figures.time_view import Subject
 from tillwatch.collector.figures.wording import Wording
-from tillwatch.collector.policy import Policy
 
 SHEETS = ("availability", "incidents", "kpi", "intervals")
 _UNSAFE = re.compile(r"[^\w.-]+")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.figures.availability import COUNTS, History, Stretch, stretches
 from tillwatch.collector.figures.course import course_of
 from tillwatch.collector.figures.impact import FLAT, Profile
@@ -17,8 +18,7 @@ from tillwatch.collector.figures.intervals import Span
 from tillwatch.collector.figures.kpi import Delivery, Judged, Kpi, judge, kpi
 from tillwatch.collector.figures.load import Load, Shelf, Standing, Turn, load
 from tillwatch.collector.figures.shares import Availability, Shares, measure, together
-from tillwatch.collector.incidents import Incident
-from tillwatch.collector.policy import Policy
+from tillwatch.collector.incident.incidents import Incident
 from tillwatch.collector.records import Correction, IncidentEvent
 
 KINDS = ("fleet", "region", "branch", "vendor", "terminal")

@@ -13,19 +13,19 @@ from typing import Any
 
 import msgpack
 
-from tillwatch.collector.alarms import SHELF_NS, SHELVED
-from tillwatch.collector.drills import WATCHDOG
+from tillwatch.collector.alarm.alarms import SHELF_NS, SHELVED
+from tillwatch.collector.alarm.drills import WATCHDOG
+from tillwatch.collector.alarm.rules import Rules, parse_rules
+from tillwatch.collector.duty.policy import Policy, parse_policy
 from tillwatch.collector.figures.availability import HEARD, History
 from tillwatch.collector.figures.kpi import Delivery
 from tillwatch.collector.figures.load import Shelf, Standing, Turn
 from tillwatch.collector.figures.rollup import FLEET, Log, Place, Scope
-from tillwatch.collector.fleet import Component
-from tillwatch.collector.incidents import COLUMNS, Incident
-from tillwatch.collector.policy import Policy, parse_policy
+from tillwatch.collector.incident.incidents import COLUMNS, Incident
 from tillwatch.collector.records import IncidentEvent, StateChange
-from tillwatch.collector.rules import Rules, parse_rules
 from tillwatch.collector.store.folded import correction_of, late_of, state_of
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError
+from tillwatch.collector.terminal.fleet import Component
 
 BUSY_S = 10.0
 """Waiting for the collector, which holds the file for milliseconds."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from tillwatch.collector.duty.calendars import instant
+from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.figures.availability import COUNTS, DEFINITIONS
 from tillwatch.collector.figures.blocks import (
     Bar,
@@ -27,7 +28,6 @@ from tillwatch.collector.figures.rollup import Computed, Figures, daily
 from tillwatch.collector.figures.shares import Shares
 from tillwatch.collector.figures.tally import share
 from tillwatch.collector.figures.wording import Wording
-from tillwatch.collector.policy import Policy
 
 LISTED = 30
 """Rows of a list on the page: a printed page; all of them are in the CSV files."""

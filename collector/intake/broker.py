@@ -27,7 +27,7 @@ from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 from amqtt.session import Session
 
 from tillwatch.agent.wire import MAX_PAYLOAD, TOPIC_ROOT, valid_terminal
-from tillwatch.collector.authority import COLLECTOR_NAME
+from tillwatch.collector.trust.authority import COLLECTOR_NAME
 
 log = logging.getLogger(__name__)
 

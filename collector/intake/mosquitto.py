@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tillwatch.agent.wire import MAX_PAYLOAD, TOPIC_ROOT
-from tillwatch.collector.authority import COLLECTOR_NAME, DOCTOR_NAME, Authority
+from tillwatch.collector.trust.authority import COLLECTOR_NAME, DOCTOR_NAME, Authority
 
 MAX_CONNECTIONS = 10_000
 """Of one mosquitto: it was measured with 5,000 clients at 15 MiB. Raise LimitNOFILE of its service above it."""

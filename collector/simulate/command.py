@@ -11,8 +11,8 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from tillwatch.collector.commands.output import CommandError
 from tillwatch.collector.config import Config
-from tillwatch.collector.output import CommandError
 
 if TYPE_CHECKING:
     from tillwatch.collector.simulate.report import Report
@@ -63,7 +63,7 @@ def run_simulate(_: Config, options: argparse.Namespace) -> int:
 
 
 def _show(found: Report) -> None:
-    from tillwatch.collector.output import print_table  # noqa: PLC0415 - help should not wait for it
+    from tillwatch.collector.commands.output import print_table  # noqa: PLC0415 - help should not wait for it
 
     print_table(
         ("BAR", "ASKED", "FOUND", ""), [(b.name, b.asked, b.found, "ok" if b.met else "fail") for b in found.bars]

@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tillwatch.collector.incidents import SYMPTOM, TERMINAL, Incident
-from tillwatch.collector.rules import Rules
+from tillwatch.collector.alarm.rules import Rules
+from tillwatch.collector.incident.incidents import SYMPTOM, TERMINAL, Incident
 from tillwatch.collector.simulate.stations import MINUTE, READ_S, S
 from tillwatch.collector.simulate.truth import Effect, Fault, Interval, Ledger, closed, within, without
 from tillwatch.collector.simulate.world import FLEET, UNREADABLE
@@ -84,9 +84,9 @@ def judge(outcome: Outcome) -> Verdict:
         symptoms: list[Fault] = []
         for alarm, since in members[incident.corr_id]:
             one = outcome.log.members[incident.corr_id, alarm]
-            told_of = _match(places[one.terminal, one.component], one.rule, since, end)
-            if told_of is not None:
-                (symptoms if one.role == SYMPTOM else mine).append(told_of)
+            found = _match(places[one.terminal, one.component], one.rule, since, end)
+            if found is not None:
+                (symptoms if one.role == SYMPTOM else mine).append(found)
         if incident.scope != TERMINAL:
             mine = _of_place(incident, begun[incident.corr_id], places, symptoms, end)
         if incident.announced_at and not incident.drill:

@@ -10,10 +10,10 @@ from typing import Any
 
 from tillwatch.agent.model import MS
 from tillwatch.agent.wire import Life, Opened
-from tillwatch.collector.alarms import Alarm
+from tillwatch.collector.alarm.alarms import Alarm
 from tillwatch.collector.changes import Dirty, Membership
 from tillwatch.collector.fold import Fold
-from tillwatch.collector.incidents import Incident
+from tillwatch.collector.incident.incidents import Incident
 from tillwatch.collector.journal import Entry, Journal, Kind
 from tillwatch.collector.records import Correction, IncidentEvent, LateSpan, StateChange
 from tillwatch.collector.simulate.stations import LATE, S

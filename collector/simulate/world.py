@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 
 from tillwatch.agent.model import State, Value
-from tillwatch.collector.detect.limits import level_of
-from tillwatch.collector.policy import Policy
-from tillwatch.collector.rules import (
+from tillwatch.collector.alarm.rules import (
     BRANCH_MAINS,
     BRANCH_UNREACHABLE,
     FLEET_UNREACHABLE,
@@ -18,6 +16,8 @@ from tillwatch.collector.rules import (
     SILENT,
     Rules,
 )
+from tillwatch.collector.detect.limits import level_of
+from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.simulate import modes
 from tillwatch.collector.simulate.fleet import ATM, SERVER, SWITCH, UPS, Bank, Branch, Unit
 from tillwatch.collector.simulate.modes import OutMode, PartMode, Step

@@ -10,9 +10,9 @@ from random import Random
 from typing import Any
 
 from tillwatch.agent.model import State
+from tillwatch.collector.alarm.rules import shipped_text
+from tillwatch.collector.duty.policy import shipped_policy
 from tillwatch.collector.fold import Fold
-from tillwatch.collector.policy import shipped_policy
-from tillwatch.collector.rules import shipped_text
 from tillwatch.collector.simulate.faults import draw
 from tillwatch.collector.simulate.fleet import Bank, Unit, make_bank
 from tillwatch.collector.simulate.modes import OutMode, PartMode

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import msgpack
 
 from tillwatch.agent.wire import WireError, frame_of
-from tillwatch.collector.fleet import RECENT
 from tillwatch.collector.journal import GENESIS, Entry, Kind, chain
 from tillwatch.collector.store import pages, segments
+from tillwatch.collector.terminal.fleet import RECENT
 
 log = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import msgpack
 
-from tillwatch.collector.alarms import Alarm, Mask
+from tillwatch.collector.alarm.alarms import Alarm, Mask
 from tillwatch.collector.changes import Dirty, Membership
 from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.fold import Fold
-from tillwatch.collector.incidents import CLOSED, COLUMNS, DROPPED, TERMINAL, Incident
+from tillwatch.collector.incident.incidents import CLOSED, COLUMNS, DROPPED, Incident
 from tillwatch.collector.records import OFFLINE, Correction, LateSpan, StateChange
 
 ALARM = (
@@ -45,11 +45,13 @@ def load(db: sqlite3.Connection, fold: Fold) -> None:
     for row in db.execute(f"SELECT {ALARM} FROM alarm ORDER BY id"):  # noqa: S608 - a constant list of columns
         book.load(alarm_of(row))
     horizon = fold.advanced_to - book.policy.incident.verify_ns
-    for row in db.execute(f"SELECT {COLUMNS} FROM incident"):  # noqa: S608 - a constant list of columns
+    for row in db.execute(f"SELECT {COLUMNS} FROM incident ORDER BY opened_at"):  # noqa: S608 - a constant list of columns
         incident = Incident.of_row(row)
-        settled = incident.state in (CLOSED, DROPPED) and incident.closed_at <= horizon
-        if not settled or incident.scope != TERMINAL:
+        superseded = book.conclude(incident)
+        if book.lasting(incident) or not _settled(incident, horizon):
             book.load_incident(incident)
+        if superseded is not None and _settled(superseded, horizon):
+            book.forget(superseded.corr_id)
     for row in db.execute(
         "SELECT incident, alarm, rule, terminal, component, role, since, until FROM incident_alarm WHERE until = 0"
     ):
@@ -62,6 +64,10 @@ def load(db: sqlite3.Connection, fold: Fold) -> None:
             fold.standing.states[state.terminal] = state
     for window_id, body in db.execute("SELECT id, body FROM maintenance"):
         fold.masking.made[window_id] = Window.unpack(body)
+
+
+def _settled(incident: Incident, horizon: int) -> bool:
+    return incident.state in (CLOSED, DROPPED) and incident.closed_at <= horizon
 
 
 def rows(dirty: Dirty) -> Rows:

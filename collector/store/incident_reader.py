@@ -6,33 +6,32 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import msgpack
 
-from tillwatch.collector.alarms import Alarm, AlarmEvent
-from tillwatch.collector.case import Case, Why
+from tillwatch.collector.alarm.alarms import Alarm, AlarmEvent
 from tillwatch.collector.changes import Membership
 from tillwatch.collector.duty.clocks import NEVER, Clock, next_step
+from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.duty.windows import Window
-from tillwatch.collector.fleet import Terminal
-from tillwatch.collector.history import lines_of
-from tillwatch.collector.incident_views import (
+from tillwatch.collector.incident.case import Case, Why
+from tillwatch.collector.incident.history import lines_of
+from tillwatch.collector.incident.incident_views import (
     ClockView,
     EventView,
     IncidentFile,
     IncidentView,
+    InForce,
     MemberView,
     StepView,
 )
-from tillwatch.collector.incidents import COLUMNS, PLANNED, ROOT, Incident
-from tillwatch.collector.policy import Policy
+from tillwatch.collector.incident.incidents import COLUMNS, PLANNED, ROOT, Incident
+from tillwatch.collector.incident.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for, target_of
+from tillwatch.collector.incident.why import explain, explain_incident, hold_text
 from tillwatch.collector.read import AlarmView, DeliveryView, MaskView, TicketView
 from tillwatch.collector.records import IncidentEvent
-from tillwatch.collector.rules import Rules
-from tillwatch.collector.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for
 from tillwatch.collector.store.folded import ALARM, alarm_of
-from tillwatch.collector.why import explain, explain_incident
+from tillwatch.collector.terminal.fleet import Terminal
 
 NS = 10**9
 MAX_MEMBERS = 500
@@ -60,14 +59,6 @@ _INCIDENTS = f"""
     SELECT {_INCIDENT}, coalesce(t.class, ''), {_TICKET.format(of="i.corr_id")}
     FROM incident i LEFT JOIN terminal t ON t.id = i.terminal LEFT JOIN ticket_link l ON l.incident = i.corr_id"""  # noqa: S608 - constant columns
 _LIVING = "i.state NOT IN ('closed', 'dropped') AND i.state <> 'resolved'"
-
-
-@dataclass(frozen=True, slots=True)
-class InForce:
-    """What rows are read by: the rules and the policy in force."""
-
-    rules: Rules
-    policy: Policy
 
 
 def alarms(
@@ -132,7 +123,7 @@ def _incident_view(row: tuple[object, ...], counted: tuple[int, int], book: InFo
         terminal=incident.terminal, component=incident.component, occurred_at=incident.occurred_at or incident.opened_at,
         opened_at=incident.opened_at, settle_until=incident.settle_until, announced_at=incident.announced_at,
         responded_at=incident.responded_at, repair_at=incident.repair_at, restored_at=incident.restored_at,
-        resolved_at=incident.resolved_at, closed_at=incident.closed_at, owner=incident.owner, on_hold=incident.on_hold,
+        resolved_at=incident.resolved_at, closed_at=incident.closed_at, owner=incident.owner, on_hold=incident.on_hold, hold_text=hold_text(book.policy, incident.on_hold),
         parent=incident.parent, reopened=incident.reopened, intermittent=incident.intermittent, tamper=incident.tamper,
         drill=incident.drill, verdict=incident.verdict, part=incident.part, alarms=counted[0], terminals=counted[1],
         clocks=_clocks(incident, str(terminal_class), book.policy, now), ticket=TicketView(str(ticket), str(url), str(ticket_state)),
@@ -290,7 +281,10 @@ def _steps(case: Case) -> tuple[StepView, ...]:
     assert incident is not None
     if not incident.announced:
         return ()
-    hours, target = hours_of(case.policy, incident, case.terminal_class), case.policy.targets[incident.level]
+    hours, target = (
+        hours_of(case.policy, incident, case.terminal_class),
+        target_of(case.policy, incident.fault, incident.level),
+    )
     state, on_duty = escalation_of(incident), on_duty_for(case.policy, incident)
     going = incident.living and incident.on_hold != PLANNED
     views = []

@@ -18,11 +18,11 @@ import msgpack
 
 from tillwatch.agent.model import MS, Quality, State
 from tillwatch.agent.wire import WireError, frame_of, split_frame, stored_column
-from tillwatch.collector.case import Why
+from tillwatch.collector.alarm.rules import FORK, SILENT, Rules, parse_rules
+from tillwatch.collector.duty.policy import Policy, parse_policy
 from tillwatch.collector.duty.windows import Window
-from tillwatch.collector.fleet import Component, Terminal
-from tillwatch.collector.incident_views import IncidentFile, IncidentView
-from tillwatch.collector.policy import Policy, parse_policy
+from tillwatch.collector.incident.case import Why
+from tillwatch.collector.incident.incident_views import IncidentFile, IncidentView, InForce
 from tillwatch.collector.read import (
     AlarmView,
     ComponentView,
@@ -36,10 +36,10 @@ from tillwatch.collector.read import (
 )
 from tillwatch.collector.records import Correction
 from tillwatch.collector.refusals import culprits
-from tillwatch.collector.rules import FORK, SILENT, Rules, parse_rules
 from tillwatch.collector.store import bodies, incident_reader
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, merge, plain
 from tillwatch.collector.store.state_reader import corrections, states
+from tillwatch.collector.terminal.fleet import Component, Terminal
 from tillwatch.device_profiles.catalogue import load_catalogue
 
 log = logging.getLogger(__name__)
@@ -272,6 +272,10 @@ class SqliteReader:
         with self._snapshot() as db:
             return incident_reader.alarm(db, self._book(db), alarm)
 
+    def handled(self) -> int:
+        with self._snapshot() as db:
+            return int(db.execute("SELECT coalesce(max(seq), 0) FROM incident_event").fetchone()[0])
+
     def find_incident(self, text: str) -> list[str]:
         with self._snapshot() as db:
             return incident_reader.find(db, text)
@@ -280,7 +284,7 @@ class SqliteReader:
         with self._snapshot() as db:
             return incident_reader.why(db, self._book(db), alarm, now)
 
-    def in_force(self) -> incident_reader.InForce:
+    def in_force(self) -> InForce:
         """The rules and the policy that the collector goes by now."""
         with self._snapshot() as db:
             return self._book(db)
@@ -295,8 +299,8 @@ class SqliteReader:
         with self._snapshot() as db:
             return incident_reader.windows(db, self._policy_now(db))
 
-    def _book(self, db: sqlite3.Connection) -> incident_reader.InForce:
-        return incident_reader.InForce(self._rules_now(db), self._policy_now(db))
+    def _book(self, db: sqlite3.Connection) -> InForce:
+        return InForce(self._rules_now(db), self._policy_now(db))
 
     def _policy_now(self, db: sqlite3.Connection) -> Policy:
         row = db.execute("SELECT value FROM meta WHERE key = 'policy'").fetchone()

@@ -87,3 +87,5 @@ CREATE TABLE maintenance (
 ) WITHOUT ROWID;
 
 ALTER TABLE outbox ADD COLUMN drill INTEGER NOT NULL DEFAULT 0;     -- somebody injected the fault: another queue, another receiver
+-- In the order in which waiting messages go: a storm leaves thousands, and each look for the next few would sort them all.
+CREATE INDEX outbox_order ON outbox (drill, level, created_at, id) WHERE state IN ('pending', 'sending', 'uncertain');

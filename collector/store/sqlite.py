@@ -17,16 +17,16 @@ import msgpack
 
 from tillwatch.agent.model import Value
 from tillwatch.agent.wire import VerifyKey
+from tillwatch.collector.alarm.rules import parse_rules
 from tillwatch.collector.changes import Dirty, Rollup
 from tillwatch.collector.detect.limits import LimitState
-from tillwatch.collector.fleet import RECENT, Component, Terminal, TerminalKey
+from tillwatch.collector.duty.policy import parse_policy
 from tillwatch.collector.fold import Fold
 from tillwatch.collector.journal import GENESIS, Entry, Journal, Kind
-from tillwatch.collector.late import PREFIX as LATE
-from tillwatch.collector.policy import parse_policy
-from tillwatch.collector.rules import parse_rules
 from tillwatch.collector.sequence import Stream
 from tillwatch.collector.store import folded, retention, segments
+from tillwatch.collector.terminal.fleet import RECENT, Component, Terminal, TerminalKey
+from tillwatch.collector.terminal.late import PREFIX as LATE
 from tillwatch.collector.tickets.outbox import enqueue
 
 SCHEMA_VERSION = 4
@@ -143,11 +143,11 @@ class SqliteStore:
                 fold.late.load(rule, name, component, state)
             else:
                 fold.alarming.limits[rule, name, component] = LimitState(*msgpack.unpackb(state))
+        last = db.execute("SELECT n, at, digest FROM journal ORDER BY n DESC LIMIT 1").fetchone() or (0, 0, GENESIS)
+        fold.advanced_to = max(last[1], self.meta_int("advanced_to"))
         folded.load(db, fold)
         for name in fleet.terminals:
             self._load_recent(fold, name)
-        last = db.execute("SELECT n, at, digest FROM journal ORDER BY n DESC LIMIT 1").fetchone() or (0, 0, GENESIS)
-        fold.advanced_to = max(last[1], self.meta_int("advanced_to"))
         fold.loaded()
         return Journal(*last)
 

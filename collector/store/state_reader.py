@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 
+from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.read import StateView
 from tillwatch.collector.records import OFFLINE, Correction, StateChange
-from tillwatch.collector.rules import Rules
 from tillwatch.collector.store.folded import correction_of, state_of
 
 _LATEST = 8

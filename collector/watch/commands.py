@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tillwatch.collector.acts import ActError, prepare_data_dir
+from tillwatch.collector.commands.acts import ActError, prepare_data_dir
+from tillwatch.collector.commands.output import CommandError, age, coloured, iso
 from tillwatch.collector.config import Config, ConfigError, WatchdogSection
-from tillwatch.collector.output import CommandError, age, coloured, iso
 from tillwatch.collector.tickets.signature import Secret, read_secrets
 from tillwatch.collector.watch.complaints import MISSING
 from tillwatch.collector.watch.delays import figures, kept

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tillwatch.agent.wire import SigningKey, VerifyKey, valid_terminal
-from tillwatch.collector.registry import TOKEN_PREFIX, proof_message
+from tillwatch.collector.trust.registry import TOKEN_PREFIX, proof_message
 from tillwatch.collector.watch.files import write_private
 
 IDENTITY = "identity.json"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tillwatch.agent.model import AGENT, MS, Reading, State
 from tillwatch.agent.wire import WireError, batch_topic, life_topic, open_ack
-from tillwatch.collector import drills
+from tillwatch.collector.alarm import drills
 from tillwatch.collector.config import WatchdogSection
 from tillwatch.collector.notify import READY, STOPPING, WATCHDOG, notify
 from tillwatch.collector.tickets.port import Op

@@ -8,36 +8,29 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
-from starlette.exceptions import HTTPException as StarletteHTTPException
+from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi.responses import StreamingResponse
 
 from tillwatch.agent.model import MS
+from tillwatch.collector.alarm.diagnosis import Cards
+from tillwatch.collector.web import incident_api
+from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Limit, Offset, Tags, known, moment, unchanged
 from tillwatch.collector.web.feed import Change, Feed
-from tillwatch.collector.web.reads import Busy, Reads, Unreadable
+from tillwatch.collector.web.reads import Reads
 from tillwatch.collector.web.schema import (
-    Alarm,
     Component,
     Condition,
     MonitoringHealth,
     Page,
-    Problem,
     SignalHistory,
     Terminal,
 )
 from tillwatch.collector.web.series import thin
+from tillwatch.collector.web.translation import Translation
 
 PREFIX = "/api/v1"
-
-MAX_LIMIT = 1_000
-"""Items in one answer; some 400 KB of JSON."""
-
-MAX_ALARMS = 5_000
-"""Alarms that one question looks through; older ones are asked for by terminal."""
 
 MAX_POINTS = 5_000
 """Points of one history: more than any screen has pixels, small enough to answer at once."""
@@ -56,101 +49,13 @@ MAX_EVENT_STREAMS = 200
 NANO = 1_000_000_000
 
 
-def problem(
-    request: Request,
-    status: int,
-    detail: str,
-    errors: list[dict[str, str]] | None = None,
-    headers: dict[str, str] | None = None,
-) -> JSONResponse:
-    """An RFC 9457 answer. `detail` says what to do."""
-    body = Problem(
-        title=HTTPStatus(status).phrase, status=status, detail=detail, instance=request.url.path, errors=errors or []
-    )
-    return JSONResponse(body.model_dump(), status, headers, media_type="application/problem+json")
-
-
-def add_problem_handlers(app: FastAPI) -> None:
-    """Makes every error under /api/v1 a problem; the pages keep their own."""
-
-    async def on_http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, StarletteHTTPException)
-        return problem(request, error.status_code, str(error.detail), headers=dict(error.headers or {}))
-
-    async def on_invalid(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        errors = [
-            {"where": ".".join(str(part) for part in item["loc"]), "what": str(item["msg"])} for item in error.errors()
-        ]
-        return problem(request, 422, "; ".join(f"{item['where']}: {item['what']}" for item in errors), errors)
-
-    async def on_busy(request: Request, error: Exception) -> Response:
-        return problem(request, 503, f"{error}; ask again", headers={"Retry-After": "2"})
-
-    async def on_unreadable(request: Request, _: Exception) -> Response:
-        return problem(
-            request, 503, "the store cannot be read; the console's log says why", headers={"Retry-After": "5"}
-        )
-
-    app.add_exception_handler(Unreadable, on_unreadable)
-    app.add_exception_handler(StarletteHTTPException, on_http)
-    app.add_exception_handler(RequestValidationError, on_invalid)
-    app.add_exception_handler(Busy, on_busy)
-
-
-def moment(text: str | None, name: str) -> int | None:
-    """ISO 8601 (without offset: UTC) or seconds since 1970, as UTC ns. Raises HTTPException 422."""
-    if text is None:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            when = datetime.fromisoformat(text)
-        except ValueError:
-            raise HTTPException(422, f"query.{name}: {text!r} is neither ISO 8601 nor seconds since 1970") from None
-        seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
-    if not 0 <= seconds < 253_402_300_800:  # year 10000; also refuses nan
-        raise HTTPException(422, f"query.{name}: {text!r} is outside the years 1970 to 9999")
-    return int(seconds * 1_000_000) * 1000
-
-
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": text, "content": {"application/problem+json": {}}}
-    for status, text in (
-        (404, "No such thing"),
-        (422, "A parameter that cannot be understood"),
-        (503, "The store cannot be read, or too many ask"),
-    )
-}
-_SOME = {key: value for key, value in _PROBLEMS.items() if key != 404}
-_UNCHANGED: dict[int | str, dict[str, Any]] = {
-    304: {"description": "Nothing changed since the ETag given in If-None-Match"}
-}
-
-
-Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Items in this answer")]
-Offset = Annotated[int, Query(ge=0, le=10_000_000, description="Items to skip")]
-
-
-def router(reads: Reads, feed: Feed, now: Callable[[], int]) -> APIRouter:
-    """All routes. now: UTC ns."""
+def router(reads: Reads, feed: Feed, now: Callable[[], int], cards: Cards) -> APIRouter:
+    """All routes. now: UTC ns; cards: the words of alarms in the reader's language."""
     api = APIRouter(prefix=PREFIX, tags=["fleet"])
-
-    async def tag(request: Request, response: Response) -> bool:
-        """Sets the ETag; True if the asker has that already. Taken before the answer is read: a later change can only make the tag too old."""
-        current = f'"{await reads.revision()}"'
-        response.headers["ETag"] = current
-        response.headers["Cache-Control"] = "no-cache"
-        return current in {
-            part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "").split(",")
-        }
-
-    def unchanged(response: Response) -> Response:
-        return Response(status_code=304, headers=dict(response.headers))
+    tag = Tags(reads)
 
     @api.get(
-        "/terminals", response_model=Page[Terminal], responses={**_SOME, **_UNCHANGED}, summary="Terminals, worst first"
+        "/terminals", response_model=Page[Terminal], responses={**SOME, **UNCHANGED}, summary="Terminals, worst first"
     )
     async def terminals(
         request: Request,
@@ -180,7 +85,7 @@ def router(reads: Reads, feed: Feed, now: Callable[[], int]) -> APIRouter:
         )
 
     @api.get(
-        "/terminals/{terminal}", response_model=Terminal, responses={**_PROBLEMS, **_UNCHANGED}, summary="One terminal"
+        "/terminals/{terminal}", response_model=Terminal, responses={**PROBLEMS, **UNCHANGED}, summary="One terminal"
     )
     async def one_terminal(request: Request, response: Response, terminal: str) -> Any:
         if await tag(request, response):
@@ -190,7 +95,7 @@ def router(reads: Reads, feed: Feed, now: Callable[[], int]) -> APIRouter:
     @api.get(
         "/terminals/{terminal}/components",
         response_model=list[Component],
-        responses={**_PROBLEMS, **_UNCHANGED},
+        responses={**PROBLEMS, **UNCHANGED},
         summary="Its components with their latest values",
     )
     async def components(request: Request, response: Response, terminal: str) -> Any:
@@ -204,7 +109,7 @@ def router(reads: Reads, feed: Feed, now: Callable[[], int]) -> APIRouter:
     @api.get(
         "/terminals/{terminal}/history",
         response_model=SignalHistory,
-        responses={**_PROBLEMS, **_UNCHANGED},
+        responses={**PROBLEMS, **UNCHANGED},
         summary="One signal over time, oldest first",
     )
     async def history(
@@ -239,33 +144,9 @@ def router(reads: Reads, feed: Feed, now: Callable[[], int]) -> APIRouter:
         )
         return SignalHistory.of(*thin(found, points))
 
-    @api.get(
-        "/alarms",
-        response_model=Page[Alarm],
-        responses={**_SOME, **_UNCHANGED},
-        summary="Alarms, level 1 first, newest first within a level",
-    )
-    async def alarms(
-        request: Request,
-        response: Response,
-        state: Annotated[str, Query(pattern="^(open|all)$", description="`open`, or `all` with cleared ones")] = "open",
-        terminal: Annotated[str | None, Query(description="Only this terminal", examples=["ATM-0012"])] = None,
-        limit: Limit = 100,
-        offset: Offset = 0,
-    ) -> Any:
-        if await tag(request, response):
-            return unchanged(response)
-        found = await reads(
-            lambda reader: reader.alarms(terminal=terminal, open_only=state == "open", limit=MAX_ALARMS)
-        )
-        return Page[Alarm](
-            items=[Alarm.of(view) for view in found[offset : offset + limit]],
-            total=len(found),
-            limit=limit,
-            offset=offset,
-        )
+    incident_api.add(api, reads, Translation(cards), now)
 
-    @api.get("/health", response_model=MonitoringHealth, responses=_SOME, summary="The health of the monitoring itself")
+    @api.get("/health", response_model=MonitoringHealth, responses=SOME, summary="The health of the monitoring itself")
     async def health(response: Response) -> Any:
         response.headers["Cache-Control"] = "no-store"
         return MonitoringHealth.of(await reads(lambda reader: reader.health()))
@@ -277,7 +158,7 @@ def router(reads: Reads, feed: Feed, now: Callable[[], int]) -> APIRouter:
         response_class=StreamingResponse,
         responses={
             200: {"content": {"text/event-stream": {"example": 'event: revision\ndata: {"revision": "18c2f-7"}\n\n'}}},
-            503: _PROBLEMS[503],
+            503: PROBLEMS[503],
         },
         summary="Server-sent events: `revision` whenever anything shown may have changed",
     )
@@ -301,13 +182,6 @@ def router(reads: Reads, feed: Feed, now: Callable[[], int]) -> APIRouter:
         raise HTTPException(404, f"no {PREFIX}/{rest}; see {PREFIX}/openapi.json")
 
     return api
-
-
-async def known(ask: Callable[[], Any], what: str) -> Any:
-    try:
-        return await ask()
-    except KeyError:
-        raise HTTPException(404, f"no {what!r} in the store") from None
 
 
 async def _events(feed: Feed, streams: set[object], now: Callable[[], int]) -> AsyncIterator[str]:

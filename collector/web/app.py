@@ -10,8 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 from fastapi.middleware.gzip import GZipMiddleware
 
-from tillwatch.collector.read import FleetReader
-from tillwatch.collector.web import api, pages
+from tillwatch.collector.alarm.diagnosis import Cards, load_cards
+from tillwatch.collector.incident.incident_views import ConsoleReader
+from tillwatch.collector.web import answers, api, pages
 from tillwatch.collector.web.feed import Feed
 from tillwatch.collector.web.guard import Guard
 from tillwatch.collector.web.reads import Reads
@@ -25,10 +26,17 @@ def release() -> str:
 
 
 class Console:
-    """The application and what it lives on. `open_reader` is called once on each reading thread. with_pages=False: the API alone."""
+    """The application and what it lives on. `open_reader` is called once on each reading thread. with_pages=False: the API alone. cards: None for those
+    that ship.
+    """
 
     def __init__(
-        self, open_reader: Callable[[], FleetReader], *, now: Callable[[], int] = time.time_ns, with_pages: bool = True
+        self,
+        open_reader: Callable[[], ConsoleReader],
+        *,
+        now: Callable[[], int] = time.time_ns,
+        with_pages: bool = True,
+        cards: Cards | None = None,
     ) -> None:
         self.reads = Reads(open_reader)
         self.feed = Feed(self.reads)
@@ -47,8 +55,8 @@ class Console:
                 "auto_configure": False,
             },  # nothing leaves the bank
         )
-        api.add_problem_handlers(self.app)
-        self.app.include_router(api.router(self.reads, self.feed, now))
+        answers.add_problem_handlers(self.app)
+        self.app.include_router(api.router(self.reads, self.feed, now, cards or load_cards(None)))
         if with_pages:
             pages.mount(self.app, self.reads, self.feed, now)
         self.app.add_middleware(

@@ -26,9 +26,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
-from tillwatch.collector.authority import Authority, RequestError, open_request, request_terminal
-from tillwatch.collector.binding import ENROL
-from tillwatch.collector.registry import (
+from tillwatch.collector.trust.authority import Authority, RequestError, open_request, request_terminal
+from tillwatch.collector.trust.binding import ENROL
+from tillwatch.collector.trust.registry import (
     SECRET,
     EnrolError,
     Enrolment,

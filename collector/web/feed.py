@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tillwatch.agent.model import MS
-from tillwatch.collector.read import AlarmView, FleetReader, TerminalView
+from tillwatch.collector.incident.incident_views import ConsoleReader
+from tillwatch.collector.read import AlarmView, TerminalView
 from tillwatch.collector.web.reads import Reads
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ CONDITIONS = ("crit", "unknown", "warn", "ok")
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The figures above the fleet. levels: open alarms of level 1, 2, 3. newest: when anything last arrived, UTC ns, 0 for never."""
+    """The figures above the fleet. levels: open alarms of level 1, 2, 3, without those that are over. newest: when anything last arrived, UTC ns, 0 for never."""
 
     terminals: int
     conditions: dict[str, int]
@@ -56,7 +57,7 @@ def summarise(terminals: Iterable[TerminalView], alarms: Sequence[AlarmView]) ->
         newest = max(newest, view.last_received)
     levels = [0, 0, 0]
     for alarm in alarms:
-        levels[min(max(alarm.level, 1), 3) - 1] += 1
+        levels[min(max(alarm.level, 1), 3) - 1] += alarm.condition != "normal"
     return Summary(total, conditions, (levels[0], levels[1], levels[2]), len(alarms) >= MAX_OPEN_ALARMS, silent, newest)
 
 
@@ -64,8 +65,9 @@ Row = tuple[str | int, ...]
 
 ROW_FIELDS = (
     "id", "rank", "condition", "reason", "branch", "region", "class", "connection", "level", "alarm", "alarms", "at", "lost", "components", "unknown",
+    "state", "stated",
 )  # fmt: skip
-"""The names of a row's places; console.js reads rows by them. `at` is UTC milliseconds."""
+"""The names of a row's places; console.js reads rows by them. `at` and `stated` are UTC milliseconds."""
 
 
 def row(view: TerminalView, worst: AlarmView | None) -> Row:
@@ -75,6 +77,7 @@ def row(view: TerminalView, worst: AlarmView | None) -> Row:
     return (
         view.id, rank, condition, view.reason, view.branch, view.region, view.terminal_class, view.connection, view.level, worst.text if worst else "",
         view.open_alarms, view.last_received // MS, view.lost, view.components, view.unknown_components,
+        view.state.state if view.state is not None else "", view.state.since // MS if view.state is not None else 0,
     )  # fmt: skip
 
 
@@ -86,6 +89,7 @@ class Change:
     terminals: frozenset[str]
     alarms: bool
     store: bool
+    incidents: bool = False
 
 
 @dataclass(slots=True)
@@ -130,6 +134,7 @@ class Feed:
         self._reads = reads
         self._poll_s = poll_s
         self._fleet = _Fleet()
+        self._handled = -1
         self._life = time.time_ns() // MS  # a page that outlived the process asks with a tick of another life
         self._listeners: dict[object, Callable[[Change], None]] = {}
         self._documents: dict[int, bytes] = {}
@@ -217,20 +222,24 @@ class Feed:
         revision = await self._reads.revision()
         if revision == self.revision:
             return None
-        terminals, alarms, rows = await self._reads(_read_fleet)
+        terminals, alarms, rows, handled = await self._reads(_read_fleet)
         moved = self._fleet.take(rows)
-        told = Change(revision, moved, alarms=alarms != self.alarms, store=False)
-        self.terminals, self.alarms = terminals, alarms
+        told = Change(revision, moved, alarms=alarms != self.alarms, store=False, incidents=handled != self._handled)
+        self.terminals, self.alarms, self._handled = terminals, alarms, handled
         self.summary = summarise(terminals.values(), alarms)
         self.revision = revision
         self._documents.clear()
         return told
 
 
-def _read_fleet(reader: FleetReader) -> tuple[dict[str, TerminalView], Sequence[AlarmView], dict[str, Row]]:
+def _read_fleet(
+    reader: ConsoleReader,
+) -> tuple[dict[str, TerminalView], Sequence[AlarmView], dict[str, Row], int]:
     terminals = {view.id: view for view in reader.terminals()}
     alarms = tuple(reader.alarms(open_only=True, limit=MAX_OPEN_ALARMS))
     worst: dict[str, AlarmView] = {}
     for alarm in alarms:  # level 1 first, newest first within a level
-        worst.setdefault(alarm.terminal, alarm)
-    return terminals, alarms, {key: row(view, worst.get(key)) for key, view in terminals.items()}
+        if alarm.condition != "normal":
+            worst.setdefault(alarm.terminal, alarm)
+    rows = {key: row(view, worst.get(key)) for key, view in terminals.items()}
+    return terminals, alarms, rows, reader.handled()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from tillwatch.collector.read import FleetReader
+from tillwatch.collector.incident.incident_views import ConsoleReader
 from tillwatch.collector.store.sqlite import StoreError
 
 T = TypeVar("T")
@@ -33,18 +33,18 @@ class Unreadable(Exception):  # noqa: N818  # as Busy
 class Reads:
     """Runs questions on threads that each hold one reader: an SQLite connection belongs to the thread that opened it."""
 
-    def __init__(self, open_reader: Callable[[], FleetReader]) -> None:
+    def __init__(self, open_reader: Callable[[], ConsoleReader]) -> None:
         self._open_reader = open_reader
         self._local = threading.local()
         self._waiting = 0
         self._pool = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="read")
-        self._watch: FleetReader | None = None
+        self._watch: ConsoleReader | None = None
         self._watching = threading.Lock()
         self._seen: int | None = None
         self._life = time.time_ns()
         self._count = 0
 
-    async def __call__(self, question: Callable[[FleetReader], T]) -> T:
+    async def __call__(self, question: Callable[[ConsoleReader], T]) -> T:
         """The answer of `question`, asked on one of the threads. Raises Busy, Unreadable, or the reader's KeyError."""
         if self._waiting >= MAX_WAITING:
             raise Busy(f"{MAX_WAITING} questions already wait for the store")
@@ -72,9 +72,9 @@ class Reads:
                 self._count += 1
             return f"{self._life:x}-{self._count}"
 
-    def _ask(self, question: Callable[[FleetReader], T]) -> T:
+    def _ask(self, question: Callable[[ConsoleReader], T]) -> T:
         try:
-            reader: FleetReader | None = getattr(self._local, "reader", None)
+            reader: ConsoleReader | None = getattr(self._local, "reader", None)
             if reader is None:
                 reader = self._local.reader = self._open_reader()
             return question(reader)

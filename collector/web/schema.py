@@ -7,7 +7,16 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tillwatch.collector.read import AlarmView, ComponentView, Health, History, SignalView, TerminalView
+from tillwatch.collector.read import (
+    AlarmView,
+    ComponentView,
+    Health,
+    History,
+    MaskView,
+    SignalView,
+    StateView,
+    TerminalView,
+)
 
 Condition = Literal["ok", "warn", "crit", "unknown"]
 T = TypeVar("T")
@@ -22,6 +31,33 @@ def iso(ns: int) -> datetime | None:
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+
+class TerminalState(_Model):
+    """What a terminal is worth to its customers now."""
+
+    state: Annotated[
+        str,
+        Field(
+            description="`in_service`, `supply_low`, `degraded`, `out_of_service`, `supervisor`, `offline`, `unmonitored`, `maintenance`, `not_commissioned`, `spare`, `repair` or `retired`",
+            examples=["degraded"],
+        ),
+    ]
+    since: Annotated[datetime | None, Field(description="By the readings' own time")]
+    reason: Annotated[str, Field(description="The rule that decided", examples=["atm.jam"])]
+    text: Annotated[str, Field(description="The same in words")]
+    party: Annotated[str, Field(description="Who answers for it", examples=["hardware"])]
+    cause: Annotated[str, Field(description="Why it is offline", examples=["power"])]
+    why: Annotated[str, Field(description="The evidence for that")]
+    lost: Annotated[list[str], Field(description="Functions that do not work", examples=[["withdrawal"]])]
+    level: Annotated[int, Field(description="1 to 3, 0 for none", ge=0, le=3)]
+
+    @classmethod
+    def of(cls, view: StateView) -> TerminalState:
+        return cls(
+            state=view.state, since=iso(view.since), reason=view.reason, text=view.text, party=view.party, cause=view.cause, why=view.why,
+            lost=list(view.lost), level=view.level,
+        )  # fmt: skip
 
 
 class Terminal(_Model):
@@ -50,6 +86,10 @@ class Terminal(_Model):
     lost: Annotated[int, Field(description="Readings that the terminal itself declared lost or thinned", examples=[0])]
     components: Annotated[int, Field(examples=[7])]
     unknown_components: Annotated[int, Field(examples=[0])]
+    state: Annotated[TerminalState | None, Field(description="null before anything was rolled up")] = None
+    life_cycle: Annotated[str, Field(description="`in_service`, or out of it by decision", examples=["in_service"])] = (
+        "in_service"
+    )
 
     @classmethod
     def of(cls, view: TerminalView) -> Terminal:
@@ -57,6 +97,7 @@ class Terminal(_Model):
             id=view.id, branch=view.branch, region=view.region, terminal_class=view.terminal_class, condition=view.condition, reason=view.reason,
             connection=view.connection, level=view.level, open_alarms=view.open_alarms, last_received=iso(view.last_received), lost=view.lost,
             components=view.components, unknown_components=view.unknown_components,
+            state=TerminalState.of(view.state) if view.state is not None else None, life_cycle=view.life_cycle,
         )  # fmt: skip
 
 
@@ -105,6 +146,28 @@ class Component(_Model):
         )  # fmt: skip
 
 
+class Mask(_Model):
+    """What keeps an alarm from being told by itself."""
+
+    kind: Annotated[
+        str,
+        Field(
+            description="`shelved`, `maintenance`, `child_of` (its cause is told) or `flapping`", examples=["shelved"]
+        ),
+    ]
+    since: datetime | None
+    until: Annotated[datetime | None, Field(description="null: something else ends it")]
+    ref: Annotated[str, Field(description="The window, or the incident of the cause")]
+    by: str
+    reason: str
+
+    @classmethod
+    def of(cls, view: MaskView) -> Mask:
+        return cls(
+            kind=view.kind, since=iso(view.since), until=iso(view.until), ref=view.ref, by=view.by, reason=view.reason
+        )
+
+
 class Alarm(_Model):
     """One episode of one condition on one component, with what a person needs to act."""
 
@@ -136,6 +199,16 @@ class Alarm(_Model):
     acked_by: Annotated[str, Field(description="Who has taken it on; empty: nobody", examples=["li.wei"])]
     acked_at: Annotated[datetime | None, Field()]
     ack_until: Annotated[datetime | None, Field(description="When the acknowledgement ends if the fault lasts")]
+    isa_state: Annotated[
+        str,
+        Field(
+            description="After IEC 62682: `UNACK`, `ACKED`, `RTNUN` (over, and nobody has acknowledged it), `NORM`, `SHLVD` (shelved) or `DSUPR` (silent by design)",
+            examples=["UNACK"],
+        ),
+    ]
+    masks: list[Mask]
+    returned: Annotated[bool, Field(description="Over, and nobody has acknowledged it: it stays on the list")]
+    drill: Annotated[bool, Field(description="Somebody injected the fault")]
 
     @classmethod
     def of(cls, view: AlarmView) -> Alarm:
@@ -144,6 +217,7 @@ class Alarm(_Model):
             condition=view.condition, text=view.text, value=view.value, unit=view.unit, cause=view.cause, consequence=view.consequence, action=view.action,
             raised_at=iso(view.raised_at), cleared_at=iso(view.cleared_at), incident=view.incident, ticket=view.ticket, ticket_state=view.ticket_state,
             acked_by=view.acked_by, acked_at=iso(view.acked_at), ack_until=iso(view.ack_until),
+            isa_state=view.isa_state, masks=[Mask.of(mask) for mask in view.masks], returned=view.returned, drill=view.drill,
         )  # fmt: skip
 
 

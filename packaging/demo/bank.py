@@ -1,4 +1,4 @@
-"""The demo's small bank: two branches whose terminals are real agents, each a process of its own with its own keys, spool and TLS
+"""The demo's small bank: three branches whose terminals are real agents, each a process of its own with its own keys, spool and TLS
 connection, reading simulated devices over real protocols. And the collector and the ticket desk that they report to.
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from devices import Host, MegatecUps, Printer, SnmpDevice, SnmpUps, clock
+from line import Line
 
 HERE = Path(__file__).parent
 FAST = 60.0
@@ -29,7 +30,7 @@ class DemoError(Exception):
 
 @dataclass(slots=True)
 class Member:
-    """One terminal: what it is, the devices it polls, and its agent while that runs."""
+    """One terminal: what it is, the devices it polls, the line that it reaches the centre by, and its agent while that runs."""
 
     name: str
     branch: str
@@ -37,6 +38,7 @@ class Member:
     kind: str
     devices: dict[str, SnmpDevice | MegatecUps] = field(default_factory=dict)
     reads_itself: bool = False
+    line: Line | None = None
     agent: asyncio.subprocess.Process | None = None
 
 
@@ -59,6 +61,10 @@ def members() -> list[Member]:
         Member("srv-market-1", "Market", "South", "server", {"server": Host(now, "m1", **place("Market"))}),
         Member("atm-market-1", "Market", "South", "atm", {"ups": SnmpUps(now, "m2", **place("Market"))}),
         Member("pos-market-1", "Market", "South", "pos", {"printer": Printer(now, "m3", **place("Market"))}),
+        Member("srv-station-1", "Station", "South", "server", {"ups": SnmpUps(now, "s1", **place("Station"))}),
+        Member("atm-station-1", "Station", "South", "atm", {"ups": SnmpUps(now, "s2", **place("Station"))}),
+        Member("atm-station-2", "Station", "South", "atm", {"ups": MegatecUps(now, "s3", runtime_min=60.0)}),
+        Member("pos-station-1", "Station", "South", "pos", {"printer": Printer(now, "s4", **place("Station"))}),
         Member("this-machine", "Head office", "North", "server", reads_itself=True),
     ]
 
@@ -88,6 +94,10 @@ class Bank:
         self._say = say
         self._running: list[asyncio.subprocess.Process] = []
         self._config = folder / "collector.toml"
+        self._broker = free_port(8883)
+        self.lines = {branch: Line(self._broker) for branch in sorted({each.branch for each in self.members})}
+        for each in self.members:
+            each.line = self.lines[each.branch]
 
     def member(self, name: str) -> Member:
         return next(m for m in self.members if m.name == name)
@@ -110,6 +120,8 @@ class Bank:
         await self._spawn("collector", "-m", "tillwatch.collector", "run", "--config", str(self._config))
         await self._wait_port(int(self.console.rsplit(":", 1)[1]), "collector")
         self._say(f"collector and console run: {self.console}")
+        for line in self.lines.values():
+            await line.start()
         for member in self.members:
             for device in member.devices.values():
                 started = device.start()
@@ -122,13 +134,13 @@ class Bank:
         await asyncio.gather(*(self.start_agent(member) for member in self.members))
 
     def _write_config(self, secret: Path) -> None:
-        mqtt, enrol = free_port(8883), free_port(8843)
+        enrol = free_port(8843)
         self._config.write_text(
             f"""[collector]
 data_dir = "{self.folder / "collector"}"
 [broker]
 host = "127.0.0.1"
-port = {mqtt}
+port = {self._broker}
 [enrolment]
 host = "127.0.0.1"
 port = {enrol}
@@ -137,6 +149,8 @@ address = "127.0.0.1"
 port = {self.console.rsplit(":", 1)[1]}
 [rules]
 file = "{HERE / "rules.toml"}"
+[policy]
+file = "{HERE / "policy.toml"}"
 [tickets.webhook]
 url = "{self.desk}/"
 secret_file = "{secret}"
@@ -153,7 +167,11 @@ secret_file = "{secret}"
         await self._run("-m", "tillwatch.agent", "enrol", token.strip(), "--config", str(config))
 
     def _agent_config(self, member: Member) -> str:
-        text = f"""[sampling]
+        assert member.line is not None
+        text = f"""[collector]
+host = "127.0.0.1"
+port = {member.line.port}
+[sampling]
 fast = "1s"
 normal = "2s"
 slow = "1m"
@@ -193,6 +211,8 @@ enabled = {str(member.reads_itself).lower()}
             except TimeoutError:
                 process.kill()
                 await process.wait()
+        for line in self.lines.values():
+            line.cut()
         for member in self.members:
             for device in member.devices.values():
                 device.close()

@@ -18,7 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from bank import Bank, DemoError
-from script import STATIONS, Fault, script
+from script import CUT, STATIONS, Fault, script
 
 CHECK_S = 300.0
 """A check that has not seen everything by then has failed."""
@@ -63,8 +63,9 @@ class Watcher:
         tickets = {t["incident"]: t for t in await asyncio.to_thread(fetch, f"{self._bank.desk}/tickets")}
         for fault in self._faults:
             if fault.began and not fault.complete:
-                values = await self._values(fault.terminal) if "reading" not in fault.seen else {}
-                self._note(fault, terminals.get(fault.terminal, {"connection": "?"}), values, alarms, tickets, second)
+                asked = "reading" not in fault.seen and not fault.terminals
+                values = await self._values(fault.terminal) if asked else {}
+                self._note(fault, terminals, values, alarms, tickets, second)
         counts = {
             word: sum(t["condition"] == word for t in terminals.values()) for word in ("crit", "warn", "unknown", "ok")
         }
@@ -81,18 +82,19 @@ class Watcher:
     def _note(
         self,
         fault: Fault,
-        terminal: dict[str, Any],
+        terminals: dict[str, dict[str, Any]],
         values: dict[tuple[str, str], Any],
         alarms: list[Any],
         tickets: dict[str, Any],
         second: float,
     ) -> None:
-        mine = [a for a in alarms if a["terminal"] == fault.terminal and a["rule"] == fault.rule]
-        told = [tickets[a["incident"]] for a in mine if a["incident"] in tickets]
+        struck = fault.terminals or (fault.terminal,)
+        mine = [a for a in alarms if a["terminal"] in struck and a["rule"] == fault.rule]
+        told = [tickets[i] for i in dict.fromkeys(a["incident"] for a in mine) if i in tickets]
         found = {
-            "reading": fault.shows(terminal, values),
-            "alarm": any(a["condition"] != "normal" for a in mine),
-            "ticket": any(t["state"] == "open" for t in told),
+            "reading": fault.shows(terminals, values),
+            "alarm": {a["terminal"] for a in mine if a["condition"] != "normal"} == set(struck),
+            "ticket": self._told(fault, told),
             "recovery": fault.ended
             and "ticket" in fault.seen
             and all(a["condition"] == "normal" for a in mine)
@@ -105,6 +107,19 @@ class Watcher:
                 self._screen.line(
                     f"  {fault.terminal}: {station}{detail} ({fault.title})", "32" if station == "recovery" else "33"
                 )
+
+    def _told(self, fault: Fault, tickets: list[dict[str, Any]]) -> bool:
+        """Whether its ticket is there and says what it should."""
+        still = [each for each in tickets if each["state"] == "open"]
+        fault.complaint = "; ".join(filter(None, (fault.lacks(each) for each in still)))
+        return bool(still) and not fault.complaint
+
+    async def one_cause(self) -> str:
+        """What is wrong with the tickets of the branch that was cut off; empty where there was exactly one."""
+        tickets = [t for t in await asyncio.to_thread(fetch, f"{self._bank.desk}/tickets") if t["branch"] == CUT]
+        if len(tickets) == 1:
+            return ""
+        return f"{len(tickets)} tickets for one cut line: {', '.join(t['what'] for t in tickets)}"
 
 
 async def play(bank: Bank, screen: Screen, stop: asyncio.Event, *, check: bool) -> bool:
@@ -138,14 +153,21 @@ async def play(bank: Bank, screen: Screen, stop: asyncio.Event, *, check: bool) 
                 return all(fault.complete for fault in faults)
         if check:
             report(faults, screen)
-            return all(fault.complete for fault in faults)
+            wrong = await watcher.one_cause()
+            silent = sum(len(fault.terminals) for fault in faults)
+            screen.line(
+                f"FAIL {wrong}" if wrong else f"ok   one cause: {silent} silent terminals, one ticket",
+                "31" if wrong else "32",
+            )
+            return not wrong and all(fault.complete for fault in faults)
 
 
 def report(faults: list[Fault], screen: Screen) -> None:
     for fault in faults:
         seen = ", ".join(f"{s} {fault.seen[s]:.0f} s" if s in fault.seen else f"{s} NOT SEEN" for s in STATIONS)
+        complaint = f"; its ticket: {fault.complaint}" if fault.complaint and "ticket" not in fault.seen else ""
         screen.line(
-            f"{'ok  ' if fault.complete else 'FAIL'} {fault.terminal} {fault.rule}: {seen}",
+            f"{'ok  ' if fault.complete else 'FAIL'} {fault.terminal} {fault.rule}: {seen}{complaint}",
             "32" if fault.complete else "31",
         )
 

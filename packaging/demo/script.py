@@ -1,8 +1,10 @@
-"""The demo's faults, each with the rule that must notice it, and what has been seen of it: reading, alarm, ticket and recovery."""
+"""The demo's faults, each with the rule that must notice it, what its ticket must say, and what has been seen of it: reading, alarm, ticket and
+recovery.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,11 +12,25 @@ from bank import Bank, Member
 from devices import Host, MegatecUps, Printer, SnmpUps
 
 STATIONS = ("reading", "alarm", "ticket", "recovery")
+CUT = "Station"
+"""The branch that loses its line: all its terminals fall silent, and one ticket says so."""
+
+Terminals = Mapping[str, dict[str, Any]]
+Values = dict[tuple[str, str], Any]
+
+
+def carded(ticket: dict[str, Any]) -> str:
+    """What a ticket lacks, in words; empty where it says what the fault means and who was told of it."""
+    told = ("told",) if ticket["level"] < 3 else ()  # the mildest wait in a queue, and nobody is called
+    missing = [name for name in ("means", "action", "cause", *told) if not ticket[name]]
+    return f"it has no {', no '.join(missing)}" if missing else ""
 
 
 @dataclass(slots=True)
 class Fault:
-    """begin, end: at these seconds of the script; a check ends it sooner, once it was told. shows: whether the terminal's values show the fault. seen: station -> second."""
+    """begin, end: at these seconds of the script; a check ends it sooner, once it was told. shows: whether the terminals, and the values of the first of
+    them, show the fault. lacks: what its ticket does not say and should. seen: station -> second. terminals: whom it strikes, if more than one.
+    """
 
     title: str
     terminal: str
@@ -23,7 +39,10 @@ class Fault:
     end_s: float
     begin: Callable[[], Awaitable[None]]
     end: Callable[[], Awaitable[None]]
-    shows: Callable[[dict[str, Any], dict[tuple[str, str], Any]], bool]
+    shows: Callable[[Terminals, Values], bool]
+    lacks: Callable[[dict[str, Any]], str] = carded
+    terminals: tuple[str, ...] = ()
+    complaint: str = ""
     began: bool = False
     ended: bool = False
     seen: dict[str, float] = field(default_factory=dict)
@@ -45,10 +64,33 @@ def _now(action: Callable[[], None]) -> Callable[[], Awaitable[None]]:
     return run
 
 
-def _any(signal: str, test: Callable[[Any], bool]) -> Callable[[dict[str, Any], dict[tuple[str, str], Any]], bool]:
+def _any(signal: str, test: Callable[[Any], bool]) -> Callable[[Terminals, Values], bool]:
     return lambda _, values: any(
         name == signal and value is not None and test(value) for (_c, name), value in values.items()
     )
+
+
+def _silent(*names: str) -> Callable[[Terminals, Values], bool]:
+    return lambda terminals, _: all(terminals[name]["connection"] in {"offline", "silent"} for name in names)
+
+
+def _says_why(ticket: dict[str, Any]) -> str:
+    """Of a terminal that is not heard: why, as far as it is known, and not only what may be."""
+    why = "" if "the broker lost its connection" in ticket["cause"] else f"its cause is {ticket['cause']!r}"
+    return "; ".join(each for each in (carded(ticket), why) if each)
+
+
+def _is_one_cause(names: tuple[str, ...]) -> Callable[[dict[str, Any]], str]:
+    def lacks(ticket: dict[str, Any]) -> str:
+        told = [carded(ticket)]
+        if ticket["affected"] != sorted(names):
+            told.append(f"it concerns {', '.join(ticket['affected'])}")
+        # It is concluded as soon as there are enough, and the others join it.
+        if f" of {len(names)} within" not in ticket["cause"]:
+            told.append(f"its cause is {ticket['cause']!r}")
+        return "; ".join(each for each in told if each)
+
+    return lacks
 
 
 def script(bank: Bank) -> list[Fault]:
@@ -64,6 +106,7 @@ def script(bank: Bank) -> list[Fault]:
     host = device("srv-market-1", "server", Host)
     printer = device("pos-harbour-1", "printer", Printer)
     silent: Member = bank.member("atm-market-1")
+    branch = tuple(sorted(each.name for each in bank.members if each.branch == CUT))
     return [
         Fault(
             "mains fails, the UPS goes to battery", "atm-harbour-1", "ups.on-battery", 5, 75,
@@ -74,7 +117,7 @@ def script(bank: Bank) -> list[Fault]:
             _now(ups.model.mains_fail), _now(ups.model.mains_return), _any("ups.battery.charge", lambda v: v < 50),
         ),
         Fault(
-            "mains fails at the serial UPS", "atm-harbour-2", "ups.on-battery", 12, 70,
+            "mains fails at the serial UPS", "atm-harbour-2", "ups.on-battery", 18, 70,
             _now(serial.model.mains_fail), _now(serial.model.mains_return), _any("ups.mains", lambda v: v == "failed"),
         ),
         Fault(
@@ -87,6 +130,10 @@ def script(bank: Bank) -> list[Fault]:
         ),
         Fault(
             "a terminal falls silent", "atm-market-1", "terminal.silent", 25, 60,
-            lambda: bank.kill_agent(silent), lambda: bank.start_agent(silent), lambda terminal, _: terminal["connection"] in {"offline", "silent"},
+            lambda: bank.kill_agent(silent), lambda: bank.start_agent(silent), _silent(silent.name), _says_why,
+        ),
+        Fault(
+            f"the line of the branch {CUT} is cut", f"branch:{CUT}", "terminal.silent", 30, 70,
+            _now(bank.lines[CUT].cut), bank.lines[CUT].start, _silent(*branch), _is_one_cause(branch), branch,
         ),
     ]  # fmt: skip

@@ -38,7 +38,7 @@ REQUEST_S = 10.0
 
 @dataclass
 class Ticket:
-    """One ticket. opened and resolved: ISO 8601 as sent, resolved empty while it is open."""
+    """One ticket. opened and resolved: ISO 8601 as sent, resolved empty while it is open. means: of the diagnosis card; told: who was called."""
 
     id: str
     incident: str
@@ -49,6 +49,12 @@ class Ticket:
     opened: str
     resolved: str = ""
     seq: int = 0
+    branch: str = ""
+    cause: str = ""
+    action: str = ""
+    means: str = ""
+    affected: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
     history: list[str] = field(default_factory=list)
 
 
@@ -111,6 +117,14 @@ class TicketDesk:
         if seq > ticket.seq:
             ticket.seq = seq
             ticket.level, ticket.terminal, ticket.what = level, terminal, what
+            ticket.branch, ticket.affected = (
+                str(data.get("branch", "")),
+                [str(each) for each in data.get("affected", ())],
+            )
+            ticket.cause, ticket.action = str(data.get("cause", "")), str(data.get("action", ""))
+            ticket.means = str(data.get("card", {}).get("means", ""))
+            called = (f"{each['person']} ({each['role']})" for each in data.get("told", ()))
+            ticket.told = list(dict.fromkeys((*ticket.told, *called)))
             if kind == "incident.resolved":
                 ticket.state, ticket.resolved = "resolved", str(event["timestamp"])
             elif kind == "incident.opened":  # a fault that returned while its episode was young
@@ -125,18 +139,25 @@ class TicketDesk:
 
 def page(tickets: Sequence[dict[str, Any]]) -> str:
     shown = "".join(
-        f"<tr id='{escape(t['id'])}' class='l{t['level']} {escape(t['state'])}'><td>{escape(t['id'])}<td>{t['level']}<td>{escape(t['terminal'])}"
-        f"<td>{escape(t['what'])}<td>{escape(t['state'])}<td>{escape(t['opened'][11:19])}<td>{escape(t['resolved'][11:19])}"
+        f"<tr id='{escape(t['id'])}' class='l{t['level']} {escape(t['state'])}'><td>{escape(t['id'])}<td>{t['level']}<td>{_whom(t)}"
+        f"<td>{escape(t['what'])}<br><small>{escape(t['cause'])}</small><br><small>{escape(t['means'])}</small><td>{escape(', '.join(t['told']))}<td>{escape(t['state'])}<td>{escape(t['opened'][11:19])}<td>{escape(t['resolved'][11:19])}"
         for t in tickets
     )
     still_open = sum(t["state"] != "resolved" for t in tickets)
     return f"""<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="2">
 <meta name="viewport" content="width=device-width"><title>{still_open} open - ticket desk</title>
 <style>body{{font:15px system-ui,sans-serif;margin:2em;color:#222}}table{{border-collapse:collapse;width:100%}}
-th,td{{text-align:left;padding:.4em .8em;border-bottom:1px solid #ddd;white-space:nowrap}}td:nth-child(4){{white-space:normal}}.l1 td:nth-child(2){{color:#b00;font-weight:bold}}
+th,td{{text-align:left;padding:.4em .8em;border-bottom:1px solid #ddd;white-space:nowrap}}td:nth-child(n+3):nth-child(-n+5){{white-space:normal}}td{{vertical-align:top}}small{{color:#666}}.l1 td:nth-child(2){{color:#b00;font-weight:bold}}
 .l2 td:nth-child(2){{color:#b60;font-weight:bold}}.resolved{{color:#777}}</style>
 <h1>Ticket desk</h1><p>{still_open} open, {len(tickets) - still_open} resolved. This stands in for the bank's own ticket system.</p>
-<table><thead><tr><th>Ticket<th>Level<th>Terminal<th>What<th>State<th>Opened (UTC)<th>Resolved</thead><tbody>{shown}</tbody></table></html>"""
+<table><thead><tr><th>Ticket<th>Level<th>Terminal<th>What, why, and what it means<th>Told<th>State<th>Opened (UTC)<th>Resolved</thead><tbody>{shown}</tbody></table></html>"""
+
+
+def _whom(ticket: dict[str, Any]) -> str:
+    """The terminal, or the branch with all who are concerned."""
+    if ticket["terminal"]:
+        return escape(ticket["terminal"])
+    return f"{escape(ticket['branch'])}<br><small>{escape(', '.join(ticket['affected']))}</small>"
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
-from tests.benchmarks import agent, collector, delivery, proof, results, snmp, wire
+from tests.benchmarks import agent, collector, delivery, proof, results, snmp, storm, wire
 from tests.benchmarks.options import Options, progress
 from tests.benchmarks.results import BenchError, Result
 
-AREAS: tuple[ModuleType, ...] = (wire, snmp, collector, delivery, proof, agent)
+AREAS: tuple[ModuleType, ...] = (wire, snmp, collector, delivery, storm, proof, agent)
 RUNS = 3
 
 

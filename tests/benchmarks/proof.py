@@ -22,19 +22,19 @@ from tests.benchmarks.options import Options, progress
 from tests.benchmarks.results import BenchError, Metric
 from tillwatch.agent.model import MS, Clock
 from tillwatch.agent.wire import FIRST_PREV, Life, SigningKey, batch_topic, life_topic, new_epoch, seal, seal_life
-from tillwatch.collector import bundle
-from tillwatch.collector.authority import open_authority
+from tillwatch.collector.alarm.rules import shipped_text
 from tillwatch.collector.config import RetentionSection
 from tillwatch.collector.housekeeping import Housekeeping
 from tillwatch.collector.intake import Message
 from tillwatch.collector.pipeline import Pipeline
-from tillwatch.collector.prove import prove
+from tillwatch.collector.proof import bundle
+from tillwatch.collector.proof.prove import prove
+from tillwatch.collector.proof.verify import verify_log
 from tillwatch.collector.read import History
-from tillwatch.collector.rules import shipped_text
 from tillwatch.collector.store.compaction import Compactor
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.sqlite import SqliteStore
-from tillwatch.collector.verify import verify_log
+from tillwatch.collector.trust.authority import open_authority
 from tillwatch.device_profiles.catalogue import load_catalogue
 
 TERMINALS = 3

@@ -22,12 +22,12 @@ from cryptography.x509.oid import NameOID
 from tests.benchmarks.processes import END_S, Process, free_port, listens, program, python, readiness
 from tillwatch.agent import identity
 from tillwatch.agent.wire import SigningKey
-from tillwatch.collector.authority import open_authority, open_request
+from tillwatch.collector.alarm.rules import shipped_text
 from tillwatch.collector.config import load_config
 from tillwatch.collector.intake.mosquitto import MAX_INFLIGHT, MAX_PACKET, MAX_QUEUED, MAX_QUEUED_BYTES, write_mosquitto
 from tillwatch.collector.pipeline import Pipeline
-from tillwatch.collector.rules import shipped_text
 from tillwatch.collector.store.sqlite import SqliteStore
+from tillwatch.collector.trust.authority import open_authority, open_request
 from tillwatch.device_profiles.catalogue import load_catalogue
 
 HOST = "127.0.0.1"

@@ -39,11 +39,11 @@ from tillwatch.agent.thinning import Taken
 from tillwatch.agent.wire import SigningKey, VerifyKey, life_topic, open_ack, split_frame
 from tillwatch.agent.wire import frame_of as unpacked
 from tillwatch.collector import pipeline
+from tillwatch.collector.alarm.rules import shipped_text
 from tillwatch.collector.clock import SteadyClock
 from tillwatch.collector.ingest import Ingest
 from tillwatch.collector.intake import Message
 from tillwatch.collector.journal import Kind
-from tillwatch.collector.rules import shipped_text
 from tillwatch.collector.store.sqlite import SqliteStore, StoreError
 
 TERMINAL = "atm-1"

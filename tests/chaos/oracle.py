@@ -20,7 +20,7 @@ from tests.chaos.device import SIGNALS, Answer, Run
 from tillwatch.agent.model import MS, Value
 from tillwatch.agent.wire import FIRST_PREV, Refusal, VerifyKey, WireError, open_batch_frame
 from tillwatch.collector.journal import Kind
-from tillwatch.collector.rebuild import rebuild, tables
+from tillwatch.collector.proof.rebuild import rebuild, tables
 from tillwatch.collector.store.log import Log
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.sqlite import StoreError

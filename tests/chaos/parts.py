@@ -40,7 +40,7 @@ SOONER: dict[str, dict[str, int | str]] = {
         "tillwatch.collector.intake.mqtt:BACKOFF_MOST_S": 3,
         "tillwatch.collector.ingest:RETRY_S": 1,
         "tillwatch.collector.clock:HOLD_NS": 2 * 10**9,
-        "tillwatch.collector.authority:datetime": "clock",
+        "tillwatch.collector.trust.authority:datetime": "clock",
     },
 }
 """What an installation waits minutes for is waited for in seconds here, so that many faults meet it, and a clock that was set is believed now

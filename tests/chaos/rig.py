@@ -22,9 +22,9 @@ from tests.chaos.parts import COLLECTOR_DISK, UP_S, Agent, Part, launched, pytho
 from tests.chaos.plan import BROKER, CLOCK, COLLECTOR, DISK, LINK, Fault, Kind, Line, Step
 from tests.chaos.proxy import Proxy
 from tests.chaos.scrambler import Relay
-from tillwatch.collector.authority import Authority, open_authority
 from tillwatch.collector.config import load_config
 from tillwatch.collector.intake.mosquitto import CONFIG, write_mosquitto
+from tillwatch.collector.trust.authority import Authority, open_authority
 
 LOOK_S = 0.05
 HOSTS = ("127.0.0.1",)

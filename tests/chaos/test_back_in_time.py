@@ -13,7 +13,7 @@ import pytest
 
 from tests.chaos import oracle, parts, rig
 from tillwatch.agent.identity import SPOOL
-from tillwatch.collector.rebuild import rebuild, tables
+from tillwatch.collector.proof.rebuild import rebuild, tables
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.sqlite import SqliteStore
 

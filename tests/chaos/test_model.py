@@ -31,10 +31,10 @@ from tillwatch.agent.model import MS
 from tillwatch.agent.renewal import waiting
 from tillwatch.agent.window import ACK_TIMEOUT
 from tillwatch.agent.wire import MAX_ROTATIONS, SigningKey, claim_of
-from tillwatch.collector.fleet import HISTORICAL_MS
-from tillwatch.collector.rebuild import rebuild, tables
+from tillwatch.collector.proof.rebuild import rebuild, tables
+from tillwatch.collector.proof.verify import verify_log
 from tillwatch.collector.store.sqlite import SqliteStore
-from tillwatch.collector.verify import verify_log
+from tillwatch.collector.terminal.fleet import HISTORICAL_MS
 from tillwatch.device_profiles.catalogue import load_catalogue
 
 YEAR = 365 * 86_400 * S
@@ -478,7 +478,7 @@ class Line(RuleBasedStateMachine):
         assert (terminal.epoch, terminal.lost) == (self.agent.epoch, self.agent.spool.lost), "what it lost it has told"
         assert verify_log(self.collector.store.conn, None).faults == []
         # Nine tenths of the time would go into reading the catalogue anew.
-        with patch("tillwatch.collector.rebuild.load_catalogue", catalogue):
+        with patch("tillwatch.collector.proof.rebuild.load_catalogue", catalogue):
             rebuild(self.collector.file, self.folder / "rebuilt.db")
         with closing(SqliteStore(self.folder / "rebuilt.db")) as again:
             assert tables(again.conn) == tables(self.collector.store.conn)

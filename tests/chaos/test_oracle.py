@@ -14,7 +14,7 @@ from tests.chaos.oracle import Account, Bounds, findings
 from tests.collector.conftest import World
 from tests.collector.sending import T0, S, Sender, reading
 from tillwatch.agent.model import Reading
-from tillwatch.collector.rules import shipped_text
+from tillwatch.collector.alarm.rules import shipped_text
 
 BOUNDS = Bounds(killed=3, stopped=1)
 ANSWERS = [Answer(100_000 + n, T0 + n * S) for n in range(1, 41)]

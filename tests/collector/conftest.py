@@ -8,8 +8,8 @@ import pytest
 
 from tests.collector.sending import T0
 from tillwatch.agent.wire import SigningKey
+from tillwatch.collector.alarm.rules import shipped_text
 from tillwatch.collector.pipeline import Pipeline
-from tillwatch.collector.rules import shipped_text
 from tillwatch.collector.store.sqlite import SqliteStore
 from tillwatch.device_profiles.catalogue import load_catalogue
 

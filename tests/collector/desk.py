@@ -18,10 +18,10 @@ from tests.collector.conftest import World
 from tests.collector.sending import S, Sender, reading
 from tillwatch.agent.model import State, Value
 from tillwatch.collector.__main__ import main
-from tillwatch.collector.incident_views import IncidentFile, IncidentView
-from tillwatch.collector.policy import shipped_policy
+from tillwatch.collector.alarm.rules import shipped_text
+from tillwatch.collector.duty.policy import shipped_policy
+from tillwatch.collector.incident.incident_views import IncidentFile, IncidentView
 from tillwatch.collector.read import AlarmView
-from tillwatch.collector.rules import shipped_text
 from tillwatch.collector.store.reader import SqliteReader
 
 HOUR = 3600 * S
@@ -36,7 +36,9 @@ default_interval = "30d"
 class Desk:
     """now: where the time of the store stands; it begins twenty minutes ago: what ends before a command, and comes back after it, is one episode."""
 
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], policy: str = "", rules: str = "") -> None:
+    def __init__(
+        self, folder: Path, capsys: pytest.CaptureFixture[str] | None = None, policy: str = "", rules: str = ""
+    ) -> None:
         (folder / "site").mkdir(mode=0o700)
         self.path = folder / "site" / "collector.db"
         self.file = folder / "collector.toml"
@@ -87,6 +89,10 @@ class Desk:
 
         self.feed(work)
 
+    def operate(self, **facts: Any) -> None:
+        """What a command has journaled, by li.wei."""
+        self.feed(lambda world: world.pipeline.operate({"actor": "li.wei", **facts}))
+
     def wait(self, seconds: float) -> None:
         self.feed(lambda world: world.tick(world.now + int(seconds * S)))
 
@@ -94,6 +100,7 @@ class Desk:
 
     def call(self, *words: str) -> tuple[int, str, str]:
         """Exit code, output and error."""
+        assert self._capsys is not None
         self._capsys.readouterr()
         try:
             code = main([*words, "--config", str(self.file)])

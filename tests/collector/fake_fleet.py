@@ -1,6 +1,6 @@
 """A fleet that is the same on every run: terminals in branches with alarms, unknowns, histories with gaps and names that try to be markup.
 
-`python tests/collector/fake_fleet.py --changes FILE` serves the console over it. FILE is JSON, `{"revision": 2, "terminals": {"ATM-001": {"condition":
+`python -m tests.collector.fake_fleet --changes FILE` serves the console over it. FILE is JSON, `{"revision": 2, "terminals": {"ATM-001": {"condition":
 "crit", ...}}, "fail": ""}`; writing it anew is how a test changes the fleet under a running console.
 """
 
@@ -14,6 +14,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tests.collector.fake_incidents import IN_FORCE, case_of, file_of, incident_of
+from tillwatch.collector.incident.case import Why
+from tillwatch.collector.incident.incident_views import IncidentFile, IncidentView, InForce
+from tillwatch.collector.incident.why import explain
 from tillwatch.collector.read import (
     AlarmView,
     ComponentView,
@@ -22,6 +26,7 @@ from tillwatch.collector.read import (
     IdentityView,
     Point,
     SignalView,
+    StateView,
     TerminalView,
 )
 
@@ -85,6 +90,7 @@ class FakeFleet:
             name, branch, region, {"ATM": "atm", "POS": "pos", "SRV": "server"}[name[:3]], condition, reason, "silent" if silent else "offline" if k % 23 == 22 else "online",
             fault[0] if fault else 0, 1 if fault else 0, self.base - (47 * 60 * NANO if silent else (k % 50 + 1) * NANO), 120 if k % 11 == 7 else 0, 7,
             7 if silent else 1 if condition == "unknown" else 0,
+            state=StateView("degraded", self.base - 7 * 60 * NANO, "ups.on-battery", fault[2], "power", "", ("withdrawal", "deposit"), fault[0]) if fault else None,
         )  # fmt: skip
 
     def _now(self) -> dict[str, object]:
@@ -172,14 +178,43 @@ class FakeFleet:
                     f"3f6c{number}d20-8b1e-4c55-9d0a-77aa12f0c00{number}",
                     ticket,
                     "open" if ticket else "pending",
+                    isa_state="UNACK",
                 )
             )
             if not open_only:
-                out.append(AlarmView(number + 100, *common[1:7], "normal", *common[8:], self.base - 90 * HOUR, self.base - 88 * HOUR, f"9a0c{number}d20-8b1e-4c55", f"INC00{11000 + number}", "resolved"))  # fmt: skip
+                out.append(AlarmView(number + 100, *common[1:7], "normal", *common[8:], self.base - 90 * HOUR, self.base - 88 * HOUR, f"9a0c{number}d20-8b1e-4c55", f"INC00{11000 + number}", "resolved", isa_state="NORM"))  # fmt: skip
         for key, changed in self._now().get("terminals", {}).items():
             if changed.get("level") and key not in FAULTS and (not terminal or terminal == key):
-                out.append(AlarmView(900, "fresh", key, views[key].branch, "ups", "output.source", changed["level"], "active", "Fresh alarm of the test", "battery", "", "c", "c", "a", self.base, 0, "inc-900", "", ""))  # fmt: skip
+                out.append(AlarmView(900, "fresh", key, views[key].branch, "ups", "output.source", changed["level"], "active", "Fresh alarm of the test", "battery", "", "c", "c", "a", self.base, 0, "inc-900", "", "", isa_state="UNACK"))  # fmt: skip
         return sorted(out, key=lambda a: (a.level, -a.raised_at))[:limit]
+
+    def alarm(self, alarm: int) -> AlarmView:
+        found = {view.id: view for view in self.alarms(open_only=False)}
+        if alarm not in found:
+            raise KeyError(str(alarm))
+        return found[alarm]
+
+    def incidents(self, now: int, *, living: bool = True, limit: int = 500) -> tuple[list[IncidentView], int]:
+        found = [incident_of(alarm, now) for alarm in self.alarms(open_only=living)]
+        return found[:limit], len(found)
+
+    def incident(self, corr_id: str, now: int) -> IncidentFile:
+        found = {alarm.incident: alarm for alarm in self.alarms(open_only=False)}
+        return file_of(found[corr_id], now)
+
+    def find_incident(self, text: str) -> list[str]:
+        return [alarm.incident for alarm in self.alarms(open_only=False) if alarm.incident.startswith(text)]
+
+    def handled(self) -> int:
+        return self.revision()
+
+    def in_force(self) -> InForce:
+        self._now()
+        return IN_FORCE
+
+    def why(self, alarm: int, now: int) -> tuple[AlarmView, Why]:
+        view = self.alarm(alarm)
+        return view, explain(case_of(view, now))
 
     def history(self, terminal: str, component: str, signal: str, start: int, end: int) -> History:
         found = {(c.name, s.signal): s for c in self.components(terminal) for s in c.signals}[component, signal]

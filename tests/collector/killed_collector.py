@@ -19,9 +19,9 @@ from pathlib import Path
 from tests.collector.conftest import COLLECTOR_KEY, World
 from tests.collector.sending import T0, S, Sender, reading
 from tillwatch.agent.wire import VerifyKey, open_ack
+from tillwatch.collector.alarm.rules import shipped_text
 from tillwatch.collector.ingest import Ingest
 from tillwatch.collector.intake import Message
-from tillwatch.collector.rules import shipped_text
 
 STORE = Path(sys.argv[1])
 

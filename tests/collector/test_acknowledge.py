@@ -13,8 +13,8 @@ import pytest
 from tests.collector.conftest import World
 from tests.collector.sending import T0, S, Sender, reading
 from tillwatch.collector.__main__ import main
-from tillwatch.collector.alarms import ACK_NS
-from tillwatch.collector.rebuild import rebuild, tables
+from tillwatch.collector.alarm.alarms import ACK_NS
+from tillwatch.collector.proof.rebuild import rebuild, tables
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.tickets.port import Op, TicketMessage
 from tillwatch.collector.web.schema import Alarm

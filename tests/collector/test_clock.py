@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from tests.collector.conftest import COLLECTOR_KEY, UNITS, World
 from tests.collector.sending import T0, S, Sender, reading
 from tillwatch.agent.model import MS, Quality
+from tillwatch.collector.alarm.rules import parse_rules, shipped_text
 from tillwatch.collector.clock import HOLD_NS, JUMP_NS, SteadyClock
 from tillwatch.collector.pipeline import Pipeline
-from tillwatch.collector.rebuild import rebuild, tables
-from tillwatch.collector.rules import parse_rules, shipped_text
+from tillwatch.collector.proof.rebuild import rebuild, tables
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.sqlite import SqliteStore
 

@@ -23,8 +23,10 @@ from tillwatch.agent.wire import MAX_PAYLOAD, VerifyKey
 from tillwatch.collector.store.reader import SqliteReader
 
 QUEUE_MIB = 8
-GROWTH_MIB = 6 * QUEUE_MIB
-"""What the process may grow by: its queue, what a group makes of it, and what an allocator does not give back at once."""
+GROWTH_MIB = 8 * QUEUE_MIB
+"""What the process may grow by: its queue, what full groups make of it, and what an allocator does not give back at once. 43 MiB as a rule, up to 50
+where it is stopped again and again, so that every group is full, and no more after a minute of that.
+"""
 BATCHES = 50
 PATIENCE_S = 40.0
 """For a batch of a terminal beside the flood: one that a broker dropped is sent again after 30 s."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.collector.conftest import World
 from tests.collector.sending import S, Sender
 from tillwatch.agent.model import MS, Quality, Reading, State
-from tillwatch.collector.rebuild import rebuild, tables
+from tillwatch.collector.proof.rebuild import rebuild, tables
 
 values = st.one_of(
     st.none(),

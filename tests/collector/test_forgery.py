@@ -32,8 +32,8 @@ from tillwatch.agent.wire import (
     seal_ack,
 )
 from tillwatch.collector.intake import Message
-from tillwatch.collector.rebuild import tables
-from tillwatch.collector.registry import (
+from tillwatch.collector.proof.rebuild import tables
+from tillwatch.collector.trust.registry import (
     TOKEN_LIFE_NS,
     EnrolError,
     Enrolment,

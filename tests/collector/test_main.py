@@ -23,13 +23,13 @@ import psutil
 import pytest
 
 from tillwatch.agent.wire import SigningKey
-from tillwatch.collector.authority import open_authority
+from tillwatch.collector.alarm.rules import shipped_text
 from tillwatch.collector.config import load_config
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.refusals import Refusals
-from tillwatch.collector.registry import Enrolment, EnrolRequest, operator_facts
-from tillwatch.collector.rules import shipped_text
 from tillwatch.collector.store.sqlite import SqliteStore
+from tillwatch.collector.trust.authority import open_authority
+from tillwatch.collector.trust.registry import Enrolment, EnrolRequest, operator_facts
 
 
 class Site:

@@ -19,7 +19,7 @@ from tests.collector.sending import T0, S, Sender, reading
 from tillwatch.agent.model import Reading, State
 from tillwatch.agent.wire import AckState
 from tillwatch.collector.intake import Message
-from tillwatch.collector.rebuild import rebuild, tables
+from tillwatch.collector.proof.rebuild import rebuild, tables
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.sqlite import StoreError
 

@@ -13,13 +13,13 @@ from tests.collector.conftest import World
 from tests.collector.sending import T0, S, Sender, reading
 from tillwatch.agent.wire import AckState, new_epoch
 from tillwatch.collector import pipeline as pipeline_module
-from tillwatch.collector.fleet import MAX_COMPONENTS, MAX_SIGNALS, RECENT, RECENT_EPOCHS
 from tillwatch.collector.intake import Message
 from tillwatch.collector.long_ago import LOOK_BACK_NS
+from tillwatch.collector.proof.rebuild import rebuild, tables
 from tillwatch.collector.read import Culprit
-from tillwatch.collector.rebuild import rebuild, tables
 from tillwatch.collector.refusals import KEPT_EVERY_NS, MAX_CULPRITS, Refusals
 from tillwatch.collector.store.reader import SqliteReader
+from tillwatch.collector.terminal.fleet import MAX_COMPONENTS, MAX_SIGNALS, RECENT, RECENT_EPOCHS
 
 
 async def opened(world: World, *names: str) -> list[Sender]:

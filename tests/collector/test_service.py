@@ -23,7 +23,7 @@ from tillwatch.agent.wire import Opened
 from tillwatch.collector.config import load_config
 from tillwatch.collector.fold import Fold
 from tillwatch.collector.journal import Kind
-from tillwatch.collector.rebuild import _open
+from tillwatch.collector.proof.rebuild import _open
 from tillwatch.collector.store.log import Log
 
 AGENT = """

@@ -12,8 +12,8 @@ import pytest
 from tests.agent.counters import DATA, needs
 from tillwatch.agent.model import Sample, State
 from tillwatch.agent.sources.smart_map import read_report
+from tillwatch.collector.alarm.rules import BUILT_IN, INFERRED, LINKS, Rule, parse_rules
 from tillwatch.collector.detect.limits import level_of
-from tillwatch.collector.rules import BUILT_IN, INFERRED, LINKS, Rule, parse_rules
 from tillwatch.device_profiles.catalogue import load_catalogue
 
 SIGNALS = load_catalogue().signals

@@ -130,13 +130,13 @@ def test_collector_example_loads_whole(whole: Path) -> None:
 
 
 def test_policy_example_changes_nothing() -> None:
-    from tillwatch.collector.policy import parse_policy
+    from tillwatch.collector.duty.policy import parse_policy
 
     assert replace(parse_policy(example("policy")), text="") == parse_policy()
 
 
 def test_policy_example_loads_whole_and_calls_defaults_what_they_are() -> None:
-    from tillwatch.collector.policy import parse_policy
+    from tillwatch.collector.duty.policy import parse_policy
 
     text = COMMENTED.sub("", example("policy"))
     loaded, default = parse_policy(text), parse_policy()
@@ -150,7 +150,7 @@ def test_policy_example_loads_whole_and_calls_defaults_what_they_are() -> None:
 
 
 def test_policy_example_teaches_every_table() -> None:
-    from tillwatch.collector.policy import shipped_policy
+    from tillwatch.collector.duty.policy import shipped_policy
 
     shown = set(tomllib.loads(COMMENTED.sub("", example("policy"))))
     assert set(tomllib.loads(shipped_policy())) <= shown
@@ -160,7 +160,7 @@ def test_policy_example_teaches_every_table() -> None:
 def test_policy_example_shows_every_key_of_the_incident() -> None:
     from dataclasses import fields
 
-    from tillwatch.collector.policy import IncidentSettings
+    from tillwatch.collector.duty.policy import IncidentSettings
 
     shown = tomllib.loads(COMMENTED.sub("", example("policy")))["incident"]
     assert set(shown) == {field.name.removesuffix("_ns") for field in fields(IncidentSettings)}

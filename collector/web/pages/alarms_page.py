@@ -1,4 +1,4 @@
-"""The alarm inbox: what is open, since when, what it means, what to do, and whether a ticket speaks of it."""
+"""The inbox: one entry an incident with its alarms underneath, since when, until when, who has it, and why somebody was told or not."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, 
 
 
 class AlarmList(Element, component=STATIC / "alarms.js"):
-    """A list of alarms that loads itself from the REST API. terminal: only this one's, shown without filters."""
+    """The open alarms of one terminal; loads itself from the REST API."""
 
-    def __init__(self, terminal: str = "") -> None:
+    def __init__(self, terminal: str) -> None:
         super().__init__()
         self._props["terminal"] = terminal
+
+
+class IncidentList(Element, component=STATIC / "incidents.js"):
+    """All incidents with their alarms, and the filters; loads itself from the REST API."""
 
 
 def add(feed: Feed) -> None:
@@ -25,10 +29,10 @@ def add(feed: Feed) -> None:
         text = text_of(request)
         with frame(request, client, feed, text, "alarms"):
             words("h1", text("alarms.title")).classes("tw-title")
-            AlarmList()
+            IncidentList()
 
         def on_change(change: Change) -> None:
-            if change.alarms:
+            if change.alarms or change.incidents:
                 ui.run_javascript("tw.refresh()")
 
         listen(client, feed, on_change)

@@ -102,6 +102,7 @@ def _grid(text: Text) -> None:
         {"colId": "condition", "field": "rank", "headerName": text("fleet.condition"), ":cellRenderer": "tw.cells.condition", "width": 124, ":comparator": "tw.fleet.worst", "sort": "asc"},
         {"colId": "terminal", "field": "id", "headerName": text("fleet.terminal"), ":cellRenderer": "tw.cells.terminal", "minWidth": 130, "flex": 2},
         {"colId": "branch", "field": "branch", "headerName": text("fleet.branch"), ":cellRenderer": "tw.cells.branch", "minWidth": 130, "flex": 3},
+        {"colId": "state", "field": "state", "headerName": text("fleet.state"), ":cellRenderer": "tw.cells.state", "width": 138},
         {"colId": "class", "field": "class", "headerName": text("fleet.class"), "width": 92},
         {"colId": "worst", "field": "alarm", "headerName": text("fleet.worst"), ":cellRenderer": "tw.cells.worst", "minWidth": 200, "flex": 6},
         {"colId": "alarms", "field": "alarms", "headerName": text("fleet.open"), "width": 92, "cellClass": "tw-number", "headerClass": "tw-number-header"},

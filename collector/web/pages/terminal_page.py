@@ -12,7 +12,7 @@ from nicegui import Client, background_tasks, events, ui
 from nicegui.element import Element
 
 from tillwatch.agent.model import MS
-from tillwatch.collector.read import ComponentView, FleetReader, History, TerminalView
+from tillwatch.collector.read import ComponentView, FleetReader, History, StateView, TerminalView
 from tillwatch.collector.web.feed import Change, Feed
 from tillwatch.collector.web.messages import Text
 from tillwatch.collector.web.pages import chart
@@ -71,7 +71,7 @@ def add(reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
             cards.on("pick", panel.on_pick)
 
         def on_change(change: Change) -> None:
-            if terminal in change.terminals or change.alarms:
+            if terminal in change.terminals or change.alarms or change.incidents:
                 if terminal in change.terminals and (fresh := feed.terminals.get(terminal)) is not None:
                     show_header(fresh)
                     panel.data_came()
@@ -103,6 +103,7 @@ def _first_signal(reader: FleetReader, terminal: str, component: str, signal: st
 def _header(text: Text, view: TerminalView) -> Callable[[TerminalView], None]:
     """Draws the head; the function that it gives back fills it with a newer view."""
     facts: dict[str, Any] = {}
+    places: dict[str, ui.element] = {}
     with ui.element("section").classes("tw-head"):
         with ui.element("div").classes("tw-head-name"):
             chip = words("span")
@@ -110,6 +111,9 @@ def _header(text: Text, view: TerminalView) -> Callable[[TerminalView], None]:
             reason = words("span").classes("tw-reason")
         with ui.element("dl").classes("tw-facts"):
             for name, label in (
+                ("state", text("terminal.state")),
+                ("party", text("terminal.party")),
+                ("functions", text("terminal.functions")),
                 ("branch", text("fleet.branch")),
                 ("region", text("terminal.region")),
                 ("class", text("fleet.class")),
@@ -117,11 +121,30 @@ def _header(text: Text, view: TerminalView) -> Callable[[TerminalView], None]:
                 ("received", text("fleet.received")),
                 ("lost", text("terminal.lost")),
             ):
-                with ui.element("div"):
+                with ui.element("div") as places[name]:
                     words("dt", label)
                     facts[name] = words("dd")
+                    if name == "state":
+                        since = words("dd").classes("tw-faint")
+                        because = words("dd").classes("tw-reason")
+
+    def show_state(state: StateView | None) -> None:
+        """Nothing of what was never rolled up, or does not apply."""
+        places["state"].set_visibility(state is not None)
+        places["party"].set_visibility(state is not None and bool(state.party))
+        places["functions"].set_visibility(state is not None and bool(state.lost))
+        if state is None:
+            return
+        facts["state"].set_text(text(f"state.{state.state}"))
+        facts["state"].classes(replace=f"tw-standing tw-standing-{state.state}")
+        since.props(f"data-at={state.since // MS}")
+        cause = text(f"cause.{state.cause}") if state.cause else ""
+        because.set_text(": ".join(each for each in (cause or state.text, state.why) if each))
+        facts["party"].set_text(text(f"party.{state.party}") if state.party else "")
+        facts["functions"].set_text(", ".join(state.lost))
 
     def show(fresh: TerminalView) -> None:
+        show_state(fresh.state)
         condition = fresh.condition if fresh.condition in {"ok", "warn", "crit"} else "unknown"
         chip.set_text(text(f"condition.{condition}"))
         chip.classes(replace=f"tw-chip tw-{condition}")

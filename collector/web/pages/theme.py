@@ -65,7 +65,7 @@ def _head(text: Text, *, remember: bool, early: str) -> str:
         "remember": remember,
         "early": early,
     }
-    return f'<link rel="stylesheet" href="{base}/console.css"><script>window.TW={_script(settings)}</script><script src="{base}/console.js"></script>'
+    return f'<link rel="stylesheet" href="{base}/console.css"><script>window.TW={_script(settings)}</script><script src="{base}/console.js"></script><script src="{base}/parts.js"></script>'
 
 
 @contextmanager

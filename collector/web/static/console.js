@@ -10,7 +10,7 @@ const tw = {
 
   t(key, values = {}) {
     let text = window.TW.texts[key] ?? key;
-    for (const [name, value] of Object.entries(values)) text = text.replaceAll(`{${name}}`, value);
+    for (const [name, value] of Object.entries(values)) text = text.replaceAll(`{${name}}`, () => value);
     return text;
   },
   now() {
@@ -94,6 +94,29 @@ const tw = {
     return after ? `${text} ${after}` : text;
   },
 
+  length(s) {
+    if (s && s % 86400 === 0) return tw.t("length.days", { n: s / 86400 });
+    if (s && s % 3600 === 0) return tw.t("length.hours", { n: s / 3600 });
+    if (s && s % 60 === 0) return tw.t("age.minutes", { n: s / 60 });
+    return tw.t("age.seconds", { n: tw.number(s) });
+  },
+  // A line of the case file: its message, filled in with times of this place.
+  fill(line) {
+    const values = {};
+    for (const [name, value] of Object.entries(line.values)) {
+      if (name.endsWith("_at")) values[name] = value ? tw.stamp(Date.parse(value)) : "";
+      else if (name.endsWith("_s")) values[name] = tw.length(value);
+      else if (name.endsWith("_key")) values[name] = tw.t(value);
+      else values[name] = typeof value === "number" ? tw.number(value) : String(value ?? "");
+    }
+    return tw.t(line.key, values).replace(/\s+/g, " ").replace(/ ([,.;:)，。；：）])/g, "$1").trim();
+  },
+  // What is left of a target, or how long ago it was missed.
+  left(due) {
+    const ms = due - tw.now();
+    return tw.t(ms > 0 ? "clock.left" : "clock.late", { span: tw.span(Math.abs(ms)) });
+  },
+
   // ---- time that goes on: every element with data-at shows its age, and looks stale when it is
   tick() {
     const now = tw.now();
@@ -103,6 +126,13 @@ const tw = {
       if (node.textContent !== text) node.textContent = text;
       if (at) node.title = tw.stamp(at, true);
       if (node.dataset.staleAfter) node.classList.toggle("tw-stale", !at || now - at > Number(node.dataset.staleAfter) * 1000);
+    }
+    for (const node of document.querySelectorAll("[data-left]")) {
+      const due = Number(node.dataset.left);
+      const text = tw.left(due);
+      if (node.textContent !== text) node.textContent = text;
+      node.title = tw.stamp(due, true);
+      node.classList.toggle("tw-late", now > due);
     }
     for (const node of document.querySelectorAll("[data-due]")) {
       const due = Number(node.dataset.due);
@@ -224,6 +254,11 @@ tw.cells = {
     return span;
   },
   condition: (p) => tw.cells.chip(p.data.condition),
+  state(p) {
+    const box = tw.el("span", "tw-cut", p.data.state ? tw.t(`state.${p.data.state}`) : "");
+    if (p.data.stated) box.title = tw.stamp(p.data.stated, true);
+    return box;
+  },
   terminal(p) {
     const link = tw.el("a", "tw-link", p.data.id);
     link.href = `/terminal/${encodeURIComponent(p.data.id)}`;
@@ -344,7 +379,8 @@ tw.fleet = {
     if (f.connection && row.connection !== f.connection) return false;
     if (!f.q) return true;
     const q = f.q.toLowerCase();
-    return [row.id, row.branch, row.region, row.class, row.alarm, row.reason].some((text) => text.toLowerCase().includes(q));
+    const state = row.state ? tw.t(`state.${row.state}`) : "";
+    return [row.id, row.branch, row.region, row.class, row.alarm, row.reason, state].some((text) => text.toLowerCase().includes(q));
   },
   count() {
     const node = document.getElementById("tw-count");
@@ -366,6 +402,7 @@ tw.fleet = {
     p.api.setColumnsVisible(["condition", "branch", "worst", "received"], !narrow);
     p.api.setColumnsVisible(["connection"], p.clientWidth >= 900);
     p.api.setColumnsVisible(["class", "alarms", "components"], !narrow && !middle);
+    p.api.setColumnsVisible(["state"], p.clientWidth >= 1300);
     if (narrow !== tw.fleet.narrow) {
       tw.fleet.narrow = narrow;
       p.api.setGridOption("headerHeight", narrow ? 0 : 34);

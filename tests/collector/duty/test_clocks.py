@@ -25,8 +25,8 @@ from tillwatch.collector.duty.clocks import (
     next_step,
     steps_due,
 )
+from tillwatch.collector.duty.policy import parse_policy
 from tillwatch.collector.duty.roster import Person
-from tillwatch.collector.policy import parse_policy
 
 BUSINESS = Calendar("business", BERLIN, (*(((9 * 60, 17 * 60),),) * 5, (), ()))
 ROLES = ("duty", "backup", "head", "director")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.collector.duty.clocks_of_places import ns, said
+from tillwatch.collector.duty.policy import parse_policy, shipped_policy
 from tillwatch.collector.duty.public_holidays import resolve
 from tillwatch.collector.duty.tables import PolicyError
-from tillwatch.collector.policy import parse_policy, shipped_policy
 
 
 def business(text: str, *years: int):

@@ -22,7 +22,7 @@ def make_store(path: Path, dirty: Dirty, terminals=(), *, known: int, policy: st
         db.execute("INSERT INTO terminal VALUES (?,?,?,?,'active',0,?)", (*row, b""))
     db.execute("INSERT OR REPLACE INTO meta VALUES ('advanced_to', ?)", (known,))
     if policy:
-        from tillwatch.collector.policy import shipped_policy
+        from tillwatch.collector.duty.policy import shipped_policy
 
         db.execute("INSERT OR REPLACE INTO meta VALUES ('policy', ?)", (msgpack.packb([shipped_policy(), policy]),))
     db.execute("COMMIT")

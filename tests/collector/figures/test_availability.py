@@ -76,8 +76,8 @@ def judged(minute, rows, late, said, away, known):
     filling = [one for one in late if one.since <= at < one.until]
     if verdict[0] == "unmonitored" and filling:
         one = filling[-1]
-        stopped = one.level == 1 or (known and known <= set(one.lost))
-        return ("down",) * 3 if one.reason and stopped else working(one.lost, known)
+        none_works = not known - set(one.lost) if known else one.level == 1
+        return ("down",) * 3 if one.reason and none_works else working(one.lost, known)
     return verdict
 
 

@@ -12,9 +12,9 @@ import pytest
 from tests.collector.figures.stores import add_delivery, make_store
 from tillwatch.collector.__main__ import main
 from tillwatch.collector.changes import Dirty
+from tillwatch.collector.commands.output import USAGE, CommandError
 from tillwatch.collector.figures.command import period
-from tillwatch.collector.incidents import Incident
-from tillwatch.collector.output import USAGE, CommandError
+from tillwatch.collector.incident.incidents import Incident
 from tillwatch.collector.records import Correction, IncidentEvent, LateSpan, StateChange
 
 ZONE = "Asia/Shanghai"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tillwatch.collector.duty.policy import parse_policy
 from tillwatch.collector.figures.course import PHASES, course_of, phases, repair_met, response_met
-from tillwatch.collector.incidents import Incident
-from tillwatch.collector.policy import parse_policy
+from tillwatch.collector.incident.incidents import Incident
 from tillwatch.collector.records import IncidentEvent
 
 M = 60 * 10**9

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from tests.collector.figures.test_course import event, incident
 from tests.collector.figures.test_shares import stretch
+from tillwatch.collector.duty.policy import parse_policy
 from tillwatch.collector.figures.availability import COUNTS, History
 from tillwatch.collector.figures.impact import HOURS_OF_WEEK
 from tillwatch.collector.figures.kpi import Delivery
 from tillwatch.collector.figures.load import Turn
 from tillwatch.collector.figures.rollup import FLEET, Log, Place, Scope, Settings, compute, daily
-from tillwatch.collector.policy import parse_policy
 from tillwatch.collector.records import StateChange
 
 H = 3600 * 10**9

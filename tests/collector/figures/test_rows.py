@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 
 from tests.collector.figures.stores import add_delivery, make_store
 from tests.collector.figures.test_availability import LENGTH, M, changes
-from tillwatch.collector.alarms import Alarm, AlarmEvent
+from tillwatch.collector.alarm.alarms import Alarm, AlarmEvent
 from tillwatch.collector.changes import Dirty
 from tillwatch.collector.figures.availability import History, stretches
 from tillwatch.collector.figures.load import Shelf, Standing, Turn
 from tillwatch.collector.figures.rollup import FLEET, Scope
 from tillwatch.collector.figures.rows import open_log, read_log, read_policy, read_rules
-from tillwatch.collector.fleet import Component, Series
-from tillwatch.collector.incidents import Incident
+from tillwatch.collector.incident.incidents import Incident
 from tillwatch.collector.records import Correction, IncidentEvent, LateSpan
 from tillwatch.collector.store import folded
 from tillwatch.collector.store.sqlite import StoreError, open_db
+from tillwatch.collector.terminal.fleet import Component, Series
 
 TERMINALS = [("t", "Harbour", "North", "atm"), ("u", "Market", "North", "pos"), ("dog", "Harbour", "North", "watchdog")]
 

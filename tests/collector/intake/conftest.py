@@ -20,10 +20,10 @@ from gmqtt import Message as Will
 from gmqtt.mqtt.constants import MQTTv311
 
 from tests.mosquitto import HOSTS, Mosquitto
-from tillwatch.collector.authority import Authority, open_authority, open_request
 from tillwatch.collector.intake import Message
 from tillwatch.collector.intake.broker import EmbeddedBroker
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
+from tillwatch.collector.trust.authority import Authority, open_authority, open_request
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import ssl
 import pytest
 from amqtt.contexts import Action
 
-from tillwatch.collector.authority import COLLECTOR_NAME, open_authority
 from tillwatch.collector.intake import broker as broker_module
 from tillwatch.collector.intake.broker import ANYBODY, MAX_PACKET, BrokerStartError, EmbeddedBroker, TopicRights, may
+from tillwatch.collector.trust.authority import COLLECTOR_NAME, open_authority
 
 
 def internal(broker, **more):

@@ -12,8 +12,8 @@ from cryptography import x509
 
 from tests.collector.sending import T0, Sender, reading
 from tillwatch.agent.mqtt import Link, TurnedAwayError
-from tillwatch.collector.authority import COLLECTOR_NAME, DOCTOR_NAME, open_authority
 from tillwatch.collector.intake.mosquitto import ACL, CA, CONFIG, CRL, MAX_PACKET, SERVER
+from tillwatch.collector.trust.authority import COLLECTOR_NAME, DOCTOR_NAME, open_authority
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from gmqtt.mqtt import connection
 from gmqtt.mqtt.protocol import MQTTProtocol
 
 from tests.chaos.proxy import Proxy
-from tillwatch.collector.authority import COLLECTOR_NAME
 from tillwatch.collector.intake import mqtt
 from tillwatch.collector.intake.broker import EmbeddedBroker
 from tillwatch.collector.intake.fairness import REFUSALS, SHARE
 from tillwatch.collector.intake.mqtt import BACKOFF_MOST_S, MqttIntake, MqttSettings
+from tillwatch.collector.trust.authority import COLLECTOR_NAME
 
 
 async def test_batches_in_and_acks_out_through_mosquitto(authority, mosquitto, certified, terminal, intake, messages):

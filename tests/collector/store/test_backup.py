@@ -12,13 +12,13 @@ from tests.collector.conftest import World
 from tests.collector.sending import T0, S, Sender, reading
 from tillwatch.agent.window import Discard, Offer, Send, SendLife, Window
 from tillwatch.agent.wire import Ack, AckState
-from tillwatch.collector.authority import open_authority
-from tillwatch.collector.rebuild import rebuild, tables
+from tillwatch.collector.proof.rebuild import rebuild, tables
 from tillwatch.collector.store import backup as backup_module
 from tillwatch.collector.store.backup import BackupError, make, restore, verify
 from tillwatch.collector.store.lock import RESTORING, InUseError, locked
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.sqlite import open_db
+from tillwatch.collector.trust.authority import open_authority
 
 
 class Site:

@@ -15,7 +15,7 @@ from tillwatch.agent.wire import AckState
 from tillwatch.collector.config import RetentionSection
 from tillwatch.collector.journal import Kind
 from tillwatch.collector.long_ago import LOOK_BACK_NS
-from tillwatch.collector.rebuild import rebuild, tables
+from tillwatch.collector.proof.rebuild import rebuild, tables
 from tillwatch.collector.store import compaction
 from tillwatch.collector.store.compaction import (
     PAGE,

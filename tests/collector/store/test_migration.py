@@ -12,10 +12,10 @@ from tests.collector.conftest import World
 from tests.collector.packed import keep_house, measured
 from tests.collector.sending import T0, S, Sender
 from tillwatch.agent.wire import AckState
-from tillwatch.collector.rebuild import rebuild, tables
+from tillwatch.collector.proof.rebuild import rebuild, tables
+from tillwatch.collector.proof.verify import verify_log
 from tillwatch.collector.store import sqlite
 from tillwatch.collector.store.sqlite import SqliteStore, StoreError, open_db
-from tillwatch.collector.verify import verify_log
 
 INCIDENTS = ("alarm", "alarm_event", "incident", "incident_alarm", "incident_event", "state_change")
 """What this version makes otherwise of the same log: alarms with one cause are one incident."""

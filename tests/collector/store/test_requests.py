@@ -10,7 +10,7 @@ import pytest
 
 from tests.collector.conftest import World
 from tests.collector.sending import Sender
-from tillwatch.collector.acts import act
+from tillwatch.collector.commands.acts import act
 from tillwatch.collector.config import CollectorSection, Config
 from tillwatch.collector.journal import Kind
 from tillwatch.collector.store import requests

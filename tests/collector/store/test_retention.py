@@ -10,7 +10,7 @@ from tests.collector.sending import T0, S
 from tillwatch.collector.clock import HOLD_NS, SteadyClock
 from tillwatch.collector.config import RetentionSection
 from tillwatch.collector.pipeline import Pipeline
-from tillwatch.collector.rebuild import rebuild
+from tillwatch.collector.proof.rebuild import rebuild
 from tillwatch.collector.store import retention
 from tillwatch.collector.store.sqlite import SqliteStore
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.collector.sending import T0, S
+from tillwatch.collector.alarm.rules import parse_rules
 from tillwatch.collector.records import Correction, StateChange
-from tillwatch.collector.rules import parse_rules
 from tillwatch.collector.store.folded import pack_state
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.sqlite import open_db

@@ -9,8 +9,8 @@ import pytest
 from tests.collector.sending import S
 from tests.collector.stories.stage import HOUR, MINUTE, PATIENT, Player, Stage
 from tillwatch.agent.model import State
-from tillwatch.collector.alarms import CHILD
-from tillwatch.collector.incidents import CONSEQUENCE, DROPPED, RESOLVED, RESTORED, ROOT, SYMPTOM
+from tillwatch.collector.alarm.alarms import CHILD
+from tillwatch.collector.incident.incidents import CONSEQUENCE, DROPPED, RESOLVED, RESTORED, ROOT, SYMPTOM
 from tillwatch.collector.tickets.port import Op
 
 SILENT, WAN = "terminal.silent", "net.wan"

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.collector.conftest import World
-from tillwatch.collector.authority import Authority, open_authority
-from tillwatch.collector.registry import Enrolment, JournalRegistrar, create_token
 from tillwatch.collector.store.sqlite import open_db
+from tillwatch.collector.trust.authority import Authority, open_authority
+from tillwatch.collector.trust.registry import Enrolment, JournalRegistrar, create_token
 from tillwatch.collector.watch.identity import IDENTITY, TLS, IdentityError, enrol, load, parse_token
 from tillwatch.collector.web.enrol import EnrolListener, MqttAddress, enrol_app
 

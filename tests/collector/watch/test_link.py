@@ -15,7 +15,7 @@ from tests.collector.intake.conftest import (  # noqa: F401 - fixtures
 )
 from tests.collector.watch.running import until
 from tillwatch.agent.wire import batch_topic, life_topic
-from tillwatch.collector.authority import COLLECTOR_NAME, open_authority
+from tillwatch.collector.trust.authority import COLLECTOR_NAME, open_authority
 from tillwatch.collector.watch.link import Link
 
 

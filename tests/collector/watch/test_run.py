@@ -9,7 +9,7 @@ from tests.chaos.proxy import Proxy
 from tests.collector.tickets.conftest import Desk
 from tests.collector.watch.running import Site, free_ports, until
 from tests.mosquitto import Mosquitto
-from tillwatch.collector.authority import open_authority
+from tillwatch.collector.trust.authority import open_authority
 from tillwatch.collector.watch.complaints import MISSING
 from tillwatch.collector.watch.identity import IDENTITY
 from tillwatch.collector.watch.path import Stage

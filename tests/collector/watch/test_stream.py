@@ -10,7 +10,7 @@ from tests.collector.conftest import COLLECTOR_KEY, World
 from tests.collector.sending import T0, S, reading
 from tillwatch.agent.model import MS
 from tillwatch.agent.wire import Ack, AckState, SigningKey, VerifyKey, batch_topic, life_topic, new_epoch, open_ack
-from tillwatch.collector import drills
+from tillwatch.collector.alarm import drills
 from tillwatch.collector.intake import Message
 from tillwatch.collector.watch import stream
 from tillwatch.collector.watch.stream import Heard, Moment, Stream

@@ -11,21 +11,20 @@ from pathlib import Path
 
 from playwright.async_api import Page
 
-FLEET = Path(__file__).parent.parent / "fake_fleet.py"
+ROOT = Path(__file__).parents[3]
 
 
-class Running:
-    """A console under test. `change` is how its fleet moves on."""
+class Serving:
+    """A process that serves a console and says where. what: its command behind the interpreter."""
 
-    def __init__(self, directory: Path, *arguments: str) -> None:
-        self.changes = directory / "changes.json"
-        self.revision = 1
+    def __init__(self, *what: str) -> None:
+        paths = [os.environ.get("PYTHONPATH", ""), str(ROOT)]
         self.process = subprocess.Popen(
-            [sys.executable, "-P", str(FLEET), "--changes", str(self.changes), *arguments],
+            [sys.executable, "-P", *what],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(paths)},
         )
         assert self.process.stdout
         line = self.process.stdout.readline()
@@ -33,17 +32,26 @@ class Running:
         assert found, line + (self.process.stderr.read() if self.process.stderr else "")
         self.url = found.group(0)
 
-    def change(self, **what: object) -> None:
-        self.revision += 1
-        fresh = self.changes.with_suffix(".new")
-        fresh.write_text(json.dumps({"revision": self.revision, **what}))
-        fresh.replace(self.changes)
-
     def stop(self) -> tuple[int, str]:
         """Ends it with SIGTERM; its exit code and what it wrote to stderr."""
         self.process.terminate()
         _, errors = self.process.communicate(timeout=20)
         return self.process.returncode, errors
+
+
+class Running(Serving):
+    """A console over the fake fleet. `change` is how its fleet moves on."""
+
+    def __init__(self, directory: Path, *arguments: str) -> None:
+        self.changes = directory / "changes.json"
+        self.revision = 1
+        super().__init__("-m", "tests.collector.fake_fleet", "--changes", str(self.changes), *arguments)
+
+    def change(self, **what: object) -> None:
+        self.revision += 1
+        fresh = self.changes.with_suffix(".new")
+        fresh.write_text(json.dumps({"revision": self.revision, **what}))
+        fresh.replace(self.changes)
 
 
 class Watched:

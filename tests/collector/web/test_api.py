@@ -70,6 +70,40 @@ def test_alarms_open_all_and_of_one_terminal(client):
     assert [item["terminal"] for item in own] == ["POS-008"]
 
 
+def test_incidents_open_all_and_one(client):
+    page = client.get(f"{V1}/incidents", params={"limit": 2}).json()
+    assert ([item["level"] for item in page["items"]], page["total"]) == ([1, 2], 5)
+    assert client.get(f"{V1}/incidents", params={"state": "all"}).json()["total"] == 10
+    first = page["items"][0]
+    assert first["closed_at"] is None
+    assert datetime.fromisoformat(first["clocks"][0]["due"]) > datetime.fromisoformat(first["opened_at"])
+    whole = client.get(f"{V1}/incidents/{first['id']}").json()
+    assert whole.items() >= {key: value for key, value in first.items() if key != "clocks"}.items()
+    assert [member["role"] for member in whole["members"]] == ["root"]
+    assert whole["members"][0]["alarm"]["isa_state"] == "UNACK"
+    assert [event["lines"][0]["text"] for event in whole["events"]][:1] == ["Found"]
+    assert whole["why"]["told"] == "told"
+
+
+def test_why_gives_each_reason_as_text_and_as_what_is_filled_in(client):
+    said = client.get(f"{V1}/alarms/1/why").json()
+    assert said["alarm"]["terminal"] == "ATM-001"
+    head = said["why"]["head"]
+    assert head["key"] == "why.yes"
+    assert head["text"].startswith(f"Told: incident {said['alarm']['incident']} was announced at ")
+    assert datetime.fromisoformat(head["values"]["announced_at"]).timestamp() == BASE // NANO - 420
+    assert {line["topic"] for line in said["why"]["lines"]} >= {"rule", "place", "people", "clock", "ticket"}
+    chinese = client.get(f"{V1}/alarms/1/why", params={"lang": "zh"}).json()
+    assert chinese["why"]["head"]["text"].startswith("已通知：")
+    assert chinese["why"]["head"]["values"] == head["values"]
+
+
+def test_a_list_of_incidents_that_did_not_change_is_not_sent_again(client):
+    first = client.get(f"{V1}/incidents")
+    again = client.get(f"{V1}/incidents", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
 def history(client, **params):
     return client.get(
         f"{V1}/terminals/ATM-001/history", params={"component": "ups/battery", "signal": "battery.charge", **params}
@@ -114,6 +148,11 @@ def test_history_takes_iso_and_epoch_alike(client):
         ("/terminals?limit=99999", 422, "query.limit"),
         ("/terminals?condition=fine", 422, "query.condition"),
         ("/alarms?state=some", 422, "query.state"),
+        ("/alarms?lang=fr", 422, "query.lang"),
+        ("/alarms/77/why", 404, "77"),
+        ("/alarms/one/why", 422, "path.alarm"),
+        ("/incidents?state=some", 422, "query.state"),
+        ("/incidents/HWM-nothing", 404, "HWM-nothing"),
         ("/nothing", 404, "openapi.json"),
     ],
 )
@@ -181,6 +220,9 @@ def test_openapi_describes_every_route_with_examples_and_problems(client):
             "/terminals/{terminal}/components",
             "/terminals/{terminal}/history",
             "/alarms",
+            "/alarms/{alarm}/why",
+            "/incidents",
+            "/incidents/{incident}",
             "/health",
             "/events",
         )

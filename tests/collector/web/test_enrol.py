@@ -21,9 +21,9 @@ from cryptography.x509.oid import NameOID
 from tillwatch.agent import enrol as agent_enrol
 from tillwatch.agent import identity as agent_identity
 from tillwatch.agent.wire import SigningKey
-from tillwatch.collector.authority import open_authority
-from tillwatch.collector.registry import Enrolment, JournalRegistrar, create_token, proof_message, secret_digest
 from tillwatch.collector.store.sqlite import open_db
+from tillwatch.collector.trust.authority import open_authority
+from tillwatch.collector.trust.registry import Enrolment, JournalRegistrar, create_token, proof_message, secret_digest
 from tillwatch.collector.web.enrol import (
     MAX_ADDRESSES,
     MAX_BODY,

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tillwatch.collector.case import Line
+from tillwatch.collector.incident.case import Line
 from tillwatch.collector.web.lines import say, span, stamp
 from tillwatch.collector.web.messages import TEXTS
 

@@ -11,11 +11,12 @@ from tillwatch.collector.web import messages
 from tillwatch.collector.web.messages import LANGUAGES, catalogue, choose
 
 WEB = Path(messages.__file__).parent
-SAYING = (WEB.parent / "why.py", WEB.parent / "history.py")
+SAYING = (WEB.parent / "incident" / "why.py", WEB.parent / "incident" / "history.py")
 """Modules outside the console that speak in messages."""
 
 KEY = re.compile(r"""["'`]([a-z]+\.[a-z0-9_]+)["'`]""")
-FAMILY = re.compile(r"""["'`]([a-z]+\.[a-z_]*)\$?\{""")  # f"condition.{name}": every key that begins so
+# f"condition.{name}" and "condition." + name: every key that begins so.
+FAMILY = re.compile(r"""["'`]([a-z]+\.[a-z_]*)(?:\$?\{|["'] \+)""")
 
 
 def said() -> tuple[set[str], set[str]]:

@@ -83,8 +83,14 @@ async def test_ages_keep_counting(watched):
 
 async def test_a_terminal_shows_alarm_components_and_the_chart_of_what_is_wrong(watched, console):
     page = await watched.open("terminal/ATM-001", ready="#tw-chart canvas")
-    await expect(page.locator(".tw-alarm")).to_contain_text("Call the branch; check the mains fuse; bring a UPS")
-    await expect(page.locator(".tw-alarm")).to_contain_text("INC0012001")
+    await expect(page.locator(".tw-incident")).to_contain_text("Call the branch; check the mains fuse; bring a UPS")
+    await expect(page.locator(".tw-incident")).to_contain_text("INC0012001")
+    standing = page.locator(".tw-facts > div", has=page.locator(".tw-standing"))
+    await expect(standing).to_contain_text("Degraded")
+    await expect(standing).to_contain_text("7 min ago")
+    await expect(standing).to_contain_text("The terminal runs on battery and the charge falls")
+    await expect(page.locator(".tw-facts")).to_contain_text("withdrawal, deposit")
+    await expect(page.locator(".tw-facts")).to_contain_text("Power")
     await expect(page.locator(".tw-chart-title")).to_have_text("ups/battery · battery.charge")
     await expect(page.locator(".tw-picked .tw-value")).to_have_text("23.5%")
     await expect(page.locator(".tw-component", has_text="environment").locator(".tw-none")).to_have_text("no value")
@@ -148,23 +154,88 @@ async def test_words_are_drawn_as_steps_and_an_empty_chart_says_why(watched):
     await expect(page.locator("#tw-chart")).to_be_hidden()
 
 
-async def test_the_inbox_lists_open_alarms_and_all(watched):
-    page = await watched.open("alarms", ready=".tw-alarm")
-    await expect(page.locator(".tw-alarm")).to_have_count(5)
-    assert await page.locator(".tw-alarm .tw-level-badge").all_inner_texts() == ["1", "2", "2", "3", "3"]
+INCIDENT = "3f6c{n}d20-8b1e-4c55-9d0a-77aa12f0c00{n}"
+"""Of the alarm with this number."""
+
+
+async def test_the_inbox_lists_open_incidents_with_their_alarms_and_all(watched):
+    page = await watched.open("alarms", ready=".tw-incident")
+    await expect(page.locator(".tw-incident")).to_have_count(5)
+    assert await page.locator(".tw-incident-head .tw-level-badge").all_inner_texts() == ["1", "2", "2", "3", "3"]
+    await expect(page.locator(".tw-count")).to_have_text("5 of 5 incidents, 5 alarms")
+    first = page.locator(".tw-incident").first
+    await expect(first.locator(".tw-row")).to_have_count(1)
+    await expect(first.locator(".tw-isa")).to_have_text("UNACK")
+    await expect(first).to_contain_text("Response")
+    await expect(first.locator("[data-left]").first).to_contain_text("left")
     await page.get_by_role("button", name="All").click()
-    await expect(page.locator(".tw-alarm.tw-cleared")).to_have_count(5)
+    await expect(page.locator(".tw-incident.tw-cleared")).to_have_count(5)
     await page.get_by_label("All levels").select_option("3")
-    await expect(page.locator(".tw-alarm")).to_have_count(4)
+    await expect(page.locator(".tw-incident")).to_have_count(4)
+    await page.get_by_label("Find terminal").fill("inc0011003")
+    await expect(page.locator(".tw-incident")).to_have_count(1)
+    assert "q=inc0011003" in page.url
+
+
+async def test_every_alarm_answers_why(watched):
+    page = await watched.open("alarms", ready=".tw-incident")
+    ask = page.locator(".tw-incident").first.get_by_role("button", name="Why?")
+    await expect(ask).to_have_attribute("aria-expanded", "false")
+    await ask.click()
+    why = page.locator(".tw-incident").first.locator(".tw-why")
+    await expect(why.locator(".tw-why-head")).to_contain_text(
+        f"Told: incident {INCIDENT.format(n=1)} was announced at 20"
+    )
+    for topic in ("What decided", "Which incident", "Who was told", "Deadlines", "Ticket"):
+        await expect(why).to_contain_text(topic)
+    assert "{" not in await why.inner_text()
+    await ask.click()
+    await expect(why).to_have_count(0)
+
+
+async def test_an_incident_page_has_everything_about_it_and_moves(watched, console):
+    page = await watched.open("alarms", ready=".tw-incident")
+    await page.get_by_role("link", name="The disk of the terminal is nearly full").click()
+    await page.wait_for_url(f"**/incident/{INCIDENT.format(n=2)}")
+    await expect(page.locator("h1")).to_have_text("The disk of the terminal is nearly full")
+    for heading in (
+        "Targets",
+        "What it means, what to do",
+        "Alarms (1 open)",
+        "Why was somebody told, why not",
+        "What you can do now",
+        "Escalation",
+        "History",
+    ):
+        await expect(page.get_by_role("heading", name=heading)).to_be_visible()
+    await expect(page.locator(".tw-acts")).to_contain_text(f"tillwatch-collector acknowledge {INCIDENT.format(n=2)}")
+    await expect(page.locator(".tw-steps .tw-done")).to_contain_text("duty engineer")
+    await expect(page.locator(".tw-history").first).to_contain_text("li.wei")
+    await expect(page.locator(".tw-bar")).to_have_count(2)
+    assert watched.troubles == []
+    page = await watched.open("incident/HWM-nothing", ready="h1")
+    await expect(page.locator("h1")).to_have_text("There is no incident “HWM-nothing”.")
+    watched.troubles[:] = [text for text in watched.troubles if "404" not in text]
 
 
 @pytest.mark.parametrize(
-    "path", ["", "terminal/ATM-006", "alarms?state=all", "terminal/%3Cimg%20src=x%20onerror=window.pwned=1%3E"]
+    "path",
+    [
+        "",
+        "terminal/ATM-006",
+        "alarms?state=all",
+        f"incident/{INCIDENT.format(n=5)}",
+        "terminal/%3Cimg%20src=x%20onerror=window.pwned=1%3E",
+        "incident/%3Cimg%20src=x%20onerror=window.pwned=1%3E",
+    ],
 )
 async def test_script_in_a_device_text_stays_text(watched, path):
     page = await watched.open(
-        path, ready={"": ROW, "terminal/ATM-006": "#tw-chart canvas", "alarms?state=all": ".tw-alarm"}.get(path, "h1")
+        path,
+        ready={"": ROW, "terminal/ATM-006": "#tw-chart canvas", "alarms?state=all": ".tw-incident"}.get(path, "h1"),
     )
+    for ask in await page.get_by_role("button", name="Why?").all():
+        await ask.click()
     await expect(page.get_by_text("onerror=window.pwned=1").first).to_be_attached()
     if "chart" in path or path == "terminal/ATM-006":
         await page.locator("#tw-chart canvas").hover()
@@ -174,10 +245,13 @@ async def test_script_in_a_device_text_stays_text(watched, path):
     watched.troubles[:] = [text for text in watched.troubles if "404" not in text]
 
 
-@pytest.mark.parametrize("path", ["", "terminal/ATM-006", "alarms?state=all"])
+@pytest.mark.parametrize("path", ["", "terminal/ATM-006", "alarms?state=all", f"incident/{INCIDENT.format(n=5)}"])
 async def test_a_phone_needs_no_sideways_scrolling(watched, path):
     await watched.page.set_viewport_size({"width": 390, "height": 844})
-    page = await watched.open(path, ready={"": ROW, "terminal/ATM-006": "#tw-chart canvas"}.get(path, ".tw-alarm"))
+    page = await watched.open(path, ready={"": ROW, "terminal/ATM-006": "#tw-chart canvas"}.get(path, ".tw-row"))
+    for ask in await page.get_by_role("button", name="Why?").all():
+        await ask.click()
+        await expect(page.locator(".tw-why").first).to_be_visible()
     assert await page.evaluate("document.documentElement.scrollWidth") <= 390
     wide = await page.evaluate(
         "[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > 391 && !e.closest('.ag-root, .tw-visually-hidden')).map(e => e.className)"
@@ -189,7 +263,7 @@ async def test_chinese_by_address_stays_chosen(watched):
     page = await watched.open("?lang=zh", ready=ROW)
     await expect(page.locator(f'{ROW}[row-index="0"] .tw-chip')).to_have_text("严重")
     assert await page.evaluate("document.documentElement.lang") == "zh-CN"
-    page = await watched.open("alarms", ready=".tw-alarm")
+    page = await watched.open("alarms", ready=".tw-incident")
     await expect(page.locator("h1")).to_have_text("告警")
 
 
@@ -201,7 +275,7 @@ async def test_the_theme_follows_the_system_until_chosen(watched):
     await page.emulate_media(color_scheme="light")
     await page.locator(".tw-theme").click()
     await expect(page.locator("body")).not_to_have_css("background-color", light)
-    page = await watched.open("alarms", ready=".tw-alarm")
+    page = await watched.open("alarms", ready=".tw-incident")
     await expect(page.locator("body")).not_to_have_css("background-color", light)
 
 

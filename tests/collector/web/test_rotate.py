@@ -17,11 +17,11 @@ from tillwatch.agent import enrol as agent_enrol
 from tillwatch.agent import identity, renewal, rotate
 from tillwatch.agent.enrol import EnrolError, RefusedError
 from tillwatch.agent.wire import SigningKey
-from tillwatch.collector.authority import open_authority
+from tillwatch.collector.alarm.rules import shipped_text
 from tillwatch.collector.pipeline import Pipeline
-from tillwatch.collector.registry import Enrolment, JournalRegistrar, create_token
-from tillwatch.collector.rules import shipped_text
 from tillwatch.collector.store.sqlite import SqliteStore
+from tillwatch.collector.trust.authority import open_authority
+from tillwatch.collector.trust.registry import Enrolment, JournalRegistrar, create_token
 from tillwatch.collector.web.enrol import REFUSALS_PER_MINUTE, EnrolListener, MqttAddress, enrol_app
 
 HOSTS = ("localhost", "127.0.0.1")

@@ -16,7 +16,7 @@ def test_the_check_sees_every_fault_to_its_end_and_leaves_nothing_running(tmp_pa
     command = [sys.executable, "-P", str(DEMO), "--check", "--folder", str(tmp_path / "demo")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=380, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    assert done.stdout.count("  ok  ") == 6
+    assert done.stdout.count("  ok  ") == 8
     assert "nothing is left running" in done.stdout
     left = [p for p in Path("/proc").glob("[0-9]*/cmdline") if str(tmp_path) in _read(p)]
     assert left == []

@@ -76,7 +76,7 @@ async def test_ratings_and_identity(source):
 async def test_silent_and_back(ups, source, monkeypatch):
     monkeypatch.setattr(source, "_shim", dataclasses.replace(source._shim, timeout=0.1, gap=0.1))
     ups.stop()
-    with pytest.raises(SourceError, match=r"ups-1: .*no answer.*switched on"):
+    with pytest.raises(SourceError, match=r"^megatec_q1: no answer.*switched on"):
         await source.poll(PollClass.FAST)
     ups.start()
     monkeypatch.undo()

@@ -1,0 +1,50 @@
+"""The commands that run: `run` the collector, `console` its pages alone, and `doctor`, which looks whether they can."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from dataclasses import asdict
+
+from tillwatch.collector.commands.output import DONE, FAILED, CommandError, coloured, print_json
+from tillwatch.collector.config import Config
+
+
+def run_collector(config: Config, options: argparse.Namespace) -> int:
+    from tillwatch.collector import service  # noqa: PLC0415 - the other commands need none of it
+    from tillwatch.collector.intake.broker import BrokerStartError  # noqa: PLC0415
+    from tillwatch.collector.store.lock import InUseError  # noqa: PLC0415
+    from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
+
+    # journald puts its own time before every line.
+    clock = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
+    logging.basicConfig(level=options.log_level.upper(), format=f"{clock}%(levelname)s %(name)s: %(message)s")
+    try:
+        return service.main(config, console=not options.no_console)
+    except (BrokerStartError, InUseError, StoreError, OSError) as error:
+        raise CommandError(str(error)) from None
+
+
+def run_console(config: Config, _: argparse.Namespace) -> int:
+    from tillwatch.collector.web import __main__ as web  # noqa: PLC0415 - the other commands need none of it
+
+    return web.main(console_arguments(config))
+
+
+def console_arguments(config: Config) -> tuple[str, ...]:
+    """What the console is told: where the store is, where it listens, and the bank's own cards."""
+    own = ("--cards", str(config.cards.file)) if config.cards.file is not None else ()
+    return ("--db", str(config.database), "--host", config.console.host, "--port", str(config.console.port), *own)
+
+
+def run_doctor(config: Config, options: argparse.Namespace) -> int:
+    from tillwatch.collector.doctor import examine  # noqa: PLC0415 - the other commands need none of it
+
+    findings = list(examine(config))
+    if options.json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            print(f"{coloured(finding.state.ljust(4))}  {finding.subject}: {finding.text}")
+    return FAILED if any(finding.state == "fail" for finding in findings) else DONE

@@ -1,0 +1,242 @@
+"""Incidents: what gets a ticket. One or more alarms with one cause, from the moment it is found to the word of the person who closes it. Pure:
+an incident and what happened go in, the incident afterwards comes out. Which alarms belong together is decided in handling.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from hashlib import sha256
+from typing import Any
+
+import msgpack
+
+from tillwatch.collector.alarm.alarms import AUTOMATIC
+from tillwatch.collector.alarm.drills import RULE as DRILL
+
+SETTLING = "settling"
+"""Found, and not told yet: it may turn out to be the symptom of something wider, or be over before anybody had to know."""
+OPEN, ACKNOWLEDGED, IN_REPAIR = "open", "acknowledged", "in_repair"
+RESTORED = "restored"
+"""The telemetry says that it is over: the interruption's clock stands, a person has not confirmed it."""
+RESOLVED, CLOSED = "resolved", "closed"
+DROPPED = "dropped"
+"""Over before it was told, or taken up by a wider one: it has no ticket."""
+LIVING = (SETTLING, OPEN, ACKNOWLEDGED, IN_REPAIR, RESTORED)
+
+TERMINAL, BRANCH, REGION, FLEET = "terminal", "branch", "region", "fleet"
+"""Scopes."""
+ROOT, CONSEQUENCE, SYMPTOM = "root", "consequence", "child"
+"""Roles of an alarm in its incident: what is broken, what follows from it on the same device, what is explained by it elsewhere."""
+
+PLANNED = "planned maintenance"
+"""The reason for a hold that a maintenance window makes and ends."""
+WELL = "working again"
+"""The reason for the time between the end of a fault and its return: nobody could have repaired anything then."""
+
+VERDICTS = ("true_fault", "part_changed", "false_alarm", "no_fault_found", "drill")
+"""What the person who resolves says of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """terminal, component: of what is broken; empty where the cause was concluded for a whole branch or region. fault: the rule. state: of the
+    constants above; held: (from, until or 0, reason), a pause of the repair clock beside the state. occurred_at: by the readings' time; opened_at: when it was found;
+    announced_at: when the ticket system was told; others likewise, all UTC ns, 0 for not yet. seq: deliveries enqueued so far. parent: the wider incident that
+    explains it; again: the one of the same fault that was over shortly before, which goes on in its place once this has settled; cause: what led to that conclusion, in words. steps: escalation steps that were taken, unstaffed: those of them for which nobody was
+    on duty; missed: the clocks whose target was missed. release_at: when what is left of its
+    symptoms gets incidents of its own; tell_at: when its changes are told.
+    """
+
+    corr_id: str
+    terminal: str
+    branch: str
+    level: int
+    state: str
+    opened_at: int
+    restored_at: int
+    seq: int
+    region: str = ""
+    scope: str = TERMINAL
+    component: str = ""
+    fault: str = ""
+    episode: int = 1
+    occurred_at: int = 0
+    settle_until: int = 0
+    announced_at: int = 0
+    responded_at: int = 0
+    repair_at: int = 0
+    resolved_at: int = 0
+    closed_at: int = 0
+    owner: str = ""
+    reopened: int = 0
+    intermittent: bool = False
+    drill: bool = False
+    tamper: bool = False
+    parent: str = ""
+    again: str = ""
+    cause: str = ""
+    held: tuple[tuple[int, int, str], ...] = ()
+    steps: tuple[str, ...] = ()
+    unstaffed: tuple[str, ...] = ()
+    reminded: int = 0
+    missed: tuple[str, ...] = ()
+    response_from: int = 0
+    told_at: int = 0
+    tell_at: int = 0
+    release_at: int = 0
+    verdict: str = ""
+    part: str = ""
+
+    @property
+    def living(self) -> bool:
+        return self.state in LIVING
+
+    @property
+    def announced(self) -> bool:
+        return self.announced_at > 0
+
+    @property
+    def pressing(self) -> bool:
+        """Whether somebody is to be hurried: what is over by its readings, what is planned, and the watchdog's own drill wait for nobody."""
+        return (
+            self.announced
+            and self.living
+            and self.state != RESTORED
+            and self.on_hold != PLANNED
+            and self.fault != DRILL
+        )
+
+    @property
+    def on_hold(self) -> str:
+        """The reason, or empty."""
+        return self.held[-1][2] if self.held and not self.held[-1][1] else ""
+
+    def row(self) -> tuple[Any, ...]:
+        """As it is kept: what is asked for by itself in columns, the rest packed."""
+        body = {name: getattr(self, name) for name in _BODY}
+        return (
+            self.corr_id, self.terminal, self.branch, self.level, self.state, self.opened_at, self.restored_at, self.seq,
+            self.region, self.scope, self.announced_at, self.closed_at, int(self.drill), msgpack.packb(body),
+        )  # fmt: skip
+
+    @classmethod
+    def of_row(cls, row: tuple[Any, ...]) -> Incident:
+        body = msgpack.unpackb(row[13]) if row[13] else {}
+        body["held"] = tuple((a, b, why) for a, b, why in body.get("held", ()))
+        for name in ("steps", "unstaffed", "missed"):
+            body[name] = tuple(body.get(name, ()))
+        known = {name: value for name, value in body.items() if name in _BODY}
+        names = [each.strip() for each in COLUMNS.split(",")][:-1]
+        known |= dict(zip(names, row, strict=False))
+        return cls(**{**known, "drill": bool(known["drill"])})
+
+
+COLUMNS = "corr_id, terminal, branch, level, state, opened_at, restored_at, seq, region, scope, announced_at, closed_at, drill, body"
+_BODY = tuple(each.name for each in fields(Incident) if each.name not in COLUMNS.split(", "))
+
+
+def correlation_id(branch: str, terminal: str, component: str, fault: str, episode: int) -> str:
+    """At most 40 characters without spaces: it fits a Jira label, PagerDuty's dedup_key and ServiceNow's correlation_id. The episode is in
+    it, since otherwise a fault that comes back would write into a closed ticket.
+    """
+    digest = sha256(f"v1|{branch}|{terminal}|{component}|{fault}".encode()).hexdigest()[:20]
+    return f"HWM-{digest}-{episode}"
+
+
+def announce(incident: Incident, at: int) -> Incident:
+    """It is told: its clocks run from when it was found."""
+    return replace(incident, state=OPEN, announced_at=at, settle_until=0, response_from=incident.opened_at)
+
+
+def drop(incident: Incident, at: int, parent: str = "") -> Incident:
+    """It was never told, and need not be."""
+    return replace(incident, state=DROPPED, closed_at=at, settle_until=0, parent=parent)
+
+
+def over_since(incident: Incident) -> int:
+    """When it was last said to be over, by the telemetry or by people; 0 while it is not. That it is closed some time later says nothing new."""
+    return max(incident.resolved_at, incident.restored_at) or incident.closed_at
+
+
+def acknowledge(incident: Incident, by: str, at: int) -> Incident | None:
+    """The first word of a person stops the response clock; later ones change the owner."""
+    if not incident.living or incident.state == SETTLING:
+        return None
+    state = ACKNOWLEDGED if incident.state == OPEN else incident.state
+    return replace(incident, state=state, owner=by, responded_at=incident.responded_at or at)
+
+
+def worsen(incident: Incident, level: int, at: int) -> Incident:
+    """Its level as its alarms have it now. Who took on the smaller fault has not taken on this one: the response clock begins anew."""
+    if level >= incident.level or incident.state not in (ACKNOWLEDGED, IN_REPAIR):
+        return replace(incident, level=level)
+    again = tuple(step for step in incident.steps if not step.startswith("response"))
+    return replace(incident, level=level, state=OPEN, responded_at=0, response_from=at, steps=again, reminded=0)
+
+
+def begin_repair(incident: Incident, by: str, at: int) -> Incident | None:
+    taken = acknowledge(incident, by, at)
+    if taken is None or taken.state == RESTORED:
+        return None
+    return replace(taken, state=IN_REPAIR, repair_at=at)
+
+
+def hold(incident: Incident, reason: str, at: int) -> Incident | None:
+    if not incident.living or incident.on_hold or incident.state == SETTLING:
+        return None
+    return replace(incident, held=(*incident.held, (at, 0, reason)))
+
+
+def resume(incident: Incident, at: int) -> Incident | None:
+    if not incident.on_hold:
+        return None
+    since, _, reason = incident.held[-1]
+    return replace(incident, held=(*incident.held[:-1], (since, at, reason)))
+
+
+def restore(incident: Incident, since: int, at: int) -> Incident:
+    """The fault is over by its readings. Level 3 is resolved with that; of the others a person says so, and of tampering nobody else may."""
+    resumed = resume(incident, at) or incident
+    if incident.level >= AUTOMATIC and not incident.tamper:
+        return replace(resumed, state=RESOLVED, restored_at=since, resolved_at=at, tell_at=0)
+    return replace(resumed, state=RESTORED, restored_at=since, tell_at=0)
+
+
+def reopen(incident: Incident, at: int) -> Incident:
+    """The fault is back: of one that was over for the telemetry only it goes on where it stood, of one that people had settled it counts as
+    reopened, and they are to respond anew. The time in between is on no clock.
+    """
+    settled = incident.state in (RESOLVED, CLOSED)
+    state = ACKNOWLEDGED if incident.responded_at and not settled else OPEN
+    ended = min(each for each in (incident.restored_at, incident.resolved_at, incident.closed_at, at) if each)
+    well = max(ended, incident.held[-1][1] if incident.held else 0)
+    held = (*incident.held, (well, at, WELL)) if well < at else incident.held
+    back = replace(
+        incident, state=state, restored_at=0, resolved_at=0, closed_at=0, verdict="", release_at=0, held=held
+    )
+    if not settled:
+        return replace(back, response_from=incident.response_from + at - ended)
+    again = tuple(step for step in incident.steps if not step.startswith("response"))
+    return replace(
+        back, reopened=incident.reopened + 1, responded_at=0, repair_at=0, response_from=at, steps=again, reminded=0
+    )
+
+
+def resolve(incident: Incident, verdict: str, part: str, at: int) -> Incident | None:
+    """A person says that it is mended, and what it was."""
+    if incident.state in (RESOLVED, CLOSED, DROPPED, SETTLING):
+        return replace(incident, verdict=verdict, part=part) if incident.state == RESOLVED else None
+    taken = resume(incident, at) or incident
+    return replace(
+        taken,
+        state=RESOLVED,
+        resolved_at=at,
+        verdict=verdict,
+        part=part,
+        responded_at=taken.responded_at or at,
+        tell_at=0,
+    )
+
+
+def close(incident: Incident, at: int) -> Incident | None:
+    return replace(incident, state=CLOSED, closed_at=at) if incident.state == RESOLVED else None

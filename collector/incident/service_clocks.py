@@ -1,0 +1,46 @@
+"""The clocks of an incident as the policy has them: what the fold follows and what people are shown is computed here, once. Pure."""
+
+from __future__ import annotations
+
+from tillwatch.collector.alarm.rules import REGULATOR
+from tillwatch.collector.duty.calendars import Calendar
+from tillwatch.collector.duty.clocks import Clock, Escalation, OnDuty
+from tillwatch.collector.duty.policy import Policy
+from tillwatch.collector.duty.targets import REPAIR, RESPONSE, Target
+from tillwatch.collector.incident.incidents import Incident
+
+
+def target_of(policy: Policy, fault: str, level: int) -> Target:
+    """What is promised for an incident of this fault and level: of an outage that must be reported the regulator's clocks."""
+    return policy.regulator.target if fault == REGULATOR and policy.regulator is not None else policy.targets[level]
+
+
+def clocks_of(policy: Policy, incident: Incident) -> tuple[Clock, Clock]:
+    """Of the response and of the repair. Restored by its readings stops both: the customer is served again, and nobody is called for what is over.
+    A report to the regulator is due all the same: only a person stops its clocks.
+    """
+    target = target_of(policy, incident.fault, incident.level)
+    restored = incident.restored_at if incident.fault != REGULATOR else 0
+    held = tuple((since, until) for since, until, _ in incident.held)
+    began = incident.response_from or incident.opened_at
+    return (
+        Clock(RESPONSE, began, target.response_ns, stopped_at=incident.responded_at or restored),
+        Clock(REPAIR, incident.opened_at, target.repair_ns, held, restored or incident.resolved_at),
+    )
+
+
+def hours_of(policy: Policy, incident: Incident, terminal_class: str) -> Calendar:
+    """In which both run."""
+    if incident.fault == REGULATOR and policy.regulator is not None:
+        return policy.calendars[policy.regulator.target.hours]
+    return policy.calendar(incident.level, terminal_class, incident.branch)
+
+
+def escalation_of(incident: Incident) -> Escalation:
+    """What was done about it."""
+    return Escalation(frozenset(incident.steps), frozenset(incident.unstaffed), incident.reminded)
+
+
+def on_duty_for(policy: Policy, incident: Incident) -> OnDuty:
+    """Who has a role, where the incident is."""
+    return lambda role, at: policy.roster.on_duty(role, at, incident.branch, incident.region)

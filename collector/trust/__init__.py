@@ -1,0 +1,1 @@
+"""Who may speak: keys, certificates, enrolment, rotation, revocation, and machines that speak under one name."""

@@ -1,0 +1,133 @@
+"""The routes of alarms and incidents: lists, one of them whole, and why somebody was told or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from tillwatch.collector.alarm.rules import Rules
+from tillwatch.collector.incident.incident_views import ConsoleReader, IncidentFile
+from tillwatch.collector.read import ComponentView
+from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Language, Limit, Offset, Tags, known, unchanged
+from tillwatch.collector.web.incident_schema import AlarmWhy, Incident, IncidentDetail, Why
+from tillwatch.collector.web.messages import TEXTS
+from tillwatch.collector.web.reads import Reads
+from tillwatch.collector.web.schema import Alarm, Page
+from tillwatch.collector.web.translation import Translation
+
+MAX_LISTED = 5_000
+"""Alarms or incidents that one question looks through; older alarms are asked for by terminal."""
+
+
+def add(api: APIRouter, reads: Reads, words: Translation, now: Callable[[], int]) -> None:
+    """now: UTC ns."""
+    tag = Tags(reads)
+
+    @api.get(
+        "/alarms",
+        response_model=Page[Alarm],
+        responses={**SOME, **UNCHANGED},
+        summary="Alarms, level 1 first, newest first within a level",
+    )
+    async def alarms(
+        request: Request,
+        response: Response,
+        state: Annotated[
+            str,
+            Query(
+                pattern="^(open|all)$",
+                description="`open` (also masked ones, and those that are over and were not acknowledged), or `all`",
+            ),
+        ] = "open",
+        terminal: Annotated[str | None, Query(description="Only this terminal", examples=["ATM-0012"])] = None,
+        lang: Language = "en",
+        limit: Limit = 100,
+        offset: Offset = 0,
+    ) -> Any:
+        if await tag(request, response):
+            return unchanged(response)
+        found, rules = await reads(
+            lambda reader: (
+                reader.alarms(terminal=terminal, open_only=state == "open", limit=MAX_LISTED),
+                reader.in_force().rules,
+            )
+        )
+        return Page[Alarm](
+            items=[Alarm.of(words.alarm(view, rules, lang)) for view in found[offset : offset + limit]],
+            total=len(found),
+            limit=limit,
+            offset=offset,
+        )
+
+    @api.get(
+        "/alarms/{alarm}/why",
+        response_model=AlarmWhy,
+        responses={**PROBLEMS, **UNCHANGED},
+        summary="Why somebody was told of an alarm, or why not",
+    )
+    async def why(request: Request, response: Response, alarm: int, lang: Language = "en") -> Any:
+        if await tag(request, response):
+            return unchanged(response)
+        (view, found), rules = await known(
+            lambda: reads(lambda reader: (reader.why(alarm, now()), reader.in_force().rules)), str(alarm)
+        )
+        said = Why.of(found, TEXTS[lang], lambda rule: words.text(rules, rule, lang))
+        return AlarmWhy(alarm=Alarm.of(words.alarm(view, rules, lang)), why=said)
+
+    @api.get(
+        "/incidents",
+        response_model=Page[Incident],
+        responses={**SOME, **UNCHANGED},
+        summary="Incidents, level 1 first, newest first within a level",
+    )
+    async def incidents(
+        request: Request,
+        response: Response,
+        state: Annotated[
+            str, Query(pattern="^(open|all)$", description="`open`, or `all` with those that are settled")
+        ] = "open",
+        lang: Language = "en",
+        limit: Limit = 100,
+        offset: Offset = 0,
+    ) -> Any:
+        if await tag(request, response):
+            return unchanged(response)
+        (found, total), rules = await reads(
+            lambda reader: (
+                reader.incidents(now(), living=state == "open", limit=min(offset + limit, MAX_LISTED)),
+                reader.in_force().rules,
+            )
+        )
+        return Page[Incident](
+            items=[Incident.of(words.incident(view, rules, lang)) for view in found[offset : offset + limit]],
+            total=total,
+            limit=limit,
+            offset=offset,
+        )
+
+    @api.get(
+        "/incidents/{incident}",
+        response_model=IncidentDetail,
+        responses={**PROBLEMS, **UNCHANGED},
+        summary="One incident: its alarms, clocks, escalation, history, ticket and card, and why somebody was told",
+    )
+    async def one(request: Request, response: Response, incident: str, lang: Language = "en") -> Any:
+        if await tag(request, response):
+            return unchanged(response)
+        file, rules, components = await known(lambda: reads(lambda reader: _whole(reader, incident, now())), incident)
+        return IncidentDetail.of_file(
+            file=file,
+            text=TEXTS[lang],
+            rule_text=lambda rule: words.text(rules, rule, lang),
+            card=words.card_of(file, rules, lang, components),
+            alarms=[Alarm.of(words.alarm(member.alarm, rules, lang)) for member in file.members],
+        )
+
+
+def _whole(reader: ConsoleReader, incident: str, now: int) -> tuple[IncidentFile, Rules, tuple[ComponentView, ...]]:
+    """With what the devices of its terminal told last: the card names their parts."""
+    file = reader.incident(incident, now)
+    parts = tuple(reader.components(file.view.terminal)) if file.view.terminal else ()
+    return file, reader.in_force().rules, parts

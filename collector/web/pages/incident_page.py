@@ -1,0 +1,47 @@
+"""One incident: how it stands, until when, what it means and what to do, whom it concerns, who was told and why, and all that happened to it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+from fastapi import Request
+from nicegui import Client, ui
+from nicegui.element import Element
+
+from tillwatch.collector.web.feed import Change, Feed
+from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
+from tillwatch.collector.web.reads import Busy, Reads, Unreadable
+
+
+class IncidentSheet(Element, component=STATIC / "incident.js"):
+    """The whole incident; loads itself from the REST API."""
+
+    def __init__(self, incident: str) -> None:
+        super().__init__()
+        self._props["incident"] = incident
+
+
+def add(reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
+    @ui.page("/incident/{incident}", title="tillwatch")
+    async def incident_page(request: Request, client: Client, incident: str) -> None:
+        await feed.ready()
+        text = text_of(request)
+        with frame(request, client, feed, text, "alarms"):
+            # A store that does not answer is said by the sheet, which asks again.
+            with contextlib.suppress(Busy, Unreadable):
+                try:
+                    await reads(lambda reader: reader.incident(incident, now()))
+                except KeyError:
+                    client.status_code = 404
+                    words("h1", text("incident.missing", id=incident)).classes("tw-title")
+                    ui.link(text("incident.back"), "/alarms")
+                    return
+            client.title = f"{incident} · tillwatch"
+            IncidentSheet(incident)
+
+        def on_change(change: Change) -> None:
+            if change.alarms or change.incidents:
+                ui.run_javascript("tw.refresh()")
+
+        listen(client, feed, on_change)

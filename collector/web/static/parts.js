@@ -1,0 +1,154 @@
+// Parts that several lists show: an alarm in a row, a clock, and why somebody was told. Vue escapes every text.
+"use strict";
+
+tw.parts = {
+  why: {
+    template: `
+      <div class="tw-why" :class="'tw-told-' + why.told">
+        <p class="tw-why-head">{{ fill(why.head) }}</p>
+        <dl>
+          <template v-for="one in topics" :key="one.name">
+            <dt>{{ t("topic." + one.name) }}</dt>
+            <dd v-for="(line, k) in one.lines" :key="k">{{ fill(line) }}</dd>
+          </template>
+        </dl>
+      </div>`,
+    props: { why: Object },
+    computed: {
+      topics() {
+        const names = ["rule", "place", "mask", "people", "clock", "ticket"];
+        return names.map((name) => ({ name, lines: this.why.lines.filter((line) => line.topic === name) })).filter((topic) => topic.lines.length);
+      },
+    },
+    methods: { t: (key) => tw.t(key), fill: (line) => tw.fill(line) },
+  },
+
+  clock: {
+    template: `
+      <div class="tw-clock" :class="['tw-clock-' + clock.state, { 'tw-missed': clock.missed }]">
+        <span class="tw-clock-name">{{ t("clock." + clock.kind) }}</span>
+        <b v-if="going" :data-left="due">{{ left }}</b>
+        <b v-else>{{ said }}</b>
+        <span v-if="wide" class="tw-faint">{{ t("clock.of", { target: length(clock.target_s), spent: spent }) }}<template v-if="clock.state === 'closed'"> · {{ t("clock.closed") }}</template></span>
+        <i v-if="wide" class="tw-bar" role="presentation"><i :style="{ width: share + '%' }"></i></i>
+      </div>`,
+    props: { clock: Object, hold: String, wide: Boolean },
+    computed: {
+      going() {
+        return !this.clock.stopped_at && this.clock.due;
+      },
+      due() {
+        return Date.parse(this.clock.due);
+      },
+      left() {
+        return tw.left(this.due);
+      },
+      said() {
+        if (!this.clock.stopped_at) return tw.t("clock.held", { reason: this.hold });
+        return tw.t(this.clock.missed ? "clock.missed" : "clock.met", { at: tw.stamp(Date.parse(this.clock.stopped_at)) });
+      },
+      spent() {
+        return tw.span(this.clock.net_s * 1000);
+      },
+      share() {
+        return Math.min(100, (100 * this.clock.net_s) / this.clock.target_s);
+      },
+    },
+    methods: { t: (key, values) => tw.t(key, values), length: (s) => tw.length(s) },
+  },
+
+  alarm: {
+    template: `
+      <li class="tw-row" :class="['tw-edge-l' + a.level, { 'tw-over': a.condition === 'normal' }]">
+        <span class="tw-isa" :class="'tw-isa-' + a.isa_state.toLowerCase()" :title="isa(a.isa_state)">{{ a.isa_state }}</span>
+        <div class="tw-row-what">
+          <p>
+            <span class="tw-level-badge tw-small-badge" :class="'tw-l' + a.level" :title="level(a.level)" :aria-label="level(a.level)">{{ a.level }}</span>
+            <b v-if="!known || known.text !== a.text">{{ a.text }}</b>
+            <span v-else-if="a.component" class="tw-code">{{ a.component }}<template v-if="a.signal"> · {{ a.signal }}</template></span>
+            <span v-if="same && a.value !== null && a.value !== ''" class="tw-faint">{{ t("alarms.value") }} <b class="tw-now">{{ say(a) }}</b></span>
+            <span v-if="role && role !== 'root'" class="tw-tag">{{ t("role." + role) }}</span>
+            <span v-if="a.drill" class="tw-tag tw-drill">{{ t("incident.drill") }}</span>
+            <span v-if="a.condition === 'unknown'" class="tw-tag">{{ t("alarms.unheard") }}</span>
+          </p>
+          <p v-if="!same || a.acked_by" class="tw-where">
+            <a v-if="!known || known.terminal !== a.terminal" :href="place(a)" class="tw-link">{{ a.terminal }}</a>
+            <span v-if="a.component && (!known || known.text !== a.text)" class="tw-code">{{ a.component }}<template v-if="a.signal"> · {{ a.signal }}</template></span>
+            <span v-if="!same && a.value !== null && a.value !== ''">{{ t("alarms.value") }} <b>{{ say(a) }}</b></span>
+            <span v-if="a.acked_by">{{ t("alarms.acked") }} <b>{{ a.acked_by }}</b> {{ t("alarms.acked_until", { at: stamp(a.ack_until) }) }}</span>
+          </p>
+          <p v-for="m in masks" :key="m.kind" class="tw-mask">{{ silenced(m) }}</p>
+        </div>
+        <p class="tw-row-when"><template v-if="a.cleared_at">{{ t("alarms.cleared") }} {{ stamp(a.cleared_at) }}</template><template v-else><span :data-at="ms(a.raised_at)">{{ age(a.raised_at) }}</span></template></p>
+        <button type="button" class="tw-why-button" :aria-expanded="String(open)" @click="toggle">{{ t("why.ask") }}</button>
+        <p v-if="open && failed" class="tw-note tw-row-wide" role="status">{{ t("app.fetch_failed") }}</p>
+        <tw-why v-if="open && said" :why="said" class="tw-row-wide"></tw-why>
+      </li>`,
+    props: { alarm: Object, role: String, known: Object }, // known: the incident above, whose words need no saying again
+    data() {
+      return { open: false, said: null, failed: false };
+    },
+    computed: {
+      a() {
+        return this.alarm;
+      },
+      same() {
+        return Boolean(this.known) && this.known.text === this.alarm.text && this.known.terminal === this.alarm.terminal;
+      },
+      // That its cause is told in its place says the incident above.
+      masks() {
+        return this.alarm.masks.filter((m) => m.kind !== "child_of" || !this.known || this.known.id !== m.ref);
+      },
+    },
+    watch: {
+      // What is shown changes with the alarm.
+      alarm() {
+        if (this.open) this.load();
+      },
+    },
+    methods: {
+      async toggle() {
+        this.open = !this.open;
+        if (this.open) await this.load();
+      },
+      async load() {
+        try {
+          this.said = (await tw.json(`/api/v1/alarms/${this.alarm.id}/why?lang=${window.TW.lang}`)).why;
+          this.failed = false;
+        } catch (error) {
+          console.warn(String(error));
+          this.failed = !this.said;
+        }
+      },
+      silenced(m) {
+        const until = m.until ? tw.t("mask.until", { at: tw.stamp(Date.parse(m.until)) }) : "";
+        const said = [tw.t("mask." + m.kind), until, m.by].filter(Boolean).join(" · ");
+        return m.reason ? `${said}: ${m.reason}` : said;
+      },
+      t: (key, values) => tw.t(key, values),
+      ms: (iso) => (iso ? Date.parse(iso) : 0),
+      age: (iso) => tw.age(iso ? Date.parse(iso) : 0),
+      stamp: (iso) => tw.stamp(iso ? Date.parse(iso) : 0),
+      level: (n) => tw.level(n),
+      isa: (state) => tw.t(`isa.${state.toLowerCase()}`),
+      say: (a) => tw.say(a.value, a.unit),
+      place: (a) => tw.place(a),
+    },
+  },
+};
+tw.parts.alarm.components = { "tw-why": tw.parts.why };
+
+// The page of an alarm's terminal, at the signal that speaks.
+tw.place = (a) => {
+  const what = a.signal ? `?component=${encodeURIComponent(a.component)}&signal=${encodeURIComponent(a.signal)}` : "";
+  return `/terminal/${encodeURIComponent(a.terminal)}${what}`;
+};
+
+// How an incident stands, in a word; and what of it is not like others.
+tw.stage = (i) => {
+  if (i.on_hold) return tw.t("stage.on_hold");
+  const known = ["settling", "open", "acknowledged", "in_repair", "restored", "resolved", "closed", "dropped"];
+  return known.includes(i.state) ? tw.t(`stage.${i.state}`) : i.state;
+};
+tw.marks = (i) => ["drill", "intermittent", "tamper"].filter((name) => i[name]).map((name) => tw.t(`incident.${name}`));
+tw.where = (i) => i.branch || i.region || tw.t("incident.everywhere");
