@@ -293,7 +293,7 @@ class Station:
         self._tell(at, [*self._gauges(at), self._beats([at // MS])])
 
     def _minutes_from(self, since: int, until: int) -> list[int]:
-        """ms at which it read after since, up to until."""
+        """Ms at which it read after since, up to until."""
         return [t // MS for t in range(since + INTERVAL_S * S, until + 1, INTERVAL_S * S)]
 
     def _beats(self, ms: list[int]) -> Column:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillwatch.collector.policy import parse_policy
+from tillwatch.collector.duty.policy import parse_policy
 from tillwatch.collector.simulate.people import Pair, _open
 from tillwatch.collector.simulate.site import site_policy
 from tillwatch.collector.simulate.stations import DAY, MINUTE

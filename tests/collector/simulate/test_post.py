@@ -75,7 +75,9 @@ def test_what_is_older_than_a_quarter_of_an_hour_is_history(desk: Desk, age: int
 
 
 def test_times_of_the_journal_only_go_forward(desk: Desk):
-    told = [desk.post.operate(at, {"action": "note", "actor": "t", "incident": "x", "text": "y"}) for at in (DAY, HOUR, DAY)]
+    told = [
+        desk.post.operate(at, {"action": "note", "actor": "t", "incident": "x", "text": "y"}) for at in (DAY, HOUR, DAY)
+    ]
     assert told == sorted(set(told))
 
 

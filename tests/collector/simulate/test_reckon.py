@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tillwatch.collector.policy import parse_policy
-from tillwatch.collector.rules import parse_rules
+from tillwatch.collector.alarm.rules import parse_rules
+from tillwatch.collector.duty.policy import parse_policy
 from tillwatch.collector.simulate.fleet import DISPENSER, make_bank
 from tillwatch.collector.simulate.reckon import reckon, scheduled, summed
 from tillwatch.collector.simulate.site import RULES, site_policy

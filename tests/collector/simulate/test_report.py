@@ -59,7 +59,9 @@ def test_the_seeds_see_every_kind_of_fault_told():
     told = Counter()
     for seed in SEEDS:
         told.update({finding.fault.mode for finding in judge(small(seed)).findings if finding.incidents})
-    quiet = {mode for mode in report(small(1)).modes if mode.startswith(("glitch", "works", "replenished", "line-blinks"))}
+    quiet = {
+        mode for mode in report(small(1)).modes if mode.startswith(("glitch", "works", "replenished", "line-blinks"))
+    }
     assert len(told) > 35
     assert not quiet & set(told)
 
@@ -100,7 +102,9 @@ def test_a_log_without_the_offline_rows_is_no_availability():
 
 def test_what_was_planned_or_over_in_a_moment_is_not_to_be_told():
     findings = judge(small(1)).findings
-    expected = {mode: Counter(f.expected for f in findings if f.fault.mode == mode) for mode in {f.fault.mode for f in findings}}
+    expected = {
+        mode: Counter(f.expected for f in findings if f.fault.mode == mode) for mode in {f.fault.mode for f in findings}
+    }
     assert YES not in expected["line-blinks"]
     assert YES not in expected["replenished"]
     assert set(expected["works-door"]) == {NO}
@@ -123,5 +127,9 @@ def test_everything_that_broke_was_mended_and_nothing_stays_without_power_or_lin
         for effect in fault.effects
         if not effect.component and (fault.id in lasting or effect.spans(outcome.end)[-1][1] > outcome.end - HOUR)
     }
-    parked = {name for name, spans in outcome.ledger.parked.items() if without([(0, outcome.end)], [tuple(spans[-1])]) and not spans[-1][1]}
+    parked = {
+        name
+        for name, spans in outcome.ledger.parked.items()
+        if without([(0, outcome.end)], [tuple(spans[-1])]) and not spans[-1][1]
+    }
     assert set(gone) <= away | parked

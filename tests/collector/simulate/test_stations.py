@@ -11,7 +11,18 @@ import pytest
 from tillwatch.agent.model import AGENT, MS, Quality, State
 from tillwatch.agent.wire import Life, Opened
 from tillwatch.collector.simulate.fleet import ATM, READER, UPS, make_bank
-from tillwatch.collector.simulate.stations import AGAIN, DAY, HOUR, KEEPALIVE_S, LATE, MINUTE, READ_S, RETRY_S, S, Station
+from tillwatch.collector.simulate.stations import (
+    AGAIN,
+    DAY,
+    HOUR,
+    KEEPALIVE_S,
+    LATE,
+    MINUTE,
+    READ_S,
+    RETRY_S,
+    S,
+    Station,
+)
 
 JUDGED = {"atm.device": {"hardwareError": State.CRIT}}
 
@@ -107,7 +118,7 @@ def test_a_short_cut_is_not_seen_but_for_what_comes_late():
     played.station.get_line(HOUR + 20 * S, 1)
     played.run(2 * HOUR)
     assert played.lives == []
-    assert [value for _, _, value in played.told(READER, "atm.device")][0] == "offline"
+    assert next(value for _, _, value in played.told(READER, "atm.device")) == "offline"
 
 
 def test_a_cut_is_told_by_the_broker_and_its_readings_come_behind_it():

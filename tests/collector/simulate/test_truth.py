@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,7 +27,7 @@ def test_intervals_are_sets(some, others):
 @given(spans)
 def test_a_union_is_in_order_and_touches_nowhere(some):
     merged = union(some)
-    assert all(until < later for (_, until), (later, _) in zip(merged, merged[1:], strict=False))
+    assert all(until < later for (_, until), (later, _) in pairwise(merged))
 
 
 def test_what_lasts_ends_with_the_year():
