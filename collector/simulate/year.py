@@ -47,7 +47,7 @@ class Agenda:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was found (log) and what was so (ledger), of a bank from start to end, UTC ns."""
+    """What was found (log) and what was so (ledger), of a bank from start to end, UTC ns. pace: how many times as often as in life something broke."""
 
     bank: Bank
     ledger: Ledger
@@ -58,6 +58,7 @@ class Outcome:
     end: int
     readings: int
     entries: int
+    pace: float
 
 
 def simulate(
@@ -111,7 +112,7 @@ def simulate(
             progress((day - START) // DAY)
     post.advance(end)
     post.flush()
-    return Outcome(bank, ledger, post.log, staff, fold, START, end, post.readings, post.journal.n)
+    return Outcome(bank, ledger, post.log, staff, fold, START, end, post.readings, post.journal.n, pace)
 
 
 def _enrol(at: int, post: Post, unit: Unit) -> None:
