@@ -17,6 +17,7 @@ from typing import Any
 from tillwatch.collector.alarm.diagnosis import CardsError, load_cards
 from tillwatch.collector.alarm.rules import RulesError, parse_rules, shipped_text
 from tillwatch.collector.clock import SteadyClock
+from tillwatch.collector.commands.service_commands import console_arguments
 from tillwatch.collector.config import Config, ConfigError, is_loopback
 from tillwatch.collector.duty.policy import Policy, PolicyError, parse_policy, resolve, shipped_policy
 from tillwatch.collector.housekeeping import Housekeeping
@@ -139,7 +140,7 @@ async def _console(config: Config) -> asyncio.subprocess.Process:
 
     It ends when the pipe to it does: left over from a collector that was killed it would hold the port against the next one.
     """
-    where = ("--db", str(config.database), "--host", config.console.host, "--port", str(config.console.port))
+    where = console_arguments(config)
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "tillwatch.collector.web", *where, "--until-stdin-ends"),
         stdin=asyncio.subprocess.PIPE,

@@ -29,8 +29,13 @@ def run_collector(config: Config, options: argparse.Namespace) -> int:
 def run_console(config: Config, _: argparse.Namespace) -> int:
     from tillwatch.collector.web import __main__ as web  # noqa: PLC0415 - the other commands need none of it
 
-    where = ("--db", str(config.database), "--host", config.console.host, "--port", str(config.console.port))
-    return web.main(where)
+    return web.main(console_arguments(config))
+
+
+def console_arguments(config: Config) -> tuple[str, ...]:
+    """What the console is told: where the store is, where it listens, and the bank's own cards."""
+    own = ("--cards", str(config.cards.file)) if config.cards.file is not None else ()
+    return ("--db", str(config.database), "--host", config.console.host, "--port", str(config.console.port), *own)
 
 
 def run_doctor(config: Config, options: argparse.Namespace) -> int:

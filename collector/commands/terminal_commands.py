@@ -25,7 +25,7 @@ from tillwatch.collector.commands.output import (
     value_text,
 )
 from tillwatch.collector.config import Config, duration
-from tillwatch.collector.read import ComponentView, Culprit, FleetReader, History, IdentityView, TerminalView
+from tillwatch.collector.read import ComponentView, Culprit, FleetReader, History, IdentityView, StateView, TerminalView
 from tillwatch.collector.trust.authority import open_authority
 from tillwatch.collector.trust.registry import TOKEN_LIFE_NS, Enrolment, create_token
 
@@ -144,6 +144,8 @@ def run_show(config: Config, options: argparse.Namespace) -> int:
     print(
         f"{view.id}: {coloured(view.condition)}{reason}, {coloured(view.connection)}, heard {age(view.last_received)}"
     )
+    if view.state is not None:
+        print(_standing(view.state))
     print(
         f"{view.branch}, {view.region}, {view.terminal_class}; {view.open_alarms} open alarms; {view.lost} readings lost, "
         f"{view.holes} batches gone"
@@ -170,6 +172,14 @@ def run_show(config: Config, options: argparse.Namespace) -> int:
         ]
     print_table(("COMPONENT", "CONDITION", "SIGNAL", "VALUE", "READ", "NOTE"), rows)
     return DONE
+
+
+def _standing(state: StateView) -> str:
+    """What it is worth to its customers, since when and why."""
+    why = ": ".join(each for each in (state.cause or state.text, state.why) if each)
+    lost = f"; not working: {', '.join(state.lost)}" if state.lost else ""
+    party = f"; answers for it: {state.party}" if state.party else ""
+    return f"{state.state} since {iso(state.since)}{f' ({why})' if why else ''}{lost}{party}"
 
 
 def _reasons(culprit: Culprit) -> str:

@@ -285,7 +285,7 @@ class Handling:
         incident = Incident(
             corr_id, alarm.terminal, branch, alarm.level, SETTLING, at, 0, 0, region=region, component=alarm.component, again=again,
             fault=alarm.rule, episode=alarm.episode, occurred_at=alarm.since, settle_until=self._settle_until(rule, alarm, at, wait),
-            drill=alarm.drill, tamper=rule.axis == "security" and rule.latched, intermittent=alarm.mask(alarms.FLAPPING) is not None,
+            drill=alarm.drill, tamper=rule.axis == "security" and rule.latched, intermittent=alarm.mask(alarms.FLAPPING) is not None, cause=self.reason(alarm),
         )  # fmt: skip
         self._book.put_incident(incident, "opened", at, fault=alarm.rule, level=alarm.level, drill=alarm.drill)
         self._book.join(corr_id, alarm, ROOT, at)

@@ -117,7 +117,10 @@ def _decided(case: Case) -> Iterator[Line]:
     else:
         yield Line(RULE, "why.level", {"level": level})
     since = int(detail.get("since") or alarm.raised_at)
-    yield Line(RULE, "why.since", {"since_at": since, "raised_at": alarm.raised_at})
+    begun = next(
+        (each.at for each in reversed(case.alarm_events) if each.kind in ("raised", "recurred")), alarm.raised_at
+    )
+    yield Line(RULE, "why.since", {"since_at": since, "raised_at": begun})
     if rule.limits.for_ns and not alarm.drill:
         yield Line(RULE, "why.lasted", {"for_s": rule.limits.for_ns / NS})
 

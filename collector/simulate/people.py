@@ -45,19 +45,25 @@ def compare(outcome: Outcome, verdict: Verdict, computed: Computed, start: int, 
     """Of the tickets that were opened from start to end."""
     kinds = {unit.name: unit.kind for unit in outcome.bank.units}
     rows = outcome.log.incidents
-    jobs = [job for job in outcome.staff.jobs.values() if start <= rows[job.incident].opened_at < end]
-    real = [job for job in jobs if not job.drill]
-    figures = computed.whole.kpi
 
     def opened(job: Job) -> int:
-        return rows[job.incident].opened_at
+        row = rows.get(job.incident)
+        return row.opened_at if row is not None else job.opened[0]
+
+    def over(job: Job) -> int:
+        row = rows.get(job.incident)
+        return (row.restored_at if row is not None else 0) or outcome.end
+
+    jobs = [job for job in outcome.staff.jobs.values() if start <= opened(job) < end]
+    real = [job for job in jobs if not job.drill]
+    figures = computed.whole.kpi
 
     def hours(job: Job) -> Callable[[int, int], int]:
         kind = kinds.get(job.terminal, ATM)
         return lambda since, until: length(_open(job.gravest, kind, since, until))
 
     answered = [job.first - opened(job) for job in real if job.first]
-    due = [_met(job, opened(job), rows[job.incident].restored_at or outcome.end, hours(job)) for job in real]
+    due = [_met(job, opened(job), over(job), hours(job)) for job in real]
     restored = _restored(outcome, verdict, real)
     pairs = [
         Pair("tickets", figures.incidents, len(real)),
@@ -105,7 +111,9 @@ def _restored(outcome: Outcome, verdict: Verdict, jobs: Iterable[Job]) -> list[t
     """(by the collector, by the fault list) of the tickets of one fault that was over in time: from its beginning to its end."""
     found = []
     for job in jobs:
-        faults, row = verdict.of.get(job.incident, []), outcome.log.incidents[job.incident]
+        faults, row = verdict.of.get(job.incident, []), outcome.log.incidents.get(job.incident)
+        if row is None:
+            continue
         single = len(faults) == 1 and faults[0].end and not faults[0].again_of and len(job.opened) == 1
         if single and row.restored_at and faults[0].of == "terminal" and not row.tamper:
             found.append((row.restored_at - row.occurred_at, faults[0].end - faults[0].start))

@@ -106,7 +106,7 @@ class Planned:
         for effect in fault.effects:
             if effect.why == AGENT and self._rng.random() < CORRECTED:
                 since, until = fault.start - 2 * MINUTE, at + 2 * MINUTE
-                self._world.ledger.corrected.append((effect.terminal, since, until, "up"))
+                self._world.ledger.corrected.append((effect.terminal, since, until))
                 self._world.later(at + DAY, self.act, {
                     "action": "correct", "actor": "qin", "terminal": effect.terminal, "from": since, "to": until, "counts_as": "up",
                     "reason": "The journal of the application shows service", "party": "software",

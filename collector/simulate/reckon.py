@@ -66,7 +66,7 @@ def reckon(outcome: Outcome, start: int, end: int) -> dict[str, Times]:
     for branch, since, until in outcome.ledger.windows:
         windows[branch].append((since, until))
     corrected: dict[str, list[Interval]] = defaultdict(list)
-    for terminal, since, until, _ in outcome.ledger.corrected:
+    for terminal, since, until in outcome.ledger.corrected:
         corrected[terminal].append((since, until))
     return {
         unit.name: _times(

@@ -124,7 +124,7 @@ class Station:
 
     def minutes(self, at: int, since: int) -> None:
         """What it read every minute since then: sent in any case, and worth a message where somebody will miss it."""
-        ms = [t // MS for t in range(since + INTERVAL_S * S, at + 1, INTERVAL_S * S)]
+        ms = self._minutes_from(since, at)
         if self.reachable and ms:
             self._tell(at, [*self._gauges(at), self._beats(ms)])
 
@@ -282,7 +282,7 @@ class Station:
         """What was read up to then while nothing could be sent, apart by whether it will be history by then."""
         late = max(self._unheard, until - LATE - S)
         for first, last in ((self._unheard, late), (late, until)):
-            ms = [t // MS for t in range(first + INTERVAL_S * S, last + 1, INTERVAL_S * S)]
+            ms = self._minutes_from(first, last)
             columns = [*self._gauges(last), *([self._beats(ms)] if ms else [])]
             if columns:
                 self._spool.append(self._seal(last, columns))
@@ -291,6 +291,10 @@ class Station:
     def _flush(self, at: int) -> None:
         """All that is known by now, and that it was there until now: its last word."""
         self._tell(at, [*self._gauges(at), self._beats([at // MS])])
+
+    def _minutes_from(self, since: int, until: int) -> list[int]:
+        """Ms at which it read after since, up to until."""
+        return [t // MS for t in range(since + INTERVAL_S * S, until + 1, INTERVAL_S * S)]
 
     def _beats(self, ms: list[int]) -> Column:
         """The agent's word on itself stands for the readings of every minute: that there is any shows that the machine ran."""
@@ -301,11 +305,14 @@ class Station:
     def _tell(self, at: int, columns: list[Column]) -> None:
         if not columns:
             return
-        opened = self._seal(at, columns)
         if self.reachable:
-            self._sink.batch(at, opened)
-        else:
-            self._spool.append(opened)
+            self._sink.batch(at, self._seal(at, columns))
+            return
+        # In the order in which it was read: the minutes before come first.
+        if self._unheard and (ms := self._minutes_from(self._unheard, at)):
+            columns = [self._beats(ms), *columns]
+            self._unheard = at
+        self._spool.append(self._seal(at, columns))
 
     def _seal(self, at: int, columns: list[Column]) -> Opened:
         self._seq += 1

@@ -80,7 +80,8 @@ class Fault:
 
 class Ledger:
     """All faults, and what people did on purpose. seen: when the collector could see each terminal; away: when it stood still itself; windows: (branch,
-    from, until) of planned work; parked: when a terminal was out of service by decision; corrected: (terminal, from, until, what it counts as).
+    from, until) of planned work; parked: when a terminal was out of service by decision; corrected: (terminal, from, until) of which
+    somebody found out that it was in service.
     """
 
     def __init__(self) -> None:
@@ -89,7 +90,7 @@ class Ledger:
         self.away: list[list[int]] = []
         self.windows: list[tuple[str, int, int]] = []
         self.parked: dict[str, list[list[int]]] = {}
-        self.corrected: list[tuple[str, int, int, str]] = []
+        self.corrected: list[tuple[str, int, int]] = []
 
     def add(self, mode: str, of: str, where: str, branch: str, region: str, start: int, again_of: int = 0) -> Fault:
         fault = Fault(len(self.faults) + 1, mode, of, where, branch, region, start, again_of=again_of)

@@ -63,12 +63,17 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(open_reader: Callable[[], ConsoleReader], host: str, port: int) -> None:
-    """Runs the console until SIGTERM or SIGINT. Raises Refused before anything is served."""
+def serve(open_reader: Callable[[], ConsoleReader], host: str, port: int, cards: Path | None = None) -> None:
+    """Runs the console until SIGTERM or SIGINT. cards: the bank's own. Raises Refused before anything is served."""
     listener = listen(host, port)
+    from tillwatch.collector.alarm.diagnosis import CardsError, load_cards  # noqa: PLC0415  # as the next
     from tillwatch.collector.web.app import Console  # noqa: PLC0415  # half a second of imports: wrong input is told before
 
-    console = Console(open_reader)
+    try:
+        console = Console(open_reader, cards=load_cards(cards))
+    except CardsError as error:
+        listener.close()
+        raise Refused(f"--cards: {error}") from None
     config = uvicorn.Config(
         console.app,
         log_level="warning",
@@ -103,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--db", required=True, type=Path, help="the collector's store")
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default: %(default)s)")
     parser.add_argument("--port", default=8080, type=int, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--cards", type=Path, metavar="FILE", help="the bank's own diagnosis cards")
     parser.add_argument(
         "--until-stdin-ends", action="store_true", help="end when standard input does, with the process that holds it"
     )
@@ -118,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             SqliteReader(options.db).close()
         except (StoreError, sqlite3.Error) as error:
             raise Refused(f"--db {options.db}: cannot be read as the collector's store: {error}") from None
-        serve(lambda: SqliteReader(options.db), options.host, options.port)
+        serve(lambda: SqliteReader(options.db), options.host, options.port, options.cards)
     except Refused as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

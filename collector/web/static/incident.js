@@ -19,7 +19,7 @@ export default {
             <div><dt>{{ t("incident.where") }}</dt><dd><a v-if="i.terminal" :href="'/terminal/' + encodeURIComponent(i.terminal)" class="tw-link">{{ i.terminal }}</a><b v-else>{{ where(i) }}</b> <span class="tw-code">{{ i.component }}</span></dd></div>
             <div v-if="i.terminal"><dt>{{ t("fleet.branch") }}</dt><dd>{{ i.branch }}</dd></div>
             <div><dt>{{ t("terminal.region") }}</dt><dd>{{ i.region || "–" }}</dd></div>
-            <div v-if="!i.terminal"><dt>{{ t("incident.extent") }}</dt><dd><template v-if="i.terminals">{{ t("incident.concerns", { n: i.terminals }) }}</template><template v-if="i.cause"> {{ i.cause }}</template></dd></div>
+            <div v-if="!i.terminal"><dt>{{ t("incident.extent") }}</dt><dd>{{ extent }}</dd></div>
             <div><dt>{{ t("alarms.since") }}</dt><dd>{{ stamp(i.occurred_at) }} <span v-if="!i.closed_at" class="tw-faint" :data-at="ms(i.occurred_at)">{{ age(i.occurred_at) }}</span></dd></div>
             <div><dt>{{ t("alarms.acked") }}</dt><dd>{{ i.owner || t("incident.nobody") }}</dd></div>
             <div v-if="i.on_hold"><dt>{{ t("stage.on_hold") }}</dt><dd>{{ i.hold_text }}</dd></div>
@@ -53,7 +53,7 @@ export default {
             <section class="tw-section">
               <h2>{{ t("incident.alarms", { n: i.alarms }) }}</h2>
               <p v-if="!i.members.length" class="tw-note">{{ t("incident.no_alarms") }}</p>
-              <ol class="tw-rows tw-panel"><tw-alarm v-for="m in members" :key="m.alarm.id" :alarm="m.alarm" :role="m.role" :known="{ terminal: i.terminal }"></tw-alarm></ol>
+              <ol class="tw-rows tw-panel"><tw-alarm v-for="m in members" :key="m.alarm.id" :alarm="m.alarm" :role="m.role" :known="{ terminal: i.terminal, id: i.id }"></tw-alarm></ol>
               <button v-if="i.members.length > few && !all" type="button" class="tw-button tw-more" @click="all = true">{{ t("incident.more", { n: i.members.length - few }) }}</button>
               <p v-if="i.more_members" class="tw-note">{{ t("incident.unlisted", { n: i.more_members }) }}</p>
             </section>
@@ -102,6 +102,9 @@ export default {
   computed: {
     members() {
       return this.all ? this.i.members : this.i.members.slice(0, this.few);
+    },
+    extent() {
+      return [this.i.terminals ? tw.t("incident.concerns", { n: this.i.terminals }) : "", this.i.cause].filter(Boolean).join(" · ");
     },
     messages() {
       return this.i.messages.slice(0, MESSAGES);

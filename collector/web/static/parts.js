@@ -73,11 +73,11 @@ tw.parts = {
           </p>
           <p v-if="!same || a.acked_by" class="tw-where">
             <a v-if="!known || known.terminal !== a.terminal" :href="place(a)" class="tw-link">{{ a.terminal }}</a>
-            <span v-if="!known || known.text !== a.text" class="tw-code">{{ a.component }}<template v-if="a.signal"> · {{ a.signal }}</template></span>
+            <span v-if="a.component && (!known || known.text !== a.text)" class="tw-code">{{ a.component }}<template v-if="a.signal"> · {{ a.signal }}</template></span>
             <span v-if="!same && a.value !== null && a.value !== ''">{{ t("alarms.value") }} <b>{{ say(a) }}</b></span>
             <span v-if="a.acked_by">{{ t("alarms.acked") }} <b>{{ a.acked_by }}</b> {{ t("alarms.acked_until", { at: stamp(a.ack_until) }) }}</span>
           </p>
-          <p v-for="m in masks" :key="m.kind" class="tw-mask">{{ t("mask." + m.kind) }}<template v-if="m.until"> {{ t("mask.until", { at: stamp(m.until) }) }}</template><template v-if="m.by"> · {{ m.by }}</template><template v-if="m.reason">: {{ m.reason }}</template></p>
+          <p v-for="m in masks" :key="m.kind" class="tw-mask">{{ silenced(m) }}</p>
         </div>
         <p class="tw-row-when"><template v-if="a.cleared_at">{{ t("alarms.cleared") }} {{ stamp(a.cleared_at) }}</template><template v-else><span :data-at="ms(a.raised_at)">{{ age(a.raised_at) }}</span></template></p>
         <button type="button" class="tw-why-button" :aria-expanded="String(open)" @click="toggle">{{ t("why.ask") }}</button>
@@ -95,8 +95,9 @@ tw.parts = {
       same() {
         return Boolean(this.known) && this.known.text === this.alarm.text && this.known.terminal === this.alarm.terminal;
       },
+      // That its cause is told in its place says the incident above.
       masks() {
-        return this.alarm.masks;
+        return this.alarm.masks.filter((m) => m.kind !== "child_of" || !this.known || this.known.id !== m.ref);
       },
     },
     watch: {
@@ -118,6 +119,11 @@ tw.parts = {
           console.warn(String(error));
           this.failed = !this.said;
         }
+      },
+      silenced(m) {
+        const until = m.until ? tw.t("mask.until", { at: tw.stamp(Date.parse(m.until)) }) : "";
+        const said = [tw.t("mask." + m.kind), until, m.by].filter(Boolean).join(" · ");
+        return m.reason ? `${said}: ${m.reason}` : said;
       },
       t: (key, values) => tw.t(key, values),
       ms: (iso) => (iso ? Date.parse(iso) : 0),

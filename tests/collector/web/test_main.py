@@ -34,6 +34,15 @@ def test_a_store_that_is_none_is_one_clear_error(tmp_path, capsys):
     assert "text.db" in capsys.readouterr().err
 
 
+def test_cards_that_cannot_be_used_are_one_clear_error(world, tmp_path, capsys):
+    (tmp_path / "cards.toml").write_text('["ups.on-battery".en]\nmeant = "x"\n')
+    assert main(["--db", str(world.path), "--port", "0", "--cards", str(tmp_path / "cards.toml")]) == 2
+    assert "cards.toml: card ups.on-battery" in capsys.readouterr().err
+    assert main(["--db", str(world.path), "--port", "0", "--cards", str(tmp_path / "none.toml")]) == 2
+    assert "none.toml" in capsys.readouterr().err
+    world.store.close()
+
+
 def test_it_ends_cleanly_with_an_open_event_stream(tmp_path):
     console = Running(tmp_path)
     with urllib.request.urlopen(console.url + "api/v1/events", timeout=10) as stream:
