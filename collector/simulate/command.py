@@ -17,8 +17,8 @@ from tillwatch.collector.config import Config
 if TYPE_CHECKING:
     from tillwatch.collector.simulate.report import Report
 
-MOST_TERMINALS, MOST_DAYS = 2_000, 366
-"""Four times the bank that the bars are meant for: some gigabytes and an hour."""
+MOST_TERMINALS, MOST_DAYS = 1_400, 366
+"""As many as give 50 million readings in a year, at 36,000 each."""
 SHOWN = 20
 """Of what misses a bar: a screenful; JSON has all of it."""
 
@@ -37,10 +37,11 @@ def run_simulate(_: Config, options: argparse.Namespace) -> int:
     begun = time.monotonic()
 
     def progress(day: int) -> None:
-        if sys.stderr.isatty() or day % 30 == 0:
-            print(
-                f"\rday {day} of {options.days}, {time.monotonic() - begun:.0f} s", end="", file=sys.stderr, flush=True
-            )
+        told = f"day {day} of {options.days}, {time.monotonic() - begun:.0f} s"
+        if sys.stderr.isatty():
+            print(f"\r{told}", end="" if day < options.days else "\n", file=sys.stderr, flush=True)
+        elif day % 30 == 0:
+            print(told, file=sys.stderr, flush=True)
 
     year = (options.terminals, options.days, options.seed)
     try:
@@ -51,7 +52,6 @@ def run_simulate(_: Config, options: argparse.Namespace) -> int:
                 outcome = simulate(*year, pace=options.pace, store=store, progress=progress)
     except StoreError as error:
         raise CommandError(str(error)) from None
-    print(file=sys.stderr)
     found = report(outcome)
     if options.json:
         print(

@@ -29,8 +29,6 @@ from tillwatch.device_profiles.catalogue import load_catalogue
 START = int(datetime(2025, 1, 1, tzinfo=UTC).timestamp()) * S
 QUEUED = 10 * MINUTE
 """Between two messages of a terminal while the collector is away: what it reads every minute waits at the broker, in fewer messages than in life."""
-MAX_READINGS = 50_000_000
-"""Of one run: what the issue of a simulated year allows, and some gigabytes of roll-ups where they are kept."""
 
 
 @dataclass(slots=True)
