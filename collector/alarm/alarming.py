@@ -140,7 +140,7 @@ class Alarming:
         first of all comes what waited meanwhile.
         """
         due, (since, until) = due_at(rule.limits, state), self._away
-        waits = due is not None and state.since < until and until - since > BEHIND_NS
+        waits = rule.signal and state.since < until and until - since > BEHIND_NS
         return max(due, until + BEHIND_NS) if due is not None and waits else due
 
     def limit_due(self, key: AlarmKey, now: int) -> None:

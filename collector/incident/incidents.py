@@ -182,7 +182,8 @@ def begin_repair(incident: Incident, by: str, at: int) -> Incident | None:
 
 
 def hold(incident: Incident, reason: str, at: int) -> Incident | None:
-    if not incident.living or incident.on_hold or incident.state == SETTLING:
+    """What was never told, or is over by its readings, waits for nothing."""
+    if not incident.living or incident.on_hold or incident.state in (SETTLING, RESTORED):
         return None
     return replace(incident, held=(*incident.held, (at, 0, reason)))
 

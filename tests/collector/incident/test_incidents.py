@@ -89,7 +89,7 @@ class Course(RuleBasedStateMachine):
     def hold(self) -> None:
         was = self.incident
         held = incidents.hold(was, "parts", self.at)
-        assert (held is None) == (not was.living or bool(was.on_hold) or was.state == SETTLING)
+        assert (held is None) == (not was.living or bool(was.on_hold) or was.state in (SETTLING, RESTORED))
         self._go(held)
 
     @rule()
@@ -142,7 +142,7 @@ class Course(RuleBasedStateMachine):
         held = self.incident.held
         assert all(since <= until for since, until, _ in held[:-1])
         assert all(before[1] <= after[0] for before, after in pairwise(held))
-        assert not self.incident.on_hold or self.incident.state in (OPEN, ACKNOWLEDGED, IN_REPAIR, RESTORED)
+        assert not self.incident.on_hold or self.incident.state in (OPEN, ACKNOWLEDGED, IN_REPAIR)
 
     @invariant()
     def what_it_is_stays(self) -> None:
