@@ -89,7 +89,7 @@ class Fold:
         self.standing = Standing(self.book, self.fleet, self.masking, self.losses, self.regulating, states)
         self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, self.handling, following)
         self.advanced_to = 0
-        self._away = (0, 0)
+        self.away = (0, 0)
 
     @property
     def dirty(self) -> Dirty:
@@ -227,7 +227,7 @@ class Fold:
 
     def _of_absence(self, opened: Opened, at: int, correction: int) -> bool:
         """Whether a batch was read while the collector was away, and waited for it: not old enough to be history, it fills that time all the same."""
-        since, until = self._away
+        since, until = self.away
         return until <= at < until + QUEUED_NS and since <= (min(opened.columns[0].at) + correction) * MS < until
 
     def _mode(self, terminal: Terminal, component: str, series: Series) -> None:
@@ -370,7 +370,7 @@ class Fold:
         """How long a life message lay at the broker while the collector was away, in ns, by its own time; 0 where that cannot be. Its uptime is of
         then: taken for one of now, it would make what is hours old seem to be of now, too.
         """
-        since, until = self._away
+        since, until = self.away
         if not until <= at < until + QUEUED_NS:
             return 0
         late = at - life.now - terminal.skew_ms * MS
@@ -444,7 +444,7 @@ class Fold:
         self.alarming.change_rules(facts["site"], facts["shipped"], entry.at)
         for window_id in sorted({*self.masking.windows(), *self.masking.active}):
             self.masking.window_due(window_id, entry.at)
-        self.rearm()
+        self.rearm(anew=True)
         self.regulating.changed(entry.at)
 
     def _started(self, entry: Entry) -> None:
@@ -455,8 +455,8 @@ class Fold:
         if "jump" in facts:
             self.fleet.collectors_clock_set(facts["jump"])
         elif facts["down_since"]:  # the hours over which a clock is set never were: nobody was away in them
-            self._away = facts["down_since"], entry.at
-            self.dirty.outages.append(self._away)
+            self.away = facts["down_since"], entry.at
+            self.dirty.outages.append(self.away)
         for terminal in self.fleet.terminals.values():
             self.presence.restarted(terminal, entry.at)
             self.alarming.restarted(terminal.id, entry.at)
@@ -475,14 +475,12 @@ class Fold:
         self.losses.load()
         self.rearm()
 
-    def rearm(self) -> None:
-        """Set every timer from the state alone, as after loading it."""
+    def rearm(self, *, anew: bool = False) -> None:
+        """Set every timer from the state alone, as after loading it. anew: what is pending is judged by other rules from now on."""
         self.timers.clear()
         for terminal in self.fleet.terminals.values():
             self.presence.rearm(terminal)
-        since, until = self._away
-        # What was to last until some time in which nobody could be heard: first of all comes what waited meanwhile.
-        self.alarming.rearm(self.advanced_to, heard_from=until + BEHIND_NS if until - since > BEHIND_NS else 0)
+        self.alarming.rearm(self.advanced_to, away=self.away, anew=anew)
         self.masking.rearm(self.advanced_to)
         self.losses.rearm(self.advanced_to)
         self.late.rearm(self.advanced_to)

@@ -126,8 +126,11 @@ class Operators:
         self._book.put_incident(after, "resolved", at, by=by, verdict=verdict, part=part, note=note)
         if verdict:
             self._book.put_incident(after, "verdict", at, by=by, verdict=verdict, part=part)
+        for alarm in self._book.of(incident.corr_id) if incident.tamper else ():
+            # Who resolves it has looked: what only waited for that is over with it.
+            self._alarming.acknowledge(alarm, by, note, at)
         last = [alarm for alarm in self._book.of(incident.corr_id, ROOT) if alarm.open]
-        if last and not incident.tamper:
+        if last:
             back = replace(incidents.reopen(after, at), reopened=after.reopened + 1)
             self._book.put_incident(back, "reopened", at, because="the fault is still there", alarm=last[0].id)
             self._following.tell(incident.corr_id, Op.OPEN, at, f"{by} resolved it, but the fault is still there")

@@ -40,6 +40,7 @@ class Alarming:
         self._handling = handling
         self._masking = masking
         self._units = units
+        self._away = (0, 0)
 
     def judge_column(
         self,
@@ -122,7 +123,7 @@ class Alarming:
             self.limits[key] = new
         self._book.dirty.limits.add(key)
         timer: TimerKey = ("limit", key[1], key[2], key[0])
-        due = due_at(rule.limits, new)
+        due = self._confirmed_at(rule, new)
         if due is None:
             self._timers.cancel(timer)
         else:
@@ -134,6 +135,14 @@ class Alarming:
             return  # it stays open until somebody has taken it on
         self._level(rule, key, new, now, evidence)
 
+    def _confirmed_at(self, rule: Rule, state: LimitState) -> int | None:
+        """When what is asked for is confirmed by the clock. What was to last until some time in which nobody could be heard waits a little longer:
+        first of all comes what waited meanwhile.
+        """
+        due, (since, until) = due_at(rule.limits, state), self._away
+        waits = due is not None and state.since < until and until - since > BEHIND_NS
+        return max(due, until + BEHIND_NS) if due is not None and waits else due
+
     def limit_due(self, key: AlarmKey, now: int) -> None:
         rule, state = self._book.rules.by_id.get(key[0]), self.limits.get(key)
         if rule is None or state is None:
@@ -142,7 +151,7 @@ class Alarming:
         component = terminal.components.get(key[2])
         if rule.signal and (terminal.connection != "online" or component is None or component.unknown):
             return  # Silence confirms nothing; the next reading goes on from here.
-        told = due_at(rule.limits, state)
+        told = self._confirmed_at(rule, state)
         if (
             told is not None
             and component is not None
@@ -223,6 +232,8 @@ class Alarming:
             alarm = replace(
                 alarm, drill=drills.injected(terminal.terminal_class, alarm.rule) or bool(alarm.detail.get("drill"))
             )
+            if alarm.drill:  # each is measured by itself, and never goes on with the incident of the one before
+                alarm = replace(alarm, incident="")
         if kind in ("raised", "recurred"):
             # A window may have opened or closed while its condition was over.
             alarm = self._masking.covered(alarm, at)
@@ -283,9 +294,7 @@ class Alarming:
         known = self._book.alarms.get(key)
         changed = change(known, key, level=level, at=at, detail=detail, reopen_ns=0, new_id=self._book.count + 1)
         if changed is not None:
-            # Each is measured by itself: it never goes on with the incident of the one before.
-            drilled = replace(changed[0], incident="") if changed[1] == "raised" else changed[0]
-            self._changed(rule, drilled, changed[1], at)
+            self._changed(rule, *changed, at)
         elif level and known is not None:
             self._changed(rule, replace(known, detail={**known.detail, "until": until}), "evidence", at)
         timer: TimerKey = ("drill", terminal, key[2], rule.id)
@@ -364,13 +373,23 @@ class Alarming:
             self.limits[SILENT, terminal, ""] = replace(pending, since=at)
             self._book.dirty.limits.add((SILENT, terminal, ""))
 
-    def rearm(self, advanced_to: int, *, heard_from: int = 0) -> None:
-        """Set the timers of what is pending, from the state alone. heard_from: before this UTC ns nothing is confirmed by the clock."""
+    def rearm(self, advanced_to: int, *, away: tuple[int, int] = (0, 0), anew: bool = False) -> None:
+        """Set the timers of what is pending, from the state alone. away: since when and until when the collector last was; anew: by rules that have
+        changed.
+        """
+        self._away = away
         for (rule_id, terminal, component), state in self.limits.items():
             rule = self._book.rules.by_id.get(rule_id)
-            due = due_at(rule.limits, state) if rule is not None else None
-            if due is not None:
-                self._timers.set(("limit", terminal, component, rule_id), max(due, advanced_to, heard_from))
+            due = self._confirmed_at(rule, state) if rule is not None else None
+            if rule is None or due is None:
+                continue
+            if due <= advanced_to and rule.signal and not anew:
+                # It was looked at then, and nothing was seen: the next reading goes on from there, and no restart does.
+                part = self._fleet.terminals[terminal].components.get(component)
+                due += self._behind(rule, part) if part is not None else 0
+                if due <= advanced_to:
+                    continue
+            self._timers.set(("limit", terminal, component, rule_id), max(due, advanced_to))
         for alarm in self._book.alarms.values():
             if alarm.drill and alarm.open and "until" in alarm.detail:
                 self._timers.set(

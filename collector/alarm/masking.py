@@ -37,7 +37,7 @@ class Masking:
         if until > at and changed is not None:
             self._book.put(*changed, at, {"kind": alarms.SHELVED, "until": until, "by": by, "reason": reason})
             self._timers.set(_shelf_timer(alarm.key), until)
-            self._handling.shelved(changed[0], at)
+            self._handling.mask_changed(changed[0], at)
 
     def unshelve(self, key: AlarmKey, by: str, at: int) -> None:
         self._timers.cancel(_shelf_timer(key))
@@ -56,6 +56,7 @@ class Masking:
         rule = self._book.rule(alarm.rule)
         if rule is not None:
             self._handling.rises(rule, changed[0], at)
+        self._handling.mask_changed(self._book.alarms[alarm.key], at)
 
     # Maintenance windows.
 
@@ -119,18 +120,17 @@ class Masking:
     def _review(self, key: AlarmKey, at: int) -> None:
         """An alarm whose window has changed."""
         alarm = self._book.alarms[key]
-        if not alarm.open:
+        if not alarm.open and not alarm.mask(alarms.FLAPPING):
             return
         covered = self.covered(alarm, at)
         mask = covered.mask(alarms.MAINTENANCE)
         if mask is None:
             self._unmask(alarm, alarms.MAINTENANCE, at, "")
-            self._handling.window_changed(self._book.alarms[key], at)
         elif alarm.mask(alarms.MAINTENANCE) is None or alarm.mask(alarms.MAINTENANCE).ref != mask.ref:  # type: ignore[union-attr]  # looked at just now
             self._book.put(
                 covered, "masked", at, {"kind": mask.kind, "ref": mask.ref, "by": mask.by, "reason": mask.reason}
             )
-            self._handling.window_changed(covered, at)
+            self._handling.mask_changed(covered, at)
 
     def load_windows(self, at: int) -> None:
         """What is open at this time, without telling anybody: it was so before."""

@@ -61,7 +61,7 @@ class Restless:
         if incident is None or not incident.announced or incident.scope != TERMINAL:
             return
         over = incidents.over_since(incident)
-        if over and (not alarm.open or at - over > verify):
+        if alarm.mask(alarms.CHILD) or (over and (not alarm.open or alarm.muted or at - over > verify)):
             return
         op = Op.UPDATE
         if over:
@@ -70,9 +70,11 @@ class Restless:
                 back, "reopened", at, alarm=alarm.id, settled=back.reopened > incident.reopened
             )
         self._book.put_incident(replace(incident, intermittent=True), "intermittent", at, alarm=alarm.id)
-        self._following.tell(
-            alarm.incident, op, at, "Intermittent: it comes and goes; single turns are not told any more"
-        )
+        if not alarm.muted:
+            self._following.tell(
+                alarm.incident, op, at, "Intermittent: it comes and goes; single turns are not told any more"
+            )
+        self._following.follow_up(alarm.incident, at)
 
     def due(self, key: AlarmKey, due: int) -> None:
         """It has been calm for long enough."""

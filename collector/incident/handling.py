@@ -70,13 +70,8 @@ class Handling:
                 # What is seen again may be over by its very next reading: that has the time it asks for.
                 self.rises(rule, alarm, at, wait=rule.limits.hold_ns + SEEN_NS)
 
-    def shelved(self, alarm: Alarm, at: int) -> None:
-        """Somebody put it on a shelf."""
-        if alarm.incident in self._book.incidents:
-            self._following.follow_up(alarm.incident, at)
-
-    def window_changed(self, alarm: Alarm, at: int) -> None:
-        """A maintenance window has opened or closed over one of an incident's alarms: while all of them are in one, nobody is hurried."""
+    def mask_changed(self, alarm: Alarm, at: int) -> None:
+        """A shelf or a maintenance window begins or ends for one of an incident's alarms: while all of them are in one, nobody is hurried."""
         incident = self._book.incidents.get(alarm.incident)
         if incident is None or not incident.announced or not incident.living:
             return
@@ -183,10 +178,13 @@ class Handling:
             self._book.join(incident.corr_id, alarm, ROOT if incident.fault == alarm.rule else CONSEQUENCE, at)
             for alarm in them
         ]
-        said = all(each.mask(alarms.FLAPPING) for each in joined)
+        flaps = [each.mask(alarms.FLAPPING) is not None for each in joined]
+        said = all(flaps)
         if incidents.over_since(incident):
             level = min(alarm.level for alarm in joined)
-            back = replace(incidents.reopen(incident, at), level=level)
+            back = replace(
+                incidents.reopen(incident, at), level=level, intermittent=incident.intermittent or any(flaps)
+            )
             told = {"alarm": joined[0].id, "settled": back.reopened > incident.reopened}
             self._book.put_incident(back, "reopened", at, **told)
             self._following.tell(incident.corr_id, Op.OPEN, at, "The fault is back")

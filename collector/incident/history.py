@@ -11,6 +11,8 @@ from tillwatch.collector.records import IncidentEvent
 
 WORDS = ("by", "to", "text", "note", "because", "part")
 """Details that are said as they are, behind what happened."""
+MAX_NAMED = 40
+"""Terminals of an outage that one line names, as many as a ticket does."""
 PLAIN = frozenset({
     "opened", "left", "announced", "acknowledged", "in_repair", "resumed", "restored", "reopened", "resolved", "closed", "absorbed",
     "intermittent", "steady", "dropped",
@@ -54,6 +56,10 @@ def _lines(event: IncidentEvent, case: Case) -> Iterator[Line]:
             yield Line("", f"event.{kind}")
         case _:
             yield Line("", "event.other", {"kind": event.kind})
+    if stricken := detail.get("terminals"):
+        names = "; ".join(f"{name} ({why})" for name, _, why in stricken[:MAX_NAMED])
+        more = len(stricken) - len(stricken[:MAX_NAMED]) + int(detail.get("left_out", 0))
+        yield Line("", "event.stricken_more" if more else "event.stricken", {"terminals": names, "more": more})
     if event.kind not in ("verdict", "held") and (said := _said(detail)):
         yield Line("", "event.said", {"words": said})
 

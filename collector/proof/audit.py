@@ -18,6 +18,8 @@ from tillwatch.collector.store.pages import PageError
 
 KINDS = (Kind.STARTED, Kind.STOPPED, Kind.OPERATOR, Kind.RULES_CHANGED)
 COLLECTOR = "collector"
+TIMES = frozenset({"from", "to", "until"})
+"""Facts of people's acts that are UTC ns: of a shelf, a window, a correction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,8 @@ def waiting(db: sqlite3.Connection) -> list[dict[str, Any]]:
 
 
 def fields(act: Act) -> dict[str, Any]:
-    at = datetime.fromtimestamp(act.at / 1e9, UTC).isoformat(timespec="milliseconds")
     return {
-        "n": act.n, "at": at, "actor": act.actor, "action": act.action, "terminal": act.terminal, "detail": act.detail, "ok": act.ok,
+        "n": act.n, "at": _iso(act.at), "actor": act.actor, "action": act.action, "terminal": act.terminal, "detail": act.detail, "ok": act.ok,
     }  # fmt: skip
 
 
@@ -87,4 +88,14 @@ def _act(entry: Entry, *, ok: bool) -> Act:
 
 
 def _plain(facts: dict[str, Any]) -> dict[str, Any]:
-    return {name: value.hex() if isinstance(value, bytes) else value for name, value in facts.items()}
+    return {name: _said(name, value) for name, value in facts.items()}
+
+
+def _said(name: str, value: Any) -> Any:
+    if name in TIMES and isinstance(value, int):
+        return _iso(value)
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def _iso(at: int) -> str:
+    return datetime.fromtimestamp(at / 1e9, UTC).isoformat(timespec="milliseconds")

@@ -183,7 +183,8 @@ def run_audit(config: Config, options: argparse.Namespace) -> int:
         )
     else:
         for one in acts:
-            detail = " ".join(f"{key}={value}" for key, value in one.detail.items())
+            said = {**one.detail, **({"signature": "made"} if "signature" in one.detail else {})}
+            detail = " ".join(f"{key}={value}" for key, value in said.items() if value != "")
             print(
                 f"{'ok  ' if one.ok else 'FAIL'}  {one.n:>8}  {_iso(one.at)}  {one.actor:<16} {one.action:<10} {one.terminal} {detail}".rstrip()
             )

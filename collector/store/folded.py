@@ -62,6 +62,7 @@ def load(db: sqlite3.Connection, fold: Fold) -> None:
         known = fold.standing.states.get(state.terminal)
         if state.kind == "state" or (known is not None and known.state == OFFLINE and known.since == state.since):
             fold.standing.states[state.terminal] = state
+    fold.away = db.execute("SELECT since, until FROM outage ORDER BY until DESC LIMIT 1").fetchone() or fold.away
     for window_id, body in db.execute("SELECT id, body FROM maintenance"):
         fold.masking.made[window_id] = Window.unpack(body)
 

@@ -14,8 +14,7 @@ ALTER TABLE incident ADD COLUMN announced_at INTEGER NOT NULL DEFAULT 0;  -- 0: 
 ALTER TABLE incident ADD COLUMN closed_at INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE incident ADD COLUMN drill INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE incident ADD COLUMN body BLOB NOT NULL DEFAULT x'';           -- msgpack map of the rest (incidents.py)
--- Those of an older version were told when they were opened.
-UPDATE incident SET announced_at = opened_at;
+-- Those of an older version: see upgrading.py.
 CREATE INDEX incident_living ON incident (state) WHERE state NOT IN ('closed', 'dropped');
 CREATE INDEX incident_opened ON incident (opened_at);
 

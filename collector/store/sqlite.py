@@ -24,7 +24,7 @@ from tillwatch.collector.duty.policy import parse_policy
 from tillwatch.collector.fold import Fold
 from tillwatch.collector.journal import GENESIS, Entry, Journal, Kind
 from tillwatch.collector.sequence import Stream
-from tillwatch.collector.store import folded, retention, segments
+from tillwatch.collector.store import folded, retention, segments, upgrading
 from tillwatch.collector.terminal.fleet import RECENT, Component, Terminal, TerminalKey
 from tillwatch.collector.terminal.late import PREFIX as LATE
 from tillwatch.collector.tickets.outbox import enqueue
@@ -68,7 +68,11 @@ def open_db(path: Path) -> sqlite3.Connection:
         version += 1
         schema = (files("tillwatch.collector.store") / f"schema_v{version}.sql").read_text(encoding="utf-8")
         try:
-            conn.executescript(f"BEGIN IMMEDIATE;\n{schema}\nPRAGMA user_version={version};\nCOMMIT;")
+            conn.executescript(f"BEGIN IMMEDIATE;\n{schema}")
+            if version in upgrading.STEPS:
+                upgrading.STEPS[version](conn)
+            conn.execute(f"PRAGMA user_version={version}")
+            conn.execute("COMMIT")
         except sqlite3.OperationalError:
             # A command beside the first start may have made the tables while this one waited for its turn.
             if conn.in_transaction:

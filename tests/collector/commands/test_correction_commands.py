@@ -90,6 +90,9 @@ def test_a_correction_is_signed_and_stands_beside_the_record(desk: Desk) -> None
     assert verify_log(db, None, own=own).ok
     facts = next(detail for action, _, detail in desk.acts() if action == "correct")
     assert len(facts["signature"]) == 128
+    assert (facts["from"], facts["to"]) == ("2026-01-05T01:00:00.000+00:00", "2026-01-05T03:00:00.000+00:00")
+    row = next(row for row in desk.done("audit").splitlines() if " correct " in row)
+    assert "counts_as=planned reason=move party=branch signature=made" in row
     assert desk.call("verify", "--log")[0] == 0
     db.close()
     code, out, error = desk.call(*words, "--counts-as", "up")

@@ -237,3 +237,13 @@ def test_the_ticket_is_part_of_the_answer(desk: Desk) -> None:
     with closing(sqlite3.connect(desk.path)) as db, db:
         db.execute("UPDATE outbox SET state = 'dead', answer = '410 Gone'")
     assert "messages were given up; the last answer: 410 Gone" in texts(desk, "1")
+
+
+def test_a_terminal_says_what_it_is_worth_to_its_customers(desk: Desk) -> None:
+    desk.say("atm-1", "ups", "ups.battery.charge", 12)
+    shown = desk.done("show", "atm-1").splitlines()
+    assert shown[1].startswith("degraded since 20")
+    assert shown[1].endswith("(The battery of the UPS runs empty); answers for it: power")
+    assert desk.json("show", "atm-1")["state"]["reason"] == "ups.battery-low"
+    desk.done("life-cycle", "atm-1", "retired", "--reason", "sold")
+    assert desk.done("show", "atm-1").splitlines()[1].startswith("retired since 20")

@@ -214,7 +214,8 @@ DETAIL = st.fixed_dictionaries(
         "alarm": st.just(1), "role": st.sampled_from([ROOT, CONSEQUENCE, SYMPTOM]), "by": WORD, "to": WORD, "parent": WORD, "level": st.integers(1, 3),
         "was": st.integers(1, 3), "reason": st.sampled_from(["parts", "gone"]), "verdict": st.sampled_from(["true_fault", "drill"]),
         "people": st.lists(st.tuples(WORD, st.just("sms")).map(list), max_size=2), "roles": st.lists(WORD, max_size=2), "nobody": st.lists(WORD, max_size=2),
-        "clock": st.sampled_from(["response", "repair"]), "text": WORD,
+        "clock": st.sampled_from(["response", "repair"]), "text": WORD, "left_out": st.integers(0, 3),
+        "terminals": st.lists(st.tuples(WORD, TIMES, WORD).map(list), min_size=1, max_size=50),
     },
 )  # fmt: skip
 EVENTS = st.lists(st.builds(IncidentEvent, st.just("HWM-1"), st.sampled_from(KINDS), TIMES, DETAIL), max_size=6)
@@ -279,3 +280,11 @@ def test_every_case_has_a_complete_answer(drawn: Case) -> None:
         order = [TOPICS.index(line.topic) for line in answer.lines]
         assert order == sorted(order)
         complete([answer.head, *answer.lines])
+
+
+def test_the_history_of_an_outage_names_its_terminals_and_counts_the_rest() -> None:
+    stricken = [[f"atm-{n}", NOW, "offline (power)"] for n in range(45)]
+    event = IncidentEvent("HWM-1", "opened", NOW, {"terminals": stricken, "left_out": 7})
+    found, named = lines_of(event, case(of=incident()))
+    assert (found.key, named.key, named.values["more"]) == ("event.opened", "event.stricken_more", 12)
+    assert str(named.values["terminals"]).startswith("atm-0 (offline (power)); atm-1 ")

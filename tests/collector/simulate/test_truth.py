@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import itertools
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +27,7 @@ def test_intervals_are_sets(some, others):
 @given(spans)
 def test_a_union_is_in_order_and_touches_nowhere(some):
     merged = union(some)
-    assert all(until < later for (_, until), (later, _) in pairwise(merged))
+    assert all(until < later for (_, until), (later, _) in itertools.pairwise(merged))
 
 
 def test_what_lasts_ends_with_the_year():

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.collector.conftest import World
 from tests.collector.packed import keep_house, measured
-from tests.collector.sending import T0, S, Sender
+from tests.collector.sending import T0, S, Sender, reading
 from tillwatch.agent.wire import AckState
 from tillwatch.collector.proof.rebuild import rebuild, tables
 from tillwatch.collector.proof.verify import verify_log
-from tillwatch.collector.store import sqlite
+from tillwatch.collector.store import sqlite as stored
+from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.sqlite import SqliteStore, StoreError, open_db
 
 INCIDENTS = ("alarm", "alarm_event", "incident", "incident_alarm", "incident_event", "state_change")
@@ -84,12 +87,86 @@ async def test_a_file_of_version_2_goes_on_and_its_alarms_can_be_taken_on(tmp_pa
     world.store.close()
 
 
+async def test_a_file_of_version_3_keeps_its_alarms_and_their_incidents_go_on_to_their_end(tmp_path: Path) -> None:
+    world = World(Path(shutil.copy(DATABASES / "collector_v3.db", tmp_path / "collector.db")))
+    assert verify_log(world.store.conn, None).ok
+    with closing(SqliteReader(world.path)) as reader:
+        shown = {view.rule: view for view in reader.alarms()}
+        assert {rule: view.isa_state for rule, view in shown.items()} == {
+            "camera.opened": "UNACK", "ups.on-battery": "UNACK", "disk.full": "ACKED",
+        }  # fmt: skip
+        assert shown["disk.full"].acked_by == "li.wei"
+        views, total = reader.incidents(world.pipeline.fold.advanced_to)
+        assert total == 3
+        assert {view.fault for view in views} == set(shown)
+        assert {view.terminal for view in views} == {"atm-1", "atm-2", "atm-3"}
+        assert {(view.announced_at == view.opened_at, view.alarms) for view in views} == {(True, 1)}
+        assert {view.fault: (view.state, view.owner) for view in views} == {
+            "camera.opened": ("open", ""), "ups.on-battery": ("open", ""), "disk.full": ("acknowledged", "li.wei"),
+        }  # fmt: skip
+        why = {rule: reader.why(view.id, world.pipeline.fold.advanced_to)[1] for rule, view in shown.items()}
+        assert {answer.told for answer in why.values()} == {"told"}
+    world.now = world.pipeline.fold.advanced_to + S
+    await world.start()
+    # The mains are back, the disk is empty, somebody has looked at the camera.
+    atms = {name: Sender(name) for name in ("atm-1", "atm-2", "atm-3")}
+    for name, atm in atms.items():
+        stream = world.pipeline.fold.fleet.terminals[name].streams[atm.epoch]
+        atm.seq, atm.prev = stream.mark, stream.tail
+    well = {
+        "atm-1": ("ups", "ups.output.source", "normal"), "atm-2": ("host/disk:/", "host.disk.percent", 20), "atm-3": ("camera", "camera.casing", "closed"),
+    }  # fmt: skip
+    for _ in range(30):
+        world.now += 30 * S
+        for name, (component, signal, value) in well.items():
+            told = atms[name].batch([reading(component, signal, world.now, value)], world.now)
+            assert (await world.pipeline.take([told]))[name].state is AckState.OK
+    await world.pipeline.operate(
+        {"action": "acknowledge", "terminal": "atm-3", "alarm": shown["camera.opened"].id, "actor": "chen"}
+    )
+    with closing(SqliteReader(world.path)) as reader:
+        after = {view.fault: view for view in reader.incidents(world.now, living=False)[0]}
+        assert {rule: view.state for rule, view in after.items()} == {
+            "ups.on-battery": "restored", "disk.full": "restored", "camera.opened": "acknowledged",
+        }  # fmt: skip
+    told = dict(world.store.conn.execute("SELECT incident, op FROM outbox ORDER BY seq").fetchall())
+    assert [told[after[rule].id] for rule in ("ups.on-battery", "disk.full")] == ["resolve", "resolve"], (
+        "what was told is told that it is over"
+    )
+    copy = tmp_path / "again.db"
+    rebuild(world.path, copy)
+    again = SqliteStore(copy)
+    made, kept = tables(again.conn), tables(world.store.conn)
+    assert {name: made[name] for name in made if name not in INCIDENTS} == {
+        name: kept[name] for name in kept if name not in INCIDENTS
+    }
+    again.close()
+    world.store.close()
+
+
+def test_what_was_over_in_an_old_file_is_closed_and_waits_for_nobody(tmp_path: Path) -> None:
+    path = Path(shutil.copy(DATABASES / "collector_v3.db", tmp_path / "collector.db"))
+    with closing(sqlite3.connect(path)) as old, old:
+        old.execute("UPDATE alarm SET condition = 'normal', cleared_at = ? WHERE rule = 'ups.on-battery'", (T0,))
+        old.execute(
+            "UPDATE incident SET state = 'restored', restored_at = ? WHERE corr_id = (SELECT incident FROM alarm WHERE rule = 'ups.on-battery')",
+            (T0,),
+        )
+    world = World(path)
+    with closing(SqliteReader(path)) as reader:
+        assert {view.fault for view in reader.incidents(T0)[0]} == {"disk.full", "camera.opened"}
+        over = next(view for view in reader.incidents(T0, living=False)[0] if view.fault == "ups.on-battery")
+        assert (over.state, over.closed_at, over.alarms, over.tamper) == ("closed", T0, 0, False)
+        assert next(view for view in reader.incidents(T0)[0] if view.fault == "camera.opened").tamper
+    world.store.close()
+
+
 def test_every_version_has_its_step_and_a_newer_one_is_refused(tmp_path: Path) -> None:
-    found = sorted(Path(sqlite.__file__).parent.glob("schema_v*.sql"))
-    assert [path.name for path in found] == [f"schema_v{n}.sql" for n in range(1, sqlite.SCHEMA_VERSION + 1)]
+    found = sorted(Path(stored.__file__).parent.glob("schema_v*.sql"))
+    assert [path.name for path in found] == [f"schema_v{n}.sql" for n in range(1, stored.SCHEMA_VERSION + 1)]
     path = tmp_path / "collector.db"
     db = open_db(path)
-    db.execute(f"PRAGMA user_version = {sqlite.SCHEMA_VERSION + 1}")
+    db.execute(f"PRAGMA user_version = {stored.SCHEMA_VERSION + 1}")
     db.close()
     with pytest.raises(StoreError, match="newer tillwatch"):
         open_db(path)

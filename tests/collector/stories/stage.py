@@ -120,6 +120,7 @@ class Shot(NamedTuple):
     concluded: Mapping[Any, str]
     terminals: Mapping[str, Any]
     count: int
+    away: tuple[int, int]
 
 
 def shot(fold: Fold) -> Shot:
@@ -130,11 +131,11 @@ def shot(fold: Fold) -> Shot:
         {name: dict(each) for name, each in book.members.items() if each},
         {name: set(each) for name, each in book.parts.items() if each},
         dict(fold.alarming.limits),
-        # A deadline that only moved, or that passed while nothing was seen: their timers look again when they fire, and do nothing.
+        # A deadline that only moved: its timer looks again when it fires, and moves.
         {
             key: due if key[0] != "flap" else 0
             for key, due in fold.timers._due.items()
-            if key[0] != "silent" and not (key[0] == "limit" and due <= fold.advanced_to)
+            if key[0] not in ("silent", "late")
         },
         dict(fold.standing.states),
         dict(fold.losses.of),
@@ -146,6 +147,7 @@ def shot(fold: Fold) -> Shot:
             for t in fold.fleet.terminals.values()
         },
         book.count,
+        fold.away,
     )
 
 
@@ -294,5 +296,6 @@ class Stage:
         expected, found = tables(self.store.conn), tables(store.conn)
         store.close()
         for name in expected:
-            assert found[name] == expected[name], f"{name}: a rebuild makes something else"
+            more, less = set(found[name]) - set(expected[name]), set(expected[name]) - set(found[name])
+            assert found[name] == expected[name], f"{name}: a rebuild makes {more} of {less}"
         assert told == self.told

@@ -120,3 +120,51 @@ def test_a_flapping_fault_that_a_person_resolves(nervous: Stage) -> None:
     assert len(stage.tickets()) == 1
     stage.restart()
     stage.rebuilt()
+
+
+@pytest.mark.parametrize("mask", ["shelf", "window"])
+def test_a_mask_ends_while_what_flaps_rests(nervous: Stage, mask: str) -> None:
+    """Somebody is told of it again from then on, though it is well at that very moment."""
+    stage = nervous
+    atm = stage.terminal("atm-1")
+    for i in range(12):
+        jam(atm, on=i % 2 == 0)
+        stage.wait(MINUTE)
+    incident = stage.incident("atm.jam")
+    assert incident.intermittent
+    if mask == "shelf":
+        stage.act("shelve", terminal="atm-1", alarm=1, until=stage.now + 20 * MINUTE, reason="known")
+    else:
+        span = {"from": stage.now, "to": stage.now + 20 * MINUTE}
+        stage.act("window", id="w", scope="atm-1", reason="x", approved_by="chen", change_ref="C", **span)
+    with stage.quiet():
+        stage.wait(19 * MINUTE)
+    stage.wait(12 * MINUTE)
+    told = stage.told[-1]
+    assert told.incident == incident.corr_id
+    assert told.told, "the steps that fell due"
+    stage.restart()
+    stage.rebuilt()
+
+
+def test_it_flaps_behind_a_mask(nervous: Stage) -> None:
+    """It was over before the planned work began. What comes and goes during that is told when it is over, once."""
+    stage = nervous
+    atm = stage.terminal("atm-1")
+    jam(atm, on=True)
+    stage.wait(MINUTE)
+    jam(atm, on=False)
+    span = {"from": stage.now, "to": stage.now + 20 * MINUTE}
+    stage.act("window", id="w", scope="atm-1", reason="x", approved_by="chen", change_ref="C", **span)
+    with stage.quiet():
+        for i in range(15):
+            stage.wait(MINUTE)
+            jam(atm, on=i % 2 == 0)
+    stage.wait(10 * MINUTE)
+    incident = stage.incident("atm.jam")
+    assert (incident.state, incident.intermittent) == ("open", True)
+    assert stage.ops(incident.corr_id)[-1] is Op.OPEN
+    stage.wait(15 * MINUTE)
+    assert stage.told[-1].told, "and its escalation goes on"
+    stage.restart()
+    stage.rebuilt()

@@ -220,6 +220,20 @@ def test_tampering_is_never_over_by_itself(stage: Stage) -> None:
     incident = stage.incident("atm.fraud")
     assert (incident.tamper, incident.state) == (True, "open")
     assert Op.RESOLVE not in stage.ops(incident.corr_id)
+    stage.act("resolve", incident=incident.corr_id, verdict="true_fault", note="skimmer given to the police")
+    assert stage.alarm("atm.fraud", "atm-1", "atm/IDC1").condition == "normal", "who resolves it has looked"
+    assert stage.incident("atm.fraud").state == RESOLVED
+    assert stage.ops(incident.corr_id)[-1] is Op.RESOLVE
+
+
+def test_tampering_that_was_seen_waits_for_a_person(stage: Stage) -> None:
+    atm = stage.players["atm-1"]
+    atm.says("atm/IDC1", "atm.antifraud", "deviceDetected", State.CRIT)
+    stage.wait(HOUR)
+    incident = stage.incident("atm.fraud")
+    stage.act("resolve", incident=incident.corr_id, verdict="false_alarm")
+    assert stage.incident("atm.fraud").state == "open", "it is still there"
+    atm.says("atm/IDC1", "atm.antifraud", "ok", State.OK)
     stage.act("acknowledge", terminal="atm-1", alarm=1, note="seen on the video")
     stage.wait(30 * 24 * HOUR)
     assert stage.incident("atm.fraud").state == "acknowledged"
