@@ -194,7 +194,7 @@ class Following:
             self.release(incident, at)  # follows it up itself, perhaps to where it is forgotten
             return
         if incident.state == RESTORED and not incident.tamper and incident.restored_at + settings.confirm_ns <= at:
-            ended = replace(incident, state=RESOLVED, resolved_at=at)
+            ended = replace(incidents.resume(incident, at) or incident, state=RESOLVED, resolved_at=at)
             incident = self._book.put_incident(ended, "resolved", at, by="policy", because="nobody confirmed it")
         if incident.state == RESOLVED and incident.resolved_at + settings.verify_ns <= at:
             ended = replace(incident, state=CLOSED, closed_at=at)

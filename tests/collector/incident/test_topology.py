@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tillwatch.collector.incident.topology import MAX_DEPTH, Below, Topology, TopologyError, check
@@ -188,6 +188,7 @@ NODES = ["srv-1", "srv-1/ups", "srv-1/sw", "atm-1", "atm-1/ups", "srv-2", "srv-2
     st.lists(st.sampled_from(list(FLEET)), unique=True),
     st.sampled_from(["power", "host"]),
 )
+@settings(deadline=None)  # a busy machine takes its time
 def test_both_ends_say_the_same(pairs, moved, kind):
     topology = Topology([Link(a, b, kind) for a, b in pairs], FLEET)
     for name in moved:

@@ -184,8 +184,10 @@ def test_nobody_confirms_that_it_is_over(stage: Stage) -> None:
     with stage.quiet():
         stage.wait(6 * DAY)
     assert stage.incident("disk.full").state == RESTORED
+    stage.act("hold", incident=stage.incident("disk.full").corr_id, reason="customer")
     stage.wait(2 * DAY)
     assert stage.incident("disk.full").state == CLOSED
+    assert stage.incident("disk.full").on_hold == "", "what is closed waits for nobody"
 
 
 def test_a_small_fault_settles_itself(stage: Stage) -> None:
