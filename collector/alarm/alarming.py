@@ -137,10 +137,10 @@ class Alarming:
 
     def _confirmed_at(self, rule: Rule, state: LimitState) -> int | None:
         """When what is asked for is confirmed by the clock. What was to last until some time in which nobody could be heard waits a little longer:
-        first of all comes what waited meanwhile.
+        first of all comes what waited meanwhile. Who is missed was given the whole time anew (presence.py).
         """
         due, (since, until) = due_at(rule.limits, state), self._away
-        waits = rule.signal and state.since < until and until - since > BEHIND_NS
+        waits = due is not None and rule.signal and state.since < until and until - since > BEHIND_NS
         return max(due, until + BEHIND_NS) if due is not None and waits else due
 
     def limit_due(self, key: AlarmKey, now: int) -> None:

@@ -216,7 +216,7 @@ def reopen(incident: Incident, at: int) -> Incident:
         incident, state=state, restored_at=0, resolved_at=0, closed_at=0, verdict="", release_at=0, held=held
     )
     if not settled:
-        return replace(back, response_from=incident.response_from + at - ended)
+        return replace(back, response_from=min(incident.response_from + max(at - well, 0), at))
     again = tuple(step for step in incident.steps if not step.startswith("response"))
     return replace(
         back, reopened=incident.reopened + 1, responded_at=0, repair_at=0, response_from=at, steps=again, reminded=0

@@ -62,7 +62,7 @@ def site(tmp_path_factory):
             IncidentEvent("HWM-1", "restored", failed + 4 * H, {"since": failed + 4 * H}),
             IncidentEvent("HWM-1", "resolved", failed + 5 * H, {"by": "bob", "verdict": "part_changed"}),
         ],
-        gaps=[(START + 100 * H, START + 100 * H + 30 * M)],
+        outages=[(START + 100 * H, START + 100 * H + 30 * M)],
     )  # fmt: skip
     terminals = [("ATM-1", "Harbour & Sons", "North", "atm"), ("ATM-2", "滨海支行", "South", "atm")]
     make_store(folder / "collector.db", dirty, terminals, known=END + 99 * H)

@@ -99,7 +99,7 @@ def test_a_period_is_read_with_what_overlaps_it(tmp_path):
     dirty = Dirty(
         late=late,
         corrections=said,
-        gaps=[(0, 10), (5, 12), (19, 60)],
+        outages=[(0, 10), (5, 12), (19, 60)],
         incidents={each.corr_id: each for each in incidents},
         incident_events=[IncidentEvent("I1", "opened", 12, {"fault": "atm.jam"}), IncidentEvent("I2", "opened", 25)],
     )

@@ -174,3 +174,15 @@ def test_the_name_of_an_incident_fits_every_ticket_system(
 def test_episodes_of_a_fault_have_names_of_their_own() -> None:
     names = {correlation_id("b", "t", "c", "f", n) for n in range(100)}
     assert len(names) == 100
+
+
+def test_time_out_of_which_a_fault_came_back_twice_is_taken_off_once() -> None:
+    """The readings may say that it was over before it came back the last time."""
+    began = incidents.announce(
+        Incident("HWM-0-1", "atm-1", "hill", 2, SETTLING, S, 0, 0, occurred_at=S, fault="ups.on-battery"), S
+    )
+    back = incidents.reopen(incidents.restore(began, 10 * S, 10 * S), 70 * S)
+    again = incidents.reopen(incidents.restore(back, 15 * S, 75 * S), 76 * S)
+    assert again.response_from <= 76 * S
+    assert [until - since for since, until, _ in again.held] == [60 * S, 6 * S]
+    assert again.response_from == S + 66 * S
