@@ -204,6 +204,8 @@ class Following:
             and not self._book.lasting(incident)
             and incident.closed_at + settings.verify_ns <= at
         ):
+            for alarm in self._book.of(corr_id):  # what flapped, rests and has not been seen since
+                self._book.leave(alarm, at)
             self._book.forget(corr_id)
 
 

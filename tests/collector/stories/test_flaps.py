@@ -168,3 +168,22 @@ def test_it_flaps_behind_a_mask(nervous: Stage) -> None:
     assert stage.told[-1].told, "and its escalation goes on"
     stage.restart()
     stage.rebuilt()
+
+
+def test_it_rests_unseen_until_its_incident_is_forgotten(nervous: Stage) -> None:
+    """The terminal fell silent while it flapped, and a person resolved it: nobody is part of what is not there any more."""
+    stage = nervous
+    atm = stage.terminal("atm-1")
+    for i in range(12):
+        jam(atm, on=i % 2 == 0)
+        stage.wait(MINUTE)
+    atm.lost()
+    stage.act("resolve", incident=stage.incident("atm.jam").corr_id, verdict="true_fault")
+    stage.wait(24 * HOUR)
+    stage.restart()
+    atm.back(restarted=True)
+    jam(atm, on=True)
+    stage.wait(MINUTE)
+    assert stage.incident("atm.jam").state == "open"
+    stage.restart()
+    stage.rebuilt()
