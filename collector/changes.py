@@ -10,7 +10,7 @@ from tillwatch.collector.alarm.alarms import Alarm, AlarmEvent
 from tillwatch.collector.alarm.alarms import Key as AlarmKey
 from tillwatch.collector.incident.incidents import Incident
 from tillwatch.collector.records import Correction, IncidentEvent, LateSpan, StateChange
-from tillwatch.collector.tickets.port import TicketMessage
+from tillwatch.collector.tickets.message import TicketMessage
 
 HOUR_MS = 3_600_000
 

@@ -1,135 +1,42 @@
 """The collector's configuration: TOML into frozen values, with defaults that work without any file. Every error names the file, the line
 and the mend; nothing is guessed and no unknown key is passed over.
 """
-# ruff: noqa: RUF009 - _read() makes a dataclasses.field, which is what the rule wants to see
+# ruff: noqa: RUF009 - setting() makes a dataclasses.field, which is what the rule wants to see
 
 from __future__ import annotations
 
 import difflib
 import ipaddress
-import os
 import re
 import socket
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tillwatch.collector import values
+from tillwatch.collector.tickets.settings import KINDS, ReceiverSettings, settings_of
+from tillwatch.collector.values import setting
+
 DEFAULT_FILE = Path("/etc/tillwatch/collector.toml")
 MAX_CONFIG = 1024 * 1024
 """Bytes of a configuration file: a mistaken path (a disk, a log) must not be read into memory."""
 
-LEAST_KEPT_S = 7 * 86_400.0
-"""A shorter retention is a slip of the pen: nobody could look into last week's fault any more."""
-
 LEAST_LATE_S = 0.5
 """A round takes some 50 ms on an idle machine: a shorter limit complains of the scheduler."""
-
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZE = re.compile(r"([0-9]+)\s*(B|KiB|MiB|GiB)")
-_BYTES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
-_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
 
 
 class ConfigError(Exception):
     """The configuration cannot be used. The text has the file, the line where there is one, and what to write instead."""
 
 
-def duration(value: Any) -> float:
-    """Seconds out of "500ms", "10s", "5m", "2h" or "30d". Raises ValueError."""
-    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
-        return float(match[1]) * _SECONDS[match[2]]
-    raise ValueError('write a duration with its unit, for example "10s", "5m" or "500ms"')
-
-
-def _keep(value: Any) -> float:
-    if value == "forever":
-        return 0.0
-    seconds = duration(value)
-    if seconds < LEAST_KEPT_S:
-        raise ValueError('write at least "7d", or "forever"')
-    return seconds
-
-
-def _size(value: Any) -> int:
-    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
-        return int(match[1]) * _BYTES[match[2]]
-    raise ValueError('write a size with its unit, for example "64MiB"')
-
-
-def _flag(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise ValueError("write true or false, without quotes")
-
-
-def _port(value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535:
-        return value
-    raise ValueError("write a port from 1 to 65535, without quotes")
-
-
-def _count(value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
-        return value
-    raise ValueError("write a whole number of at least 1, without quotes")
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str) and _NAME.fullmatch(value):
-        return value
-    raise ValueError("write a text of 1 to 60 characters, in quotes")
-
-
-def _host(value: Any) -> str:
-    if isinstance(value, str) and _HOST.fullmatch(value):
-        return value
-    raise ValueError('write one host name or IP address, without scheme or port, for example "tills.bank.example"')
-
-
-def _hosts(value: Any) -> tuple[str, ...]:
-    if isinstance(value, list):
-        return tuple(_host(one) for one in value)
-    raise ValueError('write a list of host names or addresses, for example ["tills.bank.example", "10.1.2.3"]')
-
-
-def _path(value: Any) -> Path:
-    if isinstance(value, str) and value:
-        return Path(value).expanduser()
-    raise ValueError("write a path, in quotes")
-
-
-def _variable(value: Any) -> str:
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
-        return value
-    raise ValueError('write the name of an environment variable, for example "TILLWATCH_WEBHOOK_SECRET"')
-
-
-def _language(value: Any) -> str:
-    if value in ("en", "zh"):
-        return str(value)
-    raise ValueError('write "en" or "zh"')
-
-
-def _url(value: Any) -> str:
-    if isinstance(value, str) and re.fullmatch(r"https?://[^\s]{1,2000}", value):
-        return value
-    raise ValueError('write the whole address, for example "https://desk.bank.example/hooks/tillwatch"')
-
-
-def _read(read: Callable[[Any], Any], default: Any) -> Any:
-    return field(default=default, metadata={"read": read})
-
-
 @dataclass(frozen=True, slots=True)
 class CollectorSection:
-    data_dir: Path = _read(_path, Path("/var/lib/tillwatch-collector"))
-    name: str = _read(_text, "tillwatch")
+    data_dir: Path = setting(values.path, Path("/var/lib/tillwatch-collector"))
+    name: str = setting(values.text, "tillwatch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,75 +47,61 @@ class BrokerSection:
     of revoked certificates; the collector keeps it up to date there.
     """
 
-    embedded: bool = _read(_flag, True)
+    embedded: bool = setting(values.flag, True)
     # Terminals are on other machines, and this listener takes nobody without a certificate of the collector's own authority.
-    host: str = _read(_host, "0.0.0.0")  # noqa: S104 - see above
-    port: int = _read(_port, 8883)
-    tls: bool = _read(_flag, True)
-    address: str = _read(_host, "")
-    crl_file: Path | None = _read(_path, None)
+    host: str = setting(values.host, "0.0.0.0")  # noqa: S104 - see above
+    port: int = setting(values.port, 8883)
+    tls: bool = setting(values.flag, True)
+    address: str = setting(values.host, "")
+    crl_file: Path | None = setting(values.path, None)
 
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentSection:
     """address: what tokens carry, this machine's name unless set. hosts: further names that the server certificate must hold."""
 
-    host: str = _read(_host, "0.0.0.0")  # noqa: S104 - terminals enrol from other machines, over TLS, with a token
-    port: int = _read(_port, 8843)
-    address: str = _read(_host, "")
-    hosts: tuple[str, ...] = _read(_hosts, ())
+    host: str = setting(values.host, "0.0.0.0")  # noqa: S104 - terminals enrol from other machines, over TLS, with a token
+    port: int = setting(values.port, 8843)
+    address: str = setting(values.host, "")
+    hosts: tuple[str, ...] = setting(values.hosts, ())
 
 
 @dataclass(frozen=True, slots=True)
 class ConsoleSection:
-    host: str = _read(_host, "127.0.0.1")
-    port: int = _read(_port, 8080)
+    host: str = setting(values.host, "127.0.0.1")
+    port: int = setting(values.port, 8080)
 
 
 @dataclass(frozen=True, slots=True)
 class RulesSection:
     """file: None means the rules that come with the collector."""
 
-    file: Path | None = _read(_path, None)
+    file: Path | None = setting(values.path, None)
 
 
 @dataclass(frozen=True, slots=True)
 class PolicySection:
     """file: None means the policy that comes with the collector."""
 
-    file: Path | None = _read(_path, None)
+    file: Path | None = setting(values.path, None)
 
 
 @dataclass(frozen=True, slots=True)
 class CardsSection:
     """file: None means the diagnosis cards that come with the collector."""
 
-    file: Path | None = _read(_path, None)
+    file: Path | None = setting(values.path, None)
 
 
 @dataclass(frozen=True, slots=True)
-class WebhookSection:
-    """The secret is never written into this file: secret_file or secret_env says where it is."""
+class TicketsSection:
+    """routes: the table that says which incident goes where; None: all go to the one ticket system that is configured. host, port: where ticket
+    systems call when something changed there, 0 for nowhere: then it is noticed by asking.
+    """
 
-    url: str = _read(_url, "")
-    secret_file: Path | None = _read(_path, None)
-    secret_env: str = _read(_variable, "")
-    language: str = _read(_language, "en")
-
-    def secret(self) -> str:
-        """The secret, read now. Raises ConfigError when there is none."""
-        if self.secret_env:
-            value = os.environ.get(self.secret_env, "")
-            where = f"environment variable {self.secret_env}"
-        else:
-            where = f"file {self.secret_file}"
-            try:
-                value = self.secret_file.read_text("utf-8") if self.secret_file else ""
-            except (OSError, UnicodeDecodeError) as error:
-                raise ConfigError(f"[tickets.webhook] secret_file: cannot read {self.secret_file}: {error}") from None
-        if not value.strip():
-            raise ConfigError(f"[tickets.webhook]: the {where} holds no secret; put the desk's signing secret there")
-        return value.strip()
+    routes: Path | None = setting(values.path, None)
+    host: str = setting(values.host, "127.0.0.1")
+    port: int = setting(values.port, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,10 +111,10 @@ class IntakeSection:
     group_messages, group_wait: one commit holds at most this many messages and waits at most this long (s) for them.
     """
 
-    queue: int = _read(_count, 4096)
-    queue_bytes: int = _read(_size, 64 * 1024**2)
-    group_messages: int = _read(_count, 512)
-    group_wait: float = _read(duration, 0.005)
+    queue: int = setting(values.count, 4096)
+    queue_bytes: int = setting(values.size, 64 * 1024**2)
+    group_messages: int = setting(values.count, 512)
+    group_wait: float = setting(values.duration, 0.005)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,13 +125,13 @@ class WatchdogSection:
     complaints.
     """
 
-    every: float = _read(duration, 300.0)
-    late: float = _read(duration, 120.0)
-    receiver: str = _read(_url, "http://127.0.0.1:8853/drill")
-    secret_file: Path | None = _read(_path, None)
-    state_dir: Path = _read(_path, Path("/var/lib/tillwatch-watchdog"))
-    complain_url: str = _read(_url, "")
-    complain_secret_file: Path | None = _read(_path, None)
+    every: float = setting(values.duration, 300.0)
+    late: float = setting(values.duration, 120.0)
+    receiver: str = setting(values.url, "http://127.0.0.1:8853/drill")
+    secret_file: Path | None = setting(values.path, None)
+    state_dir: Path = setting(values.path, Path("/var/lib/tillwatch-watchdog"))
+    complain_url: str = setting(values.url, "")
+    complain_secret_file: Path | None = setting(values.path, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +140,8 @@ class RetentionSection:
     file may have (bytes), 0 for any. Digests and roll-ups stay.
     """
 
-    keep: float = _read(_keep, 400 * 86_400.0)
-    size: int = _read(_size, 0)
+    keep: float = setting(values.kept, 400 * 86_400.0)
+    size: int = setting(values.size, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +156,9 @@ class Config:
     rules: RulesSection = RulesSection()
     policy: PolicySection = PolicySection()
     cards: CardsSection = CardsSection()
-    webhook: WebhookSection | None = None
+    tickets: TicketsSection = TicketsSection()
+    desks: Mapping[str, ReceiverSettings] = field(default_factory=dict)
+    channels: Mapping[str, ReceiverSettings] = field(default_factory=dict)
     intake: IntakeSection = IntakeSection()
     retention: RetentionSection = RetentionSection()
     watchdog: WatchdogSection | None = None
@@ -291,6 +186,8 @@ class Config:
             for one in fields(section) if section is not None else ():
                 value = str(getattr(section, one.name))
                 said[f"{name}.{one.name}"] = sha256(value.encode()).hexdigest() if one.name.endswith("url") else value
+        for name, receiver in (*_named("tickets", self.desks), *_named("channels", self.channels)):
+            said |= {f"{name}.{key}": value for key, value in receiver.told().items()}
         return said
 
     @property
@@ -301,6 +198,10 @@ class Config:
         return tuple(dict.fromkeys(host for host in (*named, *listening) if host and not is_unspecified(host)))
 
 
+def _named(section: str, receivers: Mapping[str, ReceiverSettings]) -> list[tuple[str, ReceiverSettings]]:
+    return [(f"{section}.{name}", receiver) for name, receiver in receivers.items()]
+
+
 _SECTIONS: Mapping[str, tuple[str, type]] = {
     "collector": ("collector", CollectorSection),
     "broker": ("broker", BrokerSection),
@@ -309,7 +210,7 @@ _SECTIONS: Mapping[str, tuple[str, type]] = {
     "rules": ("rules", RulesSection),
     "policy": ("policy", PolicySection),
     "cards": ("cards", CardsSection),
-    "tickets.webhook": ("webhook", WebhookSection),
+    "tickets": ("tickets", TicketsSection),
     "intake": ("intake", IntakeSection),
     "retention": ("retention", RetentionSection),
     "watchdog": ("watchdog", WatchdogSection),
@@ -373,10 +274,8 @@ class _Reader:
     def config(self, tables: dict[str, Any]) -> Config:
         parts: dict[str, Any] = {"source": self._source}
         flat = dict(tables)
-        tickets = flat.pop("tickets", {})
-        if not isinstance(tickets, dict):
-            raise self._error("tickets", "", "write a section [tickets.webhook]")
-        flat.update({f"tickets.{name}": table for name, table in tickets.items()})
+        parts["desks"] = self._receivers("tickets", flat)
+        parts["channels"] = self._receivers("channels", flat)
         for name, table in flat.items():
             if name not in _SECTIONS:
                 raise self._unknown("section", name, list(_SECTIONS), name, "")
@@ -388,12 +287,36 @@ class _Reader:
         self._check(config, tables)
         return config
 
+    def _receivers(self, section: str, flat: dict[str, Any]) -> dict[str, ReceiverSettings]:
+        """The tables [SECTION.NAME], one receiver each; what is left of [SECTION] stays in `flat`."""
+        table = flat.get(section, {})
+        if not isinstance(table, dict):
+            raise self._error(section, "", f"write a section [{section}.NAME]")
+        named = {name: one for name, one in table.items() if isinstance(one, dict)}
+        flat[section] = {name: one for name, one in table.items() if name not in named}
+        if section not in _SECTIONS:
+            if flat[section]:
+                raise self._error(section, next(iter(flat[section])), f"write it into a section [{section}.NAME]")
+            del flat[section]
+        return {name: self._receiver(f"{section}.{name}", name, one) for name, one in named.items()}
+
+    def _receiver(self, section: str, name: str, table: dict[str, Any]) -> ReceiverSettings:
+        kind = table.get("kind", name)
+        if not isinstance(kind, str) or kind not in KINDS:
+            raise self._unknown("kind of receiver", str(kind)[:60], list(KINDS), section, "kind")
+        settings: ReceiverSettings = self._section(
+            section, settings_of(kind), {key: value for key, value in table.items() if key != "kind"}
+        )
+        if problem := settings.problem():
+            raise self._error(section, *problem)
+        return settings
+
     def _section(self, section: str, kind: type, table: dict[str, Any]) -> Any:
         known: dict[str, Field[Any]] = {one.name: one for one in fields(kind)}
         values = {}
         for key, value in table.items():
             if key not in known:
-                if section == "tickets.webhook" and key == "secret":
+                if key in ("secret", "token", "password", "key") and "secret_file" in known:
                     raise self._error(section, key, "no secrets in this file; use secret_file or secret_env")
                 raise self._unknown("key", key, list(known), section, key)
             try:
@@ -431,11 +354,6 @@ class _Reader:
             raise self._error(
                 section, "address", "terminals cannot connect to this; write the name or address they reach"
             )
-        webhook = config.webhook
-        if webhook is not None and not webhook.url:
-            raise self._error("tickets.webhook", "", "url is missing; write the address that takes the tickets")
-        if webhook is not None and bool(webhook.secret_file) == bool(webhook.secret_env):
-            raise self._error("tickets.webhook", "", "write either secret_file or secret_env, and not both")
         if config.watchdog is not None:
             self._check_watchdog(config.watchdog)
 

@@ -20,7 +20,7 @@ from tillwatch.collector.incident.incidents import ROOT, Incident
 from tillwatch.collector.journal import Entry
 from tillwatch.collector.records import LIFE_CYCLE, Correction
 from tillwatch.collector.terminal.fleet import IN_SERVICE, Fleet
-from tillwatch.collector.tickets.port import Op
+from tillwatch.collector.tickets.message import Op
 
 ACTS = frozenset({
     "acknowledge", "shelve", "unshelve", "window", "window-cancel", "life-cycle", "hold", "resume", "assign", "in-repair", "resolve", "close",

@@ -43,7 +43,7 @@ from tillwatch.collector.replies import Reply, reply_to
 from tillwatch.collector.store import requests
 from tillwatch.collector.store.sqlite import Commit, SqliteStore, StoreError
 from tillwatch.collector.terminal.fleet import MAX_COMPONENTS, MAX_EPOCHS, MAX_SIGNALS, Terminal
-from tillwatch.collector.tickets.port import TicketMessage
+from tillwatch.collector.tickets.message import TicketMessage
 from tillwatch.collector.trust import succession
 
 log = logging.getLogger(__name__)

@@ -31,10 +31,11 @@ from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.store.compaction import Compactor
 from tillwatch.collector.store.lock import locked
 from tillwatch.collector.store.sqlite import SqliteStore, open_db
+from tillwatch.collector.tickets.desks.webhook import WebhookPort
+from tillwatch.collector.tickets.desks.webhook import connect as connect_webhook
 from tillwatch.collector.tickets.outbox import connect
 from tillwatch.collector.tickets.sender import OutboxSender
-from tillwatch.collector.tickets.signature import Secret, read_secrets
-from tillwatch.collector.tickets.webhook import WebhookPort
+from tillwatch.collector.tickets.signature import read_secrets
 from tillwatch.collector.trust import succession
 from tillwatch.collector.trust.authority import Authority, open_authority
 from tillwatch.collector.trust.registry import JournalRegistrar
@@ -105,15 +106,15 @@ def policies(config: Config, year: int) -> tuple[str, str]:
 
 
 def _sender(config: Config, pipeline: Pipeline) -> OutboxSender | None:
-    if config.webhook is None or not config.webhook.url:
+    for name, settings in config.desks.items():
+        try:
+            port = connect_webhook(name, settings)
+            break
+        except (ValueError, OSError) as error:
+            msg = f"[tickets.{name}]: {error}"
+            raise ConfigError(msg) from None
+    else:
         return None
-    try:
-        held = config.webhook.secret_file
-        secrets = read_secrets(held) if held else [Secret.parse(word) for word in config.webhook.secret().split()]
-        port = WebhookPort(config.webhook.url, secrets)
-    except (ValueError, OSError) as error:
-        msg = f"[tickets.webhook]: {error}"
-        raise ConfigError(msg) from None
 
     async def changed(incident: str, state: str, external_id: str, url: str, at: int) -> None:  # noqa: ARG001 - the journal has its own time
         await pipeline.ticket_changed(
@@ -175,7 +176,7 @@ async def _serve(config: Config, *, console: bool) -> int:
         units = {name: known.unit for name, known in load_catalogue().signals.items()}
         page = f"http://{config.console.host}:{config.console.port}"
         clock = SteadyClock()
-        language = config.webhook.language if config.webhook is not None else "en"
+        language = next((each.language for each in config.desks.values()), "en")
         pipeline = Pipeline(
             store, own.ack_key, units, steady=clock, page=page, bind=own.bind, cards=cards, language=language
         )

@@ -13,7 +13,7 @@ from tillwatch.collector.incident import incidents
 from tillwatch.collector.incident.following import Following
 from tillwatch.collector.incident.incidents import TERMINAL
 from tillwatch.collector.terminal.fleet import Fleet
-from tillwatch.collector.tickets.port import Op
+from tillwatch.collector.tickets.message import Op
 from tillwatch.collector.timers import Timers
 
 

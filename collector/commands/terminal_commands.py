@@ -24,10 +24,11 @@ from tillwatch.collector.commands.output import (
     print_table,
     value_text,
 )
-from tillwatch.collector.config import Config, duration
+from tillwatch.collector.config import Config
 from tillwatch.collector.read import ComponentView, Culprit, FleetReader, History, IdentityView, StateView, TerminalView
 from tillwatch.collector.trust.authority import open_authority
 from tillwatch.collector.trust.registry import TOKEN_LIFE_NS, Enrolment, create_token
+from tillwatch.collector.values import duration
 
 MAX_SPAN_S = 10 * 366 * 86400.0
 

@@ -27,7 +27,7 @@ from tillwatch.collector.incident.incidents import (
     Incident,
 )
 from tillwatch.collector.terminal.fleet import Fleet
-from tillwatch.collector.tickets.port import Op
+from tillwatch.collector.tickets.message import Op
 
 
 class _Child(Protocol):

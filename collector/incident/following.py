@@ -29,7 +29,7 @@ from tillwatch.collector.incident.incidents import (
 from tillwatch.collector.incident.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for, target_of
 from tillwatch.collector.incident.telling import Teller
 from tillwatch.collector.terminal.fleet import Fleet
-from tillwatch.collector.tickets.port import Op
+from tillwatch.collector.tickets.message import Op
 from tillwatch.collector.timers import Timers
 
 DAY_NS = 86_400 * 10**9

@@ -31,7 +31,7 @@ from tillwatch.collector.incident.incidents import (
 )
 from tillwatch.collector.incident.topology import node_of
 from tillwatch.collector.terminal.fleet import Fleet
-from tillwatch.collector.tickets.port import Op
+from tillwatch.collector.tickets.message import Op
 from tillwatch.collector.timers import Timers
 
 EXPLAINS = 2

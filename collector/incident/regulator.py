@@ -28,7 +28,7 @@ from tillwatch.collector.incident.telling import Stricken
 from tillwatch.collector.records import CAUSES, LIFE_CYCLE, OFFLINE, StateChange
 from tillwatch.collector.terminal.condition import OUT_OF_SERVICE
 from tillwatch.collector.terminal.fleet import Fleet, Terminal
-from tillwatch.collector.tickets.port import Op
+from tillwatch.collector.tickets.message import Op
 from tillwatch.collector.timers import Timers
 
 MAX_LISTED = 1000

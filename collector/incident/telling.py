@@ -11,7 +11,7 @@ from tillwatch.collector.alarm.rules import Rule
 from tillwatch.collector.book import Book
 from tillwatch.collector.incident.incidents import CONSEQUENCE, ROOT, TERMINAL, Incident
 from tillwatch.collector.terminal.fleet import Fleet
-from tillwatch.collector.tickets.port import MAX_AFFECTED, Evidence, Op, TicketMessage
+from tillwatch.collector.tickets.message import MAX_AFFECTED, Evidence, Op, TicketMessage
 
 
 class Stricken(NamedTuple):

@@ -19,7 +19,7 @@ from tillwatch.collector.records import Correction, IncidentEvent, LateSpan, Sta
 from tillwatch.collector.simulate.stations import LATE, S
 from tillwatch.collector.simulate.truth import Ledger
 from tillwatch.collector.store.sqlite import SqliteStore
-from tillwatch.collector.tickets.port import TicketMessage
+from tillwatch.collector.tickets.message import TicketMessage
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from tillwatch.collector.simulate.post import Post
 from tillwatch.collector.simulate.stations import DAY, S
 from tillwatch.collector.simulate.truth import Fault
 from tillwatch.collector.simulate.world import World
-from tillwatch.collector.tickets.port import Op, TicketMessage
+from tillwatch.collector.tickets.message import Op, TicketMessage
 
 ANSWER = Span(MINUTE, 7 * MINUTE, 50 * MINUTE)
 """From the ticket to the first human word; of level 3 from when somebody is there."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from tillwatch.collector.tickets.port import Dead, Disabled, Done, Op, Outcome, Retry, Uncertain
+from tillwatch.collector.tickets.message import Op
+from tillwatch.collector.tickets.port import Dead, Disabled, Done, Outcome, Retry, Uncertain
 
 SECOND = 1_000_000_000
 

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tillwatch.collector.tickets.delivery import LONGEST_WAIT_S, SECOND, Row, RowState, take
-from tillwatch.collector.tickets.port import Link, Op, TicketMessage
+from tillwatch.collector.tickets.message import Op, TicketMessage
+from tillwatch.collector.tickets.port import Link
 
 BUSY_S = 10.0
 """How long the sender waits for the collector's own transactions, which take milliseconds: past this something is wrong, and it is said."""

@@ -1,161 +1,169 @@
-"""What a ticket system is told, and what may come of it.
-
-`TicketMessage` is the whole of one message about one incident, frozen when the incident changed: a message sent again says the same.
-A connector is a `TicketPort`; it turns one message into one request (or a few) and says in one of five words what came of it. It never
-retries by itself: when, how often and in which order things are sent is decided in one place (delivery.py) and kept in the outbox.
+"""The two faces of what is told of incidents: `TicketPort`, which a ticket system's connector is written to, and `Receiver`, which the sender
+knows. A connector turns one call into one request (or a few) and says by an exception when it did not happen; it never retries by itself: when, how
+often and in which order things are sent is decided in one place (delivery.py) and kept in the outbox.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
-import msgpack
+from tillwatch.collector.tickets.message import TicketMessage, TicketState
 
-from tillwatch.agent.model import Value
-
-MAX_EVIDENCE = 40
-"""Readings in one message. A technician reads a screenful; the rest is behind the address of the page. What is left out is counted."""
-
-MAX_AFFECTED = 100
-"""Terminals in one message; the count says how many there are."""
-
-MAX_TEXT = 2000
-"""Characters of one text. With MAX_EVIDENCE a message stays near the 20 kB that Standard Webhooks recommends as the most."""
-
-
-class Op(StrEnum):
-    """What happened to the incident."""
-
-    OPEN = "open"
-    UPDATE = "update"
-    RESOLVE = "resolve"
+# What a ticket system is, and says.
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """One reading behind an incident. at: corrected reading time, UTC ns."""
+class Caps:
+    """What a ticket system can do, as measured or documented.
 
-    signal: str
-    value: Value
-    unit: str
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class TicketMessage:
-    """One change of one incident, as every connector gets it.
-
-    incident: correlation id (ASCII, no spaces, at most 40 characters). seq: counts the incident's messages from 1, in order.
-    at: when this change happened; since: when the fault began; both UTC ns. what: one line for the subject.
-    address: of the page that shows the incident, empty if there is none. evidence_left_out: readings that did not fit.
-    scope: `terminal`, `branch`, `region` or `fleet`; terminal and component are empty beyond the first. state: of the incident, see incidents.py; note: what is
-    new, in words. affected: the terminals that it concerns, at most MAX_AFFECTED of affected_count. parent: the incident that explains this one.
-    told: (role, person, channel) that are to be told of this change. drill: somebody injected the fault; such messages
-    have a queue and a receiver of their own. means, checks, brings, parts: the diagnosis card: what it means, what branch staff can check, what the
-    engineer brings, and what the device told of its parts, as (label, value).
+    settle_s: how long after an attempt ended without a clear answer it may still be carrying it out, and how far its search may lag behind its
+    writes. max_title, max_body: characters. reopens: a ticket that is over can be opened again. has_notes: notes can be read back, so that one
+    is written once.
     """
 
-    incident: str
-    op: Op
-    seq: int
-    level: int
-    terminal: str
-    branch: str
-    region: str
-    component: str
+    settle_s: float = 30.0
+    max_title: int = 200
+    max_body: int = 30_000
+    reopens: bool = True
+    has_notes: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a preflight found. passing: it may be over without anybody's doing, such as a system that is not there at the moment."""
+
     what: str
+    mend: str
+    passing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A note that a person wrote at a ticket. id: of the note, in the ticket system's own order; at: UTC ns."""
+
+    id: str
+    by: str
     at: int
-    since: int
-    evidence: tuple[Evidence, ...] = ()
-    cause: str = ""
-    consequence: str = ""
-    action: str = ""
-    address: str = ""
-    evidence_left_out: int = 0
-    scope: str = "terminal"
-    state: str = ""
-    note: str = ""
-    affected: tuple[str, ...] = ()
-    affected_count: int = 0
-    parent: str = ""
-    told: tuple[tuple[str, str, str], ...] = ()
-    drill: bool = False
-    means: str = ""
-    checks: tuple[str, ...] = ()
-    brings: tuple[str, ...] = ()
-    parts: tuple[tuple[str, str], ...] = ()
-
-    def pack(self) -> bytes:
-        """The body of the outbox row: a msgpack map. Texts and evidence past their bounds are cut here, visibly."""
-        kept = self.evidence[:MAX_EVIDENCE]
-        body = {
-            "incident": self.incident,
-            "op": self.op.value,
-            "seq": self.seq,
-            "level": self.level,
-            "terminal": self.terminal,
-            "branch": self.branch,
-            "region": self.region,
-            "component": self.component,
-            "what": _cut(self.what),
-            "at": self.at,
-            "since": self.since,
-            "evidence": [[e.signal, _plain(e.value), e.unit, e.at] for e in kept],
-            "cause": _cut(self.cause),
-            "consequence": _cut(self.consequence),
-            "action": _cut(self.action),
-            "address": self.address,
-            "evidence_left_out": self.evidence_left_out + len(self.evidence) - len(kept),
-            "scope": self.scope,
-            "state": self.state,
-            "note": _cut(self.note),
-            "affected": list(self.affected[:MAX_AFFECTED]),
-            "affected_count": self.affected_count,
-            "parent": self.parent,
-            "told": [list(each) for each in self.told],
-            "drill": self.drill,
-            "means": _cut(self.means),
-            "checks": list(self.checks),
-            "brings": list(self.brings),
-            "parts": [[label, _cut(value)] for label, value in self.parts],
-        }
-        # Device texts may hold lone surrogates; a ticket with a question mark is better than no ticket.
-        packed: bytes = msgpack.packb(body, unicode_errors="replace")
-        return packed
-
-    @classmethod
-    def unpack(cls, body: bytes) -> TicketMessage:
-        """The message of an outbox row. Raises ValueError if it is none. Keys of a newer version are ignored."""
-        try:
-            fields: dict[str, Any] = msgpack.unpackb(body)
-            known = {name: fields[name] for name in cls.__slots__ if name in fields}
-            known["op"] = Op(known["op"])
-            known["evidence"] = tuple(Evidence(*row) for row in known["evidence"])
-            for name in ("affected", "checks", "brings"):
-                known[name] = tuple(known.get(name, ()))
-            known["parts"] = tuple((label, value) for label, value in known.get("parts", ()))
-            known["told"] = tuple((role, person, channel) for role, person, channel in known.get("told", ()))
-            return cls(**known)
-        except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
-            raise ValueError(f"an outbox body that is no ticket message: {error!r}") from error
+    text: str
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A ticket as its system shows it. id: what it is asked for by, for good; key: the incident that it belongs to, empty where it shows none.
+    status: the system's own word; state: ours, None for a word that nobody has explained. owner: whose it is, empty for nobody. updated_at: UTC ns, 0 where
+    it is not told. by: who changed it last. merged_into: id of the ticket that goes on in its place. verdict, part: what the technician found, in our
+    words, and what he changed. said: what people wrote, the oldest first.
+    """
+
+    id: str
+    key: str
+    url: str
+    status: str
+    state: TicketState | None
+    owner: str = ""
+    updated_at: int = 0
+    by: str = ""
+    merged_into: str = ""
+    verdict: str = ""
+    part: str = ""
+    said: tuple[Said, ...] = ()
 
 
-def _plain(value: Value) -> Value:
-    if isinstance(value, str):
-        return _cut(value)
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A ticket to be made. key: of the incident, at most 40 characters without spaces; queue: in the system's own word, empty for the configured
+    one; level: 1 to 3; body: plain text.
+    """
+
+    key: str
+    title: str
+    body: str
+    level: int
+    queue: str = ""
+    terminal: str = ""
+    branch: str = ""
+    component: str = ""
+
+
+class NotAppliedError(Exception):
+    """Known not to have happened, and worth trying again. after_s: how long the system asked to wait."""
+
+    def __init__(self, reason: str, after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.after_s = after_s
+
+
+class UnclearError(Exception):
+    """It may have happened: no answer, or one that leaves it open."""
+
+
+class RejectedError(Exception):
+    """Read and declined: it will be declined again until somebody mends the cause. Says which request, and the system's words."""
+
+
+class BarredError(Exception):
+    """The system does not know us or does not let us: no row has a chance until that is mended."""
+
+
+class GoneError(Exception):
+    """The ticket is not there any more."""
+
+
+class TicketPort(Protocol):
+    """One ticket system. Every method may raise NotAppliedError, UnclearError, RejectedError or BarredError, and those that take the id of a ticket
+    GoneError. Reading changes nothing, so it never raises UnclearError.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def caps(self) -> Caps: ...
+
+    async def preflight(self) -> list[Problem]:
+        """Whether it can work: identity, queue, searchable key, names of states. Empty: nothing is wrong. Does not raise."""
+        ...
+
+    async def find(self, key: str) -> list[Remote]:
+        """All tickets of this key, the oldest first, whatever their state. The key of each was looked at: some systems answer with other tickets."""
+        ...
+
+    async def create(self, draft: Draft) -> Remote:
+        """Make a ticket. What is returned has at least its id; the caller reads it back."""
+        ...
+
+    async def note(self, ticket: str, text: str) -> None:
+        """Add a note that is for the people who work on it, not for customers."""
+        ...
+
+    async def has_note(self, ticket: str, mark: str) -> bool:
+        """Whether a note holds this text. Asked only where caps.has_notes."""
+        ...
+
+    async def set_state(self, ticket: str, target: TicketState, reason: str) -> None:
+        """Bring it into this state, by whatever steps its workflow asks for. reason: for systems that ask for one. The caller reads it back."""
+        ...
+
+    async def read(self, ticket: str) -> Remote:
+        """As it is now. Of one that was merged, with merged_into set."""
+        ...
+
+    async def changed_since(self, cursor: str) -> tuple[list[Remote], str]:
+        """What has changed since, and where to go on next time. cursor: of the last call, empty for the first one: then nothing is returned but the
+        cursor. A ticket may come again, none may be missed: the cursor stays behind what the system may still be writing.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+# What the sender knows.
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The ticket of an incident, as the ticket system last told it. Empty texts: it did not say."""
+    """The ticket of an incident, as its system last told it. Empty texts: it did not say."""
 
     external_id: str
     url: str
@@ -164,11 +172,12 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """It happened, and as far as the connector can see it is true. Empty texts: the ticket system did not say."""
+    """It happened, and as far as the connector can see it is true. Empty texts: the ticket system did not say. also: what was found on the way."""
 
     external_id: str = ""
     url: str = ""
     state: str = ""
+    also: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,17 +208,35 @@ class Dead:
 
 
 @dataclass(frozen=True, slots=True)
+class Barred:
+    """The system does not let us in: the connector stops, not the row, until a preflight finds it mended."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Disabled:
     """The endpoint wants no more messages. All of them wait until a person switches it on again."""
 
     reason: str
 
 
-Outcome = Done | Retry | Uncertain | Dead | Disabled
+Outcome = Done | Retry | Uncertain | Dead | Barred | Disabled
 
 
-class TicketPort(Protocol):
-    """One ticket system. `settle_s`: how long after an attempt ended without a clear answer the system may still be carrying it out."""
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """Where a message goes beside its receiver: the queue in the receiver's own word, and for a person the channel and his number or address."""
+
+    queue: str = ""
+    channel: str = ""
+    contact: str = ""
+
+
+class Receiver(Protocol):
+    """What takes messages. `settle_s`: how long after an attempt ended without a clear answer the system may still be carrying it out; coalesces: notes
+    that waited together are told in one.
+    """
 
     @property
     def name(self) -> str: ...
@@ -217,8 +244,13 @@ class TicketPort(Protocol):
     @property
     def settle_s(self) -> float: ...
 
-    async def deliver(self, message: TicketMessage, link: Link | None, *, doubtful: bool) -> Outcome:
-        """Tell the ticket system once.
+    @property
+    def coalesces(self) -> bool: ...
+
+    async def preflight(self) -> list[Problem]: ...
+
+    async def deliver(self, message: TicketMessage, link: Link | None, *, doubtful: bool, leg: Leg) -> Outcome:
+        """Tell it once.
 
         link: the incident's ticket, None as long as none is known. doubtful: an earlier attempt at this very message may have been
         carried out (its settle time is over), so the connector makes sure that it does not happen twice: by an idempotency key, or by

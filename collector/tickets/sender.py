@@ -20,16 +20,8 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.delivery import SECOND, TRIPPED, Gate, Pace, Row, RowState, settle
-from tillwatch.collector.tickets.port import (
-    Dead,
-    Done,
-    Link,
-    Op,
-    Outcome,
-    TicketMessage,
-    TicketPort,
-    Uncertain,
-)
+from tillwatch.collector.tickets.message import Op, TicketMessage
+from tillwatch.collector.tickets.port import Dead, Done, Leg, Link, Outcome, Receiver, Uncertain
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +55,7 @@ class OutboxSender:
     def __init__(
         self,
         connect: Callable[[], sqlite3.Connection],
-        port: TicketPort,
+        port: Receiver,
         *,
         on_change: OnChange = _unheard,
         clock: Callable[[], int] = time.time_ns,
@@ -199,7 +191,7 @@ class OutboxSender:
         except ValueError as error:
             return Dead(str(error))
         try:
-            return await self._port.deliver(message, link, doubtful=row.doubtful)
+            return await self._port.deliver(message, link, doubtful=row.doubtful, leg=Leg())
         except Exception as error:  # one message that a connector stumbles over stops no other
             return Uncertain(f"the connector {self._port.name} failed: {_where(error)}")
 

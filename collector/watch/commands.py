@@ -67,7 +67,7 @@ def _enrol(settings: WatchdogSection, token: str) -> int:
 
 
 def _run(settings: WatchdogSection) -> int:
-    from tillwatch.collector.tickets.webhook import WebhookPort  # noqa: PLC0415 - the other commands need none of it
+    from tillwatch.collector.tickets.desks.webhook import WebhookPort  # noqa: PLC0415 - the other commands need none of it
     from tillwatch.collector.watch.complaints import Complaints  # noqa: PLC0415
     from tillwatch.collector.watch.receiver import ReceiverError  # noqa: PLC0415
     from tillwatch.collector.watch.run import Watchdog  # noqa: PLC0415

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from tillwatch.collector.store.sqlite import open_db
 from tillwatch.collector.tickets import outbox
-from tillwatch.collector.tickets.port import Op, TicketMessage
+from tillwatch.collector.tickets.desks.webhook import WebhookPort
+from tillwatch.collector.tickets.message import Op, TicketMessage
 from tillwatch.collector.tickets.sender import OutboxSender
-from tillwatch.collector.tickets.webhook import WebhookPort
 from tillwatch.collector.watch.memory import Grievance
 from tillwatch.collector.watch.path import Stage
 

@@ -21,7 +21,7 @@ from tillwatch.agent.wire import WireError, batch_topic, life_topic, open_ack
 from tillwatch.collector.alarm import drills
 from tillwatch.collector.config import WatchdogSection
 from tillwatch.collector.notify import READY, STOPPING, WATCHDOG, notify
-from tillwatch.collector.tickets.port import Op
+from tillwatch.collector.tickets.message import Op
 from tillwatch.collector.tickets.signature import Secret
 from tillwatch.collector.watch import path, stream
 from tillwatch.collector.watch.complaints import MISSING, Complaints, message

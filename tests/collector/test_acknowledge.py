@@ -16,7 +16,7 @@ from tillwatch.collector.__main__ import main
 from tillwatch.collector.alarm.alarms import ACK_NS
 from tillwatch.collector.proof.rebuild import rebuild, tables
 from tillwatch.collector.store.reader import SqliteReader
-from tillwatch.collector.tickets.port import Op, TicketMessage
+from tillwatch.collector.tickets.message import Op, TicketMessage
 from tillwatch.collector.web.schema import Alarm
 
 RULES = """

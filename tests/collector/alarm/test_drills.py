@@ -11,7 +11,7 @@ from tests.collector.sending import T0, S, Sender, reading
 from tillwatch.agent.model import AGENT
 from tillwatch.collector.alarm import drills
 from tillwatch.collector.alarm.rules import parse_rules
-from tillwatch.collector.tickets.port import Op, TicketMessage
+from tillwatch.collector.tickets.message import Op, TicketMessage
 from tillwatch.collector.watch.run import SLOTS
 from tillwatch.device_profiles.catalogue import load_catalogue
 

@@ -17,7 +17,7 @@ from tillwatch.collector.incident.service_clocks import clocks_of, hours_of
 from tillwatch.collector.proof.rebuild import rebuild, tables
 from tillwatch.collector.records import StateChange
 from tillwatch.collector.terminal.fleet import Terminal
-from tillwatch.collector.tickets.port import Op
+from tillwatch.collector.tickets.message import Op
 
 MINUTE, HOUR = 60 * S, 3600 * S
 RULES = '[fold]\nsilent_least = "30d"\n'

@@ -26,7 +26,7 @@ from tillwatch.collector.proof.rebuild import tables
 from tillwatch.collector.records import IncidentEvent
 from tillwatch.collector.store.folded import ALARM, alarm_of
 from tillwatch.collector.store.sqlite import SqliteStore
-from tillwatch.collector.tickets.port import Op, TicketMessage
+from tillwatch.collector.tickets.message import Op, TicketMessage
 
 MINUTE, HOUR, DAY = 60 * S, 3600 * S, 86400 * S
 PATIENT = '[fold]\nsilent_least = "900d"\n'

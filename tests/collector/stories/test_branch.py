@@ -11,7 +11,7 @@ from tests.collector.stories.stage import HOUR, MINUTE, PATIENT, Player, Stage
 from tillwatch.agent.model import State
 from tillwatch.collector.alarm.alarms import CHILD
 from tillwatch.collector.incident.incidents import CONSEQUENCE, DROPPED, RESOLVED, RESTORED, ROOT, SYMPTOM
-from tillwatch.collector.tickets.port import Op
+from tillwatch.collector.tickets.message import Op
 
 SILENT, WAN = "terminal.silent", "net.wan"
 BRANCH, REGION, FLEET = "branch.unreachable", "region.unreachable", "fleet.unreachable"

@@ -11,7 +11,7 @@ from tests.collector.stories.stage import HOUR, MINUTE, PATIENT, Player, Stage
 from tillwatch.agent.model import State
 from tillwatch.collector.alarm.alarms import FLAPPING
 from tillwatch.collector.incident.incidents import RESOLVED, RESTORED
-from tillwatch.collector.tickets.port import Op
+from tillwatch.collector.tickets.message import Op
 
 RULES = PATIENT + '[[rule]]\nid = "{}"\nfor = "0s"\nhold = "0s"\n'
 FLAPS = 1000

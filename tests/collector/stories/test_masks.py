@@ -13,7 +13,7 @@ from tillwatch.agent.model import State
 from tillwatch.collector.alarm.alarms import CHILD, MAINTENANCE, SHELVED
 from tillwatch.collector.incident.incidents import PLANNED, RESOLVED, RESTORED, SYMPTOM
 from tillwatch.collector.incident.service_clocks import clocks_of, hours_of
-from tillwatch.collector.tickets.port import Op
+from tillwatch.collector.tickets.message import Op
 
 RULES = PATIENT + '[[rule]]\nid = "disk.full"\nfor = "0s"\nhold = "0s"\n'
 DISK = ("disk.full", "atm-1", "host/disk:/")

@@ -20,7 +20,7 @@ from tests.collector.stories.stage import HOUR, MINUTE, PATIENT, Player, Stage
 from tillwatch.agent.model import State
 from tillwatch.collector.alarm.alarms import CHILD, MAINTENANCE, SHELVED, Alarm
 from tillwatch.collector.incident.incidents import CLOSED, DROPPED, RESTORED, SETTLING, SYMPTOM, TERMINAL, Incident
-from tillwatch.collector.tickets.port import Op, TicketMessage
+from tillwatch.collector.tickets.message import Op, TicketMessage
 
 QUICK = PATIENT + "".join(
     f'[[rule]]\nid = "{name}"\nfor = "{wait}"\nhold = "{hold}"\n'

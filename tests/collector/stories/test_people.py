@@ -10,7 +10,7 @@ from tests.collector.sending import S
 from tests.collector.stories.stage import DAY, HOUR, MINUTE, PATIENT, Stage
 from tillwatch.collector.alarm.alarms import ACK_NS
 from tillwatch.collector.incident.incidents import ACKNOWLEDGED, CLOSED, IN_REPAIR, OPEN, RESOLVED, RESTORED
-from tillwatch.collector.tickets.port import Op
+from tillwatch.collector.tickets.message import Op
 
 RULES = PATIENT + '[[rule]]\nid = "disk.full"\nfor = "0s"\nhold = "0s"\n'
 DISK = ("disk.full", "atm-1", "host/disk:/")

@@ -18,7 +18,7 @@ from tillwatch.collector.clock import HOLD_NS, SteadyClock
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.proof.rebuild import rebuild, tables
 from tillwatch.collector.store.sqlite import SqliteStore
-from tillwatch.collector.tickets.port import TicketMessage
+from tillwatch.collector.tickets.message import TicketMessage
 
 PATIENT = '[fold]\nsilent_least = "900d"\n[[rule]]\nid = "disk.full"\nfor = "0s"\nhold = "0s"\n'
 

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tillwatch.collector.tickets.delivery import SECOND
-from tillwatch.collector.tickets.port import Evidence, Op, TicketMessage
+from tillwatch.collector.tickets.message import Evidence, Op, TicketMessage
 
 ROOT = Path(__file__).parents[3]
 RECEIVER = ROOT / "packaging/demo/ticket_receiver.py"

@@ -19,7 +19,8 @@ from tillwatch.collector.tickets.delivery import (
     settle,
     take,
 )
-from tillwatch.collector.tickets.port import Dead, Disabled, Done, Op, Retry, Uncertain
+from tillwatch.collector.tickets.message import Op
+from tillwatch.collector.tickets.port import Dead, Disabled, Done, Retry, Uncertain
 
 NOW = 1_772_352_000 * SECOND
 PACE = Pace()

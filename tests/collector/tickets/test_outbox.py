@@ -13,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.delivery import LONGEST_WAIT_S, SECOND, Pace, Row, settle
-from tillwatch.collector.tickets.port import Dead, Disabled, Done, Link, Op, Retry, TicketMessage, Uncertain
+from tillwatch.collector.tickets.message import Op, TicketMessage
+from tillwatch.collector.tickets.port import Dead, Disabled, Done, Link, Retry, Uncertain
 
 SCHEMA = sorted((Path(__file__).parents[3] / "collector/store").glob("schema_v*.sql"))
 NOW = 1_772_352_000 * SECOND

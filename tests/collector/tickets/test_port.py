@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillwatch.collector.tickets.port import MAX_EVIDENCE, MAX_TEXT, Evidence, Op, TicketMessage
+from tillwatch.collector.tickets.message import MAX_EVIDENCE, MAX_TEXT, Evidence, Op, TicketMessage
 
 text = st.text(max_size=50)
 times = st.integers(0, 2**62)

@@ -11,9 +11,9 @@ import httpx2
 import pytest
 
 from tests.collector.watch.running import free_ports
-from tillwatch.collector.tickets.port import Op, TicketMessage
+from tillwatch.collector.tickets.message import Op, TicketMessage
 from tillwatch.collector.tickets.signature import Secret, signed_headers
-from tillwatch.collector.tickets.webhook import WebhookPort, render, webhook_id
+from tillwatch.collector.tickets.desks.webhook import WebhookPort, render, webhook_id
 from tillwatch.collector.watch.receiver import MAX_BODY, Receiver, ReceiverError, Ticket, read_ticket
 
 SECRET = Secret(b"0123456789abcdef0123456789abcdef")

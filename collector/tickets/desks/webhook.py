@@ -10,31 +10,26 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
-import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from tillwatch.agent.model import MS
+from tillwatch.collector.tickets.calling import CONNECT_S, checked_host, reason_of, retry_after
 from tillwatch.collector.tickets.delivery import IN_FLIGHT
-from tillwatch.collector.tickets.port import Disabled, Done, Link, Op, Outcome, Retry, TicketMessage, Uncertain
-from tillwatch.collector.tickets.signature import Secret, signed_headers
+from tillwatch.collector.tickets.message import Op, TicketMessage
+from tillwatch.collector.tickets.port import Disabled, Done, Leg, Link, Outcome, Problem, Retry, Uncertain
+from tillwatch.collector.tickets.settings import ReceiverSettings
+from tillwatch.collector.tickets.signature import Secret, read_secrets, signed_headers
 
 if TYPE_CHECKING:
     import httpx2
 
 TIMEOUT_S = 20.0
 """For the whole exchange. Standard Webhooks recommends 15 to 30 s."""
-
-CONNECT_S = 5.0
-"""For the connection: a host that is there answers in milliseconds, and an attempt that never connected is known not to have happened."""
 
 SETTLE_S = 5.0
 """Sending again is safe at any time; the wait spares a receiver that is still at work on the first."""
@@ -48,10 +43,30 @@ MAX_FIELD = 500
 _EVENT = {Op.OPEN: "incident.opened", Op.UPDATE: "incident.updated", Op.RESOLVE: "incident.resolved"}
 
 
+class Settings(ReceiverSettings):
+    """Nothing but what all have: states and verdicts are the receiver's own words, as its answers and its own webhooks have them."""
+
+
+def connect(name: str, settings: ReceiverSettings) -> WebhookPort:
+    """Raises ValueError for an address or a secret that cannot be used."""
+    held = settings.secret_file
+    secrets = read_secrets(held) if held else [Secret.parse(word) for word in settings.secret().split()]
+    return WebhookPort(
+        settings.url,
+        secrets,
+        ca=settings.ca_file,
+        timeout_s=settings.timeout,
+        settle_s=settings.settle or SETTLE_S,
+        name=name,
+    )
+
+
 class WebhookPort:
     """One receiver. address: https, or http on this machine. secrets: the current one first. ca: trusted instead of the system's own; name:
     what it is called in the log and beside its tickets.
     """
+
+    coalesces = False
 
     def __init__(
         self,
@@ -64,22 +79,11 @@ class WebhookPort:
         clock: Callable[[], float] = time.time,
         name: str = "webhook",
     ) -> None:
-        try:
-            parts = urlsplit(address)
-            usable = parts.scheme in {"https", "http"} and parts.hostname and parts.port != 0
-        except ValueError:
-            usable = False
-        if not usable or not parts.hostname or not address.isascii() or not address.isprintable():
-            raise ValueError("the webhook's address must be https://host/path")
-        if parts.scheme == "http" and not _is_loopback(parts.hostname):
-            raise ValueError(
-                f"the webhook's address at {parts.hostname} must be https: tickets say which terminals are weak, and where"
-            )
+        self._host = checked_host(address)
         if not secrets:
             raise ValueError("the webhook needs a secret to sign with")
         self.name = name
         self._address = address
-        self._host = parts.hostname
         self._secrets = tuple(secrets)
         self._ca = ca
         self._timeout_s = timeout_s
@@ -87,7 +91,11 @@ class WebhookPort:
         self._clock = clock
         self._client: httpx2.AsyncClient | None = None
 
-    async def deliver(self, message: TicketMessage, link: Link | None, *, doubtful: bool) -> Outcome:  # noqa: ARG002 - the webhook id makes every attempt safe
+    async def preflight(self) -> list[Problem]:
+        """There is nothing that could be asked without telling something."""
+        return []
+
+    async def deliver(self, message: TicketMessage, link: Link | None, *, doubtful: bool, leg: Leg) -> Outcome:  # noqa: ARG002 - the webhook id makes every attempt safe
         import httpx2  # noqa: PLC0415 - late: a collector without a webhook does not carry an HTTP client
 
         body = render(message)
@@ -106,7 +114,7 @@ class WebhookPort:
                         break
                 return judge(response.status_code, response.headers, bytes(answer), self._host, self._clock())
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
-            return Retry(f"no connection to {self._host} ({_told(error)})")
+            return Retry(f"no connection to {self._host} ({reason_of(error)})")
         except (TimeoutError, httpx2.TimeoutException):
             return Uncertain(f"no answer from {self._host} within {self._timeout_s:g} s")
         except httpx2.HTTPError as error:
@@ -201,18 +209,6 @@ def judge(status: int, headers: Mapping[str, str], body: bytes, host: str, now: 
     return Retry(f"{said} (declined){hint}", refused=True)
 
 
-def retry_after(text: str, now: float) -> float | None:
-    """Seconds to wait, from either form of Retry-After; None if there is none that can be read."""
-    text = text.strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(0.0, at.replace(tzinfo=at.tzinfo or UTC).timestamp() - now)
-
-
 def _done(body: bytes) -> Done:
     """The ticket an answer names. An answer without one, or in another form, is as good: the specification asks for the status only."""
     try:
@@ -233,29 +229,6 @@ def _field(said: Mapping[str, Any], name: str) -> str:
 def _address(text: str) -> str:
     # It becomes a link in the console: nothing but a web address may be one.
     return text if text.startswith(("https://", "http://")) else ""
-
-
-def _told(error: Exception) -> str:
-    """Why there is no connection, in the words of the operating system or the TLS library, which name no path and no secret."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"certificate: {cause.verify_message}"
-        if isinstance(cause, socket.gaierror):
-            return f"name not found: {cause.strerror}"
-        if isinstance(cause, OSError) and cause.errno and cause.errno > 0:
-            return os.strerror(cause.errno)
-        cause = cause.__cause__ or cause.__context__
-    return type(error).__name__
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _iso(at: int) -> str:

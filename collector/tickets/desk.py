@@ -1,0 +1,189 @@
+"""How one message is told to a ticket system so that it is told once: look before making again, read back after every write, follow what people did
+to the ticket meanwhile. The steps are few and each may be the last one before a crash; what is sent again after any of them ends in the same.
+"""
+
+from __future__ import annotations
+
+from tillwatch.collector.tickets import text
+from tillwatch.collector.tickets.message import Op, TicketMessage, TicketState
+from tillwatch.collector.tickets.port import (
+    Barred,
+    BarredError,
+    Done,
+    Draft,
+    GoneError,
+    Leg,
+    Link,
+    NotAppliedError,
+    Outcome,
+    Problem,
+    RejectedError,
+    Remote,
+    Retry,
+    TicketPort,
+    Uncertain,
+    UnclearError,
+)
+
+
+class Desk:
+    """A ticket system as a receiver. language: of what is written there; settle_s: 0 for what the system is known to need."""
+
+    coalesces = True
+
+    def __init__(self, port: TicketPort, *, language: str = "en", settle_s: float = 0.0) -> None:
+        self.port = port
+        self._language = language
+        self._settle_s = settle_s
+
+    @property
+    def name(self) -> str:
+        return self.port.name
+
+    @property
+    def settle_s(self) -> float:
+        return self._settle_s or self.port.caps.settle_s
+
+    async def preflight(self) -> list[Problem]:
+        return await self.port.preflight()
+
+    async def close(self) -> None:
+        await self.port.close()
+
+    async def deliver(self, message: TicketMessage, link: Link | None, *, doubtful: bool, leg: Leg) -> Outcome:
+        telling = _Telling(self.port, message.in_language(self._language), self._language, leg)
+        try:
+            return await telling.tell(link.external_id if link is not None else "", doubtful=doubtful)
+        except BarredError as error:
+            return Barred(str(error))
+        except UnclearError as error:
+            return Uncertain(str(error))
+        except (NotAppliedError, RejectedError, GoneError) as error:
+            if telling.wrote:
+                # The next attempt looks what is there already: told twice it would not be once.
+                return Uncertain(f"half told: {error}")
+            if isinstance(error, NotAppliedError):
+                return Retry(str(error), error.after_s)
+            return Retry(str(error), refused=True)
+
+
+class _Telling:
+    """One attempt at one message. wrote: something was changed there."""
+
+    def __init__(self, port: TicketPort, message: TicketMessage, language: str, leg: Leg) -> None:
+        self._port = port
+        self._message = message
+        self._language = language
+        self._leg = leg
+        self.wrote = False
+
+    async def tell(self, ticket: str, *, doubtful: bool) -> Outcome:
+        also = ""
+        if not ticket:
+            found = await self._port.find(self._message.incident) if doubtful or self._message.op is not Op.OPEN else []
+            if not found:
+                return await self._made("")
+            ticket, also = await self._adopt(found)
+            if self._message.op is Op.OPEN:
+                return self._done(await self._port.read(ticket), also)
+        try:
+            remote = await self._read(ticket)
+        except GoneError:
+            return await self._anew(f"ticket {ticket} was gone: made anew")
+        wish = self._message.wish or (TicketState.OPEN if self._message.op is Op.OPEN else None)
+        if wish is TicketState.OPEN and remote.state is not None and remote.state.over and not self._port.caps.reopens:
+            return await self._anew(f"ticket {ticket} cannot be opened again: made anew")
+        await self._note(remote.id, doubtful=doubtful)
+        if wish is not None and not _fulfilled(wish, remote.state):
+            self.wrote = True
+            await self._port.set_state(remote.id, wish, self._message.note or self._message.what)
+        if self.wrote:
+            remote = await self._read(remote.id)
+            if wish is not None and not _fulfilled(wish, remote.state):
+                raise RejectedError(f"ticket {remote.id} is still {remote.status!r}: {wish.value} was not taken")
+        return self._done(remote, also)
+
+    async def _read(self, ticket: str) -> Remote:
+        """As it is now, or the one that goes on in its place."""
+        seen = {ticket}
+        remote = await self._port.read(ticket)
+        while remote.merged_into and remote.merged_into not in seen:
+            seen.add(remote.merged_into)
+            remote = await self._port.read(remote.merged_into)
+        return remote
+
+    async def _note(self, ticket: str, *, doubtful: bool) -> None:
+        mark = text.mark(self._message)
+        if doubtful and self._port.caps.has_notes and await self._port.has_note(ticket, mark):
+            return
+        self.wrote = True
+        await self._port.note(ticket, text.note(self._message, self._language)[: self._port.caps.max_body])
+        if self._port.caps.has_notes and not await self._port.has_note(ticket, mark):
+            raise RejectedError(f"the note at ticket {ticket} was taken and is not there")
+
+    async def _made(self, also: str) -> Outcome:
+        message, caps = self._message, self._port.caps
+        made = await self._port.create(
+            Draft(
+                key=message.incident,
+                title=_cut(text.title(message, self._language), caps.max_title),
+                body=_cut(text.body(message, self._language), caps.max_body),
+                level=message.level,
+                queue=self._leg.queue,
+                terminal=message.terminal,
+                branch=message.branch,
+                component=message.component,
+            )
+        )
+        self.wrote = True
+        try:
+            remote = await self._port.read(made.id)
+        except GoneError:
+            raise UnclearError(f"ticket {made.id} was made and is not there") from None
+        if remote.key != message.incident:
+            also = "; ".join((*filter(None, [also]), f"ticket {made.id} does not show its key: check the field"))
+        wish = message.wish
+        if wish is not None and not _fulfilled(wish, remote.state):
+            await self._port.set_state(remote.id, wish, message.note or message.what)
+            remote = await self._port.read(remote.id)
+        return self._done(remote, also)
+
+    async def _anew(self, why: str) -> Outcome:
+        """In place of one that is lost. An earlier attempt may have made it already."""
+        living = [
+            each for each in await self._port.find(self._message.incident) if each.state is None or not each.state.over
+        ]
+        return self._done(living[0], why) if living else await self._made(why)
+
+    async def _adopt(self, found: list[Remote]) -> tuple[str, str]:
+        """Of several tickets with one key the oldest that lives is the ticket, and the others are closed as its duplicates."""
+        living = [each for each in found if each.state is None or not each.state.over]
+        kept = (living or found[-1:])[0]
+        spare = [each for each in living if each.id != kept.id]
+        for each in spare:
+            await close_duplicate(self._port, each.id, kept.id)
+            self.wrote = True
+        return kept.id, f"{len(spare)} duplicates of ticket {kept.id} were closed" if spare else ""
+
+    def _done(self, remote: Remote, also: str) -> Done:
+        return Done(remote.id, remote.url, remote.state.value if remote.state else remote.status, also)
+
+
+async def close_duplicate(port: TicketPort, spare: str, kept: str) -> None:
+    """Close a ticket in favour of another one of the same key, and say so in it."""
+    reason = f"Duplicate of {kept}"
+    await port.note(spare, reason)
+    await port.set_state(spare, TicketState.DUPLICATE, reason)
+
+
+def _fulfilled(wish: TicketState, state: TicketState | None) -> bool:
+    """People may be further than what is wished: what they closed need not be resolved, what they work on is open."""
+    if state is None:
+        return False
+    if wish is TicketState.OPEN:
+        return not state.over
+    return state.over if wish.over else state is wish
+
+
+def _cut(told: str, limit: int) -> str:
+    return told if len(told) <= limit else told[: limit - 1] + "…"

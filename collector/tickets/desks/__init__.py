@@ -1,0 +1,1 @@
+"""The systems that incidents are told to, one a file."""

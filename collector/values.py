@@ -1,0 +1,112 @@
+"""How single settings are read out of TOML: each takes a value and returns it as it is used, or raises ValueError with what to write instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import field
+from pathlib import Path
+from typing import Any
+
+LEAST_KEPT_S = 7 * 86_400.0
+"""A shorter retention is a slip of the pen: nobody could look into last week's fault any more."""
+
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"([0-9]+)\s*(B|KiB|MiB|GiB)")
+_BYTES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
+_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
+
+
+def duration(value: Any) -> float:
+    """Seconds out of "500ms", "10s", "5m", "2h" or "30d". Raises ValueError."""
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
+        return float(match[1]) * _SECONDS[match[2]]
+    raise ValueError('write a duration with its unit, for example "10s", "5m" or "500ms"')
+
+
+def kept(value: Any) -> float:
+    if value == "forever":
+        return 0.0
+    seconds = duration(value)
+    if seconds < LEAST_KEPT_S:
+        raise ValueError('write at least "7d", or "forever"')
+    return seconds
+
+
+def size(value: Any) -> int:
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+        return int(match[1]) * _BYTES[match[2]]
+    raise ValueError('write a size with its unit, for example "64MiB"')
+
+
+def flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ValueError("write true or false, without quotes")
+
+
+def port(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535:
+        return value
+    raise ValueError("write a port from 1 to 65535, without quotes")
+
+
+def count(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise ValueError("write a whole number of at least 1, without quotes")
+
+
+def text(value: Any) -> str:
+    if isinstance(value, str) and _NAME.fullmatch(value):
+        return value
+    raise ValueError("write a text of 1 to 60 characters, in quotes")
+
+
+def host(value: Any) -> str:
+    if isinstance(value, str) and _HOST.fullmatch(value):
+        return value
+    raise ValueError('write one host name or IP address, without scheme or port, for example "tills.bank.example"')
+
+
+def hosts(value: Any) -> tuple[str, ...]:
+    if isinstance(value, list):
+        return tuple(host(one) for one in value)
+    raise ValueError('write a list of host names or addresses, for example ["tills.bank.example", "10.1.2.3"]')
+
+
+def path(value: Any) -> Path:
+    if isinstance(value, str) and value:
+        return Path(value).expanduser()
+    raise ValueError("write a path, in quotes")
+
+
+def variable(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        return value
+    raise ValueError('write the name of an environment variable, for example "TILLWATCH_WEBHOOK_SECRET"')
+
+
+def language(value: Any) -> str:
+    if value in ("en", "zh"):
+        return str(value)
+    raise ValueError('write "en" or "zh"')
+
+
+def url(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"https?://[^\s]{1,2000}", value):
+        return value
+    raise ValueError('write the whole address, for example "https://desk.bank.example/hooks/tillwatch"')
+
+
+def words(value: Any) -> dict[str, str]:
+    """A table of texts: what is written there -> what it means here."""
+    if isinstance(value, dict) and all(isinstance(one, str) and one for one in value.values()):
+        return dict(value)
+    raise ValueError('write a table of texts, for example { "Waiting" = "on_hold" }')
+
+
+def setting(read: Callable[[Any], Any], default: Any) -> Any:
+    return field(default=default, metadata={"read": read})
