@@ -105,7 +105,9 @@ class ServiceNowEvents:
         except (RejectedError, GoneError) as error:
             return Retry(str(error), refused=True)
         if not isinstance(said, dict) or "error" in said or _NOTHING.search(answer.said()):
-            return Retry(f"{self._caller.host} answered {answer.status} and took no event: {answer.said()}", refused=True)
+            return Retry(
+                f"{self._caller.host} answered {answer.status} and took no event: {answer.said()}", refused=True
+            )
         return Done(external_id=message.incident)
 
 

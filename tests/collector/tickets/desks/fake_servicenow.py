@@ -34,10 +34,26 @@ COLUMNS = {
         "close_notes": 4000,
     }
     | dict.fromkeys(
-        (
-            "sys_id number state impact urgency priority assignment_group assigned_to caller_id cmdb_ci contact_type close_code hold_reason "
-            "parent_incident u_finding sys_created_on sys_updated_on sys_updated_by"
-        ).split(),
+        [
+            "sys_id",
+            "number",
+            "state",
+            "impact",
+            "urgency",
+            "priority",
+            "assignment_group",
+            "assigned_to",
+            "caller_id",
+            "cmdb_ci",
+            "contact_type",
+            "close_code",
+            "hold_reason",
+            "parent_incident",
+            "u_finding",
+            "sys_created_on",
+            "sys_updated_on",
+            "sys_updated_by",
+        ],
         40,
     ),
     "sys_user": dict.fromkeys(("sys_id", "name", "user_name", "time_zone"), 100),
@@ -111,7 +127,12 @@ class FakeServiceNow(FakeServer):
         if self.calls is not None:
             self.calls -= 1
             if self.calls < 0:
-                told = {"X-RateLimit-Limit": "0", "X-RateLimit-Reset": "1", "X-RateLimit-Rule": "8f2c", "Retry-After": "1"}
+                told = {
+                    "X-RateLimit-Limit": "0",
+                    "X-RateLimit-Reset": "1",
+                    "X-RateLimit-Rule": "8f2c",
+                    "Retry-After": "1",
+                }
                 return failure(429, "Rate limit exceeded", "Number of requests exceeds the hourly limit", **told)
         if asked.headers.get("accept") != "application/json":
             return failure(406, "Requested entity type is not acceptable")
@@ -185,7 +206,9 @@ class FakeServiceNow(FakeServer):
         shown: dict[str, Any] = {}
         for name in wanted:
             held = "" if name in hidden else row[name]
-            known = {each["sys_id"]: each["name"] for each in self.tables.get(REFERENCES.get(name, ""), []) if "name" in each}
+            known = {
+                each["sys_id"]: each["name"] for each in self.tables.get(REFERENCES.get(name, ""), []) if "name" in each
+            }
             if asked.query.get("sysparm_display_value") == "all":
                 shown[name] = {"display_value": known.get(held, held), "value": held}
             elif name in REFERENCES and held and asked.query.get("sysparm_exclude_reference_link") != "true":
@@ -195,7 +218,11 @@ class FakeServiceNow(FakeServer):
         return shown
 
     def _query(self, table: str, query: str) -> list[dict[str, str]]:
-        rows, groups, orders = list(self.tables[table]), list[list[Callable[[dict[str, str]], bool]]](), list[tuple[str, bool]]()
+        rows, groups, orders = (
+            list(self.tables[table]),
+            list[list[Callable[[dict[str, str]], bool]]](),
+            list[tuple[str, bool]](),
+        )
         for part in filter(None, query.split("^")):
             if order := re.fullmatch(r"ORDERBY(DESC)?(\w+)", part):
                 orders.append((order[2], bool(order[1])))
