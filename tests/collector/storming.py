@@ -23,6 +23,7 @@ from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.store.sqlite import SqliteStore
 from tillwatch.collector.tickets.desks.webhook import WebhookPort
 from tillwatch.collector.tickets.outbox import connect
+from tillwatch.collector.tickets.port import Destination
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.tickets.signature import read_secrets
 
@@ -76,11 +77,12 @@ class Storm:
     def sender(self, address: str, secret_file: Path) -> OutboxSender:
         port = WebhookPort(address, read_secrets(secret_file))
         sender = OutboxSender(partial(connect, self.path), port, on_change=self._changed)
+        self.pipeline.store.route = lambda _, __, ___: (Destination(sender.connector),)
         self.pipeline.on_messages = lambda _: sender.wake()
         return sender
 
-    async def _changed(self, incident: str, state: str, external_id: str, url: str, at: int) -> None:
-        facts = {"incident": incident, "connector": "webhook", "external_id": external_id, "url": url, "state": state}
+    async def _changed(self, facts: dict[str, Any]) -> None:
+        at, incident = time.time_ns(), facts["incident"]
         await self.pipeline.ticket_changed(facts)
         if incident not in self.told:
             self.told.add(incident)
