@@ -44,6 +44,7 @@ class Storm:
         self.told: set[str] = set()
 
     async def start(self) -> None:
+        self.pipeline.store.route = lambda _, __, ___: (Destination("webhook"),)
         await self.pipeline.start(shipped_text(), RULES, policy=(self.pipeline.fold.book.policy.shipped, POLICY))
         for i, sender in enumerate(self.senders):
             await sender.enrol(self.pipeline, branch=f"branch-{i}", region=f"region-{i % 20}")
@@ -77,7 +78,6 @@ class Storm:
     def sender(self, address: str, secret_file: Path) -> OutboxSender:
         port = WebhookPort(address, read_secrets(secret_file))
         sender = OutboxSender(partial(connect, self.path), port, on_change=self._changed)
-        self.pipeline.store.route = lambda _, __, ___: (Destination(sender.connector),)
         self.pipeline.on_messages = lambda _: sender.wake()
         return sender
 
