@@ -26,7 +26,7 @@ def plain(held: Any, depth: int = 0) -> str:
         return held
     if not isinstance(held, dict) or depth > MAX_DEPTH:
         return ""
-    kind = held.get("type")
+    kind = str(held.get("type"))
     if kind == "text":
         return str(held.get("text", ""))
     if kind == "hardBreak":
