@@ -62,7 +62,7 @@ def errors(status: int, *messages: str, headers: dict[str, str] | None = None, *
 class FakeJira(FakeServer):
     """One site. clock: Unix seconds.
 
-    lag_s: how far the index is behind (Cloud). custom: custom fields on the create screen; required: fields that creating asks for beyond
+    lag_s: how far the index is behind (Cloud); lags: the same for the next writes, one by one. custom: custom fields on the create screen; required: fields that creating asks for beyond
     those; unlabelled: labels are not on the screen; deaf: the search drops clauses about labels; calls: requests left, None for no limit;
     conflicts: transitions that are answered with 409.
     """
@@ -75,6 +75,7 @@ class FakeJira(FakeServer):
         self.edition = edition
         self.clock = clock
         self.lag_s = lag_s
+        self.lags: list[float] = []
         self.workflow = copy.deepcopy(WORKFLOW)
         self.custom: set[str] = set()
         self.required: set[str] = set()
@@ -217,7 +218,10 @@ class FakeJira(FakeServer):
 
     def _changed(self, issue: dict[str, Any]) -> None:
         issue["fields"]["updated"] = self.at()
-        self.index.append((self.clock(), issue["id"], copy.deepcopy(issue)))
+        self._indexed(issue["id"], copy.deepcopy(issue))
+
+    def _indexed(self, number: str, held: dict[str, Any] | None) -> None:
+        self.index.append((self.clock() + (self.lags.pop(0) if self.lags else self.lag_s), number, held))
 
     def _issue(self, name: str) -> dict[str, Any] | None:
         named = self.moved.get(name, name)
@@ -274,9 +278,9 @@ class FakeJira(FakeServer):
     # The search.
 
     def _view(self, fresh: set[str]) -> list[dict[str, Any]]:
-        """What the index holds: every issue as it was a lag ago, except for those that were asked for by id."""
-        past = self.clock() - self.lag_s
-        seen = {number: held for written, number, held in self.index if number in fresh or written <= past}
+        """What the index holds: every issue as it was before its lag, except for those that were asked for by id."""
+        now = self.clock()
+        seen = {number: held for shown, number, held in self.index if number in fresh or shown <= now}
         return [held for held in seen.values() if held is not None]
 
     def _search(self, body: dict[str, Any], reconciled: list[int]) -> Reply:
@@ -375,7 +379,7 @@ class FakeJira(FakeServer):
                 self.comment(issue, body, self.li_wei, [])
             elif act == "delete":
                 del self.issues[ticket]
-                self.index.append((self.clock(), ticket, None))
+                self._indexed(ticket, None)
             elif act == "move":
                 self.moved[issue["key"]] = ticket
                 issue["key"] = f"{text}-7"

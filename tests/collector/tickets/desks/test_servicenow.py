@@ -188,9 +188,8 @@ async def test_poll_goes_on_behind_what_may_still_be_written(system, desk, tell,
     [remote], after = await desk.port.changed_since(cursor)
     assert (remote.owner, remote.by, remote.updated_at) == ("Li Wei", "li.wei", int(clock.now) * servicenow.SECOND)
     assert int(after) == int(clock.now) - servicenow.OVERLAP_S
-    # A write that began before the cursor's newest and was committed after it.
-    late = int(clock.now) - servicenow.OVERLAP_S + 1
-    clock.now = late
+    # A write that began before the cursor's newest, and was committed after it.
+    clock.now -= 100
     await tell(incident="HWM-0012-1")
     changed, _ = await desk.port.changed_since(after)
     assert "HWM-0012-1" in {remote.key for remote in changed}
