@@ -78,6 +78,13 @@ class Settings(ReceiverSettings):
     duplicate_resolution: str = setting(values.text, "Duplicate")
     priorities: Mapping[str, str] = field(default_factory=dict, metadata={"read": values.words})
 
+    def problem(self) -> tuple[str, str] | None:
+        if not self.queue:
+            return "", "queue is missing; write the key of a project"
+        if odd := sorted(set(self.priorities) - {"1", "2", "3"}):
+            return "priorities", f'{odd[0]!r} is no level; write for example {{ "1" = "Highest" }}'
+        return ReceiverSettings.problem(self)
+
 
 def connect(name: str, settings: ReceiverSettings) -> Jira:
     """Raises ValueError for an address that cannot be used."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import ClassVar
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from tests.collector.tickets.desks.contract import Contract
 from tests.collector.tickets.desks.fake_jira import MAIL, RESOLVING, FakeJira
 from tests.collector.tickets.desks.proxy import is_write
+from tillwatch.collector import config
 from tillwatch.collector.tickets.desks import jira
 from tillwatch.collector.tickets.message import Op, TicketState
 from tillwatch.collector.tickets.port import (
@@ -401,3 +403,31 @@ async def test_preflight_names_fields_that_are_asked_for_or_missing(system, desk
 async def test_key_that_would_become_part_of_the_query_is_refused(desk) -> None:
     with pytest.raises(RejectedError, match="JQL"):
         await desk.port.find('HWM" OR labels = "x')
+
+
+def test_settings_as_they_are_written(tmp_path) -> None:
+    file = tmp_path / "collector.toml"
+    table = (
+        "[tickets.desk]\nkind = 'jira'\nurl = 'https://bank.atlassian.net'\nsecret_env = 'A'\nqueue = 'OPS'\n"
+        "edition = 'data-center'\npriorities = { 1 = 'Highest' }\n"
+    )
+    file.write_text(table)
+    desk = config.load_config(file).desks["desk"]
+    assert (desk.edition, desk.key_field, desk.priorities) == ("data-center", "labels", {"1": "Highest"})
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("edition = 'server'", 'write "cloud" or "data-center"'),
+        ("priorities = { high = 'Highest' }", "'high' is no level"),
+        ("queue = ''", "text of 1 to 60"),
+        ("", "queue is missing"),
+    ],
+)
+def test_settings_that_cannot_work(tmp_path, told, said) -> None:
+    queue = "" if not told or "queue" in told else "queue = 'OPS'\n"
+    file = tmp_path / "collector.toml"
+    file.write_text(f"[tickets.jira]\nurl = 'https://bank.atlassian.net'\nsecret_env = 'A'\n{queue}{told}\n")
+    with pytest.raises(config.ConfigError, match=re.escape(said)):
+        config.load_config(file)
