@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
+import random
 import re
+import sqlite3
 from typing import ClassVar
 
 import pytest
@@ -13,12 +17,15 @@ from hypothesis import strategies as st
 
 from tests.collector.tickets.desks.contract import Contract
 from tests.collector.tickets.desks.fake_jira import MAIL, RESOLVING, FakeJira
-from tests.collector.tickets.desks.proxy import is_write
+from tests.collector.tickets.desks.proxy import FaultProxy, is_write
 from tillwatch.collector import config
+from tillwatch.collector.tickets import outbox
+from tillwatch.collector.tickets.delivery import Pace
 from tillwatch.collector.tickets.desks import jira
 from tillwatch.collector.tickets.message import Op, TicketState
 from tillwatch.collector.tickets.port import (
     BarredError,
+    Destination,
     Done,
     Leg,
     Link,
@@ -27,6 +34,7 @@ from tillwatch.collector.tickets.port import (
     Retry,
     Uncertain,
 )
+from tillwatch.collector.tickets.sender import OutboxSender
 
 KEY = "HWM-0011-1"
 START = 1_772_352_000.0
@@ -144,6 +152,47 @@ async def test_duplicates_that_were_forced_are_adopted_and_closed(system, messag
     assert {seen.state for seen in others} == {TicketState.DUPLICATE}
     assert all(f"Duplicate of {oldest.id}" in seen.notes[0] for seen in others)
     await desk.close()
+
+
+async def test_outbox_before_an_index_that_lags_tells_each_incident_once(store, states, until, message) -> None:
+    """Answers are lost, each write is found after a lag of its own, and each try is made by somebody who remembers nothing: the settle time alone saves."""
+    chance, incidents = random.Random(180), [f"HWM-{number:04}-1" for number in range(12)]
+    with FakeJira("cloud", Clock()) as system, FaultProxy(system.address, Editions.writing) as proxy:
+        system.lags = [chance.uniform(0, jira.LAG_S) for _ in range(500)]
+        proxy.writes = chance.choices(["pass", "drop", "drop after commit", "500 after commit", "429"], k=60)
+        desk = system.receiver(proxy.address)
+        desk.port._site.wrote = lambda _: None
+        sender = OutboxSender(
+            lambda: outbox.connect(store),
+            desk,
+            clock=lambda: int(system.clock.now * 1e9),
+            jitter=lambda: 0.0,
+            pace=Pace(1.0, 5.0),
+        )
+        with contextlib.closing(sqlite3.connect(store)) as conn, conn:
+            for incident in incidents:
+                for seq, (op, wish) in enumerate(
+                    [(Op.OPEN, None), (Op.UPDATE, None), (Op.RESOLVE, TicketState.RESOLVED)], 1
+                ):
+                    told = message(incident, op, seq, wish=wish)
+                    outbox.enqueue(conn, told, int(START * 1e9), [Destination("jira")])
+
+        def passed() -> bool:
+            if not states().get("sending"):
+                system.clock.now += 10
+                sender.wake()
+            return states() == {"done": 3 * len(incidents)}
+
+        task = asyncio.create_task(sender.run())
+        await until(passed, 60)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        assert not proxy.writes, "too few faults"
+        for incident in incidents:
+            [seen] = system.tickets(incident)
+            assert seen.state.over
+            assert [sum(f"[{incident}/{seq}]" in note for note in seen.notes) for seq in (2, 3)] == [1, 1]
 
 
 async def test_what_this_process_made_is_found_before_the_index_has_it(system, desk, tell) -> None:
