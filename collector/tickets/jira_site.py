@@ -60,7 +60,7 @@ class JiraSite:
     ) -> Answer:
         """The answer if it is 2xx or in `accept`. Raises as Caller.call does, and BarredError for a user who is not known."""
         answer = await self.caller.call(
-            method, path, write=write, params=params, body=body, accept=(400, 404, 409, *accept)
+            method, path, write=write, params=params, body=body, accept=(400, 403, 404, 409, *accept)
         )
         reason = answer.headers.get("x-seraph-loginreason", "")
         if "FAILED" in reason or "DENIED" in reason:
@@ -68,7 +68,12 @@ class JiraSite:
         if answer.status < 300 or answer.status in accept:
             return answer
         said = f"{self.host} answered {answer.status} to {method}: {answer.said()}"
-        raise GoneError(said) if answer.status == 404 else RejectedError(said)
+        if answer.status == 404:
+            raise GoneError(said)
+        if answer.status == 403 and not (path.startswith("/issue/") and b'"errorMessages"' in answer.body):
+            raise BarredError(said)
+        # What one issue's permissions or security level forbid says nothing of the others.
+        raise RejectedError(said)
 
     async def get(self, path: str, **params: str) -> Told:
         told = (await self.call("GET", path, write=False, params=params or None)).json()

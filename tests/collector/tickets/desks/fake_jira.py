@@ -63,7 +63,8 @@ class FakeJira(FakeServer):
     """One site. clock: Unix seconds.
 
     lag_s: how far the index is behind (Cloud); lags: the same for the next writes, one by one. custom: custom fields on the create screen; required: fields that creating asks for beyond
-    those; unlabelled: labels are not on the screen; deaf: the search drops clauses about labels; calls: requests left, None for no limit;
+    those; unlabelled: labels are not on the screen; deaf: the search drops clauses about labels; locked: issues that
+    the user may not write to; calls: requests left, None for no limit;
     conflicts: transitions that are answered with 409.
     """
 
@@ -82,6 +83,7 @@ class FakeJira(FakeServer):
         self.unlabelled = self.deaf = False
         self.service_desk = False
         self.calls: int | None = None
+        self.locked: set[str] = set()
         self.conflicts = 0
         self.issues: dict[str, dict[str, Any]] = {}
         self.moved: dict[str, str] = {}
@@ -163,6 +165,8 @@ class FakeJira(FakeServer):
         return self._one(asked, issue, found[2] or "")
 
     def _one(self, asked: Asked, issue: dict[str, Any], part: str) -> Reply:
+        if asked.method != "GET" and issue["id"] in self.locked:
+            return errors(403, "You do not have permission to comment on this issue.")
         match asked.method, part:
             case "GET", "":
                 return Reply(

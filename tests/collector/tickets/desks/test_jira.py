@@ -425,6 +425,14 @@ async def test_rate_limit_of_one_issue_is_waited_for(system, tell) -> None:
     assert outcome == Retry(outcome.reason, after_s=1.0)
 
 
+async def test_issue_that_is_locked_stops_no_other(system, tell) -> None:
+    made = await tell()
+    system.locked = {made.external_id}
+    outcome = await tell(Op.UPDATE, 2, link=made.external_id)
+    assert outcome == Retry(outcome.reason, refused=True)
+    assert "do not have permission" in outcome.reason
+
+
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
