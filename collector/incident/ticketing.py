@@ -173,7 +173,7 @@ class Ticketing:
         if news and state is TicketState.ON_HOLD:
             self._held(corr_id, facts, at)
         elif news and state is not None and state.over:
-            self._closed(corr_id, facts, at)
+            self._closed(corr_id, facts, at, again=TicketState(known.state).over)
         self._following.follow_up(corr_id, at)
 
     def _touched(self, corr_id: str, owner: str, facts: Mapping[str, Any], at: int) -> None:
@@ -214,7 +214,8 @@ class Ticketing:
             self._book.put_incident(after, "resumed", at, by=_who(facts), source=_source(facts))
             self._tell_others(corr_id, facts, at, f"{_who(facts)} goes on with it", wish=TicketState.WORKING)
 
-    def _closed(self, corr_id: str, facts: Mapping[str, Any], at: int) -> None:
+    def _closed(self, corr_id: str, facts: Mapping[str, Any], at: int, *, again: bool) -> None:
+        """again: it was over before, and is now in another word; that it is to be opened was told, where the fault is still there."""
         incident, by, source = self._book.incidents[corr_id], _who(facts), _source(facts)
         if not incident.living or incident.claim is not None:
             return
@@ -222,6 +223,8 @@ class Ticketing:
         part = str(facts.get("part", ""))
         if not self._active(incident):
             self._resolve(incident, Claim(by, source, verdict, part, at), at)
+            return
+        if again:
             return
         until = at + self._book.policy.incident.ticket_grace_ns
         claim = Claim(by, source, verdict, part, until)
