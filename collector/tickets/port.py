@@ -6,7 +6,7 @@ often and in which order things are sent is decided in one place (delivery.py) a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tillwatch.collector.tickets.message import TicketMessage, TicketState
 
@@ -158,6 +158,27 @@ class TicketPort(Protocol):
     async def close(self) -> None: ...
 
 
+@runtime_checkable
+class Watched(Protocol):
+    """What can be asked what people did there: every TicketPort, and a receiver that reads back although it is only pushed to. Methods as in
+    TicketPort, and they raise the same.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    async def changed_since(self, cursor: str) -> tuple[list[Remote], str]: ...
+
+    async def read(self, ticket: str) -> Remote: ...
+
+
+def problem_of(error: Exception) -> Problem:
+    """What a preflight says of an exchange that failed with one of the exceptions above."""
+    if isinstance(error, NotAppliedError | UnclearError):
+        return Problem(str(error), "it is tried again by itself; check the address if this lasts", passing=True)
+    return Problem(str(error), "mend the configuration, or what the user there may do")
+
+
 # What the sender knows.
 
 
@@ -222,6 +243,20 @@ class Disabled:
 
 
 Outcome = Done | Retry | Uncertain | Dead | Barred | Disabled
+
+
+def outcome_of(error: Exception) -> Outcome:
+    """What an exchange that failed means for a message that takes one exchange. Raises what is none of the exceptions above."""
+    match error:
+        case NotAppliedError():
+            return Retry(str(error), error.after_s)
+        case UnclearError():
+            return Uncertain(str(error))
+        case RejectedError() | GoneError():
+            return Retry(str(error), refused=True)
+        case BarredError():
+            return Barred(str(error))
+    raise error
 
 
 @dataclass(frozen=True, slots=True)
