@@ -19,7 +19,7 @@ class Caps:
 
     settle_s: how long after an attempt ended without a clear answer it may still be carrying it out, and how far its search may lag behind its
     writes. max_title, max_body: characters. reopens: a ticket that is over can be opened again. has_notes: notes can be read back, so that one
-    is written once.
+    is written once. final: states that a ticket never leaves, in which it takes no notes either.
     """
 
     settle_s: float = 30.0
@@ -27,6 +27,7 @@ class Caps:
     max_body: int = 30_000
     reopens: bool = True
     has_notes: bool = True
+    final: frozenset[TicketState] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
