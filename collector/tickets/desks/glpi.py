@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tillwatch.collector.tickets.calling import Answer, Caller
 from tillwatch.collector.tickets.delivery import SECOND
@@ -80,7 +80,7 @@ SESSION_OVER = {"ERROR_SESSION_TOKEN_INVALID", "ERROR_SESSION_TOKEN_MISSING"}
 def _zone(value: Any) -> str:
     try:
         return str(ZoneInfo(text(value)))
-    except (ValueError, OSError):
+    except (ValueError, OSError, ZoneInfoNotFoundError):
         raise ValueError('write a time zone by its name, for example "Asia/Shanghai"') from None
 
 
@@ -251,8 +251,8 @@ class Glpi:
     async def _add(self, kind: str, fields: Mapping[str, Any]) -> str:
         answer = await self._ask("POST", f"/{kind}", {"input": fields}, write=True)
         made = answer.json()
-        if isinstance(made, list) and answer.status == 207:
-            made = next((each for each in made if isinstance(each, dict)), {})
+        while isinstance(made, list) and made:
+            made = made[-1]  # 207: [code, [what became of each]]
         number = made.get("id") if isinstance(made, dict) else None
         if number is False:
             raise RejectedError(f"GLPI declined to add {kind}: {answer.said()}")
@@ -261,14 +261,14 @@ class Glpi:
         return str(number)
 
     async def _list(self, path: str, params: Mapping[str, str] | None = None) -> AsyncIterator[dict[str, Any]]:
-        """All rows, the newest first, page by page: 206 says that there are more."""
-        start, status = 0, 206
-        while status == 206:
+        """All rows, the newest first, page by page; Content-Range says how many there are."""
+        start, total = 0, 1
+        while start < total:
             asked = {**(params or {}), "range": f"{start}-{start + PAGE - 1}", "order": "DESC"}
             answer = await self._ask("GET", path, params=asked)
-            rows, status = answer.json(), answer.status if answer.body != b"[]" else 200
-            start += PAGE
-            for row in rows:
+            told = re.search(r"/([0-9]+)$", answer.headers.get("content-range", ""))
+            start, total = start + PAGE, int(told[1]) if told else 0
+            for row in answer.json():
                 yield row
 
     async def _search(
