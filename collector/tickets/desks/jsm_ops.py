@@ -113,7 +113,11 @@ class JsmOps:
         action, body = call_for(message, leg, self._settings)
         path = "/alerts" if action == "create" else f"/alerts/{quote(message.incident, safe='')}/{action}"
         params = None if action == "create" else {"identifierType": "alias"}
-        answer = await self._caller.call("POST", path, write=True, params=params, body=body)
+        answer = await self._caller.call("POST", path, write=True, params=params, body=body, accept=(422,))
+        if answer.status == 422:
+            raise (BarredError if b"Key format" in answer.body else RejectedError)(
+                f"{answer.host} answered 422 to the request to {action}: {answer.said()}"
+            )
         told = answer.json()
         if not isinstance(told, dict) or not isinstance(told.get("requestId"), str):
             raise UnclearError(f"{answer.host} answered {answer.status} without a request id")

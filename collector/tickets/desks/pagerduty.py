@@ -8,7 +8,9 @@ again is safe. With a token for the REST API, every event is read back, and what
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,6 +41,7 @@ from tillwatch.collector.tickets.port import (
 )
 from tillwatch.collector.tickets.settings import ReceiverSettings
 from tillwatch.collector.values import path, setting, url, variable
+from tillwatch.collector.values import text as text_of
 
 SETTLE_S = 30.0
 """Events are carried out within seconds of the 202; nothing says how long at most."""
@@ -75,12 +78,14 @@ PEOPLE = "user_reference"
 @dataclass(frozen=True, slots=True)
 class Settings(ReceiverSettings):
     """url: https://events.pagerduty.com, or https://events.eu.pagerduty.com. The secret: the integration key of 32 characters. rest_url,
-    rest_token_file, rest_token_env: the REST API and a read-only token for it, if incidents are to be read back.
+    rest_token_file, rest_token_env: the REST API and a read-only token for it, if incidents are to be read back. service: the id of the service that the
+    key belongs to, so that only what happens to its incidents is read.
     """
 
     rest_url: str = setting(url, "https://api.pagerduty.com")
     rest_token_file: Path | None = setting(path, None)
     rest_token_env: str = setting(variable, "")
+    service: str = setting(text_of, "")
 
     @property
     def reads_back(self) -> bool:
@@ -133,7 +138,7 @@ class PagerDuty:
             raise BarredError(str(error)) from None
         body = render(message.in_language(self._settings.language), event, key, self._settings.language)
         answer = await self._events.call("POST", "/v2/enqueue", write=True, body=body, accept=(400,))
-        if answer.status == 400 and b"routing key" in answer.body.lower():
+        if answer.status == 400 and re.search(rb"routing[_ ]key", answer.body, re.IGNORECASE):
             raise BarredError(f"{answer.host} does not know the integration key: {answer.said()}")
         if answer.status == 400:
             raise RejectedError(f"{answer.host} declined the event: {answer.said()}")
@@ -157,28 +162,37 @@ class WatchedPagerDuty(PagerDuty):
         return found
 
     async def deliver(self, message: TicketMessage, link: Link | None, *, doubtful: bool, leg: Leg) -> Outcome:
+        event, key = action(message), message.incident
+        news = event == "trigger" and message.op is Op.UPDATE and message.wish is None
+        if news or (doubtful and event):
+            # That it cannot be looked at is no reason to page nobody: to send again is safe.
+            with suppress(NotAppliedError, RejectedError, BarredError, GoneError):
+                found = await self.find(key)
+                if news and found and all(_over(each) for each in found):
+                    return _done(found, also="people ended it at PagerDuty, and a trigger would page again: not sent")
+                if not news and _fulfilled(event, found):
+                    return _done(found)
+        outcome = await super().deliver(message, link, doubtful=doubtful, leg=leg)
+        if not isinstance(outcome, Done) or not event:
+            return outcome
         try:
-            if doubtful and (seen := await self._seen(message)):
-                return seen
-            outcome = await super().deliver(message, link, doubtful=doubtful, leg=leg)
-            if not isinstance(outcome, Done) or outcome.also:
-                return outcome
-            if seen := await self._seen(message):
-                return seen
+            found = await self.find(key)
         except (NotAppliedError, RejectedError, BarredError, GoneError) as error:
-            return outcome_of(error)
+            return Done(also=f"taken (202), and not read back: {error}")
+        if _fulfilled(event, found):
+            return _done(found)
         if doubtful:
-            said = "PagerDuty took the event twice and shows nothing of it: check the service and its rules"
+            said = f"PagerDuty took the {event} again and shows nothing of it: check the service and its event rules"
             return Retry(said, refused=True)
-        return Uncertain("taken (202), and not to be seen yet")
+        return Uncertain(f"the {event} was taken (202), and is not to be seen yet")
 
     async def find(self, key: str) -> list[Remote]:
-        """All incidents of this key, the oldest first."""
+        """All incidents that hold an alert of this key, the oldest first."""
         asked = {"incident_key": key, "date_range": "all", "limit": str(PAGE), "sort_by": "created_at:asc"}
         rows = (await self._get("/incidents", asked))["incidents"]
-        found = [await self._remote(row) for row in rows]
+        found = [await self._remote(row, key) for row in rows]
         if odd := [each.id for each in found if each.key != key]:
-            raise RejectedError(f"PagerDuty answered a search for {key} with other incidents: {len(odd)}")
+            raise RejectedError(f"PagerDuty answered a search for {key} with {len(odd)} other incidents")
         return found
 
     async def read(self, ticket: str) -> Remote:
@@ -193,9 +207,11 @@ class WatchedPagerDuty(PagerDuty):
         since = (datetime.fromisoformat(cursor) - OVERLAP).isoformat(timespec="seconds")
         async for entry in self._log(since):
             cursor = max(cursor, str(entry["created_at"]))
-            if (entry.get("agent") or {}).get("type") == PEOPLE:
+            ours = self._settings.service in ("", (entry.get("service") or {}).get("id"))
+            if ours and (entry.get("agent") or {}).get("type") == PEOPLE:
                 touched[str(entry["incident"]["id"])] = None
-        return [await self.read(each) for each in reversed(touched)], cursor
+        changed = [await self.read(each) for each in reversed(touched)]
+        return [each for each in changed if each.key.startswith("HWM-") or each.merged_into], cursor
 
     async def close(self) -> None:
         await super().close()
@@ -214,26 +230,20 @@ class WatchedPagerDuty(PagerDuty):
                     break
             asked["until"] = until
 
-    async def _seen(self, message: TicketMessage) -> Done | None:
-        """The incident, if it stands as it should after this message."""
-        found = await self.find(message.incident)
-        open_ones = [each for each in found if each.state is None or not each.state.over]
-        over = action(message) == "resolve"
-        if not found or (over and open_ones) or not (over or open_ones):
-            return None
-        told = (open_ones or found)[-1]
-        return Done(told.id, told.url, told.state.value if told.state else told.status)
-
-    async def _remote(self, row: Mapping[str, Any]) -> Remote:
-        key = str(row.get("incident_key") or "")
-        alerts = (await self._get(f"/incidents/{row['id']}/alerts", {"limit": str(PAGE)}))["alerts"]
-        # An incident that holds alerts has no key of its own; the oldest alert is what it was opened for.
-        key = key or next((str(each["alert_key"]) for each in reversed(alerts) if each.get("alert_key")), "")
+    async def _remote(self, row: Mapping[str, Any], wanted: str = "") -> Remote:
+        asked = {"limit": str(PAGE), "sort_by": "created_at:asc"}
+        alerts = (await self._get(f"/incidents/{row['id']}/alerts", asked))["alerts"]
+        # An incident that holds alerts has no key of its own. After a merge it holds the alerts of others too.
+        keys = [str(each) for each in (row.get("incident_key"), *(each["alert_key"] for each in alerts)) if each]
+        key = wanted if wanted in keys else next(iter(keys), "")
+        ended = [each["status"] == "resolved" for each in alerts if each["alert_key"] == wanted]
         notes = (await self._get(f"/incidents/{row['id']}/notes"))["notes"]
         reason, word = row.get("resolve_reason") or {}, str(row["status"])
         state = self._settings.states.get(word) or STATES.get(word)
         owners = [str(each["assignee"]["summary"]) for each in row.get("assignments") or []]
         merged = str((reason.get("incident") or {}).get("id") or "")
+        if ended and all(ended):
+            state = TicketState.RESOLVED
         return Remote(
             str(row["id"]),
             key,
@@ -273,6 +283,24 @@ def action(message: TicketMessage) -> str:
     if message.op is Op.UPDATE and message.wish is None and message.state in ENDED:
         return ""
     return "trigger"
+
+
+def _over(remote: Remote) -> bool:
+    return remote.state is not None and remote.state.over
+
+
+def _fulfilled(event: str, found: list[Remote]) -> bool:
+    """Whether it shows. People may be further: what they ended need not be acknowledged."""
+    if event == "trigger":
+        return any(not _over(each) for each in found)
+    if event == "acknowledge":
+        return bool(found) and all(_over(each) or each.state is TicketState.WORKING for each in found)
+    return bool(found) and all(_over(each) for each in found)
+
+
+def _done(found: list[Remote], also: str = "") -> Done:
+    told = [each for each in found if not _over(each)] or found
+    return Done(told[-1].id, told[-1].url, told[-1].state.value if told[-1].state else told[-1].status, also)
 
 
 def render(message: TicketMessage, event: str, key: str, language: str) -> bytes:

@@ -35,12 +35,15 @@ from tillwatch.collector.values import setting, text
 SETTLE_S = 60.0
 """The index is written by a background job, by default within seconds; a minute is what a busy one was seen to need (tickets.md 3.9)."""
 
-OVERLAP = timedelta(seconds=120)
-"""How far a look for changes reaches back: twice the lag of the index."""
+OVERLAP = timedelta(seconds=600)
+"""How far a look for changes reaches back: ten times the lag of a busy index. What was seen as it is, is not read again."""
 
 PAGE = 100
-PAGES = 10
-"""Pages of one look for changes; the rest comes with the next look, as the oldest come first."""
+PAGES = 100
+"""Elasticsearch hands out the first 10,000 rows of a result."""
+
+READS = 100
+"""Tickets read in one look for changes; the rest comes with the next one, as the oldest come first."""
 
 HOLD = timedelta(days=1)
 """What is put on hold comes back to its people after this; Zammad takes no `pending` without a time."""
@@ -94,6 +97,7 @@ class Zammad:
         )
         self._states = {**STATES, **{word: TicketState(ours) for word, ours in settings.states.items()}}
         self._login = ""
+        self._looked: dict[int, str] = {}
 
     async def preflight(self) -> list[Problem]:
         field, group = self._settings.key_field, self._settings.queue
@@ -145,7 +149,7 @@ class Zammad:
         await self._ask("POST", "/ticket_articles", given)
 
     async def has_note(self, ticket: str, mark: str) -> bool:
-        return any(mark in _plain(each.get("body")) for each in await self._articles(ticket))
+        return any(mark in _plain(each) for each in await self._articles(ticket))
 
     async def set_state(self, ticket: str, target: TicketState, reason: str) -> None:  # noqa: ARG002 - the note says it
         word = self._word(target)
@@ -165,8 +169,17 @@ class Zammad:
             return [], str(newest[0]["updated_at"]) if newest else "1970-01-01T00:00:00.000Z"
         since = (datetime.fromisoformat(cursor) - OVERLAP).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         rows = await self._search(f'{some} AND updated_at:["{since}" TO *]', "updated_at", PAGES)
-        mine = [row for row in rows if row.get(self._settings.key_field)]
-        return [await self._remote(row) for row in mine], max([cursor, *(str(row["updated_at"]) for row in rows)])
+        changed: list[Remote] = []
+        looked, self._looked = self._looked, {}
+        for row in sorted(rows, key=lambda row: str(row["updated_at"])):
+            ticket, at = int(row["id"]), str(row["updated_at"])
+            if looked.get(ticket) != at:
+                if len(changed) == READS:
+                    break
+                changed.append(await self._remote(row))
+            self._looked[ticket] = at
+            cursor = max(cursor, at)
+        return changed, cursor
 
     async def close(self) -> None:
         await self._caller.close()
@@ -233,7 +246,7 @@ class Zammad:
             merged_into=followed,
             verdict=self._settings.verdicts.get(verdict, ""),
             said=tuple(
-                Said(str(each["id"]), str(each.get("created_by", "")), _ns(each["created_at"]), _plain(each["body"]))
+                Said(str(each["id"]), str(each.get("created_by", "")), _ns(each["created_at"]), _plain(each))
                 for each in sorted(await self._articles(ticket), key=lambda each: int(each["id"]))
                 if each.get("created_by") != me and each.get("sender") != "System"
             ),
@@ -253,7 +266,9 @@ def _ns(told: str) -> int:
     return int(datetime.fromisoformat(told).timestamp() * 1000) * (SECOND // 1000)
 
 
-def _plain(body: Any) -> str:
-    """Articles are plain text or HTML, as their writer's program had it; what a program wrote as text comes back with <br> in it."""
-    lines = re.sub(r"<br[^>]*>|</p>|</div>", "\n", str(body or ""))
+def _plain(article: Mapping[str, Any]) -> str:
+    body = str(article.get("body") or "")
+    if article.get("content_type") != "text/html":
+        return body
+    lines = re.sub(r"<br[^>]*>|</p>|</div>", "\n", body)
     return html.unescape(re.sub(r"<[^>]*>", "", lines)).strip()
