@@ -44,6 +44,9 @@ PAGE = 100
 READS = 100
 """Tickets read in one look for changes, three requests each; the rest comes with the next look."""
 
+PEOPLE = 1000
+"""Names that are kept: as many as ever work on such tickets. When there are more, they are asked for anew."""
+
 OVERLAP = timedelta(hours=1, minutes=2)
 """How far a look for changes reaches back: date_mod is local time, which goes back an hour in autumn."""
 
@@ -145,7 +148,10 @@ class Glpi:
         await self._add("ITILFollowup", {**_of(ticket), "content": _rich(text), "is_private": 1})
 
     async def has_note(self, ticket: str, mark: str) -> bool:
-        return any([mark in _plain(each.get("content")) async for each in self._list(f"/Ticket/{ticket}/ITILFollowup")])
+        async for each in self._list(f"/Ticket/{ticket}/ITILFollowup"):
+            if mark in _plain(each.get("content")):
+                return True
+        return False
 
     async def set_state(self, ticket: str, target: TicketState, reason: str) -> None:
         if (number := NUMBERS.get(target)) is None:
@@ -192,8 +198,9 @@ class Glpi:
 
     async def changed_since(self, cursor: str) -> tuple[list[Remote], str]:
         if not cursor:
-            all_rows = self._search({"field": TITLE, "searchtype": "contains", "value": "[HWM-"}, order="DESC")
-            return [], max([str(row[CHANGED]) async for row in all_rows], default="1970-01-01 00:00:00")
+            async for row in self._search({"field": TITLE, "searchtype": "contains", "value": "[HWM-"}, order="DESC"):
+                return [], str(row[CHANGED])
+            return [], "1970-01-01 00:00:00"
         since = str(datetime.fromisoformat(cursor) - OVERLAP)
         rows: list[tuple[str, str]] = []
         for binned in ("0", "1"):
@@ -231,7 +238,7 @@ class Glpi:
                 return _judged(answer, code, f"{method} {path.partition('?')[0]}")
             if self._session == session:
                 self._session = ""
-        raise AssertionError
+        raise AssertionError("the second time is the last one")
 
     async def _begin(self) -> str:
         token = self._settings.secret().splitlines()[0].strip()
@@ -309,8 +316,12 @@ class Glpi:
 
     async def _person(self, number: int) -> str:
         if number and number not in self._people:
-            row = (await self._ask("GET", f"/User/{number}")).json()
-            self._people[number] = str(row.get("name") or number)
+            name = str(number)
+            with suppress(RejectedError, GoneError):  # a user who is gone, or whom our profile may not read
+                name = str((await self._ask("GET", f"/User/{number}")).json().get("name") or number)
+            if len(self._people) >= PEOPLE:
+                self._people.clear()
+            self._people[number] = name
         return self._people.get(number, "")
 
     async def _verdict(self, ticket: str, row: Mapping[str, Any]) -> str:
@@ -370,5 +381,6 @@ def _rich(plain: str) -> str:
 
 def _plain(rich: Any) -> str:
     """GLPI 9 and 10 store HTML with its brackets as entities, 11 as it is."""
-    lines = re.sub(r"<br[^>]*>|</p>|</div>", "\n", html.unescape(str(rich or "")))
+    told = str(rich or "")
+    lines = re.sub(r"<br[^>]*>|</p>|</div>", "\n", told if "<" in told else html.unescape(told))
     return html.unescape(re.sub(r"<[^>]*>", "", lines)).strip()

@@ -87,6 +87,11 @@ class Settings(ReceiverSettings):
     rest_token_env: str = setting(variable, "")
     service: str = setting(text_of, "")
 
+    def problem(self) -> tuple[str, str] | None:
+        if self.rest_token_file and self.rest_token_env:
+            return "rest_token_env", "write either rest_token_file or rest_token_env, and not both"
+        return ReceiverSettings.problem(self)
+
     @property
     def reads_back(self) -> bool:
         return bool(self.rest_token_file or self.rest_token_env)

@@ -107,6 +107,8 @@ class FakeGlpi(FakeServer):
                 if asked.query.get("expand_dropdowns") == "true" and kind == "ITILSolution":
                     mine = [r | {"solutiontypes_id": self.solution_types.get(r["solutiontypes_id"], 0)} for r in mine]
                 return self.page(mine, asked.query)
+            case "GET", ["User", number] if int(number) not in USERS:
+                return Reply(403, said("ERROR_RIGHT_MISSING", "You don't have permission to perform this action."))
             case "GET", ["User", number]:
                 return Reply(200, {"id": int(number), "name": USERS[int(number)]})
             case "GET", ["Ticket_Ticket" | "Entity" | "ITILCategory" as kind]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import html
 from datetime import timedelta
 from typing import ClassVar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.collector.tickets.desks.contract import Contract
 from tests.collector.tickets.desks.fake_glpi import APP_TOKEN, BOSS, USER_TOKEN, FakeGlpi
@@ -271,3 +274,16 @@ async def test_people_have_names_in_their_own_script(system, port) -> None:
 def test_a_zone_that_is_none(zone) -> None:
     with pytest.raises(ValueError, match="Asia/Shanghai"):
         glpi.Settings.__dataclass_fields__["timezone"].metadata["read"](zone)
+
+
+@given(st.text(st.characters(exclude_categories=["C"])), st.booleans())
+def test_a_text_comes_back_as_it_was_written(text, encoded) -> None:
+    """Of versions that store brackets as entities, and of those that do not."""
+    stored = glpi._rich(text)
+    assert glpi._plain(html.escape(stored, quote=False) if encoded else stored) == text.strip()
+
+
+async def test_a_person_whom_we_may_not_read_has_a_number(system, port) -> None:
+    ticket = await made(port)
+    system.actors.append({"id": 9, "tickets_id": int(ticket), "users_id": 404, "type": 2})
+    assert (await port.read(ticket)).owner == "404"

@@ -264,3 +264,10 @@ async def test_a_long_log_is_read_to_its_end(readable, watched, tell, monkeypatc
     [remote], after = await watched.changed_since(cursor)
     assert remote.owner
     assert after == readable.log[-1]["created_at"]
+
+
+def test_one_token_for_the_rest_api(system) -> None:
+    known = {"url": system.address, "secret_file": system.secret, "rest_token_env": "TOKEN"}
+    assert pagerduty.Settings(**known).problem() is None
+    both = pagerduty.Settings(**known, rest_token_file=system.token)
+    assert both.problem() == ("rest_token_env", "write either rest_token_file or rest_token_env, and not both")
