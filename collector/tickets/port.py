@@ -111,6 +111,13 @@ class GoneError(Exception):
     """The ticket is not there any more."""
 
 
+def problem_of(error: Exception) -> Problem:
+    """What a preflight says of an exchange that failed with one of the exceptions above."""
+    if isinstance(error, NotAppliedError | UnclearError):
+        return Problem(str(error), "it is tried again by itself; check the address if this lasts", passing=True)
+    return Problem(str(error), "mend the configuration, or what the user there may do")
+
+
 class TicketPort(Protocol):
     """One ticket system. Every method may raise NotAppliedError, UnclearError, RejectedError or BarredError, and those that take the id of a ticket
     GoneError. Reading changes nothing, so it never raises UnclearError.
@@ -161,8 +168,8 @@ class TicketPort(Protocol):
 
 @runtime_checkable
 class Watched(Protocol):
-    """What can be asked what people did there: every TicketPort, and a receiver that reads back although it is only pushed to. Methods as in
-    TicketPort, and they raise the same.
+    """What is asked for what people did: every TicketPort, and a receiver that is pushed to and can be read all the same. Called by sync.py, one call
+    at a time; both methods raise what those of TicketPort do.
     """
 
     @property
@@ -171,13 +178,6 @@ class Watched(Protocol):
     async def changed_since(self, cursor: str) -> tuple[list[Remote], str]: ...
 
     async def read(self, ticket: str) -> Remote: ...
-
-
-def problem_of(error: Exception) -> Problem:
-    """What a preflight says of an exchange that failed with one of the exceptions above."""
-    if isinstance(error, NotAppliedError | UnclearError):
-        return Problem(str(error), "it is tried again by itself; check the address if this lasts", passing=True)
-    return Problem(str(error), "mend the configuration, or what the user there may do")
 
 
 # What the sender knows.

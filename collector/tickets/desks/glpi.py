@@ -215,7 +215,7 @@ class Glpi:
                 break
             cursor = max(cursor, at)
             if not done:
-                with suppress(GoneError):  # in the dustbin: whoever holds a link to it is told so when he reads it
+                with suppress(GoneError, RejectedError):  # whoever holds a link to it is told so when he reads it
                     changed.append(await self.read(ticket))
             if at < newest:
                 self._looked[ticket] = at

@@ -104,7 +104,9 @@ def connect(name: str, settings: ReceiverSettings) -> PagerDuty:
 
 
 class PagerDuty:
-    """One integration of one PagerDuty service, as a Receiver."""
+    """One integration of one PagerDuty service, as a Receiver. It does not know what people did there: news of an incident that they ended while the
+    fault lasts opens another one.
+    """
 
     coalesces = True
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -176,7 +177,8 @@ class Zammad:
             if looked.get(ticket) != at:
                 if len(changed) == READS:
                     break
-                changed.append(await self._remote(row))
+                with suppress(GoneError, RejectedError):  # whoever holds a link to it is told so when he reads it
+                    changed.append(await self._remote(row))
             self._looked[ticket] = at
             cursor = max(cursor, at)
         return changed, cursor

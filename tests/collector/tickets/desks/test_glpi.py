@@ -287,3 +287,13 @@ async def test_a_person_whom_we_may_not_read_has_a_number(system, port) -> None:
     ticket = await made(port)
     system.actors.append({"id": 9, "tickets_id": int(ticket), "users_id": 404, "type": 2})
     assert (await port.read(ticket)).owner == "404"
+
+
+async def test_one_ticket_that_cannot_be_read_hides_no_other(system, port, monkeypatch) -> None:
+    _, cursor = await port.changed_since("")
+    first, second = await made(port, key="HWM-0001-1"), await made(port, key="HWM-0002-1")
+    real = system.answer
+    refused = Reply(403, ["ERROR_RIGHT_MISSING", "You don't have permission to perform this action."])
+    shut = f"/apirest.php/Ticket/{first}"
+    monkeypatch.setattr(system, "answer", lambda asked: refused if asked.path == shut else real(asked))
+    assert [each.id for each in (await port.changed_since(cursor))[0]] == [second]

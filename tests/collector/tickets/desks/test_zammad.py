@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.collector.tickets.desks.contract import Contract
+from tests.collector.tickets.desks.fake_http import Reply
 from tests.collector.tickets.desks.fake_zammad import US, FakeZammad
 from tillwatch.collector.tickets.desks import zammad
 from tillwatch.collector.tickets.message import Op, TicketState
@@ -213,3 +214,14 @@ async def test_reopening_does_not_look_as_if_somebody_worked_on_it(system, messa
     assert isinstance(outcome, Done)
     assert outcome.state == "open"
     await desk.close()
+
+
+async def test_one_ticket_that_cannot_be_read_hides_no_other(system, port, monkeypatch) -> None:
+    _, cursor = await port.changed_since("")
+    first, second = await made(port, "HWM-0001-1"), await made(port, "HWM-0002-1")
+    system.now += zammad.SETTLE_S
+    real = system.answer
+    shut = f"/api/v1/ticket_articles/by_ticket/{first}"
+    refused = Reply(403, {"error": "Not authorized"})
+    monkeypatch.setattr(system, "answer", lambda asked: refused if asked.path == shut else real(asked))
+    assert [each.id for each in (await port.changed_since(cursor))[0]] == [second]
