@@ -241,7 +241,10 @@ class Glpi:
         raise AssertionError("the second time is the last one")
 
     async def _begin(self) -> str:
-        token = self._settings.secret().splitlines()[0].strip()
+        try:
+            token = self._settings.secret().splitlines()[0].strip()
+        except ValueError as error:
+            raise BarredError(str(error)) from None
         given = {"authorization": f"user_token {token}"}
         answer = await self._caller.call("GET", "/initSession", write=False, headers=given, accept=DECLINED)
         if code := _code(answer):

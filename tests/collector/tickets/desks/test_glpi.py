@@ -297,3 +297,11 @@ async def test_one_ticket_that_cannot_be_read_hides_no_other(system, port, monke
     shut = f"/apirest.php/Ticket/{first}"
     monkeypatch.setattr(system, "answer", lambda asked: refused if asked.path == shut else real(asked))
     assert [each.id for each in (await port.changed_since(cursor))[0]] == [second]
+
+
+async def test_no_secret_bars_and_says_where_it_should_be(system, port) -> None:
+    system.secret.unlink()
+    with pytest.raises(BarredError, match="glpi-secret"):
+        await port.find(KEY)
+    [problem] = await port.preflight()
+    assert not problem.passing
