@@ -40,6 +40,7 @@ class FakeZammad(FakeServer):
         self.secret = folder / "zammad-secret"
         self.secret.write_text(TOKEN)
         self.now = 0.0
+        self.lag_s = LAG_S
         self.numbers = count(101)
         self.rows: dict[int, dict[str, Any]] = {}
         self.articles: list[dict[str, Any]] = []
@@ -59,7 +60,7 @@ class FakeZammad(FakeServer):
     def touch(self, number: int, by: str) -> None:
         row = self.rows[number]
         row |= {"updated_at": self.tick(), "updated_by": by}
-        self.index.append((self.now + LAG_S, dict(row)))
+        self.index.append((self.now + self.lag_s, dict(row)))
 
     def answer(self, asked: Asked) -> Reply:
         if asked.headers.get("authorization") != f"Token token={TOKEN}":

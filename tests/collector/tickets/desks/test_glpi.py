@@ -305,3 +305,14 @@ async def test_no_secret_bars_and_says_where_it_should_be(system, port) -> None:
         await port.find(KEY)
     [problem] = await port.preflight()
     assert not problem.passing
+
+
+async def test_a_second_change_in_the_same_second_is_not_missed(system, port) -> None:
+    ticket = await made(port)
+    _, cursor = await port.changed_since("")
+    system.person(ticket, "own")
+    changed, cursor = await port.changed_since(cursor)
+    assert changed[-1].state is TicketState.WORKING
+    system.rows[int(ticket)]["status"] = 6
+    [remote], cursor = await port.changed_since(cursor)
+    assert remote.state is TicketState.CLOSED

@@ -225,3 +225,22 @@ async def test_one_ticket_that_cannot_be_read_hides_no_other(system, port, monke
     refused = Reply(403, {"error": "Not authorized"})
     monkeypatch.setattr(system, "answer", lambda asked: refused if asked.path == shut else real(asked))
     assert [each.id for each in (await port.changed_since(cursor))[0]] == [second]
+
+
+async def test_a_change_that_is_indexed_behind_a_later_one_is_not_missed(system, port) -> None:
+    first, second = await made(port, "HWM-0001-1"), await made(port, "HWM-0002-1")
+    _, cursor = await port.changed_since("")
+    system.now += 700.0
+    system.person(second, "own")
+    system.now += zammad.SETTLE_S
+    _, cursor = await port.changed_since(cursor)
+    system.lag_s = 300.0
+    system.person(first, "close")
+    system.now += 120.0
+    system.lag_s = 0.0
+    system.person(second, "close")
+    changed, cursor = await port.changed_since(cursor)
+    assert [each.id for each in changed] == [second]
+    system.now += 300.0
+    changed, cursor = await port.changed_since(cursor)
+    assert [(each.id, each.state) for each in changed] == [(first, TicketState.CLOSED)]
