@@ -60,6 +60,10 @@ class Section(Table):
     def error(self, key: str, mend: str) -> RouteError:
         return RouteError(f"{self._lines.where(self.path, self.nth, key)}: {super().error(key, mend)}")
 
+    def whole(self, mend: str) -> RouteError:
+        """Of a table that is wrong as a whole."""
+        return RouteError(f"{self._lines.where(self.path, self.nth, '')}: {self.name} {mend}")
+
     def done(self) -> None:
         for key in self._data:
             if key in self._known:

@@ -243,5 +243,5 @@ def _covered(row: Section) -> Globs:
     globs = _globs(row, COVERED)
     row.done()
     if not globs:
-        raise row.error("", f"it is empty; write one or more of {', '.join(COVERED)}, or take it out")
+        raise row.whole(f"is empty; write one or more of {', '.join(COVERED)}, or take it out")
     return globs
