@@ -51,4 +51,4 @@ def counted(table: RouteTable) -> str:
     """What it holds, in words."""
     if not table.routes and not table.notify:
         return f"every incident goes to {', '.join(table.tickets) or 'no ticket system'}"
-    return f"{len(table.routes)} rows for tickets, {len(table.notify)} for calls, {len(table.contracts)} contracts"
+    return f"rows for tickets: {len(table.routes)}, for calls: {len(table.notify)}; contracts: {len(table.contracts)}"

@@ -23,12 +23,14 @@ from tillwatch.collector.routing.decide import NOTIFY, ROUTE, Because, Routed, W
 from tillwatch.collector.routing.matching import RouteFacts
 from tillwatch.collector.routing.table import RouteTable
 from tillwatch.collector.tickets.message import Op, TicketMessage
-from tillwatch.collector.web.lines import span, stamp
+from tillwatch.collector.web.lines import span
 
 __all__ = ["CommandError", "run_route"]
 
 NS = 10**9
 Told = tuple[tuple[str, str, str], ...]
+Call = tuple[tuple[str, str, str], tuple[Way, ...]]
+"""(role, person, channel) that is to be told, and through what."""
 
 
 def run_route(config: Config, options: argparse.Namespace) -> int:
@@ -65,17 +67,23 @@ def _explain(config: Config, options: argparse.Namespace) -> int:
     facts = RouteFacts(
         view.level, view.component, view.fault, view.branch, view.region, view.terminal, addressed.terminal_class, view.scope
     )  # fmt: skip
-    routed = decide(table, facts, _message(view, facts, addressed.told, at), at, book.policy, stays=addressed.connector)
+
+    def way_of(told: Told) -> Routed:
+        about = _message(view, facts, told, at)
+        return decide(table, facts, about, at, book.policy, stays=addressed.connector)
+
+    routed = way_of(addressed.told)
+    calls = [(each, way_of((each,)).notify) for each in addressed.told]
     late = undelivered(table, facts, at, book.policy, drill=view.drill)
     limit = book.policy.targets[view.level].undelivered_ns
     if options.json:
-        print_json(_fields(view, facts, at, routed, addressed.told, late, limit))
+        print_json(_fields(view, facts, at, routed, calls, late, limit))
         return DONE
-    local = datetime.fromtimestamp(at // NS, UTC).astimezone(ZoneInfo(zone))
     _print_head(view, facts)
-    print(f"as of {local:%Y-%m-%d %H:%M} ({zone}), by {table.source or 'no table'}\n")
+    print(f"as of {_clock(at, zone)} ({zone}), by {table.source or 'no table'}\n")
     _print_ticket(routed)
-    _print_calls(routed, addressed.told, addressed.called_at)
+    _print_calls(calls, _clock(addressed.called_at, zone), drill=view.drill)
+    _print_rows(routed.because, NOTIFY)
     if table.fallback is not None:
         _print_late(table, book.policy, late, view.level)
     return DONE
@@ -108,18 +116,25 @@ def _print_ticket(routed: Routed) -> None:
     _print_rows(routed.because, ROUTE)
 
 
-def _print_calls(routed: Routed, told: Told, called_at: int) -> None:
-    if not told:
+def _clock(at: int, zone: str) -> str:
+    return f"{datetime.fromtimestamp(at // NS, UTC).astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"
+
+
+def _print_calls(calls: Sequence[Call], called: str, *, drill: bool) -> None:
+    if not calls:
         print("\nCalls: nobody was to be told so far")
-    else:
-        print(f"\nCalls: of {stamp(called_at)}, as they would go now")
-        for role, person, channel in told:
-            print(f"  {person} by {channel}{f' ({role})' if role else ''}")
-    for name, leg in routed.notify:
+        return
+    print(f"\nCalls, as the last one ({called}) would go{': a drill calls nobody' if drill else ''}")
+    for (role, person, channel), ways in calls:
+        print(f"  {person} by {channel}{f' ({role})' if role else ''}")
+        _print_ways(ways)
+        if not ways and not drill:
+            print("  -> no row takes it: it stands in the ticket and reaches nobody")
+
+
+def _print_ways(ways: Sequence[Way]) -> None:
+    for name, leg in ways:
         print(f"  -> {name}: {leg.channel} {leg.contact or '(no number is known)'}")
-    if told and not routed.notify:
-        print("  -> no row takes them: they stand in the ticket and reach nobody")
-    _print_rows(routed.because, NOTIFY)
 
 
 def _print_late(table: RouteTable, policy: Policy, late: tuple[tuple[Way, ...], str], level: int) -> None:
@@ -128,8 +143,7 @@ def _print_late(table: RouteTable, policy: Policy, late: tuple[tuple[Way, ...], 
     limit = policy.targets[level].undelivered_ns
     after = f"after {span(limit / NS)}" if limit else "never: the policy sets no limit for this level"
     print(f"\nWhile its ticket is not delivered, {after}: {why}")
-    for name, leg in ways:
-        print(f"  -> {name}: {leg.channel} {leg.contact or '(no number is known)'}")
+    _print_ways(ways)
 
 
 def _print_rows(because: Sequence[Because], kind: str) -> None:
@@ -143,7 +157,7 @@ def _fields(
     facts: RouteFacts,
     at: int,
     routed: Routed,
-    told: Told,
+    calls: Sequence[Call],
     late: tuple[tuple[Way, ...], str],
     limit: int,
 ) -> dict[str, Any]:
@@ -157,8 +171,10 @@ def _fields(
         "row": routed.row,
         "why": routed.why,
         "contracts": [{"name": each.name, "line": each.line} for each in routed.contracts],
-        "told": [{"role": role, "person": person, "channel": channel} for role, person, channel in told],
-        "notify": _ways(routed.notify),
+        "told": [
+            {"role": role, "person": person, "channel": channel, "notify": _ways(ways)}
+            for (role, person, channel), ways in calls
+        ],
         "rows": [asdict(each) for each in routed.because],
         "undelivered": {"after_s": limit / NS, "notify": _ways(late[0]), "why": late[1]},
     }
