@@ -16,6 +16,9 @@ from tillwatch.collector.routing.table import DRILLS, LEVELS, SCOPES, Route, Rou
 FAIL, WARN, NOTE = "fail", "warn", "note"
 """The collector will not start with it; it is hardly meant so; it may be meant so."""
 
+SHOWN = 12
+"""Names that are offered in one line; the rest are counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Remark:
@@ -193,4 +196,5 @@ def _mend(name: str, known: Iterable[str], otherwise: str) -> str:
     near = difflib.get_close_matches(name, there, n=1)
     if near:
         return f"did you mean {quoted(near[0])}?"
-    return f"{otherwise} (known: {', '.join(there)})" if there else otherwise
+    more = f" and {len(there) - SHOWN} more" if len(there) > SHOWN else ""
+    return f"{otherwise} (known: {', '.join(there[:SHOWN])}{more})" if there else otherwise
