@@ -11,7 +11,8 @@ from fnmatch import fnmatchcase
 from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.duty.targets import SERVICE
 from tillwatch.collector.routing.matching import Globs, Match, quoted
-from tillwatch.collector.routing.table import DRILLS, LEVELS, SCOPES, Route, RouteTable
+from tillwatch.collector.routing.table import LEVELS, SCOPES, Route, RouteTable
+from tillwatch.collector.tickets.port import DRILLS
 
 FAIL, WARN, NOTE = "fail", "warn", "note"
 """The collector will not start with it; it is hardly meant so; it may be meant so."""
@@ -151,6 +152,9 @@ def _channels(table: RouteTable, known: Known) -> Iterator[Remark]:
                 yield Remark(FAIL, f"{where} through: there is no [channels.{name}]; {mend}")
     if not known.channels:
         return
+    for name in known.channels:
+        if name in table.tickets:
+            yield Remark(FAIL, f"[tickets.{name}] and [channels.{name}] have one name; give one of them another")
     called = dict.fromkeys(
         channel for target in known.policy.targets.values() for step in target.steps for channel in step.channels
     )

@@ -13,9 +13,9 @@ from itertools import product
 from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.duty.roster import Person
 from tillwatch.collector.routing.matching import Contract, RouteFacts, contracts_of, quoted
-from tillwatch.collector.routing.table import DRILLS, Notify, Route, RouteTable
+from tillwatch.collector.routing.table import Notify, Route, RouteTable
 from tillwatch.collector.tickets.message import TicketMessage
-from tillwatch.collector.tickets.port import Leg
+from tillwatch.collector.tickets.port import DRILLS, Leg
 
 ROUTE, NOTIFY = "route", "notify"
 """Kinds of rows."""

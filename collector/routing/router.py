@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.routing.decide import Way, decide, undelivered
 from tillwatch.collector.routing.matching import Contract, RouteFacts, contracts_of
 from tillwatch.collector.routing.table import RouteTable
 from tillwatch.collector.tickets.message import TicketMessage
-from tillwatch.collector.tickets.port import Leg
+from tillwatch.collector.tickets.port import Destination, Leg
 
-TICKET, NOTIFY = "ticket", "notify"
-"""Kinds of a destination."""
 NOWHERE = ""
 """The connector of a ticket as long as no ticket system is configured: it waits until one is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """One row of the outbox. connector: a name of [tickets.NAME] or [channels.NAME], `drills`, or NOWHERE; op_kind: TICKET or NOTIFY."""
-
-    connector: str
-    op_kind: str
-    leg: Leg
 
 
 class Router:
@@ -38,11 +26,11 @@ class Router:
 
     def legs(self, message: TicketMessage, at: int, stays: str = "") -> tuple[Destination, ...]:
         """Where this message goes: always one ticket, and it comes first, then those who are to be told. at: its time, UTC ns; stays: the connector
-        of the incident's OPEN, empty where this is it.
+        that has the incident's ticket or is to make it, empty as long as none is.
         """
         routed = decide(self.table, RouteFacts.of_message(message), message, at, self._policy(), stays=stays)
         ticket, leg = routed.ticket or (NOWHERE, Leg())
-        return (Destination(ticket, TICKET, leg), *_told(routed.notify))
+        return (Destination(ticket, leg), *_told(routed.notify))
 
     def undelivered(self, message: TicketMessage, at: int) -> tuple[Destination, ...]:
         """Who is told otherwise that the ticket of this message has waited for too long."""
@@ -55,4 +43,4 @@ class Router:
 
 
 def _told(ways: tuple[Way, ...]) -> tuple[Destination, ...]:
-    return tuple(Destination(connector, NOTIFY, leg) for connector, leg in ways)
+    return tuple(Destination(connector, leg, notify=True) for connector, leg in ways)

@@ -16,8 +16,6 @@ from tillwatch.collector.incident.incidents import BRANCH, FLEET, REGION, TERMIN
 from tillwatch.collector.routing.matching import COVERED, GLOBS, Contract, Globs, Match
 from tillwatch.collector.routing.sections import Lines, RouteError, Section
 
-DRILLS = "drills"
-"""The connector of the watchdog: all drills go to it and nothing else does."""
 MAX_ROUTES = 1024 * 1024
 """Bytes of a table: a mistaken path (a disk, a log) must not be read into memory."""
 LEVELS = (1, 2, 3)

@@ -33,6 +33,7 @@ from tillwatch.collector.read import AlarmView, DeliveryView, MaskView, TicketVi
 from tillwatch.collector.records import IncidentEvent
 from tillwatch.collector.store.folded import ALARM, alarm_of
 from tillwatch.collector.terminal.fleet import Terminal
+from tillwatch.collector.tickets.outbox import ticket_of
 
 NS = 10**9
 MAX_MEMBERS = 500
@@ -159,7 +160,6 @@ def addressed(db: sqlite3.Connection, book: InForce, corr_id: str) -> Addressed:
     place = db.execute(
         "SELECT t.class FROM incident i JOIN terminal t ON t.id = i.terminal WHERE i.corr_id = ?", (corr_id,)
     ).fetchone()
-    ticket = db.execute("SELECT connector FROM ticket_link WHERE incident = ?", (corr_id,)).fetchone()
     call = db.execute(
         "SELECT at, body FROM incident_event WHERE incident = ? AND kind IN ('escalated', 'reminded') ORDER BY seq DESC LIMIT 1",
         (corr_id,),
@@ -171,7 +171,7 @@ def addressed(db: sqlite3.Connection, book: InForce, corr_id: str) -> Addressed:
         for who, *channels in detail.get("people", ())
         for channel in channels
     )
-    return Addressed(place[0] if place else "", told, at if told else 0, ticket[0] if ticket else "")
+    return Addressed(place[0] if place else "", told, at if told else 0, ticket_of(db, corr_id))
 
 
 # One of them, whole.

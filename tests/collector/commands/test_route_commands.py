@@ -10,9 +10,13 @@ from pathlib import Path
 import msgpack
 import pytest
 
+from tests.collector.conftest import World
 from tests.collector.desk import Desk
 from tests.collector.routing.site import POLICY, ROUTES
+from tests.collector.sending import S, reading
 from tests.collector.test_routes import DESK
+from tillwatch.collector.routing.router import Router
+from tillwatch.collector.routing.table import parse_routes
 
 GOLDEN = Path(__file__).parent / "golden"
 CHANNELS = "".join(
@@ -90,16 +94,41 @@ def test_the_same_as_json(site: Desk) -> None:
     }
 
 
-def test_a_ticket_that_is_there_stays_where_it_is(site: Desk) -> None:
-    name = site.incidents()[0].id
+OPENED = """
+[[route]]
+name = "disks"
+component = "host/disk*"
+ticket = "desk"
+queue = "磁盘"
+[[notify]]
+role = "duty*"
+through = "sms-gateway"
+"""
 
-    async def linked(world: object) -> None:
-        await world.pipeline.ticket_changed(  # type: ignore[attr-defined]
-            {"incident": name, "connector": "desk", "external_id": "T-1", "url": "", "state": "open"}
-        )
 
-    site.feed(linked)
-    said = explained(site, "--at", NIGHT)
+def test_a_ticket_stays_where_the_collector_has_opened_it(site: Desk) -> None:
+    """The store asks the router inside the transaction of the incident."""
+
+    async def fault(world: World) -> None:
+        router = Router(parse_routes(OPENED, "routes.toml", ("night", "desk")), lambda: world.pipeline.fold.book.policy)
+        world.store.route = router.legs
+        for _ in range(2):
+            told = reading("host/disk:/data", "host.disk.percent", world.now, 99)
+            await world.pipeline.take([site.senders["atm-1"].batch([told], world.now)])
+            await world.tick(world.now + 400 * S)
+
+    site.feed(fault)
+    name = next(each.id for each in site.incidents() if each.component == "host/disk:/data")
+    with closing(sqlite3.connect(site.path)) as db:
+        rows = db.execute(
+            "SELECT connector, op, queue, channel, contact FROM outbox WHERE incident = ? ORDER BY seq, id", (name,)
+        ).fetchall()
+    assert {row[:3] for row in rows if row[1] != "notify"} == {("desk", "open", "磁盘"), ("desk", "update", "磁盘")}
+    calls = {(row[0], row[3], row[4]) for row in rows if row[1] == "notify"}
+    wang = {("sms-gateway", "phone", "+86 10 5550 0101"), ("sms-gateway", "sms", "+86 139 5550 0101")}
+    assert calls
+    assert calls <= wang | {("sms-gateway", "sms", "+86 139 5550 0102")}
+    said = site.done("route", "--explain", name, "--at", NIGHT)
     assert 'Ticket: desk; it was opened in "desk" and stays there' in said
     assert 'would decide, but the ticket stays with "desk"' in said
 
@@ -177,7 +206,7 @@ def checked(site: Desk) -> Desk:
     return site
 
 
-WHOLE = ROUTES + '[[notify]]\nname = "calls"\nchannel = ["phone", "mail"]\nthrough = "mail"\n'
+WHOLE = ROUTES.replace("to = 2026-12-31", "to = 2099-12-31") + '[[notify]]\nname = "calls"\nchannel = ["phone", "mail"]\nthrough = "mail"\n'
 
 
 def test_a_table_that_is_in_order(checked: Desk) -> None:

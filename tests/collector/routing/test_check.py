@@ -67,6 +67,11 @@ def test_the_name_of_the_watchdog_is_taken() -> None:
     assert ("fail", "[tickets.drills] in collector.toml: this name is the watchdog's; give it another one") in remarks
 
 
+def test_a_ticket_system_and_a_channel_need_two_names() -> None:
+    remarks = said(REST, replace(KNOWN, channels=("night",)))
+    assert ("fail", "[tickets.night] and [channels.night] have one name; give one of them another") in remarks
+
+
 def test_places_are_noted_where_terminals_are_known() -> None:
     text = '[[route]]\nname = "x"\nbranch = ["海港*", "山*"]\nclass = "bank"\nticket = "desk"\n' + REST
     assert not [each for each in said(text) if each[0] == "note"]
