@@ -4,14 +4,14 @@ never without a ticket system as long as one is configured, and its ticket stays
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from itertools import product
 
 from tillwatch.collector.duty.policy import Policy
-from tillwatch.collector.duty.roster import Person
+from tillwatch.collector.duty.roster import Person, Roster
 from tillwatch.collector.routing.matching import Contract, RouteFacts, contracts_of, quoted
 from tillwatch.collector.routing.table import Notify, Route, RouteTable
 from tillwatch.collector.tickets.message import TicketMessage
@@ -24,7 +24,7 @@ JOINED = ", "
 
 Way = tuple[str, Leg]
 """The name of a connector, and where its message goes."""
-OnDuty = Mapping[str, tuple[Person, ...]]
+Having = Callable[[str], tuple[Person, ...]]
 """Role -> who has it where the incident is."""
 
 
@@ -66,13 +66,13 @@ def decide(
     because = [Because(ROUTE, route.name, not miss, miss or _came_of(route, first, stays)) for route, miss in misses]
 
     @cache
-    def duty() -> OnDuty:
-        return {role: policy.roster.on_duty(role, at, facts.branch, facts.region) for role in policy.roster.roles}
+    def having(role: str) -> tuple[Person, ...]:
+        return policy.roster.on_duty(role, at, facts.branch, facts.region)
 
     ways: list[Way] = []
     for notify in table.notify:
         miss = notify.match.miss(facts, at, policy, table.contracts)
-        legs, why = ((), miss) if miss else _legs(notify, message, policy, duty)
+        legs, why = ((), miss) if miss else _legs(notify, message, policy.roster, having)
         because.append(Because(NOTIFY, notify.name, bool(legs), why))
         ways += product(notify.through, legs)
     ticket, why = _ticket(table, [route for route, miss in misses if not miss], stays)
@@ -108,22 +108,21 @@ def _ticket(table: RouteTable, matched: list[Route], stays: str) -> tuple[Way | 
     return (table.tickets[0], Leg()), f"{taken}: the first ticket system of collector.toml has it"
 
 
-def _legs(
-    notify: Notify, message: TicketMessage, policy: Policy, duty: Callable[[], OnDuty]
-) -> tuple[tuple[Leg, ...], str]:
+def _legs(notify: Notify, message: TicketMessage, roster: Roster, having: Having) -> tuple[tuple[Leg, ...], str]:
     """One for each person and channel, and who that is in words, or why it is nobody."""
     if not message.told:
         return (), "nobody is to be told of this change"
     legs: list[Leg] = []
     said: list[str] = []
     others: list[str] = []
-    for roles, name, channel in message.told:
+    for told, name, channel in message.told:
         if notify.channels and channel not in notify.channels:
             others.append(f"{name} is told by {channel}, not {' or '.join(notify.channels)}")
             continue
-        people = _called(name, policy, duty)
+        roles = tuple(each for each in told.split(JOINED) if each)
+        people = _called(name, roles or tuple(roster.roles), roster, having)
         if notify.roles:
-            own = _roles(roles, name, people, duty(), policy)
+            own = _roles(roles, name, people, roster, having)
             if not any(fnmatchcase(role, glob) for role in own for glob in notify.roles):
                 wanted = " or ".join(map(quoted, notify.roles))
                 others.append(f"{name} is told as {JOINED.join(map(quoted, own)) or 'nobody'}, not {wanted}")
@@ -135,27 +134,28 @@ def _legs(
     return (tuple(legs), "; ".join(said)) if legs else ((), "; ".join(dict.fromkeys(others)))
 
 
-def _called(name: str, policy: Policy, duty: Callable[[], OnDuty]) -> tuple[Person, ...]:
-    """The people whom a message means by this name. Several may have it: then those of them who are on duty, or else all of them, since one too
-    many is better told than the one who is meant not at all.
+def _called(name: str, roles: tuple[str, ...], roster: Roster, having: Having) -> tuple[Person, ...]:
+    """The people whom a message means by this name. Several may have it: then those of them who have one of the roles, or else all of them, since one
+    too many is better told than the one who is meant not at all.
     """
-    named = tuple(each for each in policy.roster.people.values() if name in (each.name, each.id))
+    named = tuple(each for each in roster.people.values() if name in (each.name, each.id))
     if len(named) < 2:
         return named
-    there = {each.id for people in duty().values() for each in people}
+    there = {each.id for role in roles for each in having(role)}
     return tuple(each for each in named if each.id in there) or named
 
 
-def _roles(told: str, name: str, people: tuple[Person, ...], having: OnDuty, policy: Policy) -> tuple[str, ...]:
+def _roles(
+    called: tuple[str, ...], name: str, people: tuple[Person, ...], roster: Roster, having: Having
+) -> tuple[str, ...]:
     """The roles as which somebody is told: of those of the call the ones that he has, and where he has none of them all of them. A reminder names
     no role: then those that he has. Without a roster the role is told by its own name.
     """
-    if not policy.roster.shifts and name in having:
+    if not roster.shifts and name in roster.roles:
         return (name,)
-    named = tuple(each for each in told.split(JOINED) if each)
     ids = {each.id for each in people}
-    own = tuple(role for role, there in having.items() if any(each.id in ids for each in there))
-    return tuple(each for each in named if each in own) or named or own
+    own = tuple(role for role in called or tuple(roster.roles) if any(each.id in ids for each in having(role)))
+    return own or called
 
 
 def undelivered(

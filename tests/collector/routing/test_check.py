@@ -122,6 +122,8 @@ def test_a_row_that_never_decides(above: list[str], below: str, by: str) -> None
         ("level = 1\nhours = 'business'", "level = 1"),
         ('branch = "海港"', 'branch = "海*"'),
         ("to = 2026-10-02", "from = 2026-10-01"),
+        ("from = 2026-10-02", "from = 2026-10-01"),
+        ("from = 2026-10-02", ""),
         ('on_duty = "director"', 'on_duty = ["director", "section head"]'),
         ('nobody_on = ["director", "section head"]', 'nobody_on = "director"'),
         ('component = "ups"', 'scope = "branch"'),

@@ -165,6 +165,7 @@ def test_a_pattern_within_another_fits_nothing_else(narrow: str, wide: str, word
         ("atm-1*", "atm-*", True),
         ("*", "atm-*", False),
         ("a?c", "a*", True),
+        ("x[ab]", "*b]", False),
         ("a", "a?", False),
     ],
 )
