@@ -282,7 +282,7 @@ class SqliteReader:
 
     def addressed(self, corr_id: str) -> Addressed:
         """What the way of its messages depends on."""
-        with self._snapshot() as db:
+        with self.snapshot() as db:
             return incident_reader.addressed(db, self._book(db), corr_id)
 
     def why(self, alarm: int, now: int) -> tuple[AlarmView, Why]:

@@ -206,7 +206,10 @@ def checked(site: Desk) -> Desk:
     return site
 
 
-WHOLE = ROUTES.replace("to = 2026-12-31", "to = 2099-12-31") + '[[notify]]\nname = "calls"\nchannel = ["phone", "mail"]\nthrough = "mail"\n'
+WHOLE = (
+    ROUTES.replace("to = 2026-12-31", "to = 2099-12-31")
+    + '[[notify]]\nname = "calls"\nchannel = ["phone", "mail"]\nthrough = "mail"\n'
+)
 
 
 def test_a_table_that_is_in_order(checked: Desk) -> None:
