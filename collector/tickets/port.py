@@ -158,6 +158,19 @@ class TicketPort(Protocol):
     async def close(self) -> None: ...
 
 
+class Watched(Protocol):
+    """What is asked for what people did: every TicketPort, and a receiver that is pushed to and can be read all the same. Called by sync.py, one call
+    at a time; both methods raise what those of TicketPort do.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    async def changed_since(self, cursor: str) -> tuple[list[Remote], str]: ...
+
+    async def read(self, ticket: str) -> Remote: ...
+
+
 # What the sender knows.
 
 

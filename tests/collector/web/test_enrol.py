@@ -25,14 +25,12 @@ from tillwatch.collector.store.sqlite import open_db
 from tillwatch.collector.trust.authority import open_authority
 from tillwatch.collector.trust.registry import Enrolment, JournalRegistrar, create_token, proof_message, secret_digest
 from tillwatch.collector.web.enrol import (
-    MAX_ADDRESSES,
     MAX_BODY,
-    REFUSALS_PER_MINUTE,
     EnrolListener,
     MqttAddress,
-    RefusalLimit,
     enrol_app,
 )
+from tillwatch.collector.web.listening import MAX_ADDRESSES, REFUSALS_PER_MINUTE, RefusalLimit
 
 HOSTS = ("localhost", "127.0.0.1")
 
