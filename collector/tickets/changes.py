@@ -81,7 +81,8 @@ def seen(connector: str, known: Tracked, remote: Remote) -> list[Facts]:
     notes = said_since("" if moved else known.said, remote.said)
     parts = [notes[start : start + NOTES_AT_ONCE] for start in range(0, len(notes), NOTES_AT_ONCE)] or [()]
     return [
-        {**facts, "said": [[each.id, _word(each.by), each.at, _word(each.text, MAX_TEXT)] for each in part]} for part in parts
+        {**facts, "said": [[each.id, _word(each.by), each.at, _word(each.text, MAX_TEXT)] for each in part]}
+        for part in parts
     ]
 
 

@@ -36,8 +36,8 @@ AT_ONCE = 100
 AGAIN_S = 5.0
 """Between attempts at a journal that does not take what was said."""
 
-Apply = Callable[[str, bytes, int], Awaitable[None]]
-"""(id of the call, its body, when it came in UTC ns): journals what it says. Raises ValueError for what can never be journaled."""
+Apply = Callable[["Inbox", str, bytes, int], Awaitable[None]]
+"""(who asks, id of the call, its body, when it came in UTC ns): journals what it says. Raises ValueError for what can never be journaled."""
 
 
 class FullError(Exception):
@@ -99,7 +99,7 @@ class Inbox:
         while waiting := await self._store.surely(_waiting, sorted(self._applying)):
             for connector, delivery_id, body, at in waiting:
                 try:
-                    await self._applying[connector](delivery_id, body, at)
+                    await self._applying[connector](self, delivery_id, body, at)
                 except ValueError as error:
                     log.warning(f"{connector}: a call said nothing that could be kept: {error}")
                 except Exception as error:  # it stays, and is tried again
@@ -120,24 +120,15 @@ class Inbox:
             await self._store.surely(_prune, now - REMEMBERED_NS)
 
 
-def applying(inbox: Callable[[], Inbox], name: str, settings: ReceiverSettings, on_change: OnChange) -> Apply:
-    """What journals the calls of a generic webhook. inbox: asked when a call is journaled."""
+def changes_of(name: str, settings: ReceiverSettings, on_change: OnChange) -> Apply:
+    """What journals the calls of a generic webhook."""
 
-    async def apply(delivery_id: str, body: bytes, at: int) -> None:
-        incident = pushed.incident_of(body)
-        known = await inbox().ticket_of(name, incident)
+    async def apply(inbox: Inbox, delivery_id: str, body: bytes, at: int) -> None:
+        known = await inbox.ticket_of(name, pushed.incident_of(body))
         if known is None:
             raise pushed.PushError("there is no such incident")
-        facts = pushed.facts_of(
-            body,
-            known,
-            connector=name,
-            delivery_id=delivery_id,
-            at=at,
-            states=settings.states,
-            verdicts=settings.verdicts,
-        )
-        await on_change(facts)
+        words = {"states": settings.states, "verdicts": settings.verdicts}
+        await on_change(pushed.facts_of(body, known, connector=name, delivery_id=delivery_id, at=at, **words))
 
     return apply
 
@@ -159,8 +150,8 @@ def _take(conn: sqlite3.Connection, connector: str, delivery_id: str, now: int, 
 
 def _waiting(conn: sqlite3.Connection, connectors: list[str]) -> list[tuple[str, str, bytes, int]]:
     return conn.execute(
-        "SELECT connector, delivery_id, body, received_at FROM ticket_inbox WHERE body IS NOT NULL"
-        f" AND connector IN ({','.join('?' * len(connectors))}) ORDER BY received_at, delivery_id LIMIT ?",  # noqa: S608 - question marks
+        "SELECT connector, delivery_id, body, received_at FROM ticket_inbox WHERE body IS NOT NULL"  # noqa: S608 - question marks
+        f" AND connector IN ({','.join('?' * len(connectors))}) ORDER BY received_at, delivery_id LIMIT ?",
         (*connectors, AT_ONCE),
     ).fetchall()
 

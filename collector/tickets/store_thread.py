@@ -27,17 +27,14 @@ class StoreThread:
         self._thread = ThreadPoolExecutor(1, what)
         self._conn: sqlite3.Connection | None = None
         self._ill = False
+        self._closed = False
 
-    async def once(
-        self, do: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def once(self, do: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`do` with the connection, on the thread. Raises what it raises."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, lambda: do(self._connection(), *args, **kwargs))
 
-    async def surely(
-        self, do: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def surely(self, do: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The same, again and again for as long as the store refuses: what was found out must be kept before anything else is done."""
         while True:
             try:
@@ -54,6 +51,9 @@ class StoreThread:
             return result
 
     async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown()
 

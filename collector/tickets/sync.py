@@ -44,14 +44,14 @@ READ_AT_ONCE = 100
 LOOKS = 2
 """Rounds in which a ticket with one and the same time of change is read: many systems tell whole seconds, and the second look is after their end."""
 
-VERIFY_NS = 3600 * SECOND
-"""After which a ticket of a living incident is read though nothing was heard of it."""
+VERIFY_NS = 1800 * SECOND
+"""After which a ticket of a living incident may be read though nothing was heard of it."""
 
-VERIFY_ROUNDS = 50
-"""In how many rounds each is read once: of the 60 of an hour, so that rounds that fail may be made good."""
+VERIFY_ROUNDS = 25
+"""In how many rounds all of them are read: none waits for more than an hour, with five rounds of it to spare."""
 
 VERIFY_AT_ONCE = range(5, 201)
-"""Tickets read one by one in a round, least and most: with more than 10,000 living incidents it takes longer than an hour to read them all."""
+"""Tickets read one by one in a round, least and most: with more than 5,000 living incidents it takes longer than an hour to read them all."""
 
 MANY_GONE = 5
 """Tickets that are not there, in a round in which none is: a right that was taken away looks like that, and not deletions."""
@@ -88,7 +88,7 @@ class _Look(Enum):
 
 
 class _AwayError(Exception):
-    """This round is over."""
+    """What a round ends with before its time."""
 
     def __init__(self, reason: str, after_s: float | None = None) -> None:
         super().__init__(reason)

@@ -78,7 +78,9 @@ def concerned(conn: sqlite3.Connection, connector: str, remotes: Collection[Remo
     """
     by_id = {remote.id: remote for remote in remotes}
     by_key = {remote.key: remote for remote in remotes if remote.key}
-    found = {each.incident: (each, by_id[each.external_id]) for each in _tracked(conn, connector, "l.external_id", by_id)}
+    found = {
+        each.incident: (each, by_id[each.external_id]) for each in _tracked(conn, connector, "l.external_id", by_id)
+    }
     for each in _tracked(conn, connector, "l.incident", by_key):
         found.setdefault(each.incident, (each, by_key[each.incident]))
     return list(found.values())

@@ -25,11 +25,12 @@ MAX_ADDRESSES = 4096
 
 
 class RefusedError(Exception):
-    """A request that is answered with an error. status: HTTP; the text tells the caller what to do and holds no secret."""
+    """A request that is answered with an error. status: HTTP; the text tells the caller what to do and holds no secret; why: what only the log says."""
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, detail: str, why: str = "") -> None:
         super().__init__(detail)
         self.status = status
+        self.why = why or detail
 
 
 class RefusalLimit:
