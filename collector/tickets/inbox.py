@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from tillwatch.collector.tickets import pushed, tracked
 from tillwatch.collector.tickets.delivery import SECOND
@@ -32,6 +33,9 @@ MAX_REMEMBERED = 100_000
 MAX_WAITING = 1_000
 """Calls that are taken and not journaled yet, of one system: a journal that takes nothing is found out long before."""
 
+BUSY_S = 2.0
+"""How long a call waits for the collector's own transactions: who calls gives up after 5 s (PagerDuty) to 30 s, and calls again."""
+
 AT_ONCE = 100
 AGAIN_S = 5.0
 """Between attempts at a journal that does not take what was said."""
@@ -40,12 +44,19 @@ Apply = Callable[["Inbox", str, bytes, int], Awaitable[None]]
 """(who asks, id of the call, its body, when it came in UTC ns): journals what it says. Raises ValueError for what can never be journaled."""
 
 
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection for an inbox; the collector's store has created the tables and set WAL."""
+    conn = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+    conn.execute("PRAGMA synchronous = FULL")
+    return conn
+
+
 class FullError(Exception):
     """No more calls are taken until those that wait are journaled."""
 
 
 class Inbox:
-    """One for all systems. connect: opens a connection of its own; clock: UTC ns. applying: system -> what journals its calls."""
+    """One for all systems. connect: opens a connection of its own (inbox.connect); clock: UTC ns. applying: system -> what journals its calls."""
 
     def __init__(
         self,
