@@ -7,6 +7,7 @@ verdict, part, said: [[id, by, at, text], ...]}. They tell the whole of it, so t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tillwatch.collector.tickets.message import MAX_TEXT
@@ -26,9 +27,9 @@ def state_of(remote: Remote) -> str:
     return _word(remote.state.value if remote.state is not None else remote.status)
 
 
-def said_since(last: str, said: tuple[Said, ...]) -> tuple[Said, ...]:
-    """The notes after the one with that id. Where it is not among them any more, those with a greater number; all where ids are not numbers: a
-    note that is told twice is known by its id.
+def said_since(last: str, said: tuple[Said, ...], at: int) -> tuple[Said, ...]:
+    """The notes after the one with that id. Where that was taken away, those with a greater number; where ids are not numbers, those that are not
+    older than `at` (UTC ns, there), when the ticket was looked at last.
     """
     if not last:
         return said
@@ -37,7 +38,7 @@ def said_since(last: str, said: tuple[Said, ...]) -> tuple[Said, ...]:
             return said[place + 1 :]
     if last.isdecimal() and all(each.id.isdecimal() for each in said):
         return tuple(each for each in said if int(each.id) > int(last))
-    return said
+    return _not_before(at, said)
 
 
 def touched(known: Tracked, remote: Remote) -> bool:
@@ -50,35 +51,37 @@ def touched(known: Tracked, remote: Remote) -> bool:
         or _word(remote.owner) != known.owner
         or _word(remote.verdict) != known.verdict
         or _word(remote.part) != known.part
-        or said_since(known.said, remote.said)
+        or said_since(known.said, remote.said, known.updated_at)
     )
 
 
 def seen(connector: str, known: Tracked, remote: Remote) -> list[Facts]:
-    """Facts of what changed, none if nothing did. remote: as it is now, or the one that goes on in its place."""
+    """Facts of what changed, none if nothing did. remote: as it is now, or the one that goes on in its place: then the first ones say so and no more."""
+    if remote.id != known.external_id:
+        merged = {
+            **_facts(connector, known),
+            "url": _word(remote.url),
+            "merged_into": remote.id,
+            "by": _word(remote.by),
+        }
+        # What people wrote there before belongs to another story.
+        later = replace(remote, said=_not_before(known.updated_at, remote.said), merged_into="")
+        return [merged, *seen(connector, replace(known, external_id=remote.id, said=""), later)]
     if not touched(known, remote):
         return []
-    moved = remote.id if remote.id != known.external_id else ""
-    facts: Facts = {
-        "incident": known.incident,
-        "connector": connector,
-        "external_id": known.external_id,
+    facts = _facts(connector, known) | {
         "url": _word(remote.url),
         "state": state_of(remote),
-        "origin": "seen",
         "status": _word(remote.status),
         "owner": _word(remote.owner),
         "by": _word(remote.by),
         "updated_at": remote.updated_at,
-        "merged_into": moved,
-        "gone": False,
         "verdict": _word(remote.verdict),
         "part": _word(remote.part),
     }
     if remote.key != known.incident:
         facts["key"] = _word(remote.key)
-    # Of a merge the notes of both tickets are told: ids that only look like those of before must not hide any.
-    notes = said_since("" if moved else known.said, remote.said)
+    notes = said_since(known.said, remote.said, known.updated_at)
     parts = [notes[start : start + NOTES_AT_ONCE] for start in range(0, len(notes), NOTES_AT_ONCE)] or [()]
     return [
         {**facts, "said": [[each.id, _word(each.by), each.at, _word(each.text, MAX_TEXT)] for each in part]}
@@ -88,6 +91,11 @@ def seen(connector: str, known: Tracked, remote: Remote) -> list[Facts]:
 
 def gone(connector: str, known: Tracked) -> Facts:
     """Facts of a ticket that is not there any more."""
+    return {**_facts(connector, known), "gone": True}
+
+
+def _facts(connector: str, known: Tracked) -> Facts:
+    """As it was."""
     return {
         "incident": known.incident,
         "connector": connector,
@@ -100,11 +108,15 @@ def gone(connector: str, known: Tracked) -> Facts:
         "by": "",
         "updated_at": known.updated_at,
         "merged_into": "",
-        "gone": True,
+        "gone": False,
         "verdict": known.verdict,
         "part": known.part,
         "said": [],
     }
+
+
+def _not_before(at: int, said: tuple[Said, ...]) -> tuple[Said, ...]:
+    return tuple(each for each in said if each.at >= at)
 
 
 def _word(text: str, limit: int = MAX_WORD) -> str:

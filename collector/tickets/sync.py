@@ -17,7 +17,7 @@ import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from tillwatch.collector.tickets import tracked
@@ -284,10 +284,12 @@ class Sync:
         return _Look.THERE
 
     async def _read(self, ticket: str) -> Remote:
-        """As it is now, or the one that goes on in its place."""
+        """As it is now, or the one that goes on in its place; itself where merges go in a circle."""
         passed = {ticket}
-        remote = await self._system.read(ticket)
-        while remote.merged_into and remote.merged_into not in passed:
+        own = remote = await self._system.read(ticket)
+        while remote.merged_into:
+            if remote.merged_into in passed:
+                return replace(own, merged_into="")
             passed.add(remote.merged_into)
             remote = await self._system.read(remote.merged_into)
         return remote

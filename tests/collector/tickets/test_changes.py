@@ -68,7 +68,12 @@ def test_facts_tell_the_whole() -> None:
     ],
 )
 def test_notes_after_the_last_one(last, ids, new) -> None:
-    assert said_since(last, notes(*ids)) == notes(*new)
+    assert said_since(last, notes(*ids), 1) == notes(*new)
+
+
+def test_where_the_last_note_was_taken_away_and_ids_are_no_numbers_time_decides() -> None:
+    said = (Said("a", "li.wei", 3, "old"), Said("c", "li.wei", 7, "new"))
+    assert said_since("b", said, 5) == said[1:]
 
 
 def test_many_notes_come_in_several_facts() -> None:
@@ -78,11 +83,16 @@ def test_many_notes_come_in_several_facts() -> None:
     assert [said[0] for each in facts for said in each["said"]] == ids
 
 
-def test_notes_of_the_ticket_that_goes_on_are_all_told() -> None:
+def test_merge_is_told_by_itself_and_then_how_the_other_one_stands() -> None:
     known = replace(KNOWN, said="50")
-    [facts] = seen("desk", known, replace(SAME, id="3", said=notes("1", "50", "51")))
-    assert (facts["external_id"], facts["merged_into"]) == ("7", "3")
-    assert len(facts["said"]) == 3
+    said = (Said("1", "wang", 2, "of another fault"), Said("2", "wang", 6, "both are mine now"))
+    into = replace(SAME, id="3", key="H-8", state=TicketState.WORKING, owner="wang", said=said)
+    merged, stands = seen("desk", known, into)
+    assert (merged["external_id"], merged["merged_into"]) == ("7", "3")
+    assert [merged[name] for name in ("state", "owner", "said")] == ["open", "", []]
+    assert (stands["external_id"], stands["merged_into"]) == ("3", "")
+    assert [stands[name] for name in ("state", "owner")] == ["working", "wang"]
+    assert [each[3] for each in stands["said"]] == ["both are mine now"]
 
 
 @given(text=st.text(max_size=20), long=st.integers(1, 5000))

@@ -155,7 +155,8 @@ async def test_merged_is_followed(desked) -> None:
     await desked.ask()
     merged = [each for each in desked.journal.facts if each["incident"] == desked.key]
     assert [(each["external_id"], each["merged_into"], each["owner"]) for each in merged] == [
-        (desked.ticket, other.ticket, "li.wei")
+        (desked.ticket, other.ticket, ""),
+        (other.ticket, "", "li.wei"),
     ]
     assert desked.journal.link(desked.key)["external_id"] == other.ticket
     desked.journal.facts.clear()
