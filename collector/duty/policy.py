@@ -99,7 +99,7 @@ class IncidentSettings:
     """child_settle_ns: after a cause is over until what is still active beneath it is an incident of its own; verify_ns: within which a fault
     after the closing reopens it; infer_*: share and least number of a branch's terminals, lost within this time, that are one cause;
     region_least: branches; tell_every_ns: between two updates of a ticket; supervisor_limit_ns: how long a supervisor may stay in the
-    terminal; fleet_share: lost together, it is the monitoring. flap_enter transitions in flap_within_ns make an alarm intermittent, at most
+    terminal; ticket_grace_ns: how long a ticket may be closed while its fault is still there; fleet_share: lost together, it is the monitoring. flap_enter transitions in flap_within_ns make an alarm intermittent, at most
     flap_leave in flap_quiet_ns make it steady again. confirm_ns: what is over by its readings, and nobody has confirmed, is settled then.
     """
 
@@ -117,6 +117,7 @@ class IncidentSettings:
     flap_leave: int = 1
     flap_quiet_ns: int = 60 * MINUTE
     confirm_ns: int = 7 * 24 * HOUR
+    ticket_grace_ns: int = 15 * MINUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,6 +350,7 @@ def _incident(row: Table) -> IncidentSettings:
         flap_leave=row.number("flap_leave", default.flap_leave),
         flap_quiet_ns=row.span("flap_quiet", default.flap_quiet_ns),
         confirm_ns=row.span("confirm", default.confirm_ns),
+        ticket_grace_ns=row.span("ticket_grace", default.ticket_grace_ns),
     )
     row.done()
     return settings

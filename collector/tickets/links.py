@@ -6,6 +6,9 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
+LINKED = "linked"
+"""The origin of a link that a person made."""
+
 _UNKNOWN: Mapping[str, Any] = {"status": "", "owner": "", "updated_at": 0, "said": "", "verdict": "", "part": ""}
 """Of a ticket that only our own delivery has told of."""
 _COLUMNS = ("connector", "external_id", "url", "state", *_UNKNOWN)
@@ -25,7 +28,7 @@ def keep_link(conn: sqlite3.Connection, facts: Mapping[str, Any]) -> None:
         (facts["incident"], facts["connector"]),
     ).fetchone()
     known = dict(zip(_COLUMNS, found, strict=True)) if found else {name: _UNKNOWN.get(name, "") for name in _COLUMNS}
-    if facts.get("origin") == "delivered":
+    if facts.get("origin") in ("delivered", LINKED):
         if facts.get("external_id", known["external_id"]) != known["external_id"]:
             known |= _UNKNOWN
         known["status"] = ""

@@ -45,6 +45,8 @@ async def sweep(
     """
     done = []
     for incident, ticket in links:
+        if not ticket:
+            continue
         closed: list[str] = []
         try:
             spare = await _spare(port, incident, ticket)
