@@ -44,7 +44,7 @@ class Incident:
     announced_at: when the ticket system was told; others likewise, all UTC ns, 0 for not yet. seq: deliveries enqueued so far. parent: the wider incident that
     explains it; again: the one of the same fault that was over shortly before, which goes on in its place once this has settled; cause: what led to that conclusion, in words. steps: escalation steps that were taken, unstaffed: those of them for which nobody was
     on duty; missed: the clocks whose target was missed. release_at: when what is left of its
-    symptoms gets incidents of its own; tell_at: when its changes are told.
+    symptoms gets incidents of its own; tell_at: when its changes are told. alert: `source/fingerprint` of the alert of another system that it stands for.
     """
 
     corr_id: str
@@ -86,6 +86,7 @@ class Incident:
     release_at: int = 0
     verdict: str = ""
     part: str = ""
+    alert: str = ""
 
     @property
     def living(self) -> bool:

@@ -74,20 +74,7 @@ class ReceiverSettings:
 
     def secret(self) -> str:
         """The secret, read now: one that was replaced in its file is found. Raises SecretError."""
-        if self.secret_env:
-            value, where = os.environ.get(self.secret_env, ""), f"environment variable {self.secret_env}"
-        else:
-            where = f"file {self.secret_file}"
-            try:
-                with (self.secret_file or Path()).open("rb") as file:
-                    value = file.read(MAX_SECRET).decode()
-            except OSError as error:
-                raise SecretError(f"secret_file: cannot read {self.secret_file}: {error.strerror}") from None
-            except UnicodeDecodeError:
-                raise SecretError(f"secret_file: {self.secret_file} is not UTF-8 text") from None
-        if not value.strip():
-            raise SecretError(f"the {where} holds no secret; put it there")
-        return value.strip()
+        return read_secret(self.secret_file, self.secret_env)
 
     def told(self) -> dict[str, str]:
         """All of it as text, for the record. An address may hold a secret: of those only the digest."""
@@ -96,6 +83,24 @@ class ReceiverSettings:
             key: sha256(value.encode()).hexdigest() if key.endswith("url") and value else value
             for key, value in said.items()
         }
+
+
+def read_secret(file: Path | None, variable: str) -> str:
+    """What stands in the environment variable, or else in the file. Raises SecretError, which says where and never what."""
+    if variable:
+        value, where = os.environ.get(variable, ""), f"environment variable {variable}"
+    else:
+        where = f"file {file}"
+        try:
+            with (file or Path()).open("rb") as held:
+                value = held.read(MAX_SECRET).decode()
+        except OSError as error:
+            raise SecretError(f"secret_file: cannot read {file}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise SecretError(f"secret_file: {file} is not UTF-8 text") from None
+    if not value.strip():
+        raise SecretError(f"the {where} holds no secret; put it there")
+    return value.strip()
 
 
 def settings_of(kind: str) -> type[ReceiverSettings]:

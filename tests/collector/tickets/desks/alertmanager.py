@@ -68,7 +68,8 @@ def alertmanager(folder: Path, webhook: str, more: str = "") -> Iterator[Alertma
                     running.ask("status")
                     break
                 except OSError:
-                    assert process.poll() is None and time.monotonic() < end, log.read_text()
+                    assert process.poll() is None, log.read_text()
+                    assert time.monotonic() < end, log.read_text()
                     time.sleep(0.02)
             yield running
         finally:
