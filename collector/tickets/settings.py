@@ -85,8 +85,10 @@ class ReceiverSettings:
         }
 
 
-def read_secret(file: Path | None, variable: str) -> str:
-    """What stands in the environment variable, or else in the file. Raises SecretError, which says where and never what."""
+def read_secret(file: Path | None, variable: str, what: str = "secret") -> str:
+    """What stands in the environment variable, or else in the file. what: of the keys WHAT_file and WHAT_env. Raises SecretError, which says where
+    and never what.
+    """
     if variable:
         value, where = os.environ.get(variable, ""), f"environment variable {variable}"
     else:
@@ -95,11 +97,11 @@ def read_secret(file: Path | None, variable: str) -> str:
             with (file or Path()).open("rb") as held:
                 value = held.read(MAX_SECRET).decode()
         except OSError as error:
-            raise SecretError(f"secret_file: cannot read {file}: {error.strerror}") from None
+            raise SecretError(f"{what}_file: cannot read {file}: {error.strerror}") from None
         except UnicodeDecodeError:
-            raise SecretError(f"secret_file: {file} is not UTF-8 text") from None
+            raise SecretError(f"{what}_file: {file} is not UTF-8 text") from None
     if not value.strip():
-        raise SecretError(f"the {where} holds no secret; put it there")
+        raise SecretError(f"the {where} holds no {what}; put it there")
     return value.strip()
 
 
