@@ -337,7 +337,9 @@ class SqliteReader:
         with self._snapshot() as db:
             n, at = db.execute("SELECT n, at FROM journal ORDER BY n DESC LIMIT 1").fetchone() or (0, 0)
             started = db.execute("SELECT max(at) FROM journal WHERE kind = 1").fetchone()[0] or 0
-            states = dict(db.execute("SELECT state, count(*) FROM outbox WHERE NOT drill GROUP BY state").fetchall())
+            states = dict(
+                db.execute("SELECT state, count(*) FROM outbox WHERE connector <> 'drills' GROUP BY state").fetchall()
+            )
             meta = dict(
                 db.execute("SELECT key, value FROM meta WHERE key IN ('advanced_to', 'refused', 'culprits')").fetchall()
             )

@@ -21,10 +21,10 @@ from tillwatch.collector.alarm.rules import shipped_text
 from tillwatch.collector.intake import Message
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.store.sqlite import SqliteStore
+from tillwatch.collector.tickets.desks.webhook import WebhookPort
 from tillwatch.collector.tickets.outbox import connect
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.tickets.signature import read_secrets
-from tillwatch.collector.tickets.desks.webhook import WebhookPort
 
 RULES = "".join(f'[[rule]]\nid = "{name}"\nfor = "0s"\nhold = "0s"\n' for name in ("disk.full", "ups.battery-low"))
 POLICY = '[class.default.levels]\n"ups.battery-low" = 1\n'

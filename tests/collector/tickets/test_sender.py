@@ -17,12 +17,13 @@ import pytest
 
 from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.delivery import IN_FLIGHT, Pace
+from tillwatch.collector.tickets.desks.webhook import WebhookPort
 from tillwatch.collector.tickets.message import Op
-from tillwatch.collector.tickets.port import Done, Retry, Uncertain
+from tillwatch.collector.tickets.port import Destination, Done, Retry, Uncertain
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.tickets.signature import read_secrets
-from tillwatch.collector.tickets.desks.webhook import WebhookPort
 
+QUEUE = "webhook"
 QUICK = Pace(base_s=0.01, cap_s=0.05, refused_s=0.05)
 KILLED_SENDER = Path(__file__).with_name("killed_sender.py")
 NOW = 1_772_352_000_000_000_000
@@ -47,7 +48,7 @@ def write(store):
         def enqueue(*messages) -> None:
             conn.execute("BEGIN IMMEDIATE")
             for message in messages:
-                assert outbox.enqueue(conn, message, NOW)
+                assert outbox.enqueue(conn, message, NOW, [Destination("drills" if message.drill else QUEUE)])
             conn.execute("COMMIT")
 
         yield enqueue
@@ -68,21 +69,26 @@ class Heard:
     def __init__(self) -> None:
         self.changes: list[tuple[str, str, str]] = []
 
-    async def __call__(self, incident: str, state: str, external_id: str, url: str, at: int) -> None:
-        self.changes.append((incident, state, external_id))
+    async def __call__(self, facts) -> None:
+        assert facts["origin"] == "delivered"
+        self.changes.append((facts["incident"], facts["state"], facts["external_id"]))
 
 
 class StubPort:
     """A port of the test's own, where the matter is the sender and not HTTP."""
 
-    name = "stub"
+    name = QUEUE
     settle_s = 0.01
+    coalesces = False
 
     def __init__(self, deliver) -> None:
         self._deliver = deliver
         self.closed = False
 
-    async def deliver(self, message, link, *, doubtful):
+    async def preflight(self):
+        return []
+
+    async def deliver(self, message, link, *, doubtful, leg):
         return await self._deliver(message, link, doubtful)
 
     async def close(self) -> None:
@@ -136,7 +142,7 @@ async def test_drills_have_a_queue_and_a_receiver_of_their_own(
         return StubPort(deliver)
 
     tickets = OutboxSender(lambda: outbox.connect(store), port("tickets"), pace=QUICK)
-    drills = OutboxSender(lambda: outbox.connect(store), port("drills"), pace=QUICK, drill=True)
+    drills = OutboxSender(lambda: outbox.connect(store), port("drills"), pace=QUICK, connector="drills")
     write(
         *whole_life(message, "HWM-0011-1"),
         *(message("HWM-0022-1", op, seq, drill=True) for seq, op in ((1, Op.OPEN), (2, Op.RESOLVE))),
@@ -245,7 +251,7 @@ async def test_one_poison_row_stops_no_other(store, write, states, until, messag
 
     with contextlib.closing(sqlite3.connect(store)) as conn, conn:
         conn.execute(
-            "INSERT INTO outbox (incident, op, seq, body, level, created_at, state) VALUES ('junk', 'open', 1, x'c1', 1, 0, 'pending')"
+            "INSERT INTO outbox (connector, incident, op, seq, body, level, created_at, state) VALUES ('webhook', 'junk', 'open', 1, x'c1', 1, 0, 'pending')"
         )
     write(message("poison", level=1), *[message(f"HWM-{n}-1", level=3) for n in range(20)])
     async with running(OutboxSender(lambda: outbox.connect(store), StubPort(deliver), pace=QUICK)):
