@@ -55,6 +55,9 @@ MAX_REMEMBERED = 10_000
 
 FIRING, RESOLVED = "firing", "resolved"
 
+OWN = re.compile(r"HWM-[0-9a-f]{20}-[0-9]+")
+"""Label `incident` of what tillwatch itself told an Alertmanager (tickets/desks/alertmanager.py). Taken in again, one fault would go round for ever."""
+
 _FINGERPRINT = re.compile(r"[0-9A-Za-z_.:-]{1,64}")
 _SUMMARY = ("summary", "title", "message", "description")
 """Annotations that say what it is, by custom of those who write rules; the first two that differ are told."""
@@ -117,10 +120,10 @@ def facts_of(source: str, body: bytes, settings: AlertsSettings, now: int) -> li
     component}, labels, annotations, cause, started_at, ended_at, left_out, cut}. Times are UTC ns, ended_at is 0 while it fires. left_out:
     alerts that did not come with it, cut: labels and texts that were shortened or left out.
 
-    source: the NAME of the settings; now: UTC ns. Raises AlertError where nothing of it can be used.
+    Alerts that tillwatch itself made are passed over. source: the NAME of the settings; now: UTC ns. Raises AlertError where nothing of it can be used.
     """
     said = _parsed(body)
-    alerts = said["alerts"]
+    alerts = [each for each in said["alerts"] if not _own(each)]
     found, wrong = [], []
     for each in alerts[:MAX_ALERTS]:
         try:
@@ -175,6 +178,11 @@ def _parsed(body: bytes) -> dict[str, Any]:
     if not isinstance(said.get("alerts"), list):
         raise AlertError("alerts is missing, or no list")
     return said
+
+
+def _own(said: Any) -> bool:
+    labels = said.get("labels") if isinstance(said, dict) else None
+    return isinstance(labels, dict) and bool(OWN.fullmatch(str(labels.get("incident", ""))))
 
 
 def _alert(said: Any, settings: AlertsSettings, now: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ Labels may change all the same, as when a fault gets graver: what Alertmanager s
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tillwatch.agent.model import MS
+from tillwatch.collector import values
 from tillwatch.collector.tickets import text
 from tillwatch.collector.tickets.calling import FAILURES, Caller, outcome_of
 from tillwatch.collector.tickets.message import Op, TicketMessage
@@ -62,15 +64,20 @@ def _form(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Settings(ReceiverSettings):
-    """url: the receiver's whole address for the form "webhook", Alertmanager's own for "api". The secret, a bearer token, may be left out."""
+    """url: the receiver's whole address for the form "webhook", Alertmanager's own for "api". The secret is a bearer token, or with `user` the password
+    that Alertmanager itself asks for (basic_auth_users); it may be left out.
+    """
 
     form: str = setting(_form, WEBHOOK)
+    user: str = setting(values.text, "")
 
     def problem(self) -> tuple[str, str] | None:
         if not self.url:
             return "", "url is missing; write the address of the receiver, or of Alertmanager"
         if self.secret_file and self.secret_env:
             return "", "write either secret_file or secret_env, and not both"
+        if self.user and not (self.secret_file or self.secret_env):
+            return "user", "user needs its password: write secret_file or secret_env"
         return None
 
 
@@ -92,8 +99,13 @@ class AlertmanagerPort:
         self._caller = Caller(settings.url, self._headers, ca=settings.ca_file, timeout_s=settings.timeout)
 
     def _headers(self) -> Mapping[str, str]:
-        held = self._settings.secret_file or self._settings.secret_env
-        return {"authorization": f"Bearer {self._settings.secret()}"} if held else {}
+        settings = self._settings
+        if not (settings.secret_file or settings.secret_env):
+            return {}
+        if settings.user:
+            known = base64.b64encode(f"{settings.user}:{settings.secret()}".encode()).decode()
+            return {"authorization": f"Basic {known}"}
+        return {"authorization": f"Bearer {settings.secret()}"}
 
     async def preflight(self) -> list[Problem]:
         """Whether there is an Alertmanager. A webhook cannot be asked anything without telling it something."""

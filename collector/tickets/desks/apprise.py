@@ -172,28 +172,27 @@ def words(message: TicketMessage, language: str, form: str) -> tuple[str, str]:
     return "", f"{line if len(line) <= room else line[: room - 1] + '…'} {message.incident}"
 
 
-class _Ear(logging.Handler):
-    """Hears what apprise logs, thread by thread, and keeps the status of an answer and no more."""
+class _Ear(logging.Filter):
+    """Hears what apprise logs, thread by thread, and keeps the status of an answer. Nothing of it goes to any handler."""
 
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__()
         self.heard = threading.local()
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def filter(self, record: logging.LogRecord) -> bool:
         if found := _STATUS.search(record.getMessage()):
             self.heard.status = int(found[1])
+        return False
 
 
 _EAR = _Ear()
 
 
 def _muffle() -> None:
-    """Apprise and what is below it log URLs, addresses and whole messages, some of it at WARNING: nothing of that goes further."""
+    """Apprise and what is below it log URLs, contacts and whole messages, some of it at WARNING."""
     logger = logging.getLogger("apprise")
     logger.setLevel(logging.WARNING)
-    logger.propagate = False
-    if _EAR not in logger.handlers:
-        logger.handlers[:] = [_EAR]
+    logger.addFilter(_EAR)
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)
 
 
@@ -201,9 +200,9 @@ def _plugin(address: str, contact: str) -> NotifyBase | None:
     """The service of the URL, None where apprise does not take it, or not the contact. Some plugins pass over a recipient that they cannot read, and
     tell the sender instead: so it is looked for in what the plugin has understood.
     """
+    _muffle()
     from apprise import Apprise, AppriseAsset  # noqa: PLC0415 - late: a collector without such a channel does not carry its 44 MB
 
-    _muffle()
     # No templates: a message may hold braces. What the library would keep, it keeps in memory.
     asset = AppriseAsset(
         app_id="tillwatch", app_desc="tillwatch", app_url="", allow_templates=False, http_redirects=False
@@ -226,11 +225,11 @@ def _known(address: str) -> bool:
 
 def _tell(address: str, contact: str, title: str, body: str, kind: str) -> tuple[bool | None, int]:
     """(whether it was taken, None for a URL that is none; status of the answer or 0). In a thread: it waits for the answer."""
-    from apprise import NotifyFormat, NotifyType, OverflowMode  # noqa: PLC0415 - as above
-
     plugin = _plugin(address, contact)
     if plugin is None:
         return None, 0
+    from apprise import NotifyFormat, NotifyType, OverflowMode  # noqa: PLC0415 - as above
+
     _EAR.heard.status = 0
     # What is too long for the service is cut: split it would be several pages for one fault.
     taken = plugin.notify(

@@ -18,8 +18,12 @@ from hypothesis import strategies as st
 from tests.collector.tickets.desks.alertmanager import Alertmanager, alertmanager
 from tests.collector.tickets.desks.listening import Got, Listener, listening
 from tillwatch.collector.config import ConfigError, parse_config
+from tillwatch.collector.incident.incidents import correlation_id
 from tillwatch.collector.intake import alertmanager as intake
 from tillwatch.collector.intake.alertmanager import AGAIN_NS, AlertError, AlertsSettings, Heard, facts_of
+from tillwatch.collector.tickets.desks import alertmanager as desk
+from tillwatch.collector.tickets.message import Op, TicketMessage
+from tillwatch.collector.tickets.port import Done, Leg
 from tillwatch.collector.tickets.settings import SecretError
 
 NOW = 1_772_352_000 * 10**9
@@ -170,6 +174,20 @@ def test_an_alert_without_a_usable_fingerprint_gets_one_of_its_labels() -> None:
     found = {one(fingerprint=odd)["fingerprint"] for odd in (None, 7, "", "a/b", "x" * 65)}
     assert len(found) == 1
     assert one(fingerprint="", labels={"other": "x"})["fingerprint"] not in found
+
+
+async def test_what_tillwatch_itself_told_does_not_come_round(real: Alertmanager, listener: Listener) -> None:
+    """One Alertmanager for both directions, whose route leads back."""
+    corr_id = correlation_id("hill", "atm-1", "ups", "ups.on-battery", 1)
+    told = TicketMessage(corr_id, Op.OPEN, 1, 2, "atm-1", "hill", "north", "ups", "UPS runs on battery", NOW, NOW)
+    port = desk.connect("am", desk.Settings(url=real.address, form="api"))
+    assert isinstance(await port.deliver(told, None, doubtful=False, leg=Leg()), Done)
+    await port.close()
+    got = await first(listener, "firing")
+    assert got.json()["alerts"][0]["labels"]["incident"] == corr_id
+    assert facts_of("prom", got.body, SETTINGS, time.time_ns()) == []
+    [kept] = facts_of("prom", body(alert(labels={"incident": "INC0012345"})), SETTINGS, NOW)
+    assert kept["left_out"] == 0
 
 
 def test_an_empty_group_is_nothing() -> None:

@@ -22,11 +22,14 @@ class Got(NamedTuple):
 
 @dataclass
 class Listener:
-    """answers: (status, headers, body) of the next requests; beyond them 200 and `{}`. hold: requests wait while it is not set."""
+    """answers: (status, headers, body) of the next requests; beyond them 200 and `{}`. token: who does not show it as bearer gets 401 and is not kept;
+    hold: requests wait while it is not set.
+    """
 
     address: str = ""
     got: list[Got] = field(default_factory=list)
     answers: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
+    token: str = ""
     hold: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -47,8 +50,11 @@ def listening() -> Iterator[Listener]:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
             with state.lock:
-                state.got.append(Got(self.path, headers, body))
-                status, extra, answer = state.answers.pop(0) if state.answers else (200, {}, b"{}")
+                if state.token and headers.get("authorization") != f"Bearer {state.token}":
+                    status, extra, answer = 401, {}, b"who are you?"
+                else:
+                    state.got.append(Got(self.path, headers, body))
+                    status, extra, answer = state.answers.pop(0) if state.answers else (200, {}, b"{}")
             state.hold.wait(30)
             self.send_response(status)
             for name, value in extra.items():

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.collector.tickets.desks.alertmanager import alertmanager
-from tests.collector.tickets.desks.listening import listening
+from tests.collector.tickets.desks.alertmanager import PASSWORD, USER, Alertmanager, alertmanager
+from tests.collector.tickets.desks.contract import NotSupportedError, PushContract, Seen
+from tests.collector.tickets.desks.listening import Listener, listening
 from tillwatch.collector.tickets.desks import alertmanager as desk
-from tillwatch.collector.tickets.message import Op
+from tillwatch.collector.tickets.message import Op, TicketState
 from tillwatch.collector.tickets.port import Barred, Done, Leg, Retry, Uncertain
 
 LEG = Leg()
@@ -232,3 +236,97 @@ def test_settings_say_what_is_missing(tmp_path) -> None:
     assert desk.Settings(url="https://a.example").problem() is None
     with pytest.raises(ValueError, match="https"):
         desk.connect("x", desk.Settings(url="http://desk.bank.example/"))
+
+
+class Alerts:
+    """A real Alertmanager as the contract's system: its tickets are what fires there."""
+
+    def __init__(self, folder: Path, running: Alertmanager) -> None:
+        self.address, self.secrets = running.address, (PASSWORD,)
+        self._running = running
+        self._held = folder / "password"
+        self._held.write_text(PASSWORD)
+
+    def receiver(self, address: str, **settings: Any) -> desk.AlertmanagerPort:
+        given = {"url": address, "form": "api", "user": USER, "secret_file": self._held} | settings
+        return desk.connect("alertmanager", desk.Settings(**given))
+
+    def tickets(self, key: str) -> list[Seen]:
+        return [
+            seen(each["fingerprint"], key, each["annotations"], TicketState.OPEN)
+            for each in self._running.alerts()
+            if each["labels"]["incident"] == key
+        ]
+
+    def person(self, ticket: str, act: str, text: str = "") -> None:
+        raise NotSupportedError
+
+
+class OnCall:
+    """What on-call tools make of the webhook's body: one ticket for a groupKey, open as long as its alerts fire."""
+
+    def __init__(self, folder: Path, listener: Listener) -> None:
+        self.address, self.secrets = listener.address, ("t0p-s3cr3t",)
+        listener.token = self.secrets[0]
+        self._listener = listener
+        self._held = folder / "token"
+        self._held.write_text(listener.token)
+
+    def receiver(self, address: str, **settings: Any) -> desk.AlertmanagerPort:
+        return desk.connect("oncall", desk.Settings(**{"url": address, "secret_file": self._held} | settings))
+
+    def tickets(self, key: str) -> list[Seen]:
+        told = [body for got in self._listener.got if (body := got.json())["groupKey"] == key]
+        alerts = {each["fingerprint"]: each for body in told for each in body["alerts"]}
+        states = {"firing": TicketState.OPEN, "resolved": TicketState.RESOLVED}
+        return [seen(name, key, each["annotations"], states[each["status"]]) for name, each in alerts.items()]
+
+    def person(self, ticket: str, act: str, text: str = "") -> None:
+        raise NotSupportedError
+
+
+def seen(name: str, key: str, said: dict[str, str], state: TicketState) -> Seen:
+    return Seen(name, key, said["summary"], f"{said['description']} {said['action']}", state, "", [])
+
+
+@pytest.fixture(scope="module")
+def alerts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alerts]:
+    folder = tmp_path_factory.mktemp("alertmanager")
+    with alertmanager(folder, "http://127.0.0.1:1/", locked=True) as running:
+        yield Alerts(folder, running)
+
+
+@pytest.fixture(scope="module")
+def oncall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnCall]:
+    with listening() as listener:
+        yield OnCall(tmp_path_factory.mktemp("oncall"), listener)
+
+
+class TestApi(PushContract):
+    truncated_is_refused = False
+
+    @pytest.fixture
+    def system(self, alerts: Alerts) -> Alerts:
+        return alerts
+
+    async def test_resolving_ends_the_ticket(self, system: Alerts, tell: Any, key: str) -> None:
+        """What does not fire any more is not shown there."""
+        await tell(key)
+        assert len(system.tickets(key)) == 1
+        assert isinstance(await tell(key, Op.RESOLVE, 2, state="resolved", note="mains are back"), Done)
+        assert system.tickets(key) == []
+
+    async def test_preflight_names_a_wrong_secret(self, system: Alerts, connected: Any, tmp_path: Path) -> None:
+        wrong = tmp_path / "wrong"
+        wrong.write_text(self.wrong_secret)
+        [problem] = await connected(secret_file=wrong).preflight()
+        assert "check the secret" in problem.what
+        assert not problem.passing
+
+
+class TestWebhook(PushContract):
+    truncated_is_refused = False
+
+    @pytest.fixture
+    def system(self, oncall: OnCall) -> OnCall:
+        return oncall
