@@ -97,7 +97,7 @@ class Alerting:
         )  # fmt: skip
         labels = " ".join(f"{name}={value}" for name, value in facts["labels"].items())
         self._book.put_incident(
-            incident, "opened", at, fault=EXTERNAL, level=level, source=source, cause=cause, labels=labels,
+            incident, "opened", at, fault=EXTERNAL, level=level, cause=cause, text=f"{source}: {labels}" if labels else source,
             **{name: facts[name] for name in ("left_out", "cut") if facts.get(name)},
         )  # fmt: skip
         self._following.follow_up(corr_id, at)

@@ -61,11 +61,11 @@ def real(tmp_path: Path, listener: Listener) -> Iterator[Alertmanager]:
         yield running
 
 
-async def first(listener: Listener, status: str) -> Got:
+async def first(listener: Listener, status: str, truncated: int = 0) -> Got:
     async with asyncio.timeout(20):
         while True:
             for got in list(listener.got):
-                if got.json()["status"] == status:
+                if got.json()["status"] == status and got.json()["truncatedAlerts"] == truncated:
                     return got
             await asyncio.sleep(0.01)
 
@@ -97,7 +97,7 @@ async def test_a_real_alertmanager_is_understood_firing_and_resolved(
 
 async def test_what_a_real_alertmanager_leaves_out_is_counted(real: Alertmanager, listener: Listener) -> None:
     real.ask("alerts", [{"labels": {"alertname": "many", "n": str(n)}} for n in range(5)])
-    got = await first(listener, "firing")
+    got = await first(listener, "firing", truncated=3)
     facts = facts_of("prom", got.body, SETTINGS, time.time_ns())
     assert [each["left_out"] for each in facts] == [3, 3]
 
