@@ -55,7 +55,7 @@ def test_an_alert_is_an_incident_of_the_terminal_that_it_names(stage: Stage) -> 
     )  # fmt: skip
     assert incident.occurred_at == T0 - 5 * MINUTE
     [message] = stage.told
-    assert (message.op, message.terminal, message.component) == (Op.OPEN, "atm-1", "app")
+    assert (message.op, message.fault, message.terminal, message.component) == (Op.OPEN, EXTERNAL, "atm-1", "app")
     assert "Transactions take 9 s" in message.what
     assert message.cause == "Transactions take 9 s"
     assert len(incident.corr_id) <= 40
