@@ -160,12 +160,15 @@ class AppriseChannel:
 
 
 def words(message: TicketMessage, language: str, form: str) -> tuple[str, str]:
-    """(title, body). A short one has no title, and the incident's name at its end."""
+    """(title, body). Who gets it may hear of the incident for the first time, whatever changed: the full form says all, what is new first. A short
+    one has no title, and the incident's name at its end.
+    """
     told = message.in_language(language)
     title = text.title(told, language)
     over = _OVER[language] if message.op is Op.RESOLVE else ""
     if form == FULL:
-        return over + title, text.body(told, language) if message.op is Op.OPEN else text.note(told, language)
+        news = "" if message.op is Op.OPEN else f"{text.note(told, language)}\n\n"
+        return over + title, news + text.body(told, language)
     news = "" if message.op is Op.OPEN else next(iter(text.note(told, language).splitlines()), "")
     line = f"{over}{title}" + (f": {news}" if news and news not in title else "")
     room = MAX_SHORT - len(message.incident) - 1

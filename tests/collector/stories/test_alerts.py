@@ -235,3 +235,31 @@ def test_a_flood_is_so_many_tickets_and_one_more(stage: Stage) -> None:
     assert f"prometheus/{MAX_OPEN:04x}" in names
     assert f"prometheus/{MAX_OPEN + 1:04x}" not in names
     assert "prometheus/overflow" in names
+
+
+def test_a_ticket_that_is_closed_while_it_fires_is_opened_again_after_the_grace(stage: Stage) -> None:
+    stage.terminal("atm-1")
+    for place in ({}, {"terminal": "atm-1"}):
+        says(stage, name=f"aa{len(place)}", **place)
+        [incident] = found(stage, "open")
+        stage.ticket(incident.corr_id, "closed", by="zhang")
+        stage.wait(10 * MINUTE)
+        pending = stage.fold.book.incidents[incident.corr_id]
+        assert pending.living
+        assert pending.claim is not None
+        stage.wait(10 * MINUTE)
+        back = stage.fold.book.incidents[incident.corr_id]
+        assert (back.living, back.claim, back.reopened) == (True, None, 1)
+        says(stage, "resolved", name=f"aa{len(place)}", since=stage.now - MINUTE)
+        stage.act("resolve", incident=incident.corr_id, verdict="true_fault")
+
+
+def test_its_end_within_the_grace_bears_the_ticket_out(stage: Stage) -> None:
+    says(stage)
+    [incident] = found(stage)
+    stage.ticket(incident.corr_id, "closed", by="zhang")
+    stage.wait(5 * MINUTE)
+    says(stage, "resolved", since=T0)
+    stage.wait(HOUR)
+    [incident] = found(stage, "resolved")
+    assert (incident.claim, incident.reopened) == (None, 0)
