@@ -132,8 +132,10 @@ class RedminePort:
             priorities = set(await self._ids("enumerations/issue_priorities", "issue_priorities"))
             if odd := sorted(set(settings.priorities.values()) - priorities):
                 found.append(Problem(f"there is no priority {odd[0]!r}", f"known are {', '.join(sorted(priorities))}"))
-            # No field has this value: rows mean that the filter was ignored. That field numbers can be listed by administrators only leaves no better way.
-            if await self._issues({self._filter: "tillwatch-preflight", "status_id": "*"}):
+            # A filter without a value is declined with 422 if the field is known, and ignored if not: the one way to tell without being an administrator.
+            probe = {"f[]": self._filter, f"op[{self._filter}]": "=", "limit": "1"}
+            answer = await self._caller.call("GET", "/issues.json", write=False, params=probe, accept=(422,))
+            if answer.status != 422:
                 what = f"issues cannot be searched by the custom field {settings.key_field!r}"
                 found.append(
                     Problem(what, 'make it "used as a filter", for all trackers of the project, or name another')

@@ -1,6 +1,7 @@
 """A stand-in for Redmine 5.0.4, as it was measured: what it takes silently and does not do, it takes silently and does not do here.
 
-Measured: 204 for a status that is not there, with the note beside it written; every ticket for a filter by a field that is not there; the view of nobody
+Measured: 204 for a status that is not there, with the note beside it written; every ticket for a filter by a field that is not there, 422 for a filter by one that is there but
+without a value; the view of nobody
 for a list with a wrong key, 401 with an empty body for all else; 404 with an empty body for a ticket or project that is not there; 422 with a list of
 errors. Its pages for addresses that nobody knows are HTML.
 """
@@ -146,6 +147,8 @@ class FakeRedmine:
         if not parts.path.endswith(".json"):
             return 404, None
         if (method, way) == ("GET", ["issues"]):
+            if (name := asked.get("f[]", "")) in {f"cf_{number}" for number in FIELDS} and f"v[{name}][]" not in asked:
+                return 422, {"errors": [f"{FIELDS[int(name[3:])]} cannot be blank"]}
             return 200, self.listed(asked, known=known)
         if not known:
             return 401, b""

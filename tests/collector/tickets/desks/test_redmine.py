@@ -24,10 +24,6 @@ class TestRedmine(Contract):
     queueless: ClassVar = {"queue": "no-such-project"}
     keyless: ClassVar = {"key_field": "99"}
 
-    async def test_preflight_names_a_queue_that_is_not_there(self, connected) -> None:
-        [problem] = await connected(queue="no-such-project").preflight()
-        assert "no-such-project" in problem.what
-
     async def test_search_by_a_field_that_is_not_there_answers_with_every_ticket(self, connected, tell, key) -> None:
         await self.made(tell, key)
         with pytest.raises(RejectedError, match="ignored the search by custom field 99"):
