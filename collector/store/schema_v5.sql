@@ -28,6 +28,7 @@ INSERT INTO outbox_v5 (id, connector, incident, op, seq, body, level, created_at
     FROM outbox;
 DROP TABLE outbox;
 ALTER TABLE outbox_v5 RENAME TO outbox;
+CREATE INDEX outbox_told_in ON outbox (told_in) WHERE told_in IS NOT NULL;
 CREATE INDEX outbox_incident ON outbox (incident, seq);
 -- In the order in which waiting messages go: a storm leaves thousands, and each look for the next few would sort them all.
 CREATE INDEX outbox_order ON outbox (connector, level, created_at, id) WHERE state <> 'done';

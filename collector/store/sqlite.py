@@ -27,9 +27,9 @@ from tillwatch.collector.sequence import Stream
 from tillwatch.collector.store import folded, retention, segments, upgrading
 from tillwatch.collector.terminal.fleet import RECENT, Component, Terminal, TerminalKey
 from tillwatch.collector.terminal.late import PREFIX as LATE
-from tillwatch.collector.tickets.links import keep_link
+from tillwatch.collector.tickets.links import LINKED, keep_link
 from tillwatch.collector.tickets.message import TicketMessage
-from tillwatch.collector.tickets.outbox import enqueue, ticket_of
+from tillwatch.collector.tickets.outbox import enqueue, hand_over, retry, ticket_of
 from tillwatch.collector.tickets.port import DRILLS, Destination
 
 SCHEMA_VERSION = 5
@@ -274,6 +274,11 @@ class SqliteStore:
             if deliver:
                 for message in group.dirty.messages:
                     enqueue(db, message, message.at, self.route(message, message.at, ticket_of(db, message.incident)))
+                for incident, connector in group.dirty.retries:
+                    retry(db, incident, connector)
+                for change in group.dirty.tickets:
+                    if change.get("origin") == LINKED:
+                        hand_over(db, change["incident"], change["connector"])
             for change in group.dirty.tickets:
                 keep_link(db, change)
             for also in group.also:

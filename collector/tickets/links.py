@@ -6,6 +6,9 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
+LINKED = "linked"
+"""The origin of a link that a person made."""
+
 _COLUMNS = ("connector", "external_id", "url", "state", "status", "owner", "updated_at", "said")
 _WRITE = f"""
     INSERT INTO ticket_link (incident, {", ".join(_COLUMNS)}) VALUES (:incident, {", ".join(f":{each}" for each in _COLUMNS)})

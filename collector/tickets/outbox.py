@@ -133,6 +133,31 @@ def reroute(
     return len(strangers)
 
 
+def retry(conn: sqlite3.Connection, incident: str, connector: str) -> int:
+    """Within the caller's transaction: what was given up waits again, and what waits is due now; of one incident or connector, or of all. What
+    was given up may have been carried out. Returns how many rows that are.
+    """
+    return conn.execute(
+        "UPDATE outbox SET state = CASE state WHEN 'dead' THEN 'uncertain' ELSE state END, not_before = 0"
+        " WHERE state <> 'done' AND state <> 'sending' AND (:incident = '' OR incident = :incident) AND (:connector = '' OR connector = :connector)",
+        {"incident": incident, "connector": connector},
+    ).rowcount
+
+
+def hand_over(conn: sqlite3.Connection, incident: str, connector: str) -> None:
+    """Within the caller's transaction: a person has put a ticket in the place of the one that was to be made. Nobody makes another one, and what waits
+    goes there.
+    """
+    conn.execute(
+        "UPDATE outbox SET state = 'done', answer = 'linked by a person' WHERE incident = ? AND op = 'open' AND state NOT IN ('done', 'sending')",
+        (incident,),
+    )
+    conn.execute(
+        "UPDATE OR IGNORE outbox SET connector = ? WHERE incident = ? AND op <> 'notify' AND state NOT IN ('done', 'sending')",
+        (connector, incident),
+    )
+
+
 def recover(conn: sqlite3.Connection, connector: str, now: int, settle_s: float) -> int:
     """At the start of the only sender of this store: rows that an ended one left `sending` may have been carried out. Returns how many there were."""
     conn.execute("BEGIN IMMEDIATE")
