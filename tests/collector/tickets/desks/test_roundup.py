@@ -70,6 +70,19 @@ class TestRoundup(Contract):
         assert (status, b"not valid" in said) == (400, True)
         assert len(system.tickets(key)) == 1
 
+    async def test_create_that_a_gateway_sends_twice_is_one(self, system, proxy, tell, key) -> None:
+        proxy.writes = ["twice"]
+        assert isinstance(await tell(key), Uncertain)
+        assert len(system.tickets(key)) == 1
+        assert isinstance(await tell(key, doubtful=True), Done)
+        assert len(system.tickets(key)) == 1
+
+    async def test_what_the_tracker_declines_is_refused_in_its_words(self, system, connected, tell, key) -> None:
+        outcome = await tell(key, by=connected(priorities={"2": "P1"}))
+        assert outcome == Retry(outcome.reason, refused=True)
+        assert "P1" in outcome.reason
+        assert system.tickets(key) == []
+
     async def test_every_page_of_changes_is_read(self, system, receiver, tell, key, monkeypatch) -> None:
         monkeypatch.setattr(roundup, "PAGE", 3)
         _, cursor = await receiver.port.changed_since("")
