@@ -76,8 +76,8 @@ class SystemUnderTest(Protocol):
 class PushContract:
     """What holds for everything that is told of incidents."""
 
-    slow_timeout_s: ClassVar[float] = 0.5
-    """Time-out against a server that hangs. It must suffice for every single request that does not."""
+    slow_timeout_s: ClassVar[float] = 1.0
+    """Time-out against a server that hangs. It must suffice for every single request that does not, on a machine that is busy with other tests."""
 
     wrong_secret: ClassVar[str] = "wrong-secret-0123456789"
 
@@ -183,7 +183,7 @@ class PushContract:
         proxy.writes = ["hang"] * MOST_WRITES
         assert isinstance(await tell(key, by=hasty), Uncertain)
         proxy.writes = []
-        assert isinstance(await tell(key, by=hasty, doubtful=True), Done)
+        assert isinstance(await tell(key, doubtful=True), Done)
         assert len(system.tickets(key)) == 1
 
     @pytest.mark.parametrize("fault", ["429", "503", "503 bare", "500", "502", "drop", "garbled", "login"])

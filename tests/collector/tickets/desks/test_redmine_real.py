@@ -20,6 +20,6 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedmineServer]:
 
 
 class TestRealRedmine(Contract):
-    slow_timeout_s = 3.0
+    slow_timeout_s = 5.0
     queueless: ClassVar = {"queue": "no-such-project"}
     keyless: ClassVar = {"key_field": "99"}
