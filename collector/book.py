@@ -16,7 +16,7 @@ from tillwatch.collector.incident.topology import Topology
 from tillwatch.collector.records import IncidentEvent
 
 Place = tuple[str, str]
-"""(fault, branch or region)."""
+"""(fault, branch or region, or the connector)."""
 
 
 SEEN = ("acknowledged", "resolved", "closed")
@@ -139,14 +139,13 @@ class Book:
         """It is the last one of its place now, where it is of one; the one before, which nothing can reopen any more."""
         if not _counted(incident):
             return None
-        place = incident.fault, incident.branch or incident.region
+        place = _place(incident)
         before, self.concluded[place] = self.concluded.get(place, ""), incident.corr_id
         return self.incidents.get(before)
 
     def lasting(self, incident: Incident) -> bool:
         """Whether it is known for ever: the next one of its place counts its episodes on."""
-        place = incident.fault, incident.branch or incident.region
-        return _counted(incident) and self.concluded.get(place) == incident.corr_id
+        return _counted(incident) and self.concluded.get(_place(incident)) == incident.corr_id
 
     def forget(self, corr_id: str) -> None:
         """It is settled, and nothing can reopen it any more."""
@@ -155,6 +154,10 @@ class Book:
         self.parts.pop(corr_id, None)
         if incident.parent:
             self.parts.get(incident.parent, set()).discard(corr_id)
+
+
+def _place(incident: Incident) -> Place:
+    return incident.fault, incident.branch or incident.region or incident.component
 
 
 def _counted(incident: Incident) -> bool:

@@ -11,7 +11,7 @@ from tillwatch.collector.alarm.rules import Rule
 from tillwatch.collector.book import Book
 from tillwatch.collector.incident.incidents import CONSEQUENCE, ROOT, TERMINAL, Incident
 from tillwatch.collector.terminal.fleet import Fleet
-from tillwatch.collector.tickets.message import MAX_AFFECTED, Evidence, Op, TicketMessage
+from tillwatch.collector.tickets.message import MAX_AFFECTED, Evidence, Op, TicketMessage, TicketState
 
 
 class Stricken(NamedTuple):
@@ -49,9 +49,17 @@ class Teller:
         return f"{text} ({place}: {incident.cause})" if place else f"{text} ({incident.cause})"
 
     def message(
-        self, incident: Incident, op: Op, at: int, note: str = "", told: tuple[tuple[str, str, str], ...] = ()
+        self,
+        incident: Incident,
+        op: Op,
+        at: int,
+        note: str = "",
+        told: tuple[tuple[str, str, str], ...] = (),
+        wish: TicketState | None = None,
+        source: str = "",
     ) -> TicketMessage:
         """As it is now. The incident's seq is that of this message."""
+        known = self._fleet.terminals.get(incident.terminal)
         own = self._book.of(incident.corr_id, ROOT, CONSEQUENCE)
         rule = self._book.rule(incident.fault)
         stricken = self.stricken(incident, at)
@@ -87,6 +95,10 @@ class Teller:
             parent=incident.parent,
             told=told,
             drill=incident.drill,
+            fault=incident.fault,
+            terminal_class=known.terminal_class if known is not None else "",
+            wish=wish,
+            source=source,
             means=card.means,
             checks=card.branch_checks,
             brings=card.engineer_brings,

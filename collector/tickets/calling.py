@@ -5,6 +5,7 @@ what is raised, logged or kept is the host, the status and our own words, with t
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 import os
@@ -190,6 +191,13 @@ def checked_host(address: str) -> str:
             f"the address at {parts.hostname} must be https: tickets say which terminals are weak, and where"
         )
     return parts.hostname
+
+
+def authorization(secret: str) -> dict[str, str]:
+    """The header for a secret by its form: `user:password` is HTTP Basic, anything without a colon a bearer token."""
+    if ":" in secret:
+        return {"authorization": f"Basic {base64.b64encode(secret.encode()).decode()}"}
+    return {"authorization": f"Bearer {secret}"}
 
 
 def retry_after(text: str, now: float) -> float | None:
