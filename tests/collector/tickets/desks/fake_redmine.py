@@ -1,23 +1,19 @@
 """A stand-in for Redmine 5.0.4, as it was measured: what it takes silently and does not do, it takes silently and does not do here.
 
-Measured: 204 for a status that is not there, with the note beside it written; every ticket for a filter by a field that is not there, 422 for a filter by one that is there but
-without a value; the view of nobody
-for a list with a wrong key, 401 with an empty body for all else; 404 with an empty body for a ticket or project that is not there; 422 with a list of
-errors. Its pages for addresses that nobody knows are HTML.
+Measured: 204 for a status that is not there, with the note beside it written; every ticket for a filter by a field that is not there, 422 for a filter
+by one that is, but without a value; the view of nobody for a list with a wrong key, 401 with an empty body for all else; 404 with an empty body for a
+ticket or project that is not there; 422 with a list of errors.
 """
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from tests.collector.tickets.desks.contract import NotSupportedError, Seen
+from tests.collector.tickets.desks.fake_http import Asked, FakeServer, Reply
 from tests.collector.tickets.desks.redmine_server import STATUS, connected, seen
 from tillwatch.collector.tickets.desk import Desk
 
@@ -31,16 +27,15 @@ SERVICE = {"id": 5, "name": "tillwatch service"}
 TECHNICIAN = {"id": 6, "name": "Wei Li"}
 
 
-class FakeRedmine:
-    """The state behind a lock, and the server. workflow: whether statuses may be changed by the service's user."""
+class FakeRedmine(FakeServer):
+    """workflow: whether statuses may be changed by the service's user."""
 
     secrets = (KEY,)
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        super().__init__()
         self.issues: dict[int, dict[str, Any]] = {}
         self.workflow = True
-        self.address = ""
         self._made = self._journaled = 0
 
     def receiver(self, address: str, **settings: Any) -> Desk:
@@ -77,7 +72,7 @@ class FakeRedmine:
 
     # What its interface does.
 
-    def listed(self, asked: dict[str, str], *, known: bool) -> dict[str, Any]:
+    def listed(self, asked: Mapping[str, str], *, known: bool) -> dict[str, Any]:
         rows = list(self.issues.values()) if known else []
         for name, value in asked.items():
             number = int(name.removeprefix("cf_")) if name.startswith("cf_") else 0
@@ -91,8 +86,7 @@ class FakeRedmine:
         by, _, order = asked.get("sort", "id:desc").partition(":")
         rows.sort(key=lambda row: (row[by], row["id"]), reverse=order == "desc")
         offset, limit = int(asked.get("offset", 0)), min(100, int(asked.get("limit", 25)))
-        shown = [{k: v for k, v in row.items() if k not in {"journals", "relations"}} for row in rows]
-        page = shown[offset : offset + limit]
+        page = [_shown(row) for row in rows[offset : offset + limit]]
         return {"issues": page, "total_count": len(rows), "offset": offset, "limit": limit}
 
     def create(self, asked: dict[str, Any]) -> tuple[int, Any]:
@@ -123,7 +117,7 @@ class FakeRedmine:
             "relations": [],
         }
         self.issues[self._made] = issue
-        return 201, {"issue": {k: v for k, v in issue.items() if k not in {"journals", "relations"}}}
+        return 201, {"issue": _shown(issue)}
 
     def change(self, issue: dict[str, Any], user: dict[str, Any], asked: dict[str, Any]) -> None:
         """What is not known or not allowed is left out, and nobody is told."""
@@ -139,40 +133,42 @@ class FakeRedmine:
         issue["journals"].append({"id": self._journaled, "user": user, "notes": notes, "created_on": _now()})
         issue["updated_on"] = _now()
 
-    def answer(self, method: str, target: str, key: str, body: bytes) -> tuple[int, Any]:
-        parts = urlsplit(target)
-        asked = dict(parse_qsl(parts.query))
-        known = key == KEY
-        way = parts.path.removesuffix(".json").strip("/").split("/")
-        if not parts.path.endswith(".json"):
-            return 404, None
-        if (method, way) == ("GET", ["issues"]):
-            if (name := asked.get("f[]", "")) in {f"cf_{number}" for number in FIELDS} and f"v[{name}][]" not in asked:
-                return 422, {"errors": [f"{FIELDS[int(name[3:])]} cannot be blank"]}
-            return 200, self.listed(asked, known=known)
+    def answer(self, asked: Asked) -> Reply:
+        known = asked.headers.get("x-redmine-api-key") == KEY
+        way = asked.path.removesuffix(".json").strip("/").split("/")
+        if not asked.path.endswith(".json"):
+            return Reply(404)
+        if (asked.method, way) == ("GET", ["issues"]):
+            name = asked.query.get("f[]", "")
+            if name in {f"cf_{number}" for number in FIELDS} and f"v[{name}][]" not in asked.query:
+                return Reply(422, {"errors": [f"{FIELDS[int(name[3:])]} cannot be blank"]})
+            return Reply(200, self.listed(asked.query, known=known))
         if not known:
-            return 401, b""
-        match method, way:
+            return Reply(401)
+        match asked.method, way:
             case "GET", ["users", "current"]:
-                return 200, {"user": {"id": SERVICE["id"], "login": "hwmon", "api_key": KEY}}
+                return Reply(200, {"user": {"id": SERVICE["id"], "login": "hwmon", "api_key": KEY}})
             case "GET", ["projects", name]:
-                return (200, {"project": PROJECT}) if name == "hardware" else (404, b"")
+                return Reply(200, {"project": PROJECT}) if name == "hardware" else Reply(404)
             case "GET", ["issue_statuses"]:
-                return 200, {"issue_statuses": [_status(number) for number in STATUSES]}
+                return Reply(200, {"issue_statuses": [_status(number) for number in STATUSES]})
             case "GET", ["enumerations", "issue_priorities"]:
-                return 200, {"issue_priorities": [{"id": at, "name": name} for at, name in PRIORITIES.items()]}
+                return Reply(200, {"issue_priorities": [{"id": at, "name": name} for at, name in PRIORITIES.items()]})
             case "POST", ["issues"]:
-                return self.create(json.loads(body)["issue"])
+                return Reply(*self.create(asked.body["issue"]))
             case "GET", ["issues", number] if int(number) in self.issues:
-                shown = self.issues[int(number)]
-                more = {"journals", "relations"} - set(asked.get("include", "").split(","))
-                return 200, {"issue": {k: v for k, v in shown.items() if k not in more}}
+                more = {"journals", "relations"} - set(asked.query.get("include", "").split(","))
+                return Reply(200, {"issue": _shown(self.issues[int(number)], more)})
             case "PUT", ["issues", number] if int(number) in self.issues:
-                self.change(self.issues[int(number)], SERVICE, json.loads(body)["issue"])
-                return 204, b""
-            case _, ["issues", _]:
-                return 404, b""
-        return 404, None
+                self.change(self.issues[int(number)], SERVICE, asked.body["issue"])
+                return Reply(204)
+        return Reply(404)
+
+
+def _shown(
+    issue: Mapping[str, Any], without: AbstractSet[str] = frozenset({"journals", "relations"})
+) -> dict[str, Any]:
+    return {name: value for name, value in issue.items() if name not in without}
 
 
 def _matches(held: str | None, asked: str) -> bool:
@@ -185,49 +181,3 @@ def _status(number: int) -> dict[str, Any]:
 
 def _now() -> str:
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-    redmine: FakeRedmine
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1
-    server: _Server
-
-    def _handle(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        with self.server.redmine.lock:
-            key = self.headers.get("x-redmine-api-key", "")
-            status, said = self.server.redmine.answer(self.command, self.path, key, body)
-            page = said if isinstance(said, bytes) else json.dumps(said).encode()
-        if said is None:
-            page = b"<!DOCTYPE html><html><title>Redmine 404 error</title></html>"
-        self.send_response(status)
-        self.send_header("content-type", "text/html" if said is None else "application/json; charset=utf-8")
-        if status != 204:
-            self.send_header("content-length", str(len(page)))
-        self.end_headers()
-        self.wfile.write(page)
-
-    do_GET = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815 - the names that http.server looks for
-
-    def log_message(self, *_: Any) -> None: ...
-
-
-@contextmanager
-def running() -> Iterator[FakeRedmine]:
-    fake = FakeRedmine()
-    with _Server(("127.0.0.1", 0), _Handler) as server:
-        server.redmine = fake
-        fake.address = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield fake
-        finally:
-            server.shutdown()
-            thread.join()

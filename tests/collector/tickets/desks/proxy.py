@@ -42,9 +42,10 @@ class Asked:
 class FaultProxy:
     """target: the system's base address; `address` has its path and the proxy's own port. Used as a context manager.
 
-    What to do with a request, the first that applies: the next of `writes` if it is a write, the next of `script`, `always`, "pass". Known: pass, drop after
-    commit, drop, hang (after commit), hang before, twice (as a gateway that tries again; the second answer), 500 after commit, truncated (half of the answer), garbage, huge, drip, login, and any status as digits,
-    of which 429 and 503 come with `Retry-After: 1` unless "bare" follows. hold_s: how long one hangs at most.
+    What to do with a request, the first that applies: the next of `writes` if it is a write, the next of `script`, `always`. Known: pass; drop after commit;
+    drop; hang (after commit); hang before; twice (as a gateway that tries again, with the second answer); 500 after commit; truncated (half of the
+    answer); garbage; huge; drip; login; 302; and any status as digits, of which 429 and 503 come with `Retry-After: 1` unless "bare" follows.
+    hold_s: how long one hangs at most.
     """
 
     target: str

@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 
 from tests.collector.tickets.desks.contract import Contract
-from tests.collector.tickets.desks.fake_redmine import FakeRedmine, running
+from tests.collector.tickets.desks.fake_redmine import FakeRedmine
 from tillwatch.collector.tickets.desks import redmine
 from tillwatch.collector.tickets.message import Op, TicketState
 from tillwatch.collector.tickets.port import BarredError, RejectedError, Uncertain
@@ -16,7 +16,7 @@ from tillwatch.collector.tickets.port import BarredError, RejectedError, Uncerta
 
 @pytest.fixture(scope="module")
 def system() -> Iterator[FakeRedmine]:
-    with running() as fake:
+    with FakeRedmine() as fake:
         yield fake
 
 
