@@ -98,11 +98,11 @@ class ReceiverSettings:
 
     def secret(self) -> str:
         """The secret, read now: one that was replaced in its file is found. Raises SecretError."""
-        return _secret(self.secret_file, self.secret_env, "secret_file")
+        return read_secret(self.secret_file, self.secret_env)
 
     def hook_secrets(self) -> tuple[str, ...]:
         """What calls are checked with, read now, one a line: the current one and, during a rotation, the one before. Raises SecretError."""
-        lines = _secret(self.hook_secret_file, self.hook_secret_env, "hook_secret_file").splitlines()
+        lines = read_secret(self.hook_secret_file, self.hook_secret_env, "hook_secret").splitlines()
         found = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
         if short := [line for line in found if len(line) < LEAST_HOOK_SECRET] or not found:
             what = f"a secret of fewer than {LEAST_HOOK_SECRET} characters" if short and found else "no secret"
@@ -118,20 +118,23 @@ class ReceiverSettings:
         }
 
 
-def _secret(file: Path | None, variable: str, key: str) -> str:
+def read_secret(file: Path | None, variable: str, what: str = "secret") -> str:
+    """What stands in the environment variable, or else in the file. what: of the keys WHAT_file and WHAT_env. Raises SecretError, which says where
+    and never what.
+    """
     if variable:
         value, where = os.environ.get(variable, ""), f"environment variable {variable}"
     else:
         where = f"file {file}"
         try:
-            with (file or Path()).open("rb") as opened:
-                value = opened.read(MAX_SECRET).decode()
+            with (file or Path()).open("rb") as held:
+                value = held.read(MAX_SECRET).decode()
         except OSError as error:
-            raise SecretError(f"{key}: cannot read {file}: {error.strerror}") from None
+            raise SecretError(f"{what}_file: cannot read {file}: {error.strerror}") from None
         except UnicodeDecodeError:
-            raise SecretError(f"{key}: {file} is not UTF-8 text") from None
+            raise SecretError(f"{what}_file: {file} is not UTF-8 text") from None
     if not value.strip():
-        raise SecretError(f"the {where} holds no secret; put it there")
+        raise SecretError(f"the {where} holds no {what}; put it there")
     return value.strip()
 
 
