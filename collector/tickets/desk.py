@@ -77,6 +77,7 @@ class _Telling:
         self._message = message
         self._language = language
         self._leg = leg
+        self._renewed = False
         self.wrote = False
 
     async def tell(self, link: Link, *, doubtful: bool) -> Outcome:
@@ -159,11 +160,17 @@ class _Telling:
         return self._done(remote, also)
 
     async def _anew(self, why: str) -> Outcome:
-        """In place of one that is lost. An earlier attempt may have made it already."""
+        """In place of one that is lost. An earlier attempt may have made it already: then it is told there."""
+        if self._renewed:
+            raise NotAppliedError(f"{self._port.name} finds tickets that are not there")
+        self._renewed = True
         living = [
             each for each in await self._port.find(self._message.incident) if each.state is None or not each.state.over
         ]
-        return self._done(living[0], why) if living else await self._made(why)
+        if not living:
+            return await self._made(why)
+        outcome = await self.tell(Link(living[0].id, living[0].url, ""), doubtful=True)
+        return replace(outcome, also=why) if isinstance(outcome, Done) else outcome
 
     async def _adopt(self, found: list[Remote]) -> tuple[str, str]:
         """Of several tickets with one key the oldest that lives is the ticket, and the others are closed as its duplicates."""
