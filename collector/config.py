@@ -198,7 +198,11 @@ class Config:
     def certificate_hosts(self) -> tuple[str, ...]:
         """The names of the server certificate, in a fixed order without doubles."""
         named = (self.address, self.broker.address, *self.enrolment.hosts, "localhost", "127.0.0.1")
-        listening = (self.enrolment.host, self.broker.host if self.broker.embedded else "")
+        listening = (
+            self.enrolment.host,
+            self.broker.host if self.broker.embedded else "",
+            self.tickets.host if self.tickets.port else "",
+        )
         return tuple(dict.fromkeys(host for host in (*named, *listening) if host and not is_unspecified(host)))
 
 
@@ -321,7 +325,7 @@ class _Reader:
         settings: ReceiverSettings = self._section(
             section, settings_of(kind), {key: value for key, value in table.items() if key != "kind"}
         )
-        if problem := settings.problem():
+        if problem := settings.problem() or settings.hook_problem():
             raise self._error(section, *problem)
         return settings
 
