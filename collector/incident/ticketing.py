@@ -284,7 +284,7 @@ class Ticketing:
         """Whether the fault is still there, as far as the readings know."""
         if incident.state == RESTORED or incident.fault in (UNSTAFFED, REGULATOR):
             return False  # a gap in the roster and a report to the regulator are over when people say so
-        if incident.scope != TERMINAL:
+        if incident.scope != TERMINAL or incident.alert:
             return incident.living
         return any(alarm.open for alarm in self._book.of(incident.corr_id, ROOT, CONSEQUENCE))
 

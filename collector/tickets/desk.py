@@ -120,8 +120,8 @@ class _Telling:
         mark = text.mark(self._message)
         if doubtful and self._port.caps.has_notes and await self._port.has_note(ticket, mark):
             return
-        self.wrote = True
         await self._port.note(ticket, text.note(self._message, self._language)[: self._port.caps.max_body])
+        self.wrote = True
         if self._port.caps.has_notes and not await self._port.has_note(ticket, mark):
             raise RejectedError(f"the note at ticket {ticket} was taken and is not there")
 
