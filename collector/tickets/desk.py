@@ -183,7 +183,8 @@ class _Telling:
         return kept.id, f"{len(spare)} duplicates of ticket {kept.id} were closed" if spare else ""
 
     def _done(self, remote: Remote, also: str) -> Done:
-        return Done(remote.id, remote.url, remote.state.value if remote.state else remote.status, also)
+        state = remote.state.value if remote.state else remote.status
+        return Done(remote.id, remote.url, state, also, updated_at=remote.updated_at)
 
 
 async def close_duplicate(port: TicketPort, spare: str, kept: str) -> None:

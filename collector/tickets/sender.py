@@ -237,6 +237,8 @@ class OutboxSender:
             link = _linked(row.op, link or Link("", "", ""), outcome)
             facts = {"incident": row.incident, "connector": self.connector, "external_id": link.external_id}
             facts |= {"url": link.url, "state": link.state, "origin": "delivered"}
+            if outcome.updated_at:
+                facts["updated_at"] = outcome.updated_at
             if outcome.merged:
                 facts["merged_into"] = link.external_id
             try:
