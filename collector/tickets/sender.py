@@ -235,7 +235,8 @@ class OutboxSender:
         tickets = row.op is not Op.NOTIFY and self.connector != DRILLS
         if isinstance(outcome, Done) and tickets:
             link = _linked(row.op, link or Link("", "", ""), outcome)
-            facts = {"incident": row.incident, "connector": self.connector, "external_id": link.external_id}
+            facts: dict[str, Any] = {"incident": row.incident, "connector": self.connector}
+            facts["external_id"] = link.external_id
             facts |= {"url": link.url, "state": link.state, "origin": "delivered"}
             if outcome.updated_at:
                 facts["updated_at"] = outcome.updated_at
