@@ -14,11 +14,11 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from tillwatch.collector.tickets.delivery import Pace
+from tillwatch.collector.tickets.desks.webhook import WebhookPort
 from tillwatch.collector.tickets.message import TicketMessage
 from tillwatch.collector.tickets.port import Link, Outcome
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.tickets.signature import read_secrets
-from tillwatch.collector.tickets.desks.webhook import WebhookPort
 
 STORE, ADDRESS, SECRETS, CHANGES, POINT, N = sys.argv[1:]
 count = 0

@@ -17,11 +17,11 @@ import pytest
 
 from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.delivery import IN_FLIGHT, Pace
+from tillwatch.collector.tickets.desks.webhook import WebhookPort
 from tillwatch.collector.tickets.message import Op
 from tillwatch.collector.tickets.port import Done, Retry, Uncertain
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.tickets.signature import read_secrets
-from tillwatch.collector.tickets.desks.webhook import WebhookPort
 
 QUICK = Pace(base_s=0.01, cap_s=0.05, refused_s=0.05)
 KILLED_SENDER = Path(__file__).with_name("killed_sender.py")

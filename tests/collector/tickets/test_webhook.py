@@ -16,10 +16,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tillwatch.collector.tickets.desks.webhook import WebhookPort, judge, render, retry_after, webhook_id
 from tillwatch.collector.tickets.message import Op
 from tillwatch.collector.tickets.port import Dead, Disabled, Done, Retry, Uncertain
 from tillwatch.collector.tickets.signature import Secret, read_secrets, verify
-from tillwatch.collector.tickets.desks.webhook import WebhookPort, judge, render, retry_after, webhook_id
 
 OTHER = Secret(b"another secret of 32 bytes......")
 
