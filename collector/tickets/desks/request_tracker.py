@@ -284,7 +284,8 @@ class RequestTracker:
                     'write them as states = { "its word" = "open", "another" = "resolved" }',
                 )
             )
-        fields = {field["name"]: field["id"] for field in queue["TicketCustomFields"]}
+        # Those that we may see in this queue; the list of a queue's fields shows them to administrators only.
+        fields = {field["name"] for field in queue["TicketCustomFields"]}
         settings = self._settings
         problems += (
             Problem(
@@ -294,16 +295,6 @@ class RequestTracker:
             for wanted in (settings.key_field, settings.level_field, settings.verdict_field, settings.part_field)
             if wanted and wanted not in fields
         )
-        if settings.key_field in fields:
-            answer = await self._caller.call("GET", f"/customfield/{fields[settings.key_field]}", write=False)
-            field = shaped(answer, "Type")
-            if field["Type"] != "Freeform":
-                problems.append(
-                    Problem(
-                        f"the custom field {settings.key_field!r} is of the type {field['Type']}",
-                        "make it one that takes one free text",
-                    )
-                )
         return problems
 
     async def _hidden(self) -> list[Problem]:
