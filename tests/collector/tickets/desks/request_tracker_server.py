@@ -48,6 +48,9 @@ Set($LogToSyslog, undef);
 Set($LogToSTDERR, 'warning');
 Set($LogToFile, undef);
 Set($Timezone, 'UTC');
+# The package's own folders belong to www-data.
+$RT::MasonDataDir = '%(home)s/mason';
+$RT::MasonSessionDir = '%(home)s/sessions';
 # Each request hashes its token: with the default of 12 that takes 0.23 s and everything else 0.02 s.
 Set($BcryptCost, 4);
 my %%maintenance = (initial => ['queued'], active => ['at site'], inactive => ['done', 'deleted'],
@@ -128,11 +131,11 @@ class RequestTrackerServer:
         self.home = home
         self._port = free_port()
         self._processes: list[subprocess.Popen[bytes]] = []
-        nothing = home / "site.d"
-        nothing.mkdir()
+        for folder in ("site.d", "mason", "sessions"):
+            (home / folder).mkdir()
         self._environment = os.environ | {
             "RT_SITE_CONFIG": str(home / "RT_SiteConfig.pm"),
-            "RT_SITE_CONFIG_DIR": str(nothing),
+            "RT_SITE_CONFIG_DIR": str(home / "site.d"),
             "RT_TEST_HOME": str(home),
             "TMPDIR": str(home),
         }

@@ -45,6 +45,8 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RequestTrackerS
 
 class TestRequestTracker(Contract):
     etags = True
+    # Its requests take 20 to 90 ms, on a machine with nothing else to do.
+    slow_timeout_s = 2.0
     # Its lifecycle has no word for what was closed after it was resolved.
     changes = Contract.changes | {"close": TicketState.RESOLVED}
 
