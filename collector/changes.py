@@ -56,7 +56,8 @@ class Membership:
 @dataclass(slots=True)
 class Dirty:
     """What one group of entries changed, for the store to keep in the same transaction. gaps: (UTC ns, UTC ns) that the journal's time went
-    from one to the other at a start, or when the clock was set; outages: those of them in which the collector was away; backlogs: see late.py, packed.
+    from one to the other at a start, or when the clock was set; outages: those of them in which the collector was away; backlogs: see late.py, packed;
+    retries: (incident or empty for all, connector or empty) of messages that a person wants tried again now.
     """
 
     terminals: set[str] = field(default_factory=set)
@@ -70,6 +71,7 @@ class Dirty:
     rollups: list[Rollup] = field(default_factory=list)
     messages: list[TicketMessage] = field(default_factory=list)
     tickets: list[dict[str, Any]] = field(default_factory=list)
+    retries: list[tuple[str, str]] = field(default_factory=list)
     gaps: list[tuple[int, int]] = field(default_factory=list)
     incident_events: list[IncidentEvent] = field(default_factory=list)
     memberships: dict[tuple[str, int], Membership] = field(default_factory=dict)

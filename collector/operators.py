@@ -45,6 +45,11 @@ class Operators:
             self._alarm(action, entry, facts)
         elif "incident" in facts and action in ACTS:
             self._incident(action, entry.at, facts)
+        elif action == "ticket-retry":
+            self._book.dirty.retries.append((str(facts.get("incident", "")), str(facts.get("connector", ""))))
+        elif action == "ticket-link":
+            told = ("incident", "connector", "external_id", "url", "state", "status")
+            self._book.dirty.tickets.append({**{name: facts[name] for name in told}, "origin": "linked"})
         elif action == "window":
             self._masking.make(Window.of_facts(facts), entry.at)
         elif action == "window-cancel":

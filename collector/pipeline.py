@@ -120,7 +120,7 @@ class Pipeline:
         """As it is known now; not to be kept, since a store that refuses makes the fold load anew."""
         return self.fold.fleet.terminals.get(name)
 
-    def _now(self) -> int:
+    def now(self) -> int:
         """The journal's time, UTC ns."""
         return max(self._clock() + self._time.lead, self.fold.advanced_to)
 
@@ -218,7 +218,7 @@ class Pipeline:
             if told.state is AckState.RESEND and told.epoch == reply.epoch:
                 told.state, told.want = AckState.ENROL, 0
         if not incoming:
-            self.fold.advance(self._now())
+            self.fold.advance(self.now())
         now = self._clock()
         also = [self.refusals.keep(now)] if self.refusals.due(now) else []
         if entries or also or self._changed():
@@ -403,7 +403,7 @@ class Pipeline:
 
     def _at(self, message: Message | None) -> int:
         """The journal's time for an entry to come: it never lies before what time alone has already done."""
-        now = message.received + self._time.lead if message else self._now()
+        now = message.received + self._time.lead if message else self.now()
         return max(now, self.fold.advanced_to, self.journal.at + 1)
 
     async def _keep(self, entries: Sequence[Entry], also: Sequence[Callable[[sqlite3.Connection], None]] = ()) -> None:
@@ -448,7 +448,7 @@ class Pipeline:
             await _written(partial(self.store.change, change))
 
     async def ticket_changed(self, facts: dict[str, Any]) -> None:
-        """Journal what a ticket system said: {incident, connector, external_id, url, state}."""
+        """Journal what a ticket system said, or how it does: facts as incident/ticketing.py takes them."""
         async with self._lock:
             await self._keep([self._record(Kind.TICKET_CHANGE, facts=facts)])
 

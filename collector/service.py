@@ -11,7 +11,6 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from tillwatch.collector.alarm.diagnosis import CardsError, load_cards
@@ -19,6 +18,7 @@ from tillwatch.collector.alarm.rules import RulesError, parse_rules, shipped_tex
 from tillwatch.collector.clock import SteadyClock
 from tillwatch.collector.commands.service_commands import console_arguments
 from tillwatch.collector.config import Config, ConfigError, is_loopback
+from tillwatch.collector.dispatch import Dispatch
 from tillwatch.collector.duty.policy import Policy, PolicyError, parse_policy, resolve, shipped_policy
 from tillwatch.collector.housekeeping import Housekeeping
 from tillwatch.collector.incident.topology import TopologyError, check
@@ -31,11 +31,6 @@ from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.store.compaction import Compactor
 from tillwatch.collector.store.lock import locked
 from tillwatch.collector.store.sqlite import SqliteStore, open_db
-from tillwatch.collector.tickets.desks.webhook import WebhookPort
-from tillwatch.collector.tickets.desks.webhook import connect as connect_webhook
-from tillwatch.collector.tickets.outbox import connect
-from tillwatch.collector.tickets.sender import OutboxSender
-from tillwatch.collector.tickets.signature import read_secrets
 from tillwatch.collector.trust import succession
 from tillwatch.collector.trust.authority import Authority, open_authority
 from tillwatch.collector.trust.registry import JournalRegistrar
@@ -105,37 +100,6 @@ def policies(config: Config, year: int) -> tuple[str, str]:
     return policy.shipped, policy.text
 
 
-def _sender(config: Config, pipeline: Pipeline) -> OutboxSender | None:
-    for name, settings in config.desks.items():
-        try:
-            port = connect_webhook(name, settings)
-            break
-        except (ValueError, OSError) as error:
-            msg = f"[tickets.{name}]: {error}"
-            raise ConfigError(msg) from None
-    else:
-        return None
-
-    async def changed(incident: str, state: str, external_id: str, url: str, at: int) -> None:  # noqa: ARG001 - the journal has its own time
-        await pipeline.ticket_changed(
-            {"incident": incident, "connector": port.name, "external_id": external_id, "url": url, "state": state}
-        )
-
-    return OutboxSender(partial(connect, config.database), port, on_change=changed)
-
-
-def _drills(config: Config) -> OutboxSender | None:
-    """Drills go to the watchdog and nowhere else; without one they wait."""
-    if config.watchdog is None or config.watchdog.secret_file is None:
-        return None
-    try:
-        port = WebhookPort(config.watchdog.receiver, read_secrets(config.watchdog.secret_file), name="drills")
-    except (ValueError, OSError) as error:
-        msg = f"[watchdog]: {error}"
-        raise ConfigError(msg) from None
-    return OutboxSender(partial(connect, config.database), port, drill=True)
-
-
 async def _console(config: Config) -> asyncio.subprocess.Process:
     """The console is a process of its own: slow, flooded or stopped, it does not reach intake and alarms.
 
@@ -177,10 +141,12 @@ async def _serve(config: Config, *, console: bool) -> int:
         page = f"http://{config.console.host}:{config.console.port}"
         clock = SteadyClock()
         language = next((each.language for each in config.desks.values()), "en")
+        dispatch = Dispatch(config)
         pipeline = Pipeline(
             store, own.ack_key, units, steady=clock, page=page, bind=own.bind, cards=cards, language=language
         )
         await pipeline.start(shipped_text(), site, config.settings, policy)
+        await dispatch.begin(pipeline)
         stack.push_async_callback(pipeline.stop)
 
         settings, broker = await _broker(config, own, stack, pipeline)
@@ -221,21 +187,8 @@ async def _serve(config: Config, *, console: bool) -> int:
             asyncio.create_task(ingest.run(), name="ingest"),
             asyncio.create_task(_watch(ingest), name="watchdog"),
         }
-        sender = _sender(config, pipeline)
-        if sender is not None:
-            tasks.add(asyncio.create_task(sender.run(), name="outbox"))
-        else:
-            log.warning("no ticket system is configured: incidents wait in the outbox; see [tickets.webhook]")
-        drills = _drills(config)
-        if drills is not None:
-            tasks.add(asyncio.create_task(drills.run(), name="drills"))
-
-        def wake(_: object) -> None:
-            for each in (sender, drills):
-                if each is not None:
-                    each.wake()
-
-        pipeline.on_messages = wake
+        tasks |= dispatch.tasks()
+        pipeline.on_messages = dispatch.wake
         house = asyncio.create_task(keeping.run(), name="housekeeping")
         if console:
             process = await _console(config)

@@ -210,6 +210,24 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             "unshelve", "commands.alarm_commands:run_unshelve", "end the shelving of an alarm now", "tillwatch-collector unshelve 41", (_ALARM,), json=True,
         ),
     )),
+    ("Tickets", (
+        Command(
+            "tickets", "commands.ticket_commands:run_tickets",
+            "show what has become of the messages to ticket systems and people, and help where one is stuck",
+            "tillwatch-collector tickets explain HWM-3f2a",
+            (
+                _o("action", nargs="?", choices=("list", "explain", "retry", "link", "sweep", "check"), default="list",
+                   help="list what waits and all tickets (default); explain what became of one incident's; retry what was given up, now; link an incident to a "
+                   "ticket that a person made; sweep tickets that are there twice; check whether each receiver can work"),
+                _o("incident", nargs="?", default="", metavar="INCIDENT", help="of explain, retry, link"),
+                _o("ticket", nargs="?", default="", metavar="TICKET", help="of link: the ticket's id in its system"),
+                _o("--connector", default="", metavar="NAME", help="of [tickets.NAME] or [channels.NAME]: only this one"),
+                _o("--all", action="store_true", help="of list and sweep: tickets of settled incidents, too"),
+            ),
+            json=True,
+            more="Exit code 1: a check failed, or a sweep met a problem.",
+        ),
+    )),
     ("Plan and correct", (
         Command(
             "maintain", "commands.maintenance_commands:run_maintain",

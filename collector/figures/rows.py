@@ -63,7 +63,7 @@ _SHELVES = """
 """
 _DELIVERIES = """
     SELECT o.incident, o.level, o.created_at, coalesce(o.done_at, 0), i.terminal, i.branch, i.region
-    FROM outbox o JOIN incident i ON i.corr_id = o.incident WHERE o.created_at >= :start AND o.created_at < :end AND NOT i.drill
+    FROM outbox o JOIN incident i ON i.corr_id = o.incident WHERE o.created_at >= :start AND o.created_at < :end AND o.op <> 'notify' AND NOT i.drill
 """
 
 

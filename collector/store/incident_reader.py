@@ -45,7 +45,7 @@ LEAST_TO_FIND = 4
 
 _ALARM = ", ".join(f"a.{each.strip()}" for each in ALARM.split(","))
 _TICKET = """coalesce(l.external_id, ''), coalesce(l.url, ''),
-    coalesce(l.state, (SELECT state FROM outbox o WHERE o.incident = {of} ORDER BY seq DESC LIMIT 1), '')"""
+    coalesce(l.state, (SELECT state FROM outbox o WHERE o.incident = {of} AND o.op <> 'notify' ORDER BY seq DESC LIMIT 1), '')"""
 _ALARMS = f"""
     SELECT {_ALARM}, t.branch, {_TICKET.format(of="a.incident")}
     FROM alarm a JOIN terminal t ON t.id = a.terminal LEFT JOIN ticket_link l ON l.incident = a.incident"""  # noqa: S608 - constant columns

@@ -92,7 +92,7 @@ class SqliteReader:
         self._db.close()
 
     @contextmanager
-    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             self._db.execute("BEGIN")
             try:
@@ -107,12 +107,12 @@ class SqliteReader:
     # Terminals and components.
 
     def terminals(self) -> Sequence[TerminalView]:
-        with self._snapshot() as db:
+        with self.snapshot() as db:
             views = self._terminals(db, None)
         return sorted(views, key=lambda v: (v.level or 9, _RANK[v.condition], v.id))
 
     def terminal(self, terminal: str) -> TerminalView:
-        with self._snapshot() as db:
+        with self.snapshot() as db:
             views = self._terminals(db, terminal)
         if not views:
             raise KeyError(terminal)
@@ -169,7 +169,7 @@ class SqliteReader:
         return views
 
     def identity(self, terminal: str) -> IdentityView:
-        with self._snapshot() as db:
+        with self.snapshot() as db:
             row = db.execute("SELECT state, status FROM terminal WHERE id = ?", (terminal,)).fetchone()
             if row is None:
                 raise KeyError(terminal)
@@ -192,7 +192,7 @@ class SqliteReader:
         )
 
     def components(self, terminal: str) -> Sequence[ComponentView]:
-        with self._snapshot() as db:
+        with self.snapshot() as db:
             row = db.execute("SELECT status FROM terminal WHERE id = ?", (terminal,)).fetchone()
             if row is None:
                 raise KeyError(terminal)
@@ -257,46 +257,46 @@ class SqliteReader:
     # Alarms and incidents.
 
     def alarms(self, *, terminal: str | None = None, open_only: bool = True, limit: int = 500) -> Sequence[AlarmView]:
-        with self._snapshot() as db:
+        with self.snapshot() as db:
             return incident_reader.alarms(db, self._book(db), terminal=terminal, open_only=open_only, limit=limit)
 
     def incidents(self, now: int, *, living: bool = True, limit: int = 500) -> tuple[list[IncidentView], int]:
-        with self._snapshot() as db:
+        with self.snapshot() as db:
             return incident_reader.incidents(db, self._book(db), now, living=living, limit=limit)
 
     def incident(self, corr_id: str, now: int) -> IncidentFile:
-        with self._snapshot() as db:
+        with self.snapshot() as db:
             return incident_reader.incident(db, self._book(db), corr_id, now)
 
     def alarm(self, alarm: int) -> AlarmView:
-        with self._snapshot() as db:
+        with self.snapshot() as db:
             return incident_reader.alarm(db, self._book(db), alarm)
 
     def handled(self) -> int:
-        with self._snapshot() as db:
+        with self.snapshot() as db:
             return int(db.execute("SELECT coalesce(max(seq), 0) FROM incident_event").fetchone()[0])
 
     def find_incident(self, text: str) -> list[str]:
-        with self._snapshot() as db:
+        with self.snapshot() as db:
             return incident_reader.find(db, text)
 
     def why(self, alarm: int, now: int) -> tuple[AlarmView, Why]:
-        with self._snapshot() as db:
+        with self.snapshot() as db:
             return incident_reader.why(db, self._book(db), alarm, now)
 
     def in_force(self) -> InForce:
         """The rules and the policy that the collector goes by now."""
-        with self._snapshot() as db:
+        with self.snapshot() as db:
             return self._book(db)
 
     def corrections(self, terminal: str) -> Sequence[Correction]:
         """What people said of stretches of its time, in the order in which they said it."""
-        with self._snapshot() as db:
+        with self.snapshot() as db:
             return corrections(db, terminal)
 
     def windows(self) -> Mapping[str, Window]:
         """The maintenance windows by id: the policy's, and those that people made."""
-        with self._snapshot() as db:
+        with self.snapshot() as db:
             return incident_reader.windows(db, self._policy_now(db))
 
     def _book(self, db: sqlite3.Connection) -> InForce:
@@ -319,7 +319,7 @@ class SqliteReader:
     # History.
 
     def history(self, terminal: str, component: str, signal: str, start: int, end: int) -> History:
-        with self._snapshot() as db:
+        with self.snapshot() as db:
             row = db.execute(
                 "SELECT state FROM component WHERE terminal = ? AND name = ?", (terminal, component)
             ).fetchone()
@@ -334,10 +334,12 @@ class SqliteReader:
         return History(terminal, component, signal, self._unit(signal), resolution, tuple(points))
 
     def health(self) -> Health:
-        with self._snapshot() as db:
+        with self.snapshot() as db:
             n, at = db.execute("SELECT n, at FROM journal ORDER BY n DESC LIMIT 1").fetchone() or (0, 0)
             started = db.execute("SELECT max(at) FROM journal WHERE kind = 1").fetchone()[0] or 0
-            states = dict(db.execute("SELECT state, count(*) FROM outbox WHERE NOT drill GROUP BY state").fetchall())
+            states = dict(
+                db.execute("SELECT state, count(*) FROM outbox WHERE connector <> 'drills' GROUP BY state").fetchall()
+            )
             meta = dict(
                 db.execute("SELECT key, value FROM meta WHERE key IN ('advanced_to', 'refused', 'culprits')").fetchall()
             )

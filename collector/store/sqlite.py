@@ -27,9 +27,12 @@ from tillwatch.collector.sequence import Stream
 from tillwatch.collector.store import folded, retention, segments, upgrading
 from tillwatch.collector.terminal.fleet import RECENT, Component, Terminal, TerminalKey
 from tillwatch.collector.terminal.late import PREFIX as LATE
-from tillwatch.collector.tickets.outbox import enqueue
+from tillwatch.collector.tickets.links import LINKED, keep_link
+from tillwatch.collector.tickets.message import TicketMessage
+from tillwatch.collector.tickets.outbox import enqueue, hand_over, retry, ticket_of
+from tillwatch.collector.tickets.port import DRILLS, Destination
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BUSY_MS = 10_000
 """Waiting for the outbox's or a command's short transaction: ten times the longest that was ever needed."""
 _DAMAGED = {11, 26}
@@ -111,10 +114,22 @@ class Commit:
     also: Sequence[Callable[[sqlite3.Connection], None]] = ()
 
 
+Route = Callable[[TicketMessage, int, str], Sequence[Destination]]
+"""(message, UTC ns, connector that has the incident's ticket already or empty) -> whom it is told."""
+
+
+def unrouted(message: TicketMessage, at: int, stays: str) -> Sequence[Destination]:  # noqa: ARG001 - a Route
+    """Where no receiver is configured messages wait until one is."""
+    return (Destination(DRILLS if message.drill else stays),)
+
+
 class SqliteStore:
+    """route: asked inside an incident's transaction, so that no message is without a receiver."""
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.conn = open_db(path)
+        self.route: Route = unrouted
 
     def close(self) -> None:
         self.conn.close()
@@ -258,12 +273,14 @@ class SqliteStore:
                 retention.remember(db, since, until)
             if deliver:
                 for message in group.dirty.messages:
-                    enqueue(db, message, message.at)
+                    enqueue(db, message, message.at, self.route(message, message.at, ticket_of(db, message.incident)))
+                for incident, connector in group.dirty.retries:
+                    retry(db, incident, connector)
+                for change in group.dirty.tickets:
+                    if change.get("origin") == LINKED:
+                        hand_over(db, change["incident"], change["connector"])
             for change in group.dirty.tickets:
-                db.execute(
-                    "INSERT OR REPLACE INTO ticket_link VALUES (:incident, :connector, :external_id, :url, :state)",
-                    change,
-                )
+                keep_link(db, change)
             for also in group.also:
                 also(db)
             db.execute("COMMIT")

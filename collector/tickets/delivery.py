@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from tillwatch.collector.tickets.message import Op
-from tillwatch.collector.tickets.port import Dead, Disabled, Done, Outcome, Retry, Uncertain
+from tillwatch.collector.tickets.port import Barred, Dead, Disabled, Done, Outcome, Retry, Uncertain
 
 SECOND = 1_000_000_000
 
@@ -27,6 +27,15 @@ LONGEST_WAIT_S = 2 * 3600.0
 
 UPDATE_REFUSALS = 12
 """Attempts (about an hour) after which a refused update gives way to a later message of its incident: a resolve must get through."""
+
+NOTIFY_FOR_NS = 24 * 3600 * SECOND
+"""A call to a person is stale after a day: those who were to be told by then were told otherwise. Tickets have no such limit."""
+
+DELIVERY_S = 120.0
+"""One attempt in all. A ticket system that is told in five requests of 20 s each takes less."""
+
+MARGIN_S = 10.0
+"""Between the end of an attempt, by the sender's own clock, and the end of its lease: what it still writes is written by then."""
 
 MAX_ANSWER = 500
 """Characters of an answer kept in a row: enough for a reason, too little for a page."""
@@ -59,6 +68,7 @@ class Row:
     answer: str = ""
     doubtful: bool = False
     followed: bool = False
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +89,15 @@ class Pace:
         return min(max(asked_s, 0.0), self.retry_after_s) * (1 + jitter / 10)
 
 
-def take(row: Row) -> Row:
-    """The row as it is while it is being sent."""
-    return replace(row, state=RowState.SENDING, attempts=row.attempts + 1, doubtful=row.state is RowState.UNCERTAIN)
+def take(row: Row, owner: str) -> Row:
+    """The row as it is while it is being sent. One that another sender left on its way may have been carried out."""
+    doubtful = row.state in (RowState.UNCERTAIN, RowState.SENDING)
+    return replace(row, state=RowState.SENDING, attempts=row.attempts + 1, doubtful=doubtful, owner=owner)
+
+
+def lease_ns(delivery_s: float, settle_s: float) -> int:
+    """How long a taking holds: until the attempt has ended whatever became of it, and the system has settled."""
+    return int((delivery_s + MARGIN_S + settle_s) * SECOND)
 
 
 def settle(row: Row, outcome: Outcome, now: int, *, settle_s: float, pace: Pace, jitter: float) -> Row:
@@ -92,8 +108,10 @@ def settle(row: Row, outcome: Outcome, now: int, *, settle_s: float, pace: Pace,
             return replace(row, state=RowState.DONE, answer=outcome.external_id[:MAX_ANSWER])
         case Dead(reason):
             return replace(row, state=RowState.DEAD, answer=reason[:MAX_ANSWER])
-        case Disabled(reason):
+        case Disabled(reason) | Barred(reason):
             return replace(row, state=again, answer=reason[:MAX_ANSWER])
+        case _ if row.op is Op.NOTIFY and now - row.created_at > NOTIFY_FOR_NS:
+            return replace(row, state=RowState.DEAD, answer=f"too old to call anybody: {outcome.reason}"[:MAX_ANSWER])
         case Uncertain(reason):
             again = RowState.UNCERTAIN
             wait = settle_s + pace.back_off(row.attempts, jitter)
@@ -109,15 +127,18 @@ def settle(row: Row, outcome: Outcome, now: int, *, settle_s: float, pace: Pace,
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """How the endpoint does. failures: since the last success; closed_until: UTC ns; disabled: why it wants no more, empty while it does."""
+    """How the endpoint does. failures: since the last success; closed_until: UTC ns; disabled: why it wants no more, barred: why it does not let us
+    in, both empty while it does.
+    """
 
     failures: int = 0
     closed_until: int = 0
     disabled: str = ""
+    barred: str = ""
 
     @property
     def tripped(self) -> bool:
-        return self.failures >= TRIPPED or bool(self.disabled)
+        return self.failures >= TRIPPED or bool(self.disabled or self.barred)
 
     def after(self, outcome: Outcome, now: int, *, pace: Pace, jitter: float) -> Gate:
         """The gate after one attempt. A success does not cut short a wait that the endpoint asked for."""
@@ -128,6 +149,8 @@ class Gate:
                 return self
             case Disabled(reason):
                 return replace(self, disabled=reason)
+            case Barred(reason):
+                return replace(self, barred=reason)
             case Retry(after_s=asked_s) if asked_s is not None:
                 until = now + int(pace.after(asked_s, jitter) * SECOND)
                 return replace(self, failures=self.failures + 1, closed_until=max(self.closed_until, until))
@@ -142,6 +165,6 @@ class Gate:
 
     def room(self, now: int, in_flight: int) -> int:
         """How many more rows may be taken now. While it is tripped, one at a time feels whether it is well again."""
-        if self.disabled or self.closed_s(now):
+        if self.disabled or self.barred or self.closed_s(now):
             return 0
         return max(0, (1 if self.tripped else IN_FLIGHT) - in_flight)

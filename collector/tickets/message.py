@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -22,11 +23,12 @@ MAX_TEXT = 2000
 
 
 class Op(StrEnum):
-    """What happened to the incident."""
+    """What happened to the incident, and for the last one: that a person is told of it, beside the ticket."""
 
     OPEN = "open"
     UPDATE = "update"
     RESOLVE = "resolve"
+    NOTIFY = "notify"
 
 
 class TicketState(StrEnum):
@@ -68,7 +70,8 @@ class TicketMessage:
     told: (role, person, channel) that are to be told of this change. drill: somebody injected the fault; such messages
     have a queue and a receiver of their own. fault: the rule; terminal_class: as it was enrolled; both for whoever routes. wish: the state
     that the ticket is to be in from now on, None where it stays as people have it. means, checks, brings, parts: the diagnosis card: what it means, what branch staff can check, what the
-    engineer brings, and what the device told of its parts, as (label, value).
+    engineer brings, and what the device told of its parts, as (label, value). earlier: (at, note) of updates that waited and are told together
+    with this one, the oldest first; not kept in its row, since they have rows of their own.
     """
 
     incident: str
@@ -103,10 +106,20 @@ class TicketMessage:
     checks: tuple[str, ...] = ()
     brings: tuple[str, ...] = ()
     parts: tuple[tuple[str, str], ...] = ()
+    earlier: tuple[tuple[int, str], ...] = ()
 
     def in_language(self, language: str) -> TicketMessage:  # noqa: ARG002
         """The same in another language, as far as it holds it."""
         return self
+
+    def after(self, waited: Sequence[TicketMessage]) -> TicketMessage:
+        """The same, with what the updates before it had to say: they waited together."""
+        if not waited:
+            return self
+        wishes = [each.wish for each in (*waited, self) if each.wish is not None]
+        notes = [(each.at, each.note or each.what) for each in waited]
+        told = tuple(dict.fromkeys(one for each in (*waited, self) for one in each.told))
+        return replace(self, earlier=tuple(notes), wish=wishes[-1] if wishes else None, told=told)
 
     def pack(self) -> bytes:
         """The body of the outbox row: a msgpack map. Texts and evidence past their bounds are cut here, visibly."""
@@ -154,7 +167,7 @@ class TicketMessage:
         """The message of an outbox row. Raises ValueError if it is none. Keys of a newer version are ignored."""
         try:
             fields: dict[str, Any] = msgpack.unpackb(body)
-            known = {name: fields[name] for name in cls.__slots__ if name in fields}
+            known = {name: fields[name] for name in cls.__slots__ if name in fields and name != "earlier"}
             known["op"] = Op(known["op"])
             known["wish"] = TicketState(known["wish"]) if known.get("wish") else None
             known["evidence"] = tuple(Evidence(*row) for row in known["evidence"])

@@ -6,7 +6,7 @@ often and in which order things are sent is decided in one place (delivery.py) a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tillwatch.collector.tickets.message import TicketMessage, TicketState
 
@@ -233,6 +233,22 @@ class Leg:
     contact: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One receiver of a message. connector: NAME of [tickets.NAME] or [channels.NAME], empty where none is configured; notify: a person is told,
+    beside the ticket.
+    """
+
+    connector: str
+    leg: Leg = Leg()
+    notify: bool = False
+
+
+DRILLS = "drills"
+"""The receiver of what somebody injected: no drill ever reaches the bank's ticket system."""
+
+
+@runtime_checkable
 class Receiver(Protocol):
     """What takes messages. `settle_s`: how long after an attempt ended without a clear answer the system may still be carrying it out; coalesces: notes
     that waited together are told in one.

@@ -1,4 +1,5 @@
-"""The task in the collector that empties the outbox into one ticket system.
+"""The task in the collector that empties one queue of the outbox into one receiver. Nothing is sent before a preflight has found that it can work, and
+where it is barred later, all waits until one finds that again.
 
 Everything it knows is in the outbox: it may be ended at any point, by SIGKILL too, and what it left is sent again under the same identity.
 What the ticket system said goes to `on_change` (the journal) before the row is recorded as done, so the journal hears of each answer at
@@ -9,24 +10,41 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
+import secrets
+import socket
 import sqlite3
 import time
 import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from tillwatch.collector.tickets import outbox
-from tillwatch.collector.tickets.delivery import SECOND, TRIPPED, Gate, Pace, Row, RowState, settle
+from tillwatch.collector.tickets.delivery import (
+    DELIVERY_S,
+    SECOND,
+    TRIPPED,
+    Gate,
+    Pace,
+    Row,
+    RowState,
+    lease_ns,
+    settle,
+)
 from tillwatch.collector.tickets.message import Op, TicketMessage
-from tillwatch.collector.tickets.port import Dead, Done, Leg, Link, Outcome, Receiver, Uncertain
+from tillwatch.collector.tickets.outbox import Taken
+from tillwatch.collector.tickets.port import DRILLS, Barred, Dead, Done, Link, Outcome, Problem, Receiver, Uncertain
 
 log = logging.getLogger(__name__)
 
 IDLE_S = 30.0
 """The longest sleep: rows that another process brought back (the command line) are found within it."""
+
+ASK_AGAIN_S = (5.0, 300.0)
+"""Between preflights, after the first and at most: a system that is away is back in seconds or hours; a secret is replaced by a person."""
 
 STORE_AGAIN_S = 1.0
 """Between attempts at a store that does not take the sender's writes (busy, disk full)."""
@@ -36,20 +54,23 @@ T = TypeVar("T")
 
 
 class OnChange(Protocol):
-    """Called with what the ticket system said of an incident's ticket. It may be called again with the same after a crash."""
+    """Called with what the ticket system said of an incident's ticket: {incident, connector, external_id, url, state, origin}. It may be called again
+    with the same after a crash.
+    """
 
-    def __call__(self, incident: str, state: str, external_id: str, url: str, at: int) -> Awaitable[None]: ...
+    def __call__(self, facts: dict[str, Any]) -> Awaitable[None]: ...
 
 
-async def _unheard(incident: str, state: str, external_id: str, url: str, at: int) -> None:
+async def _unheard(facts: dict[str, Any]) -> None:
     """Nobody asked to hear of changes."""
 
 
 class OutboxSender:
-    """Sends the rows of one outbox through one port, until `run` is cancelled.
+    """Sends the rows of one queue through one receiver, until `run` is cancelled.
 
-    connect: opens the sender's own connection (outbox.connect); it is called on the sender's thread. clock: UTC ns. drill: it sends the drills
-    and nothing else; without, everything but them.
+    connect: opens the sender's own connection (outbox.connect); it is called on the sender's thread. connector: the queue, the receiver's name if
+    empty. clock: UTC ns. alone: no other sender can be at work on this store, so that what is on its way at the start was left by one that ended.
+    delivery_s: of one attempt.
     """
 
     def __init__(
@@ -61,7 +82,9 @@ class OutboxSender:
         clock: Callable[[], int] = time.time_ns,
         pace: Pace | None = None,
         jitter: Callable[[], float] = random.random,
-        drill: bool = False,
+        connector: str = "",
+        alone: bool = True,
+        delivery_s: float = DELIVERY_S,
     ) -> None:
         self._connect = connect
         self._port = port
@@ -69,7 +92,14 @@ class OutboxSender:
         self._clock = clock
         self._pace = pace or Pace()
         self._jitter = jitter
-        self._drill = drill
+        self.connector = connector or port.name
+        self._alone = alone
+        self._delivery_s = delivery_s
+        self._owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
+        self._cleared = False
+        self._asked = 0
+        self._ask_at = 0.0
+        self._told: tuple[str, ...] = ()
         self._gate = Gate()
         self._down_since: int | None = None
         self._store_ill = False
@@ -108,18 +138,23 @@ class OutboxSender:
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "outbox")
         try:
-            left = await self._stored(outbox.recover, self._clock(), self._port.settle_s, drill=self._drill)
-            if left:
+            if self._alone and (
+                left := await self._stored(outbox.recover, self.connector, self._clock(), self._port.settle_s)
+            ):
                 log.warning(
-                    f"{self._port.name}: {left} ticket messages were under way when the sender ended; they are sent again under the same id"
+                    f"{self.connector}: {left} ticket messages were under way when the sender ended; they are sent again under the same id"
                 )
             while True:
                 self._wanted.clear()
+                if not self._cleared:
+                    await self._ask()
+                # Before the rows are taken: the attempt ends, and with it all it writes, before their lease does, however long this is stopped.
+                deadline = self._loop.time() + self._delivery_s
                 now = self._clock()
-                room = self._gate.room(now, len(self._sending))
-                due = await self._stored(outbox.take_due, now, room, drill=self._drill) if room else []
-                for row, body, link in due:
-                    task = asyncio.create_task(self._send(row, body, link))
+                room = self._gate.room(now, len(self._sending)) if self._cleared else 0
+                due = await self._stored(self._take, now, room) if room else []
+                for taken in due:
+                    task = asyncio.create_task(self._send(taken, deadline))
                     self._sending.add(task)
                     task.add_done_callback(self._sent)
                 await self._sleep(now)
@@ -134,6 +169,43 @@ class OutboxSender:
             self._thread.shutdown()
             self._loop = self._thread = None
 
+    def _take(self, conn: sqlite3.Connection, now: int, room: int) -> list[Taken]:
+        return outbox.take_due(
+            conn,
+            self.connector,
+            now,
+            room,
+            owner=self._owner,
+            lease_until=now + lease_ns(self._delivery_s, self._port.settle_s),
+            together=self._port.coalesces,
+        )
+
+    async def _ask(self) -> None:
+        """Whether the receiver can work, if it is time to ask."""
+        assert self._loop is not None
+        if self._loop.time() < self._ask_at:
+            return
+        try:
+            problems = await self._port.preflight()
+        except Exception as error:  # a connector that stumbles stops itself and no other
+            problems = [Problem(f"the preflight failed: {_where(error)}", "report this line")]
+        told = tuple(f"{each.what}; {each.mend}" for each in problems)
+        if not told:
+            self._cleared, self._asked = True, 0
+            if self._told:
+                log.info(f"{self.connector}: can take messages now")
+            self._told = ()
+            self._gate = Gate(failures=TRIPPED) if self._gate.tripped else self._gate
+            return
+        first, most = ASK_AGAIN_S
+        self._ask_at = self._loop.time() + min(most, first * 2**self._asked) * (0.5 + self._jitter() / 2)
+        self._asked = min(self._asked + 1, 10)
+        if told != self._told:
+            self._down_since = self._down_since or self._clock()
+            for each in told:
+                log.error(f"{self.connector}: {each}")
+            self._told = told
+
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
         if not task.cancelled() and task.exception() is not None:
@@ -143,34 +215,30 @@ class OutboxSender:
     async def _sleep(self, looked_at: int) -> None:
         """Until something comes due after the moment of the last look (not after now: what came due between would be slept over)."""
         wait = IDLE_S
-        if closed_s := self._gate.closed_s(looked_at):
+        if not self._cleared:
+            assert self._loop is not None
+            wait = min(wait, self._ask_at - self._loop.time())
+        elif closed_s := self._gate.closed_s(looked_at):
             wait = min(wait, closed_s)
         elif self._gate.room(looked_at, len(self._sending)):
-            due = await self._stored(outbox.next_due, looked_at, drill=self._drill)
+            due = await self._stored(outbox.next_due, self.connector, looked_at)
             wait = wait if due is None else min(wait, (due - self._clock()) / SECOND)
         # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the event, and run() would not end.
         with suppress(TimeoutError):
             async with asyncio.timeout(max(wait, 0.0)):
                 await self._wanted.wait()
 
-    async def _send(self, row: Row, body: bytes, link: Link | None) -> None:
-        outcome = await self._deliver(row, body, link)
-        if isinstance(outcome, Done):
-            known = link or Link("", "", "")
-            link = Link(
-                outcome.external_id or known.external_id,
-                outcome.url or known.url,
-                outcome.state
-                or (
-                    known.state
-                    if row.op is Op.UPDATE and known.state
-                    else "resolved"
-                    if row.op is Op.RESOLVE
-                    else "open"
-                ),
-            )
+    async def _send(self, taken: Taken, deadline: float) -> None:
+        row, link = taken.row, taken.link
+        outcome = await self._deliver(taken, deadline)
+        # A person who was called has no ticket, and a drill has none anywhere.
+        tickets = row.op is not Op.NOTIFY and self.connector != DRILLS
+        if isinstance(outcome, Done) and tickets:
+            link = _linked(row.op, link or Link("", "", ""), outcome)
+            facts = {"incident": row.incident, "connector": self.connector, "external_id": link.external_id}
+            facts |= {"url": link.url, "state": link.state, "origin": "delivered"}
             try:
-                await self._on_change(row.incident, link.state, link.external_id, link.url, self._clock())
+                await self._on_change(facts)
             except Exception as error:  # the row stays undone and is sent again: the journal must hear of it
                 outcome = Uncertain(f"the answer could not be journalled: {_where(error)}")
         now = self._clock()
@@ -178,29 +246,38 @@ class OutboxSender:
         before = self._gate
         self._gate = before.after(outcome, now, pace=self._pace, jitter=self._jitter())
         self._say(row, settled, before, now)
-        # A drill has no ticket anywhere.
-        kept = link if settled.state is RowState.DONE and not self._drill else None
-        if not await self._stored(_record, settled, now, self._port.name, kept):
+        if isinstance(outcome, Done) and outcome.also:
+            log.warning(f"{row.incident}: {outcome.also}")
+        if isinstance(outcome, Barred):
+            self._cleared, self._ask_at = False, 0.0
+        kept = link if settled.state is RowState.DONE and tickets else None
+        if not await self._stored(_record, settled, now, self.connector, kept):
             log.error(
-                f"{row.incident} message {row.seq}: the row was taken by another sender; only one collector may run on a store"
+                f"{row.incident} message {row.seq}: another sender took it meanwhile; what came of it here is not kept"
             )
 
-    async def _deliver(self, row: Row, body: bytes, link: Link | None) -> Outcome:
+    async def _deliver(self, taken: Taken, deadline: float) -> Outcome:
         try:
-            message = TicketMessage.unpack(body)
+            message = TicketMessage.unpack(taken.body).after([TicketMessage.unpack(each) for each in taken.earlier])
         except ValueError as error:
             return Dead(str(error))
         try:
-            return await self._port.deliver(message, link, doubtful=row.doubtful, leg=Leg())
+            async with asyncio.timeout_at(deadline):
+                return await self._port.deliver(message, taken.link, doubtful=taken.row.doubtful, leg=taken.leg)
+        except TimeoutError:
+            return Uncertain(f"{self.connector} took longer than {self._delivery_s:g} s")
         except Exception as error:  # one message that a connector stumbles over stops no other
-            return Uncertain(f"the connector {self._port.name} failed: {_where(error)}")
+            return Uncertain(f"the connector {self.connector} failed: {_where(error)}")
 
     def _say(self, row: Row, settled: Row, before: Gate, now: int) -> None:
         """One line when something turns worse, one when it is well again. While the endpoint is ill, single rows say nothing."""
-        name, gate, message = self._port.name, self._gate, f"{row.incident} message {row.seq} ({row.op})"
+        name, gate, message = self.connector, self._gate, f"{row.incident} message {row.seq} ({row.op})"
         if gate.disabled and not before.disabled:
             self._down_since = self._down_since or now
             log.error(f"{name}: {gate.disabled}; all ticket messages wait until it is enabled again")
+        elif gate.barred and not before.barred:
+            self._down_since = self._down_since or now
+            log.error(f"{name}: {gate.barred}; all its messages wait until a preflight finds that mended")
         elif settled.state is RowState.DEAD:
             log.error(f"{message} is dead: {settled.answer}")
         elif gate.tripped and not before.tripped:
@@ -243,6 +320,17 @@ class OutboxSender:
         if self._conn is not None:
             self._conn.close()
             self._conn = None
+
+
+def _linked(op: Op, known: Link, told: Done) -> Link:
+    """What is known of the ticket now."""
+    if told.state:
+        state = told.state
+    elif op is Op.UPDATE and known.state:
+        state = known.state
+    else:
+        state = "resolved" if op is Op.RESOLVE else "open"
+    return Link(told.external_id or known.external_id, told.url or known.url, state)
 
 
 def _where(error: Exception) -> str:

@@ -13,6 +13,7 @@ from tillwatch.collector.store.sqlite import open_db
 from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.desks.webhook import WebhookPort
 from tillwatch.collector.tickets.message import Op, TicketMessage
+from tillwatch.collector.tickets.port import Destination
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.watch.memory import Grievance
 from tillwatch.collector.watch.path import Stage
@@ -81,7 +82,7 @@ class Complaints:
     def tell(self, told: TicketMessage) -> None:
         """Kept when it returns; it is sent as soon as the receiver takes it."""
         with closing(outbox.connect(self._file)) as db:
-            outbox.enqueue(db, told, told.at)
+            outbox.enqueue(db, told, told.at, [Destination(self._sender.connector)])
         self._sender.wake()
 
     async def run(self) -> None:

@@ -21,10 +21,11 @@ from tillwatch.collector.alarm.rules import shipped_text
 from tillwatch.collector.intake import Message
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.store.sqlite import SqliteStore
+from tillwatch.collector.tickets.desks.webhook import WebhookPort
 from tillwatch.collector.tickets.outbox import connect
+from tillwatch.collector.tickets.port import Destination
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.tickets.signature import read_secrets
-from tillwatch.collector.tickets.desks.webhook import WebhookPort
 
 RULES = "".join(f'[[rule]]\nid = "{name}"\nfor = "0s"\nhold = "0s"\n' for name in ("disk.full", "ups.battery-low"))
 POLICY = '[class.default.levels]\n"ups.battery-low" = 1\n'
@@ -43,6 +44,7 @@ class Storm:
         self.told: set[str] = set()
 
     async def start(self) -> None:
+        self.pipeline.store.route = lambda _, __, ___: (Destination("webhook"),)
         await self.pipeline.start(shipped_text(), RULES, policy=(self.pipeline.fold.book.policy.shipped, POLICY))
         for i, sender in enumerate(self.senders):
             await sender.enrol(self.pipeline, branch=f"branch-{i}", region=f"region-{i % 20}")
@@ -79,8 +81,8 @@ class Storm:
         self.pipeline.on_messages = lambda _: sender.wake()
         return sender
 
-    async def _changed(self, incident: str, state: str, external_id: str, url: str, at: int) -> None:
-        facts = {"incident": incident, "connector": "webhook", "external_id": external_id, "url": url, "state": state}
+    async def _changed(self, facts: dict[str, Any]) -> None:
+        at, incident = time.time_ns(), facts["incident"]
         await self.pipeline.ticket_changed(facts)
         if incident not in self.told:
             self.told.add(incident)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tillwatch.collector.config import Config, ConfigError, load_config, parse_config
+from tillwatch.collector.tickets.settings import SecretError
 
 WHOLE = """\
 [collector]
@@ -92,7 +93,7 @@ def test_defaults_need_no_file(monkeypatch, tmp_path):
     assert config.broker.embedded
     assert config.broker.tls
     assert config.console.host == "127.0.0.1"
-    assert config.webhook is None
+    assert config.desks == config.channels == {}
     assert {"localhost", "127.0.0.1", config.address} <= set(config.certificate_hosts)
     assert "0.0.0.0" not in config.certificate_hosts
 
@@ -104,8 +105,13 @@ def test_defaults_need_no_file(monkeypatch, tmp_path):
         ("\n[brokr]\nport = 1\n", 2, "unknown section 'brokr'; did you mean 'broker'?"),
         ("[collector]\nzzz = 1\n", 2, "unknown key 'zzz'; known here: data_dir, name"),
         ("broker = 3\n", 1, "broker is a section; write [broker]"),
-        ("[tickets.jira]\nurl = 'x'\n", 1, "unknown section 'tickets.jira'; known here: collector, "),
-        ("tickets = 3\n", 1, "write a section [tickets.webhook]"),
+        ("[tickets.desk]\nkind = 'webhok'\n", 2, "unknown kind of receiver 'webhok'; did you mean 'webhook'?"),
+        ("[tickets.desk]\nurl = 'x'\n", 1, "unknown kind of receiver 'desk'; known here: "),
+        ("[tickets.webhook]\nurll = 'x'\n", 2, "unknown key 'urll'; did you mean 'url'?"),
+        ("[tickets.webhook]\nstates = { Waiting = 'waiting' }\n", 2, "'waiting' is no state of a ticket"),
+        ("[tickets]\nrouts = 'x'\n", 2, "did you mean 'routes'?"),
+        ("[channels]\nsms = 'x'\n", 2, "write it into a section [channels.NAME]"),
+        ("tickets = 3\n", 1, "write a section [tickets.NAME]"),
         ("[intake]\ngroup_wait = 10\n", 2, 'with its unit, for example "10s"'),
         ("[intake]\ngroup_wait = '10 weeks'\n", 2, 'with its unit, for example "10s"'),
         ("[intake]\n# a comment\nqueue_bytes = 12\n", 3, 'with its unit, for example "64MiB"'),
@@ -160,18 +166,16 @@ def test_the_secret_comes_from_file_or_environment(tmp_path, monkeypatch):
     (tmp_path / "secret").write_text("from-file\n")
     path = tmp_path / "collector.toml"
     path.write_text("[tickets.webhook]\nurl = 'https://x'\nsecret_file = 'secret'\n")
-    webhook = load_config(path).webhook
-    assert webhook is not None
+    webhook = load_config(path).desks["webhook"]
     assert webhook.secret() == "from-file"
     (tmp_path / "secret").unlink()
-    with pytest.raises(ConfigError, match="secret_file: cannot read"):
+    with pytest.raises(SecretError, match="secret_file: cannot read"):
         webhook.secret()
     monkeypatch.setenv("DESK_SECRET", "from-environment")
-    webhook = parse(WHOLE).webhook
-    assert webhook is not None
+    webhook = parse(WHOLE).desks["webhook"]
     assert webhook.secret() == "from-environment"
     monkeypatch.setenv("DESK_SECRET", " ")
-    with pytest.raises(ConfigError, match="environment variable DESK_SECRET holds no secret"):
+    with pytest.raises(SecretError, match="environment variable DESK_SECRET holds no secret"):
         webhook.secret()
 
 

@@ -122,8 +122,7 @@ def test_collector_example_loads_whole(whole: Path) -> None:
     )
     assert replace(loaded.broker, address="", crl_file=None) == default.broker
     assert replace(loaded.enrolment, address="", hosts=()) == default.enrolment
-    assert loaded.webhook is not None
-    assert loaded.webhook.secret() == "a secret of some length"
+    assert loaded.desks["webhook"].secret() == "a secret of some length"
     assert loaded.watchdog is not None
     shown = {"secret_file": None, "complain_url": "", "complain_secret_file": None}
     assert replace(loaded.watchdog, **shown) == config.WatchdogSection()

@@ -30,7 +30,7 @@ async def enrolled(world: World, terminal_class: str) -> Sender:
 
 def told(world: World) -> list[tuple[str, Op, bool, int]]:
     """(what, op, flag of the message, queue of the row)"""
-    rows = world.store.conn.execute("SELECT body, drill FROM outbox ORDER BY id").fetchall()
+    rows = world.store.conn.execute("SELECT body, connector = 'drills' FROM outbox ORDER BY id").fetchall()
     messages = [(TicketMessage.unpack(body), drill) for body, drill in rows]
     return [(message.what, message.op, message.drill, drill) for message, drill in messages]
 

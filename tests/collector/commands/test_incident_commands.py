@@ -229,7 +229,7 @@ def test_the_ticket_is_part_of_the_answer(desk: Desk) -> None:
     with closing(sqlite3.connect(desk.path)) as db, db:
         db.execute("UPDATE outbox SET state = 'done', done_at = created_at + 1000000000")
         db.execute(
-            "INSERT INTO ticket_link VALUES (?, 'webhook', 'INC0042', 'https://desk.example/42', 'in progress')",
+            "INSERT INTO ticket_link (incident, connector, external_id, url, state) VALUES (?, 'webhook', 'INC0042', 'https://desk.example/42', 'in progress')",
             (name,),
         )
     assert keys(desk, "1")[-2:] == ["ticket", "delivered"]

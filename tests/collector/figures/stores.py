@@ -32,6 +32,6 @@ def make_store(path: Path, dirty: Dirty, terminals=(), *, known: int, policy: st
 def add_delivery(path: Path, incident: str, created_at: int, done_at: int | None, seq: int = 1) -> None:
     with sqlite3.connect(path) as db:
         db.execute(
-            "INSERT INTO outbox (incident, op, seq, body, level, created_at, state, done_at) VALUES (?, 'open', ?, x'', 2, ?, 'done', ?)",
+            "INSERT INTO outbox (connector, incident, op, seq, body, level, created_at, state, done_at) VALUES ('webhook', ?, 'open', ?, x'', 2, ?, 'done', ?)",
             (incident, seq, created_at, done_at),
         )

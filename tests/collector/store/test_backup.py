@@ -193,7 +193,7 @@ async def test_tokens_and_tickets_of_before_are_not_taken_for_new_ones(site):
     db.execute("INSERT INTO token VALUES (x'01', 't', 'b', 'r', 'atm', 0, ?, NULL)", (2**62,))
     for seq, state in enumerate(("done", "pending", "sending", "dead")):
         db.execute(
-            "INSERT INTO outbox (incident, op, seq, body, level, created_at, state) VALUES ('i', 'update', ?, x'80', 1, 0, ?)",
+            "INSERT INTO outbox (connector, incident, op, seq, body, level, created_at, state) VALUES ('webhook', 'i', 'update', ?, x'80', 1, 0, ?)",
             (seq, state),
         )
     site.make()

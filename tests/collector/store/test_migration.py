@@ -19,6 +19,7 @@ from tillwatch.collector.proof.verify import verify_log
 from tillwatch.collector.store import sqlite as stored
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.sqlite import SqliteStore, StoreError, open_db
+from tillwatch.collector.tickets import outbox
 
 INCIDENTS = ("alarm", "alarm_event", "incident", "incident_alarm", "incident_event", "state_change")
 """What this version makes otherwise of the same log: alarms with one cause are one incident."""
@@ -141,6 +142,29 @@ async def test_a_file_of_version_3_keeps_its_alarms_and_their_incidents_go_on_to
         name: kept[name] for name in kept if name not in INCIDENTS
     }
     again.close()
+    world.store.close()
+
+
+async def test_a_file_of_version_4_keeps_its_tickets_and_what_waits_for_them(tmp_path: Path) -> None:
+    path = Path(shutil.copy(DATABASES / "collector_v4.db", tmp_path / "collector.db"))
+    with closing(sqlite3.connect(path)) as old:
+        before = old.execute(
+            "SELECT id, incident, op, seq, body, level, state, drill FROM outbox ORDER BY id"
+        ).fetchall()
+        link = old.execute("SELECT * FROM ticket_link").fetchone()
+    assert {row[6] for row in before} == {"pending", "sending", "done"}
+    assert any(row[7] for row in before)
+    world = World(path)
+    db = world.store.conn
+    after = db.execute("SELECT id, incident, op, seq, body, level, state, connector FROM outbox ORDER BY id").fetchall()
+    assert after == [(*row[:7], "drills" if row[7] else "webhook") for row in before]
+    assert db.execute("SELECT incident, connector, external_id, url, state FROM ticket_link").fetchone() == link
+    world.now = world.pipeline.fold.advanced_to + S
+    await world.start()
+    assert world.pipeline.fold.book.incidents
+    assert outbox.recover(db, "webhook", world.now, 0) == 1
+    taken = outbox.take_due(db, "webhook", world.now, 9, owner="me", lease_until=world.now + S)
+    assert {each.row.incident for each in taken} == {row[1] for row in before if not row[7]}
     world.store.close()
 
 

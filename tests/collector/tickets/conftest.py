@@ -10,17 +10,16 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.collector.tickets.desks.proxy import FaultProxy
 from tillwatch.collector.tickets.delivery import SECOND
 from tillwatch.collector.tickets.message import Evidence, Op, TicketMessage
 
@@ -115,100 +114,10 @@ def desk(tmp_path: Path, secret_file: Path) -> Iterator[Desk]:
             assert process.wait(10) == 0
 
 
-@dataclass
-class Misbehaving:
-    """A proxy before the desk. `script` names what to do with the next requests; when it is empty it forwards faithfully."""
-
-    address: str = ""
-    script: list[str] = field(default_factory=list)
-    seen: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
-    hold_s: float = 1.0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def next(self) -> str:
-        with self.lock:
-            return self.script.pop(0) if self.script else "pass"
-
-
 @pytest.fixture
-def proxy(desk: Desk) -> Iterator[Misbehaving]:
-    state = Misbehaving()
-    ended = threading.Event()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            state.seen.append((headers["webhook-id"], headers, body))
-            behaviour = state.next()
-            if behaviour in {"pass", "500 after commit", "hang", "drop after commit", "huge", "garbage", "drip"}:
-                status, answer = ask(desk.address, "POST", "/", body, headers)
-            match behaviour:
-                case "pass":
-                    self.reply(status, answer)
-                case "500 after commit":
-                    self.reply(500, b"oops")
-                case "hang":
-                    ended.wait(state.hold_s)
-                    self.close_connection = True
-                case "drop after commit" | "drop":
-                    self.close_connection = True
-                case "huge":
-                    self.send_response(200)
-                    self.send_header("content-length", "5000000")
-                    self.end_headers()
-                    self.wfile.write(b"x" * 200_000)
-                    self.wfile.flush()
-                    ended.wait(state.hold_s)
-                    self.close_connection = True
-                case "garbage":
-                    self.reply(200, b'{"id": ')
-                case "drip":
-                    self.send_response(200)
-                    self.send_header("content-length", "100000")
-                    self.end_headers()
-                    until = time.monotonic() + state.hold_s
-                    while time.monotonic() < until and not ended.wait(0.05):
-                        self.wfile.write(b" ")
-                        self.wfile.flush()
-                    self.close_connection = True
-                case "429" | "503":
-                    self.reply(int(behaviour), b"slow down", {"retry-after": "1"})
-                case "302":
-                    self.reply(302, b"", {"location": desk.address})
-                case "login":
-                    self.reply(200, b"<!DOCTYPE html><title>Sign in</title>", {"content-type": "text/html"})
-                case _:
-                    self.reply(int(behaviour), b"no")
-
-        def reply(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
-            self.send_response(status)
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None: ...
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        block_on_close = False
-
-        def handle_error(self, *_: Any) -> None:
-            """The sender hung up, as it should."""
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        state.address = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        yield state
-        ended.set()
-        server.shutdown()
-        thread.join()
+def proxy(desk: Desk) -> Iterator[FaultProxy]:
+    with FaultProxy(desk.address) as proxy:
+        yield proxy
 
 
 @pytest.fixture

@@ -12,11 +12,12 @@ import sqlite3
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 from tillwatch.collector.tickets.delivery import Pace
 from tillwatch.collector.tickets.desks.webhook import WebhookPort
 from tillwatch.collector.tickets.message import TicketMessage
-from tillwatch.collector.tickets.port import Link, Outcome
+from tillwatch.collector.tickets.port import Leg, Link, Outcome
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.tickets.signature import read_secrets
 
@@ -46,18 +47,18 @@ class Connection(sqlite3.Connection):
 
 
 class Port(WebhookPort):
-    async def deliver(self, message: TicketMessage, link: Link | None, *, doubtful: bool) -> Outcome:
+    async def deliver(self, message: TicketMessage, link: Link | None, *, doubtful: bool, leg: Leg) -> Outcome:
         reach("before POST")
         if POINT == "in POST":
             asyncio.get_running_loop().call_later(0.002, reach, "in POST")
-        outcome = await super().deliver(message, link, doubtful=doubtful)
+        outcome = await super().deliver(message, link, doubtful=doubtful, leg=leg)
         reach("after POST")
         return outcome
 
 
-async def heard(incident: str, state: str, external_id: str, url: str, at: int) -> None:
+async def heard(facts: dict[str, Any]) -> None:
     with open(CHANGES, "a") as file:
-        file.write(f"{incident} {state} {external_id}\n")
+        file.write(f"{facts['incident']} {facts['state']} {facts['external_id']}\n")
     reach("after journal")
 
 

@@ -39,44 +39,44 @@ def settled(row: Row, outcome, jitter: float = 0.5, now: int = NOW) -> Row:
     return settle(row, outcome, now, settle_s=30, pace=PACE, jitter=jitter)
 
 
-@given(st.sampled_from(Op), st.integers(0, 10**6), failures, jitters, st.booleans())
+@given(st.sampled_from([Op.OPEN, Op.UPDATE, Op.RESOLVE]), st.integers(0, 10**6), failures, jitters, st.booleans())
 def test_no_failure_ends_a_message_that_nothing_follows_and_none_waits_past_the_bound(
     op, attempts, outcome, jitter, doubtful
 ) -> None:
     state = RowState.UNCERTAIN if doubtful else RowState.PENDING
-    after = settled(take(replace(ROW, op=op, attempts=attempts, state=state)), outcome, jitter)
+    after = settled(take(replace(ROW, op=op, attempts=attempts, state=state), "me"), outcome, jitter)
     assert after.state in {RowState.PENDING, RowState.UNCERTAIN}
     assert after.not_before <= NOW + LONGEST_WAIT_S * SECOND
 
 
 @given(st.sampled_from([Op.OPEN, Op.RESOLVE]), failures)
 def test_opening_and_resolving_never_give_way(op, outcome) -> None:
-    after = settled(take(replace(ROW, op=op, attempts=10**6, followed=True)), outcome)
+    after = settled(take(replace(ROW, op=op, attempts=10**6, followed=True), "me"), outcome)
     assert after.state is not RowState.DEAD
 
 
 def test_a_refused_update_gives_way_to_what_follows_it_after_an_hour_and_says_why() -> None:
     update = replace(ROW, op=Op.UPDATE, followed=True, attempts=UPDATE_REFUSALS - 2)
-    before = settled(take(update), DECLINED)
+    before = settled(take(update, "me"), DECLINED)
     assert before.state is RowState.PENDING
-    after = settled(take(before), DECLINED)
+    after = settled(take(before, "me"), DECLINED)
     assert after.state is RowState.DEAD
     assert after.answer == "gave way to a later message: declined"
-    assert settled(take(before), Uncertain("timeout")).state is RowState.UNCERTAIN
+    assert settled(take(before, "me"), Uncertain("timeout")).state is RowState.UNCERTAIN
 
 
 @given(failures)
 def test_a_doubt_stays_until_it_is_done(outcome) -> None:
-    doubtful = settled(take(ROW), Uncertain("timeout"))
+    doubtful = settled(take(ROW, "me"), Uncertain("timeout"))
     assert doubtful.state is RowState.UNCERTAIN
-    taken = take(doubtful)
+    taken = take(doubtful, "me")
     assert taken.doubtful
     assert settled(taken, outcome).state is RowState.UNCERTAIN
     assert settled(taken, Done("7")).state is RowState.DONE
 
 
 def test_what_is_uncertain_settles_first() -> None:
-    assert settled(take(ROW), Uncertain("timeout"), jitter=0).not_before == NOW + 30 * SECOND
+    assert settled(take(ROW, "me"), Uncertain("timeout"), jitter=0).not_before == NOW + 30 * SECOND
 
 
 @given(st.integers(1, 5000), jitters)
@@ -92,13 +92,16 @@ def test_back_off_reaches_its_cap() -> None:
 
 
 def test_what_was_asked_for_is_waited_for_within_reason() -> None:
-    assert settled(take(ROW), Retry("429", after_s=120), jitter=0).not_before == NOW + 120 * SECOND
-    assert settled(take(ROW), Retry("429", after_s=1e8), jitter=0).not_before == NOW + int(PACE.retry_after_s) * SECOND
-    assert settled(take(ROW), Retry("429", after_s=-5), jitter=0).not_before == NOW
+    assert settled(take(ROW, "me"), Retry("429", after_s=120), jitter=0).not_before == NOW + 120 * SECOND
+    assert (
+        settled(take(ROW, "me"), Retry("429", after_s=1e8), jitter=0).not_before
+        == NOW + int(PACE.retry_after_s) * SECOND
+    )
+    assert settled(take(ROW, "me"), Retry("429", after_s=-5), jitter=0).not_before == NOW
 
 
 def test_a_dead_message_is_left_to_a_person_with_its_reason() -> None:
-    after = settled(take(ROW), Dead("x" * 9000))
+    after = settled(take(ROW, "me"), Dead("x" * 9000))
     assert after.state is RowState.DEAD
     assert len(after.answer) == 500
 
@@ -153,5 +156,5 @@ def test_a_closed_gate_opens_within_the_bound_and_on_a_clock_that_was_set_back(o
 
 @pytest.mark.parametrize("state", [RowState.PENDING, RowState.UNCERTAIN])
 def test_taking_counts(state) -> None:
-    taken = take(replace(ROW, state=state, attempts=3))
+    taken = take(replace(ROW, state=state, attempts=3), "me")
     assert (taken.state, taken.attempts, taken.doubtful) == (RowState.SENDING, 4, state is RowState.UNCERTAIN)

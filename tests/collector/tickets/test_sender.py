@@ -19,10 +19,11 @@ from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.delivery import IN_FLIGHT, Pace
 from tillwatch.collector.tickets.desks.webhook import WebhookPort
 from tillwatch.collector.tickets.message import Op
-from tillwatch.collector.tickets.port import Done, Retry, Uncertain
+from tillwatch.collector.tickets.port import Barred, Destination, Done, Problem, Retry, Uncertain
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.tickets.signature import read_secrets
 
+QUEUE = "webhook"
 QUICK = Pace(base_s=0.01, cap_s=0.05, refused_s=0.05)
 KILLED_SENDER = Path(__file__).with_name("killed_sender.py")
 NOW = 1_772_352_000_000_000_000
@@ -47,7 +48,7 @@ def write(store):
         def enqueue(*messages) -> None:
             conn.execute("BEGIN IMMEDIATE")
             for message in messages:
-                assert outbox.enqueue(conn, message, NOW)
+                assert outbox.enqueue(conn, message, NOW, [Destination("drills" if message.drill else QUEUE)])
             conn.execute("COMMIT")
 
         yield enqueue
@@ -68,21 +69,26 @@ class Heard:
     def __init__(self) -> None:
         self.changes: list[tuple[str, str, str]] = []
 
-    async def __call__(self, incident: str, state: str, external_id: str, url: str, at: int) -> None:
-        self.changes.append((incident, state, external_id))
+    async def __call__(self, facts) -> None:
+        assert facts["origin"] == "delivered"
+        self.changes.append((facts["incident"], facts["state"], facts["external_id"]))
 
 
 class StubPort:
     """A port of the test's own, where the matter is the sender and not HTTP."""
 
-    name = "stub"
+    name = QUEUE
     settle_s = 0.01
+    coalesces = False
 
     def __init__(self, deliver) -> None:
         self._deliver = deliver
         self.closed = False
 
-    async def deliver(self, message, link, *, doubtful):
+    async def preflight(self):
+        return []
+
+    async def deliver(self, message, link, *, doubtful, leg):
         return await self._deliver(message, link, doubtful)
 
     async def close(self) -> None:
@@ -136,7 +142,7 @@ async def test_drills_have_a_queue_and_a_receiver_of_their_own(
         return StubPort(deliver)
 
     tickets = OutboxSender(lambda: outbox.connect(store), port("tickets"), pace=QUICK)
-    drills = OutboxSender(lambda: outbox.connect(store), port("drills"), pace=QUICK, drill=True)
+    drills = OutboxSender(lambda: outbox.connect(store), port("drills"), pace=QUICK, connector="drills")
     write(
         *whole_life(message, "HWM-0011-1"),
         *(message("HWM-0022-1", op, seq, drill=True) for seq, op in ((1, Op.OPEN), (2, Op.RESOLVE))),
@@ -245,7 +251,7 @@ async def test_one_poison_row_stops_no_other(store, write, states, until, messag
 
     with contextlib.closing(sqlite3.connect(store)) as conn, conn:
         conn.execute(
-            "INSERT INTO outbox (incident, op, seq, body, level, created_at, state) VALUES ('junk', 'open', 1, x'c1', 1, 0, 'pending')"
+            "INSERT INTO outbox (connector, incident, op, seq, body, level, created_at, state) VALUES ('webhook', 'junk', 'open', 1, x'c1', 1, 0, 'pending')"
         )
     write(message("poison", level=1), *[message(f"HWM-{n}-1", level=3) for n in range(20)])
     async with running(OutboxSender(lambda: outbox.connect(store), StubPort(deliver), pace=QUICK)):
@@ -407,3 +413,120 @@ def test_sigkill_at_any_point_changes_nothing_in_the_end(
     assert {incident: link[2] for incident, link in links(store).items()} == dict.fromkeys(incidents, "resolved")
     resolved = {line.split()[0] for line in changes.read_text().splitlines() if " resolved " in line}
     assert resolved == set(incidents)
+
+
+class Guarded(StubPort):
+    """A receiver that says whether it can work."""
+
+    def __init__(self, deliver, problems) -> None:
+        super().__init__(deliver)
+        self.problems = problems
+        self.asked = 0
+
+    async def preflight(self):
+        self.asked += 1
+        return self.problems
+
+
+async def test_nothing_is_sent_before_the_receiver_can_work(
+    store, write, states, until, message, caplog, monkeypatch
+) -> None:
+    monkeypatch.setattr("tillwatch.collector.tickets.sender.ASK_AGAIN_S", (0.01, 0.05))
+    caplog.set_level(logging.INFO)
+    sent = []
+
+    async def deliver(one, link, doubtful):
+        sent.append(one.incident)
+        return Done("T-1")
+
+    port = Guarded(deliver, [Problem("there is no queue 'Cash'", "write one that exists")])
+    sender = OutboxSender(lambda: outbox.connect(store), port, pace=QUICK)
+    async with running(sender):
+        write(message())
+        await until(lambda: port.asked > 3)
+        assert sent == []
+        assert states() == {"pending": 1}
+        assert sender.down_since is not None
+        port.problems = []
+        await until(lambda: states() == {"done": 1})
+    said = [record.message for record in caplog.records if record.name.endswith("sender")]
+    assert said == ["webhook: there is no queue 'Cash'; write one that exists", "webhook: can take messages now"]
+
+
+async def test_a_receiver_that_bars_us_stops_all_and_costs_no_message_an_attempt_more(
+    store, write, states, until, message, monkeypatch
+) -> None:
+    monkeypatch.setattr("tillwatch.collector.tickets.sender.ASK_AGAIN_S", (0.01, 0.05))
+    tried = []
+
+    async def deliver(one, link, doubtful):
+        tried.append(one.incident)
+        if barred:
+            port.problems = [Problem("the token is not known", "write a new one into the file")]
+            return Barred("127.0.0.1 answered 401")
+        return Done("T-1")
+
+    barred = True
+    port = Guarded(deliver, [])
+    async with running(OutboxSender(lambda: outbox.connect(store), port, pace=QUICK)):
+        write(*[message(f"HWM-{n}-1", level=1) for n in range(20)])
+        await until(lambda: port.asked > 3)
+        assert len(tried) <= IN_FLIGHT
+        assert states() == {"pending": 20}
+        barred, port.problems = False, []
+        await until(lambda: states() == {"done": 20})
+    assert len(tried) <= IN_FLIGHT + 20
+
+
+async def test_an_attempt_ends_before_its_lease_does(store, write, states, until, message) -> None:
+    """Whoever is stopped in the middle writes nothing any more when he goes on: the time for it is over."""
+    began = asyncio.Event()
+
+    async def deliver(one, link, doubtful):
+        began.set()
+        await asyncio.Event().wait()
+
+    slow = OutboxSender(
+        lambda: outbox.connect(store), StubPort(deliver), pace=QUICK, delivery_s=0.05, jitter=lambda: 0.99
+    )
+    async with running(slow):
+        write(message())
+        await began.wait()
+        await until(lambda: states() == {"uncertain": 1})
+
+
+async def test_of_two_senders_on_one_store_one_has_a_row(store, write, states, until, message) -> None:
+    told: list[tuple[str, int]] = []
+
+    def sender(name: str) -> OutboxSender:
+        async def deliver(one, link, doubtful):
+            told.append((one.incident, one.seq))
+            await asyncio.sleep(0.001)
+            return Done("T-1")
+
+        return OutboxSender(lambda: outbox.connect(store), StubPort(deliver), pace=QUICK, alone=False)
+
+    both = sender("a"), sender("b")
+    async with running(both[0]), running(both[1]):
+        for n in range(30):
+            write(*whole_life(message, f"HWM-{n}-1"))
+            for each in both:
+                each.wake()
+        await until(lambda: states() == {"done": 90})
+    assert len(told) == len(set(told)) == 90
+
+
+async def test_what_waited_for_a_desk_is_told_in_one_note_and_never_lost(store, write, states, until, message) -> None:
+    told = []
+
+    async def deliver(one, link, doubtful):
+        told.append((one.seq, [note for _, note in one.earlier], one.note))
+        return Done("T-1")
+
+    port = StubPort(deliver)
+    port.coalesces = True
+    ops = [Op.OPEN, *[Op.UPDATE] * 4, Op.RESOLVE]
+    write(*[message("HWM-a-1", op, seq, note=f"note {seq}") for seq, op in enumerate(ops, 1)])
+    async with running(OutboxSender(lambda: outbox.connect(store), port, pace=QUICK)):
+        await until(lambda: states() == {"done": 6})
+    assert told == [(1, [], "note 1"), (5, ["note 2", "note 3", "note 4"], "note 5"), (6, [], "note 6")]

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tillwatch.collector.tickets.desks.webhook import WebhookPort, judge, render, retry_after, webhook_id
 from tillwatch.collector.tickets.message import Op
-from tillwatch.collector.tickets.port import Dead, Disabled, Done, Retry, Uncertain
+from tillwatch.collector.tickets.port import Dead, Disabled, Done, Leg, Retry, Uncertain
 from tillwatch.collector.tickets.signature import Secret, read_secrets, verify
 
 OTHER = Secret(b"another secret of 32 bytes......")
@@ -32,9 +32,9 @@ async def port(proxy, secret_file):
 
 
 async def test_an_incident_becomes_a_ticket_and_the_ticket_its_end(proxy, port, desk, message) -> None:
-    opened = await port.deliver(message(), None, doubtful=False)
+    opened = await port.deliver(message(), None, doubtful=False, leg=Leg())
     assert opened == Done("T-0001", f"{desk.address}/#T-0001", "open")
-    assert await port.deliver(message(op=Op.RESOLVE, seq=2), None, doubtful=False) == Done(
+    assert await port.deliver(message(op=Op.RESOLVE, seq=2), None, doubtful=False, leg=Leg()) == Done(
         "T-0001", f"{desk.address}/#T-0001", "resolved"
     )
     [ticket] = desk.tickets()
@@ -49,11 +49,12 @@ async def test_an_incident_becomes_a_ticket_and_the_ticket_its_end(proxy, port, 
 
 
 async def test_what_goes_over_the_wire(proxy, port, message) -> None:
-    await port.deliver(message(), None, doubtful=False)
-    await port.deliver(message(), None, doubtful=True)
-    (first_id, headers, body), (second_id, _, second) = proxy.seen
-    assert first_id == second_id == "HWM-0011-1_1"
-    assert body == second
+    await port.deliver(message(), None, doubtful=False, leg=Leg())
+    await port.deliver(message(), None, doubtful=True, leg=Leg())
+    first, second = proxy.seen
+    headers, body = first.headers, first.body
+    assert headers["webhook-id"] == second.headers["webhook-id"] == "HWM-0011-1_1"
+    assert body == second.body
     assert headers["content-type"] == "application/json"
     assert json.loads(body) == {
         "type": "incident.opened",
@@ -108,30 +109,32 @@ async def test_what_goes_over_the_wire(proxy, port, message) -> None:
 )
 async def test_every_misbehaviour_has_its_word(proxy, port, message, behaviour, kind, reason) -> None:
     proxy.script = [behaviour]
-    outcome = await port.deliver(message(), None, doubtful=False)
+    outcome = await port.deliver(message(), None, doubtful=False, leg=Leg())
     assert isinstance(outcome, kind)
     assert reason in outcome.reason
-    assert isinstance(await port.deliver(message(), None, doubtful=True), Done)
+    assert isinstance(await port.deliver(message(), None, doubtful=True, leg=Leg()), Done)
     assert len(proxy.seen) == 2
 
 
 @pytest.mark.parametrize("behaviour", ["429", "503"])
 async def test_a_wait_that_is_asked_for_is_passed_on(proxy, port, message, behaviour) -> None:
     proxy.script = [behaviour]
-    assert await port.deliver(message(), None, doubtful=False) == Retry(f"127.0.0.1 answered {behaviour}", after_s=1.0)
+    assert await port.deliver(message(), None, doubtful=False, leg=Leg()) == Retry(
+        f"127.0.0.1 answered {behaviour}", after_s=1.0
+    )
 
 
 @pytest.mark.parametrize("behaviour", ["huge", "garbage"])
 async def test_success_without_a_usable_answer_is_success(proxy, port, message, behaviour) -> None:
     proxy.script = [behaviour]
-    assert await port.deliver(message(), None, doubtful=False) == Done()
+    assert await port.deliver(message(), None, doubtful=False, leg=Leg()) == Done()
 
 
 async def test_nobody_there_is_known_not_to_have_happened(message) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"http://127.0.0.1:{server.getsockname()[1]}/"
     port = WebhookPort(address, [OTHER])
-    assert await port.deliver(message(), None, doubtful=False) == Retry(
+    assert await port.deliver(message(), None, doubtful=False, leg=Leg()) == Retry(
         "no connection to 127.0.0.1 (Connection refused)"
     )
     await port.close()
@@ -142,7 +145,7 @@ async def test_a_wrong_secret_or_clock_changes_nothing_and_says_what_to_check(de
         WebhookPort(desk.address, [OTHER]),
         WebhookPort(desk.address, read_secrets(secret_file), clock=lambda: 1e9),
     ):
-        outcome = await port.deliver(message(), None, doubtful=False)
+        outcome = await port.deliver(message(), None, doubtful=False, leg=Leg())
         assert outcome == Retry("127.0.0.1 answered 401 (declined): check the secret and both clocks", refused=True)
         await port.close()
     assert desk.tickets() == []
@@ -150,14 +153,14 @@ async def test_a_wrong_secret_or_clock_changes_nothing_and_says_what_to_check(de
 
 async def test_during_a_rotation_the_old_secret_still_opens(desk, secret_file, message) -> None:
     port = WebhookPort(desk.address, [OTHER, *read_secrets(secret_file)])
-    assert isinstance(await port.deliver(message(), None, doubtful=False), Done)
+    assert isinstance(await port.deliver(message(), None, doubtful=False, leg=Leg()), Done)
     await port.close()
 
 
 async def test_no_log_and_no_reason_holds_the_path_or_the_secret(proxy, port, message, caplog) -> None:
     caplog.set_level(logging.INFO)
     proxy.script = ["pass", "500", "hang", "drop", "401", "302", "410"]
-    reasons = [str(await port.deliver(message(seq=n), None, doubtful=False)) for n in range(1, 8)]
+    reasons = [str(await port.deliver(message(seq=n), None, doubtful=False, leg=Leg())) for n in range(1, 8)]
     for text in (*reasons, caplog.text):
         assert "s3cr3t" not in text
         assert "tillwatch-test" not in text
@@ -217,12 +220,12 @@ def tls_server(tmp_path):
 async def test_tls_is_verified(tls_server, message) -> None:
     address, ca, posts = tls_server
     port = WebhookPort(address, [OTHER])
-    outcome = await port.deliver(message(), None, doubtful=False)
+    outcome = await port.deliver(message(), None, doubtful=False, leg=Leg())
     assert outcome == Retry("no connection to 127.0.0.1 (certificate: self-signed certificate)")
     assert posts == []
     await port.close()
     port = WebhookPort(address, [OTHER], ca=ca, clock=lambda: 1_772_352_000)
-    assert await port.deliver(message(), None, doubtful=False) == Done()
+    assert await port.deliver(message(), None, doubtful=False, leg=Leg()) == Done()
     await port.close()
     [(headers, body)] = posts
     assert verify([OTHER], headers, body, 1_772_352_000) == webhook_id(message())

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.collector.tickets.conftest import Desk
+from tillwatch.collector.tickets.desks.webhook import WebhookPort
 from tillwatch.collector.tickets.message import Op
 from tillwatch.collector.tickets.signature import read_secrets
-from tillwatch.collector.tickets.desks.webhook import WebhookPort
 from tillwatch.collector.watch.complaints import FILE, KEPT_NS, LEVEL, MEND, MISSING, Complaints, message
 from tillwatch.collector.watch.memory import Grievance
 from tillwatch.collector.watch.path import Stage

@@ -11,9 +11,10 @@ import httpx2
 import pytest
 
 from tests.collector.watch.running import free_ports
-from tillwatch.collector.tickets.message import Op, TicketMessage
-from tillwatch.collector.tickets.signature import Secret, signed_headers
 from tillwatch.collector.tickets.desks.webhook import WebhookPort, render, webhook_id
+from tillwatch.collector.tickets.message import Op, TicketMessage
+from tillwatch.collector.tickets.port import Leg
+from tillwatch.collector.tickets.signature import Secret, signed_headers
 from tillwatch.collector.watch.receiver import MAX_BODY, Receiver, ReceiverError, Ticket, read_ticket
 
 SECRET = Secret(b"0123456789abcdef0123456789abcdef")
@@ -47,7 +48,7 @@ async def listening() -> AsyncIterator[Listening]:
 
 async def test_the_collectors_own_connector_is_understood(listening: Listening) -> None:
     port = WebhookPort(listening.address, [SECRET], name="drills")
-    outcome = await port.deliver(MESSAGE, None, doubtful=False)
+    outcome = await port.deliver(MESSAGE, None, doubtful=False, leg=Leg())
     assert type(outcome).__name__ == "Done"
     await port.close()
     assert listening.took == [TICKET]

@@ -45,7 +45,10 @@ async def test_a_round_goes_the_whole_way_and_no_desk_hears_of_it(site: Sites, d
     assert (said["ok"], said["missing"], said["whole"]) == (True, "", 1)
     assert set(said["figures"]["stages"]) == {stage.value for stage in Stage}
     assert said["figures"]["detection"]["n"] == said["figures"]["notification"]["n"] == 1
-    assert one.rows("SELECT op, drill, state FROM outbox ORDER BY seq") == [("open", 1, "done"), ("resolve", 1, "done")]
+    assert one.rows("SELECT op, connector, state FROM outbox ORDER BY seq") == [
+        ("open", "drills", "done"),
+        ("resolve", "drills", "done"),
+    ]
     assert one.rows("SELECT count(*) FROM ticket_link") == [(0,)]
     assert one.rows("SELECT rule, component, condition FROM alarm") == [("monitoring.drill", "drill/01", "normal")]
     assert desk.tickets() == []
