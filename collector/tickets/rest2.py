@@ -35,6 +35,8 @@ MAX_NOTE = 64 * 1024
 SPOKEN = frozenset({"Comment", "Correspond"})
 """Kinds of transactions that hold what somebody wrote."""
 
+HAPPENED = "Type,Creator,Created,ObjectId"
+
 SHOWN = ("Status", "LastUpdated", "LastUpdatedBy", "Owner", "EffectiveId", "CustomFields")
 
 WRITTEN = (
@@ -64,10 +66,18 @@ class Rest2:
             after = rows[-1]["id"] if rows else 0
             asked = f"ObjectType = 'RT::Ticket' AND id > {after} AND ({query})"
             # A page is cut before what we may not see is taken out of it: only an empty one is the last.
-            if not (page := await self._items("/transactions", query=asked, fields="Type,Creator,Created,ObjectId")):
+            if not (page := await self._items("/transactions", query=asked, fields=HAPPENED)):
                 break
             rows += page
         return rows
+
+    async def spoken(self, ticket: str, me: str) -> tuple[Said, ...]:
+        """What others than this user (by name) wrote at a ticket, the oldest first, of its newest PAGE notes."""
+        kinds = " OR ".join(f"Type = '{kind}'" for kind in sorted(SPOKEN))
+        asked = f"ObjectType = 'RT::Ticket' AND ObjectId = {number(ticket)} AND Creator != {quoted(me)} AND ({kinds})"
+        newest = await self._items("/transactions", query=asked, fields=HAPPENED, order="DESC")
+        said = await self.said(newest)
+        return tuple(sorted(said.values(), key=lambda each: int(each.id)))
 
     async def wrote(self, ticket: str, user: str, text: str) -> bool:
         """Whether this user (by number) wrote something with this text in it; the newest is looked at first."""

@@ -215,7 +215,8 @@ class RequestTracker:
         self._unread.discard(ticket)
         into = str(row["id"])
         if into == ticket:
-            return self._remote(row)
+            _, me = await self._who_am_i()
+            return self._remote(row, said=await self._rest.spoken(ticket, me))
         return Remote(ticket, "", self._page(ticket), row["Status"], TicketState.DUPLICATE, merged_into=into)
 
     async def changed_since(self, cursor: str) -> tuple[list[Remote], str]:
