@@ -17,7 +17,8 @@ def body(message: TicketMessage, language: str) -> str:  # noqa: ARG001
 
 def note(message: TicketMessage, language: str) -> str:  # noqa: ARG001
     """What is new, as plain text. Holds the mark."""
-    return f"{message.note or message.what}\n{mark(message)}"
+    told = [*(told for _, told in message.earlier), message.note or message.what]
+    return "\n".join([*told, mark(message)])
 
 
 def mark(message: TicketMessage) -> str:
