@@ -130,8 +130,9 @@ class RequestTracker:
         self._clock = clock
         self._states = dict(STATES) | {word: TicketState(state) for word, state in settings.states.items()}
         self._me: tuple[str, str] = ("", "")
-        # Made here and not read yet: where such a one is hidden from us, the next one would be too.
+        # Made here and not read yet. Where such a one is hidden from us, every other one is, and each doubt would make one more.
         self._unread: set[str] = set()
+        self._hidden = ""
         self._caller = Caller(
             settings.url.rstrip("/") + "/REST/2.0",
             lambda: {"authorization": f"token {settings.secret()}"},
@@ -147,7 +148,7 @@ class RequestTracker:
     async def preflight(self) -> list[Problem]:
         try:
             await self._who_am_i()
-            return [*await self._queue_problems(), *await self._hidden()]
+            return [*await self._queue_problems(), *await self._hidden_problems()]
         except NotAppliedError as error:
             return [Problem(str(error), "wait, or look why it does not answer", passing=True)]
         except GoneError as error:
@@ -156,6 +157,8 @@ class RequestTracker:
             return [Problem(str(error), "check the address, and that the secret is a token of a user who is enabled")]
 
     async def find(self, key: str) -> list[Remote]:
+        if self._hidden:
+            raise BarredError(f"ticket {self._hidden} was made and may not be read: nor would another one be found")
         # A search leaves out what was merged, unless it says something of EffectiveId.
         query = f"{custom(self._settings.key_field)} = {quoted(key)} AND EffectiveId > 0"
         rows = await self._rest.tickets(query)
@@ -298,14 +301,15 @@ class RequestTracker:
         )
         return problems
 
-    async def _hidden(self) -> list[Problem]:
-        for ticket in sorted(self._unread):
+    async def _hidden_problems(self) -> list[Problem]:
+        if self._hidden:
             try:
-                await self.read(ticket)
-            except (BarredError, GoneError) as error:
-                if isinstance(error, BarredError):
-                    return [Problem(str(error), "give our user ShowTicket in the queue")]
-                self._unread.discard(ticket)
+                await self.read(self._hidden)
+            except BarredError as error:
+                return [Problem(str(error), "give our user ShowTicket in the queue")]
+            except GoneError:
+                pass
+            self._hidden = ""
         return []
 
     # One ticket.
@@ -315,7 +319,7 @@ class RequestTracker:
         answer = await self._caller.call("GET", f"/ticket/{number(ticket)}", write=False, accept=(403,))
         if answer.status == 403:
             if ticket in self._unread:
-                # Nothing that we make could ever be found again: each doubt would make another one.
+                self._hidden = ticket
                 raise BarredError(f"ticket {ticket} was made and may not be read")
             raise RejectedError(
                 f"ticket {ticket} may not be read: give our user ShowTicket in the queue it was moved to"

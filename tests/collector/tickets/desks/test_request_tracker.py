@@ -140,9 +140,36 @@ async def test_ticket_that_may_be_made_and_not_be_read_bars_the_system(system, c
     desk = Desk(port)
     assert await port.preflight() == []
     outcome = await desk.deliver(message(key), None, doubtful=False, leg=Leg())
-    assert isinstance(outcome, Barred)
+    assert isinstance(outcome, Uncertain)
+    assert isinstance(await desk.deliver(message(key), None, doubtful=True, leg=Leg()), Barred)
     [problem] = await port.preflight()
     assert "ShowTicket" in problem.mend
+    [seen] = system.tickets(key)
+    # The way out: somebody mends it, here by moving the ticket.
+    system.rest("PUT", f"ticket/{seen.id}", {"Queue": "Hardware"})
+    assert await port.preflight() == []
+    again = await desk.deliver(message(key), None, doubtful=True, leg=Leg())
+    assert isinstance(again, Done)
+    assert again.external_id == seen.id
+
+
+async def test_secret_that_ends_half_way_leaves_one_ticket(system, connect, message, key, tmp_path: Path) -> None:
+    """A token withdrawn between the ticket and its read-back."""
+    secret = tmp_path / "token"
+    secret.write_text(system.token)
+
+    def withdrawn(method: str, path: str) -> bool:
+        if method == "POST":
+            secret.write_text("1-27-withdrawn")
+        return False
+
+    with FaultProxy(system.address, withdrawn) as proxy:
+        proxy.writes = ["pass"]
+        desk = Desk(connect(proxy.address, secret_file=secret))
+        assert isinstance(await desk.deliver(message(key), None, doubtful=False, leg=Leg()), Uncertain)
+        assert isinstance(await desk.deliver(message(key), None, doubtful=True, leg=Leg()), Barred)
+        secret.write_text(system.token)
+        assert isinstance(await desk.deliver(message(key), None, doubtful=True, leg=Leg()), Done)
     assert len(system.tickets(key)) == 1
 
 
