@@ -133,6 +133,8 @@ class RequestTracker:
         # Made here and not read yet. Where such a one is hidden from us, every other one is, and each doubt would make one more.
         self._unread: set[str] = set()
         self._hidden = ""
+        # Queues that were seen to take tickets and to have the key's field: as many as routes name.
+        self._fit: set[str] = set()
         self._caller = Caller(
             settings.url.rstrip("/") + "/REST/2.0",
             lambda: {"authorization": f"token {settings.secret()}"},
@@ -168,6 +170,11 @@ class RequestTracker:
 
     async def create(self, draft: Draft) -> Remote:
         queue = draft.queue or self._settings.queue
+        if queue not in self._fit:
+            # In a queue without the field the ticket would be made without its key, and answered with 201.
+            if lacking := _lacks(queue, await self._queue(queue), (self._settings.key_field,)):
+                raise RejectedError(f"{lacking[0].what}: {lacking[0].mend}")
+            self._fit.add(queue)
         fields = {self._settings.key_field: draft.key}
         if self._settings.level_field:
             fields[self._settings.level_field] = str(draft.level)
@@ -181,7 +188,7 @@ class RequestTracker:
         }
         answer = await self._caller.call("POST", "/ticket", write=True, body=ticket, accept=(403,))
         if answer.status == 403:
-            # Of an unknown queue it says the same: one queue that a route names must not stop all the others.
+            # One queue that a route names must not stop all the others.
             raise RejectedError(
                 f"{answer.host} takes no ticket in the queue {queue!r}: check its name, and that our user has "
                 f"CreateTicket there: {answer.said()}"
@@ -265,22 +272,14 @@ class RequestTracker:
         return self._me
 
     async def _queue_problems(self) -> list[Problem]:
-        name = self._settings.queue
-        query = json.dumps([{"field": "Name", "value": name}])
-        queues = items(await self._caller.call("GET", "/queues", write=False, params={"query": query}))
-        if not queues:
-            return [
-                Problem(f"no queue {name!r} is shown to us", "write its name, and give our user the right SeeQueue")
-            ]
-        answer = await self._caller.call("GET", f"/queue/{queues[0]['id']}", write=False)
-        queue = shaped(answer, "_hyperlinks", "Lifecycle", "TicketCustomFields")
-        problems: list[Problem] = []
-        if "create" not in {link.get("ref") for link in queue["_hyperlinks"]}:
-            problems.append(Problem(f"we may make no ticket in the queue {name!r}", "give our user CreateTicket there"))
-        lifecycle = queue["Lifecycle"]
-        known = {TicketState(state) for state in self._settings.states.values()}
-        if lifecycle != "default" and (
-            TicketState.RESOLVED not in known or not known & {TicketState.OPEN, TicketState.WORKING}
+        settings = self._settings
+        queue = await self._queue(settings.queue)
+        wanted = (settings.key_field, settings.level_field, settings.verdict_field, settings.part_field)
+        problems = _lacks(settings.queue, queue, wanted)
+        lifecycle = queue["Lifecycle"] if queue else "default"
+        known = {TicketState(state) for state in settings.states.values()}
+        if lifecycle != "default" and not (
+            TicketState.RESOLVED in known and known & {TicketState.OPEN, TicketState.WORKING}
         ):
             problems.append(
                 Problem(
@@ -288,18 +287,15 @@ class RequestTracker:
                     'write them as states = { "its word" = "open", "another" = "resolved" }',
                 )
             )
-        # Those that we may see in this queue; the list of a queue's fields shows them to administrators only.
-        fields = {field["name"] for field in queue["TicketCustomFields"]}
-        settings = self._settings
-        problems += (
-            Problem(
-                f"the queue {name!r} shows no custom field {wanted!r}",
-                "apply it to the queue, and give our user SeeCustomField, ModifyCustomField and SetInitialCustomField",
-            )
-            for wanted in (settings.key_field, settings.level_field, settings.verdict_field, settings.part_field)
-            if wanted and wanted not in fields
-        )
         return problems
+
+    async def _queue(self, name: str) -> Row | None:
+        query = json.dumps([{"field": "Name", "value": name}])
+        queues = items(await self._caller.call("GET", "/queues", write=False, params={"query": query}))
+        if not queues:
+            return None
+        answer = await self._caller.call("GET", f"/queue/{queues[0]['id']}", write=False)
+        return shaped(answer, "_hyperlinks", "Lifecycle", "TicketCustomFields")
 
     async def _hidden_problems(self) -> list[Problem]:
         if self._hidden:
@@ -433,3 +429,23 @@ class RequestTracker:
 
     def _page(self, ticket: str | int) -> str:
         return f"{self._settings.url.rstrip('/')}/Ticket/Display.html?id={ticket}"
+
+
+def _lacks(name: str, queue: Row | None, fields: Iterable[str]) -> list[Problem]:
+    """What keeps a ticket with these custom fields from being made in a queue."""
+    if queue is None:
+        return [Problem(f"no queue {name!r} is shown to us", "write its name, and give our user the right SeeQueue")]
+    problems = []
+    if "create" not in {link.get("ref") for link in queue["_hyperlinks"]}:
+        problems.append(Problem(f"we may make no ticket in the queue {name!r}", "give our user CreateTicket there"))
+    # Those that we may see in this queue; the list of a queue's fields shows them to administrators only.
+    shown = {field["name"] for field in queue["TicketCustomFields"]}
+    problems += (
+        Problem(
+            f"the queue {name!r} shows no custom field {wanted!r}",
+            "apply it to the queue, and give our user SeeCustomField, ModifyCustomField and SetInitialCustomField",
+        )
+        for wanted in fields
+        if wanted and wanted not in shown
+    )
+    return problems

@@ -111,21 +111,36 @@ async def test_unknown_status_is_answered_with_200_and_noticed(system, connect, 
     assert seen.state is TicketState.OPEN
 
 
-async def test_unknown_key_field_is_answered_with_201_and_noticed(connect, message, key) -> None:
+async def test_unknown_key_field_would_be_answered_with_201(connect, message, key) -> None:
     port = connect(key_field="Nonsense")
-    outcome = await Desk(port).deliver(message(key), None, doubtful=False, leg=Leg())
-    assert isinstance(outcome, Done)
-    assert "does not show its key" in outcome.also
-    # Why that must be known before the first ticket: nothing will ever find this one, and no word of it.
-    assert await port.find(key) == []
     [problem] = await port.preflight()
     assert "'Nonsense'" in problem.what
-
-
-async def test_unknown_queue_refuses_one_message_and_not_the_system(connect, message, key) -> None:
-    outcome = await Desk(connect()).deliver(message(key), None, doubtful=False, leg=Leg(queue="Nowhere"))
+    outcome = await Desk(port).deliver(message(key), None, doubtful=False, leg=Leg())
     assert outcome == Retry(outcome.reason, refused=True)
-    assert "'Nowhere'" in outcome.reason
+    # A field that was taken away later: the ticket is made without its key, and the read-back says so.
+    outcome = await Desk(in_haste(port)).deliver(message(key), None, doubtful=False, leg=Leg())
+    assert isinstance(outcome, Done)
+    assert "does not show its key" in outcome.also
+    # Why that is asked before the first ticket: nothing will ever find this one, and no word of it.
+    assert await port.find(key) == []
+
+
+@pytest.mark.parametrize(("queue", "lacking"), [("Nowhere", "'Nowhere'"), ("Keyless", "'DedupKey'")])
+async def test_queue_of_a_route_that_does_not_do_refuses_one_message(
+    system, connect, message, key, queue, lacking
+) -> None:
+    outcome = await Desk(connect()).deliver(message(key), None, doubtful=False, leg=Leg(queue=queue))
+    assert outcome == Retry(outcome.reason, refused=True)
+    assert lacking in outcome.reason
+    assert system.tickets(key) == []
+
+
+async def test_right_that_was_withdrawn_later_refuses_one_message(connect, message, key) -> None:
+    port = connect()
+    port._fit.add("Secret")
+    outcome = await Desk(port).deliver(message(key), None, doubtful=False, leg=Leg(queue="Secret"))
+    assert outcome == Retry(outcome.reason, refused=True)
+    assert "CreateTicket" in outcome.reason
 
 
 async def test_queue_without_the_key_field_or_the_right_to_it(connect) -> None:
@@ -357,10 +372,16 @@ async def test_note_is_found_behind_many(port, key, monkeypatch) -> None:
     assert not await port.has_note(made.id, f"[{key}/9]")
 
 
+def in_haste(port: RequestTracker) -> RequestTracker:
+    """One that has seen its queue before: its first request is the ticket."""
+    port._fit.add("Hardware")
+    return port
+
+
 async def test_request_that_waited_is_carried_out_after_the_search(system, connect, message, key) -> None:
     """Why doubt waits: what was asked first may happen last."""
     async with held_back(system.address) as (address, held, release):
-        hasty = Desk(connect(address, timeout=0.3))
+        hasty = Desk(in_haste(connect(address, timeout=0.3)))
         assert isinstance(await hasty.deliver(message(key), None, doubtful=False, leg=Leg()), Uncertain)
         assert held.is_set()
         patient = Desk(connect())
@@ -373,7 +394,7 @@ async def test_request_that_waited_is_carried_out_after_the_search(system, conne
 
 async def test_hasty_sender_before_three_workers_leaves_one_ticket_each(system, connect, message, key) -> None:
     with FaultProxy(system.start_workers()) as proxy:
-        hasty, patient = Desk(connect(proxy.address, timeout=0.05)), Desk(connect(proxy.address))
+        hasty, patient = Desk(in_haste(connect(proxy.address, timeout=0.05))), Desk(connect(proxy.address))
         assert patient.settle_s >= 30
         keys = [f"{key}{at}" for at in range(9)]
 
