@@ -19,10 +19,12 @@ from tillwatch.collector.alarm.rules import CLOCK, FORK
 from tillwatch.collector.book import Book
 from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
 from tillwatch.collector.duty.policy import parse_policy
+from tillwatch.collector.incident.alerting import Alerting
 from tillwatch.collector.incident.following import Following
 from tillwatch.collector.incident.handling import Handling
 from tillwatch.collector.incident.regulator import Regulating
 from tillwatch.collector.incident.telling import Teller
+from tillwatch.collector.incident.ticketing import Ticketing
 from tillwatch.collector.incident.topology import Topology
 from tillwatch.collector.journal import Entry, Kind
 from tillwatch.collector.operators import Operators
@@ -88,6 +90,8 @@ class Fold:
         self.regulating = Regulating(self.book, self.fleet, self.timers, following, states)
         self.standing = Standing(self.book, self.fleet, self.masking, self.losses, self.regulating, states)
         self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, self.handling, following)
+        self.alerting = Alerting(self.book, self.fleet, following)
+        self.ticketing = Ticketing(self.book, self.alarming, following)
         self.advanced_to = 0
         self.away = (0, 0)
 
@@ -151,7 +155,7 @@ class Fold:
             case Kind.RULES_CHANGED:
                 self._rules_changed(entry)
             case Kind.TICKET_CHANGE:
-                self.book.dirty.tickets.append(entry.facts_map())
+                self.ticketing.changed(entry.facts_map(), entry.at)
             case Kind.STARTED | Kind.STOPPED:
                 pass
         self.standing.look(entry.at)
@@ -421,6 +425,12 @@ class Fold:
             case "conflict":
                 terminal = self.fleet.terminals[entry.terminal]
                 self.alarming.judge(FORK, terminal, "", "fork", entry.at, {"rotation": facts["detail"]})
+            case "alert":
+                self.alerting.heard(facts, entry.at)
+                return
+            case "ticket-link":
+                self.ticketing.changed({**facts, "origin": "linked"}, entry.at)
+                return
             case _:
                 self.operators.act(entry, facts)
                 return

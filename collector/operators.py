@@ -20,7 +20,7 @@ from tillwatch.collector.incident.incidents import ROOT, Incident
 from tillwatch.collector.journal import Entry
 from tillwatch.collector.records import LIFE_CYCLE, Correction
 from tillwatch.collector.terminal.fleet import IN_SERVICE, Fleet
-from tillwatch.collector.tickets.message import Op
+from tillwatch.collector.tickets.message import Op, TicketState
 
 ACTS = frozenset({
     "acknowledge", "shelve", "unshelve", "window", "window-cancel", "life-cycle", "hold", "resume", "assign", "in-repair", "resolve", "close",
@@ -47,9 +47,6 @@ class Operators:
             self._incident(action, entry.at, facts)
         elif action == "ticket-retry":
             self._book.dirty.retries.append((str(facts.get("incident", "")), str(facts.get("connector", ""))))
-        elif action == "ticket-link":
-            told = ("incident", "connector", "external_id", "url", "state", "status")
-            self._book.dirty.tickets.append({**{name: facts[name] for name in told}, "origin": "linked"})
         elif action == "window":
             self._masking.make(Window.of_facts(facts), entry.at)
         elif action == "window-cancel":
@@ -119,7 +116,10 @@ class Operators:
             return
         detail = {name: facts[name] for name in ("to", "reason", "note", "text") if facts.get(name)}
         self._book.put_incident(after, kind, at, by=by, **detail)
-        self._following.tell(incident.corr_id, Op.UPDATE, at, _said(kind, by, detail))
+        wish = _WISHES.get(kind)
+        if wish is TicketState.WORKING and after.on_hold:
+            wish = None  # who takes it on does not end the hold
+        self._following.tell(incident.corr_id, Op.UPDATE, at, _said(kind, by, detail), wish=wish)
         self._following.follow_up(incident.corr_id, at)
 
     def _resolve(self, incident: Incident, by: str, at: int, facts: Mapping[str, Any]) -> None:
@@ -173,6 +173,12 @@ _KINDS: Mapping[str, str] = {
     "acknowledge": "acknowledged", "assign": "assigned", "in-repair": "in_repair", "hold": "held", "resume": "resumed", "close": "closed",
     "note": "note",
 }  # fmt: skip
+
+_WISHES: Mapping[str, TicketState] = {
+    "acknowledged": TicketState.WORKING, "assigned": TicketState.WORKING, "in_repair": TicketState.WORKING, "held": TicketState.ON_HOLD,
+    "resumed": TicketState.WORKING, "closed": TicketState.CLOSED,
+}  # fmt: skip
+"""What a person's act asks of the ticket."""
 
 _SAID: Mapping[str, str] = {
     "acknowledged": "{by} has taken it on", "assigned": "{by} assigned it", "in_repair": "{by} is at work on it", "held": "On hold by {by}",

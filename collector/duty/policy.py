@@ -99,7 +99,7 @@ class IncidentSettings:
     """child_settle_ns: after a cause is over until what is still active beneath it is an incident of its own; verify_ns: within which a fault
     after the closing reopens it; infer_*: share and least number of a branch's terminals, lost within this time, that are one cause;
     region_least: branches; tell_every_ns: between two updates of a ticket; supervisor_limit_ns: how long a supervisor may stay in the
-    terminal; fleet_share: lost together, it is the monitoring. flap_enter transitions in flap_within_ns make an alarm intermittent, at most
+    terminal; ticket_grace_ns: how long a ticket may be closed while its fault is still there; fleet_share: lost together, it is the monitoring. flap_enter transitions in flap_within_ns make an alarm intermittent, at most
     flap_leave in flap_quiet_ns make it steady again. confirm_ns: what is over by its readings, and nobody has confirmed, is settled then.
     """
 
@@ -117,6 +117,7 @@ class IncidentSettings:
     flap_leave: int = 1
     flap_quiet_ns: int = 60 * MINUTE
     confirm_ns: int = 7 * 24 * HOUR
+    ticket_grace_ns: int = 15 * MINUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +147,20 @@ class Policy:
     def calendar(self, level: int, terminal_class: str, branch: str) -> Calendar:
         """The hours in which the clocks of an incident of this level run, by the clocks of the branch."""
         hours = self.targets[level].hours
-        return self._place(self.classes.of(terminal_class).service if hours == SERVICE else hours, branch)
+        return self.hours(self.classes.of(terminal_class).service if hours == SERVICE else hours, branch)
 
     def schedule(self, terminal_class: str, branch: str) -> Calendar:
         """The hours in which such a terminal is to be in service, by the clocks of the branch."""
-        return self._place(self.classes.of(terminal_class).service, branch)
+        return self.hours(self.classes.of(terminal_class).service, branch)
+
+    def hours(self, name: str, branch: str) -> Calendar:
+        """The calendar of this name, one of `calendars`: as it is in the branch, and by its clocks."""
+        here = self.branch(branch)
+        key = here.calendars.get(name, name), here.zone or self.zone
+        calendar = self._placed.get(key)
+        if calendar is None:
+            calendar = self._placed[key] = self.calendars[key[0]].in_zone(key[1])
+        return calendar
 
     def branch(self, name: str) -> Branch:
         """The branch of this very name, else the first whose pattern fits."""
@@ -172,14 +182,6 @@ class Policy:
                 idle = (glob for glob in globs if not any(fnmatchcase(rule, glob.partition("@")[0]) for rule in rules))
                 told += [f"[class.{each.name}.functions] {function}: {glob!r} fits no rule" for glob in idle]
         return told
-
-    def _place(self, name: str, branch: str) -> Calendar:
-        here = self.branch(branch)
-        key = here.calendars.get(name, name), here.zone or self.zone
-        calendar = self._placed.get(key)
-        if calendar is None:
-            calendar = self._placed[key] = self.calendars[key[0]].in_zone(key[1])
-        return calendar
 
 
 @cache
@@ -349,6 +351,7 @@ def _incident(row: Table) -> IncidentSettings:
         flap_leave=row.number("flap_leave", default.flap_leave),
         flap_quiet_ns=row.span("flap_quiet", default.flap_quiet_ns),
         confirm_ns=row.span("confirm", default.confirm_ns),
+        ticket_grace_ns=row.span("ticket_grace", default.ticket_grace_ns),
     )
     row.done()
     return settings

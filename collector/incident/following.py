@@ -15,10 +15,12 @@ from tillwatch.collector.duty.calendars import Calendar
 from tillwatch.collector.duty.clocks import NEVER, Call, advance, next_due
 from tillwatch.collector.incident import incidents
 from tillwatch.collector.incident.incidents import (
+    ACKNOWLEDGED,
     CLOSED,
     CONSEQUENCE,
     DROPPED,
     FLEET,
+    IN_REPAIR,
     RESOLVED,
     RESTORED,
     ROOT,
@@ -29,17 +31,18 @@ from tillwatch.collector.incident.incidents import (
 from tillwatch.collector.incident.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for, target_of
 from tillwatch.collector.incident.telling import Teller
 from tillwatch.collector.terminal.fleet import Fleet
-from tillwatch.collector.tickets.message import Op
+from tillwatch.collector.tickets.message import Op, TicketState
 from tillwatch.collector.timers import Timers
 
 DAY_NS = 86_400 * 10**9
+UNCONFIRMED = "It is over by its readings, and nobody has said anything against it: resolved"
 Told = tuple[tuple[str, str, str], ...]
 """(role, person, channel)."""
 
 
 class Following:
     """release: lets go what an incident explained, once that is over for long enough. before_told: the last look at an incident that
-    has settled, after which it may be part of another one.
+    has settled, after which it may be part of another one. claimed: a look at an incident that a ticket says is over.
     """
 
     def __init__(self, book: Book, fleet: Fleet, timers: Timers, teller: Teller) -> None:
@@ -47,11 +50,24 @@ class Following:
         self._fleet = fleet
         self.release: Callable[[Incident, int], None] = lambda _, __: None
         self.before_told: Callable[[Incident, int], None] = lambda _, __: None
+        self.claimed: Callable[[Incident, int], None] = lambda _, __: None
         self._book = book
         self._timers = timers
 
-    def tell(self, corr_id: str, op: Op, at: int, note: str = "", told: Told = ()) -> None:
-        """A message to the ticket system, if it knows of the incident at all."""
+    def tell(
+        self,
+        corr_id: str,
+        op: Op,
+        at: int,
+        note: str = "",
+        told: Told = (),
+        *,
+        wish: TicketState | None = None,
+        source: str = "",
+    ) -> None:
+        """A message to the ticket system, if it knows of the incident at all. wish: of an update, None where the ticket stays as people have it; an
+        opening and an end ask for what follows from the incident. source: the connector whose ticket said this.
+        """
         incident = self._book.incidents[corr_id]
         if not incident.announced:
             return
@@ -59,8 +75,11 @@ class Following:
         if not told and (call := self._escalate(incident, at)) is not None:
             note, told = "; ".join(each for each in (note, call[0]) if each), call[1]
             incident = self._book.incidents[corr_id]
+        wish = wish or _wish(op, incident)
+        if wish is not None:
+            incident = incidents.ask(incident, wish, source)
         incident = self._book.put_incident(replace(incident, seq=incident.seq + 1, told_at=at, tell_at=0))
-        self._book.dirty.messages.append(self.teller.message(incident, op, at, note, told))
+        self._book.dirty.messages.append(self.teller.message(incident, op, at, note, told, wish, source))
 
     def tell_soon(self, corr_id: str, at: int) -> None:
         """Who else is concerned changes by the second while a branch goes down: that is told together."""
@@ -86,6 +105,8 @@ class Following:
     def _next(self, incident: Incident, at: int) -> int | None:
         dues = [incident.tell_at, incident.release_at, self._escalates_at(incident, at)]
         settings = self._book.policy.incident
+        if incident.claim is not None:
+            dues.append(incident.claim.until)
         match incident.state:
             case incidents.SETTLING:
                 dues.append(incident.settle_until)
@@ -178,6 +199,9 @@ class Following:
     def _act(self, corr_id: str, at: int) -> None:
         settings = self._book.policy.incident
         incident = self._book.incidents[corr_id]
+        if incident.claim is not None:
+            self.claimed(incident, at)
+            incident = self._book.incidents[corr_id]
         if incident.state == SETTLING and incident.settle_until <= at:
             self.before_told(incident, at)
             incident = self._book.incidents[corr_id]
@@ -195,7 +219,9 @@ class Following:
             return
         if incident.state == RESTORED and not incident.tamper and incident.restored_at + settings.confirm_ns <= at:
             ended = replace(incident, state=RESOLVED, resolved_at=at)
-            incident = self._book.put_incident(ended, "resolved", at, by="policy", because="nobody confirmed it")
+            self._book.put_incident(ended, "resolved", at, by="policy", because="nobody confirmed it")
+            self.tell(corr_id, Op.UPDATE, at, UNCONFIRMED, wish=TicketState.RESOLVED)
+            incident = self._book.incidents[corr_id]
         if incident.state == RESOLVED and incident.resolved_at + settings.verify_ns <= at:
             ended = replace(incident, state=CLOSED, closed_at=at)
             incident = self._book.put_incident(ended, "closed", at, by="policy")
@@ -207,6 +233,16 @@ class Following:
             for alarm in self._book.of(corr_id):  # what flapped, rests and has not been seen since
                 self._book.leave(alarm, at)
             self._book.forget(corr_id)
+
+
+def _wish(op: Op, incident: Incident) -> TicketState | None:
+    """Who had taken it on has it again when it is back; what the readings alone say to be over is for people to settle, level 3 aside."""
+    match op:
+        case Op.OPEN:
+            return TicketState.WORKING if incident.state in (ACKNOWLEDGED, IN_REPAIR) else TicketState.OPEN
+        case Op.RESOLVE if incident.state == RESOLVED:
+            return TicketState.RESOLVED
+    return None
 
 
 def _calls(call: Call) -> str:

@@ -31,7 +31,7 @@ from tillwatch.collector.incident.incidents import (
 )
 from tillwatch.collector.incident.topology import node_of
 from tillwatch.collector.terminal.fleet import Fleet
-from tillwatch.collector.tickets.message import Op
+from tillwatch.collector.tickets.message import Op, TicketState
 from tillwatch.collector.timers import Timers
 
 EXPLAINS = 2
@@ -79,12 +79,17 @@ class Handling:
         within = bool(own) and all(each.mask(alarms.MAINTENANCE) for each in own)
         if within and not incident.on_hold and (held := incidents.hold(incident, incidents.PLANNED, at)) is not None:
             self._book.put_incident(held, "held", at, reason=incidents.PLANNED, by="policy")
+            self._following.tell(
+                incident.corr_id, Op.UPDATE, at, "On hold: planned maintenance", wish=TicketState.ON_HOLD
+            )
         elif (
             not within
             and incident.on_hold == incidents.PLANNED
             and (free := incidents.resume(incident, at)) is not None
         ):
             self._book.put_incident(free, "resumed", at, by="policy")
+            wish = TicketState.WORKING if free.responded_at else TicketState.OPEN
+            self._following.tell(incident.corr_id, Op.UPDATE, at, "The planned maintenance is over", wish=wish)
         self._following.follow_up(incident.corr_id, at)
 
     def explain(self, key: AlarmKey, cause: str, evidence: str, at: int) -> None:

@@ -9,7 +9,7 @@ from tillwatch.collector.incident.case import Case, Line
 from tillwatch.collector.incident.why import hold_text
 from tillwatch.collector.records import IncidentEvent
 
-WORDS = ("by", "to", "text", "note", "because", "part")
+WORDS = ("by", "to", "text", "note", "because", "part", "source")
 """Details that are said as they are, behind what happened."""
 MAX_NAMED = 40
 """Terminals of an outage that one line names, as many as a ticket does."""
@@ -60,7 +60,8 @@ def _lines(event: IncidentEvent, case: Case) -> Iterator[Line]:
         names = "; ".join(f"{name} ({why})" for name, _, why in stricken[:MAX_NAMED])
         more = len(stricken) - len(stricken[:MAX_NAMED]) + int(detail.get("left_out", 0))
         yield Line("", "event.stricken_more" if more else "event.stricken", {"terminals": names, "more": more})
-    if event.kind not in ("verdict", "held") and (said := _said(detail)):
+    words = ("source",) if event.kind in ("verdict", "held") else WORDS
+    if said := _said(detail, words):
         yield Line("", "event.said", {"words": said})
 
 
@@ -77,8 +78,8 @@ def _calls(event: IncidentEvent, case: Case) -> Iterator[Line]:
         yield Line("", "event.nobody", {"roles": ", ".join(map(str, event.detail["nobody"]))})
 
 
-def _said(detail: Mapping[str, Any]) -> str:
-    return "; ".join(str(detail[name]) for name in WORDS if detail.get(name))
+def _said(detail: Mapping[str, Any], words: tuple[str, ...]) -> str:
+    return "; ".join(str(detail[name]) for name in words if detail.get(name))
 
 
 def _plain(detail: Mapping[str, Any], name: str) -> int | float | str:

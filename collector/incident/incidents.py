@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 
@@ -33,8 +33,38 @@ PLANNED = "planned maintenance"
 WELL = "working again"
 """The reason for the time between the end of a fault and its return: nobody could have repaired anything then."""
 
+ASKED = 8
+"""States that a ticket was asked for and has not shown: more than people wish for within the worst outage that is caught up in order. Of an older one the
+ticket's own state is believed.
+"""
+
 VERDICTS = ("true_fault", "part_changed", "false_alarm", "no_fault_found", "drill")
 """What the person who resolves says of it."""
+
+
+class Linked(NamedTuple):
+    """Its ticket with one connector, as the fold knows it. state: the last one that was acted on, of TicketState; owner: likewise; updated_at: by the
+    ticket system's clock, UTC ns; asked: states that it was asked for since and has not shown yet, oldest first: when they appear nobody else has
+    done that; verdict: the last one that was taken for a label.
+    """
+
+    connector: str
+    external_id: str
+    state: str
+    owner: str = ""
+    updated_at: int = 0
+    asked: tuple[str, ...] = ()
+    verdict: tuple[str, str] = ("", "")
+
+
+class Claim(NamedTuple):
+    """A ticket was closed while the fault was still there. by: who closed it; source: the ticket; until: when it is opened again, UTC ns."""
+
+    by: str
+    source: str
+    verdict: str
+    part: str
+    until: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +74,9 @@ class Incident:
     announced_at: when the ticket system was told; others likewise, all UTC ns, 0 for not yet. seq: deliveries enqueued so far. parent: the wider incident that
     explains it; again: the one of the same fault that was over shortly before, which goes on in its place once this has settled; cause: what led to that conclusion, in words. steps: escalation steps that were taken, unstaffed: those of them for which nobody was
     on duty; missed: the clocks whose target was missed. release_at: when what is left of its
-    symptoms gets incidents of its own; tell_at: when its changes are told.
+    symptoms gets incidents of its own; tell_at: when its changes are told. tickets: one for each connector that has told of its own; asked: the states
+    that tickets were asked for last; claim: that it is over, by a ticket, against the readings. alert: `source/fingerprint` of the
+    alert of another system that it stands for.
     """
 
     corr_id: str
@@ -86,6 +118,10 @@ class Incident:
     release_at: int = 0
     verdict: str = ""
     part: str = ""
+    tickets: tuple[Linked, ...] = ()
+    asked: tuple[str, ...] = ()
+    claim: Claim | None = None
+    alert: str = ""
 
     @property
     def living(self) -> bool:
@@ -123,8 +159,13 @@ class Incident:
     def of_row(cls, row: tuple[Any, ...]) -> Incident:
         body = msgpack.unpackb(row[13]) if row[13] else {}
         body["held"] = tuple((a, b, why) for a, b, why in body.get("held", ()))
-        for name in ("steps", "unstaffed", "missed"):
+        for name in ("steps", "unstaffed", "missed", "asked"):
             body[name] = tuple(body.get(name, ()))
+        body["tickets"] = tuple(
+            Linked(name, ticket_id, state, owner, updated, tuple(asked), (verdict[0], verdict[1]))
+            for name, ticket_id, state, owner, updated, asked, verdict in body.get("tickets", ())
+        )
+        body["claim"] = Claim(*body["claim"]) if body.get("claim") else None
         known = {name: value for name, value in body.items() if name in _BODY}
         names = [each.strip() for each in COLUMNS.split(",")][:-1]
         known |= dict(zip(names, row, strict=False))
@@ -213,8 +254,9 @@ def reopen(incident: Incident, at: int) -> Incident:
     well = max(ended, incident.held[-1][1] if incident.held else 0)
     held = (*incident.held, (well, at, WELL)) if well < at else incident.held
     back = replace(
-        incident, state=state, restored_at=0, resolved_at=0, closed_at=0, verdict="", release_at=0, held=held
-    )
+        incident, state=state, restored_at=0, resolved_at=0, closed_at=0, verdict="", release_at=0, held=held,
+        claim=None,
+    )  # fmt: skip
     if not settled:
         return replace(back, response_from=min(incident.response_from + max(at - well, 0), at))
     again = tuple(step for step in incident.steps if not step.startswith("response"))
@@ -236,7 +278,27 @@ def resolve(incident: Incident, verdict: str, part: str, at: int) -> Incident | 
         part=part,
         responded_at=taken.responded_at or at,
         tell_at=0,
+        claim=None,
     )
+
+
+def ask(incident: Incident, state: str, source: str) -> Incident:
+    """Its tickets are to be in this state from now on, all but the one of the connector that said so."""
+    tickets = tuple(
+        each if each.connector == source else each._replace(asked=(*each.asked, state)[-ASKED:])
+        for each in incident.tickets
+    )
+    return replace(incident, asked=(*incident.asked, state)[-ASKED:], tickets=tickets)
+
+
+def ticket(incident: Incident, connector: str) -> Linked | None:
+    return next((each for each in incident.tickets if each.connector == connector), None)
+
+
+def link(incident: Incident, linked: Linked) -> Incident:
+    """With its ticket of that connector as it is now."""
+    others = [each for each in incident.tickets if each.connector != linked.connector]
+    return replace(incident, tickets=tuple(sorted((*others, linked))))
 
 
 def close(incident: Incident, at: int) -> Incident | None:

@@ -11,7 +11,7 @@ from tillwatch.collector.alarm.rules import Rule
 from tillwatch.collector.book import Book
 from tillwatch.collector.incident.incidents import CONSEQUENCE, ROOT, TERMINAL, Incident
 from tillwatch.collector.terminal.fleet import Fleet
-from tillwatch.collector.tickets.message import MAX_AFFECTED, Evidence, Op, TicketMessage
+from tillwatch.collector.tickets.message import MAX_AFFECTED, Evidence, Op, TicketMessage, TicketState
 
 
 class Stricken(NamedTuple):
@@ -43,15 +43,27 @@ class Teller:
     def title(self, incident: Incident) -> str:
         rule = self._book.rule(incident.fault)
         text = self._cards.card(rule, self._language).text if rule is not None else incident.fault
+        if incident.alert:
+            text = f"{text}: {incident.cause}"
         if incident.scope == TERMINAL:
             return f"{text} ({incident.terminal}{' ' if incident.component else ''}{incident.component})"
         place = incident.branch or incident.region
+        if incident.alert:
+            return f"{text} ({place})" if place else text
         return f"{text} ({place}: {incident.cause})" if place else f"{text} ({incident.cause})"
 
     def message(
-        self, incident: Incident, op: Op, at: int, note: str = "", told: tuple[tuple[str, str, str], ...] = ()
+        self,
+        incident: Incident,
+        op: Op,
+        at: int,
+        note: str = "",
+        told: tuple[tuple[str, str, str], ...] = (),
+        wish: TicketState | None = None,
+        source: str = "",
     ) -> TicketMessage:
         """As it is now. The incident's seq is that of this message."""
+        known = self._fleet.terminals.get(incident.terminal)
         own = self._book.of(incident.corr_id, ROOT, CONSEQUENCE)
         rule = self._book.rule(incident.fault)
         stricken = self.stricken(incident, at)
@@ -71,7 +83,7 @@ class Teller:
             branch=incident.branch,
             region=incident.region,
             component=incident.component,
-            what=card.text if incident.scope == TERMINAL else self.title(incident),
+            what=card.text if incident.scope == TERMINAL and not incident.alert else self.title(incident),
             at=at,
             since=incident.occurred_at,
             evidence=tuple(evidence),
@@ -87,6 +99,10 @@ class Teller:
             parent=incident.parent,
             told=told,
             drill=incident.drill,
+            fault=incident.fault,
+            terminal_class=known.terminal_class if known is not None else "",
+            wish=wish,
+            source=source,
             means=card.means,
             checks=card.branch_checks,
             brings=card.engineer_brings,

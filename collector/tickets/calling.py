@@ -5,6 +5,7 @@ what is raised, logged or kept is the host, the status and our own words, with t
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 import os
@@ -22,7 +23,21 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tillwatch.collector.tickets.delivery import IN_FLIGHT
-from tillwatch.collector.tickets.port import BarredError, GoneError, NotAppliedError, RejectedError, UnclearError
+from tillwatch.collector.tickets.port import (
+    Barred,
+    BarredError,
+    GoneError,
+    NotAppliedError,
+    Outcome,
+    RejectedError,
+    Retry,
+    Uncertain,
+    UnclearError,
+)
+
+Failure = NotAppliedError | UnclearError | RejectedError | BarredError | GoneError
+"""What a `Caller` raises."""
+FAILURES = (NotAppliedError, UnclearError, RejectedError, BarredError, GoneError)
 
 if TYPE_CHECKING:
     import httpx2
@@ -176,6 +191,21 @@ class Caller:
         return self._client
 
 
+def outcome_of(error: Failure) -> Outcome:
+    """What a failure means for a receiver that is told in one request, and knows a message that comes twice by its key."""
+    match error:
+        case NotAppliedError():
+            return Retry(str(error), error.after_s)
+        case UnclearError():
+            return Uncertain(str(error))
+        case BarredError():
+            return Barred(str(error))
+        case GoneError():
+            return Retry(f"{error}: check the address", refused=True)
+        case RejectedError():
+            return Retry(str(error), refused=True)
+
+
 def checked_host(address: str) -> str:
     """The host of an address that tickets may go to. Raises ValueError."""
     try:
@@ -190,6 +220,13 @@ def checked_host(address: str) -> str:
             f"the address at {parts.hostname} must be https: tickets say which terminals are weak, and where"
         )
     return parts.hostname
+
+
+def authorization(secret: str) -> dict[str, str]:
+    """The header for a secret by its form: `user:password` is HTTP Basic, anything without a colon a bearer token."""
+    if ":" in secret:
+        return {"authorization": f"Basic {base64.b64encode(secret.encode()).decode()}"}
+    return {"authorization": f"Bearer {secret}"}
 
 
 def retry_after(text: str, now: float) -> float | None:

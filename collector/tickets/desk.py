@@ -92,8 +92,12 @@ class _Telling:
         except GoneError:
             return await self._anew(f"ticket {ticket} was gone: made anew")
         wish = self._message.wish or (TicketState.OPEN if self._message.op is Op.OPEN else None)
-        if wish is TicketState.OPEN and remote.state is not None and remote.state.over and not self._port.caps.reopens:
-            return await self._anew(f"ticket {ticket} cannot be opened again: made anew")
+        final = remote.state in self._port.caps.final
+        if wish is TicketState.OPEN and remote.state is not None and remote.state.over:
+            if final or not self._port.caps.reopens:
+                return await self._anew(f"ticket {ticket} cannot be opened again: made anew")
+        elif final:
+            return self._done(remote, f"ticket {ticket} is {remote.status!r} and takes no more notes")
         await self._note(remote.id, doubtful=doubtful)
         if wish is not None and not _fulfilled(wish, remote.state):
             self.wrote = True
@@ -117,8 +121,8 @@ class _Telling:
         mark = text.mark(self._message)
         if doubtful and self._port.caps.has_notes and await self._port.has_note(ticket, mark):
             return
-        self.wrote = True
         await self._port.note(ticket, text.note(self._message, self._language)[: self._port.caps.max_body])
+        self.wrote = True
         if self._port.caps.has_notes and not await self._port.has_note(ticket, mark):
             raise RejectedError(f"the note at ticket {ticket} was taken and is not there")
 

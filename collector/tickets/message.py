@@ -69,7 +69,8 @@ class TicketMessage:
     new, in words. affected: the terminals that it concerns, at most MAX_AFFECTED of affected_count. parent: the incident that explains this one.
     told: (role, person, channel) that are to be told of this change. drill: somebody injected the fault; such messages
     have a queue and a receiver of their own. fault: the rule; terminal_class: as it was enrolled; both for whoever routes. wish: the state
-    that the ticket is to be in from now on, None where it stays as people have it. means, checks, brings, parts: the diagnosis card: what it means, what branch staff can check, what the
+    that the ticket is to be in from now on, None where it stays as people have it. source: the connector whose own ticket said what this tells: that one
+    knows. means, checks, brings, parts: the diagnosis card: what it means, what branch staff can check, what the
     engineer brings, and what the device told of its parts, as (label, value). earlier: (at, note) of updates that waited and are told together
     with this one, the oldest first; not kept in its row, since they have rows of their own.
     """
@@ -102,6 +103,7 @@ class TicketMessage:
     fault: str = ""
     terminal_class: str = ""
     wish: TicketState | None = None
+    source: str = ""
     means: str = ""
     checks: tuple[str, ...] = ()
     brings: tuple[str, ...] = ()
@@ -153,6 +155,7 @@ class TicketMessage:
             "fault": self.fault,
             "terminal_class": self.terminal_class,
             "wish": self.wish.value if self.wish else None,
+            "source": self.source,
             "means": _cut(self.means),
             "checks": list(self.checks),
             "brings": list(self.brings),

@@ -19,7 +19,7 @@ class Caps:
 
     settle_s: how long after an attempt ended without a clear answer it may still be carrying it out, and how far its search may lag behind its
     writes. max_title, max_body: characters. reopens: a ticket that is over can be opened again. has_notes: notes can be read back, so that one
-    is written once.
+    is written once. final: states that a ticket never leaves, in which it takes no notes either.
     """
 
     settle_s: float = 30.0
@@ -27,6 +27,7 @@ class Caps:
     max_body: int = 30_000
     reopens: bool = True
     has_notes: bool = True
+    final: frozenset[TicketState] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,13 @@ class GoneError(Exception):
     """The ticket is not there any more."""
 
 
+def problem_of(error: Exception) -> Problem:
+    """What a preflight says of an exchange that failed with one of the exceptions above."""
+    if isinstance(error, NotAppliedError | UnclearError):
+        return Problem(str(error), "it is tried again by itself; check the address if this lasts", passing=True)
+    return Problem(str(error), "mend the configuration, or what the user there may do")
+
+
 class TicketPort(Protocol):
     """One ticket system. Every method may raise NotAppliedError, UnclearError, RejectedError or BarredError, and those that take the id of a ticket
     GoneError. Reading changes nothing, so it never raises UnclearError.
@@ -156,6 +164,20 @@ class TicketPort(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """What is asked for what people did: every TicketPort, and a receiver that is pushed to and can be read all the same. Called by sync.py, one call
+    at a time; both methods raise what those of TicketPort do.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    async def changed_since(self, cursor: str) -> tuple[list[Remote], str]: ...
+
+    async def read(self, ticket: str) -> Remote: ...
 
 
 # What the sender knows.
@@ -222,6 +244,20 @@ class Disabled:
 
 
 Outcome = Done | Retry | Uncertain | Dead | Barred | Disabled
+
+
+def outcome_of(error: Exception) -> Outcome:
+    """What an exchange that failed means for a message that takes one exchange. Raises what is none of the exceptions above."""
+    match error:
+        case NotAppliedError():
+            return Retry(str(error), error.after_s)
+        case UnclearError():
+            return Uncertain(str(error))
+        case RejectedError() | GoneError():
+            return Retry(str(error), refused=True)
+        case BarredError():
+            return Barred(str(error))
+    raise error
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,7 @@ class Shot(NamedTuple):
     windows: tuple[Any, Any]
     roots: Mapping[str, set[Any]]
     concluded: Mapping[Any, str]
+    external: Mapping[str, str]
     terminals: Mapping[str, Any]
     count: int
     away: tuple[int, int]
@@ -142,6 +143,7 @@ def shot(fold: Fold) -> Shot:
         (dict(fold.masking.made), dict(fold.masking.active)),
         {branch: set(each) for branch, each in fold.handling._roots.items() if each},
         dict(book.concluded),
+        dict(book.alerts),
         {
             t.id: (t.pack_status(), t.branch, t.region, {c.name: c.pack() for c in t.components.values()})
             for t in fold.fleet.terminals.values()
@@ -210,6 +212,24 @@ class Stage:
 
     def act(self, action: str, *, terminal: str = "", actor: str = "li.wei", **facts: Any) -> None:
         self.enter(Kind.OPERATOR, terminal, {"action": action, "terminal": terminal, "actor": actor, **facts})
+
+    def ticket(self, incident: str, state: str = "open", *, connector: str = "rt", **facts: Any) -> None:
+        """What a person did at its ticket is seen. Further facts: those of a TICKET_CHANGE entry."""
+        known = {
+            "external_id": f"{connector}-1",
+            "url": "",
+            "status": state,
+            "owner": "",
+            "by": "wang",
+            "origin": "seen",
+        }
+        self.enter(
+            Kind.TICKET_CHANGE, "", {"incident": incident, "connector": connector, "state": state, **known, **facts}
+        )
+
+    def delivered(self, incident: str, state: str = "open", *, connector: str = "rt", **facts: Any) -> None:
+        """The sender has told it there, and read back how the ticket stands."""
+        self.ticket(incident, state, connector=connector, **{"by": "", "origin": "delivered", **facts})
 
     def change_rules(self, rules: str = PATIENT, policy: str = "") -> None:
         facts = {"shipped": shipped_text(), "site": rules, "shipped_policy": shipped_policy(), "policy": policy}
