@@ -18,6 +18,7 @@ import pytest
 from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.delivery import IN_FLIGHT, Pace
 from tillwatch.collector.tickets.desks.webhook import WebhookPort
+from tillwatch.collector.tickets.links import keep_link
 from tillwatch.collector.tickets.message import Op
 from tillwatch.collector.tickets.port import Barred, Destination, Done, Problem, Retry, Uncertain
 from tillwatch.collector.tickets.sender import OutboxSender
@@ -58,7 +59,15 @@ def write(store):
 def sender_to(store, secret_file):
     def make(address: str, **options) -> OutboxSender:
         port = WebhookPort(address, read_secrets(secret_file), timeout_s=options.pop("timeout_s", 0.4), settle_s=0.02)
-        return OutboxSender(lambda: outbox.connect(store), port, **({"pace": QUICK} | options))
+        hear = options.pop("on_change", None)
+
+        async def journal(facts) -> None:
+            if hear is not None:
+                await hear(facts)
+            with contextlib.closing(outbox.connect(store)) as conn:
+                keep_link(conn, facts)
+
+        return OutboxSender(lambda: outbox.connect(store), port, on_change=journal, **({"pace": QUICK} | options))
 
     return make
 
