@@ -57,7 +57,8 @@ class Desk:
         try:
             return await telling.tell(link or Link("", "", ""), doubtful=doubtful)
         except BarredError as error:
-            return Barred(str(error))
+            # Let in again, the next attempt looks what was written before.
+            return Uncertain(f"half told: {error}") if telling.wrote else Barred(str(error))
         except UnclearError as error:
             return Uncertain(str(error))
         except (NotAppliedError, RejectedError, GoneError) as error:
