@@ -6,7 +6,7 @@ export default {
     <div role="alert" class="tw-undelivered">
       <div v-for="w in waiting.slice(0, shown)" :key="w.connector" class="tw-banner">
         <b>{{ t("undelivered.text", { receiver: receiver(w), n: count(w), levels: levels(w) }) }}</b>
-        <span>{{ t("undelivered.since", { at: stamp(w.since) }) }} <span aria-hidden="true" :data-at="w.since">{{ age(w.since) }}</span></span>
+        <span>{{ t("undelivered.since", { at: stamp(w.since) }) }}<span aria-hidden="true"> · <span :data-at="w.since">{{ age(w.since) }}</span></span></span>
         <span class="tw-undelivered-why" :title="w.answer">{{ w.answer || t("undelivered.untried") }}</span>
         <a :href="'/deliveries?receiver=' + encodeURIComponent(w.connector)">{{ t("undelivered.show") }}</a>
       </div>

@@ -69,6 +69,21 @@ export default {
               <h2>{{ t("why.title") }}</h2>
               <tw-why :why="i.why" class="tw-panel"></tw-why>
             </section>
+            <section v-if="i.ticket.id || i.messages.length" class="tw-section">
+              <h2>{{ t("ticket.title") }}</h2>
+              <dl class="tw-panel tw-card-text tw-ticket">
+                <div><dt>{{ t("ticket.receiver") }}</dt><dd>{{ i.ticket.connector || t("undelivered.nobody") }}</dd></div>
+                <div><dt>{{ t("ticket.number") }}</dt><dd><a v-if="i.ticket.id && link" :href="link" rel="noreferrer noopener" target="_blank">{{ i.ticket.id }}</a><b v-else-if="i.ticket.id">{{ i.ticket.id }}</b><span v-else class="tw-faint">{{ t("alarms.no_ticket") }}</span></dd></div>
+                <div><dt>{{ t("ticket.state") }}</dt><dd>{{ ticketState(i.ticket.state) }}<span v-if="i.ticket.status" class="tw-faint"> · {{ t("ticket.own_word", { word: i.ticket.status }) }}</span></dd></div>
+                <template v-if="i.ticket.id">
+                  <div><dt>{{ t("ticket.owner") }}</dt><dd>{{ i.ticket.owner || t("incident.nobody") }}</dd></div>
+                  <div v-if="i.ticket.updated_at"><dt>{{ t("ticket.changed") }}</dt><dd>{{ stamp(i.ticket.updated_at) }}</dd></div>
+                  <div><dt>{{ t("ticket.read") }}</dt><dd>{{ stamp(i.ticket.verified_at) }} <span class="tw-faint" :data-at="ms(i.ticket.verified_at)">{{ age(i.ticket.verified_at) }}</span></dd></div>
+                  <div v-if="i.ticket.verdict"><dt>{{ t("incident.verdict") }}</dt><dd>{{ verdict(i.ticket.verdict) }}</dd></div>
+                  <div v-if="i.ticket.part"><dt>{{ t("ticket.part") }}</dt><dd>{{ i.ticket.part }}</dd></div>
+                </template>
+              </dl>
+            </section>
             <section v-if="i.acts.length" class="tw-section">
               <h2>{{ t("incident.acts") }}</h2>
               <ul class="tw-panel tw-acts"><li v-for="act in i.acts" :key="act" class="tw-code">tillwatch-collector {{ act }}</li></ul>
@@ -85,21 +100,6 @@ export default {
                   <span v-else class="tw-faint">{{ t("incident.step_idle") }}</span>
                 </li>
               </ol>
-            </section>
-            <section v-if="i.ticket.id || i.messages.length" class="tw-section">
-              <h2>{{ t("ticket.title") }}</h2>
-              <dl class="tw-panel tw-card-text tw-ticket">
-                <div><dt>{{ t("ticket.receiver") }}</dt><dd>{{ i.ticket.connector || t("undelivered.nobody") }}</dd></div>
-                <div><dt>{{ t("ticket.number") }}</dt><dd><a v-if="i.ticket.id && link" :href="link" rel="noreferrer noopener" target="_blank">{{ i.ticket.id }}</a><b v-else-if="i.ticket.id">{{ i.ticket.id }}</b><span v-else class="tw-faint">{{ t("alarms.no_ticket") }}</span></dd></div>
-                <div><dt>{{ t("ticket.state") }}</dt><dd>{{ ticketState(i.ticket.state) }}<span v-if="i.ticket.status" class="tw-faint"> · {{ t("ticket.own_word", { word: i.ticket.status }) }}</span></dd></div>
-                <template v-if="i.ticket.id">
-                  <div><dt>{{ t("ticket.owner") }}</dt><dd>{{ i.ticket.owner || t("incident.nobody") }}</dd></div>
-                  <div v-if="i.ticket.updated_at"><dt>{{ t("ticket.changed") }}</dt><dd>{{ stamp(i.ticket.updated_at) }}</dd></div>
-                  <div><dt>{{ t("ticket.read") }}</dt><dd>{{ stamp(i.ticket.verified_at) }} <span class="tw-faint" :data-at="ms(i.ticket.verified_at)">{{ age(i.ticket.verified_at) }}</span></dd></div>
-                  <div v-if="i.ticket.verdict"><dt>{{ t("incident.verdict") }}</dt><dd>{{ verdict(i.ticket.verdict) }}</dd></div>
-                  <div v-if="i.ticket.part"><dt>{{ t("ticket.part") }}</dt><dd>{{ i.ticket.part }}</dd></div>
-                </template>
-              </dl>
             </section>
             <section v-if="i.messages.length" class="tw-section">
               <h2>{{ t("incident.messages") }}</h2>

@@ -154,6 +154,7 @@ export default {
     // The response is of interest until somebody responds, then the repair.
     clocks: (i) => i.clocks.filter((clock) => !clock.stopped_at),
     settled: (i) => ["resolved", "closed", "dropped"].includes(i.state),
+    ticketState: (state) => tw.ticketState(state),
     stage: (i) => tw.stage(i),
     marks: (i) => tw.marks(i),
     where: (i) => tw.where(i),

@@ -29,6 +29,7 @@ class Bank:
         (incident,) = self.desk.incidents()
         self.incident, self.made = incident.id, incident.announced_at
         self.now = self.made + 60 * 10**9
+        self.change("DELETE FROM outbox WHERE op = 'update'")  # how it went on since
         self.change("UPDATE outbox SET connector = 'desk', queue = 'Hardware', answer = '503 from desk.bank.example', attempts = 4, not_before = ?", self.made + 90 * 10**9)  # fmt: skip
 
     def change(self, statement: str, *values: object) -> None:
