@@ -71,7 +71,7 @@ export default {
             </section>
             <section v-if="i.ticket.id || i.messages.length" class="tw-section">
               <h2>{{ t("ticket.title") }}</h2>
-              <dl class="tw-panel tw-card-text tw-ticket">
+              <dl class="tw-panel tw-ticket">
                 <div><dt>{{ t("ticket.receiver") }}</dt><dd>{{ i.ticket.connector || t("undelivered.nobody") }}</dd></div>
                 <div><dt>{{ t("ticket.number") }}</dt><dd><a v-if="i.ticket.id && link" :href="link" rel="noreferrer noopener" target="_blank">{{ i.ticket.id }}</a><b v-else-if="i.ticket.id">{{ i.ticket.id }}</b><span v-else class="tw-faint">{{ t("alarms.no_ticket") }}</span></dd></div>
                 <div><dt>{{ t("ticket.state") }}</dt><dd>{{ ticketState(i.ticket.state) }}<span v-if="i.ticket.status" class="tw-faint"> · {{ t("ticket.own_word", { word: i.ticket.status }) }}</span></dd></div>
