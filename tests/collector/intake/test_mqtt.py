@@ -126,7 +126,7 @@ async def test_an_unreachable_broker_is_told_once(free_port, caplog):
 
 
 async def test_a_server_that_never_answers_does_not_hold_it(monkeypatch):
-    monkeypatch.setattr("tillwatch.collector.intake.mqtt.ANSWER_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("tillwatch.collector.intake.transport.ANSWER_TIMEOUT_S", 0.2)
     tries = asyncio.Queue()
 
     async def mute(reader, writer):
