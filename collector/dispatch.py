@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import closing
 from functools import partial
 from typing import Any
@@ -40,14 +40,14 @@ class Dispatch:
         for each in remarks:
             log.warning("%s: %s", config.tickets.routes, each.text)
         try:
-            self._receivers: dict[str, Receiver] = {
+            self.receivers: dict[str, Receiver] = {
                 **open_receivers("tickets", config.desks),
                 **open_receivers("channels", config.channels),
             }
             if config.watchdog is not None and config.watchdog.secret_file is not None:
                 # Drills go to the watchdog and nowhere else; without one they wait.
                 secret = read_secrets(config.watchdog.secret_file)
-                self._receivers[DRILLS] = WebhookPort(config.watchdog.receiver, secret, name=DRILLS)
+                self.receivers[DRILLS] = WebhookPort(config.watchdog.receiver, secret, name=DRILLS)
         except ReceiverError as error:
             raise ConfigError(str(error)) from None
         except (ValueError, OSError) as error:
@@ -63,6 +63,7 @@ class Dispatch:
         self._router = Router(self._table, lambda: pipeline.fold.book.policy)
         pipeline.store.route = self._router.legs
         pipeline.on_messages = self.wake
+        pipeline.on_act = self._acted
 
     def begin(self) -> None:
         """Once it has started and before anything comes in: what waits for a receiver that is no more finds its way."""
@@ -75,7 +76,7 @@ class Dispatch:
                     )
         else:
             log.warning("no ticket system is configured: incidents wait in the outbox; see [tickets.NAME]")
-        for name, receiver in self._receivers.items():
+        for name, receiver in self.receivers.items():
             sender = OutboxSender(
                 partial(outbox.connect, self._config.database),
                 receiver,
@@ -94,6 +95,13 @@ class Dispatch:
         """New messages were committed."""
         for each in self._senders:
             each.wake()
+
+    def _acted(self, facts: Mapping[str, Any]) -> None:
+        """A person wants it tried again: also what had said that it wants no more."""
+        if facts.get("action") == "ticket-retry":
+            for each in self._senders:
+                if facts.get("connector") in ("", each.connector):
+                    each.enable()
 
     async def _watch(self) -> None:
         while True:

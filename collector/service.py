@@ -15,6 +15,7 @@ from typing import Any
 
 from tillwatch.collector.alarm.diagnosis import CardsError, load_cards
 from tillwatch.collector.alarm.rules import RulesError, parse_rules, shipped_text
+from tillwatch.collector.callers import Callers
 from tillwatch.collector.clock import SteadyClock
 from tillwatch.collector.commands.service_commands import console_arguments
 from tillwatch.collector.config import Config, ConfigError, is_loopback
@@ -183,7 +184,10 @@ async def _serve(config: Config, *, console: bool) -> int:
             asyncio.create_task(ingest.run(), name="ingest"),
             asyncio.create_task(_watch(ingest), name="watchdog"),
         }
-        tasks |= dispatch.tasks()
+        callers = Callers(config, pipeline, dispatch.receivers)
+        await callers.listen(own)
+        stack.push_async_callback(callers.close)
+        tasks |= dispatch.tasks() | callers.tasks()
         house = asyncio.create_task(keeping.run(), name="housekeeping")
         if console:
             process = await _console(config)

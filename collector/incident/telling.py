@@ -43,9 +43,13 @@ class Teller:
     def title(self, incident: Incident) -> str:
         rule = self._book.rule(incident.fault)
         text = self._cards.card(rule, self._language).text if rule is not None else incident.fault
+        if incident.alert:
+            text = f"{text}: {incident.cause}"
         if incident.scope == TERMINAL:
             return f"{text} ({incident.terminal}{' ' if incident.component else ''}{incident.component})"
         place = incident.branch or incident.region
+        if incident.alert:
+            return f"{text} ({place})" if place else text
         return f"{text} ({place}: {incident.cause})" if place else f"{text} ({incident.cause})"
 
     def message(
@@ -79,7 +83,7 @@ class Teller:
             branch=incident.branch,
             region=incident.region,
             component=incident.component,
-            what=card.text if incident.scope == TERMINAL else self.title(incident),
+            what=card.text if incident.scope == TERMINAL and not incident.alert else self.title(incident),
             at=at,
             since=incident.occurred_at,
             evidence=tuple(evidence),

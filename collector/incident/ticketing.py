@@ -38,7 +38,6 @@ from tillwatch.collector.records import IncidentEvent
 from tillwatch.collector.tickets.message import Op, TicketState
 
 _WORDS = frozenset(TicketState)
-_BLANK: Mapping[str, Any] = {"external_id": "", "url": "", "state": "", "status": "", "owner": "", "updated_at": 0}
 
 
 class Ticketing:
@@ -80,7 +79,7 @@ class Ticketing:
     def _keep(self, corr_id: str, linked: Linked, facts: Mapping[str, Any]) -> None:
         """As the store is to show it, and as the fold goes on from it."""
         shown = linked.state if facts.get("state") in _WORDS else facts.get("state", "")
-        row = {**_BLANK, **facts, "external_id": linked.external_id, "state": str(shown)}
+        row = {**facts, "external_id": linked.external_id, "state": str(shown)}
         self._book.dirty.tickets.append(row)
         incident = self._book.incidents.get(corr_id)
         if incident is not None and incidents.ticket(incident, linked.connector) != linked:
@@ -282,7 +281,7 @@ class Ticketing:
         """Whether the fault is still there, as far as the readings know."""
         if incident.state == RESTORED or incident.fault in (UNSTAFFED, REGULATOR):
             return False  # a gap in the roster and a report to the regulator are over when people say so
-        if incident.scope != TERMINAL:
+        if incident.scope != TERMINAL or incident.alert:
             return incident.living
         return any(alarm.open for alarm in self._book.of(incident.corr_id, ROOT, CONSEQUENCE))
 

@@ -283,10 +283,10 @@ def record_outcome(
         ).rowcount
         if mine and link is not None:
             conn.execute(
-                "INSERT INTO ticket_link (incident, connector, external_id, url, state, verified_at) VALUES (?, ?, ?, ?, ?, ?)"
+                "INSERT INTO ticket_link (incident, connector, external_id, url, state) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (incident) DO UPDATE SET connector = excluded.connector, external_id = excluded.external_id,"
-                " url = excluded.url, state = excluded.state, verified_at = excluded.verified_at",
-                (row.incident, connector, link.external_id, link.url, link.state, now),
+                " url = excluded.url, state = CASE WHEN external_id = excluded.external_id THEN state ELSE excluded.state END",
+                (row.incident, connector, link.external_id, link.url, link.state),
             )
         conn.execute("COMMIT")
     except BaseException:
