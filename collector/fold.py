@@ -89,7 +89,7 @@ class Fold:
         states: dict[str, StateChange] = {}
         self.regulating = Regulating(self.book, self.fleet, self.timers, following, states)
         self.standing = Standing(self.book, self.fleet, self.masking, self.losses, self.regulating, states)
-        self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, self.handling, following)
+        self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, following)
         self.alerting = Alerting(self.book, self.fleet, following)
         self.ticketing = Ticketing(self.book, self.alarming, following)
         self.advanced_to = 0

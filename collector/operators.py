@@ -15,7 +15,6 @@ from tillwatch.collector.book import Book
 from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.incident import incidents
 from tillwatch.collector.incident.following import Following
-from tillwatch.collector.incident.handling import Handling
 from tillwatch.collector.incident.incidents import ROOT, Incident
 from tillwatch.collector.journal import Entry
 from tillwatch.collector.records import LIFE_CYCLE, Correction
@@ -29,14 +28,11 @@ ACTS = frozenset({
 
 
 class Operators:
-    def __init__(
-        self, book: Book, fleet: Fleet, alarming: Alarming, masking: Masking, handling: Handling, following: Following
-    ) -> None:
+    def __init__(self, book: Book, fleet: Fleet, alarming: Alarming, masking: Masking, following: Following) -> None:
         self._book = book
         self._fleet = fleet
         self._alarming = alarming
         self._masking = masking
-        self._handling = handling
         self._following = following
 
     def act(self, entry: Entry, facts: Mapping[str, Any]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ GROUP = 500
 RECORD_TABLES = ("journal", "page", "segment")
 
 
-def rebuild(source: Path, target: Path, progress: Callable[[int], None] = lambda _: None) -> int:
+def rebuild(source: Path, target: Path) -> int:
     """Replay the log of `source` into the new file `target`; the number of the last entry. Raises StoreError naming the first bad entry."""
 
     def refuse(fault: Fault) -> None:
@@ -48,7 +47,6 @@ def rebuild(source: Path, target: Path, progress: Callable[[int], None] = lambda
             if waiting == GROUP:
                 new.commit(new.prepare(fold, ()), deliver=False)
                 waiting = 0
-                progress(count)
         fold.advance(old.meta_int("advanced_to"))
         new.commit(new.prepare(fold, ()), deliver=False)
         _take_over(old.conn, new.conn)

@@ -124,7 +124,7 @@ class _Fleet:
 class Feed:
     """The fleet as last read, and who wants to know of changes. Everything but the reads runs on the event loop."""
 
-    def __init__(self, reads: Reads, poll_s: float = POLL_S) -> None:
+    def __init__(self, reads: Reads) -> None:
         self.revision = ""
         self.terminals: dict[str, TerminalView] = {}
         self.alarms: Sequence[AlarmView] = ()
@@ -132,7 +132,6 @@ class Feed:
         self.problem = ""
         self.closing = False
         self._reads = reads
-        self._poll_s = poll_s
         self._fleet = _Fleet()
         self._handled = -1
         self._life = time.time_ns() // MS  # a page that outlived the process asks with a tick of another life
@@ -209,7 +208,7 @@ class Feed:
             self._first.set()
             if change is not None:
                 self._tell(change)
-            await asyncio.sleep(self._poll_s)
+            await asyncio.sleep(POLL_S)
 
     def _tell(self, change: Change) -> None:
         for listener in tuple(self._listeners.values()):
