@@ -89,7 +89,7 @@ class _Telling:
                 return await self._made("")
             ticket, also = await self._adopt(found)
             if self._message.op is Op.OPEN:
-                return self._done(await self._port.read(ticket), also)
+                return self._done(await self._read(ticket), also)
         try:
             remote = await self._read(ticket)
         except GoneError:
