@@ -237,6 +237,8 @@ class OutboxSender:
             link = _linked(row.op, link or Link("", "", ""), outcome)
             facts = {"incident": row.incident, "connector": self.connector, "external_id": link.external_id}
             facts |= {"url": link.url, "state": link.state, "origin": "delivered"}
+            if outcome.merged:
+                facts["merged_into"] = link.external_id
             try:
                 await self._on_change(facts)
             except Exception as error:  # the row stays undone and is sent again: the journal must hear of it
@@ -330,7 +332,8 @@ def _linked(op: Op, known: Link, told: Done) -> Link:
         state = known.state
     else:
         state = "resolved" if op is Op.RESOLVE else "open"
-    return Link(told.external_id or known.external_id, told.url or known.url, state)
+    adopted = told.merged or (known.adopted and told.external_id in ("", known.external_id))
+    return Link(told.external_id or known.external_id, told.url or known.url, state, adopted)
 
 
 def _where(error: Exception) -> str:
