@@ -27,6 +27,9 @@ from tillwatch.collector.tickets.port import (
     UnclearError,
 )
 
+OURS = "HWM-"
+"""How the keys of incidents begin."""
+
 
 class Desk:
     """A ticket system as a receiver. language: of what is written there; settle_s: 0 for what the system is known to need."""
@@ -94,8 +97,13 @@ class _Telling:
             remote = await self._read(ticket)
         except GoneError:
             return await self._anew(f"ticket {ticket} was gone: made anew")
-        if remote.id == ticket and not link.adopted and remote.key not in ("", self._message.incident):
-            # Redmine on SQLite gives the number of a deleted issue to the next one: this is another incident's ticket now.
+        if (
+            remote.id == ticket
+            and not link.adopted
+            and remote.key != self._message.incident
+            and remote.key.startswith(OURS)
+        ):
+            # A key that people edited is theirs. Redmine on SQLite gives the number of a deleted issue to the next one: this is another incident's ticket now.
             return await self._anew(f"ticket {ticket} belongs to {remote.key} now: made anew")
         wish = self._message.wish or (TicketState.OPEN if self._message.op is Op.OPEN else None)
         final = remote.state in self._port.caps.final
