@@ -29,7 +29,8 @@ types:
 	@for d in agent collector device_profiles firmware_shims; do ln -sfn ../../../$$d build/types/tillwatch/$$d; done
 
 # Real servers, not mocks: what the tests start on ports of their own.
-DEBIAN_PACKAGES := mosquitto snmpd snmp prometheus-snmp-exporter nut-server smartmontools ipmitool chromium systemd e2fsprogs git prometheus-alertmanager
+DEBIAN_PACKAGES := mosquitto snmpd snmp prometheus-snmp-exporter nut-server smartmontools ipmitool chromium systemd e2fsprogs git prometheus-alertmanager \
+	request-tracker5 rt5-standalone rt5-db-sqlite dbconfig-no-thanks msmtp-mta
 packages:
 	@.ci/install-packages $(DEBIAN_PACKAGES)
 

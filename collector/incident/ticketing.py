@@ -35,6 +35,7 @@ from tillwatch.collector.incident.incidents import (
 )
 from tillwatch.collector.incident.undelivered import Undelivered
 from tillwatch.collector.records import IncidentEvent
+from tillwatch.collector.tickets.links import LINKED
 from tillwatch.collector.tickets.message import Op, TicketState
 
 _WORDS = frozenset(TicketState)
@@ -49,8 +50,8 @@ class Ticketing:
         following.claimed = self.claimed
 
     def changed(self, facts: Mapping[str, Any], at: int) -> None:
-        """facts: of a TICKET_CHANGE entry. origin `delivered` (or none): what the sender left behind; `seen`: what people did there;
-        `delivery`: how the delivery itself does.
+        """facts: of a TICKET_CHANGE entry. origin `delivered` (or none): what the sender left behind; `linked`: which ticket a person said is its own;
+        `seen`: what people did there; `delivery`: how the delivery itself does.
         """
         origin = facts.get("origin", "delivered")
         if origin == "delivery":
@@ -61,6 +62,8 @@ class Ticketing:
         known = incidents.ticket(incident, connector) if incident is not None else None
         if origin != "seen":
             linked = _delivered(incident, known, facts)
+            if origin == LINKED and incident is not None:  # it goes on there, and its ticket elsewhere is nobody's
+                self._book.put_incident(replace(incident, tickets=()))
             self._keep(corr_id, linked, facts)
             return
         self._said(corr_id, facts, at)

@@ -34,12 +34,14 @@ CREATE INDEX outbox_incident ON outbox (incident, seq);
 CREATE INDEX outbox_order ON outbox (connector, level, created_at, id) WHERE state <> 'done';
 
 -- The one ticket of an incident. status: the system's own word, empty while only our own delivery is known; updated_at: there; verified_at: when it
--- was last read, 0 where that is due; said: the last note of a person that was taken over; verdict, part: what the technician found and changed.
+-- was last read, 0 where that is due; said: the last note of a person that was taken over; verdict, part: what the technician found and changed;
+-- adopted: it was merged into, or chosen by a person, and may show the key of another incident.
 ALTER TABLE ticket_link ADD COLUMN status TEXT NOT NULL DEFAULT '';
 ALTER TABLE ticket_link ADD COLUMN owner TEXT NOT NULL DEFAULT '';
 ALTER TABLE ticket_link ADD COLUMN updated_at INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE ticket_link ADD COLUMN verified_at INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE ticket_link ADD COLUMN said TEXT NOT NULL DEFAULT '';
+ALTER TABLE ticket_link ADD COLUMN adopted INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE ticket_link ADD COLUMN verdict TEXT NOT NULL DEFAULT '';
 ALTER TABLE ticket_link ADD COLUMN part TEXT NOT NULL DEFAULT '';
 CREATE INDEX ticket_link_external ON ticket_link (connector, external_id);

@@ -11,7 +11,7 @@ LINKED = "linked"
 
 _UNKNOWN: Mapping[str, Any] = {"status": "", "owner": "", "updated_at": 0, "said": "", "verdict": "", "part": ""}
 """Of a ticket that only our own delivery has told of."""
-_COLUMNS = ("connector", "external_id", "url", "state", *_UNKNOWN)
+_COLUMNS = ("connector", "external_id", "url", "state", "adopted", *_UNKNOWN)
 _WRITE = f"""
     INSERT INTO ticket_link (incident, {", ".join(_COLUMNS)}) VALUES (:incident, {", ".join(f":{each}" for each in _COLUMNS)})
     ON CONFLICT (incident) DO UPDATE SET {", ".join(f"{each} = excluded.{each}" for each in _COLUMNS)}"""  # noqa: S608 - constants of this file
@@ -27,10 +27,14 @@ def keep_link(conn: sqlite3.Connection, facts: Mapping[str, Any]) -> None:
         f"SELECT {', '.join(_COLUMNS)} FROM ticket_link WHERE incident = ? AND connector = ?",  # noqa: S608 - constants of this file
         (facts["incident"], facts["connector"]),
     ).fetchone()
-    known = dict(zip(_COLUMNS, found, strict=True)) if found else {name: _UNKNOWN.get(name, "") for name in _COLUMNS}
+    known = (
+        dict(zip(_COLUMNS, found, strict=True))
+        if found
+        else {name: _UNKNOWN.get(name, "") for name in _COLUMNS} | {"adopted": 0}
+    )
     if facts.get("origin") in ("delivered", LINKED):
         if facts.get("external_id", known["external_id"]) != known["external_id"]:
-            known |= _UNKNOWN
+            known |= {**_UNKNOWN, "adopted": 0}
         known["status"] = ""
     told = {name: facts[name] for name in _COLUMNS if name in facts and name != "said"}
     if facts.get("said"):
@@ -38,7 +42,9 @@ def keep_link(conn: sqlite3.Connection, facts: Mapping[str, Any]) -> None:
     if facts.get("gone"):
         told |= {"external_id": "", "url": ""}
     elif facts.get("merged_into"):
-        told["external_id"] = facts["merged_into"]
+        told |= {"external_id": facts["merged_into"], "adopted": 1}
+    elif facts.get("origin") == LINKED:
+        told["adopted"] = 1
     now = {**known, **told, "incident": facts["incident"]}
     conn.execute(_WRITE, now)
     if found and now["external_id"] != found[_COLUMNS.index("external_id")]:

@@ -93,7 +93,7 @@ def told(incident: str, ticket: str, connector: str, state: str) -> dict[str, An
 class MemoryPort:
     """Tickets by id. clock: of the system; overlap: s that it looks back; lists_notes: its list of changes has them."""
 
-    clock: Clock
+    clock: Callable[[], int]
     name: str = "memory"
     caps: Caps = field(default_factory=Caps)
     overlap: int = 2
@@ -118,11 +118,11 @@ class MemoryPort:
 
     def say(self, ticket: str, text: str) -> None:
         held = self.tickets[ticket].said
-        note = Said(str(len(held) + 1), "li.wei", self.clock.now, text)
+        note = Said(str(len(held) + 1), "li.wei", self.clock(), text)
         self.change(ticket, said=(*held, note), by="li.wei")
 
     def _second(self) -> int:
-        return self.clock.now // SECOND * SECOND
+        return self.clock() // SECOND * SECOND
 
     async def changed_since(self, cursor: str) -> tuple[list[Remote], str]:
         self.asked += 1
