@@ -19,7 +19,7 @@ from tillwatch.collector.fold import Fold
 from tillwatch.collector.journal import Kind
 from tillwatch.collector.store.log import Fault, Log, Logged
 from tillwatch.collector.store.sqlite import FOLD_TABLES, SqliteStore, StoreError
-from tillwatch.device_profiles.catalogue import load_catalogue
+from tillwatch.device_profiles.catalogue import kept_catalogue
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def rebuild(source: Path, target: Path) -> int:
     try:
         old.conn.execute("BEGIN")
         _copy(old.conn, new.conn)
-        fold = Fold({name: signal.unit for name, signal in load_catalogue().signals.items()})
+        fold = Fold({name: signal.unit for name, signal in kept_catalogue().signals.items()})
         waiting = count = 0
         for logged in Log(old.conn).walk(refuse):
             fold.apply(logged.entry, _open(logged, fold))

@@ -34,7 +34,7 @@ from tillwatch.collector.store import history_reader, incident_reader
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, plain
 from tillwatch.collector.store.state_reader import corrections, states
 from tillwatch.collector.terminal.fleet import Component, Terminal
-from tillwatch.device_profiles.catalogue import load_catalogue
+from tillwatch.device_profiles.catalogue import kept_catalogue
 
 _COUNTS = """
     SELECT terminal, count(*), sum(unknown <> ''), max(worst) FROM component
@@ -69,7 +69,7 @@ class SqliteReader:
             msg = f"{path} has schema {version}, this program reads {SCHEMA_VERSION}"
             raise StoreError(msg)
         self._lock = threading.Lock()
-        self._catalogue = load_catalogue().signals
+        self._catalogue = kept_catalogue().signals
         self._rules: tuple[bytes, Rules] = (b"", parse_rules())
         self._policy: tuple[bytes, Policy] = (b"", parse_policy())
 
