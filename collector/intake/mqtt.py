@@ -67,7 +67,6 @@ class MqttIntake:
         knows: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self.dropped = 0
-        self.unsent_acks = 0
         self._settings = settings
         self._jitter = jitter
         self._client: Any = None
@@ -81,6 +80,8 @@ class MqttIntake:
         self._slow: set[str] = set()
         self._full = 0.0
         """When the queue was last full; 0 once it has caught up."""
+        self._unread = False
+        """Whether acks are dropped, or were and not all that waited then has gone."""
 
     @property
     def connected(self) -> bool:
@@ -117,9 +118,18 @@ class MqttIntake:
         return batch
 
     def publish_ack(self, terminal: str, payload: bytes) -> None:
-        if not self.connected or self._transport().get_write_buffer_size() > MAX_UNSENT:
-            self.unsent_acks += 1
+        if not self.connected:
             return
+        waiting = self._transport().get_write_buffer_size()
+        if waiting > MAX_UNSENT:
+            if not self._unread:
+                log.warning(
+                    "the broker does not read: %d bytes wait for it, and further acks are dropped until it has taken them; see what holds it",
+                    waiting,
+                )
+            self._unread = True
+            return
+        self._unread = self._unread and waiting > 0
         self._client.publish(ack_topic(terminal), payload, qos=0)
 
     def refused(self, terminal: str) -> None:
