@@ -11,7 +11,18 @@ from tillwatch.collector.alarm.rules import Rule
 from tillwatch.collector.book import Book
 from tillwatch.collector.incident.incidents import CONSEQUENCE, ROOT, TERMINAL, Incident
 from tillwatch.collector.terminal.fleet import Fleet
-from tillwatch.collector.tickets.message import MAX_AFFECTED, Evidence, Op, TicketMessage, TicketState
+from tillwatch.collector.tickets.message import (
+    MAX_AFFECTED,
+    Evidence,
+    Op,
+    Says,
+    TicketMessage,
+    TicketState,
+    Words,
+    said,
+    say,
+)
+from tillwatch.collector.tickets.words import LANGUAGES, again
 
 
 class Stricken(NamedTuple):
@@ -41,19 +52,27 @@ class Teller:
         return known.branch, known.region
 
     def title(self, incident: Incident) -> str:
+        return self._title(incident, self._language, incident.cause)
+
+    def titles(self, incident: Incident) -> dict[str, str]:
+        """As values of a saying, in every language."""
+        told = {f"title.{one}": self._title(incident, one, again(incident.cause, one)) for one in LANGUAGES[1:]}
+        return {"title": self._title(incident, LANGUAGES[0], incident.cause), **told}
+
+    def _title(self, incident: Incident, language: str, cause: str) -> str:
         rule = self._book.rule(incident.fault)
-        text = self._cards.card(rule, self._language).text if rule is not None else incident.fault
+        text = self._cards.card(rule, language).text if rule is not None else incident.fault
         if incident.scope == TERMINAL:
             return f"{text} ({incident.terminal}{' ' if incident.component else ''}{incident.component})"
         place = incident.branch or incident.region
-        return f"{text} ({place}: {incident.cause})" if place else f"{text} ({incident.cause})"
+        return f"{text} ({place}: {cause})" if place else f"{text} ({cause})"
 
     def message(
         self,
         incident: Incident,
         op: Op,
         at: int,
-        note: str = "",
+        says: Says = (),
         told: tuple[tuple[str, str, str], ...] = (),
         wish: TicketState | None = None,
         source: str = "",
@@ -68,8 +87,10 @@ class Teller:
         )
         evidence = [each for alarm in self._speakers(incident, own) for each in _evidence(rule, alarm)]
         evidence += [Evidence(each.terminal, each.why, "", each.since) for each in stricken]
-        card = self._card(incident, rule)
-        page = f"/terminal/{incident.terminal}" if incident.scope == TERMINAL else "/alarms"
+        if incident.intermittent and not says:
+            texts = {language: self._card(incident, rule, language).text for language in LANGUAGES}
+            says = say("intermittent_still", text=texts["en"], **{"text.zh": texts["zh"]})
+        policy, words = self._book.policy, self._words(incident, rule, self._language)
         return TicketMessage(
             incident=incident.corr_id,
             op=op,
@@ -79,17 +100,17 @@ class Teller:
             branch=incident.branch,
             region=incident.region,
             component=incident.component,
-            what=card.text if incident.scope == TERMINAL else self.title(incident),
+            what=words.what,
             at=at,
             since=incident.occurred_at,
             evidence=tuple(evidence),
-            cause=incident.cause or card.cause,
-            consequence=card.consequence,
-            action=card.action,
-            address=f"{self._page}{page}" if self._page else "",
+            cause=words.cause,
+            consequence=words.consequence,
+            action=words.action,
+            address=f"{self._page}/incident/{incident.corr_id}" if self._page else "",
             scope=incident.scope,
             state=incident.state,
-            note=note or (f"Intermittent: {card.text}" if incident.intermittent else ""),
+            note=said(says, "en"),
             affected=tuple(affected[:MAX_AFFECTED]),
             affected_count=len(affected),
             parent=incident.parent,
@@ -99,17 +120,33 @@ class Teller:
             terminal_class=known.terminal_class if known is not None else "",
             wish=wish,
             source=source,
+            means=words.means,
+            checks=words.checks,
+            brings=words.brings,
+            parts=words.parts,
+            says=says,
+            also={each: self._words(incident, rule, each) for each in LANGUAGES if each != self._language},
+            zone=policy.branch(incident.branch).zone or policy.zone,
+        )
+
+    def _words(self, incident: Incident, rule: Rule | None, language: str) -> Words:
+        card, cause = self._card(incident, rule, language), again(incident.cause, language)
+        return Words(
+            what=card.text if incident.scope == TERMINAL else self._title(incident, language, cause),
+            cause=cause or card.cause,
+            consequence=card.consequence,
+            action=card.action,
             means=card.means,
             checks=card.branch_checks,
             brings=card.engineer_brings,
             parts=tuple((each.label, each.value) for each in card.told),
         )
 
-    def _card(self, incident: Incident, rule: Rule | None) -> Card:
+    def _card(self, incident: Incident, rule: Rule | None, language: str) -> Card:
         """With what the device has told of its parts."""
         if rule is None:
-            return Card(incident.fault, self._language, incident.fault, "", "", "")
-        card = self._cards.card(rule, self._language)
+            return Card(incident.fault, language, incident.fault, "", "", "")
+        card = self._cards.card(rule, language)
         terminal = self._fleet.terminals.get(incident.terminal)
         if terminal is None or not card.parts:
             return card
@@ -130,7 +167,7 @@ class Teller:
 def _evidence(rule: Rule | None, alarm: Alarm) -> tuple[Evidence, ...]:
     detail: Mapping[str, Any] = alarm.detail
     if detail.get("signal"):
-        return (Evidence(detail["signal"], detail["value"], detail["unit"], detail["at"]),)
+        return (Evidence(detail["signal"], detail["value"], detail["unit"], detail["at"], alarm.component),)
     name = rule.id if rule is not None else alarm.rule
     told = {**detail.get("evidence", {})}
-    return tuple(Evidence(f"{name}.{kind}", text, "", detail["at"]) for kind, text in told.items())
+    return tuple(Evidence(f"{name}.{kind}", text, "", detail["at"], alarm.component) for kind, text in told.items())
