@@ -240,7 +240,8 @@ def _bounded(message: TicketMessage, language: str, lines: Iterable[str], tail: 
     kept = "\n".join(_wrapped(lines, language))
     if len(kept) > room:
         cut = _say("cut", language)
-        kept = f"{kept[: max(room - len(cut), 0)].rpartition('\n')[0]}\n{cut}"
+        whole_lines = kept[: max(room - len(cut), 0)].rpartition("\n")[0]
+        kept = f"{whole_lines}\n{cut}"
     whole = "\n".join([kept, *end, ""])
     return whole.replace(f"[{message.incident}/", f"({message.incident}/") + mark(message)
 
