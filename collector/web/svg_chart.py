@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from html import escape
+from typing import TypeGuard
 from unicodedata import east_asian_width
 
+from tillwatch.agent.model import Value
 from tillwatch.collector.read import History, Point
 from tillwatch.collector.web.messages import Text
 from tillwatch.collector.web.series import gap_after, gaps, thin
@@ -23,6 +25,8 @@ MAX_LIMITS = 4
 MAX_HEADING = 48
 """Columns that fit above the field beside the day; a Chinese character takes two."""
 MAX_UNIT = 12
+MAX_SIZE, MIN_SPAN = 1e300, 1e-200
+"""Of numbers that are drawn: beyond these their differences are none in floating point. No sensor means them."""
 
 _NOT_XML = re.compile("[^\t\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold, section 2.2."""
@@ -38,7 +42,7 @@ def draw(history: History, start: int, end: int, interval_s: float, limits: Sequ
     first; zone: of the times. Words cannot be drawn, and say so.
     """
     drawn, _ = thin(history, MAX_DRAWN)
-    numbers = [point for point in drawn.points if isinstance(point.value, int | float) and math.isfinite(point.value)]
+    numbers = [point for point in drawn.points if _drawable(point.value)]
     unit = f" ({history.unit[:MAX_UNIT]})" if history.unit else ""
     heading = f"{history.terminal} {history.component} {history.signal}"
     heading = _fitted(heading, MAX_HEADING - len(unit)) + unit
@@ -66,12 +70,12 @@ def _drawn(
     drawn: History, numbers: Sequence[Point], start: int, end: int, interval_s: float, limits: Sequence[float]
 ) -> Iterator[str]:
     """The values' axis, the gaps, the band of extremes, the line, the limits."""
-    ends = [
-        each for point in numbers for each in (point.least, point.most, point.value) if isinstance(each, int | float)
-    ]
-    low, high = min(*ends, *limits, *ends[:1]), max(*ends, *limits, *ends[:1])
-    margin = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
-    low, high = low - margin, high + margin
+    ends = [float(each) for point in numbers for each in (point.least, point.most, point.value) if _drawable(each)]
+    low, high = min(*ends, *limits, ends[0]), max(*ends, *limits, ends[0])
+    size = max(abs(low), abs(high))
+    # What does not change has a place all the same, and so has what changes by less than the numbers can tell.
+    margin = (high - low) * 0.06 if high - low > max(size * 1e-9, MIN_SPAN) else size * 0.1
+    low, high = (low - margin, high + margin) if margin > MIN_SPAN else (-1.0, 1.0)
 
     def x(at: int) -> float:
         return round(LEFT + (at - start) / (end - start) * (RIGHT - LEFT), 1)
@@ -86,7 +90,7 @@ def _drawn(
     for since, until in holes:
         yield f'<rect x="{x(since)}" y="{TOP}" width="{x(until) - x(since):g}" height="{BOTTOM - TOP}" fill="#eceef3"/>'
     for run in _runs(numbers, [since for since, _ in holes]):
-        if any(point.least is not None and point.most is not None and point.least < point.most for point in run):
+        if any(_or(point.least, point) < _or(point.most, point) for point in run):
             upper = [f"{x(point.at)} {y(_or(point.most, point))}" for point in run]
             lower = [f"{x(point.at)} {y(_or(point.least, point))}" for point in reversed(run)]
             yield f'<path d="M{"L".join([*upper, *lower])}Z" fill="#bcd3ee"/>'
@@ -117,8 +121,13 @@ def _value(point: Point) -> float:
     return float(point.value)
 
 
+def _drawable(value: Value) -> TypeGuard[int | float]:
+    """A number that the axis can be divided for."""
+    return isinstance(value, int | float) and abs(value) <= MAX_SIZE
+
+
 def _or(extreme: float | None, point: Point) -> float:
-    return extreme if extreme is not None else _value(point)
+    return float(extreme) if _drawable(extreme) else _value(point)
 
 
 def _ticks(low: float, high: float) -> list[float]:
@@ -127,7 +136,7 @@ def _ticks(low: float, high: float) -> list[float]:
     size = 10.0 ** math.floor(math.log10(raw))
     step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= raw)
     first = math.ceil(low / step)
-    return [round(k * step, 10) for k in range(first, math.floor(high / step) + 1)]
+    return [float(f"{k * step:.12g}") for k in range(first, math.floor(high / step) + 1)]
 
 
 def _short(value: float) -> str:

@@ -29,7 +29,7 @@ def chart(component="ups/battery", signal="battery.charge", hours=12, limits=(20
 @pytest.mark.parametrize(
     ("name", "made"),
     [
-        ("half_a_day", lambda: chart()),
+        ("half_a_day", chart),
         ("a_month", lambda: chart(hours=30 * 24, limits=(20, 50))),
         ("words", lambda: chart("ups", "output.source", language="zh")),
     ],
@@ -72,6 +72,15 @@ def test_without_a_number_it_says_why():
 
 NASTY = st.text(st.one_of(st.sampled_from("<>&\"'\x00\x0b\ud800\u202e\n电池"), st.characters()), max_size=80)
 NUMBERS = st.one_of(st.none(), st.floats(allow_nan=True), st.integers(-(2**63), 2**63), st.text(max_size=3))
+
+
+@pytest.mark.parametrize(
+    "values", [(2**62, 2**62 + 1), (1.7e308, -1.7e308), (5e-324, 0.0), (0.0,), (float("inf"), 1.0), (1e-250, 2e-250)]
+)
+def test_the_ends_of_numbers_have_a_place(values):
+    points = tuple(Point(BASE + k * 60 * NANO, value, None, None, 1) for k, value in enumerate(values))
+    drawing = draw(History("t", "c", "s", "", "reading", points), BASE, BASE + HOUR, 60, (), UTC, TEXTS["en"])
+    assert not {"nan", "inf"} & set(drawing.replace("M", " ").replace("L", " ").split())
 
 
 @given(NASTY, NASTY, st.lists(NUMBERS, max_size=12), st.integers(1, 10 * 366 * 24))
