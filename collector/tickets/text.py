@@ -5,7 +5,6 @@ system takes. Pure: the same message gives the same text. What devices and peopl
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from unicodedata import east_asian_width
 from urllib.parse import quote
@@ -43,6 +42,8 @@ _GSM_TWO = frozenset("^{}\\[~]|€")
 """Of the extension table: each takes two places."""
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]+")
 """Control characters, line breaks, and those that turn the direction of what follows."""
+_PIECE = re.compile(r"(?:[!-~]{1,100}|.)[，。、；：？）】]*\s*")
+"""What stays together in a line: a word, a Chinese character, and the stop behind it."""
 _LONE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -235,9 +236,9 @@ def _links(message: TicketMessage, language: str) -> list[str]:
 
 def _bounded(message: TicketMessage, language: str, lines: Iterable[str], tail: Sequence[str], limit: int) -> str:
     """Lines as wide as they may be, the end always there. The mark stands once: nobody else's words may look like it."""
-    end = ["", *_wrapped(tail, language)]
+    end = ["", *_wrapped(tail)]
     room = limit - len("\n".join(["", *end, mark(message)]))
-    kept = "\n".join(_wrapped(lines, language))
+    kept = "\n".join(_wrapped(lines))
     if len(kept) > room:
         cut = _say("cut", language)
         whole_lines = kept[: max(room - len(cut), 0)].rpartition("\n")[0]
@@ -246,15 +247,22 @@ def _bounded(message: TicketMessage, language: str, lines: Iterable[str], tail: 
     return whole.replace(f"[{message.incident}/", f"({message.incident}/") + mark(message)
 
 
-def _wrapped(lines: Iterable[str], language: str) -> Iterator[str]:
+def _wrapped(lines: Iterable[str]) -> Iterator[str]:
     for line in lines:
-        wide = sum(2 if east_asian_width(each) in "WF" else 1 for each in line)
-        if wide <= WIDTH or "://" in line:  # an address that is cut in two leads nowhere
+        if "://" in line or _wide(line) <= WIDTH:  # an address that is cut in two leads nowhere
             yield line
             continue
-        indent = "  " if line.startswith("- ") else ""
-        width = WIDTH // 2 if language == "zh" else WIDTH
-        yield from textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False)
+        row = ""
+        for piece in _PIECE.findall(line):
+            if row and _wide((row + piece).rstrip()) > WIDTH:
+                yield row.rstrip()
+                row = "  " if line.startswith("- ") else ""
+            row += piece
+        yield row.rstrip()
+
+
+def _wide(told: str) -> int:
+    return sum(2 if east_asian_width(each) in "WF" else 1 for each in told)
 
 
 def _line(told: str) -> str:
