@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 from tillwatch.collector.alarm.alarms import Alarm
@@ -24,6 +25,11 @@ from tillwatch.collector.tickets.message import (
 )
 from tillwatch.collector.tickets.words import LANGUAGES, again
 
+UNSAID = ("monitor.", "identity.")
+"""What is told of the reading itself, and who the device is: that stands elsewhere."""
+BESIDE = 6
+"""Numbers of the same component that stand beside what decided: how full the battery is where the alarm says only that it is in use."""
+
 
 class Stricken(NamedTuple):
     """A terminal that an incident without alarms of its own concerns. since: UTC ns; why: its state, and what decided."""
@@ -34,11 +40,14 @@ class Stricken(NamedTuple):
 
 
 class Teller:
-    """page: address of the console. cards, language: of the diagnosis cards, and with them of what tickets say. stricken: whom an incident concerns
+    """page: address of the console. cards, language: of the diagnosis cards, and with them of what tickets say. units: signal -> unit. stricken: whom an incident concerns
     beyond its alarms, at a time.
     """
 
-    def __init__(self, book: Book, fleet: Fleet, page: str, cards: Cards, language: str) -> None:
+    def __init__(
+        self, book: Book, fleet: Fleet, page: str, cards: Cards, language: str, units: Mapping[str, str]
+    ) -> None:
+        self._units = units
         self._cards = cards
         self._language = language
         self._book = book
@@ -86,6 +95,7 @@ class Teller:
             {each.terminal for each in self._book.of(incident.corr_id)} | ({incident.terminal} - {""})
         )
         evidence = [each for alarm in self._speakers(incident, own) for each in _evidence(rule, alarm)]
+        evidence += self._beside(incident, {each.signal for each in evidence})
         evidence += [Evidence(each.terminal, each.why, "", each.since) for each in stricken]
         if incident.intermittent and not says:
             texts = {language: self._card(incident, rule, language).text for language in LANGUAGES}
@@ -155,6 +165,21 @@ class Teller:
             for name, part in terminal.components.items()
         }
         return self._cards.fill(card, incident.component, latest)
+
+    def _beside(self, incident: Incident, told: set[str]) -> Iterator[Evidence]:
+        """The latest numbers of what is broken, its own before those of its parts."""
+        terminal = self._fleet.terminals.get(incident.terminal)
+        if terminal is None or not incident.component:
+            return
+        name = incident.component
+        parts = [each for each in sorted(terminal.components) if each == name or each.startswith(f"{name}/")]
+        found = (
+            Evidence(signal, series.value, self._units.get(signal, ""), series.at, part)
+            for part in parts
+            for signal, series in sorted(terminal.components[part].series.items())
+            if isinstance(series.value, int | float) and signal not in told and not signal.startswith(UNSAID)
+        )
+        yield from islice(found, BESIDE)
 
     def _speakers(self, incident: Incident, own: list[Alarm]) -> list[Alarm]:
         """Its alarms; of one that is over the last that decided."""
