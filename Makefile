@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 export PYTHONSAFEPATH := 1
 
-.PHONY: demo test test-long bench lint setup setup-demo packages types clean
+.PHONY: demo test test-long bench lint setup setup-demo packages packages-long types clean
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "tillwatch needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
@@ -29,9 +29,15 @@ types:
 	@for d in agent collector device_profiles firmware_shims; do ln -sfn ../../../$$d build/types/tillwatch/$$d; done
 
 # Real servers, not mocks: what the tests start on ports of their own.
-DEBIAN_PACKAGES := mosquitto snmpd snmp prometheus-snmp-exporter nut-server smartmontools ipmitool chromium systemd e2fsprogs git
+DEBIAN_PACKAGES := mosquitto snmpd snmp prometheus-snmp-exporter nut-server smartmontools ipmitool chromium systemd e2fsprogs git prometheus-alertmanager \
+	request-tracker5 rt5-standalone rt5-db-sqlite dbconfig-no-thanks msmtp-mta
 packages:
 	@.ci/install-packages $(DEBIAN_PACKAGES)
+
+# dbconfig-no-thanks: no database for the machine, the tests make their own.
+DEBIAN_PACKAGES_LONG := dbconfig-no-thanks redmine redmine-sqlite ruby-webrick bundler
+packages-long:
+	@.ci/install-packages $(DEBIAN_PACKAGES_LONG)
 
 demo: setup-demo
 	$(BIN)/python -P packaging/demo/demo.py $(ARGS)
@@ -47,7 +53,7 @@ lint: setup
 test: setup packages lint
 	$(BIN)/python -P -m pytest -m 'not long' --numprocesses=auto --dist=loadfile --no-loadscope-reorder $(ARGS)
 
-test-long: setup packages
+test-long: setup packages packages-long
 	$(BIN)/python -P -m pytest $(ARGS)
 
 bench: setup packages

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from tillwatch.collector.alarm.alarms import Alarm, AlarmEvent
 from tillwatch.collector.alarm.alarms import Key as AlarmKey
-from tillwatch.collector.alarm.rules import UNSTAFFED, Rule, Rules, parse_rules
+from tillwatch.collector.alarm.rules import EXTERNAL, UNSTAFFED, Rule, Rules, parse_rules
 from tillwatch.collector.changes import Dirty, Membership
 from tillwatch.collector.duty.policy import Policy, parse_policy
 from tillwatch.collector.incident.incidents import TERMINAL, Incident
@@ -27,7 +27,7 @@ SEEN = ("acknowledged", "resolved", "closed")
 class Book:
     """alarms: the last episode of each condition; incidents: those that live, and those that a fault that comes back would reopen; members: the
     open alarms of each; parts: those that a wider one explains, but were told before; concluded: the incident that was concluded last for each fault of a
-    branch, a region or everybody; count: the last alarm's number; touched: terminals whose state may have changed; eased: of those, when what was bad
+    branch, a region or everybody; alerts: the last incident of each alert of another system; count: the last alarm's number; touched: terminals whose state may have changed; eased: of those, when what was bad
     ended by the readings' own time.
     """
 
@@ -40,6 +40,7 @@ class Book:
     members: dict[str, dict[AlarmKey, Membership]] = field(default_factory=dict)
     parts: dict[str, set[str]] = field(default_factory=dict)
     concluded: dict[Place, str] = field(default_factory=dict)
+    alerts: dict[str, str] = field(default_factory=dict)
     count: int = 0
     touched: set[str] = field(default_factory=set)
     eased: dict[str, int] = field(default_factory=dict)
@@ -84,8 +85,7 @@ class Book:
     def put_incident(self, incident: Incident, kind: str = "", at: int = 0, **detail: object) -> Incident:
         """The same of an incident; without a kind nothing that belongs into its history has changed."""
         self.incidents[incident.corr_id] = self.dirty.incidents[incident.corr_id] = incident
-        if incident.parent:
-            self.parts.setdefault(incident.parent, set()).add(incident.corr_id)
+        self._index(incident)
         if kind in SEEN:
             for key in sorted(self.of_terminal.get(incident.terminal, ())):
                 alarm = self.alarms[key]
@@ -132,8 +132,15 @@ class Book:
 
     def load_incident(self, incident: Incident) -> None:
         self.incidents[incident.corr_id] = incident
+        self._index(incident)
+
+    def _index(self, incident: Incident) -> None:
         if incident.parent:
             self.parts.setdefault(incident.parent, set()).add(incident.corr_id)
+        if incident.alert:
+            last = self.incidents.get(self.alerts.get(incident.alert, ""))
+            if last is None or last.opened_at <= incident.opened_at:
+                self.alerts[incident.alert] = incident.corr_id
 
     def conclude(self, incident: Incident) -> Incident | None:
         """It is the last one of its place now, where it is of one; the one before, which nothing can reopen any more."""
@@ -154,6 +161,8 @@ class Book:
         self.parts.pop(corr_id, None)
         if incident.parent:
             self.parts.get(incident.parent, set()).discard(corr_id)
+        if self.alerts.get(incident.alert) == corr_id:
+            del self.alerts[incident.alert]
 
 
 def _place(incident: Incident) -> Place:
@@ -161,5 +170,7 @@ def _place(incident: Incident) -> Place:
 
 
 def _counted(incident: Incident) -> bool:
-    """Whether it was concluded for a branch, a region or everybody, and the next one counts on from it. A gap in the roster has its day."""
-    return incident.scope != TERMINAL and incident.fault != UNSTAFFED
+    """Whether it was concluded for a branch, a region or everybody, and the next one counts on from it. A gap in the roster has its day,
+    an alert of another system its moment.
+    """
+    return incident.scope != TERMINAL and incident.fault not in (UNSTAFFED, EXTERNAL)

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tillwatch.collector import values
+from tillwatch.collector.intake.alertmanager import AlertsSettings
 from tillwatch.collector.tickets.settings import KINDS, ReceiverSettings, settings_of
 from tillwatch.collector.values import setting
 
@@ -146,7 +147,7 @@ class RetentionSection:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """source: the file it was read from, None for the defaults."""
+    """source: the file it was read from, None for the defaults. alerts: by name, the other monitoring systems that may send theirs."""
 
     source: Path | None = None
     collector: CollectorSection = CollectorSection()
@@ -159,6 +160,7 @@ class Config:
     tickets: TicketsSection = TicketsSection()
     desks: Mapping[str, ReceiverSettings] = field(default_factory=dict)
     channels: Mapping[str, ReceiverSettings] = field(default_factory=dict)
+    alerts: Mapping[str, AlertsSettings] = field(default_factory=dict)
     intake: IntakeSection = IntakeSection()
     retention: RetentionSection = RetentionSection()
     watchdog: WatchdogSection | None = None
@@ -188,13 +190,19 @@ class Config:
                 said[f"{name}.{one.name}"] = sha256(value.encode()).hexdigest() if one.name.endswith("url") else value
         for name, receiver in (*_named("tickets", self.desks), *_named("channels", self.channels)):
             said |= {f"{name}.{key}": value for key, value in receiver.told().items()}
+        for name, source in self.alerts.items():
+            said |= {f"alerts.{name}.{key}": value for key, value in source.told().items()}
         return said
 
     @property
     def certificate_hosts(self) -> tuple[str, ...]:
         """The names of the server certificate, in a fixed order without doubles."""
         named = (self.address, self.broker.address, *self.enrolment.hosts, "localhost", "127.0.0.1")
-        listening = (self.enrolment.host, self.broker.host if self.broker.embedded else "")
+        listening = (
+            self.enrolment.host,
+            self.broker.host if self.broker.embedded else "",
+            self.tickets.host if self.tickets.port else "",
+        )
         return tuple(dict.fromkeys(host for host in (*named, *listening) if host and not is_unspecified(host)))
 
 
@@ -276,6 +284,7 @@ class _Reader:
         flat = dict(tables)
         parts["desks"] = self._receivers("tickets", flat)
         parts["channels"] = self._receivers("channels", flat)
+        parts["alerts"] = {name: self._source_of(f"alerts.{name}", one) for name, one in self._named("alerts", flat)}
         for name, table in flat.items():
             if name not in _SECTIONS:
                 raise self._unknown("section", name, list(_SECTIONS), name, "")
@@ -288,7 +297,10 @@ class _Reader:
         return config
 
     def _receivers(self, section: str, flat: dict[str, Any]) -> dict[str, ReceiverSettings]:
-        """The tables [SECTION.NAME], one receiver each; what is left of [SECTION] stays in `flat`."""
+        return {name: self._receiver(f"{section}.{name}", name, one) for name, one in self._named(section, flat)}
+
+    def _named(self, section: str, flat: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+        """The tables [SECTION.NAME]; what is left of [SECTION] stays in `flat`."""
         table = flat.get(section, {})
         if not isinstance(table, dict):
             raise self._error(section, "", f"write a section [{section}.NAME]")
@@ -298,7 +310,13 @@ class _Reader:
             if flat[section]:
                 raise self._error(section, next(iter(flat[section])), f"write it into a section [{section}.NAME]")
             del flat[section]
-        return {name: self._receiver(f"{section}.{name}", name, one) for name, one in named.items()}
+        return list(named.items())
+
+    def _source_of(self, section: str, table: dict[str, Any]) -> AlertsSettings:
+        settings: AlertsSettings = self._section(section, AlertsSettings, table)
+        if problem := settings.problem():
+            raise self._error(section, *problem)
+        return settings
 
     def _receiver(self, section: str, name: str, table: dict[str, Any]) -> ReceiverSettings:
         kind = table.get("kind", name)
@@ -307,7 +325,7 @@ class _Reader:
         settings: ReceiverSettings = self._section(
             section, settings_of(kind), {key: value for key, value in table.items() if key != "kind"}
         )
-        if problem := settings.problem():
+        if problem := settings.problem() or settings.hook_problem():
             raise self._error(section, *problem)
         return settings
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import closing
 from functools import partial
 from typing import Any
 
+from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.config import Config, ConfigError
+from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.pipeline import Pipeline
+from tillwatch.collector.routes import checked_routes
+from tillwatch.collector.routing.router import Router
 from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.desks.webhook import WebhookPort
 from tillwatch.collector.tickets.message import TicketMessage
-from tillwatch.collector.tickets.overdue import Overdue, overdue
-from tillwatch.collector.tickets.port import DRILLS, Destination, Receiver
+from tillwatch.collector.tickets.overdue import Overdue, late_messages, overdue
+from tillwatch.collector.tickets.port import DRILLS, Receiver
 from tillwatch.collector.tickets.receivers import ReceiverError, open_receivers
 from tillwatch.collector.tickets.sender import OutboxSender
 from tillwatch.collector.tickets.signature import read_secrets
@@ -28,19 +32,22 @@ LOOK_EVERY_S = 10.0
 
 
 class Dispatch:
-    """Raises ConfigError for a receiver that cannot be made."""
+    """Raises ConfigError for a receiver that cannot be made, or a table of routes by which an incident does not find its way."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, policy: Policy, rules: Rules) -> None:
         self._config = config
+        self._table, remarks = checked_routes(config, policy, rules)
+        for each in remarks:
+            log.warning("%s: %s", config.tickets.routes, each.text)
         try:
-            self._receivers: dict[str, Receiver] = {
+            self.receivers: dict[str, Receiver] = {
                 **open_receivers("tickets", config.desks),
                 **open_receivers("channels", config.channels),
             }
             if config.watchdog is not None and config.watchdog.secret_file is not None:
                 # Drills go to the watchdog and nowhere else; without one they wait.
                 secret = read_secrets(config.watchdog.secret_file)
-                self._receivers[DRILLS] = WebhookPort(config.watchdog.receiver, secret, name=DRILLS)
+                self.receivers[DRILLS] = WebhookPort(config.watchdog.receiver, secret, name=DRILLS)
         except ReceiverError as error:
             raise ConfigError(str(error)) from None
         except (ValueError, OSError) as error:
@@ -48,32 +55,33 @@ class Dispatch:
             raise ConfigError(msg) from None
         self._senders: list[OutboxSender] = []
         self._overdue: tuple[Overdue, ...] = ()
+        self._told: dict[int, int] = {}
 
-    def route(self, message: TicketMessage, at: int, stays: str) -> tuple[Destination, ...]:  # noqa: ARG002
-        """Whom a message is told."""
-        if message.drill:
-            return (Destination(DRILLS),)
-        return (Destination(stays or next(iter(self._config.desks), "")),)
-
-    async def begin(self, pipeline: Pipeline) -> None:
-        """Once the pipeline has started and before anything comes in: what waits for a receiver that is no more finds its way."""
+    def attach(self, pipeline: Pipeline) -> None:
+        """Before the pipeline starts: what time brought while the collector was away is told, too."""
         self._pipeline = pipeline
-        pipeline.store.route = self.route
+        self._router = Router(self._table, lambda: pipeline.fold.book.policy)
+        pipeline.store.route = self._router.legs
+        pipeline.on_messages = self.wake
+        pipeline.on_act = self._acted
+
+    def begin(self) -> None:
+        """Once it has started and before anything comes in: what waits for a receiver that is no more finds its way."""
         known = {*self._config.desks, *self._config.channels, DRILLS}
         if self._config.desks:
             with closing(outbox.connect(self._config.database)) as db:
-                if moved := outbox.reroute(db, known, self.route):
+                if moved := outbox.reroute(db, known, self._router.legs):
                     log.warning(
                         "%d messages waited for receivers that are not configured and were sent another way", moved
                     )
         else:
             log.warning("no ticket system is configured: incidents wait in the outbox; see [tickets.NAME]")
-        for name, receiver in self._receivers.items():
+        for name, receiver in self.receivers.items():
             sender = OutboxSender(
                 partial(outbox.connect, self._config.database),
                 receiver,
                 connector=name,
-                on_change=pipeline.ticket_changed,
+                on_change=self._pipeline.ticket_changed,
             )
             self._senders.append(sender)
 
@@ -88,6 +96,13 @@ class Dispatch:
         for each in self._senders:
             each.wake()
 
+    def _acted(self, facts: Mapping[str, Any]) -> None:
+        """A person wants it tried again: also what had said that it wants no more."""
+        if facts.get("action") == "ticket-retry":
+            for each in self._senders:
+                if facts.get("connector") in ("", each.connector):
+                    each.enable()
+
     async def _watch(self) -> None:
         while True:
             try:
@@ -101,7 +116,19 @@ class Dispatch:
         policy = self._pipeline.fold.book.policy
         limits = {level: target.undelivered_ns for level, target in policy.targets.items()}
         now = self._pipeline.now()
-        found = await asyncio.to_thread(self._read, limits, now)
+        found, late = await asyncio.to_thread(self._read, limits, now)
+        told = [(message, ways) for message in late if (ways := self._router.undelivered(message, now))]
+        if told:
+            calls = 0
+
+            def call(db: sqlite3.Connection) -> None:
+                nonlocal calls
+                calls = sum(outbox.enqueue(db, message, now, ways) for message, ways in told)
+
+            await self._pipeline.change(call)
+            if calls:
+                log.warning("%d messages are not delivered in time: %d calls are made another way", len(late), calls)
+                self.wake()
         before = {each.connector for each in self._overdue}
         for each in found:
             if each.connector not in before:
@@ -110,9 +137,15 @@ class Dispatch:
             await self._pipeline.ticket_changed(_facts(Overdue(name)))
         self._overdue = found
 
-    def _read(self, limits: dict[int, int], now: int) -> tuple[Overdue, ...]:
+    def _read(self, limits: dict[int, int], now: int) -> tuple[tuple[Overdue, ...], list[TicketMessage]]:
         with closing(outbox.connect(self._config.database)) as db:
-            return overdue(db, limits, now)
+            late = []
+            for level, limit in limits.items():
+                rows = late_messages(db, level, now - limit, self._told.get(level, 0)) if limit else []
+                for number, body in rows:
+                    late.append(TicketMessage.unpack(body))
+                    self._told[level] = number
+            return overdue(db, limits, now), late
 
 
 def _facts(each: Overdue) -> dict[str, Any]:

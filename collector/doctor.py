@@ -21,6 +21,7 @@ from tillwatch.collector.config import Config, WatchdogSection, is_unspecified
 from tillwatch.collector.incident_check import examine_incidents
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
 from tillwatch.collector.policy_check import examine_policy
+from tillwatch.collector.route_check import examine_routes
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.sqlite import StoreError
 from tillwatch.collector.trust.authority import (
@@ -72,7 +73,12 @@ def examine(config: Config) -> Iterator[Finding]:
         yield from _certificates(authority, config)
     for subject, state, text in examine_identities(config):
         yield Finding(subject, state, text)
-    for subject, state, text in (*examine_policy(config, time.time_ns()), *examine_incidents(config, time.time_ns())):
+    now = time.time_ns()
+    for subject, state, text in (
+        *examine_policy(config, now),
+        *examine_routes(config, now),
+        *examine_incidents(config, now),
+    ):
         yield Finding(subject, state, text)
     if config.watchdog is not None:
         yield _watchdog(config.watchdog)

@@ -19,6 +19,7 @@ from tillwatch.collector.alarm.rules import CLOCK, FORK
 from tillwatch.collector.book import Book
 from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
 from tillwatch.collector.duty.policy import parse_policy
+from tillwatch.collector.incident.alerting import Alerting
 from tillwatch.collector.incident.following import Following
 from tillwatch.collector.incident.handling import Handling
 from tillwatch.collector.incident.regulator import Regulating
@@ -88,6 +89,7 @@ class Fold:
         self.regulating = Regulating(self.book, self.fleet, self.timers, following, states)
         self.standing = Standing(self.book, self.fleet, self.masking, self.losses, self.regulating, states)
         self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, self.handling, following)
+        self.alerting = Alerting(self.book, self.fleet, following)
         self.ticketing = Ticketing(self.book, self.alarming, following)
         self.advanced_to = 0
         self.away = (0, 0)
@@ -422,6 +424,9 @@ class Fold:
             case "conflict":
                 terminal = self.fleet.terminals[entry.terminal]
                 self.alarming.judge(FORK, terminal, "", "fork", entry.at, {"rotation": facts["detail"]})
+            case "alert":
+                self.alerting.heard(facts, entry.at)
+                return
             case "ticket-link":
                 self.ticketing.changed({**facts, "origin": "linked"}, entry.at)
                 return

@@ -80,7 +80,7 @@ def _broken(alarms: list[Alarm], living: list[Incident], told: set[str]) -> Iter
     roots: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for each in living:
         if each.fault != UNSTAFFED and each.state != RESTORED:
-            roots[each.fault, each.terminal, each.component, each.branch, each.region].append(each.corr_id)
+            roots[each.fault, each.terminal, each.component, each.branch, each.region, each.alert].append(each.corr_id)
     twice = [" and ".join(sorted(ids)) for ids in roots.values() if len(ids) > 1]
     if twice:
         yield "double incidents", "fail", f"two incidents for one fault: {_some(twice)}; {REPORT}"

@@ -70,7 +70,7 @@ class Incoming(NamedTuple):
 class Pipeline:
     """clock: UTC ns; steady: the clock to use instead, and to take the jumps of. refusals: what was not taken, by reason and by terminal;
     on_refused: told the terminal of each message that cannot be opened. bind: the authority's word for an act's public key of a terminal from a time on; on_identity: called with the terminals whose keys or
-    certificates have changed, once that is stored.
+    certificates have changed, once that is stored; on_act: with the facts of each act, likewise.
     """
 
     def __init__(
@@ -89,6 +89,7 @@ class Pipeline:
         self.store = store
         self.refusals = Refusals()
         self.on_refused: Callable[[str], None] = lambda _: None
+        self.on_act: Callable[[Mapping[str, Any]], None] = lambda _: None
         self.on_messages: Callable[[Sequence[TicketMessage]], None] = lambda _: None
         self._key = key
         self._units = units
@@ -422,6 +423,8 @@ class Pipeline:
         acts = [entry for entry in entries if entry.kind is Kind.OPERATOR]
         if changed := {entry.terminal for entry in acts if entry.facts_map().get("action") in IDENTITY_ACTS}:
             self.on_identity(changed)
+        for entry in acts:
+            self.on_act(entry.facts_map())
 
     async def operate(self, facts: dict[str, Any], also: Callable[[sqlite3.Connection], None] | None = None) -> None:
         """Journal what an operator did, in one transaction with `also`."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from tillwatch.collector.alarm.diagnosis import CardsError, load_cards
 from tillwatch.collector.alarm.rules import RulesError, parse_rules, shipped_text
+from tillwatch.collector.callers import Callers
 from tillwatch.collector.clock import SteadyClock
 from tillwatch.collector.commands.service_commands import console_arguments
 from tillwatch.collector.config import Config, ConfigError, is_loopback
@@ -92,14 +93,6 @@ def checked_policy(config: Config, year: int) -> Policy:
     return policy
 
 
-def policies(config: Config, year: int) -> tuple[str, str]:
-    """Its two texts, as the journal keeps them: the shipped one and the site's own. Raises ConfigError."""
-    policy = checked_policy(config, year)
-    for note in policy.notes if config.policy.file is not None else ():
-        log.warning("%s: %s", config.policy.file, note)
-    return policy.shipped, policy.text
-
-
 async def _console(config: Config) -> asyncio.subprocess.Process:
     """The console is a process of its own: slow, flooded or stopped, it does not reach intake and alarms.
 
@@ -123,9 +116,13 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 async def _serve(config: Config, *, console: bool) -> int:
-    site, policy = site_rules(config), policies(config, datetime.now(UTC).year)
+    site, year = site_rules(config), datetime.now(UTC).year
+    policy, rules = checked_policy(config, year), parse_rules(site)
+    for note in policy.notes if config.policy.file is not None else ():
+        log.warning("%s: %s", config.policy.file, note)
+    dispatch = Dispatch(config, policy, rules)
     try:
-        cards = load_cards(config.cards.file, parse_rules(site).by_id)
+        cards = load_cards(config.cards.file, rules.by_id)
     except CardsError as error:
         raise ConfigError(str(error)) from None
     ended = asyncio.Event()
@@ -141,12 +138,12 @@ async def _serve(config: Config, *, console: bool) -> int:
         page = f"http://{config.console.host}:{config.console.port}"
         clock = SteadyClock()
         language = next((each.language for each in config.desks.values()), "en")
-        dispatch = Dispatch(config)
         pipeline = Pipeline(
             store, own.ack_key, units, steady=clock, page=page, bind=own.bind, cards=cards, language=language
         )
-        await pipeline.start(shipped_text(), site, config.settings, policy)
-        await dispatch.begin(pipeline)
+        dispatch.attach(pipeline)
+        await pipeline.start(shipped_text(), site, config.settings, (policy.shipped, policy.text))
+        dispatch.begin()
         stack.push_async_callback(pipeline.stop)
 
         settings, broker = await _broker(config, own, stack, pipeline)
@@ -187,8 +184,10 @@ async def _serve(config: Config, *, console: bool) -> int:
             asyncio.create_task(ingest.run(), name="ingest"),
             asyncio.create_task(_watch(ingest), name="watchdog"),
         }
-        tasks |= dispatch.tasks()
-        pipeline.on_messages = dispatch.wake
+        callers = Callers(config, pipeline, dispatch.receivers)
+        await callers.listen(own)
+        stack.push_async_callback(callers.close)
+        tasks |= dispatch.tasks() | callers.tasks()
         house = asyncio.create_task(keeping.run(), name="housekeeping")
         if console:
             process = await _console(config)

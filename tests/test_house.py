@@ -68,6 +68,8 @@ MAY_PRINT = frozenset(
         "collector/commands/incident_commands.py",
         "collector/commands/maintenance_commands.py",
         "collector/commands/output.py",
+        "collector/commands/route_commands.py",
+        "collector/commands/ticket_commands.py",
         "collector/commands/service_commands.py",
         "collector/commands/terminal_commands.py",
         "collector/commands/recovery.py",

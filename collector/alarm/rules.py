@@ -37,6 +37,8 @@ UNSTAFFED = "duty.unstaffed"
 """Nobody is on duty for a role that a step of escalation is for."""
 REGULATOR = "region.regulator"
 """So many of a region's terminals have served nobody for so long that the regulator must be told."""
+EXTERNAL = "external.alert"
+"""Another monitoring system says so."""
 UNDELIVERED = "tickets.undelivered"
 """What the ticket system is to be told waits for longer than the policy allows."""
 TICKET_GONE = "tickets.gone"
@@ -45,6 +47,7 @@ INFERRED = {"reach": BRANCH_UNREACHABLE, "mains": BRANCH_MAINS}
 """What `common` of a rule lets the collector conclude of a branch."""
 CONCLUDED = (
     BRANCH_UNREACHABLE, BRANCH_MAINS, REGION_UNREACHABLE, FLEET_UNREACHABLE, UNSTAFFED, REGULATOR, UNDELIVERED, TICKET_GONE,
+    EXTERNAL,
 )  # fmt: skip
 """Conditions of no single terminal: they make incidents without an alarm of their own."""
 BUILT_IN = (SILENT, COMPONENT_SILENT, FORK, CLOCK, *CONCLUDED)

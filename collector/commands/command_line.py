@@ -227,6 +227,19 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             json=True,
             more="Exit code 1: a check failed, or a sweep met a problem.",
         ),
+        Command(
+            "route", "commands.route_commands:run_route",
+            "say which ticket system an incident goes to and through what people are called, row by row; or check a table of routes",
+            "tillwatch-collector route --explain HWM-3f2a",
+            (
+                _o("--explain", metavar="INCIDENT", help="its id, or as much of it as fits no other"),
+                _o("--at", metavar="TIME", help="with --explain: as it would be decided then: ISO 8601, now (default), or +90m"),
+                _o("--check", nargs="?", const="", metavar="FILE", help="look through a table: this file, or the one of the configuration"),
+            ),
+            json=True,
+            more="Level and place are those of now; --at is for hours, dates and the roster. --check ends with exit code 1 where a name is not there\n"
+            "or a row never comes to anything; packaging/docs/routing.md explains the table.",
+        ),
     )),
     ("Plan and correct", (
         Command(

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
+from unicodedata import east_asian_width
 
 from tillwatch.agent.model import Value
 
@@ -71,9 +72,15 @@ def value_text(value: Value, unit: str) -> str:
 
 
 def print_table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(len(row[place]) for row in (headings, *rows)) for place in range(len(headings))]
+    widths = [max(_width(row[place]) for row in (headings, *rows)) for place in range(len(headings))]
     for row in (headings, *rows):
-        print("  ".join(coloured(cell.ljust(size)) for cell, size in zip(row, widths, strict=True)).rstrip())
+        filled = (cell + " " * (size - _width(cell)) for cell, size in zip(row, widths, strict=True))
+        print("  ".join(map(coloured, filled)).rstrip())
+
+
+def _width(text: str) -> int:
+    """Columns on a terminal: Chinese characters and their punctuation take two."""
+    return sum(2 if east_asian_width(each) in "WF" else 1 for each in text)
 
 
 def coloured(word: str) -> str:

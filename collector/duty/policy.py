@@ -147,11 +147,20 @@ class Policy:
     def calendar(self, level: int, terminal_class: str, branch: str) -> Calendar:
         """The hours in which the clocks of an incident of this level run, by the clocks of the branch."""
         hours = self.targets[level].hours
-        return self._place(self.classes.of(terminal_class).service if hours == SERVICE else hours, branch)
+        return self.hours(self.classes.of(terminal_class).service if hours == SERVICE else hours, branch)
 
     def schedule(self, terminal_class: str, branch: str) -> Calendar:
         """The hours in which such a terminal is to be in service, by the clocks of the branch."""
-        return self._place(self.classes.of(terminal_class).service, branch)
+        return self.hours(self.classes.of(terminal_class).service, branch)
+
+    def hours(self, name: str, branch: str) -> Calendar:
+        """The calendar of this name, one of `calendars`: as it is in the branch, and by its clocks."""
+        here = self.branch(branch)
+        key = here.calendars.get(name, name), here.zone or self.zone
+        calendar = self._placed.get(key)
+        if calendar is None:
+            calendar = self._placed[key] = self.calendars[key[0]].in_zone(key[1])
+        return calendar
 
     def branch(self, name: str) -> Branch:
         """The branch of this very name, else the first whose pattern fits."""
@@ -173,14 +182,6 @@ class Policy:
                 idle = (glob for glob in globs if not any(fnmatchcase(rule, glob.partition("@")[0]) for rule in rules))
                 told += [f"[class.{each.name}.functions] {function}: {glob!r} fits no rule" for glob in idle]
         return told
-
-    def _place(self, name: str, branch: str) -> Calendar:
-        here = self.branch(branch)
-        key = here.calendars.get(name, name), here.zone or self.zone
-        calendar = self._placed.get(key)
-        if calendar is None:
-            calendar = self._placed[key] = self.calendars[key[0]].in_zone(key[1])
-        return calendar
 
 
 @cache

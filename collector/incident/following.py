@@ -28,7 +28,15 @@ from tillwatch.collector.incident.incidents import (
     Incident,
     correlation_id,
 )
-from tillwatch.collector.incident.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for, target_of
+from tillwatch.collector.incident.service_clocks import (
+    MAX_HELD,
+    bounded,
+    clocks_of,
+    escalation_of,
+    hours_of,
+    on_duty_for,
+    target_of,
+)
 from tillwatch.collector.incident.telling import Teller
 from tillwatch.collector.terminal.fleet import Fleet
 from tillwatch.collector.tickets.message import Op, Saying, Says, TicketState, say
@@ -199,6 +207,8 @@ class Following:
     def _act(self, corr_id: str, at: int) -> None:
         settings = self._book.policy.incident
         incident = self._book.incidents[corr_id]
+        if len(incident.held) > MAX_HELD:
+            incident = self._book.put_incident(bounded(incident, self._hours(incident)))
         if incident.claim is not None:
             self.claimed(incident, at)
             incident = self._book.incidents[corr_id]

@@ -140,6 +140,18 @@ def next_acts(view: IncidentView) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Addressed:
+    """What the way of an incident's messages depends on beside the incident itself. told: (role, person, channel) of its last call, at called_at, UTC ns
+    and 0 where nobody was called; connector: that has its ticket or is to make it, empty while none is.
+    """
+
+    terminal_class: str = ""
+    told: tuple[tuple[str, str, str], ...] = ()
+    called_at: int = 0
+    connector: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class InForce:
     """What the collector goes by now."""
 

@@ -75,7 +75,8 @@ class Incident:
     explains it; again: the one of the same fault that was over shortly before, which goes on in its place once this has settled; cause: what led to that conclusion, in words. steps: escalation steps that were taken, unstaffed: those of them for which nobody was
     on duty; missed: the clocks whose target was missed. release_at: when what is left of its
     symptoms gets incidents of its own; tell_at: when its changes are told. tickets: one for each connector that has told of its own; asked: the states
-    that tickets were asked for last; claim: that it is over, by a ticket, against the readings.
+    that tickets were asked for last; claim: that it is over, by a ticket, against the readings. alert: `source/fingerprint` of the
+    alert of another system that it stands for.
     """
 
     corr_id: str
@@ -120,6 +121,7 @@ class Incident:
     tickets: tuple[Linked, ...] = ()
     asked: tuple[str, ...] = ()
     claim: Claim | None = None
+    alert: str = ""
 
     @property
     def living(self) -> bool:

@@ -71,9 +71,13 @@ class Teller:
     def _title(self, incident: Incident, language: str, cause: str) -> str:
         rule = self._book.rule(incident.fault)
         text = self._cards.card(rule, language).text if rule is not None else incident.fault
+        if incident.alert:
+            text = f"{text}: {cause}"
         if incident.scope == TERMINAL:
             return f"{text} ({incident.terminal}{' ' if incident.component else ''}{incident.component})"
         place = incident.branch or incident.region
+        if incident.alert:
+            return f"{text} ({place})" if place else text
         return f"{text} ({place}: {cause})" if place else f"{text} ({cause})"
 
     def message(
@@ -142,7 +146,9 @@ class Teller:
     def _words(self, incident: Incident, rule: Rule | None, language: str) -> Words:
         card, cause = self._card(incident, rule, language), again(incident.cause, language)
         return Words(
-            what=card.text if incident.scope == TERMINAL else self._title(incident, language, cause),
+            what=card.text
+            if incident.scope == TERMINAL and not incident.alert
+            else self._title(incident, language, cause),
             cause=cause or card.cause,
             consequence=card.consequence,
             action=card.action,

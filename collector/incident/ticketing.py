@@ -33,11 +33,11 @@ from tillwatch.collector.incident.incidents import (
 )
 from tillwatch.collector.incident.undelivered import Undelivered
 from tillwatch.collector.records import IncidentEvent
+from tillwatch.collector.tickets.links import LINKED
 from tillwatch.collector.tickets.message import Op, Says, TicketState, said, say
 from tillwatch.collector.tickets.words import stamp
 
 _WORDS = frozenset(TicketState)
-_BLANK: Mapping[str, Any] = {"external_id": "", "url": "", "state": "", "status": "", "owner": "", "updated_at": 0}
 
 
 class Ticketing:
@@ -49,8 +49,8 @@ class Ticketing:
         following.claimed = self.claimed
 
     def changed(self, facts: Mapping[str, Any], at: int) -> None:
-        """facts: of a TICKET_CHANGE entry. origin `delivered` (or none): what the sender left behind; `seen`: what people did there;
-        `delivery`: how the delivery itself does.
+        """facts: of a TICKET_CHANGE entry. origin `delivered` (or none): what the sender left behind; `linked`: which ticket a person said is its own;
+        `seen`: what people did there; `delivery`: how the delivery itself does.
         """
         origin = facts.get("origin", "delivered")
         if origin == "delivery":
@@ -61,6 +61,8 @@ class Ticketing:
         known = incidents.ticket(incident, connector) if incident is not None else None
         if origin != "seen":
             linked = _delivered(incident, known, facts)
+            if origin == LINKED and incident is not None:  # it goes on there, and its ticket elsewhere is nobody's
+                self._book.put_incident(replace(incident, tickets=()))
             self._keep(corr_id, linked, facts)
             return
         self._said(corr_id, facts, at)
@@ -79,7 +81,7 @@ class Ticketing:
     def _keep(self, corr_id: str, linked: Linked, facts: Mapping[str, Any]) -> None:
         """As the store is to show it, and as the fold goes on from it."""
         shown = linked.state if facts.get("state") in _WORDS else facts.get("state", "")
-        row = {**_BLANK, **facts, "external_id": linked.external_id, "state": str(shown)}
+        row = {**facts, "external_id": linked.external_id, "state": str(shown)}
         self._book.dirty.tickets.append(row)
         incident = self._book.incidents.get(corr_id)
         if incident is not None and incidents.ticket(incident, linked.connector) != linked:
@@ -281,7 +283,7 @@ class Ticketing:
         """Whether the fault is still there, as far as the readings know."""
         if incident.state == RESTORED or incident.fault in (UNSTAFFED, REGULATOR):
             return False  # a gap in the roster and a report to the regulator are over when people say so
-        if incident.scope != TERMINAL:
+        if incident.scope != TERMINAL or incident.alert:
             return incident.living
         return any(alarm.open for alarm in self._book.of(incident.corr_id, ROOT, CONSEQUENCE))
 

@@ -17,6 +17,7 @@ from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.incident.case import Case, Why
 from tillwatch.collector.incident.history import lines_of
 from tillwatch.collector.incident.incident_views import (
+    Addressed,
     ClockView,
     EventView,
     IncidentFile,
@@ -32,6 +33,7 @@ from tillwatch.collector.read import AlarmView, DeliveryView, MaskView, TicketVi
 from tillwatch.collector.records import IncidentEvent
 from tillwatch.collector.store.folded import ALARM, alarm_of
 from tillwatch.collector.terminal.fleet import Terminal
+from tillwatch.collector.tickets.outbox import ticket_of
 
 NS = 10**9
 MAX_MEMBERS = 500
@@ -151,6 +153,25 @@ def _clocks(incident: Incident, terminal_class: str, policy: Policy, now: int) -
 
     response, repair = clocks_of(policy, incident)
     return view(response), view(repair)
+
+
+def addressed(db: sqlite3.Connection, book: InForce, corr_id: str) -> Addressed:
+    """Whom the last call was for, as the message of that call has it."""
+    place = db.execute(
+        "SELECT t.class FROM incident i JOIN terminal t ON t.id = i.terminal WHERE i.corr_id = ?", (corr_id,)
+    ).fetchone()
+    call = db.execute(
+        "SELECT at, body FROM incident_event WHERE incident = ? AND kind IN ('escalated', 'reminded') ORDER BY seq DESC LIMIT 1",
+        (corr_id,),
+    ).fetchone()
+    at, detail = (call[0], msgpack.unpackb(call[1])) if call is not None else (0, {})
+    people, roles = book.policy.roster.people, ", ".join(detail.get("roles", ()))
+    told = tuple(
+        (roles, people[who].name if who in people else who, channel)
+        for who, *channels in detail.get("people", ())
+        for channel in channels
+    )
+    return Addressed(place[0] if place else "", told, at if told else 0, ticket_of(db, corr_id))
 
 
 # One of them, whole.

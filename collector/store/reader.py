@@ -22,7 +22,7 @@ from tillwatch.collector.alarm.rules import FORK, SILENT, Rules, parse_rules
 from tillwatch.collector.duty.policy import Policy, parse_policy
 from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.incident.case import Why
-from tillwatch.collector.incident.incident_views import IncidentFile, IncidentView, InForce
+from tillwatch.collector.incident.incident_views import Addressed, IncidentFile, IncidentView, InForce
 from tillwatch.collector.read import (
     AlarmView,
     ComponentView,
@@ -279,6 +279,11 @@ class SqliteReader:
     def find_incident(self, text: str) -> list[str]:
         with self.snapshot() as db:
             return incident_reader.find(db, text)
+
+    def addressed(self, corr_id: str) -> Addressed:
+        """What the way of its messages depends on."""
+        with self.snapshot() as db:
+            return incident_reader.addressed(db, self._book(db), corr_id)
 
     def why(self, alarm: int, now: int) -> tuple[AlarmView, Why]:
         with self.snapshot() as db:

@@ -33,22 +33,30 @@ CREATE INDEX outbox_incident ON outbox (incident, seq);
 -- In the order in which waiting messages go: a storm leaves thousands, and each look for the next few would sort them all.
 CREATE INDEX outbox_order ON outbox (connector, level, created_at, id) WHERE state <> 'done';
 
--- The one ticket of an incident. status: the system's own word; updated_at: there; verified_at: when it was last read; said: the last note of
--- a person that was taken over.
+-- The one ticket of an incident. status: the system's own word, empty while only our own delivery is known; updated_at: there; verified_at: when it
+-- was last read, 0 where that is due; said: the last note of a person that was taken over; verdict, part: what the technician found and changed;
+-- adopted: it was merged into, or chosen by a person, and may show the key of another incident.
 ALTER TABLE ticket_link ADD COLUMN status TEXT NOT NULL DEFAULT '';
 ALTER TABLE ticket_link ADD COLUMN owner TEXT NOT NULL DEFAULT '';
 ALTER TABLE ticket_link ADD COLUMN updated_at INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE ticket_link ADD COLUMN verified_at INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE ticket_link ADD COLUMN said TEXT NOT NULL DEFAULT '';
+ALTER TABLE ticket_link ADD COLUMN adopted INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE ticket_link ADD COLUMN verdict TEXT NOT NULL DEFAULT '';
+ALTER TABLE ticket_link ADD COLUMN part TEXT NOT NULL DEFAULT '';
 CREATE INDEX ticket_link_external ON ticket_link (connector, external_id);
+CREATE INDEX ticket_link_due ON ticket_link (connector) WHERE verified_at = 0;
 
 CREATE TABLE sync_cursor (connector TEXT PRIMARY KEY, cursor TEXT NOT NULL, asked_at INTEGER NOT NULL) WITHOUT ROWID;
 
--- Calls of ticket systems that were taken: a second one of the same id is answered, and not acted on.
+-- Calls of ticket systems that were taken: a second one of the same id is answered, and not acted on. body: of what the call itself says, until that
+-- is journaled.
 CREATE TABLE ticket_inbox (
     connector TEXT NOT NULL,
     delivery_id TEXT NOT NULL,
     received_at INTEGER NOT NULL,
+    body BLOB,
     PRIMARY KEY (connector, delivery_id)
 ) WITHOUT ROWID;
 CREATE INDEX ticket_inbox_age ON ticket_inbox (received_at);
+CREATE INDEX ticket_inbox_waiting ON ticket_inbox (received_at) WHERE body IS NOT NULL;

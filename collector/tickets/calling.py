@@ -23,7 +23,21 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tillwatch.collector.tickets.delivery import IN_FLIGHT
-from tillwatch.collector.tickets.port import BarredError, GoneError, NotAppliedError, RejectedError, UnclearError
+from tillwatch.collector.tickets.port import (
+    Barred,
+    BarredError,
+    GoneError,
+    NotAppliedError,
+    Outcome,
+    RejectedError,
+    Retry,
+    Uncertain,
+    UnclearError,
+)
+
+Failure = NotAppliedError | UnclearError | RejectedError | BarredError | GoneError
+"""What a `Caller` raises."""
+FAILURES = (NotAppliedError, UnclearError, RejectedError, BarredError, GoneError)
 
 if TYPE_CHECKING:
     import httpx2
@@ -175,6 +189,21 @@ class Caller:
                 headers={"user-agent": "tillwatch"},
             )
         return self._client
+
+
+def outcome_of(error: Failure) -> Outcome:
+    """What a failure means for a receiver that is told in one request, and knows a message that comes twice by its key."""
+    match error:
+        case NotAppliedError():
+            return Retry(str(error), error.after_s)
+        case UnclearError():
+            return Uncertain(str(error))
+        case BarredError():
+            return Barred(str(error))
+        case GoneError():
+            return Retry(f"{error}: check the address", refused=True)
+        case RejectedError():
+            return Retry(str(error), refused=True)
 
 
 def checked_host(address: str) -> str:

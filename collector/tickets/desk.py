@@ -4,6 +4,8 @@ to the ticket meanwhile. The steps are few and each may be the last one before a
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tillwatch.collector.tickets import text
 from tillwatch.collector.tickets.message import Op, TicketMessage, TicketState
 from tillwatch.collector.tickets.port import (
@@ -24,6 +26,9 @@ from tillwatch.collector.tickets.port import (
     Uncertain,
     UnclearError,
 )
+
+OURS = "HWM-"
+"""How the keys of incidents begin."""
 
 
 class Desk:
@@ -53,9 +58,10 @@ class Desk:
     async def deliver(self, message: TicketMessage, link: Link | None, *, doubtful: bool, leg: Leg) -> Outcome:
         telling = _Telling(self.port, message.in_language(self._language), self._language, leg)
         try:
-            return await telling.tell(link.external_id if link is not None else "", doubtful=doubtful)
+            return await telling.tell(link or Link("", "", ""), doubtful=doubtful)
         except BarredError as error:
-            return Barred(str(error))
+            # Let in again, the next attempt looks what was written before.
+            return Uncertain(f"half told: {error}") if telling.wrote else Barred(str(error))
         except UnclearError as error:
             return Uncertain(str(error))
         except (NotAppliedError, RejectedError, GoneError) as error:
@@ -75,21 +81,30 @@ class _Telling:
         self._message = message
         self._language = language
         self._leg = leg
+        self._renewed = False
         self.wrote = False
 
-    async def tell(self, ticket: str, *, doubtful: bool) -> Outcome:
-        also = ""
+    async def tell(self, link: Link, *, doubtful: bool) -> Outcome:
+        ticket, also = link.external_id, ""
         if not ticket:
             found = await self._port.find(self._message.incident) if doubtful or self._message.op is not Op.OPEN else []
             if not found:
                 return await self._made("")
             ticket, also = await self._adopt(found)
             if self._message.op is Op.OPEN:
-                return self._done(await self._port.read(ticket), also)
+                return self._done(await self._read(ticket), also)
         try:
             remote = await self._read(ticket)
         except GoneError:
             return await self._anew(f"ticket {ticket} was gone: made anew")
+        if (
+            remote.id == ticket
+            and not link.adopted
+            and remote.key != self._message.incident
+            and remote.key.startswith(OURS)
+        ):
+            # A key that people edited is theirs. Redmine on SQLite gives the number of a deleted issue to the next one: this is another incident's ticket now.
+            return await self._anew(f"ticket {ticket} belongs to {remote.key} now: made anew")
         wish = self._message.wish or (TicketState.OPEN if self._message.op is Op.OPEN else None)
         final = remote.state in self._port.caps.final
         if wish is TicketState.OPEN and remote.state is not None and remote.state.over:
@@ -97,7 +112,8 @@ class _Telling:
                 return await self._anew(f"ticket {ticket} cannot be opened again: made anew")
         elif final:
             return self._done(remote, f"ticket {ticket} is {remote.status!r} and takes no more notes")
-        await self._note(remote.id, doubtful=doubtful)
+        if self._message.source != self._port.name:  # whose people said it know it
+            await self._note(remote.id, doubtful=doubtful)
         if wish is not None and not _fulfilled(wish, remote.state):
             self.wrote = True
             await self._port.set_state(remote.id, wish, self._message.note or self._message.what)
@@ -105,7 +121,7 @@ class _Telling:
             remote = await self._read(remote.id)
             if wish is not None and not _fulfilled(wish, remote.state):
                 raise RejectedError(f"ticket {remote.id} is still {remote.status!r}: {wish.value} was not taken")
-        return self._done(remote, also)
+        return replace(self._done(remote, also), merged=remote.id != ticket)
 
     async def _read(self, ticket: str) -> Remote:
         """As it is now, or the one that goes on in its place."""
@@ -120,8 +136,8 @@ class _Telling:
         mark = text.mark(self._message)
         if doubtful and self._port.caps.has_notes and await self._port.has_note(ticket, mark):
             return
+        await self._port.note(ticket, _marked(text.note(self._message, self._language), mark, self._port.caps.max_body))
         self.wrote = True
-        await self._port.note(ticket, text.note(self._message, self._language)[: self._port.caps.max_body])
         if self._port.caps.has_notes and not await self._port.has_note(ticket, mark):
             raise RejectedError(f"the note at ticket {ticket} was taken and is not there")
 
@@ -153,11 +169,17 @@ class _Telling:
         return self._done(remote, also)
 
     async def _anew(self, why: str) -> Outcome:
-        """In place of one that is lost. An earlier attempt may have made it already."""
+        """In place of one that is lost. An earlier attempt may have made it already: then it is told there."""
+        if self._renewed:
+            raise NotAppliedError(f"{self._port.name} finds tickets that are not there")
+        self._renewed = True
         living = [
             each for each in await self._port.find(self._message.incident) if each.state is None or not each.state.over
         ]
-        return self._done(living[0], why) if living else await self._made(why)
+        if not living:
+            return await self._made(why)
+        outcome = await self.tell(Link(living[0].id, living[0].url, ""), doubtful=True)
+        return replace(outcome, also=why) if isinstance(outcome, Done) else outcome
 
     async def _adopt(self, found: list[Remote]) -> tuple[str, str]:
         """Of several tickets with one key the oldest that lives is the ticket, and the others are closed as its duplicates."""
@@ -170,7 +192,8 @@ class _Telling:
         return kept.id, f"{len(spare)} duplicates of ticket {kept.id} were closed" if spare else ""
 
     def _done(self, remote: Remote, also: str) -> Done:
-        return Done(remote.id, remote.url, remote.state.value if remote.state else remote.status, also)
+        state = remote.state.value if remote.state else remote.status
+        return Done(remote.id, remote.url, state, also, updated_at=remote.updated_at)
 
 
 async def close_duplicate(port: TicketPort, spare: str, kept: str) -> None:
@@ -187,6 +210,11 @@ def _fulfilled(wish: TicketState, state: TicketState | None) -> bool:
     if wish is TicketState.OPEN:
         return not state.over
     return state.over if wish.over else state is wish
+
+
+def _marked(told: str, mark: str, limit: int) -> str:
+    """Cut so that the mark stays: by it the note is found."""
+    return told if len(told) <= limit else f"{told[: limit - len(mark) - 2]}…\n{mark}"
 
 
 def _cut(told: str, limit: int) -> str:

@@ -283,10 +283,10 @@ def record_outcome(
         ).rowcount
         if mine and link is not None:
             conn.execute(
-                "INSERT INTO ticket_link (incident, connector, external_id, url, state, verified_at) VALUES (?, ?, ?, ?, ?, ?)"
+                "INSERT INTO ticket_link (incident, connector, external_id, url, state, adopted) VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (incident) DO UPDATE SET connector = excluded.connector, external_id = excluded.external_id,"
-                " url = excluded.url, state = excluded.state, verified_at = excluded.verified_at",
-                (row.incident, connector, link.external_id, link.url, link.state, now),
+                " url = excluded.url, adopted = excluded.adopted, state = CASE WHEN external_id = excluded.external_id THEN state ELSE excluded.state END",
+                (row.incident, connector, link.external_id, link.url, link.state, int(link.adopted)),
             )
         conn.execute("COMMIT")
     except BaseException:
@@ -298,9 +298,10 @@ def record_outcome(
 def link_of(conn: sqlite3.Connection, incident: str, connector: str) -> Link | None:
     """The incident's ticket in that system."""
     found = conn.execute(
-        "SELECT external_id, url, state FROM ticket_link WHERE incident = ? AND connector = ?", (incident, connector)
+        "SELECT external_id, url, state, adopted FROM ticket_link WHERE incident = ? AND connector = ?",
+        (incident, connector),
     ).fetchone()
-    return Link(*found) if found else None
+    return Link(found[0], found[1], found[2], bool(found[3])) if found else None
 
 
 def next_due(conn: sqlite3.Connection, connector: str, now: int) -> int | None:

@@ -185,21 +185,28 @@ class Watched(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The ticket of an incident, as its system last told it. Empty texts: it did not say."""
+    """The ticket of an incident, as its system last told it. Empty texts: it did not say. adopted: it was merged into, or chosen by a person: the key that it
+    shows may be another incident's.
+    """
 
     external_id: str
     url: str
     state: str
+    adopted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """It happened, and as far as the connector can see it is true. Empty texts: the ticket system did not say. also: what was found on the way."""
+    """It happened, and as far as the connector can see it is true. Empty texts: the ticket system did not say. also: what was found on the way;
+    merged: this is the ticket that the incident's own was merged into; updated_at: when it was changed last by the system's clock, UTC ns.
+    """
 
     external_id: str = ""
     url: str = ""
     state: str = ""
     also: str = ""
+    merged: bool = False
+    updated_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,3 +163,23 @@ def test_policy_example_shows_every_key_of_the_incident() -> None:
 
     shown = tomllib.loads(COMMENTED.sub("", example("policy")))["incident"]
     assert set(shown) == {field.name.removesuffix("_ns") for field in fields(IncidentSettings)}
+
+
+def test_routes_example_changes_nothing() -> None:
+    from tillwatch.collector.routing.table import RouteTable, parse_routes
+
+    assert parse_routes(example("routes"), "routes.toml", ("desk",)) == RouteTable(("desk",), source="routes.toml")
+
+
+def test_routes_example_loads_whole_with_nothing_to_be_said_against_it() -> None:
+    from tillwatch.collector.alarm.rules import parse_rules
+    from tillwatch.collector.duty.policy import parse_policy
+    from tillwatch.collector.routing.check import NOTE, Known, examine
+    from tillwatch.collector.routing.table import parse_routes
+
+    table = parse_routes(COMMENTED.sub("", example("routes")), "routes.toml", ("desk", "night"))
+    assert (len(table.routes), len(table.notify), list(table.contracts)) == (5, 3, ["north-atm"])
+    assert table.fallback is not None
+    channels = {through for row in table.notify for through in row.through} | set(table.fallback.through)
+    known = Known(parse_policy(), channels, parse_rules().by_id)
+    assert [each for each in examine(table, known) if each.state != NOTE] == []

@@ -202,7 +202,12 @@ class RoundupPort:
             **({"keyword": [queue]} if queue else {}),
             **({"priority": priority} if priority else {}),
         }
-        made = _data(await self._call("POST", f"/issue/@poe/{token}", write=True, body=fields), write=True)
+        answer = await self._call("POST", f"/issue/@poe/{token}", write=True, body=fields, accept=(400,))
+        if answer.status == 400:
+            said = f"{self._caller.host} answered 400 to POST: {answer.said()}"
+            # Something on the way sent it twice, or it came too late: the link was used, and whether a ticket came of it the link does not say.
+            raise UnclearError(said) if b"POE token" in answer.body else RejectedError(said)
+        made = _data(answer, write=True)
         return self._remote({"id": str(made["id"]), settings.key_field: draft.key, "status": fields["status"]})
 
     async def note(self, ticket: str, text: str) -> None:

@@ -114,10 +114,7 @@ class ServiceNowEvents:
 def event(message: TicketMessage, settings: ReceiverSettings, leg: Leg) -> dict[str, str]:
     """One record of em_event."""
     over = message.op is Op.RESOLVE or (message.wish or TicketState.OPEN).over
-    if message.op is Op.OPEN:
-        words = text.body(message, settings.language)
-    else:
-        words = text.note(message, settings.language)
+    words = (text.body if message.op is Op.OPEN else text.note)(message, settings.language)
     info: dict[str, Any] = {
         "incident": message.incident,
         "message": message.seq,

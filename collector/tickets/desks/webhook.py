@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from tillwatch.agent.model import MS
 from tillwatch.collector.tickets.calling import CONNECT_S, checked_host, reason_of, retry_after
 from tillwatch.collector.tickets.delivery import IN_FLIGHT
+from tillwatch.collector.tickets.hook_schemes import Scheme
 from tillwatch.collector.tickets.message import Op, TicketMessage
 from tillwatch.collector.tickets.port import Disabled, Done, Leg, Link, Outcome, Problem, Retry, Uncertain
 from tillwatch.collector.tickets.settings import ReceiverSettings
@@ -45,6 +46,11 @@ _EVENT = {Op.OPEN: "incident.opened", Op.UPDATE: "incident.updated", Op.RESOLVE:
 
 class Settings(ReceiverSettings):
     """Nothing but what all have: states and verdicts are the receiver's own words, as its answers and its own webhooks have them."""
+
+    def hook_problem(self) -> tuple[str, str] | None:
+        if self.hook_scheme != Scheme.STANDARD:
+            return "hook_scheme", "what a webhook says is believed as it stands: only the scheme standard protects it"
+        return ReceiverSettings.hook_problem(self)
 
 
 def connect(name: str, settings: ReceiverSettings) -> WebhookPort:

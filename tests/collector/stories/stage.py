@@ -118,6 +118,7 @@ class Shot(NamedTuple):
     windows: tuple[Any, Any]
     roots: Mapping[str, set[Any]]
     concluded: Mapping[Any, str]
+    external: Mapping[str, str]
     terminals: Mapping[str, Any]
     count: int
     away: tuple[int, int]
@@ -142,6 +143,7 @@ def shot(fold: Fold) -> Shot:
         (dict(fold.masking.made), dict(fold.masking.active)),
         {branch: set(each) for branch, each in fold.handling._roots.items() if each},
         dict(book.concluded),
+        dict(book.alerts),
         {
             t.id: (t.pack_status(), t.branch, t.region, {c.name: c.pack() for c in t.components.values()})
             for t in fold.fleet.terminals.values()

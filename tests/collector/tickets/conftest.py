@@ -53,16 +53,20 @@ def message() -> Callable[..., TicketMessage]:
     return make
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
+def make_store(folder: Path) -> Path:
     """A database file with the collector's schema, in WAL as the collector sets it."""
-    path = tmp_path / "store.sqlite"
+    path = folder / "store.sqlite"
     conn = sqlite3.connect(path)
     conn.execute("PRAGMA journal_mode = WAL")
     for step in SCHEMA:
         conn.executescript(step.read_text())
     conn.close()
     return path
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return make_store(tmp_path)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from typing import Any
 
 from tillwatch.collector.tickets.delivery import Pace
 from tillwatch.collector.tickets.desks.webhook import WebhookPort
+from tillwatch.collector.tickets.links import keep_link
 from tillwatch.collector.tickets.message import TicketMessage
 from tillwatch.collector.tickets.port import Leg, Link, Outcome
 from tillwatch.collector.tickets.sender import OutboxSender
@@ -59,6 +60,8 @@ class Port(WebhookPort):
 async def heard(facts: dict[str, Any]) -> None:
     with open(CHANGES, "a") as file:
         file.write(f"{facts['incident']} {facts['state']} {facts['external_id']}\n")
+    with closing(sqlite3.connect(STORE, timeout=5, isolation_level=None)) as conn:
+        keep_link(conn, facts)
     reach("after journal")
 
 

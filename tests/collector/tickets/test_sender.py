@@ -18,6 +18,7 @@ import pytest
 from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.delivery import IN_FLIGHT, Pace
 from tillwatch.collector.tickets.desks.webhook import WebhookPort
+from tillwatch.collector.tickets.links import keep_link
 from tillwatch.collector.tickets.message import Op
 from tillwatch.collector.tickets.port import Barred, Destination, Done, Problem, Retry, Uncertain
 from tillwatch.collector.tickets.sender import OutboxSender
@@ -58,7 +59,15 @@ def write(store):
 def sender_to(store, secret_file):
     def make(address: str, **options) -> OutboxSender:
         port = WebhookPort(address, read_secrets(secret_file), timeout_s=options.pop("timeout_s", 0.4), settle_s=0.02)
-        return OutboxSender(lambda: outbox.connect(store), port, **({"pace": QUICK} | options))
+        hear = options.pop("on_change", None)
+
+        async def journal(facts) -> None:
+            if hear is not None:
+                await hear(facts)
+            with contextlib.closing(outbox.connect(store)) as conn:
+                keep_link(conn, facts)
+
+        return OutboxSender(lambda: outbox.connect(store), port, on_change=journal, **({"pace": QUICK} | options))
 
     return make
 
@@ -308,19 +317,19 @@ async def test_a_busy_store_is_waited_for(
     store, desk, write, sender_to, states, until, message, caplog, monkeypatch
 ) -> None:
     monkeypatch.setattr(outbox, "BUSY_S", 0.05)
-    monkeypatch.setattr("tillwatch.collector.tickets.sender.STORE_AGAIN_S", 0.05)
+    monkeypatch.setattr("tillwatch.collector.tickets.store_thread.STORE_AGAIN_S", 0.05)
     caplog.set_level(logging.INFO)
     write(message())
     with contextlib.closing(sqlite3.connect(store, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         async with running(sender_to(desk.address)):
-            await until(lambda: "cannot be written: database is locked" in caplog.text)
+            await until(lambda: "the store refuses: database is locked" in caplog.text)
             assert states() == {"pending": 1}
             other.execute("COMMIT")
             await until(lambda: states() == {"done": 1})
-    texts = [record.message for record in caplog.records if "the outbox can" in record.message]
+    texts = [record.message for record in caplog.records if "outbox webhook" in record.message]
     assert len(texts) == 2
-    assert texts[1] == "the outbox can be written again"
+    assert texts[1] == "outbox webhook: the store answers again"
 
 
 async def test_an_outage_is_one_line_at_its_start_and_one_at_its_end(

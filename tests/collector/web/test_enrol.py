@@ -25,14 +25,12 @@ from tillwatch.collector.store.sqlite import open_db
 from tillwatch.collector.trust.authority import open_authority
 from tillwatch.collector.trust.registry import Enrolment, JournalRegistrar, create_token, proof_message, secret_digest
 from tillwatch.collector.web.enrol import (
-    MAX_ADDRESSES,
     MAX_BODY,
-    REFUSALS_PER_MINUTE,
     EnrolListener,
     MqttAddress,
-    RefusalLimit,
     enrol_app,
 )
+from tillwatch.collector.web.listening import MAX_ADDRESSES, REFUSALS_PER_MINUTE, RefusalLimit
 
 HOSTS = ("localhost", "127.0.0.1")
 
@@ -199,7 +197,7 @@ async def test_bodies_are_bounded(site):
 
 
 async def test_a_body_that_never_ends_is_given_up(site, monkeypatch):
-    monkeypatch.setattr("tillwatch.collector.web.enrol.BODY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("tillwatch.collector.web.listening.BODY_TIMEOUT_S", 0.1)
     context = ssl.create_default_context(cafile=str(site.authority.ca_file))
     reader, writer = await asyncio.open_connection("127.0.0.1", site.listener.port, ssl=context)
     writer.write(b"POST /api/v1/enrol HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")

@@ -28,7 +28,7 @@ from tests.collector.tickets.desks.proxy import FaultProxy, is_write
 from tillwatch.collector.tickets import text
 from tillwatch.collector.tickets.desk import Desk
 from tillwatch.collector.tickets.message import Op, TicketMessage, TicketState
-from tillwatch.collector.tickets.port import Barred, Done, Leg, Link, Outcome, Receiver, Retry, Uncertain
+from tillwatch.collector.tickets.port import Barred, Done, Leg, Link, Outcome, Problem, Receiver, Retry, Uncertain
 
 MOST_WRITES = 8
 """More requests that change something than one message needs anywhere."""
@@ -76,8 +76,8 @@ class SystemUnderTest(Protocol):
 class PushContract:
     """What holds for everything that is told of incidents."""
 
-    slow_timeout_s: ClassVar[float] = 0.5
-    """Time-out against a server that hangs. It must suffice for every single request that does not."""
+    slow_timeout_s: ClassVar[float] = 1.0
+    """Time-out against a server that hangs. It must suffice for every single request that does not, on a machine that is busy with other tests."""
 
     wrong_secret: ClassVar[str] = "wrong-secret-0123456789"
 
@@ -183,7 +183,7 @@ class PushContract:
         proxy.writes = ["hang"] * MOST_WRITES
         assert isinstance(await tell(key, by=hasty), Uncertain)
         proxy.writes = []
-        assert isinstance(await tell(key, by=hasty, doubtful=True), Done)
+        assert isinstance(await tell(key, doubtful=True), Done)
         assert len(system.tickets(key)) == 1
 
     @pytest.mark.parametrize("fault", ["429", "503", "503 bare", "500", "502", "drop", "garbled", "login"])
@@ -425,12 +425,23 @@ class Contract(PushContract):
 
     async def test_one_that_was_deleted_is_made_anew(self, system, tell, key) -> None:
         ticket = await self.made(tell, key)
+        await self.made(tell, f"{key}9")  # some databases give the highest number again when its row is deleted
         self.acted(system, ticket, "delete")
         outcome = await tell(key, Op.UPDATE, 2, link=ticket)
         assert isinstance(outcome, Done), outcome
         assert outcome.external_id != ticket
         assert ticket in outcome.also
         assert [each.id for each in system.tickets(key) if not each.state.over] == [outcome.external_id]
+
+    async def test_a_number_that_belongs_to_another_incident_now_is_left_alone(self, system, tell, key) -> None:
+        ticket, other = await self.made(tell, key), await self.made(tell, f"{key}9")
+        self.settle(system)
+        outcome = await tell(key, Op.UPDATE, 2, link=other, note="第二句")
+        assert isinstance(outcome, Done), outcome
+        assert outcome.external_id == ticket
+        assert other in outcome.also
+        assert ["第二句" in note for note in system.tickets(key)[0].notes].count(True) == 1
+        assert not any("第二句" in note for note in system.tickets(f"{key}9")[0].notes)
 
     async def test_one_that_was_merged_is_followed(self, system, tell, key) -> None:
         ticket, other = await self.made(tell, key), await self.made(tell, f"{key}9")
@@ -441,11 +452,14 @@ class Contract(PushContract):
         [seen] = system.tickets(f"{key}9")
         assert ["合并后" in note for note in seen.notes].count(True) == 1
 
+    def named(self, settings: dict[str, Any], found: list[Problem]) -> bool:
+        return any(str(wrong) in problem.what and problem.mend for wrong in settings.values() for problem in found)
+
     async def test_preflight_names_a_queue_that_is_not_there(self, connected) -> None:
         if self.queueless is None:
             pytest.skip("the product has no queues")
         found = await connected(**self.queueless).preflight()
-        assert any("No such queue" in problem.what and problem.mend for problem in found)
+        assert self.named(self.queueless, found)
 
     async def test_preflight_names_a_wrong_secret(self, connected, tmp_path: Path) -> None:
         wrong = tmp_path / "wrong"
@@ -459,7 +473,7 @@ class Contract(PushContract):
         if self.keyless is None:
             pytest.skip("its key needs no field")
         found = await connected(**self.keyless).preflight()
-        assert any("no_such_field" in problem.what and problem.mend for problem in found)
+        assert self.named(self.keyless, found)
 
     async def test_preflight_of_a_system_that_is_down_is_passing(self, proxy, receiver) -> None:
         proxy.always = "503"

@@ -20,7 +20,7 @@ UPSTREAM_S = 30.0
 
 LOGIN = b"<!DOCTYPE html><html><title>Sign in</title><form method=post></form></html>"
 
-COMMITS = {"pass", "drop after commit", "500 after commit", "hang", "truncated", "garbage", "huge", "drip"}
+COMMITS = {"pass", "drop after commit", "500 after commit", "hang", "truncated", "garbage", "huge", "drip", "twice"}
 """Behaviours under which the request reaches the ticket system; under all others it never gets there."""
 
 
@@ -42,9 +42,10 @@ class Asked:
 class FaultProxy:
     """target: the system's base address; `address` has its path and the proxy's own port. Used as a context manager.
 
-    What to do with a request, the first that applies: the next of `writes` if it is a write, the next of `script`, `always`, "pass". Known: pass, drop after
-    commit, drop, hang (after commit), hang before, 500 after commit, truncated (half of the answer), garbage, huge, drip, login, and any status as digits,
-    of which 429 and 503 come with `Retry-After: 1` unless "bare" follows. hold_s: how long one hangs at most.
+    What to do with a request, the first that applies: the next of `writes` if it is a write, the next of `script`, `always`. Known: pass; drop after commit;
+    drop; hang (after commit); hang before; twice (as a gateway that tries again, with the second answer); 500 after commit; truncated (half of the
+    answer); garbage; huge; drip; login; 302; and any status as digits, of which 429 and 503 come with `Retry-After: 1` unless "bare" follows.
+    hold_s: how long one hangs at most.
     """
 
     target: str
@@ -142,6 +143,9 @@ class _Handler(BaseHTTPRequestHandler):
             status, headers, answer = proxy.forward(asked)
         word, _, manner = behaviour.partition(" ")
         match behaviour:
+            case "twice":
+                status, headers, answer = proxy.forward(asked)
+                self.reply(status, answer, headers)
             case "pass":
                 self.reply(status, answer, headers)
             case "drop after commit" | "drop":

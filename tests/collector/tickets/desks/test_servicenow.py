@@ -9,7 +9,8 @@ import pytest
 from tests.collector.tickets.desks.contract import Contract
 from tests.collector.tickets.desks.fake_http import Reply
 from tests.collector.tickets.desks.fake_servicenow import NO_RECORD, TOKEN, FakeServiceNow, failure
-from tillwatch.collector.tickets.desks import servicenow
+from tillwatch.collector import config
+from tillwatch.collector.tickets.desks import servicenow, servicenow_events
 from tillwatch.collector.tickets.message import Op, TicketState
 from tillwatch.collector.tickets.port import Barred, Done, Leg, Link, NotAppliedError, RejectedError, Retry, Uncertain
 
@@ -188,9 +189,8 @@ async def test_poll_goes_on_behind_what_may_still_be_written(system, desk, tell,
     [remote], after = await desk.port.changed_since(cursor)
     assert (remote.owner, remote.by, remote.updated_at) == ("Li Wei", "li.wei", int(clock.now) * servicenow.SECOND)
     assert int(after) == int(clock.now) - servicenow.OVERLAP_S
-    # A write that began before the cursor's newest and was committed after it.
-    late = int(clock.now) - servicenow.OVERLAP_S + 1
-    clock.now = late
+    # A write that began before the cursor's newest, and was committed after it.
+    clock.now -= 100
     await tell(incident="HWM-0012-1")
     changed, _ = await desk.port.changed_since(after)
     assert "HWM-0012-1" in {remote.key for remote in changed}
@@ -277,3 +277,14 @@ async def test_preflight_names_a_time_zone_in_which_changes_would_be_missed(syst
     [problem] = await desk.preflight()
     assert "America/New_York" in problem.what
     assert "GMT" in problem.mend
+
+
+def test_settings_as_they_are_written(tmp_path) -> None:
+    file = tmp_path / "collector.toml"
+    file.write_text(
+        "[tickets.snow]\nkind = 'servicenow'\nurl = 'https://bank.service-now.com'\nsecret_env = 'A'\nqueue = 'Hardware'\n"
+        "close_code = 'Solved (Permanently)'\n[tickets.servicenow-events]\nurl = 'https://bank.service-now.com'\nsecret_env = 'A'\n"
+    )
+    held = config.load_config(file).desks
+    assert held["snow"].close_code == "Solved (Permanently)"
+    assert type(held["servicenow-events"]) is servicenow_events.Settings
