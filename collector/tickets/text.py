@@ -97,10 +97,12 @@ def note(message: TicketMessage, language: str, limit: int = MAX_BODY) -> str:
 
 
 def short(message: TicketMessage, language: str) -> str:
-    """One text message: level, terminal, what, and at its end the incident."""
+    """One text message: level, terminal, what, what is new of it, and at its end the incident."""
     kind = "short_drill" if message.drill else "short" if message.terminal else "short_wide"
     over = _say("over", language) if message.op is Op.RESOLVE else ""
     told, name = over + _headline(message, language, kind), f" {_line(message.incident)}"
+    if message.op is not Op.OPEN and (news := next(iter(_block(message.note)), "")) and news not in told:
+        told = phrase("joined.words", language, {"said": told, "words": news})
     if set(told + name) <= _GSM | _GSM_TWO:
         room, mark = SHORT - _places(name), "..."
         if _places(told) > room:

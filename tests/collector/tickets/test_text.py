@@ -281,3 +281,8 @@ def test_whatever_is_told_does_no_harm(told: list[str], language: str, op: Op, u
 def test_headings_are_the_catalogues() -> None:
     body = text.body(message(), "zh").splitlines()
     assert {catalogue()[f"text.{key}"]["zh"] for key in ("action", "readings", "part", "means")} <= set(body)
+
+
+def test_a_text_message_of_a_change_says_what_changed() -> None:
+    changed = replace(message(what="Fire"), op=Op.UPDATE, note="li has taken it on\nand more")
+    assert text.short(changed, "en") == "L2 ATM-0417 ups: Fire: li has taken it on HWM-0011-1"
