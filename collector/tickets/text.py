@@ -34,6 +34,9 @@ WIDTH = 120
 AROUND_S = 6 * 3600
 """The chart shows so much before and after the fault began: enough to see whether it came at once or crept."""
 
+MAX_ADDRESS = 500
+"""Characters of the chart's address: names that only an attack has must not fill the ticket."""
+
 _GSM = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
     "abcdefghijklmnopqrstuvwxyzäöñüà"
@@ -134,7 +137,8 @@ def chart_address(message: TicketMessage) -> str:
         return ""
     since = message.since // 10**9
     names = "/".join(quote(_LONE.sub("?", name), safe="/") for name in (message.terminal, component, found.signal))
-    return f"{base}/chart/{names}.svg?from={since - AROUND_S}&to={since + AROUND_S}"
+    address = f"{base}/chart/{names}.svg?from={since - AROUND_S}&to={since + AROUND_S}"
+    return address if len(address) <= MAX_ADDRESS else ""
 
 
 def _say(key: str, language: str, **values: object) -> str:

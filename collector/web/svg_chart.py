@@ -25,6 +25,7 @@ MAX_LIMITS = 4
 MAX_HEADING = 48
 """Columns that fit above the field beside the day; a Chinese character takes two."""
 MAX_UNIT = 12
+"""Characters: a unit is a symbol. What is longer is none, and must not push the day aside."""
 MAX_SIZE, MIN_SPAN = 1e300, 1e-200
 """Of numbers that are drawn: beyond these their differences are none in floating point. No sensor means them."""
 

@@ -188,7 +188,7 @@ def test_the_chart_spans_six_hours_about_the_beginning() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"address": ""}, {"terminal": ""}, {"evidence": ()}, {"evidence": (Evidence("s", "word", "", AT, "ups"),)}, {"address": "https://x/alarms"}],
+    [{"address": ""}, {"terminal": ""}, {"evidence": ()}, {"evidence": (Evidence("s", "word", "", AT, "ups"),)}, {"address": "https://x/alarms"}, {"evidence": (Evidence("s", 1, "", AT, "电" * 300),)}],
 )  # fmt: skip
 def test_there_is_no_chart_of_what_cannot_be_drawn(fields: dict[str, object]) -> None:
     assert text.chart_address(message(**fields)) == ""
