@@ -64,9 +64,8 @@ class Fold:
         self.fleet = Fleet()
         self.timers = Timers()
         self.book = Book()
-        following = Following(
-            self.book, self.fleet, self.timers, Teller(self.book, self.fleet, page, cards or parse_cards(), language)
-        )
+        teller = Teller(self.book, self.fleet, page, cards or parse_cards(), language, units)
+        following = Following(self.book, self.fleet, self.timers, teller)
         self.following = following
         self.handling = Handling(self.book, self.fleet, self.timers, following)
         following.release = self.handling.release

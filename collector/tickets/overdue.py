@@ -1,6 +1,6 @@
 """Messages of grave incidents that no ticket system takes: how many wait for which receiver, since when, and who is told of it another way.
 
-The limits are the policy's. What is over a limit is told once to whom the fallback names, with the whole message; the state of each
+Where no receiver is configured nothing is late. The limits are the policy's. What is over a limit is told once to whom the fallback names, with the whole message; the state of each
 receiver's queue goes to the journal when it changes, so that the monitoring itself has an incident for it.
 """
 
@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 _WAITING = """
     SELECT connector, level, count(*), min(created_at) FROM outbox
-    WHERE state <> 'done' AND connector <> 'drills' AND op <> 'update' AND level <= :most
+    WHERE state <> 'done' AND connector NOT IN ('drills', '') AND op <> 'update' AND level <= :most
     GROUP BY connector, level"""
 _LATE = """
-    SELECT id, body FROM outbox WHERE state <> 'done' AND connector <> 'drills' AND op <> 'update'
+    SELECT id, body FROM outbox WHERE state <> 'done' AND connector NOT IN ('drills', '') AND op <> 'update'
     AND level = :level AND created_at <= :before AND id > :after ORDER BY id LIMIT :limit"""
 
 AT_ONCE = 200
