@@ -25,7 +25,7 @@ from tillwatch.collector.incident.incidents import (
     correlation_id,
 )
 from tillwatch.collector.terminal.fleet import Fleet
-from tillwatch.collector.tickets.message import Op
+from tillwatch.collector.tickets.message import Op, say
 
 MS = 10**6
 
@@ -133,7 +133,7 @@ class Alerting:
         back = replace(incidents.reopen(incident, at), cause=str(facts["cause"]), level=int(facts["level"]))
         settled = back.reopened > incident.reopened
         self._book.put_incident(back, "reopened", at, settled=settled, cause=back.cause)
-        self._following.tell(back.corr_id, Op.OPEN, at, "The fault is back")
+        self._following.tell(back.corr_id, Op.OPEN, at, say("fault_back"))
         self._following.follow_up(back.corr_id, at)
 
     def _end(self, incident: Incident, since: int, at: int) -> None:

@@ -125,7 +125,7 @@ class _Fleet:
 class Feed:
     """The fleet as last read, and who wants to know of changes. Everything but the reads runs on the event loop."""
 
-    def __init__(self, reads: Reads, poll_s: float = POLL_S, now: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, reads: Reads, now: Callable[[], int] = time.time_ns) -> None:
         self.revision = ""
         self.terminals: dict[str, TerminalView] = {}
         self.alarms: Sequence[AlarmView] = ()
@@ -134,7 +134,6 @@ class Feed:
         self.problem = ""
         self.closing = False
         self._reads = reads
-        self._poll_s = poll_s
         self._now = now
         self._waiting: Sequence[WaitingView] = ()
         self._fleet = _Fleet()
@@ -213,7 +212,7 @@ class Feed:
             self._first.set()
             if change is not None:
                 self._tell(change)
-            await asyncio.sleep(self._poll_s)
+            await asyncio.sleep(POLL_S)
 
     def _tell(self, change: Change) -> None:
         for listener in tuple(self._listeners.values()):
