@@ -52,24 +52,26 @@ def _outbox(config: Config, now: int) -> Iterator[Said]:
         yield SUBJECT, "fail", _late(each, config)
     dead = [row for row in rows if row.state == "dead"]
     yield from _given_up(dead)
-    known = {"", *config.desks, *config.channels}
+    known = {*config.desks, *config.channels}
     for name in sorted({row.connector for row in rows} - known):
-        yield (
-            SUBJECT,
-            "warn",
-            f"messages wait for {name}, which is not configured any more; the next start of the collector sends them another way",
-        )
-    if not late and not dead:
+        yield SUBJECT, "warn", _nowhere(name, sum(row.connector == name for row in rows), config)
+    if not late and not dead and not {row.connector for row in rows} - known:
         more = f"; {total} wait, none for longer than the policy allows" if total else ""
         yield SUBJECT, "ok", f"nothing is late and nothing was given up{more}"
 
 
+def _nowhere(name: str, count: int, config: Config) -> str:
+    said = f"messages that wait for {name or 'a ticket system'}, which is not configured: {count}"
+    if config.desks:
+        return f"{said}; the next start of the collector sends them another way"
+    return f"{said}; write [tickets.NAME] into collector.toml and restart the collector"
+
+
 def _late(each: WaitingView, config: Config) -> str:
-    said = f"messages of level {each.level} that have not reached {_name(each.connector, config)}: {each.count}, the first since {iso(each.oldest_at)}"
-    if not each.connector:
-        return f"{said}; write [tickets.NAME] into collector.toml and restart the collector"
+    table = f"[{'channels' if each.connector in config.channels else 'tickets'}.{each.connector}]"
+    said = f"messages of level {each.level} that have not reached {table}: {each.count}, the first since {iso(each.oldest_at)}"
     why = each.answer or "not tried yet; is the collector running?"
-    return f"{said} ({why}); see tillwatch-collector tickets check {_option(each.connector)}"
+    return f"{said} ({why}); see tillwatch-collector tickets check --connector {each.connector}"
 
 
 def _given_up(dead: list[OutgoingView]) -> Iterator[Said]:
@@ -82,7 +84,7 @@ def _given_up(dead: list[OutgoingView]) -> Iterator[Said]:
         of = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
         what = "calls to people" if call else "messages"
         state = "fail" if not call and min(row.level for row in rows) <= 2 else "warn"
-        one = names[0] if len(names) == 1 else _option(connector)
+        one = names[0] if len(names) == 1 else f"--connector {connector}"
         yield (
             SUBJECT,
             state,
@@ -135,13 +137,3 @@ def _calls(config: Config) -> Iterator[Said]:
             "warn",
             f"{', '.join(callers)} cannot call: write host and port into [tickets], without it tickets are asked once a minute, and alerts do not arrive",
         )
-
-
-def _name(connector: str, config: Config) -> str:
-    if not connector:
-        return "a ticket system, since none is configured"
-    return f"[channels.{connector}]" if connector in config.channels else f"[tickets.{connector}]"
-
-
-def _option(connector: str) -> str:
-    return f"--connector {connector}"

@@ -263,7 +263,7 @@ class Undelivered(_Model):
 
     connector: Annotated[
         str,
-        Field(description="NAME of [tickets.NAME] or [channels.NAME]; empty: none is configured", examples=["desk"]),
+        Field(description="NAME of [tickets.NAME] or [channels.NAME]", examples=["desk"]),
     ]
     level: Annotated[int, Field(ge=1, le=3, examples=[1])]
     count: Annotated[int, Field(description="With those that wait behind the oldest", examples=[3])]

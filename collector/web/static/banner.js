@@ -5,7 +5,7 @@ export default {
   template: `
     <div role="alert" class="tw-undelivered">
       <div v-for="w in waiting.slice(0, shown)" :key="w.connector" class="tw-banner">
-        <b>{{ t("undelivered.text", { receiver: receiver(w), n: count(w), levels: levels(w) }) }}</b>
+        <b>{{ t("undelivered.text", { receiver: w.connector, n: count(w), levels: levels(w) }) }}</b>
         <span>{{ t("undelivered.since", { at: stamp(w.since) }) }}<span aria-hidden="true"> · <span :data-at="w.since">{{ age(w.since) }}</span></span></span>
         <span class="tw-undelivered-why" :title="w.answer">{{ w.answer || t("undelivered.untried") }}</span>
         <a :href="'/deliveries?receiver=' + encodeURIComponent(w.connector)">{{ t("undelivered.show") }}</a>
@@ -20,7 +20,6 @@ export default {
   methods: {
     count: (w) => w.levels.reduce((sum, [, n]) => sum + n, 0),
     levels: (w) => w.levels.map(([level, n]) => `${tw.level(level)}: ${n}`).join(", "),
-    receiver: (w) => w.connector || tw.t("undelivered.nobody"),
     t: (key, values) => tw.t(key, values),
     age: (at) => tw.age(at),
     stamp: (at) => tw.stamp(at),
