@@ -10,10 +10,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from tests.collector.desk import Desk
 from tests.collector.web.running import Serving, Watched
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ANSWER = "no connection to desk.bank.example (ConnectTimeout)"
 PHONE = "+86 139 1234 0101"
@@ -76,7 +79,7 @@ def serving(made: Bank) -> Iterator[Serving]:
     assert running.stop()[0] == 0
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def view(browser: Browser, serving: Serving) -> AsyncIterator[Watched]:
     context = await browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB")
     watched = Watched(await context.new_page(), serving.url)

@@ -92,6 +92,7 @@ def test_whatever_a_device_tells_the_picture_is_whole(name, unit, values, hours)
     assert "nan" not in "".join(each.get("d", "") for each in root.iter())
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_browser_shows_it_and_runs_nothing(console, browser):
     page = await browser.new_page()
     answer = await page.goto(f"{console.url}chart/ATM-001/ups/battery/battery.charge.svg")
