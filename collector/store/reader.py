@@ -25,12 +25,15 @@ from tillwatch.collector.read import (
     History,
     IdentityView,
     KeyView,
+    OutgoingView,
     SignalView,
     TerminalView,
+    WaitingView,
 )
 from tillwatch.collector.records import Correction
 from tillwatch.collector.refusals import culprits
 from tillwatch.collector.store import history_reader, incident_reader
+from tillwatch.collector.store.delivery_reader import backlog, queues, waiting
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, plain
 from tillwatch.collector.store.state_reader import corrections, states
 from tillwatch.collector.terminal.fleet import Component, Terminal
@@ -317,24 +320,36 @@ class SqliteReader:
         with self.snapshot() as db:
             n, at = db.execute("SELECT n, at FROM journal ORDER BY n DESC LIMIT 1").fetchone() or (0, 0)
             started = db.execute("SELECT max(at) FROM journal WHERE kind = 1").fetchone()[0] or 0
-            states = dict(
-                db.execute("SELECT state, count(*) FROM outbox WHERE connector <> 'drills' GROUP BY state").fetchall()
-            )
+            lines, waiting = queues(db), self._waiting(db)
             meta = dict(
                 db.execute("SELECT key, value FROM meta WHERE key IN ('advanced_to', 'refused', 'culprits')").fetchall()
             )
         refused = msgpack.unpackb(meta["refused"]) if "refused" in meta else {}
-        waiting = sum(states.get(state, 0) for state in ("pending", "sending", "uncertain"))
         return Health(
             n,
             at,
-            waiting,
-            states.get("dead", 0),
+            sum(line.waiting for line in lines),
+            sum(line.dead for line in lines),
             tuple(sorted(refused.items())),
             started,
             int(meta.get("advanced_to", 0)),
             culprits(meta.get("culprits")),
+            waiting,
         )
+
+    def waiting(self) -> tuple[WaitingView, ...]:
+        with self.snapshot() as db:
+            return self._waiting(db)
+
+    def _waiting(self, db: sqlite3.Connection) -> tuple[WaitingView, ...]:
+        targets = self._policy_now(db).targets
+        return waiting(db, {level: target.undelivered_ns for level, target in targets.items()})
+
+    def outgoing(
+        self, *, connector: str | None = None, limit: int = 500, offset: int = 0
+    ) -> tuple[list[OutgoingView], int]:
+        with self.snapshot() as db:
+            return backlog(db, connector, limit, offset)
 
 
 def _judge(connection: str, level: int, worst: int, unknown: int) -> tuple[str, str]:

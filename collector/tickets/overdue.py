@@ -10,10 +10,13 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-_WAITING = """
-    SELECT connector, level, count(*), min(created_at) FROM outbox
-    WHERE state <> 'done' AND connector NOT IN ('drills', '') AND op <> 'update' AND level <= :most
-    GROUP BY connector, level"""
+UNDELIVERED = (
+    "state <> 'done' AND connector NOT IN ('drills', '') AND op <> 'update' AND NOT (op = 'notify' AND state = 'dead')"
+)
+"""What has not reached whom it is for, a ticket that was given up among it. A call that was given up is of no use to anybody any more."""
+_WAITING = f"""
+    SELECT connector, level, count(*), min(created_at) FROM outbox WHERE {UNDELIVERED} AND level <= :most
+    GROUP BY connector, level"""  # noqa: S608 - a constant condition
 _LATE = """
     SELECT id, body FROM outbox WHERE state <> 'done' AND connector NOT IN ('drills', '') AND op <> 'update'
     AND level = :level AND created_at <= :before AND id > :after ORDER BY id LIMIT :limit"""

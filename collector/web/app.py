@@ -39,7 +39,7 @@ class Console:
         cards: Cards | None = None,
     ) -> None:
         self.reads = Reads(open_reader)
-        self.feed = Feed(self.reads)
+        self.feed = Feed(self.reads, now=now)
         self.app = FastAPI(
             title="tillwatch",
             summary="The state of a fleet of terminals, read-only",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from tillwatch.agent.model import MS
 from tillwatch.collector.incident.incident_views import ConsoleReader
-from tillwatch.collector.read import AlarmView, TerminalView
+from tillwatch.collector.read import AlarmView, TerminalView, WaitingView
 from tillwatch.collector.web.reads import Reads
 
 log = logging.getLogger(__name__)
@@ -90,6 +90,7 @@ class Change:
     alarms: bool
     store: bool
     incidents: bool = False
+    undelivered: bool = False
 
 
 @dataclass(slots=True)
@@ -124,14 +125,17 @@ class _Fleet:
 class Feed:
     """The fleet as last read, and who wants to know of changes. Everything but the reads runs on the event loop."""
 
-    def __init__(self, reads: Reads) -> None:
+    def __init__(self, reads: Reads, now: Callable[[], int] = time.time_ns) -> None:
         self.revision = ""
         self.terminals: dict[str, TerminalView] = {}
         self.alarms: Sequence[AlarmView] = ()
         self.summary = summarise((), ())
+        self.undelivered: tuple[WaitingView, ...] = ()
         self.problem = ""
         self.closing = False
         self._reads = reads
+        self._now = now
+        self._waiting: Sequence[WaitingView] = ()
         self._fleet = _Fleet()
         self._handled = -1
         self._life = time.time_ns() // MS  # a page that outlived the process asks with a tick of another life
@@ -220,20 +224,30 @@ class Feed:
     async def _once(self) -> Change | None:
         revision = await self._reads.revision()
         if revision == self.revision:
-            return None
-        terminals, alarms, rows, handled = await self._reads(_read_fleet)
+            # What waits becomes late by time alone, and nothing is written where the collector itself is down.
+            late = self._look()
+            return Change(revision, frozenset(), alarms=False, store=False, undelivered=True) if late else None
+        terminals, alarms, rows, handled, self._waiting = await self._reads(_read_fleet)
         moved = self._fleet.take(rows)
-        told = Change(revision, moved, alarms=alarms != self.alarms, store=False, incidents=handled != self._handled)
+        told = Change(
+            revision, moved, alarms=alarms != self.alarms, store=False, incidents=handled != self._handled, undelivered=self._look()
+        )  # fmt: skip
         self.terminals, self.alarms, self._handled = terminals, alarms, handled
         self.summary = summarise(terminals.values(), alarms)
         self.revision = revision
         self._documents.clear()
         return told
 
+    def _look(self) -> bool:
+        """Whether something else than before waits too long."""
+        now, before = self._now(), self.undelivered
+        self.undelivered = tuple(each for each in self._waiting if each.late(now))
+        return self.undelivered != before
+
 
 def _read_fleet(
     reader: ConsoleReader,
-) -> tuple[dict[str, TerminalView], Sequence[AlarmView], dict[str, Row], int]:
+) -> tuple[dict[str, TerminalView], Sequence[AlarmView], dict[str, Row], int, Sequence[WaitingView]]:
     terminals = {view.id: view for view in reader.terminals()}
     alarms = tuple(reader.alarms(open_only=True, limit=MAX_OPEN_ALARMS))
     worst: dict[str, AlarmView] = {}
@@ -241,4 +255,4 @@ def _read_fleet(
         if alarm.condition != "normal":
             worst.setdefault(alarm.terminal, alarm)
     rows = {key: row(view, worst.get(key)) for key, view in terminals.items()}
-    return terminals, alarms, rows, reader.handled()
+    return terminals, alarms, rows, reader.handled(), reader.waiting()
