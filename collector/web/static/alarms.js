@@ -26,16 +26,7 @@ export default {
     </div>`,
   props: { terminal: String },
   data: () => ({ list: null, failed: false }),
-  mounted() {
-    this.reader = tw.reader(this.load);
-    this.reader.run();
-  },
-  unmounted() {
-    this.reader.stop();
-  },
-  updated() {
-    tw.tick();
-  },
+  mixins: [tw.list],
   methods: {
     async load() {
       try {

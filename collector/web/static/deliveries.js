@@ -16,16 +16,7 @@ export default {
       </template>
     </div>`,
   data: () => ({ list: null, total: 0, failed: false, receiver: new URL(location.href).searchParams.get("receiver") }),
-  mounted() {
-    this.reader = tw.reader(this.load);
-    this.reader.run();
-  },
-  unmounted() {
-    this.reader.stop();
-  },
-  updated() {
-    tw.tick();
-  },
+  mixins: [tw.list],
   methods: {
     async load() {
       const only = this.receiver !== null ? `&connector=${encodeURIComponent(this.receiver)}` : "";

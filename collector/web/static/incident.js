@@ -131,16 +131,7 @@ export default {
       return /^https?:\/\//.test(this.i.ticket.url) ? this.i.ticket.url : "";
     },
   },
-  mounted() {
-    this.reader = tw.reader(this.load);
-    this.reader.run();
-  },
-  unmounted() {
-    this.reader.stop();
-  },
-  updated() {
-    tw.tick();
-  },
+  mixins: [tw.list],
   methods: {
     async load() {
       try {

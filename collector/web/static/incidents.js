@@ -105,16 +105,7 @@ export default {
       return this.loose.filter((a) => (!this.level || String(a.level) === this.level) && (!this.branch || a.branch === this.branch) && this.said(a));
     },
   },
-  mounted() {
-    this.reader = tw.reader(this.load);
-    this.reader.run();
-  },
-  unmounted() {
-    this.reader.stop();
-  },
-  updated() {
-    tw.tick();
-  },
+  mixins: [tw.list],
   methods: {
     async load() {
       const state = this.state;
