@@ -10,10 +10,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from tests.collector.desk import Desk
 from tests.collector.web.running import Serving, Watched
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ANSWER = "no connection to desk.bank.example (ConnectTimeout)"
 PHONE = "+86 139 1234 0101"
@@ -76,7 +79,7 @@ def serving(made: Bank) -> Iterator[Serving]:
     assert running.stop()[0] == 0
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def view(browser: Browser, serving: Serving) -> AsyncIterator[Watched]:
     context = await browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB")
     watched = Watched(await context.new_page(), serving.url)
@@ -151,6 +154,8 @@ async def test_where_the_ticket_and_its_messages_stand(view: Watched, bank: Bank
     await expect(messages.filter(has_text="call → sms")).to_contain_text("+86 139 **** 0101")
     await expect(messages.filter(has_text="open → desk").locator(".tw-tag")).to_have_text("taken")
     assert "1234" not in await page.content()
+    bank.waits(60)
+    await expect(messages.filter(has_text="open → desk").locator(".tw-tag")).to_have_text("uncertain", timeout=10_000)
 
 
 async def test_chinese(view: Watched, bank: Bank) -> None:
