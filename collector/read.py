@@ -326,6 +326,10 @@ class FleetReader(Protocol):
         """What has not reached whom, by receiver and level."""
         ...
 
+    def undone(self) -> tuple[int, int]:
+        """Messages that wait or were given up, and the attempts at them: something else whenever something becomes of one. Cheap, for live pages."""
+        ...
+
     def outgoing(
         self, *, connector: str | None = None, limit: int = 500, offset: int = 0
     ) -> tuple[list[OutgoingView], int]:

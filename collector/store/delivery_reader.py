@@ -63,6 +63,14 @@ def backlog(db: sqlite3.Connection, connector: str | None, limit: int, offset: i
     return [OutgoingView(*row) for row in rows], int(total)
 
 
+def undone(db: sqlite3.Connection) -> tuple[int, int]:
+    """What waits or was given up, and the attempts at it, one that lasts counted twice."""
+    found: tuple[int, int] = db.execute(
+        "SELECT count(*), coalesce(sum(attempts * 2 - (state <> 'sending') + 2 * (state = 'dead')), 0) FROM outbox WHERE state <> 'done' AND connector <> 'drills'"
+    ).fetchone()
+    return found
+
+
 _TRIED = f"""
     SELECT answer, contact FROM outbox WHERE {UNDELIVERED} AND connector = :connector AND answer <> '' AND level <= :level
     ORDER BY level = :level DESC, created_at, id LIMIT 1"""  # noqa: S608 - a constant condition

@@ -33,7 +33,7 @@ from tillwatch.collector.read import (
 from tillwatch.collector.records import Correction
 from tillwatch.collector.refusals import culprits
 from tillwatch.collector.store import history_reader, incident_reader
-from tillwatch.collector.store.delivery_reader import backlog, queues, waiting
+from tillwatch.collector.store.delivery_reader import backlog, queues, undone, waiting
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, plain
 from tillwatch.collector.store.state_reader import corrections, states
 from tillwatch.collector.terminal.fleet import Component, Terminal
@@ -336,6 +336,10 @@ class SqliteReader:
             culprits(meta.get("culprits")),
             waiting,
         )
+
+    def undone(self) -> tuple[int, int]:
+        with self.snapshot() as db:
+            return undone(db)
 
     def waiting(self) -> tuple[WaitingView, ...]:
         with self.snapshot() as db:

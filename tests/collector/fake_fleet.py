@@ -260,6 +260,9 @@ class FakeFleet:
         rows = self._now().get("waiting", [])
         return [WaitingView(name, level, n, time.time_ns() - int(s * NANO), int(limit * NANO), answer) for name, level, n, s, limit, answer in rows]  # fmt: skip
 
+    def undone(self) -> tuple[int, int]:
+        return len(self.waiting()), 0
+
     def outgoing(
         self, *, connector: str | None = None, limit: int = 500, offset: int = 0
     ) -> tuple[list[OutgoingView], int]:

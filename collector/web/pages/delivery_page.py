@@ -23,7 +23,8 @@ def add(feed: Feed) -> None:
             words("h1", text("deliveries.title")).classes("tw-title")
             DeliveryList()
 
-        def on_change(_: Change) -> None:
-            ui.run_javascript("tw.refresh()")  # an attempt changes nothing but its message
+        def on_change(change: Change) -> None:
+            if change.deliveries:
+                ui.run_javascript("tw.refresh()")
 
         listen(client, feed, on_change)

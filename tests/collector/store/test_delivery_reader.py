@@ -11,7 +11,7 @@ import pytest
 
 from tests.collector.conftest import World
 from tillwatch.collector.read import WaitingView
-from tillwatch.collector.store.delivery_reader import backlog, outgoing, queues, waiting
+from tillwatch.collector.store.delivery_reader import backlog, outgoing, queues, undone, waiting
 from tillwatch.collector.tickets.overdue import overdue
 
 MIN = 60 * 10**9
@@ -93,3 +93,23 @@ def test_drills_are_shown_with_their_incident_only(db: sqlite3.Connection) -> No
     drill = put(db, "drills", "open", 1, MIN)
     assert outgoing(db) == []
     assert [row.id for row in outgoing(db, incident="HWM-1")] == [drill]
+
+
+def test_each_step_of_a_message_shows_in_the_number_that_pages_watch(db: sqlite3.Connection) -> None:
+    seen = [undone(db)]
+    put(db, "drills", "open", 1, MIN)
+    assert undone(db) == seen[0] == (0, 0)
+    put(db, "desk", "update", 3, MIN)
+    seen.append(undone(db))
+    for step in (
+        "state = 'sending', attempts = 1",
+        "state = 'uncertain'",
+        "state = 'sending', attempts = 2",
+        "state = 'dead'",
+        "state = 'uncertain'",
+        "state = 'done'",
+    ):
+        db.execute(f"UPDATE outbox SET {step} WHERE connector = 'desk'")
+        assert undone(db) != seen[-1], step
+        seen.append(undone(db))
+    assert seen[-1] == (0, 0)

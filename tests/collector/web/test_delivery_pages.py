@@ -154,6 +154,8 @@ async def test_where_the_ticket_and_its_messages_stand(view: Watched, bank: Bank
     await expect(messages.filter(has_text="call → sms")).to_contain_text("+86 139 **** 0101")
     await expect(messages.filter(has_text="open → desk").locator(".tw-tag")).to_have_text("taken")
     assert "1234" not in await page.content()
+    bank.waits(60)
+    await expect(messages.filter(has_text="open → desk").locator(".tw-tag")).to_have_text("uncertain", timeout=10_000)
 
 
 async def test_chinese(view: Watched, bank: Bank) -> None:
