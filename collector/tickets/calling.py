@@ -13,8 +13,8 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
@@ -23,21 +23,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tillwatch.collector.tickets.delivery import IN_FLIGHT
-from tillwatch.collector.tickets.port import (
-    Barred,
-    BarredError,
-    GoneError,
-    NotAppliedError,
-    Outcome,
-    RejectedError,
-    Retry,
-    Uncertain,
-    UnclearError,
-)
-
-Failure = NotAppliedError | UnclearError | RejectedError | BarredError | GoneError
-"""What a `Caller` raises."""
-FAILURES = (NotAppliedError, UnclearError, RejectedError, BarredError, GoneError)
+from tillwatch.collector.tickets.port import BarredError, GoneError, NotAppliedError, RejectedError, UnclearError
 
 if TYPE_CHECKING:
     import httpx2
@@ -51,14 +37,20 @@ MAX_ANSWER = 4 * 1024 * 1024
 MAX_SAID = 300
 """Characters of an answer that are repeated in an error: enough for a reason, too little for a page."""
 
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+"""Forms of ids: of any system, and of those that count."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """status: HTTP. headers: lower-case names. body: as it came, at most MAX_ANSWER bytes."""
+    """status: HTTP. headers: lower-case names. body: as it came, cut where it is longer than what the caller reads. Neither is shown: a session is
+    opened by an answer.
+    """
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     host: str
     write: bool
 
@@ -78,7 +70,7 @@ class Answer:
 
 class Caller:
     """Exchanges with one system. base: its address, https, or http on this machine; headers: asked for anew at each request, so that a secret that
-    was replaced is found; it may raise SecretError (a ValueError), which bars the system.
+    was replaced is found; it may raise SecretError (a ValueError), which bars the system. max_answer: bytes of an answer that are read.
 
     Raises ValueError for an address that cannot be used.
     """
@@ -90,13 +82,15 @@ class Caller:
         *,
         ca: Path | None = None,
         timeout_s: float = 20.0,
+        max_answer: int = MAX_ANSWER,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.host = checked_host(base)
-        self._base = base.rstrip("/")
+        self._base = base
         self._headers = headers
         self._ca = ca
         self._timeout_s = timeout_s
+        self._max_answer = max_answer
         self._clock = clock
         self._client: httpx2.AsyncClient | None = None
 
@@ -109,11 +103,11 @@ class Caller:
         params: Mapping[str, str] | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
-        accept: tuple[int, ...] = (),
+        accept: Container[int] = (),
     ) -> Answer:
         """One request; the answer if its status is 2xx or in `accept`.
 
-        write: it changes something. body: sent as JSON, bytes as they are. Raises NotAppliedError (no connection, 408, 429, 503, and any failure of a
+        path: below the base, empty for the base as it stands. write: it changes something. body: sent as JSON, bytes as they are. Raises NotAppliedError (no connection, 408, 429, 503, and any failure of a
         read), UnclearError (a write without a clear answer), BarredError (401, 403, a login page), GoneError (404, 410), RejectedError (other 4xx, redirects).
         """
         import httpx2  # noqa: PLC0415 - late: a collector without a ticket system does not carry an HTTP client
@@ -122,23 +116,35 @@ class Caller:
             sent = {"accept": "application/json", "accept-encoding": "identity", **self._headers(), **(headers or {})}
         except ValueError as error:
             raise BarredError(str(error)) from None
-        content = body if isinstance(body, bytes) or body is None else json.dumps(body, ensure_ascii=False).encode()
+        content = (
+            body
+            if isinstance(body, bytes) or body is None
+            else json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        )
         if content is not None:
             sent.setdefault("content-type", "application/json")
+        address = self._base.rstrip("/") + path if path else self._base
         try:
-            async with (
-                asyncio.timeout(self._timeout_s),
-                self._open().stream(
-                    method, self._base + path, params=dict(params) if params else None, content=content, headers=sent
-                ) as response,
-            ):
-                read = bytearray()
-                async for chunk in response.aiter_raw():
-                    read += chunk
-                    if len(read) > MAX_ANSWER:
-                        break
-                told = {name.lower(): value for name, value in response.headers.items()}
-                answer = Answer(response.status_code, told, bytes(read[:MAX_ANSWER]), self.host, write)
+            request = self._open().build_request(
+                method, address, params=dict(params) if params else None, content=content, headers=sent
+            )
+        except (ValueError, httpx2.InvalidURL):
+            raise _unsayable(self.host) from None
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                response = await self._open().send(request, stream=True)
+                try:
+                    read = bytearray()
+                    async for chunk in response.aiter_raw():
+                        read += chunk
+                        if len(read) > self._max_answer:
+                            break
+                finally:
+                    await response.aclose()
+            told = {name.lower(): value for name, value in response.headers.items()}
+            answer = Answer(response.status_code, told, bytes(read[: self._max_answer]), self.host, write)
+        except httpx2.LocalProtocolError:
+            raise _unsayable(self.host) from None
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             raise NotAppliedError(f"no connection to {self.host} ({reason_of(error)})") from None
         except (TimeoutError, httpx2.TimeoutException):
@@ -180,8 +186,14 @@ class Caller:
         if self._client is None:
             # At INFO it writes every address called, tokens in it included.
             logging.getLogger("httpx2").setLevel(logging.WARNING)
+            try:
+                verify = ssl.create_default_context(cafile=self._ca) if self._base.startswith("https") else False
+            except OSError as error:  # ssl.SSLError is one, too
+                raise BarredError(
+                    f"ca_file: {self._ca} holds no certificate that can be read ({reason_of(error)})"
+                ) from None
             self._client = httpx2.AsyncClient(
-                verify=ssl.create_default_context(cafile=self._ca) if self._base.startswith("https") else False,
+                verify=verify,
                 timeout=httpx2.Timeout(self._timeout_s, connect=min(CONNECT_S, self._timeout_s)),
                 limits=httpx2.Limits(max_connections=IN_FLIGHT + 1, max_keepalive_connections=IN_FLIGHT + 1),
                 follow_redirects=False,
@@ -189,21 +201,6 @@ class Caller:
                 headers={"user-agent": "tillwatch"},
             )
         return self._client
-
-
-def outcome_of(error: Failure) -> Outcome:
-    """What a failure means for a receiver that is told in one request, and knows a message that comes twice by its key."""
-    match error:
-        case NotAppliedError():
-            return Retry(str(error), error.after_s)
-        case UnclearError():
-            return Uncertain(str(error))
-        case BarredError():
-            return Barred(str(error))
-        case GoneError():
-            return Retry(f"{error}: check the address", refused=True)
-        case RejectedError():
-            return Retry(str(error), refused=True)
 
 
 def checked_host(address: str) -> str:
@@ -220,6 +217,13 @@ def checked_host(address: str) -> str:
             f"the address at {parts.hostname} must be https: tickets say which terminals are weak, and where"
         )
     return parts.hostname
+
+
+def as_id(ticket: str, form: re.Pattern[str] = ID) -> str:
+    """The id of a ticket as a part of a path: one that came in from an answer or a person could be anything. Raises GoneError."""
+    if not form.fullmatch(ticket):
+        raise GoneError(f"{ticket[:MAX_SAID]!r} is the id of no ticket")
+    return ticket
 
 
 def authorization(secret: str) -> dict[str, str]:
@@ -266,3 +270,9 @@ def is_loopback(host: str) -> bool:
 
 def _failed(said: str, *, write: bool) -> Exception:
     return UnclearError(said) if write else NotAppliedError(said)
+
+
+def _unsayable(host: str) -> Exception:
+    return RejectedError(
+        f"nothing was sent to {host}: a line break or a letter that HTTP has no place for; check the secret"
+    )

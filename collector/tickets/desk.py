@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tillwatch.collector.tickets import text
-from tillwatch.collector.tickets.message import Op, TicketMessage, TicketState
+from tillwatch.collector.tickets.message import OURS, Op, TicketMessage, TicketState
 from tillwatch.collector.tickets.port import (
-    Barred,
-    BarredError,
+    FAILURES,
     Done,
     Draft,
     GoneError,
@@ -22,14 +21,11 @@ from tillwatch.collector.tickets.port import (
     Problem,
     RejectedError,
     Remote,
-    Retry,
     TicketPort,
     Uncertain,
     UnclearError,
+    outcome_of,
 )
-
-OURS = "HWM-"
-"""How the keys of incidents begin."""
 
 
 class Desk:
@@ -64,18 +60,11 @@ class Desk:
         telling = _Telling(self.port, told, self._language, leg, self.contracts(message))
         try:
             return await telling.tell(link or Link("", "", ""), doubtful=doubtful)
-        except BarredError as error:
-            # Let in again, the next attempt looks what was written before.
-            return Uncertain(f"half told: {error}") if telling.wrote else Barred(str(error))
-        except UnclearError as error:
-            return Uncertain(str(error))
-        except (NotAppliedError, RejectedError, GoneError) as error:
-            if telling.wrote:
+        except FAILURES as error:
+            if telling.wrote and not isinstance(error, UnclearError):
                 # The next attempt looks what is there already: told twice it would not be once.
                 return Uncertain(f"half told: {error}")
-            if isinstance(error, NotAppliedError):
-                return Retry(str(error), error.after_s)
-            return Retry(str(error), refused=True)
+            return outcome_of(error)
 
 
 class _Telling:

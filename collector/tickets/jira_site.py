@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
 from tillwatch.collector.tickets.atlassian_document import document, plain
-from tillwatch.collector.tickets.calling import Answer, Caller, authorization
+from tillwatch.collector.tickets.calling import Answer, Caller, as_id, authorization
 from tillwatch.collector.tickets.port import BarredError, GoneError, NotAppliedError, RejectedError, Said
 from tillwatch.collector.tickets.settings import ReceiverSettings
 
@@ -139,7 +138,7 @@ class JiraSite:
 
 
 def issue(ticket: str) -> str:
-    return f"/issue/{quote(ticket, safe='')}"
+    return f"/issue/{as_id(ticket)}"
 
 
 def mapped(held: Any) -> Told:

@@ -13,6 +13,9 @@ import msgpack
 from tillwatch.agent.model import Value
 from tillwatch.collector.tickets.words import catalogue, phrase
 
+OURS = "HWM-"
+"""How the keys of incidents begin."""
+
 MAX_EVIDENCE = 40
 """Readings in one message. A technician reads a screenful; the rest is behind the address of the page. What is left out is counted."""
 

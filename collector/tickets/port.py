@@ -39,14 +39,24 @@ class Problem:
     passing: bool = False
 
 
+MAX_ID = 200
+"""Characters of the id of a ticket or a note: the longest known are 36."""
+
+TIMES = range(2**63)
+"""UTC ns that a journal and a database can hold: until 2262."""
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A note that a person wrote at a ticket. id: of the note, in the ticket system's own order; at: UTC ns."""
+    """A note that a person wrote at a ticket. id: of the note, in the ticket system's own order; at: UTC ns. Raises ValueError for what is neither."""
 
     id: str
     by: str
     at: int
     text: str
+
+    def __post_init__(self) -> None:
+        _check((self.id, self.by, self.text), self.id, self.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +79,30 @@ class Remote:
     verdict: str = ""
     part: str = ""
     said: tuple[Said, ...] = ()
+
+    def __post_init__(self) -> None:
+        texts = (
+            self.id,
+            self.key,
+            self.url,
+            self.status,
+            self.owner,
+            self.by,
+            self.merged_into,
+            self.verdict,
+            self.part,
+        )
+        _check(texts, self.id, self.updated_at)
+
+
+def _check(texts: tuple[str, ...], number: str, at: int) -> None:
+    """What a ticket system said becomes an id in addresses, rows and journals, a time that is compared, and text that is shown."""
+    if not all(isinstance(each, str) for each in texts):
+        raise ValueError("what should be a text is none")
+    if not (0 < len(number) <= MAX_ID and number.isascii() and number.isprintable()):
+        raise ValueError("what should be an id is none")
+    if at not in TIMES:
+        raise ValueError("what should be a time is none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +145,15 @@ class GoneError(Exception):
     """The ticket is not there any more."""
 
 
-def problem_of(error: Exception) -> Problem:
-    """What a preflight says of an exchange that failed with one of the exceptions above."""
+FAILURES = (NotAppliedError, UnclearError, RejectedError, BarredError, GoneError)
+"""All that an exchange with a ticket system can end in, beside what was asked for."""
+
+
+def problem_of(error: Exception, mend: str = "mend the configuration, or what the user there may do") -> Problem:
+    """What a preflight says of an exchange that failed with one of FAILURES. mend: of what lasts until somebody does something."""
     if isinstance(error, NotAppliedError | UnclearError):
         return Problem(str(error), "it is tried again by itself; check the address if this lasts", passing=True)
-    return Problem(str(error), "mend the configuration, or what the user there may do")
+    return Problem(str(error), mend)
 
 
 class TicketPort(Protocol):
@@ -254,14 +292,16 @@ Outcome = Done | Retry | Uncertain | Dead | Barred | Disabled
 
 
 def outcome_of(error: Exception) -> Outcome:
-    """What an exchange that failed means for a message that takes one exchange. Raises what is none of the exceptions above."""
+    """What an exchange that failed with one of FAILURES means for a message that takes one exchange. Raises anything else."""
     match error:
         case NotAppliedError():
             return Retry(str(error), error.after_s)
         case UnclearError():
             return Uncertain(str(error))
-        case RejectedError() | GoneError():
+        case RejectedError():
             return Retry(str(error), refused=True)
+        case GoneError():
+            return Retry(f"{error}: check the address", refused=True)
         case BarredError():
             return Barred(str(error))
     raise error

@@ -13,15 +13,18 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from tillwatch.collector.tickets.calling import Answer, Caller
+from tillwatch.collector.tickets.calling import NUMBER, Answer, Caller, as_id
 from tillwatch.collector.tickets.delivery import SECOND
-from tillwatch.collector.tickets.port import GoneError, NotAppliedError, Said
+from tillwatch.collector.tickets.port import NotAppliedError, Problem, Said
 
 PAGE = 100
 """Rows of one answer: what REST 2 cuts every page to."""
 
 MAX_PAGES = 50
 """Pages that one question reads, some 15 s."""
+
+TICKET_PAGES = 50
+"""Pages of changed tickets in one poll; the next one goes on behind them."""
 
 MANY = 40
 """Numbers that one query names: the address stays below the 8 kB that web servers take."""
@@ -59,6 +62,17 @@ class Rest2:
         rows = await self._items("/tickets", query=query, fields=",".join(SHOWN))
         return sorted(rows, key=lambda row: int(row["id"]))
 
+    async def changed(self, window: str, after: int) -> tuple[list[Row], int]:
+        """Tickets changed in this window, by number, and after which one to go on (0: that was all)."""
+        rows: list[Row] = []
+        for _ in range(TICKET_PAGES):
+            page = await self.tickets(f"LastUpdated > {window} AND EffectiveId > 0 AND id > {after}")
+            rows += page
+            if len(page) < PAGE:
+                return rows, 0
+            after = int(page[-1]["id"])
+        return rows, after
+
     async def transactions(self, query: str) -> list[Row]:
         """What happened to tickets, the oldest first."""
         rows: list[Row] = []
@@ -83,15 +97,16 @@ class Rest2:
         """Whether this user (by number) wrote something with this text in it; the newest is looked at first."""
         asked = [{"field": "Creator", "value": user}, *WRITTEN]
         older: list[Row] = []
-        while rows := await self._items(
-            f"/ticket/{number(ticket)}/attachments",
-            query=json.dumps([*asked, *older]),
-            fields="Content",
-            order="DESC",
-            per_page=str(NOTES),
-        ):
-            if any(text in str(row.get("Content", "")) for row in rows):
-                return True
+        for _ in range(MAX_PAGES):
+            rows = await self._items(
+                f"/ticket/{number(ticket)}/attachments",
+                query=json.dumps([*asked, *older]),
+                fields="Content",
+                order="DESC",
+                per_page=str(NOTES),
+            )
+            if not rows or any(text in str(row.get("Content", "")) for row in rows):
+                return bool(rows)
             older = [{"field": "id", "operator": "<", "value": rows[-1]["id"]}]
         return False
 
@@ -118,6 +133,15 @@ class Rest2:
             if each["id"] in texts
         }
 
+    async def queue(self, name: str) -> Row | None:
+        """A queue by its name, None where none is shown to us."""
+        query = json.dumps([{"field": "Name", "value": name}])
+        queues = items(await self._caller.call("GET", "/queues", write=False, params={"query": query}))
+        if not queues:
+            return None
+        answer = await self._caller.call("GET", f"/queue/{number(str(queues[0]['id']))}", write=False)
+        return shaped(answer, "_hyperlinks", "Lifecycle", "TicketCustomFields")
+
     async def _attachments(self, field: str, numbers: list[str], shown: str) -> list[Row]:
         query = json.dumps([{"field": field, "operator": "IN", "value": numbers}, *WRITTEN])
         return await self._items("/attachments", query=query, fields=f"TransactionId,ContentType,{shown}")
@@ -140,11 +164,29 @@ def items(answer: Answer) -> list[Row]:
     return found
 
 
+def lacks(name: str, queue: Row | None, fields: Iterable[str]) -> list[Problem]:
+    """What keeps a ticket with these custom fields from being made in a queue."""
+    if queue is None:
+        return [Problem(f"no queue {name!r} is shown to us", "write its name, and give our user the right SeeQueue")]
+    problems = []
+    if "create" not in {link.get("ref") for link in queue["_hyperlinks"]}:
+        problems.append(Problem(f"we may make no ticket in the queue {name!r}", "give our user CreateTicket there"))
+    # Those that we may see in this queue; the list of a queue's fields shows them to administrators only.
+    shown = {field["name"] for field in queue["TicketCustomFields"]}
+    problems += (
+        Problem(
+            f"the queue {name!r} shows no custom field {wanted!r}",
+            "apply it to the queue, and give our user SeeCustomField, ModifyCustomField and SetInitialCustomField",
+        )
+        for wanted in fields
+        if wanted and wanted not in shown
+    )
+    return problems
+
+
 def number(ticket: str) -> str:
-    """The id as a part of a path; one that came in from outside could be anything. Raises GoneError."""
-    if not (ticket.isascii() and ticket.isdecimal()):
-        raise GoneError(f"{ticket!r} is no ticket of Request Tracker")
-    return ticket
+    """The id as a part of a path or a query. Raises GoneError."""
+    return as_id(ticket, NUMBER)
 
 
 def quoted(text: str) -> str:

@@ -16,7 +16,6 @@ import secrets
 import socket
 import sqlite3
 import time
-import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Protocol
@@ -33,6 +32,7 @@ from tillwatch.collector.tickets.delivery import (
     lease_ns,
     settle,
 )
+from tillwatch.collector.tickets.guarded import place_of
 from tillwatch.collector.tickets.message import Op, TicketMessage
 from tillwatch.collector.tickets.outbox import Taken
 from tillwatch.collector.tickets.port import DRILLS, Barred, Dead, Done, Link, Outcome, Problem, Receiver, Uncertain
@@ -177,7 +177,7 @@ class OutboxSender:
         try:
             problems = await self._port.preflight()
         except Exception as error:  # a connector that stumbles stops itself and no other
-            problems = [Problem(f"the preflight failed: {_where(error)}", "report this line")]
+            problems = [Problem(f"the preflight failed: {place_of(error)}", "report this line")]
         told = tuple(f"{each.what}; {each.mend}" for each in problems)
         if not told:
             self._cleared, self._asked = True, 0
@@ -234,7 +234,7 @@ class OutboxSender:
             try:
                 await self._on_change(facts)
             except Exception as error:  # the row stays undone and is sent again: the journal must hear of it
-                outcome = Uncertain(f"the answer could not be journalled: {_where(error)}")
+                outcome = Uncertain(f"the answer could not be journalled: {place_of(error)}")
         now = self._clock()
         settled = settle(row, outcome, now, settle_s=self._port.settle_s, pace=self._pace, jitter=self._jitter())
         before = self._gate
@@ -261,7 +261,7 @@ class OutboxSender:
         except TimeoutError:
             return Uncertain(f"{self.connector} took longer than {self._delivery_s:g} s")
         except Exception as error:  # one message that a connector stumbles over stops no other
-            return Uncertain(f"the connector {self.connector} failed: {_where(error)}")
+            return Uncertain(f"the connector {self.connector} failed: {place_of(error)}")
 
     def _say(self, row: Row, settled: Row, before: Gate, now: int) -> None:
         """One line when something turns worse, one when it is well again. While the endpoint is ill, single rows say nothing."""
@@ -297,12 +297,6 @@ def _linked(op: Op, known: Link, told: Done) -> Link:
         state = "resolved" if op is Op.RESOLVE else "open"
     adopted = told.merged or (known.adopted and told.external_id in ("", known.external_id))
     return Link(told.external_id or known.external_id, told.url or known.url, state, adopted)
-
-
-def _where(error: Exception) -> str:
-    """The kind of an error and its place. Its text stays out of logs and the store: it may quote an address with a token in it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}" if frames else type(error).__name__
 
 
 def _record(conn: sqlite3.Connection, row: Row, now: int, connector: str, link: Link | None) -> bool:

@@ -63,7 +63,7 @@ class ReceiverSettings:
     its calls to us are checked with, without one they are not taken; hook_scheme: how, one of hook_schemes.Scheme.
     """
 
-    url: str = setting(values.url, "")
+    url: str = field(default="", repr=False, metadata={"read": values.url})  # it may hold a token
     secret_file: Path | None = setting(values.path, None)
     secret_env: str = setting(values.variable, "")
     ca_file: Path | None = setting(values.path, None)

@@ -13,7 +13,6 @@ import logging
 import random
 import sqlite3
 import time
-import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -23,6 +22,7 @@ from enum import Enum, auto
 from tillwatch.collector.tickets import tracked
 from tillwatch.collector.tickets.changes import Facts, gone, seen, touched
 from tillwatch.collector.tickets.delivery import SECOND
+from tillwatch.collector.tickets.guarded import place_of
 from tillwatch.collector.tickets.port import (
     BarredError,
     GoneError,
@@ -161,7 +161,7 @@ class Sync:
                     asked_s = error.after_s
                     self._ill(str(error))
                 except Exception as error:  # one round that fails ends no other
-                    self._ill(f"a round failed: {_where(error)}")
+                    self._ill(f"a round failed: {place_of(error)}")
                 await self._sleep(began, asked_s)
         finally:
             await self.close()
@@ -301,7 +301,9 @@ class Sync:
             try:
                 await self._on_change(each)
             except Exception as error:  # one change that cannot be journaled stops no other
-                log.error(f"{each['incident']}: what people did to its ticket could not be journaled: {_where(error)}")
+                log.error(
+                    f"{each['incident']}: what people did to its ticket could not be journaled: {place_of(error)}"
+                )
                 self._unkept += 1
                 if self._unkept >= UNKEPT:
                     raise _AwayError("the journal takes no changes of tickets") from None
@@ -376,10 +378,4 @@ class Sync:
 
 def _reason(error: Exception) -> str:
     """The words of the errors of port.py, which hold no secret; of others the place."""
-    return str(error) if type(error).__module__ == GoneError.__module__ else _where(error)
-
-
-def _where(error: Exception) -> str:
-    """The kind of an error and its place. Its text stays out of logs: it may quote an address with a token in it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}" if frames else type(error).__name__
+    return str(error) if type(error).__module__ == GoneError.__module__ else place_of(error)

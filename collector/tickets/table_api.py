@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
-from tillwatch.collector.tickets.calling import Answer, Caller, authorization
+from tillwatch.collector.tickets.calling import Answer, Caller, as_id, authorization
 from tillwatch.collector.tickets.port import BarredError, NotAppliedError, RejectedError, UnclearError
 from tillwatch.collector.tickets.settings import ReceiverSettings, SecretError
 
@@ -56,8 +55,12 @@ class TableApi:
 
     async def row(self, table: str, sys_id: str, fields: str) -> Row:
         """One record. Raises GoneError."""
-        path = f"/api/now/table/{table}/{quote(sys_id, safe='')}"
-        row = _result(await self.caller.call("GET", path, write=False, params=_shape(fields)))
+        path = f"/api/now/table/{table}/{as_id(sys_id)}"
+        answer = await self.caller.call("GET", path, write=False, params=_shape(fields), accept=(403,))
+        if answer.status == 403:
+            # A rule of this record: a user whom the instance does not know is a 401.
+            raise RejectedError(f"{self.host} does not show {table} {sys_id}: {answer.said()}")
+        row = _result(answer)
         if not isinstance(row, dict) or value(row, "sys_id") != sys_id:
             raise NotAppliedError(f"{self.host} answered with no {table} {sys_id}")
         return row
@@ -65,7 +68,7 @@ class TableApi:
     async def write(self, table: str, sys_id: str, fields: str, body: Mapping[str, str]) -> Row:
         """A new record if sys_id is empty, else a change; the record as it then is."""
         method = "PATCH" if sys_id else "POST"
-        path = f"/api/now/table/{table}" + (f"/{quote(sys_id, safe='')}" if sys_id else "")
+        path = f"/api/now/table/{table}" + (f"/{as_id(sys_id)}" if sys_id else "")
         answer = await self.caller.call(method, path, write=True, params=_shape(fields), body=body, accept=(403,))
         if answer.status == 403:
             # A data policy or one record's rule, and not the user, unless it is about new records as such.

@@ -19,17 +19,19 @@ from urllib.parse import urlsplit
 from tillwatch.agent.model import MS
 from tillwatch.collector import values
 from tillwatch.collector.tickets import text
-from tillwatch.collector.tickets.calling import FAILURES, Caller, outcome_of
+from tillwatch.collector.tickets.calling import Caller
 from tillwatch.collector.tickets.message import Op, TicketMessage
 from tillwatch.collector.tickets.port import (
+    FAILURES,
     Done,
     Leg,
     Link,
-    NotAppliedError,
     Outcome,
     Problem,
     RejectedError,
     UnclearError,
+    outcome_of,
+    problem_of,
 )
 from tillwatch.collector.tickets.settings import ReceiverSettings
 from tillwatch.collector.values import setting
@@ -116,13 +118,7 @@ class AlertmanagerPort:
             if not isinstance(said, dict) or "versionInfo" not in said:
                 raise RejectedError(f"{self._caller.host} answers, but not as Alertmanager's API version 2")
         except FAILURES as error:
-            return [
-                Problem(
-                    str(error),
-                    "check url: it is the one under which Alertmanager's own page is seen",
-                    passing=isinstance(error, NotAppliedError),
-                )
-            ]
+            return [problem_of(error, "check url: it is the one under which Alertmanager's own page is seen")]
         return []
 
     async def deliver(self, message: TicketMessage, link: Link | None, *, doubtful: bool, leg: Leg) -> Outcome:  # noqa: ARG002 - told twice it is the same alert

@@ -16,15 +16,17 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from tillwatch.collector.tickets.calling import Answer, Caller
+from tillwatch.collector.tickets.calling import NUMBER, Answer, Caller, as_id
 from tillwatch.collector.tickets.delivery import SECOND
-from tillwatch.collector.tickets.message import TicketState
+from tillwatch.collector.tickets.guarded import guarded
+from tillwatch.collector.tickets.lookout import Lookout
+from tillwatch.collector.tickets.message import OURS, TicketState
 from tillwatch.collector.tickets.port import (
+    FAILURES,
     BarredError,
     Caps,
     Draft,
     GoneError,
-    NotAppliedError,
     Problem,
     RejectedError,
     Remote,
@@ -41,20 +43,20 @@ MAX_TITLE = 200
 PAGE = 100
 """Rows asked for at once; the default is 50."""
 
-READS = 100
-"""Tickets read in one look for changes, three requests each; the rest comes with the next look."""
+MAX_PAGES = 50
+"""Of one list: of the newest notes of a ticket, or of the oldest changes, whose rest comes with the next look. A count that is a lie ends here."""
 
 PEOPLE = 1000
 """Names that are kept: as many as ever work on such tickets. When there are more, they are asked for anew."""
 
-OVERLAP = timedelta(hours=1, minutes=2)
+OVERLAP_S = 3720
 """How far a look for changes reaches back: date_mod is local time, which goes back an hour in autumn."""
 
 TITLE, ID, CHANGED = "1", "2", "19"
 """Search options of a Ticket. CommonITILObject::rawSearchOptions has had these numbers since 0.8; the preflight looks."""
 
 FIELDS = {TITLE: "name", ID: "id", CHANGED: "date_mod"}
-KEY = re.compile(r"\[(HWM-[!-Z^-~]{1,36})\]")
+KEY = re.compile(rf"\[({OURS}[!-Z^-~]{{1,36}})\]")
 WORDS = {1: "new", 2: "assigned", 3: "planned", 4: "waiting", 5: "solved", 6: "closed"}
 """CommonITILObject: INCOMING to CLOSED."""
 
@@ -102,6 +104,7 @@ def connect(name: str, settings: ReceiverSettings) -> Glpi:
     return Glpi(name, settings)
 
 
+@guarded
 class Glpi:
     """One GLPI; see TicketPort."""
 
@@ -119,15 +122,14 @@ class Glpi:
         self._user = 0
         self._people: dict[int, str] = {}
         self._places: dict[str, dict[str, int]] = {}
-        # Of tickets that were read: date_mod. Not of those of the newest second, in which another change would not show.
-        self._looked: dict[str, str] = {}
+        self._lookout = Lookout[str](coarse=True)
 
     async def preflight(self) -> list[Problem]:
         try:
             options = (await self._ask("GET", "/listSearchOptions/Ticket")).json()
             wrong = [number for number, field in FIELDS.items() if options.get(number, {}).get("field") != field]
             await self._place(self._settings.queue)
-        except (NotAppliedError, UnclearError, RejectedError, BarredError, GoneError) as error:
+        except FAILURES as error:
             return [problem_of(error)]
         return [Problem(f"search option {each} is not {FIELDS[each]} here", "report this version") for each in wrong]
 
@@ -148,7 +150,7 @@ class Glpi:
         await self._add("ITILFollowup", {**_of(ticket), "content": _rich(text), "is_private": 1})
 
     async def has_note(self, ticket: str, mark: str) -> bool:
-        async for each in self._list(f"/Ticket/{ticket}/ITILFollowup"):
+        async for each in self._list(f"/Ticket/{as_id(ticket, NUMBER)}/ITILFollowup"):
             if mark in _plain(each.get("content")):
                 return True
         return False
@@ -157,13 +159,13 @@ class Glpi:
         if (number := NUMBERS.get(target)) is None:
             await self._add("ITILSolution", {**_of(ticket), "content": _rich(reason)})
             return
-        answer = await self._ask("PUT", f"/Ticket/{ticket}", {"input": {"status": number}}, write=True)
+        answer = await self._ask("PUT", f"/Ticket/{as_id(ticket, NUMBER)}", {"input": {"status": number}}, write=True)
         rows = answer.json()
         if not (isinstance(rows, list) and rows and isinstance(rows[0], dict) and rows[0].get(str(ticket)) is True):
             raise RejectedError(f"GLPI declined to change ticket {ticket}: {answer.said()}")
 
     async def read(self, ticket: str) -> Remote:
-        row = (await self._ask("GET", f"/Ticket/{ticket}")).json()
+        row = (await self._ask("GET", f"/Ticket/{as_id(ticket, NUMBER)}")).json()
         followed = ""
         if row.get("is_deleted"):
             links = self._list("/Ticket_Ticket", {"searchText[tickets_id_1]": f"^{ticket}$"})
@@ -198,28 +200,23 @@ class Glpi:
 
     async def changed_since(self, cursor: str) -> tuple[list[Remote], str]:
         if not cursor:
-            async for row in self._search({"field": TITLE, "searchtype": "contains", "value": "[HWM-"}, order="DESC"):
+            async for row in self._search(
+                {"field": TITLE, "searchtype": "contains", "value": f"[{OURS}"}, order="DESC"
+            ):
                 return [], str(row[CHANGED])
             return [], "1970-01-01 00:00:00"
-        since = str(datetime.fromisoformat(cursor) - OVERLAP)
+        since = str(datetime.fromisoformat(cursor) - timedelta(seconds=OVERLAP_S))
         rows: list[tuple[str, str]] = []
         for binned in ("0", "1"):
             found = self._search({"field": CHANGED, "searchtype": "morethan", "value": since}, binned=binned)
             rows += [(str(row[CHANGED]), str(row[ID])) async for row in found if _key(row.get(TITLE))]
+        due, following = self._lookout.due(rows, cursor, cursor)
         changed: list[Remote] = []
-        newest = max((at for at, _ in rows), default="")
-        looked, self._looked = self._looked, {}
-        for at, ticket in sorted(rows):
-            done = looked.get(ticket) == at
-            if not done and len(changed) == READS:
-                break
-            cursor = max(cursor, at)
-            if not done:
-                with suppress(GoneError, RejectedError):  # whoever holds a link to it is told so when he reads it
-                    changed.append(await self.read(ticket))
-            if at < newest:
-                self._looked[ticket] = at
-        return changed, cursor
+        for ticket in due:
+            with suppress(GoneError, RejectedError):  # whoever holds a link to it is told so when he reads it
+                changed.append(await self.read(ticket))
+        self._lookout.done()
+        return changed, following
 
     async def close(self) -> None:
         await self._caller.close()
@@ -272,12 +269,14 @@ class Glpi:
 
     async def _list(self, path: str, params: Mapping[str, str] | None = None) -> AsyncIterator[dict[str, Any]]:
         """All rows, the newest first, page by page; Content-Range says how many there are."""
-        start, total = 0, 1
-        while start < total:
+        total = 1
+        for start in range(0, MAX_PAGES * PAGE, PAGE):
+            if start >= total:
+                return
             asked = {**(params or {}), "range": f"{start}-{start + PAGE - 1}", "order": "DESC"}
             answer = await self._ask("GET", path, params=asked)
             told = re.search(r"/([0-9]+)$", answer.headers.get("content-range", ""))
-            start, total = start + PAGE, int(told[1]) if told else 0
+            total = int(told[1]) if told else 0
             for row in answer.json():
                 yield row
 
@@ -287,12 +286,13 @@ class Glpi:
         asked = {f"criteria[0][{name}]": value for name, value in criterion.items()}
         asked |= {f"forcedisplay[{place}]": number for place, number in enumerate(FIELDS)}
         asked |= {"sort": CHANGED, "order": order, "is_deleted": binned}
-        start, total = 0, 1
-        while start < total:
+        total = 1
+        for start in range(0, MAX_PAGES * PAGE, PAGE):
+            if start >= total:
+                return
             asked["range"] = f"{start}-{start + PAGE - 1}"
             found = (await self._ask("GET", "/search/Ticket", params=asked)).json()
             total = int(found["totalcount"])
-            start += PAGE
             for row in found.get("data", []):
                 yield row
 
@@ -321,7 +321,7 @@ class Glpi:
         if number and number not in self._people:
             name = str(number)
             with suppress(RejectedError, GoneError):  # a user who is gone, or whom our profile may not read
-                name = str((await self._ask("GET", f"/User/{number}")).json().get("name") or number)
+                name = str((await self._ask("GET", f"/User/{int(number)}")).json().get("name") or number)
             if len(self._people) >= PEOPLE:
                 self._people.clear()
             self._people[number] = name
@@ -369,7 +369,7 @@ def _code(answer: Answer) -> str:
 
 
 def _of(ticket: str) -> dict[str, Any]:
-    return {"itemtype": "Ticket", "items_id": int(ticket)}
+    return {"itemtype": "Ticket", "items_id": int(as_id(ticket, NUMBER))}
 
 
 def _key(title: Any) -> str:

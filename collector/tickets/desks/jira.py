@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
 from tillwatch.collector import values
 from tillwatch.collector.tickets.atlassian_document import plain
+from tillwatch.collector.tickets.delivery import SECOND
+from tillwatch.collector.tickets.guarded import guarded
 from tillwatch.collector.tickets.jira_site import JiraSite, Told, at, issue, mapped, shown
 from tillwatch.collector.tickets.jira_workflow import CATEGORIES, next_step, reached
 from tillwatch.collector.tickets.message import TicketState
 from tillwatch.collector.tickets.port import (
-    BarredError,
+    FAILURES,
     Caps,
     Draft,
     GoneError,
@@ -29,6 +32,7 @@ from tillwatch.collector.tickets.port import (
     RejectedError,
     Remote,
     UnclearError,
+    problem_of,
 )
 from tillwatch.collector.tickets.settings import ReceiverSettings
 from tillwatch.collector.values import setting
@@ -56,7 +60,6 @@ MAX_STEPS = 4
 """Transitions on the way to a state. The longest usual way is open - in progress - resolved - closed."""
 
 FIELDS = ("status", "assignee", "resolution", "updated", "labels")
-SECOND = 1_000_000_000
 
 
 def _edition(value: Any) -> str:
@@ -92,6 +95,7 @@ def connect(name: str, settings: ReceiverSettings) -> Jira:
     return Jira(name, settings)
 
 
+@guarded
 class Jira:
     """The issues of one site."""
 
@@ -110,10 +114,8 @@ class Jira:
     async def preflight(self) -> list[Problem]:
         try:
             return [problem async for problem in self._problems()]
-        except NotAppliedError as error:
-            return [Problem(str(error), "wait until the site answers", passing=True)]
-        except (BarredError, RejectedError, GoneError) as error:
-            return [Problem(str(error), "check the address, the edition, the secret and what its user may do")]
+        except FAILURES as error:
+            return [problem_of(error, "check the address, the edition, the secret and what its user may do")]
 
     async def _problems(self) -> AsyncIterator[Problem]:
         settings, site = self._settings, self._site
@@ -265,10 +267,13 @@ class Jira:
             changed += [(_updated(one), str(one.get("id"))) for one in found if _updated(one) >= since]
             if len(changed) >= PAGE or not token:
                 break
-        remotes = [await self._read_if_there(ticket) for _, ticket in changed]
+        remotes = list[Remote]()
+        for _, ticket in changed:
+            with suppress(GoneError, RejectedError):  # whoever holds a link to it is told so when he reads it
+                remotes.append(await self.read(ticket))
         newest = max((when for when, _ in changed), default=since)
         after = max(newest, since + 1_000_000) if token else max(since, newest - overlap)
-        return [one for one in remotes if one is not None], str(after)
+        return remotes, str(after)
 
     async def _read_if_there(self, ticket: str) -> Remote | None:
         try:

@@ -15,9 +15,10 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from tillwatch.collector.tickets import text
-from tillwatch.collector.tickets.calling import Caller
+from tillwatch.collector.tickets.calling import ID, Caller
 from tillwatch.collector.tickets.message import Op, TicketMessage, TicketState
 from tillwatch.collector.tickets.port import (
+    FAILURES,
     BarredError,
     Done,
     GoneError,
@@ -82,7 +83,7 @@ class JsmOps:
             await self._outcome(str(uuid4()))
         except GoneError:
             return []
-        except (NotAppliedError, RejectedError, BarredError, UnclearError) as error:
+        except FAILURES as error:
             return [problem_of(error)]
         return []
 
@@ -95,8 +96,8 @@ class JsmOps:
                     del self._asked[next(iter(self._asked))]
                 self._asked[at] = request
             told = await self._carried_out(request)
-            del self._asked[at]
-        except (NotAppliedError, UnclearError, RejectedError, BarredError, GoneError) as error:
+            self._asked.pop(at, None)
+        except FAILURES as error:
             return outcome_of(error)
         said = str(told.get("status", ""))
         action, _ = call_for(message, leg, self._settings)
@@ -119,9 +120,10 @@ class JsmOps:
                 f"{answer.host} answered 422 to the request to {action}: {answer.said()}"
             )
         told = answer.json()
-        if not isinstance(told, dict) or not isinstance(told.get("requestId"), str):
+        request = told.get("requestId") if isinstance(told, dict) else None
+        if not isinstance(request, str) or not ID.fullmatch(request):
             raise UnclearError(f"{answer.host} answered {answer.status} without a request id")
-        return str(told["requestId"])
+        return request
 
     async def _carried_out(self, request: str) -> dict[str, Any]:
         for wait_s in self._waits_s:

@@ -11,17 +11,20 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from tillwatch.agent.model import MS
 from tillwatch.collector.tickets import text
-from tillwatch.collector.tickets.calling import Answer, Caller
+from tillwatch.collector.tickets.calling import Answer, Caller, as_id
 from tillwatch.collector.tickets.delivery import SECOND
-from tillwatch.collector.tickets.message import Op, TicketMessage, TicketState
+from tillwatch.collector.tickets.guarded import guarded
+from tillwatch.collector.tickets.lookout import Lookout
+from tillwatch.collector.tickets.message import OURS, Op, TicketMessage, TicketState
 from tillwatch.collector.tickets.port import (
+    FAILURES,
     BarredError,
     Done,
     GoneError,
@@ -46,14 +49,17 @@ from tillwatch.collector.values import text as text_of
 SETTLE_S = 30.0
 """Events are carried out within seconds of the 202; nothing says how long at most."""
 
-OVERLAP = timedelta(seconds=300)
+OVERLAP_S = 300
 """How far a look for changes reaches back: log entries are written behind the change that they tell of."""
 
 PAGE = 100
 """The most log entries that are given at once."""
 
-PAGES = 100
+MAX_PAGES = 100
 """Offset and limit together may be 10,000; documented."""
+
+ROUNDS = 5
+"""50,000 entries of the log in one look: more than a bank's PagerDuty writes in a day."""
 
 MAX_SUMMARY = 1024
 """Characters; documented, as are the limits of the other fields of an event below."""
@@ -82,7 +88,7 @@ class Settings(ReceiverSettings):
     key belongs to, so that only what happens to its incidents is read.
     """
 
-    rest_url: str = setting(url, "https://api.pagerduty.com")
+    rest_url: str = field(default="https://api.pagerduty.com", repr=False, metadata={"read": url})
     rest_token_file: Path | None = setting(path, None)
     rest_token_env: str = setting(variable, "")
     service: str = setting(text_of, "")
@@ -131,7 +137,7 @@ class PagerDuty:
             return Done(also="there is nothing to page about any more, and PagerDuty takes no notes: not sent")
         try:
             await self._send(message, event)
-        except (NotAppliedError, UnclearError, RejectedError, BarredError, GoneError) as error:
+        except FAILURES as error:
             return outcome_of(error)
         return Done()
 
@@ -153,18 +159,20 @@ class PagerDuty:
             raise UnclearError(f"{answer.host} took the event for another incident: {answer.said()}")
 
 
+@guarded
 class WatchedPagerDuty(PagerDuty):
     """With the REST API as well: what was sent is read back, and what people do there is told (Watched)."""
 
     def __init__(self, name: str, settings: Settings) -> None:
         super().__init__(name, settings)
+        self._lookout = Lookout[str](coarse=True)
         self._rest = Caller(settings.rest_url, self._token, ca=settings.ca_file, timeout_s=settings.timeout)
 
     async def preflight(self) -> list[Problem]:
         found = await super().preflight()
         try:
             await self._get("/abilities")
-        except (NotAppliedError, UnclearError, RejectedError, BarredError, GoneError) as error:
+        except FAILURES as error:
             found.append(problem_of(error))
         return found
 
@@ -203,22 +211,27 @@ class WatchedPagerDuty(PagerDuty):
         return found
 
     async def read(self, ticket: str) -> Remote:
-        return await self._remote((await self._get(f"/incidents/{ticket}"))["incident"])
+        return await self._remote((await self._get(f"/incidents/{as_id(ticket)}"))["incident"])
 
     async def changed_since(self, cursor: str) -> tuple[list[Remote], str]:
         """As of TicketPort. What only our own events changed is left out: the log tells who caused a change."""
         if not cursor:
             newest = (await self._get("/log_entries", {"limit": "1", "time_zone": "UTC"}))["log_entries"]
             return [], str(newest[0]["created_at"]) if newest else "1970-01-01T00:00:00Z"
-        touched: dict[str, None] = {}
-        since = (datetime.fromisoformat(cursor) - OVERLAP).isoformat(timespec="seconds")
+        touched, ahead = dict[str, str](), cursor
+        since = (datetime.fromisoformat(cursor) - timedelta(seconds=OVERLAP_S)).isoformat(timespec="seconds")
         async for entry in self._log(since):
-            cursor = max(cursor, str(entry["created_at"]))
+            ahead = max(ahead, str(entry["created_at"]))
             ours = self._settings.service in ("", (entry.get("service") or {}).get("id"))
             if ours and (entry.get("agent") or {}).get("type") == PEOPLE:
-                touched[str(entry["incident"]["id"])] = None
-        changed = [await self.read(each) for each in reversed(touched)]
-        return [each for each in changed if each.key.startswith("HWM-") or each.merged_into], cursor
+                touched.setdefault(str(entry["incident"]["id"]), str(entry["created_at"]))
+        due, following = self._lookout.due(((at, incident) for incident, at in touched.items()), cursor, ahead)
+        changed: list[Remote] = []
+        for incident in due:
+            with suppress(GoneError, RejectedError):  # whoever holds a link to it is told so when he reads it
+                changed.append(await self.read(incident))
+        self._lookout.done()
+        return [each for each in changed if each.key.startswith(OURS) or each.merged_into], following
 
     async def close(self) -> None:
         await super().close()
@@ -227,8 +240,10 @@ class WatchedPagerDuty(PagerDuty):
     async def _log(self, since: str) -> AsyncIterator[dict[str, Any]]:
         """What happened since, the newest first. Pages are counted up to a limit; from there on they are counted anew."""
         asked, until, more = {"since": since, "limit": str(PAGE), "time_zone": "UTC"}, "", True
-        while more:
-            for page in range(PAGES):
+        for _ in range(ROUNDS):
+            if not more:
+                return
+            for page in range(MAX_PAGES):
                 told = await self._get("/log_entries", {**asked, "offset": str(page * PAGE)})
                 for entry in told["log_entries"]:
                     yield entry
@@ -236,15 +251,18 @@ class WatchedPagerDuty(PagerDuty):
                 if not (more := bool(told.get("more"))):
                     break
             asked["until"] = until
+        if more:
+            raise RejectedError(f"PagerDuty tells of more than {ROUNDS * MAX_PAGES * PAGE} changes since {since}")
 
     async def _remote(self, row: Mapping[str, Any], wanted: str = "") -> Remote:
         asked = {"limit": str(PAGE), "sort_by": "created_at:asc"}
-        alerts = (await self._get(f"/incidents/{row['id']}/alerts", asked))["alerts"]
+        path = f"/incidents/{as_id(str(row['id']))}"
+        alerts = (await self._get(f"{path}/alerts", asked))["alerts"]
         # An incident that holds alerts has no key of its own. After a merge it holds the alerts of others too.
         keys = [str(each) for each in (row.get("incident_key"), *(each["alert_key"] for each in alerts)) if each]
         key = wanted if wanted in keys else next(iter(keys), "")
         ended = [each["status"] == "resolved" for each in alerts if each["alert_key"] == wanted]
-        notes = (await self._get(f"/incidents/{row['id']}/notes"))["notes"]
+        notes = (await self._get(f"{path}/notes"))["notes"]
         reason, word = row.get("resolve_reason") or {}, str(row["status"])
         state = self._settings.states.get(word) or STATES.get(word)
         owners = [str(each["assignee"]["summary"]) for each in row.get("assignments") or []]
@@ -268,7 +286,10 @@ class WatchedPagerDuty(PagerDuty):
         )
 
     async def _get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
-        answer: Answer = await self._rest.call("GET", path, write=False, params=params)
+        answer: Answer = await self._rest.call("GET", path, write=False, params=params, accept=(403,))
+        if answer.status == 403:
+            # An incident of a team or a service that the token's user may not see; a token that is not known is a 401.
+            raise RejectedError(f"{answer.host} answered 403 to {path}: {answer.said()}")
         told = answer.json()
         if not isinstance(told, dict):
             raise RejectedError(f"{answer.host} answered {path} in a form that is not known")

@@ -8,15 +8,20 @@ after it said who we are, and the key of each row is looked at. Its interface te
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from tillwatch.collector import values
-from tillwatch.collector.tickets.calling import Answer, Caller
+from tillwatch.collector.tickets.calling import NUMBER, Answer, Caller, as_id
 from tillwatch.collector.tickets.delivery import SECOND
+from tillwatch.collector.tickets.guarded import guarded
+from tillwatch.collector.tickets.lookout import Lookout
 from tillwatch.collector.tickets.message import TicketState
 from tillwatch.collector.tickets.port import (
+    FAILURES,
     BarredError,
     Caps,
     Draft,
@@ -27,8 +32,10 @@ from tillwatch.collector.tickets.port import (
     Remote,
     Said,
     UnclearError,
+    problem_of,
 )
 from tillwatch.collector.tickets.settings import ReceiverSettings
+from tillwatch.collector.tickets.state_words import StateWords
 from tillwatch.collector.values import setting
 
 STATES: Mapping[str, TicketState] = {
@@ -46,16 +53,6 @@ STATES: Mapping[str, TicketState] = {
     "已拒绝": TicketState.REJECTED,
 }
 """The words of its default data in English and Simplified Chinese. Any other one that Redmine counts as closed is closed."""
-
-INSTEAD: Mapping[TicketState, tuple[TicketState, ...]] = {
-    TicketState.OPEN: (TicketState.WORKING,),
-    TicketState.WORKING: (TicketState.OPEN,),
-    TicketState.RESOLVED: (TicketState.CLOSED,),
-    TicketState.CLOSED: (TicketState.REJECTED, TicketState.RESOLVED),
-    TicketState.REJECTED: (TicketState.CLOSED, TicketState.RESOLVED),
-    TicketState.DUPLICATE: (TicketState.CLOSED, TicketState.REJECTED, TicketState.RESOLVED),
-}
-"""What a state is set as where there is no word for it: over stays over."""
 
 SETTLE_S = 30.0
 """A request takes up to half a second; behind a busy application server it waits its turn."""
@@ -100,6 +97,7 @@ def connect(name: str, settings: ReceiverSettings) -> RedminePort:
     return RedminePort(name, settings)
 
 
+@guarded
 class RedminePort:
     """One Redmine."""
 
@@ -108,8 +106,8 @@ class RedminePort:
         self.caps = Caps(settle_s=SETTLE_S, max_title=MAX_SUBJECT)
         self._settings = settings
         self._base = settings.url.rstrip("/")
-        explained = {word: TicketState(state) for word, state in settings.states.items()}
-        self._states = explained | {word: state for word, state in STATES.items() if word not in explained}
+        self._words = StateWords(STATES, settings.states)
+        self._lookout = Lookout[int](coarse=True)
         self._caller = Caller(self._base, self._headers, ca=settings.ca_file, timeout_s=settings.timeout)
 
     def _headers(self) -> Mapping[str, str]:
@@ -126,7 +124,7 @@ class RedminePort:
             known = set(await self._ids("issue_statuses"))
             if odd := sorted(set(settings.states) - known):
                 found.append(Problem(f"there is no status {odd[0]!r}", f"known are {', '.join(sorted(known))}"))
-            if unknown := [word for word in known if word not in self._states]:
+            if unknown := [word for word in known if self._words.meaning(word) is None]:
                 mend = "write into states what they mean: open, working, on_hold, resolved, closed, rejected"
                 found.append(Problem(f"nobody has explained the status {', '.join(sorted(unknown))}", mend))
             priorities = set(await self._ids("enumerations/issue_priorities", "issue_priorities"))
@@ -140,15 +138,14 @@ class RedminePort:
                 found.append(
                     Problem(what, 'make it "used as a filter", for all trackers of the project, or name another')
                 )
-        except NotAppliedError as error:
-            return [*found, Problem(str(error), "see whether Redmine runs and can be reached", passing=True)]
-        except (BarredError, RejectedError, GoneError) as error:
+        except FAILURES as error:
             mend = "check url and API key, and that the REST web service is enabled in Redmine's settings"
-            return [*found, Problem(str(error), mend)]
+            return [*found, problem_of(error, mend)]
         return found
 
     async def _project_problems(self, queue: str) -> list[Problem]:
-        answer = await self._caller.call("GET", f"/projects/{queue}.json", write=False, accept=(403, 404))
+        path = f"/projects/{quote(queue, safe='')}.json"
+        answer = await self._caller.call("GET", path, write=False, accept=(403, 404))
         if answer.status == 200:
             return []
         return [
@@ -173,7 +170,7 @@ class RedminePort:
             "custom_fields": [{"id": int(settings.key_field), "value": draft.key}],
             **({"priority_id": priority} if priority is not None else {}),
         }
-        answer = await self._caller.call("POST", "/issues.json", write=True, body={"issue": issue})
+        answer = await self._write("POST", "/issues.json", {"issue": issue})
         return self._remote(_part(answer, "issue"), {}, "")
 
     async def note(self, ticket: str, text: str) -> None:
@@ -184,13 +181,12 @@ class RedminePort:
 
     async def set_state(self, ticket: str, target: TicketState, reason: str) -> None:  # noqa: ARG002 - the note says what is new
         known = await self._ids("issue_statuses")
-        for state in (target, *INSTEAD.get(target, ())):
-            for word in (word for word, meant in self._states.items() if meant is state):
-                if word in known:
-                    await self._put(ticket, {"status_id": known[word]})
-                    return
-                if word in self._settings.states:
-                    raise RejectedError(f"there is no status {word!r} at {self._caller.host}: correct states")
+        for word in self._words.of(target):
+            if word in known:
+                await self._put(ticket, {"status_id": known[word]})
+                return
+            if word in self._words.explained:
+                raise RejectedError(f"there is no status {word!r} at {self._caller.host}: correct states")
         raise RejectedError(f"no status of {self._caller.host} stands for {target.value!r}: write one into states")
 
     async def read(self, ticket: str) -> Remote:
@@ -214,15 +210,16 @@ class RedminePort:
             ahead = max([ahead, *(_at(row["updated_on"]) for row in rows)])
             changed |= {row["id"]: row for row in rows if _at(row["updated_on"]) >= since and self._key(row)}
             if len(rows) < PAGE:
+                times = [(_at(row["updated_on"]), str(ticket)) for ticket, row in changed.items()]
+                due, following = self._lookout.due(times, int(cursor), ahead)
                 found = []
-                for ticket in reversed(changed):
-                    try:
-                        issue = await self._issue(str(ticket))
-                    except GoneError:
-                        continue
-                    if not _only_by(me, issue, since):
-                        found.append(self._remote(issue, issue, me))
-                return found, str(ahead)
+                for ticket in due:
+                    with suppress(GoneError, RejectedError):  # whoever holds a link to it is told so when he reads it
+                        issue = await self._issue(ticket)
+                        if not _only_by(me, issue, since):
+                            found.append(self._remote(issue, issue, me))
+                self._lookout.done()
+                return found, str(following)
         raise RejectedError(f"more than {MAX_PAGES * PAGE} tickets changed at {self._caller.host} since the last look")
 
     # One request each.
@@ -244,7 +241,7 @@ class RedminePort:
         return {each["name"]: each["id"] for each in _part(answer, part or path, list)}
 
     async def _issue(self, ticket: str) -> Mapping[str, Any]:
-        path = f"/issues/{self._number(ticket)}.json"
+        path = f"/issues/{as_id(ticket, NUMBER)}.json"
         answer = await self._caller.call(
             "GET", path, write=False, params={"include": "journals,relations"}, accept=(403,)
         )
@@ -257,12 +254,16 @@ class RedminePort:
         raise GoneError(f"ticket {ticket} is not shown to us by {self._caller.host}")
 
     async def _put(self, ticket: str, fields: Mapping[str, Any]) -> None:
-        await self._caller.call("PUT", f"/issues/{self._number(ticket)}.json", write=True, body={"issue": fields})
+        await self._write("PUT", f"/issues/{as_id(ticket, NUMBER)}.json", {"issue": fields})
 
-    def _number(self, ticket: str) -> str:
-        if not (ticket.isascii() and ticket.isdigit()):
-            raise GoneError(f"{self._caller.host} has no ticket {ticket!r}")
-        return ticket
+    async def _write(self, method: str, path: str, body: Mapping[str, Any]) -> Answer:
+        answer = await self._caller.call(method, path, write=True, body=body, accept=(403,))
+        if answer.status == 403:
+            # One project, of a route or where somebody moved a ticket to; who we are was told before.
+            raise RejectedError(
+                f"{answer.host} does not let us {method} {path}: make the user a member of that project"
+            )
+        return answer
 
     # What its words mean.
 
@@ -287,7 +288,7 @@ class RedminePort:
         """row: as in a list; detail: as asked for by its number, with its history."""
         settings, status = self._settings, row["status"]
         journals = detail.get("journals", ())
-        state = self._states.get(status["name"])
+        state = self._words.meaning(status["name"])
         if state is None and status.get("is_closed"):
             state = TicketState.CLOSED
         into = [

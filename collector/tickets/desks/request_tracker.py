@@ -7,15 +7,16 @@ Its sentences come in the language of its user and decide nothing.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from tillwatch.collector import values
 from tillwatch.collector.tickets.calling import Caller
+from tillwatch.collector.tickets.guarded import guarded
 from tillwatch.collector.tickets.message import TicketState
 from tillwatch.collector.tickets.port import (
+    FAILURES,
     BarredError,
     Caps,
     Draft,
@@ -26,10 +27,9 @@ from tillwatch.collector.tickets.port import (
     Remote,
     Said,
     UnclearError,
+    problem_of,
 )
 from tillwatch.collector.tickets.rest2 import (
-    MAX_PAGES,
-    PAGE,
     SPOKEN,
     Rest2,
     Row,
@@ -37,7 +37,7 @@ from tillwatch.collector.tickets.rest2 import (
     chunks,
     custom,
     id_of,
-    items,
+    lacks,
     name_of,
     ns,
     number,
@@ -45,6 +45,7 @@ from tillwatch.collector.tickets.rest2 import (
     shaped,
 )
 from tillwatch.collector.tickets.settings import ReceiverSettings
+from tillwatch.collector.tickets.state_words import StateWords
 from tillwatch.collector.values import setting
 
 STATES: Mapping[str, TicketState] = {
@@ -59,17 +60,6 @@ STATES: Mapping[str, TicketState] = {
 
 DELETED = "deleted"
 
-NEAREST: Mapping[TicketState, tuple[TicketState, ...]] = {
-    TicketState.OPEN: (TicketState.OPEN, TicketState.WORKING),
-    TicketState.WORKING: (TicketState.WORKING,),
-    TicketState.ON_HOLD: (TicketState.ON_HOLD,),
-    TicketState.RESOLVED: (TicketState.RESOLVED, TicketState.CLOSED),
-    TicketState.CLOSED: (TicketState.CLOSED, TicketState.RESOLVED),
-    TicketState.REJECTED: (TicketState.REJECTED, TicketState.CLOSED, TicketState.RESOLVED),
-    TicketState.DUPLICATE: (TicketState.DUPLICATE, TicketState.REJECTED, TicketState.CLOSED, TicketState.RESOLVED),
-}
-"""What a ticket is brought into where its lifecycle has no word for the state, or does not lead there."""
-
 PRIORITY: Mapping[int, int] = {1: 100, 2: 50, 3: 0}
 """Level -> priority: what RT 5 shows as High, Medium and Low (its default %PriorityAsString)."""
 
@@ -79,7 +69,7 @@ MAX_TITLE = 200
 SETTLE_S = 30.0
 """A request takes 0.3 s there; one that waits for a worker, the database or the mail server takes far longer and is carried out in the end."""
 
-OVERLAP_S = 120.0
+OVERLAP_S = 120
 """How far back before the last time is asked again: a change has the time of its beginning and is seen when its transaction ends, at most
 the time-out of a web server later; and our clock may be set meanwhile."""
 
@@ -120,6 +110,7 @@ def connect(name: str, settings: ReceiverSettings) -> RequestTracker:
     return RequestTracker(name, settings)
 
 
+@guarded
 class RequestTracker:
     """One queue of one Request Tracker, and those that a draft names. clock: Unix seconds."""
 
@@ -128,7 +119,7 @@ class RequestTracker:
         self.caps = Caps(settle_s=SETTLE_S, max_title=MAX_TITLE)
         self._settings = settings
         self._clock = clock
-        self._states = dict(STATES) | {word: TicketState(state) for word, state in settings.states.items()}
+        self._words = StateWords(STATES, settings.states)
         self._me: tuple[str, str] = ("", "")
         # Made here and not read yet. Where such a one is hidden from us, every other one is, and each doubt would make one more.
         self._unread: set[str] = set()
@@ -151,12 +142,10 @@ class RequestTracker:
         try:
             await self._who_am_i()
             return [*await self._queue_problems(), *await self._hidden_problems()]
-        except NotAppliedError as error:
-            return [Problem(str(error), "wait, or look why it does not answer", passing=True)]
         except GoneError as error:
             return [Problem(str(error), "check the address: REST 2 is part of Request Tracker since version 5")]
-        except (BarredError, RejectedError) as error:
-            return [Problem(str(error), "check the address, and that the secret is a token of a user who is enabled")]
+        except FAILURES as error:
+            return [problem_of(error, "check the address, and that the secret is a token of a user who is enabled")]
 
     async def find(self, key: str) -> list[Remote]:
         if self._hidden:
@@ -172,7 +161,7 @@ class RequestTracker:
         queue = draft.queue or self._settings.queue
         if queue not in self._fit:
             # In a queue without the field the ticket would be made without its key, and answered with 201.
-            if lacking := _lacks(queue, await self._queue(queue), (self._settings.key_field,)):
+            if lacking := lacks(queue, await self._rest.queue(queue), (self._settings.key_field,)):
                 raise RejectedError(f"{lacking[0].what}: {lacking[0].mend}")
             self._fit.add(queue)
         fields = {self._settings.key_field: draft.key}
@@ -214,7 +203,8 @@ class RequestTracker:
 
     async def set_state(self, ticket: str, target: TicketState, reason: str) -> None:  # noqa: ARG002 - RT asks for none
         said: list[str] = []
-        for word in self._words(target):
+        # Nothing of ours is deleted.
+        for word in (word for word in self._words.of(target) if word != DELETED):
             said += await self._put_status(ticket, word)
             if (await self._ticket(ticket))[0]["Status"] == word:
                 return
@@ -235,7 +225,7 @@ class RequestTracker:
             return [], f"{now:.0f}/0"
         since, _, after = cursor.partition("/")
         window = f"'{max(0.0, now - float(since)) + OVERLAP_S:.0f} seconds ago'"
-        rows, last = await self._changed(window, int(after or 0))
+        rows, last = await self._rest.changed(window, int(after or 0))
         rows = await self._ours(rows)
         if last:
             following = f"{since}/{last}"
@@ -273,9 +263,9 @@ class RequestTracker:
 
     async def _queue_problems(self) -> list[Problem]:
         settings = self._settings
-        queue = await self._queue(settings.queue)
+        queue = await self._rest.queue(settings.queue)
         wanted = (settings.key_field, settings.level_field, settings.verdict_field, settings.part_field)
-        problems = _lacks(settings.queue, queue, wanted)
+        problems = lacks(settings.queue, queue, wanted)
         lifecycle = queue["Lifecycle"] if queue else "default"
         known = {TicketState(state) for state in settings.states.values()}
         if lifecycle != "default" and not (
@@ -288,14 +278,6 @@ class RequestTracker:
                 )
             )
         return problems
-
-    async def _queue(self, name: str) -> Row | None:
-        query = json.dumps([{"field": "Name", "value": name}])
-        queues = items(await self._caller.call("GET", "/queues", write=False, params={"query": query}))
-        if not queues:
-            return None
-        answer = await self._caller.call("GET", f"/queue/{queues[0]['id']}", write=False)
-        return shaped(answer, "_hyperlinks", "Lifecycle", "TicketCustomFields")
 
     async def _hidden_problems(self) -> list[Problem]:
         if self._hidden:
@@ -344,26 +326,7 @@ class RequestTracker:
                 return [str(each) for each in said] if isinstance(said, list) else []
         raise NotAppliedError(f"ticket {ticket} was changed by somebody else each time")
 
-    def _words(self, target: TicketState) -> list[str]:
-        """What may be written for a state, the nearest first. Where the configuration has words for one, they are the ones of this lifecycle."""
-        words: list[str] = []
-        for state in NEAREST[target]:
-            told = [word for word, means in self._settings.states.items() if means == state.value]
-            words += told or [word for word, means in STATES.items() if means is state]
-        return [word for word in words if word != DELETED]
-
     # What changed.
-
-    async def _changed(self, window: str, after: int) -> tuple[list[Row], int]:
-        """Tickets changed in this window, by number, and after which one to go on (0: that was all)."""
-        rows: list[Row] = []
-        for _ in range(MAX_PAGES):
-            page = await self._rest.tickets(f"LastUpdated > {window} AND EffectiveId > 0 AND id > {after}")
-            rows += page
-            if len(page) < PAGE:
-                return rows, 0
-            after = int(page[-1]["id"])
-        return rows, after
 
     async def _ours(self, rows: list[Row]) -> list[Row]:
         """Those that hold a key, or go on in the place of one that does."""
@@ -379,7 +342,7 @@ class RequestTracker:
         query = f"Type = 'Status' AND NewValue = '{DELETED}' AND Created > {window}"
         rows = []
         for ticket in sorted({str(each["ObjectId"]) for each in await self._rest.transactions(query)}, key=int):
-            answer = await self._caller.call("GET", f"/ticket/{ticket}", write=False, accept=(403, 404))
+            answer = await self._caller.call("GET", f"/ticket/{number(ticket)}", write=False, accept=(403, 404))
             if answer.status == 200 and (row := shaped(answer, *_NEEDED))["Status"] == DELETED and self._key(row):
                 rows.append(row)
         return rows
@@ -408,7 +371,7 @@ class RequestTracker:
             url=self._page(ticket),
             status=row["Status"],
             # One that was merged keeps the status that it had.
-            state=TicketState.DUPLICATE if merged else self._states.get(row["Status"]),
+            state=TicketState.DUPLICATE if merged else self._words.meaning(row["Status"]),
             owner="" if owner == NOBODY else owner,
             updated_at=ns(row["LastUpdated"]),
             by=by or name_of(row["LastUpdatedBy"]),
@@ -429,23 +392,3 @@ class RequestTracker:
 
     def _page(self, ticket: str | int) -> str:
         return f"{self._settings.url.rstrip('/')}/Ticket/Display.html?id={ticket}"
-
-
-def _lacks(name: str, queue: Row | None, fields: Iterable[str]) -> list[Problem]:
-    """What keeps a ticket with these custom fields from being made in a queue."""
-    if queue is None:
-        return [Problem(f"no queue {name!r} is shown to us", "write its name, and give our user the right SeeQueue")]
-    problems = []
-    if "create" not in {link.get("ref") for link in queue["_hyperlinks"]}:
-        problems.append(Problem(f"we may make no ticket in the queue {name!r}", "give our user CreateTicket there"))
-    # Those that we may see in this queue; the list of a queue's fields shows them to administrators only.
-    shown = {field["name"] for field in queue["TicketCustomFields"]}
-    problems += (
-        Problem(
-            f"the queue {name!r} shows no custom field {wanted!r}",
-            "apply it to the queue, and give our user SeeCustomField, ModifyCustomField and SetInitialCustomField",
-        )
-        for wanted in fields
-        if wanted and wanted not in shown
-    )
-    return problems

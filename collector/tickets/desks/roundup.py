@@ -15,10 +15,13 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from tillwatch.collector import values
-from tillwatch.collector.tickets.calling import Answer, Caller
+from tillwatch.collector.tickets.calling import NUMBER, Answer, Caller, as_id
 from tillwatch.collector.tickets.delivery import SECOND
+from tillwatch.collector.tickets.guarded import guarded
+from tillwatch.collector.tickets.lookout import Lookout
 from tillwatch.collector.tickets.message import TicketState
 from tillwatch.collector.tickets.port import (
+    FAILURES,
     BarredError,
     Caps,
     Draft,
@@ -29,8 +32,10 @@ from tillwatch.collector.tickets.port import (
     Remote,
     Said,
     UnclearError,
+    problem_of,
 )
 from tillwatch.collector.tickets.settings import ReceiverSettings
+from tillwatch.collector.tickets.state_words import StateWords
 from tillwatch.collector.values import setting
 
 STATES: Mapping[str, TicketState] = {
@@ -45,15 +50,6 @@ STATES: Mapping[str, TicketState] = {
 }
 """The classic template's words. Of several for one state the first is the one that is set; "unread" turns into "chatting" with the first note by itself."""
 
-INSTEAD: Mapping[TicketState, tuple[TicketState, ...]] = {
-    TicketState.DUPLICATE: (TicketState.CLOSED, TicketState.RESOLVED),
-    TicketState.REJECTED: (TicketState.CLOSED, TicketState.RESOLVED),
-    TicketState.CLOSED: (TicketState.RESOLVED,),
-    TicketState.RESOLVED: (TicketState.CLOSED,),
-    TicketState.WORKING: (TicketState.OPEN,),
-}
-"""What a state is set as in trackers without a word for it: over stays over."""
-
 SETTLE_S = 30.0
 """A tracker answers in 10 ms; the wait is the life of the link that a ticket is made over, so it is longer than a request may take."""
 
@@ -62,6 +58,9 @@ PAGE = 100
 
 MAX_PAGES = 200
 """Of changed tickets in one poll: 20,000 are more than a bank's desk touches in a month."""
+
+MAX_NOTES = 1000
+"""Of one ticket: a hundred times what one collects, and ten requests."""
 
 MAX_LIFE_S = 3600
 """Of a link, s: Roundup makes none that live longer."""
@@ -96,6 +95,7 @@ def connect(name: str, settings: ReceiverSettings) -> RoundupPort:
     return RoundupPort(name, settings)
 
 
+@guarded
 class RoundupPort:
     """One tracker."""
 
@@ -104,8 +104,8 @@ class RoundupPort:
         self.caps = Caps(settle_s=SETTLE_S)
         self._settings = settings
         self._base = settings.url.rstrip("/")
-        explained = {word: TicketState(state) for word, state in settings.states.items()}
-        self._states = explained | {word: state for word, state in STATES.items() if word not in explained}
+        self._words = StateWords(STATES, settings.states)
+        self._lookout = Lookout[int](coarse=True)
         self._shown = [
             *("title", "status", "superseder", "assignedto", "activity", "actor", "messages", settings.key_field),
             *filter(None, (settings.verdict_field, settings.part_field)),
@@ -167,10 +167,9 @@ class RoundupPort:
                     for word in settings.priorities.values()
                     if word not in known
                 ]
-        except NotAppliedError as error:
-            return [*found, Problem(str(error), "see whether the tracker runs and can be reached", passing=True)]
-        except (BarredError, RejectedError, GoneError) as error:
-            return [*found, Problem(str(error), "check url, user and secret, and that REST is enabled in config.ini")]
+        except FAILURES as error:
+            mend = "check url, user and secret, and that REST is enabled in config.ini"
+            return [*found, problem_of(error, mend)]
         return found
 
     async def _check(self, path: str, params: Mapping[str, str], what: str, mend: str) -> list[Problem]:
@@ -190,7 +189,7 @@ class RoundupPort:
         settings = self._settings
         message = await self._message(draft.body)
         life_s = max(1, min(MAX_LIFE_S, int(settings.settle or SETTLE_S)))
-        link = _data(await self._call("POST", "/issue/@poe", write=False, body={"lifetime": life_s}))["link"]
+        link = _data(await self._caller.call("POST", "/issue/@poe", write=False, body={"lifetime": life_s}))["link"]
         # The address is the tracker's idea of its own; the secret goes to no other than the configured one, so only the token is used.
         token = quote(str(link).rsplit("/", 1)[-1], safe="")
         queue, priority = draft.queue or settings.queue, settings.priorities.get(str(draft.level), "")
@@ -202,7 +201,7 @@ class RoundupPort:
             **({"keyword": [queue]} if queue else {}),
             **({"priority": priority} if priority else {}),
         }
-        answer = await self._call("POST", f"/issue/@poe/{token}", write=True, body=fields, accept=(400,))
+        answer = await self._issue_call("POST", f"/issue/@poe/{token}", write=True, body=fields, accept=(400,))
         if answer.status == 400:
             said = f"{self._caller.host} answered 400 to POST: {answer.said()}"
             # Something on the way sent it twice, or it came too late: the link was used, and whether a ticket came of it the link does not say.
@@ -239,30 +238,28 @@ class RoundupPort:
             ahead = max([ahead, *(_at(row["activity"]) for row in rows)])
             changed |= {row["id"]: row for row in rows if _at(row["activity"]) >= since and row["id"] not in changed}
             if len(rows) < PAGE or _at(rows[-1]["activity"]) < since:
-                ours = [row for row in changed.values() if row.get(self._settings.key_field)]
-                said = await self._messages(ours)
-                return [self._remote(row, self._said(said, row)) for row in reversed(ours)], str(ahead)
+                ours = {str(row["id"]): row for row in changed.values() if row.get(self._settings.key_field)}
+                times = ((_at(row["activity"]), ticket) for ticket, row in ours.items())
+                due, following = self._lookout.due(times, int(cursor), ahead)
+                said = await self._messages([ours[ticket] for ticket in due])
+                found = [self._remote(ours[ticket], self._said(said, ours[ticket])) for ticket in due]
+                self._lookout.done()
+                return found, str(following)
         raise RejectedError(f"more than {MAX_PAGES * PAGE} tickets changed at {self._caller.host} since the last look")
 
     # One request each.
 
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        write: bool,
-        params: Mapping[str, str] | None = None,
-        body: Any = None,
-        headers: Mapping[str, str] | None = None,
-        accept: tuple[int, ...] = (),
-    ) -> Answer:
-        return await self._caller.call(
-            method, path, write=write, params=params, body=body, headers=headers, accept=accept
-        )
+    async def _issue_call(self, method: str, path: str, *, accept: tuple[int, ...] = (), **given: Any) -> Answer:
+        """Of one ticket. A permission may hang on what is in it, and says nothing of the others; who we are was told before."""
+        answer = await self._caller.call(method, path, accept=(*accept, 403), **given)
+        if answer.status == 403:
+            raise RejectedError(
+                f"{answer.host} does not let us {method} {path.partition('/@poe/')[0]}: {answer.said()}"
+            )
+        return answer
 
     async def _rows(self, kind: str, params: Mapping[str, str]) -> list[Mapping[str, Any]]:
-        rows = _data(await self._call("GET", f"/{kind}", write=False, params=params)).get("collection")
+        rows = _data(await self._caller.call("GET", f"/{kind}", write=False, params=params)).get("collection")
         if not isinstance(rows, list):
             raise NotAppliedError(f"{self._caller.host} answered without a list")
         return rows
@@ -284,30 +281,31 @@ class RoundupPort:
         a reactor of the tracker declines it with 409.
         """
         body = {"content": text, "author": await self._user()}
-        return str(_data(await self._call("POST", "/msg", write=False, body=body))["id"])
+        return str(_data(await self._caller.call("POST", "/msg", write=False, body=body))["id"])
 
     async def _row(self, ticket: str) -> Mapping[str, Any]:
         # Asked for by its own address, one that was retired still answers as if it lived; in a list it is not there.
-        rows = await self._rows("issue", {"id": ticket, **self._fields}) if ticket.isdecimal() else []
+        rows = await self._rows("issue", {"id": as_id(ticket, NUMBER), **self._fields})
         if not rows:
             raise GoneError(f"there is no ticket {ticket} at {self._caller.host}")
         return rows[0]
 
     async def _messages(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """All messages of these tickets, the oldest first."""
-        wanted = sorted({int(each["id"]) for row in rows for each in row.get("messages", ())})
+        """The newest MAX_NOTES messages of each of these tickets, the oldest first."""
+        held = (sorted(int(each["id"]) for each in row.get("messages") or ())[-MAX_NOTES:] for row in rows)
+        wanted = sorted({number for numbers in held for number in numbers})
         found: list[Mapping[str, Any]] = []
         for at in range(0, len(wanted), PAGE):
             ids = "&".join(f"id={one}" for one in wanted[at : at + PAGE])
             fields = "@fields=content,author.username,creation&@verbose=3&@sort=id"
-            found += _data(await self._call("GET", f"/msg?{ids}&{fields}", write=False))["collection"]
+            found += _data(await self._caller.call("GET", f"/msg?{ids}&{fields}", write=False))["collection"]
         return found
 
     async def _change(self, ticket: str, fields: Mapping[str, Any], message: str = "") -> None:
         """Of what was read just before. If somebody changed it in between, it is read and changed once more."""
-        path = f"/issue/{ticket}"
+        path = f"/issue/{as_id(ticket, NUMBER)}"
         for _ in range(2):
-            held = _data(await self._call("GET", path, write=False, params={"@fields": "messages,status"}))
+            held = _data(await self._issue_call("GET", path, write=False, params={"@fields": "messages,status"}))
             status, messages = held["attributes"]["status"], held["attributes"]["messages"]
             body = dict(fields)
             if message:
@@ -315,7 +313,7 @@ class RoundupPort:
                 # A note alone opens a resolved ticket again, and turns "unread" into "chatting": a detector of the classic template.
                 body |= {} if "status" in body or status is None else {"status": status["id"]}
             etag = {"if-match": str(held["@etag"])}
-            answer = await self._call("PATCH", path, write=True, body=body, headers=etag, accept=(412,))
+            answer = await self._issue_call("PATCH", path, write=True, body=body, headers=etag, accept=(412,))
             if answer.status != 412:
                 return
         raise NotAppliedError(f"somebody else is changing ticket {ticket} at {self._caller.host}")
@@ -327,10 +325,8 @@ class RoundupPort:
         return {"@fields": ",".join(self._shown), "@verbose": "2"}
 
     def _word(self, target: TicketState) -> str:
-        for state in (target, *INSTEAD.get(target, ())):
-            for word, meant in self._states.items():
-                if meant is state:
-                    return word
+        for word in self._words.of(target):
+            return word
         raise RejectedError(f"no word for {target.value!r}: write one into states")
 
     def _said(self, messages: Sequence[Mapping[str, Any]], row: Mapping[str, Any] | None = None) -> tuple[Said, ...]:
@@ -345,7 +341,7 @@ class RoundupPort:
     def _remote(self, row: Mapping[str, Any], said: tuple[Said, ...] = ()) -> Remote:
         settings = self._settings
         status = _label(row.get("status"))
-        state = self._states.get(status)
+        state = self._words.meaning(status)
         into = row.get("superseder") or ()
         found = _label(row.get(settings.verdict_field))
         return Remote(

@@ -12,16 +12,20 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 from tillwatch.collector import values
+from tillwatch.collector.tickets.calling import as_id
+from tillwatch.collector.tickets.delivery import SECOND
+from tillwatch.collector.tickets.guarded import guarded
 from tillwatch.collector.tickets.message import TicketState
 from tillwatch.collector.tickets.port import (
+    FAILURES,
     BarredError,
     Caps,
     Draft,
-    NotAppliedError,
     Problem,
     RejectedError,
     Remote,
     Said,
+    problem_of,
 )
 from tillwatch.collector.tickets.settings import ReceiverSettings
 from tillwatch.collector.tickets.table_api import Row, TableApi, seconds, shown, term, value
@@ -68,7 +72,6 @@ FIELDS = (
     "parent_incident"
 )
 JOURNAL_FIELDS = "sys_id,element_id,value,sys_created_by,sys_created_on"
-SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ def connect(name: str, settings: ReceiverSettings) -> ServiceNow:
     return ServiceNow(name, settings)
 
 
+@guarded
 class ServiceNow:
     """The incidents of one instance."""
 
@@ -112,10 +116,8 @@ class ServiceNow:
     async def preflight(self) -> list[Problem]:
         try:
             return [problem async for problem in self._problems()]
-        except NotAppliedError as error:
-            return [Problem(str(error), "wait until the instance answers", passing=True)]
-        except (BarredError, RejectedError) as error:
-            return [Problem(str(error), "check the address, the secret, and that its user may read the table")]
+        except FAILURES as error:
+            return [problem_of(error, "check the address, the secret, and that its user may read the table")]
 
     async def _problems(self) -> AsyncIterator[Problem]:
         settings, tables = self._settings, self._tables
@@ -217,7 +219,9 @@ class ServiceNow:
         """What people wrote at these incidents, the oldest first."""
         if not tickets:
             return {}
-        query = f"element_idIN{','.join(tickets)}^elementINwork_notes,comments{rest}^ORDERBYDESCsys_created_on"
+        query = (
+            f"element_idIN{','.join(map(as_id, tickets))}^elementINwork_notes,comments{rest}^ORDERBYDESCsys_created_on"
+        )
         rows = await self._tables.rows("sys_journal_field", query, JOURNAL_FIELDS, MAX_JOURNAL)
         own, said = self._tables.own_user(), dict[str, tuple[Said, ...]]()
         for row in reversed(rows):

@@ -15,22 +15,9 @@ from typing import Any
 
 from tillwatch.collector.tickets import text
 from tillwatch.collector.tickets.calling import Caller, authorization
+from tillwatch.collector.tickets.delivery import SECOND
 from tillwatch.collector.tickets.message import Op, TicketMessage, TicketState
-from tillwatch.collector.tickets.port import (
-    Barred,
-    BarredError,
-    Done,
-    GoneError,
-    Leg,
-    Link,
-    NotAppliedError,
-    Outcome,
-    Problem,
-    RejectedError,
-    Retry,
-    Uncertain,
-    UnclearError,
-)
+from tillwatch.collector.tickets.port import FAILURES, Done, Leg, Link, Outcome, Problem, Retry, outcome_of, problem_of
 from tillwatch.collector.tickets.settings import ReceiverSettings
 
 PATH = "/api/global/em/jsonv2"
@@ -45,7 +32,6 @@ SEVERITY = {1: "1", 2: "2", 3: "3"}
 MAX_DESCRIPTION = 4000
 """Characters of em_event.description."""
 
-SECOND = 1_000_000_000
 
 _NOTHING = re.compile(r"\b0 events were inserted")
 """What a bulk that was read and dropped answers, with 200: {"result": {"Default Bulk Endpoint": "1 events were inserted"}} is the good answer."""
@@ -83,12 +69,8 @@ class ServiceNowEvents:
             # With evt_mgmt_integration alone the table cannot be read; that says nothing about writing.
             params = {"sysparm_limit": "1", "sysparm_fields": "sys_id"}
             await self._caller.call("GET", "/api/now/table/em_event", write=False, params=params, accept=(403, 404))
-        except NotAppliedError as error:
-            return [Problem(str(error), "wait until the instance answers", passing=True)]
-        except BarredError as error:
-            return [Problem(str(error), "check the address and the secret")]
-        except (RejectedError, GoneError) as error:
-            return [Problem(str(error), "activate Event Management, or use the kind servicenow")]
+        except FAILURES as error:
+            return [problem_of(error, "check the address and the secret, and that Event Management is active")]
         return []
 
     async def deliver(self, message: TicketMessage, link: Link | None, *, doubtful: bool, leg: Leg) -> Outcome:  # noqa: ARG002 - the message key makes every attempt safe
@@ -96,14 +78,8 @@ class ServiceNowEvents:
         try:
             answer = await self._caller.call("POST", PATH, write=True, body=body)
             said = answer.json()
-        except BarredError as error:
-            return Barred(str(error))
-        except NotAppliedError as error:
-            return Retry(str(error), error.after_s)
-        except UnclearError as error:
-            return Uncertain(str(error))
-        except (RejectedError, GoneError) as error:
-            return Retry(str(error), refused=True)
+        except FAILURES as error:
+            return outcome_of(error)
         if not isinstance(said, dict) or "error" in said or _NOTHING.search(answer.said()):
             return Retry(
                 f"{self._caller.host} answered {answer.status} and took no event: {answer.said()}", refused=True

@@ -7,27 +7,31 @@ logged or kept is the host, the status and our own words, never a path, a header
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
-import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tillwatch.agent.model import MS
-from tillwatch.collector.tickets.calling import CONNECT_S, checked_host, reason_of, retry_after
-from tillwatch.collector.tickets.delivery import IN_FLIGHT
+from tillwatch.collector.tickets.calling import Caller, retry_after
 from tillwatch.collector.tickets.hook_schemes import Scheme
 from tillwatch.collector.tickets.message import Op, TicketMessage
-from tillwatch.collector.tickets.port import Disabled, Done, Leg, Link, Outcome, Problem, Retry, Uncertain
+from tillwatch.collector.tickets.port import (
+    FAILURES,
+    Disabled,
+    Done,
+    Leg,
+    Link,
+    Outcome,
+    Problem,
+    Retry,
+    Uncertain,
+    outcome_of,
+)
 from tillwatch.collector.tickets.settings import ReceiverSettings
 from tillwatch.collector.tickets.signature import Secret, read_secrets, signed_headers
-
-if TYPE_CHECKING:
-    import httpx2
 
 TIMEOUT_S = 20.0
 """For the whole exchange. Standard Webhooks recommends 15 to 30 s."""
@@ -37,6 +41,9 @@ SETTLE_S = 5.0
 
 MAX_ANSWER = 64 * 1024
 """Bytes of an answer that are read. An id, an address and a state need far less."""
+
+EVERY_STATUS = range(100, 1000)
+"""Other than of a ticket system's API, no status of a webhook's receiver bars all messages, and one ends them: judge() says what each means."""
 
 MAX_FIELD = 500
 """Characters of an id, an address or a state in an answer."""
@@ -85,67 +92,29 @@ class WebhookPort:
         clock: Callable[[], float] = time.time,
         name: str = "webhook",
     ) -> None:
-        self._host = checked_host(address)
+        self._caller = Caller(address, dict, ca=ca, timeout_s=timeout_s, max_answer=MAX_ANSWER, clock=clock)
         if not secrets:
             raise ValueError("the webhook needs a secret to sign with")
         self.name = name
-        self._address = address
         self._secrets = tuple(secrets)
-        self._ca = ca
-        self._timeout_s = timeout_s
         self.settle_s = settle_s
         self._clock = clock
-        self._client: httpx2.AsyncClient | None = None
 
     async def preflight(self) -> list[Problem]:
         """There is nothing that could be asked without telling something."""
         return []
 
     async def deliver(self, message: TicketMessage, link: Link | None, *, doubtful: bool, leg: Leg) -> Outcome:  # noqa: ARG002 - the webhook id makes every attempt safe
-        import httpx2  # noqa: PLC0415 - late: a collector without a webhook does not carry an HTTP client
-
         body = render(message)
         headers = signed_headers(self._secrets, webhook_id(message), int(self._clock()), body)
-        # Unencoded: a compressed answer could grow past every bound. The host is asked for no more than a small JSON object.
-        headers |= {"content-type": "application/json", "accept": "application/json", "accept-encoding": "identity"}
         try:
-            async with (
-                asyncio.timeout(self._timeout_s),
-                self._open().stream("POST", self._address, content=body, headers=headers) as response,
-            ):
-                answer = bytearray()
-                async for chunk in response.aiter_raw():
-                    answer += chunk
-                    if len(answer) > MAX_ANSWER:
-                        break
-                return judge(response.status_code, response.headers, bytes(answer), self._host, self._clock())
-        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
-            return Retry(f"no connection to {self._host} ({reason_of(error)})")
-        except (TimeoutError, httpx2.TimeoutException):
-            return Uncertain(f"no answer from {self._host} within {self._timeout_s:g} s")
-        except httpx2.HTTPError as error:
-            return Uncertain(f"the connection to {self._host} broke off ({type(error).__name__})")
+            answer = await self._caller.call("POST", "", write=True, body=body, headers=headers, accept=EVERY_STATUS)
+        except FAILURES as error:
+            return outcome_of(error)
+        return judge(answer.status, answer.headers, answer.body, answer.host, self._clock())
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
-
-    def _open(self) -> httpx2.AsyncClient:
-        import httpx2  # noqa: PLC0415 - as above
-
-        if self._client is None:
-            # At INFO it writes every address called, tokens in it included.
-            logging.getLogger("httpx2").setLevel(logging.WARNING)
-            self._client = httpx2.AsyncClient(
-                verify=ssl.create_default_context(cafile=self._ca) if self._address.startswith("https") else False,
-                timeout=httpx2.Timeout(self._timeout_s, connect=min(CONNECT_S, self._timeout_s)),
-                limits=httpx2.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT),
-                follow_redirects=False,
-                trust_env=False,  # the address in the configuration is the address called: no proxy, no .netrc
-                headers={"user-agent": "tillwatch"},
-            )
-        return self._client
+        await self._caller.close()
 
 
 def webhook_id(message: TicketMessage) -> str:

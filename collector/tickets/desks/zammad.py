@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tillwatch.collector.tickets.calling import Answer, Caller
+from tillwatch.collector.tickets.calling import NUMBER, Answer, Caller, as_id
 from tillwatch.collector.tickets.delivery import SECOND
+from tillwatch.collector.tickets.guarded import guarded
+from tillwatch.collector.tickets.lookout import Lookout
 from tillwatch.collector.tickets.message import TicketState
 from tillwatch.collector.tickets.port import (
-    BarredError,
+    FAILURES,
     Caps,
     Draft,
     GoneError,
-    NotAppliedError,
     Problem,
     RejectedError,
     Remote,
@@ -34,17 +35,14 @@ from tillwatch.collector.tickets.settings import ReceiverSettings
 from tillwatch.collector.values import setting, text
 
 SETTLE_S = 60.0
-"""The index is written by a background job, by default within seconds; a minute is what a busy one was seen to need (tickets.md 3.9)."""
+"""The index is written by a background job, by default within seconds. How long a busy one takes is not documented: a minute is a guess on the safe side."""
 
-OVERLAP = timedelta(seconds=600)
-"""How far a look for changes reaches back: ten times the lag of a busy index. What was seen as it is, is not read again."""
+OVERLAP_S = 600
+"""How far a look for changes reaches back: ten times what the index is given to lag. What was seen as it is, is not read again."""
 
 PAGE = 100
-PAGES = 100
+MAX_PAGES = 100
 """Elasticsearch hands out the first 10,000 rows of a result."""
-
-READS = 100
-"""Tickets read in one look for changes; the rest comes with the next one, as the oldest come first."""
 
 HOLD = timedelta(days=1)
 """What is put on hold comes back to its people after this; Zammad takes no `pending` without a time."""
@@ -81,6 +79,7 @@ def connect(name: str, settings: ReceiverSettings) -> Zammad:
     return Zammad(name, settings)
 
 
+@guarded
 class Zammad:
     """One Zammad; see TicketPort."""
 
@@ -98,7 +97,7 @@ class Zammad:
         )
         self._states = {**STATES, **{word: TicketState(ours) for word, ours in settings.states.items()}}
         self._login = ""
-        self._looked: dict[int, str] = {}
+        self._lookout = Lookout[str](coarse=False)
 
     async def preflight(self) -> list[Problem]:
         field, group = self._settings.key_field, self._settings.queue
@@ -107,7 +106,7 @@ class Zammad:
             words = {each["name"] for each in (await self._ask("GET", "/ticket_states")).json() if each.get("active")}
             groups = (await self._ask("GET", "/groups")).json()
             seen = await self._attributes()
-        except (NotAppliedError, UnclearError, RejectedError, BarredError, GoneError) as error:
+        except FAILURES as error:
             return [problem_of(error)]
         found = [
             Problem(f"Zammad has no state {self._word(target)!r}", "give its own word for it under `states`")
@@ -146,7 +145,13 @@ class Zammad:
         return Remote(ticket, draft.key, self._url(ticket), "", None)
 
     async def note(self, ticket: str, text: str) -> None:
-        given = {"ticket_id": int(ticket), "body": text, "content_type": "text/plain", "type": "note", "internal": True}
+        given = {
+            "ticket_id": int(as_id(ticket, NUMBER)),
+            "body": text,
+            "content_type": "text/plain",
+            "type": "note",
+            "internal": True,
+        }
         await self._ask("POST", "/ticket_articles", given)
 
     async def has_note(self, ticket: str, mark: str) -> bool:
@@ -157,10 +162,10 @@ class Zammad:
         given = {"state": word}
         if word.startswith("pending") or target is TicketState.ON_HOLD:
             given["pending_time"] = (datetime.now(UTC) + HOLD).isoformat(timespec="seconds").replace("+00:00", "Z")
-        await self._ask("PUT", f"/tickets/{ticket}", given)
+        await self._ask("PUT", f"/tickets/{as_id(ticket, NUMBER)}", given)
 
     async def read(self, ticket: str) -> Remote:
-        row = (await self._ask("GET", f"/tickets/{ticket}", params={"expand": "true"})).json()
+        row = (await self._ask("GET", f"/tickets/{as_id(ticket, NUMBER)}", params={"expand": "true"})).json()
         return await self._remote(row)
 
     async def changed_since(self, cursor: str) -> tuple[list[Remote], str]:
@@ -168,20 +173,21 @@ class Zammad:
         if not cursor:
             newest = await self._search(some, "updated_at", 1, order="desc")
             return [], str(newest[0]["updated_at"]) if newest else "1970-01-01T00:00:00.000Z"
-        since = (datetime.fromisoformat(cursor) - OVERLAP).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        rows = await self._search(f'{some} AND updated_at:["{since}" TO *]', "updated_at", PAGES)
+        since = (
+            (datetime.fromisoformat(cursor) - timedelta(seconds=OVERLAP_S))
+            .isoformat(timespec="milliseconds")
+            .replace("+00:00", "Z")
+        )
+        rows = await self._search(f'{some} AND updated_at:["{since}" TO *]', "updated_at", MAX_PAGES)
+        told = {str(row["id"]): row for row in rows}
+        times = ((str(row["updated_at"]), ticket) for ticket, row in told.items())
+        due, following = self._lookout.due(times, cursor, cursor)
         changed: list[Remote] = []
-        looked, self._looked = self._looked, {}
-        for row in sorted(rows, key=lambda row: str(row["updated_at"])):
-            ticket, at = int(row["id"]), str(row["updated_at"])
-            if looked.get(ticket) != at:
-                if len(changed) == READS:
-                    break
-                with suppress(GoneError, RejectedError):  # whoever holds a link to it is told so when he reads it
-                    changed.append(await self._remote(row))
-            self._looked[ticket] = at
-            cursor = max(cursor, at)
-        return changed, cursor
+        for ticket in due:
+            with suppress(GoneError, RejectedError):  # whoever holds a link to it is told so when he reads it
+                changed.append(await self._remote(told[ticket]))
+        self._lookout.done()
+        return changed, following
 
     async def close(self) -> None:
         await self._caller.close()
@@ -223,7 +229,9 @@ class Zammad:
         return self._login
 
     async def _articles(self, ticket: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = (await self._ask("GET", f"/ticket_articles/by_ticket/{ticket}")).json()
+        rows: list[dict[str, Any]] = (
+            await self._ask("GET", f"/ticket_articles/by_ticket/{as_id(ticket, NUMBER)}")
+        ).json()
         return rows
 
     async def _remote(self, row: Mapping[str, Any]) -> Remote:

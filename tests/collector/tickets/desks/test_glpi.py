@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.collector.tickets.desks.contract import Contract
 from tests.collector.tickets.desks.fake_glpi import APP_TOKEN, BOSS, USER_TOKEN, FakeGlpi
 from tests.collector.tickets.desks.fake_http import Reply
+from tillwatch.collector.tickets import lookout
 from tillwatch.collector.tickets.desks import glpi
 from tillwatch.collector.tickets.message import TicketState
 from tillwatch.collector.tickets.port import BarredError, Draft, GoneError, RejectedError
@@ -208,7 +209,7 @@ async def test_changes_come_once_and_none_is_missed_when_the_clocks_go_back(syst
 
 
 async def test_a_look_for_changes_is_bounded_and_goes_on_where_it_ended(system, port, monkeypatch) -> None:
-    monkeypatch.setattr(glpi, "READS", 2)
+    monkeypatch.setattr(lookout, "READS", 2)
     _, cursor = await port.changed_since("")
     tickets = [await made(port, key=f"HWM-{n:04}-1") for n in range(5)]
     seen: list[str] = []

@@ -255,7 +255,7 @@ async def test_changes_at_other_services_are_not_read(readable, tell) -> None:
 async def test_a_long_log_is_read_to_its_end(readable, watched, tell, monkeypatch) -> None:
     """Beyond the documented end of the pages it goes on by time."""
     monkeypatch.setattr(pagerduty, "PAGE", 3)
-    monkeypatch.setattr(pagerduty, "PAGES", 2)
+    monkeypatch.setattr(pagerduty, "MAX_PAGES", 2)
     await tell(watched)
     _, cursor = await watched.changed_since("")
     readable.person("PT00000", "own")

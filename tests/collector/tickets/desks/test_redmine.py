@@ -10,6 +10,7 @@ import pytest
 from tests.collector.tickets.desks.contract import Contract
 from tests.collector.tickets.desks.fake_redmine import FakeRedmine
 from tillwatch.collector.tickets.desks import redmine
+from tillwatch.collector.tickets.lookout import READS
 from tillwatch.collector.tickets.message import Op, TicketState
 from tillwatch.collector.tickets.port import BarredError, RejectedError, Uncertain
 
@@ -77,8 +78,12 @@ class TestRedmine(Contract):
                 system.create({"project_id": "hardware", "subject": "x", "custom_fields": [{"id": 1, "value": key}]})
             for number in range(first, first + redmine.PAGE + 1):
                 system.person(str(number), "note", "seen")
-        changed, _ = await receiver.port.changed_since(cursor)
-        assert len([each for each in changed if each.key == key]) == redmine.PAGE + 1
+        seen: list[str] = []
+        for _ in range(3):
+            changed, cursor = await receiver.port.changed_since(cursor)
+            assert len(changed) <= READS
+            seen += [each.id for each in changed if each.key == key]
+        assert sorted(set(seen), key=int) == [str(number) for number in range(first, first + redmine.PAGE + 1)]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ from tests.collector.tickets.desks.proxy import FaultProxy
 from tests.collector.tickets.desks.request_tracker_server import SECOND_QUEUE, RequestTrackerServer, running
 from tillwatch.collector.tickets import rest2
 from tillwatch.collector.tickets.desk import Desk
-from tillwatch.collector.tickets.desks import request_tracker
 from tillwatch.collector.tickets.desks.request_tracker import RequestTracker, Settings
 from tillwatch.collector.tickets.message import Op, TicketState
 from tillwatch.collector.tickets.port import (
@@ -344,9 +343,8 @@ async def test_window_is_not_moved_by_the_time_zone_of_our_user(system, port, ke
 
 
 async def test_cursor_stands_in_the_middle_of_many(system, port, key, monkeypatch) -> None:
-    for module in (rest2, request_tracker):
-        monkeypatch.setattr(module, "PAGE", 2)
-    monkeypatch.setattr(request_tracker, "MAX_PAGES", 1)
+    monkeypatch.setattr(rest2, "PAGE", 2)
+    monkeypatch.setattr(rest2, "TICKET_PAGES", 1)
     made = [(await port.create(draft(f"{key}{at}"))).id for at in range(5)]
     _, cursor = await port.changed_since("")
     for each in made:

@@ -7,6 +7,7 @@ import pytest
 from tests.collector.tickets.desks.contract import Contract
 from tests.collector.tickets.desks.fake_http import Reply
 from tests.collector.tickets.desks.fake_zammad import US, FakeZammad
+from tillwatch.collector.tickets import lookout
 from tillwatch.collector.tickets.desks import zammad
 from tillwatch.collector.tickets.message import Op, TicketState
 from tillwatch.collector.tickets.port import Done, Draft, GoneError, Leg, RejectedError
@@ -181,7 +182,7 @@ async def test_changes_come_once_though_the_index_lags(system, port) -> None:
 
 
 async def test_a_look_for_changes_is_bounded_and_goes_on_where_it_ended(system, port, monkeypatch) -> None:
-    monkeypatch.setattr(zammad, "READS", 2)
+    monkeypatch.setattr(lookout, "READS", 2)
     monkeypatch.setattr(zammad, "PAGE", 2)
     _, cursor = await port.changed_since("")
     tickets = [await made(port, f"HWM-{n:04}-1") for n in range(5)]
