@@ -49,8 +49,9 @@ async def test_messages_to_ticket_systems_are_kept_as_long_as_readings(world: Wo
     assert ops()[0] == "open"
     assert ops()[-1] == "resolve"
     incidents = world.store.conn.execute("SELECT count(*) FROM incident").fetchone()
-    world.store.conn.execute("UPDATE outbox SET state = 'done', done_at = ?", (T0 + DAY,))
     await at(world, T0 + 31 * DAY)
+    assert ops()[-1] == "update", "nobody confirmed it for a week, and its ticket was told"
+    world.store.conn.execute("UPDATE outbox SET state = 'done', done_at = ?", (T0 + DAY,))
     await keep_house(world, RetentionSection(keep=30 * 86_400.0))
     await keep_house(world, FOREVER)
     assert ops()
