@@ -51,7 +51,7 @@ class TicketLinkView:
 @dataclass(frozen=True, slots=True)
 class QueueView:
     """What waits for one receiver. waiting, dead: messages; oldest_at: of those that wait, UTC ns; graves: those of levels 1 and 2 among them; answer: why
-    the oldest one waits.
+    the oldest one waits that was tried.
     """
 
     connector: str
@@ -90,7 +90,8 @@ def queues(db: sqlite3.Connection) -> list[QueueView]:
     """Of each receiver for which something waits or was given up."""
     rows = db.execute(
         """SELECT connector, sum(state <> 'dead'), sum(state = 'dead'), coalesce(min(CASE WHEN state <> 'dead' THEN created_at END), 0),
-            sum(state <> 'dead' AND level <= 2 AND op <> 'update'), max(CASE WHEN state <> 'dead' THEN answer ELSE '' END)
+            sum(state <> 'dead' AND level <= 2 AND op <> 'update'), coalesce((SELECT answer FROM outbox AS oldest
+                WHERE oldest.connector = outbox.connector AND oldest.state NOT IN ('done', 'dead') AND answer <> '' ORDER BY created_at, id LIMIT 1), '')
             FROM outbox WHERE state <> 'done' AND connector <> 'drills' GROUP BY connector ORDER BY connector"""
     )
     return [QueueView(*row) for row in rows]
