@@ -150,15 +150,18 @@ class RoundupServer:
         return Seen(ticket, held["dedup_key"], held["title"], texts[0], state, owner, texts[1:])
 
     def every(self) -> dict[str, list[Seen]]:
-        """All tickets by key, out of the tracker's own files: hundreds are read in an instant."""
+        """All tickets that have a key, by it and without their owners, out of the tracker's own files: hundreds are read in an instant."""
         found: dict[str, list[Seen]] = {}
         with closing(sqlite3.connect(self.home / "db/db", timeout=10)) as db:
             statuses = dict(db.execute("SELECT id, _name FROM _status"))
-            rows = db.execute("SELECT id, _dedup_key, _title, _status FROM _issue WHERE NOT __retired__ ORDER BY id")
+            rows = db.execute(
+                "SELECT id, _dedup_key, _title, _status FROM _issue WHERE _dedup_key <> '' AND NOT __retired__ ORDER BY id"
+            )
             for ticket, key, title, status in rows.fetchall():
                 said = db.execute("SELECT linkid FROM issue_messages WHERE nodeid = ? ORDER BY linkid", (ticket,))
                 texts = [(self.home / f"db/files/msg/{number // 1000}/msg{number}").read_text() for (number,) in said]
-                seen = Seen(str(ticket), key, title, texts[0], STATES[statuses[status]], "", texts[1:])
+                body = texts[0] if texts else ""
+                seen = Seen(str(ticket), key, title, body, STATES[statuses[status]], "", texts[1:])
                 found.setdefault(key, []).append(seen)
         return found
 
