@@ -25,6 +25,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.delivery import (
     DELIVERY_S,
+    MARGIN_S,
     SECOND,
     TRIPPED,
     Gate,
@@ -70,7 +71,7 @@ class OutboxSender:
 
     connect: opens the sender's own connection (outbox.connect); it is called on the sender's thread. connector: the queue, the receiver's name if
     empty. clock: UTC ns. alone: no other sender can be at work on this store, so that what is on its way at the start was left by one that ended.
-    delivery_s: of one attempt.
+    delivery_s: of one attempt; margin_s: until its lease ends.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class OutboxSender:
         connector: str = "",
         alone: bool = True,
         delivery_s: float = DELIVERY_S,
+        margin_s: float = MARGIN_S,
     ) -> None:
         self._connect = connect
         self._port = port
@@ -95,6 +97,7 @@ class OutboxSender:
         self.connector = connector or port.name
         self._alone = alone
         self._delivery_s = delivery_s
+        self._margin_s = margin_s
         self._owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
         self._cleared = False
         self._asked = 0
@@ -176,7 +179,7 @@ class OutboxSender:
             now,
             room,
             owner=self._owner,
-            lease_until=now + lease_ns(self._delivery_s, self._port.settle_s),
+            lease_until=now + lease_ns(self._delivery_s, self._port.settle_s, self._margin_s),
             together=self._port.coalesces,
         )
 

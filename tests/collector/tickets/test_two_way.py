@@ -216,6 +216,8 @@ async def test_what_people_do_comes_back_and_what_the_readings_say_goes_there(si
     )
     assert "tickets.gone" in site.collector("incidents", "--all", "--json").stdout
 
+    said = site.collector("note", ids[HELD], "换班交接：等客户开门")
+    assert said.returncode == 0, said.stderr
     tracker.edit(tickets[HELD], status="in-progress")
     await site.noticed(
         f"SELECT 1 FROM incident_event WHERE kind = 'resumed' AND incident = '{ids[HELD]}'", "that it goes on"
@@ -228,6 +230,7 @@ async def test_what_people_do_comes_back_and_what_the_readings_say_goes_there(si
         ),
         what="that all is well",
     )
+    assert sum("换班交接：等客户开门" in each for each in site.ticket(ids[HELD]).notes) == 1
     states = [site.ticket(each).state for each in ids]
     assert states[GENTLE] is TicketState.RESOLVED, "level 3 is over by itself"
     assert not any(site.ticket(each).state.over for each in (ids[OWNED], ids[HELD], ids[CLOSED], ids[DELETED]))
