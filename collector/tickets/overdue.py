@@ -10,9 +10,12 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tillwatch.collector.tickets.delivery import NOTIFY_FOR_NS
+
 _WAITING = """
     SELECT connector, level, count(*), min(created_at) FROM outbox
     WHERE state <> 'done' AND connector <> 'drills' AND op <> 'update' AND level <= :most
+    AND NOT (op = 'notify' AND state = 'dead' AND created_at < :stale)
     GROUP BY connector, level"""
 _LATE = """
     SELECT id, body FROM outbox WHERE state <> 'done' AND connector <> 'drills' AND op <> 'update'
@@ -31,10 +34,12 @@ class Overdue:
 
 
 def overdue(conn: sqlite3.Connection, limits: Mapping[int, int], now: int) -> tuple[Overdue, ...]:
-    """Receivers whose oldest message of a level waits longer than that level's limit (ns; 0 or absent: none)."""
+    """Receivers whose oldest message of a level waits longer than that level's limit (ns; 0 or absent: none). A call that was given up is over with
+    its day: nobody makes it any more, and its channel may not be there any more.
+    """
     most = max((level for level, limit in limits.items() if limit), default=0)
     found: dict[str, dict[int, tuple[int, int]]] = {}
-    for connector, level, count, oldest in conn.execute(_WAITING, {"most": most}):
+    for connector, level, count, oldest in conn.execute(_WAITING, {"most": most, "stale": now - NOTIFY_FOR_NS}):
         limit = limits.get(level, 0)
         if limit and now - oldest > limit:
             found.setdefault(connector, {})[level] = (count, oldest)
