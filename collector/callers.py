@@ -6,23 +6,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Coroutine, Mapping
 from functools import partial
 from typing import Any
 
 from tillwatch.collector.config import Config
-from tillwatch.collector.intake.alertmanager import AlertError, AlertsSettings, Heard, facts_of
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.tickets import inbox, outbox
 from tillwatch.collector.tickets.desk import Desk
 from tillwatch.collector.tickets.inbox import Inbox, changes_of
 from tillwatch.collector.tickets.port import Receiver, Watched
-from tillwatch.collector.tickets.settings import SecretError
 from tillwatch.collector.tickets.sync import Sync
 from tillwatch.collector.trust.authority import Authority
+from tillwatch.collector.web.alerts import alerts
 from tillwatch.collector.web.hooks import Handler, hint, hook_app, hook_listener, push
-from tillwatch.collector.web.listening import Listener, RefusedError
+from tillwatch.collector.web.listening import Listener
 
 log = logging.getLogger(__name__)
 
@@ -81,29 +79,5 @@ class Callers:
                 hint(self._inbox, name, settings, sync.hint) if sync else push(self._inbox, name, settings)
             )
         for name, source in self._config.alerts.items():
-            handlers[f"/alerts/{name}"] = self._alerts(name, source)
+            handlers[f"/alerts/{name}"] = alerts(name, source, self._pipeline.operate)
         return handlers
-
-    def _alerts(self, name: str, settings: AlertsSettings) -> Handler:
-        """Journaled before it is answered: what Alertmanager is not told was taken, it sends again."""
-        heard = Heard()
-
-        async def handle(headers: Mapping[str, str], body: bytes) -> bool:
-            now = time.time_ns()
-            try:
-                admitted = settings.admits(headers.get("authorization", ""))
-            except SecretError as error:
-                raise RefusedError(503, "calls cannot be checked here at the moment", str(error)) from None
-            if not admitted:
-                raise RefusedError(401, "the bearer token is not the one of this source")
-            try:
-                alerts = facts_of(name, body, settings, now)
-            except AlertError as error:
-                raise RefusedError(400, str(error)) from None
-            news = [each for each in alerts if heard.is_news(each, now)]
-            for each in news:
-                await self._pipeline.operate(each)
-                heard.journaled(each, now)
-            return bool(news)
-
-        return handle

@@ -18,6 +18,7 @@ from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.routes import checked_routes
 from tillwatch.collector.routing.router import Router
 from tillwatch.collector.tickets import outbox
+from tillwatch.collector.tickets.desk import Desk
 from tillwatch.collector.tickets.desks.webhook import WebhookPort
 from tillwatch.collector.tickets.message import TicketMessage
 from tillwatch.collector.tickets.overdue import Overdue, late_messages, overdue
@@ -68,6 +69,9 @@ class Dispatch:
         self._pipeline = pipeline
         self._router = Router(self._table, lambda: pipeline.fold.book.policy)
         pipeline.store.route = self._router.legs
+        for receiver in self.receivers.values():
+            if isinstance(receiver, Desk):
+                receiver.contracts = self._contracts
         pipeline.on_messages = self.wake
         pipeline.on_act = self._acted
 
@@ -102,6 +106,9 @@ class Dispatch:
         """New messages were committed."""
         for each in self._senders:
             each.wake()
+
+    def _contracts(self, message: TicketMessage) -> list[str]:
+        return [each.line for each in self._router.contracts(message, message.at)]
 
     def _acted(self, facts: Mapping[str, Any]) -> None:
         """A person wants it tried again: also what had said that it wants no more."""

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tillwatch.collector.config import Config, WatchdogSection, is_unspecified
+from tillwatch.collector.delivery_check import examine_deliveries
 from tillwatch.collector.incident_check import examine_incidents
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
 from tillwatch.collector.policy_check import examine_policy
@@ -77,6 +78,7 @@ def examine(config: Config) -> Iterator[Finding]:
     for subject, state, text in (
         *examine_policy(config, now),
         *examine_routes(config, now),
+        *examine_deliveries(config, now),
         *examine_incidents(config, now),
     ):
         yield Finding(subject, state, text)
@@ -209,6 +211,8 @@ def _ports(config: Config, *, running: bool) -> Iterator[Finding]:
     ]
     if config.broker.embedded:
         wanted.insert(1, ("broker", config.broker.host, config.broker.port))
+    if config.tickets.port:
+        wanted.append(("tickets", config.tickets.host, config.tickets.port))
     yield Finding("collector", "ok", "running" if running else "not running")
     for name, host, port in wanted:
         taken = _answers(_reachable(host), port)

@@ -6,18 +6,17 @@ time; a live tick only does this earlier. No I/O, no clock.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from tillwatch.agent.model import MS, Quality, Value
-from tillwatch.agent.wire import Column, Header, Life, Opened
+from tillwatch.agent.model import MS, Value
+from tillwatch.agent.wire import Header, Life, Opened
 from tillwatch.collector import sequence
 from tillwatch.collector.alarm.alarming import BEHIND_NS, Alarming
 from tillwatch.collector.alarm.diagnosis import Cards, parse_cards
 from tillwatch.collector.alarm.masking import Masking
 from tillwatch.collector.alarm.rules import CLOCK, FORK
 from tillwatch.collector.book import Book
-from tillwatch.collector.changes import HOUR_MS, Dirty, Ticks, ticks_of
+from tillwatch.collector.changes import Dirty, Ticks, ticks_of
 from tillwatch.collector.duty.policy import parse_policy
 from tillwatch.collector.incident.alerting import Alerting
 from tillwatch.collector.incident.following import Following
@@ -32,6 +31,7 @@ from tillwatch.collector.records import StateChange
 from tillwatch.collector.terminal.causes import farewell
 from tillwatch.collector.terminal.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fleet, Series, Terminal
 from tillwatch.collector.terminal.late import Late
+from tillwatch.collector.terminal.latest import Seen, keep
 from tillwatch.collector.terminal.losses import Losses
 from tillwatch.collector.terminal.presence import Presence
 from tillwatch.collector.terminal.standing import Standing
@@ -53,16 +53,6 @@ _MONITOR = frozenset({"monitor.source", "monitor.reason", "monitor.interval"})
 """What the agent says of its own work: it does not show that the component lives."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """Of one batch. at: when it was received, UTC ns; ahead: what is from later than this is from the future; corrected: ms."""
-
-    at: int
-    ahead: int
-    historical: bool
-    corrected: int
-
-
 class Fold:
     """The state and its two movements, `advance` and `apply`. units: signal -> unit, of the catalogue; page: address of the console. cards,
     language: of what tickets say; nothing but messages to ticket systems depends on them.
@@ -74,9 +64,8 @@ class Fold:
         self.fleet = Fleet()
         self.timers = Timers()
         self.book = Book()
-        following = Following(
-            self.book, self.fleet, self.timers, Teller(self.book, self.fleet, page, cards or parse_cards(), language)
-        )
+        teller = Teller(self.book, self.fleet, page, cards or parse_cards(), language, units)
+        following = Following(self.book, self.fleet, self.timers, teller)
         self.following = following
         self.handling = Handling(self.book, self.fleet, self.timers, following)
         following.release = self.handling.release
@@ -89,7 +78,7 @@ class Fold:
         states: dict[str, StateChange] = {}
         self.regulating = Regulating(self.book, self.fleet, self.timers, following, states)
         self.standing = Standing(self.book, self.fleet, self.masking, self.losses, self.regulating, states)
-        self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, self.handling, following)
+        self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, following)
         self.alerting = Alerting(self.book, self.fleet, following)
         self.ticketing = Ticketing(self.book, self.alarming, following)
         self.advanced_to = 0
@@ -168,7 +157,7 @@ class Fold:
         facts = entry.facts_map()
         historical, correction = bool(facts.get("historical")), int(facts.get("correction_ms", 0))
         utc = int(facts.get("utc", entry.at))
-        seen = _Seen(entry.at, utc + AHEAD_NS, historical=historical, corrected=correction)
+        seen = Seen(entry.at, utc + AHEAD_NS, historical=historical, corrected=correction)
         self._accepted(terminal, sequence.Stream(header.epoch, header.seq, opened.digest))
         if not historical:
             self._clock_of(terminal, header, entry.at, utc)
@@ -201,7 +190,9 @@ class Fold:
                 series = component.series[column.signal] = Series()
                 terminal.signals += 1
             assert component is not None
-            bounds = self._keep(terminal.id, component.name, column, series, tick, seen)
+            bounds = keep(
+                self.book.dirty.rollups, (terminal.id, component.name, column.signal), column, series, tick, seen
+            )
             if late is not None:
                 self.late.judge(late, terminal, column, tick, bounds)
             if historical:
@@ -263,71 +254,6 @@ class Fold:
         suspect = abs(terminal.skew_ms) > SUSPECT_SKEW_MS
         if suspect or (CLOCK, terminal.id, "") in self.alarming.limits:
             self.alarming.judge(CLOCK, terminal, "", "suspect" if suspect else "good", at)
-
-    def _keep(
-        self, terminal: str, component: str, column: Column, series: Series, tick: Ticks, seen: _Seen
-    ) -> tuple[float, float] | None:
-        """Latest value and open hour. Late hours go to the roll-ups, in the order in which they came.
-
-        Returns least and most of the column where it is numbers, good ones, of the open hour: the common case.
-        """
-        values: list[Any] = column.values
-        bounds = None
-        if (
-            tick.hour == series.hour
-            and column.numeric
-            and column.odd is None
-            and series.at <= tick.newest <= seen.ahead
-        ):
-            least, most = bounds = min(values), max(values)
-            series.n += len(values)
-            series.total += float(sum(values))
-            if series.least is None or least < series.least:
-                series.least = least
-            if series.most is None or most > series.most:
-                series.most = most
-            series.last, series.last_at = values[-1], tick.last
-        else:
-            for t, value in zip(tick.at, values, strict=True):
-                self._count(terminal, component, column.signal, series, t, value, seen)
-        newest, position = tick.newest, tick.position
-        if newest > seen.ahead:
-            newest, position = max(
-                ((t * MS, i) for i, t in enumerate(tick.at) if t * MS <= seen.ahead), default=(-1, 0)
-            )
-        # Order is by sequence: what a live batch brings is later than all before it, also where a clock was set back meanwhile.
-        if newest >= series.at or (newest >= 0 and not seen.historical):
-            quality, state = (
-                column.odd.get(position, (column.quality, column.state))
-                if column.odd
-                else (column.quality, column.state)
-            )
-            if seen.corrected and quality is Quality.GOOD:
-                quality = Quality.CLOCK_SUSPECT
-            series.at, series.value, series.received = newest, values[position], seen.at
-            series.quality, series.state, series.corrected = int(quality), int(state), seen.corrected
-        return bounds
-
-    def _count(
-        self, terminal: str, component: str, signal: str, series: Series, at_ms: int, value: Value, seen: _Seen
-    ) -> None:
-        hour = at_ms // HOUR_MS
-        # An hour is opened by what is latest: never by the future, and backwards by a live batch only, whose clock was set back.
-        if at_ms * MS <= seen.ahead and (hour > series.hour or (hour < series.hour and not seen.historical)):
-            if series.hour >= 0:
-                self.book.dirty.rollups.append((terminal, component, series.hour, signal, series.rollup()))
-            series.open_hour(hour)
-        number = float(value) if isinstance(value, int | float) else None
-        if hour != series.hour:
-            row = [int(number is not None), number or 0.0, number, number, value, at_ms * MS]
-            self.book.dirty.rollups.append((terminal, component, hour, signal, row))
-            return
-        if number is not None:
-            series.n += 1
-            series.total += number
-            series.least = number if series.least is None else min(series.least, number)
-            series.most = number if series.most is None else max(series.most, number)
-        series.last, series.last_at = value, at_ms * MS
 
     # Streams, life, operators, rules, the collector itself.
 

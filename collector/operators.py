@@ -15,12 +15,11 @@ from tillwatch.collector.book import Book
 from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.incident import incidents
 from tillwatch.collector.incident.following import Following
-from tillwatch.collector.incident.handling import Handling
 from tillwatch.collector.incident.incidents import ROOT, Incident
 from tillwatch.collector.journal import Entry
 from tillwatch.collector.records import LIFE_CYCLE, Correction
 from tillwatch.collector.terminal.fleet import IN_SERVICE, Fleet
-from tillwatch.collector.tickets.message import Op, TicketState
+from tillwatch.collector.tickets.message import Op, Says, TicketState, say
 
 ACTS = frozenset({
     "acknowledge", "shelve", "unshelve", "window", "window-cancel", "life-cycle", "hold", "resume", "assign", "in-repair", "resolve", "close",
@@ -29,14 +28,11 @@ ACTS = frozenset({
 
 
 class Operators:
-    def __init__(
-        self, book: Book, fleet: Fleet, alarming: Alarming, masking: Masking, handling: Handling, following: Following
-    ) -> None:
+    def __init__(self, book: Book, fleet: Fleet, alarming: Alarming, masking: Masking, following: Following) -> None:
         self._book = book
         self._fleet = fleet
         self._alarming = alarming
         self._masking = masking
-        self._handling = handling
         self._following = following
 
     def act(self, entry: Entry, facts: Mapping[str, Any]) -> None:
@@ -138,7 +134,7 @@ class Operators:
         if last:
             back = replace(incidents.reopen(after, at), reopened=after.reopened + 1)
             self._book.put_incident(back, "reopened", at, because="the fault is still there", alarm=last[0].id)
-            self._following.tell(incident.corr_id, Op.OPEN, at, f"{by} resolved it, but the fault is still there")
+            self._following.tell(incident.corr_id, Op.OPEN, at, say("resolved_but_there", by=by))
         else:
             self._following.tell(incident.corr_id, Op.RESOLVE, at, _said("resolved", by, {"note": note}))
         self._following.follow_up(incident.corr_id, at)
@@ -180,12 +176,6 @@ _WISHES: Mapping[str, TicketState] = {
 }  # fmt: skip
 """What a person's act asks of the ticket."""
 
-_SAID: Mapping[str, str] = {
-    "acknowledged": "{by} has taken it on", "assigned": "{by} assigned it", "in_repair": "{by} is at work on it", "held": "On hold by {by}",
-    "resumed": "{by} goes on with it", "resolved": "{by} resolved it", "closed": "{by} closed it", "note": "{by}",
-}  # fmt: skip
 
-
-def _said(kind: str, by: str, detail: Mapping[str, Any]) -> str:
-    words = "; ".join(str(each) for each in detail.values() if each)
-    return _SAID[kind].format(by=by) + (f": {words}" if words else "")
+def _said(kind: str, by: str, detail: Mapping[str, Any]) -> Says:
+    return say(kind, by=by, words="; ".join(str(each) for each in detail.values() if each))

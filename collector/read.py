@@ -129,24 +129,91 @@ class MaskView:
 
 @dataclass(frozen=True, slots=True)
 class TicketView:
-    """The ticket of an incident. id, url: the ticket system's own, empty before it has one; state: as it said last, or what becomes of the last message to it."""
+    """The ticket of an incident as it was last heard of. id, url: the ticket system's own, empty before it has one; state: as it said last, or what becomes of
+    the last message to it. connector: that has it, or is to make it; status: the system's own word; updated_at: when it was changed there; verified_at: when it was
+    last read; verdict, part: what the technician found, and changed.
+    """
 
     id: str = ""
     url: str = ""
     state: str = ""
+    connector: str = ""
+    status: str = ""
+    owner: str = ""
+    updated_at: int = 0
+    verified_at: int = 0
+    verdict: str = ""
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveryView:
-    """A message to the ticket system. state: `pending`, `sending`, `uncertain`, `done` or `dead`; answer: of the ticket system, or why it failed."""
+class TicketLinkView:
+    """The ticket of an incident as it was last heard of. status: the system's own word; verified_at: when it was last read."""
 
-    seq: int
+    incident: str
+    connector: str
+    id: str
+    url: str
+    state: str
+    status: str
+    owner: str
+    updated_at: int
+    verified_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingView:
+    """One row of the outbox: a message for one receiver. state: `pending`, `sending`, `uncertain`, `done` or `dead`; contact: of a person, empty for a
+    ticket; not_before: when it is tried next; answer: of the receiver, or why it failed; times UTC ns, 0 for never.
+    """
+
+    id: int
+    connector: str
+    incident: str
     op: str
-    at: int
+    seq: int
+    level: int
+    queue: str
+    channel: str
+    contact: str
+    created_at: int
     state: str
     attempts: int
+    not_before: int
     done_at: int
     answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueView:
+    """What waits for one receiver. waiting, dead: messages; oldest_at: of those that wait, UTC ns; graves: those of levels 1 and 2 among them; answer: why
+    the oldest one that was tried waits.
+    """
+
+    connector: str
+    waiting: int
+    dead: int
+    oldest_at: int
+    graves: int
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingView:
+    """What of one level has not reached one receiver. limit_ns: how long that may take, 0 for as long as it likes; answer: why the oldest one that was
+    tried waits, empty where none was.
+    """
+
+    connector: str
+    level: int
+    count: int
+    oldest_at: int
+    limit_ns: int
+    answer: str
+
+    def late(self, now: int) -> bool:
+        """now: UTC ns."""
+        return 0 < self.limit_ns < now - self.oldest_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +288,7 @@ class Culprit:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The monitoring's own health, counted since the collector started where not said otherwise. culprits: the worst first."""
+    """The monitoring's own health, counted since the collector started where not said otherwise. culprits: the worst first; waiting: of every level, late or not."""
 
     journal_entries: int
     last_entry_at: int
@@ -231,6 +298,7 @@ class Health:
     started_at: int
     advanced_to: int
     culprits: tuple[Culprit, ...] = ()
+    waiting: tuple[WaitingView, ...] = ()
 
 
 class FleetReader(Protocol):
@@ -253,6 +321,20 @@ class FleetReader(Protocol):
     def history(self, terminal: str, component: str, signal: str, start: int, end: int) -> History: ...
 
     def health(self) -> Health: ...
+
+    def waiting(self) -> Sequence[WaitingView]:
+        """What has not reached whom, by receiver and level."""
+        ...
+
+    def undone(self) -> tuple[int, int]:
+        """Messages that wait or were given up, and the attempts at them: something else whenever something becomes of one. Cheap, for live pages."""
+        ...
+
+    def outgoing(
+        self, *, connector: str | None = None, limit: int = 500, offset: int = 0
+    ) -> tuple[list[OutgoingView], int]:
+        """What waits or was given up, of one receiver or of all, level 1 first, the oldest first within a level; and how many that are."""
+        ...
 
     def revision(self) -> int:
         """A number that changes whenever anything shown may have changed: cheap, for live pages."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -79,3 +80,11 @@ def load_catalogue(folder: Path = HERE) -> Catalogue:
             key.wrong(f"{name}: an experimental signal is described where it is used; give it a lasting name here")
         signals[name] = read_signal(name, value.mapping(_KEYS), key, units)
     return Catalogue(signals, units)
+
+
+@cache
+def kept_catalogue() -> Catalogue:
+    """The shipped one, read once, for whoever asks for it often: reading takes longer than to open a store. load_catalogue() keeps nothing, for a running
+    agent, which has no use for it.
+    """
+    return load_catalogue()

@@ -5,13 +5,12 @@ Errors name file, line and the mend. Needs PyYAML: only an agent that has such a
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from tillwatch.device_profiles.catalogue import EXPERIMENTAL, Catalogue, load_catalogue, read_signal
+from tillwatch.device_profiles.catalogue import EXPERIMENTAL, Catalogue, kept_catalogue, load_catalogue, read_signal
 from tillwatch.device_profiles.model import Kind, Signal
 from tillwatch.device_profiles.yaml_nodes import ProfileError, Spot, nearest, read
 from tillwatch.firmware_shims import dialogue_language as language
@@ -68,13 +67,9 @@ def _load(path: Path, catalogue: Catalogue) -> Shim:
     return shim
 
 
-_kept_catalogue = functools.cache(load_catalogue)
-"""For whoever checks many files and ends."""
-
-
 def problems(path: Path) -> list[str]:
     """Everything that is wrong with this file, as `file:line: what; the mend`."""
-    reader = _Reader(path, _kept_catalogue())
+    reader = _Reader(path, kept_catalogue())
     reader.shim()
     return reader.problems
 

@@ -13,7 +13,7 @@ from tillwatch.collector.incident import incidents
 from tillwatch.collector.incident.following import Following
 from tillwatch.collector.incident.incidents import TERMINAL
 from tillwatch.collector.terminal.fleet import Fleet
-from tillwatch.collector.tickets.message import Op
+from tillwatch.collector.tickets.message import Op, say
 from tillwatch.collector.timers import Timers
 
 
@@ -71,9 +71,7 @@ class Restless:
             )
         self._book.put_incident(replace(incident, intermittent=True), "intermittent", at, alarm=alarm.id)
         if not alarm.muted:
-            self._following.tell(
-                alarm.incident, op, at, "Intermittent: it comes and goes; single turns are not told any more"
-            )
+            self._following.tell(alarm.incident, op, at, say("intermittent"))
         self._following.follow_up(alarm.incident, at)
 
     def due(self, key: AlarmKey, due: int) -> None:

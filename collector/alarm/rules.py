@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import translate
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -94,6 +94,10 @@ LINKS = ("power", "network", "host")
 """The kinds of dependence."""
 WITHIN = ("component", "unit", "device", "terminal")
 """How near two alarms lie that `follows` may join, the nearest first: see `together`."""
+KEPT = 4
+"""Tables that stay parsed. Reading one takes longer than all else in a start or in opening the store to read: it has more than a hundred rules.
+And each asks for it more than once, as shipped, as the site has it, and as it stands in the journal.
+"""
 _TOP = {"fold", "rule", "no_alarm"}
 _JUDGED = {"warn": int(State.WARN), "crit": int(State.CRIT)}
 
@@ -198,7 +202,11 @@ def parse_rules(site: str = "", *, shipped: str | None = None, replay: bool = Fa
 
     replay: the table stands in the journal, and may be of a version that did not know all of the collector's own conditions.
     """
-    shipped = shipped if shipped is not None else shipped_text()
+    return _parsed(site, shipped if shipped is not None else shipped_text(), replay=replay)
+
+
+@lru_cache(maxsize=KEPT)
+def _parsed(site: str, shipped: str, *, replay: bool) -> Rules:
     base = _toml(shipped, "shipped rules")
     own = _toml(site, "site rules") if site.strip() else {}
     settings = {**base.get("fold", {}), **own.get("fold", {})}

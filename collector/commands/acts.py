@@ -18,7 +18,7 @@ from tillwatch.collector.store import requests
 from tillwatch.collector.store.lock import WriterLock
 from tillwatch.collector.store.sqlite import SqliteStore, open_db
 from tillwatch.collector.trust.authority import open_authority
-from tillwatch.device_profiles.catalogue import load_catalogue
+from tillwatch.device_profiles.catalogue import kept_catalogue
 
 ANSWER_S = 15.0
 """For the running collector to journal an act: it looks every second, and a commit of a slow disk takes a few."""
@@ -80,7 +80,7 @@ async def _journal(config: Config) -> None:
     """Be the collector for as long as its start takes: that journals what waits, under the rules that are in force."""
     store = SqliteStore(config.database)
     try:
-        units = {name: known.unit for name, known in load_catalogue().signals.items()}
+        units = {name: known.unit for name, known in kept_catalogue().signals.items()}
         pipeline = Pipeline(store, open_authority(config.authority).ack_key, units)
         rules = pipeline.fold.book.rules
         await pipeline.start(rules.shipped, rules.text)

@@ -19,7 +19,6 @@ __all__ = ["CommandError", "run_correct", "run_drill"]
 
 MAX_MINUTES = 24 * 60
 """A drill that nobody ends does so by then: it stands in the lists of people who work."""
-MINUTE_NS = 60 * 10**9
 
 
 def run_drill(config: Config, options: argparse.Namespace) -> int:

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from tillwatch.collector.commands.acting import journal, reading, the_incident
 from tillwatch.collector.commands.output import DONE, FAILED, USAGE, CommandError, age, iso, print_json, print_table
 from tillwatch.collector.config import Config
-from tillwatch.collector.store.delivery_reader import OutgoingView, TicketLinkView, outgoing, queues, ticket_links
+from tillwatch.collector.read import OutgoingView, TicketLinkView
+from tillwatch.collector.store.delivery_reader import outgoing, queues, ticket_links
 from tillwatch.collector.tickets import tracked
 from tillwatch.collector.tickets.desk import Desk
 from tillwatch.collector.tickets.port import (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -70,6 +70,22 @@ def _seconds(delta: timedelta) -> int:
 def local_day(zone: ZoneInfo, at: int) -> int:
     """The ordinal of the day that the clocks of zone show at this UTC ns."""
     return datetime.fromtimestamp(at // SECOND_NS, UTC).astimezone(zone).toordinal()
+
+
+def joined(spans: Iterable[tuple[int, int]], start: int, end: int) -> Iterator[tuple[int, int]]:
+    """What of spans, which come in order, lies between start and end; those that touch are one."""
+    since = until = start
+    for begin, finish in spans:
+        opening, closing = max(begin, start), min(finish, end)
+        if opening >= closing:
+            continue
+        if opening > until:
+            if until > since:
+                yield since, until
+            since = opening
+        until = closing
+    if until > since:
+        yield since, until
 
 
 class _Block(NamedTuple):
@@ -160,20 +176,13 @@ class Calendar:
 
     def spans(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """The open spans between start and end, in order, none touching the next."""
-        since = until = start
-        for number in range(start // _BLOCK_NS, (end - 1) // _BLOCK_NS + 1) if end > start else ():
-            block = self._block(number)
-            for i in range(max(0, bisect_right(block.starts, start) - 1), len(block.starts)):
-                opening, closing = max(block.starts[i], start), min(block.ends[i], end)
-                if opening >= closing:
-                    continue
-                if opening > until:
-                    if until > since:
-                        yield since, until
-                    since = opening
-                until = closing
-        if until > since:
-            yield since, until
+        blocks = range(start // _BLOCK_NS, (end - 1) // _BLOCK_NS + 1) if end > start else ()
+        return joined((span for number in blocks for span in self._from(self._block(number), start)), start, end)
+
+    @staticmethod
+    def _from(block: _Block, start: int) -> Iterator[tuple[int, int]]:
+        first = max(0, bisect_right(block.starts, start) - 1)
+        return zip(block.starts[first:], block.ends[first:], strict=True)
 
     def next_change(self, at: int) -> int | None:
         """When it next opens or closes after `at`; None where it does not within HORIZON_NS."""

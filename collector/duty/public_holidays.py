@@ -52,7 +52,7 @@ def _table(place: str, years: Collection[int]) -> str:
     country, _, part = place.partition("-") if _PLACE.fullmatch(place) else ("", "", "")
     try:
         found = holidays.country_holidays(country, subdiv=part or None, years=years)
-    except NotImplementedError:
+    except NotImplementedError:  # so the library says that it knows no such country, or no such part of it
         known = "a country such as CN, or a part of one such as DE-BY"
         raise PolicyError(
             f"[calendar] holidays: {place!r} is not known; write {known}, or its days in [holidays.{place}]"

@@ -20,6 +20,7 @@ from tillwatch.collector.duty.calendars import (
     HORIZON_NS,
     MINUTE_NS,
     instant,
+    joined,
     local_day,
     weekdays,
 )
@@ -139,18 +140,7 @@ class Window:
 
     def spans(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """When it is open between start and end, in order, none touching the next."""
-        since = until = start
-        for begin, finish in self._occurrences(start, end):
-            opening, closing = max(begin, start), min(finish, end)
-            if opening >= closing:
-                continue
-            if opening > until:
-                if until > since:
-                    yield since, until
-                since = opening
-            until = closing
-        if until > since:
-            yield since, until
+        return joined(self._occurrences(start, end), start, end)
 
     def _occurrences(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         if end <= start:

@@ -43,10 +43,6 @@ full: every function works.
 COUNTS = ("up", "down", "planned", "unmonitored")
 EXCLUDED = "excluded"
 """Out of the schedule."""
-SOURCES = ("state", "cause", "late", "outage", "correction")
-"""Where a stretch comes from: a row of the log of states, one whose cause was found out later, late readings, an absence of the collector itself,
-a person.
-"""
 
 Counts = tuple[str, str, str]
 """What a stretch counts as, by DEFINITIONS."""
@@ -68,8 +64,9 @@ class History:
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """[since, until) of scheduled time, UTC ns, that counts as one thing. state: as the log has it, or the source where that is no state; reason: rule id,
-    offline:CAUSE, a state or what a person wrote; known_at: the journal's time of what says so; entry, by: of a correction, 0 and empty otherwise;
-    readings: (component, signal, UTC ns) behind it; why: the evidence for the cause of an offline time, in words.
+    offline:CAUSE, a state or what a person wrote; source: `state`, a row of the log of states; `cause`, one whose cause was found out later; `late`, late
+    readings; `outage`, an absence of the collector itself; `correction`, a person. known_at: the journal's time of what says so; entry, by: of a
+    correction, 0 and empty otherwise; readings: (component, signal, UTC ns) behind it; why: the evidence for the cause of an offline time, in words.
     """
 
     since: int

@@ -65,8 +65,8 @@ class Wording:
     def _local(self, ns: int) -> datetime:
         return datetime.fromtimestamp(ns // S, UTC).astimezone(self._zone)
 
-    def met(self, ratio: Ratio, digits: int = 1) -> str:
-        return self.percent(ratio.share, digits)
+    def met(self, ratio: Ratio) -> str:
+        return self.percent(ratio.share, 1)
 
     def of(self, ratio: Ratio) -> str:
         if ratio.open:

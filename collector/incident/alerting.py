@@ -25,13 +25,17 @@ from tillwatch.collector.incident.incidents import (
     correlation_id,
 )
 from tillwatch.collector.terminal.fleet import Fleet
-from tillwatch.collector.tickets.message import Op
+from tillwatch.collector.tickets.message import Op, say
 
 MS = 10**6
 
 MAX_OPEN = 200
 """Alerts of one source that are open at the same time, each with its ticket: nobody works through more one by one. What comes beyond is one
 incident, and each of it gets its own when the source says it again and there is room."""
+
+BEFORE_NS = 60 * 10**9
+"""What ended by so much before this episode began was another one, whose end is told late, as a pair of Alertmanagers does. Both times are the source's
+own; some of them are cut to whole seconds, and no end may be missed for that."""
 
 OVERFLOW = "overflow"
 """In place of a fingerprint: the alerts of a source that found no room."""
@@ -51,8 +55,7 @@ class Alerting:
         source = str(facts["source"])
         incident = self._last(source, str(facts["fingerprint"]))
         if facts["status"] == "resolved":
-            # A word of before this episode says nothing of it.
-            if _lasts(incident) and int(facts["ended_at"]) >= incident.occurred_at:
+            if _lasts(incident) and int(facts["ended_at"]) >= incident.occurred_at - BEFORE_NS:
                 self._end(incident, int(facts["ended_at"]), at)
         elif _lasts(incident):
             self._changed(incident, facts, at)
@@ -130,7 +133,7 @@ class Alerting:
         back = replace(incidents.reopen(incident, at), cause=str(facts["cause"]), level=int(facts["level"]))
         settled = back.reopened > incident.reopened
         self._book.put_incident(back, "reopened", at, settled=settled, cause=back.cause)
-        self._following.tell(back.corr_id, Op.OPEN, at, "The fault is back")
+        self._following.tell(back.corr_id, Op.OPEN, at, say("fault_back"))
         self._following.follow_up(back.corr_id, at)
 
     def _end(self, incident: Incident, since: int, at: int) -> None:

@@ -13,7 +13,7 @@ from tillwatch.collector.changes import Membership
 from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.incident.incidents import Incident
-from tillwatch.collector.read import DeliveryView, TicketView
+from tillwatch.collector.read import OutgoingView, TicketView
 from tillwatch.collector.records import IncidentEvent
 from tillwatch.collector.terminal.fleet import IN_SERVICE
 
@@ -59,7 +59,7 @@ class Case:
     parent: Incident | None = None
     windows: Mapping[str, Window] = field(default_factory=dict)
     ticket: TicketView = field(default_factory=TicketView)
-    messages: Sequence[DeliveryView] = ()
+    messages: Sequence[OutgoingView] = ()
 
     @property
     def role(self) -> str:

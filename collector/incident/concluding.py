@@ -27,7 +27,7 @@ from tillwatch.collector.incident.incidents import (
     Incident,
 )
 from tillwatch.collector.terminal.fleet import Fleet
-from tillwatch.collector.tickets.message import Op
+from tillwatch.collector.tickets.message import Op, say
 
 
 class _Child(Protocol):
@@ -110,7 +110,7 @@ class Concluding:
         if last is not None and last.announced and at - over <= self._book.policy.incident.verify_ns:
             back = replace(incidents.reopen(last, at), cause=cause, level=level)
             incident = self._book.put_incident(back, "reopened", at, settled=back.reopened > last.reopened, cause=cause)
-            self._following.tell(incident.corr_id, Op.OPEN, at, "The fault is back")
+            self._following.tell(incident.corr_id, Op.OPEN, at, say("fault_back"))
         else:
             episode = last.episode + 1 if last is not None else 1
             incident = Incident(
@@ -193,7 +193,7 @@ class Concluding:
         for each in parts:
             if each in told:
                 self._book.put_incident(replace(each, parent=wide.corr_id), "note", at, parent=wide.corr_id)
-                self._following.tell(each.corr_id, Op.UPDATE, at, f"Explained by {wide.corr_id}")
+                self._following.tell(each.corr_id, Op.UPDATE, at, say("explained", incident=wide.corr_id))
 
     def _strays(self, region: str, since: int) -> Iterator[Alarm]:
         """Who was lost at that time in branches of which too few are lost by now to conclude anything, and was not told yet."""

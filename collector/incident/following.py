@@ -28,14 +28,22 @@ from tillwatch.collector.incident.incidents import (
     Incident,
     correlation_id,
 )
-from tillwatch.collector.incident.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for, target_of
+from tillwatch.collector.incident.service_clocks import (
+    MAX_HELD,
+    bounded,
+    clocks_of,
+    escalation_of,
+    hours_of,
+    on_duty_for,
+    target_of,
+)
 from tillwatch.collector.incident.telling import Teller
 from tillwatch.collector.terminal.fleet import Fleet
-from tillwatch.collector.tickets.message import Op, TicketState
+from tillwatch.collector.tickets.message import Op, Saying, Says, TicketState, say
 from tillwatch.collector.timers import Timers
 
 DAY_NS = 86_400 * 10**9
-UNCONFIRMED = "It is over by its readings, and nobody has said anything against it: resolved"
+UNCONFIRMED = say("unconfirmed")
 Told = tuple[tuple[str, str, str], ...]
 """(role, person, channel)."""
 
@@ -59,7 +67,7 @@ class Following:
         corr_id: str,
         op: Op,
         at: int,
-        note: str = "",
+        says: Says = (),
         told: Told = (),
         *,
         wish: TicketState | None = None,
@@ -73,13 +81,13 @@ class Following:
             return
         # Whoever is due to be told by now is told with it: one message where two would come at the same moment.
         if not told and (call := self._escalate(incident, at)) is not None:
-            note, told = "; ".join(each for each in (note, call[0]) if each), call[1]
+            says, told = (*says, *call[0]), call[1]
             incident = self._book.incidents[corr_id]
         wish = wish or _wish(op, incident)
         if wish is not None:
             incident = incidents.ask(incident, wish, source)
         incident = self._book.put_incident(replace(incident, seq=incident.seq + 1, told_at=at, tell_at=0))
-        self._book.dirty.messages.append(self.teller.message(incident, op, at, note, told, wish, source))
+        self._book.dirty.messages.append(self.teller.message(incident, op, at, says, told, wish, source))
 
     def tell_soon(self, corr_id: str, at: int) -> None:
         """Who else is concerned changes by the second while a branch goes down: that is told together."""
@@ -148,7 +156,7 @@ class Following:
         ]
         return min((due for due in dues if due is not None), default=0)
 
-    def _escalate(self, incident: Incident, at: int) -> tuple[str, Told] | None:
+    def _escalate(self, incident: Incident, at: int) -> tuple[Says, Told] | None:
         """Who is to be told by now, and why; None where nobody is."""
         if not self._presses(incident):
             return None
@@ -199,6 +207,8 @@ class Following:
     def _act(self, corr_id: str, at: int) -> None:
         settings = self._book.policy.incident
         incident = self._book.incidents[corr_id]
+        if len(incident.held) > MAX_HELD:
+            incident = self._book.put_incident(bounded(incident, self._hours(incident)))
         if incident.claim is not None:
             self.claimed(incident, at)
             incident = self._book.incidents[corr_id]
@@ -245,8 +255,11 @@ def _wish(op: Op, incident: Incident) -> TicketState | None:
     return None
 
 
-def _calls(call: Call) -> str:
+def _calls(call: Call) -> Says:
     """Why somebody is told."""
     if not call.steps:
-        return "Reminder: nobody has taken it on"
-    return "; ".join(each.step.text or f"Told: {each.step.role}" for each in call.steps)
+        return say("reminder")
+    return tuple(
+        Saying("text", {"text": each.step.text}) if each.step.text else Saying("told_role", {"role": each.step.role})
+        for each in call.steps
+    )

@@ -31,7 +31,7 @@ from tillwatch.collector.incident.incidents import (
 )
 from tillwatch.collector.incident.topology import node_of
 from tillwatch.collector.terminal.fleet import Fleet
-from tillwatch.collector.tickets.message import Op, TicketState
+from tillwatch.collector.tickets.message import Op, TicketState, say
 from tillwatch.collector.timers import Timers
 
 EXPLAINS = 2
@@ -79,9 +79,7 @@ class Handling:
         within = bool(own) and all(each.mask(alarms.MAINTENANCE) for each in own)
         if within and not incident.on_hold and (held := incidents.hold(incident, incidents.PLANNED, at)) is not None:
             self._book.put_incident(held, "held", at, reason=incidents.PLANNED, by="policy")
-            self._following.tell(
-                incident.corr_id, Op.UPDATE, at, "On hold: planned maintenance", wish=TicketState.ON_HOLD
-            )
+            self._following.tell(incident.corr_id, Op.UPDATE, at, say("maintenance"), wish=TicketState.ON_HOLD)
         elif (
             not within
             and incident.on_hold == incidents.PLANNED
@@ -89,7 +87,7 @@ class Handling:
         ):
             self._book.put_incident(free, "resumed", at, by="policy")
             wish = TicketState.WORKING if free.responded_at else TicketState.OPEN
-            self._following.tell(incident.corr_id, Op.UPDATE, at, "The planned maintenance is over", wish=wish)
+            self._following.tell(incident.corr_id, Op.UPDATE, at, say("maintenance_over"), wish=wish)
         self._following.follow_up(incident.corr_id, at)
 
     def explain(self, key: AlarmKey, cause: str, evidence: str, at: int) -> None:
@@ -192,7 +190,7 @@ class Handling:
             )
             told = {"alarm": joined[0].id, "settled": back.reopened > incident.reopened}
             self._book.put_incident(back, "reopened", at, **told)
-            self._following.tell(incident.corr_id, Op.OPEN, at, "The fault is back")
+            self._following.tell(incident.corr_id, Op.OPEN, at, say("fault_back"))
             said = True
         self._changed(joined[0], at, said=said)
 
@@ -265,7 +263,10 @@ class Handling:
             # Somebody was told already: that ticket stays, and says why.
             self._book.put_incident(replace(former, parent=incident.corr_id), "note", at, parent=incident.corr_id)
             self._following.tell(
-                former.corr_id, Op.UPDATE, at, f"Explained by {incident.corr_id}: {self._teller.title(incident)}"
+                former.corr_id,
+                Op.UPDATE,
+                at,
+                say("explained_titled", incident=incident.corr_id, **self._teller.titles(incident)),
             )
             return
         joined = self._book.join(incident.corr_id, alarm, SYMPTOM, at)
@@ -392,9 +393,7 @@ class Handling:
                 self._book.put_incident(
                     incident, "note", at, text="The condition is over; only a person ends this incident"
                 )
-                self._following.tell(
-                    incident.corr_id, Op.UPDATE, at, "The condition is over; only a person ends this incident"
-                )
+                self._following.tell(incident.corr_id, Op.UPDATE, at, say("person_ends"))
             else:
                 restored = incidents.restore(incident, max(since, incident.occurred_at), at)
                 self._book.put_incident(restored, "restored", at, since=restored.restored_at)

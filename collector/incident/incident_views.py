@@ -11,7 +11,7 @@ from typing import Protocol
 from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.incident.case import Line, Why
-from tillwatch.collector.read import AlarmView, DeliveryView, FleetReader, TicketView
+from tillwatch.collector.read import AlarmView, FleetReader, OutgoingView, TicketView
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class EventView:
 @dataclass(frozen=True, slots=True)
 class IncidentFile:
     """Everything about one incident. cause, consequence, action: of the rule; parts: incidents that were told before this one explained them;
-    more_members: those that are not listed; steps: of the escalation at its level; messages: to the ticket system, newest first.
+    more_members: those that are not listed; steps: of the escalation at its level; messages: to the ticket system and to people, newest first.
     """
 
     view: IncidentView
@@ -120,7 +120,7 @@ class IncidentFile:
     parts: tuple[str, ...]
     events: tuple[EventView, ...]
     steps: tuple[StepView, ...]
-    messages: tuple[DeliveryView, ...]
+    messages: tuple[OutgoingView, ...]
     why: Why
 
 

@@ -1,5 +1,5 @@
-"""Whether several were lost by one cause, as far as the moment tells: terminals that fell silent, power supplies that lost the mains, machines
-that started, branches that cannot be reached. Pure, no state: spans of time in, those that share a moment out.
+"""Whether several were lost by one cause, as far as the moment tells: terminals that fell silent, power supplies that lost the mains, machines that
+started. Pure, no state: spans of time in, those that share a moment out.
 """
 
 from __future__ import annotations
@@ -48,14 +48,6 @@ def infer(
     of = len(found) + others
     need = max(least, ceil(share * of - _ROUNDING)) if of >= least else max(of, 2)
     return _together(spans, found, of) if len(found) >= need else None
-
-
-def infer_region(about: str, branches: Mapping[str, Span], of: int, *, least: int, within_ns: int) -> Together | None:
-    """Whether one cause took several branches that share an uplink (Topology.uplinks): at least `least` of its `of` branches. branches: the
-    unreachable ones, each with the span of what was inferred of it.
-    """
-    found = _moment(about, branches, within_ns)
-    return _together(branches, found, of) if len(found) >= least else None
 
 
 def infer_fleet(

@@ -28,7 +28,7 @@ from tillwatch.collector.incident.telling import Stricken
 from tillwatch.collector.records import CAUSES, LIFE_CYCLE, OFFLINE, StateChange
 from tillwatch.collector.terminal.condition import OUT_OF_SERVICE
 from tillwatch.collector.terminal.fleet import Fleet, Terminal
-from tillwatch.collector.tickets.message import Op
+from tillwatch.collector.tickets.message import Op, say
 from tillwatch.collector.timers import Timers
 
 MAX_LISTED = 1000
@@ -254,7 +254,7 @@ class Regulating:
             back = replace(incidents.reopen(last, at), cause=cause, level=level)
             settled = back.reopened > last.reopened
             self._book.put_incident(back, "reopened", at, settled=settled, cause=cause, **self._evidence(back, at))
-            self._following.tell(back.corr_id, Op.OPEN, at, "The share is reached again")
+            self._following.tell(back.corr_id, Op.OPEN, at, say("share_again"))
             self._following.follow_up(back.corr_id, at)
             return
         episode = last.episode + 1 if last is not None else 1

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from dataclasses import replace
+from itertools import pairwise
+
 from tillwatch.collector.alarm.rules import REGULATOR
 from tillwatch.collector.duty.calendars import Calendar
 from tillwatch.collector.duty.clocks import Clock, Escalation, OnDuty
 from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.duty.targets import REPAIR, RESPONSE, Target
-from tillwatch.collector.incident.incidents import Incident
+from tillwatch.collector.incident.incidents import WELL, Incident
+
+MAX_HELD = 64
+"""Pauses that an incident keeps, each by itself: more than people ever make. A fault that returns for months makes one each time."""
 
 
 def target_of(policy: Policy, fault: str, level: int) -> Target:
@@ -44,3 +51,21 @@ def escalation_of(incident: Incident) -> Escalation:
 def on_duty_for(policy: Policy, incident: Incident) -> OnDuty:
     """Who has a role, where the incident is."""
     return lambda role, at: policy.roster.on_duty(role, at, incident.branch, incident.region)
+
+
+def bounded(incident: Incident, hours: Calendar) -> Incident:
+    """With at most MAX_HELD pauses: of the times in which it was well the oldest two become one that ends with the second and is as long as both
+    in open time. The clock shows the same from that end on; before it people were told already. Pauses that people made stay as they are.
+    """
+    held = list(incident.held)
+    while len(held) > MAX_HELD:
+        pairs = enumerate(pairwise(held))
+        found = next((i for i, (a, b) in pairs if a[2] == b[2] == WELL and b[1]), None)
+        if found is None:
+            break
+        (since, until, _), (again, end, _) = held[found : found + 2]
+        length = hours.between(since, until)
+        moved = range(since, again)
+        begun = since + bisect_left(moved, -length, key=lambda at: -hours.between(at, again))
+        held[found : found + 2] = [(begun, end, WELL)]
+    return incident if len(held) == len(incident.held) else replace(incident, held=tuple(held))

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from tillwatch.collector.alarm.alarming import Alarming
 from tillwatch.collector.alarm.rules import REGULATOR, UNSTAFFED
@@ -35,7 +33,9 @@ from tillwatch.collector.incident.incidents import (
 )
 from tillwatch.collector.incident.undelivered import Undelivered
 from tillwatch.collector.records import IncidentEvent
-from tillwatch.collector.tickets.message import Op, TicketState
+from tillwatch.collector.tickets.links import LINKED
+from tillwatch.collector.tickets.message import Op, Says, TicketState, said, say
+from tillwatch.collector.tickets.words import stamp
 
 _WORDS = frozenset(TicketState)
 
@@ -49,8 +49,8 @@ class Ticketing:
         following.claimed = self.claimed
 
     def changed(self, facts: Mapping[str, Any], at: int) -> None:
-        """facts: of a TICKET_CHANGE entry. origin `delivered` (or none): what the sender left behind; `seen`: what people did there;
-        `delivery`: how the delivery itself does.
+        """facts: of a TICKET_CHANGE entry. origin `delivered` (or none): what the sender left behind; `linked`: which ticket a person said is its own;
+        `seen`: what people did there; `delivery`: how the delivery itself does.
         """
         origin = facts.get("origin", "delivered")
         if origin == "delivery":
@@ -61,6 +61,8 @@ class Ticketing:
         known = incidents.ticket(incident, connector) if incident is not None else None
         if origin != "seen":
             linked = _delivered(incident, known, facts)
+            if origin == LINKED and incident is not None:  # it goes on there, and its ticket elsewhere is nobody's
+                self._book.put_incident(replace(incident, tickets=()))
             self._keep(corr_id, linked, facts)
             return
         self._said(corr_id, facts, at)
@@ -98,10 +100,10 @@ class Ticketing:
         anew = known._replace(external_id="", state=TicketState.OPEN, owner="", updated_at=0, asked=())
         self._keep(corr_id, anew, {**facts, "url": "", "state": "", "owner": ""})
         lives = (incident := self._book.incidents.get(corr_id)) is not None and incident.living
-        note = "The ticket is gone; it is made anew" if lives else "The ticket is gone"
-        self._event(corr_id, "note", at, text=note, source=_source(facts))
+        says = say("ticket_anew" if lives else "ticket_gone")
+        self._event(corr_id, "note", at, text=said(says, "en"), source=_source(facts))
         if lives:
-            self._following.tell(corr_id, Op.OPEN, at, note)
+            self._following.tell(corr_id, Op.OPEN, at, says)
             self._following.follow_up(corr_id, at)
         self._undelivered.gone(corr_id, known.connector, known.external_id or str(facts.get("external_id", "")), at)
 
@@ -119,7 +121,7 @@ class Ticketing:
         source = _source(facts)
         for _, by, said_at, text in facts.get("said", ()):
             self._event(corr_id, "note", at, by=str(by), text=str(text), source=source, said_at=int(said_at))
-            self._tell_others(corr_id, facts, at, f"{by} wrote at {source}: {text}")
+            self._tell_others(corr_id, facts, at, say("wrote", by=str(by), source=source, text=str(text)))
 
     def _label(self, incident: Incident, known: Linked, facts: Mapping[str, Any], at: int) -> tuple[str, str]:
         """The technician's verdict becomes a label whenever it comes, once. What was taken last."""
@@ -192,7 +194,7 @@ class Ticketing:
             if not alarm.acked_at and not self._latched(alarm.rule):
                 self._alarming.acknowledge(alarm, who, _source(facts), at)
         wish = TicketState.WORKING if not after.on_hold else None
-        self._tell_others(corr_id, facts, at, f"{who} has taken it on", wish=wish)
+        self._tell_others(corr_id, facts, at, say("acknowledged", by=who), wish=wish)
 
     def _latched(self, name: str) -> bool:
         rule = self._book.rule(name)
@@ -205,13 +207,13 @@ class Ticketing:
         after = incidents.hold(self._book.incidents[corr_id], reason, at)
         if after is not None:
             self._book.put_incident(after, "held", at, by=_who(facts), reason=reason, source=_source(facts))
-            self._tell_others(corr_id, facts, at, f"On hold by {_who(facts)}: {reason}", wish=TicketState.ON_HOLD)
+            self._tell_others(corr_id, facts, at, say("held", by=_who(facts), words=reason), wish=TicketState.ON_HOLD)
 
     def _resumed(self, corr_id: str, facts: Mapping[str, Any], at: int) -> None:
         after = incidents.resume(self._book.incidents[corr_id], at)
         if after is not None:
             self._book.put_incident(after, "resumed", at, by=_who(facts), source=_source(facts))
-            self._tell_others(corr_id, facts, at, f"{_who(facts)} goes on with it", wish=TicketState.WORKING)
+            self._tell_others(corr_id, facts, at, say("resumed", by=_who(facts)), wish=TicketState.WORKING)
 
     def _closed(self, corr_id: str, facts: Mapping[str, Any], at: int, *, again: bool) -> None:
         """again: it was over before, and is now in another word; that it is to be opened was told, where the fault is still there."""
@@ -227,15 +229,15 @@ class Ticketing:
             return
         until = at + self._book.policy.incident.ticket_grace_ns
         claim = Claim(by, source, verdict, part, until)
-        zone = ZoneInfo(self._book.policy.branch(incident.branch).zone or self._book.policy.zone)
-        clock = f"{datetime.fromtimestamp(until // 10**9, UTC).astimezone(zone):%H:%M}"
-        note = f"{by} closed it, but the fault is still there; it is opened again at {clock} unless it ends before"
-        self._book.put_incident(replace(incident, claim=claim), "note", at, text=note, source=source)
-        self._following.tell(corr_id, Op.UPDATE, at, note)
+        zone = self._book.policy.branch(incident.branch).zone or self._book.policy.zone
+        says = say("closed_until", by=by, clock=stamp(until, zone))
+        self._book.put_incident(replace(incident, claim=claim), "note", at, text=said(says, "en"), source=source)
+        self._following.tell(corr_id, Op.UPDATE, at, says)
 
     def _opened_again(self, incident: Incident, facts: Mapping[str, Any], at: int) -> None:
         by, source = _who(facts), _source(facts)
-        note = f"{by} opened the ticket again"
+        says = say("opened_again", by=by)
+        note = said(says, "en")
         if incident.claim is not None:
             self._book.put_incident(replace(incident, claim=None), "note", at, text=note, source=source)
         elif incident.state == RESOLVED:
@@ -244,7 +246,7 @@ class Ticketing:
                 # What was concluded would explain others again, and keep them from being told: the readings alone decide that.
                 back = replace(back, state=RESTORED, restored_at=incident.restored_at or incident.resolved_at)
             self._book.put_incident(back, "reopened", at, by=by, because=note, source=source)
-            self._tell_others(incident.corr_id, facts, at, note, op=Op.OPEN)
+            self._tell_others(incident.corr_id, facts, at, says, op=Op.OPEN)
         elif not incident.living:
             self._book.put_incident(incident, "note", at, text=f"{note}; the incident stays closed", source=source)
 
@@ -266,7 +268,7 @@ class Ticketing:
             back = incidents.reopen(resolved, at)
             because = "the fault is still there"
             self._book.put_incident(back, "reopened", at, by="policy", because=because, source=claim.source)
-            self._following.tell(incident.corr_id, Op.OPEN, at, f"{claim.by} closed it, but the fault is still there")
+            self._following.tell(incident.corr_id, Op.OPEN, at, say("closed_but_there", by=claim.by))
 
     def _resolve(self, incident: Incident, claim: Claim, at: int) -> None:
         after = incidents.resolve(incident, claim.verdict, claim.part, at)
@@ -275,7 +277,7 @@ class Ticketing:
         detail = {"verdict": claim.verdict, "part": claim.part, "source": claim.source}
         self._book.put_incident(after, "resolved", at, by=claim.by, **detail)
         connector = claim.source.split(" ")[1]
-        self._tell_others(incident.corr_id, {"connector": connector}, at, f"{claim.by} resolved it", op=Op.RESOLVE)
+        self._tell_others(incident.corr_id, {"connector": connector}, at, say("resolved", by=claim.by), op=Op.RESOLVE)
 
     def _active(self, incident: Incident) -> bool:
         """Whether the fault is still there, as far as the readings know."""
@@ -290,7 +292,7 @@ class Ticketing:
         corr_id: str,
         facts: Mapping[str, Any],
         at: int,
-        note: str,
+        says: Says,
         *,
         op: Op = Op.UPDATE,
         wish: TicketState | None = None,
@@ -298,7 +300,7 @@ class Ticketing:
         """Whoever has a ticket of it, but the one who said so."""
         incident, source = self._book.incidents.get(corr_id), str(facts["connector"])
         if incident is not None and any(each.connector != source for each in incident.tickets):
-            self._following.tell(corr_id, op, at, note, wish=wish, source=source)
+            self._following.tell(corr_id, op, at, says, wish=wish, source=source)
 
 
 def _delivered(incident: Incident | None, known: Linked | None, facts: Mapping[str, Any]) -> Linked:

@@ -19,7 +19,6 @@ SERVER = "server"
 """The class of terminals whose devices serve their whole branch."""
 HOST = "host"
 """The kind of dependence on a machine; and the device by which a terminal reads itself."""
-NETWORK = "network"
 ITSELF = ("", HOST, AGENT)
 """Devices that are the terminal itself."""
 MAX_DEPTH = 12
@@ -155,13 +154,6 @@ class Topology:
     def terminals_of(self, branch: str) -> tuple[str, ...]:
         """The terminals of a branch."""
         return tuple(self._members.get(branch, ()))
-
-    def uplinks(self, branch: str) -> tuple[str, ...]:
-        """What several branches reach the centre by: the nodes that links give as the network's parents of a branch, or else its regions.
-        Branches that share one and are lost together have one cause.
-        """
-        own = self._parents.get((NETWORK, _BRANCH + branch))
-        return tuple(own) if own else tuple(sorted(_REGION + each for each in self._regions.get(branch, ())))
 
     def strangers(self) -> tuple[str, ...]:
         """Nodes of the links that name no terminal, branch or region that there is: not enrolled yet, or misspelt."""

@@ -21,7 +21,7 @@ from tillwatch.collector.incident.incidents import (
     Incident,
     correlation_id,
 )
-from tillwatch.collector.tickets.message import Op
+from tillwatch.collector.tickets.message import Op, say
 
 
 class Undelivered:
@@ -118,7 +118,8 @@ class Undelivered:
         text = f"{connector} {ticket} of {incident}"
         if last is not None and at - last.opened_at < DAY_NS:
             self._book.put_incident(last, "note", at, text=text)
-            self._following.tell(last.corr_id, Op.UPDATE, at, text)
+            says = say("ticket_of", connector=connector, ticket=ticket, incident=incident)
+            self._following.tell(last.corr_id, Op.UPDATE, at, says)
             return
         level = min((rule.limits.words or {}).values(), default=3)
         corr_id = self._open(TICKET_GONE, connector, last, level, text, at, at, at)

@@ -16,6 +16,7 @@ from tillwatch.collector.incident.case import Case, Line, Values, Why
 from tillwatch.collector.incident.incidents import CONSEQUENCE, DROPPED, ROOT, SETTLING, SYMPTOM, TERMINAL, Incident
 from tillwatch.collector.incident.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for, target_of
 from tillwatch.collector.terminal.fleet import IN_SERVICE
+from tillwatch.collector.tickets.message import Op
 
 RULE, PLACE, MASK, PEOPLE, CLOCK, TICKET = "rule", "place", "mask", "people", "clock", "ticket"
 """What a line is about, in the order in which they are said."""
@@ -366,18 +367,19 @@ def _ticket(case: Case) -> Iterator[Line]:
         return
     if case.ticket.id:
         yield Line(TICKET, "why.ticket", {"ticket": case.ticket.id, "state": case.ticket.state})
-    if not case.messages:
+    messages = [each for each in case.messages if each.op != Op.NOTIFY]
+    if not messages:
         if not case.ticket.id:
             yield Line(TICKET, "why.no_message")
         return
-    last = max(case.messages, key=lambda each: each.seq)
+    last = max(messages, key=lambda each: each.seq)
     oldest = min(
-        (each for each in case.messages if each.state not in ("done", "dead")), key=lambda each: each.seq, default=None
+        (each for each in messages if each.state not in ("done", "dead")), key=lambda each: each.seq, default=None
     )
-    dead = [each for each in case.messages if each.state == "dead"]
+    dead = [each for each in messages if each.state == "dead"]
     if oldest is not None:
         values: Values = {
-            "since_at": oldest.at,
+            "since_at": oldest.created_at,
             "op_key": f"op.{oldest.op}",
             "attempts": oldest.attempts,
             "answer": oldest.answer or "-",

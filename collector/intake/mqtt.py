@@ -22,14 +22,12 @@ from gmqtt.mqtt.handler import MQTTConnectError
 from tillwatch.agent.wire import ack_topic
 from tillwatch.collector.intake import Message
 from tillwatch.collector.intake.fairness import Dropped, FairQueue
-from tillwatch.collector.intake.transport import NO_RECONNECT, mend_gmqtt
+from tillwatch.collector.intake.transport import ANSWER_TIMEOUT_S, NO_RECONNECT, begin_session, mend_gmqtt
 
 log = logging.getLogger(__name__)
 
 SUBSCRIPTIONS = ("tw/1/+/batch", "tw/1/+/life")
 KEEPALIVE_S = 30
-ANSWER_TIMEOUT_S = 10.0
-"""For the connection, the CONNACK and the SUBACK together."""
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MOST_S = 30.0
 """One collector does not flood a broker, and the whole fleet waits for it: it comes back sooner than a terminal would."""
@@ -69,7 +67,6 @@ class MqttIntake:
         knows: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self.dropped = 0
-        self.unsent_acks = 0
         self._settings = settings
         self._jitter = jitter
         self._client: Any = None
@@ -83,6 +80,8 @@ class MqttIntake:
         self._slow: set[str] = set()
         self._full = 0.0
         """When the queue was last full; 0 once it has caught up."""
+        self._unread = False
+        """Whether acks are dropped, or were and not all that waited then has gone."""
 
     @property
     def connected(self) -> bool:
@@ -119,9 +118,18 @@ class MqttIntake:
         return batch
 
     def publish_ack(self, terminal: str, payload: bytes) -> None:
-        if not self.connected or self._transport().get_write_buffer_size() > MAX_UNSENT:
-            self.unsent_acks += 1
+        if not self.connected:
             return
+        waiting = self._transport().get_write_buffer_size()
+        if waiting > MAX_UNSENT:
+            if not self._unread:
+                log.warning(
+                    "the broker does not read: %d bytes wait for it, and further acks are dropped until it has taken them; see what holds it",
+                    waiting,
+                )
+            self._unread = True
+            return
+        self._unread = self._unread and waiting > 0
         self._client.publish(ack_topic(terminal), payload, qos=0)
 
     def refused(self, terminal: str) -> None:
@@ -173,9 +181,9 @@ class MqttIntake:
         while True:
             try:
                 await self._connect()
-            except (OSError, TimeoutError, MQTTConnectError, _SubscribeError) as error:
+            except (OSError, MQTTConnectError) as error:
                 if not failing:
-                    log.warning("%s: cannot connect (%s); trying again until it answers", where, _reason(error))
+                    log.warning("%s: cannot connect (%s); trying again until it answers", where, error)
                 failing = True
             else:
                 log.info("%s: connected", where)
@@ -199,26 +207,7 @@ class MqttIntake:
         client.on_message = self._on_message
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
-        answer = asyncio.create_task(self._subscribe(client))
-        lost = asyncio.create_task(self._lost.wait())
-        try:
-            await asyncio.wait({answer, lost}, timeout=ANSWER_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
-            if lost.done():
-                # A refusal and the end of the connection arrive together; the refusal says why.
-                await asyncio.wait({answer}, timeout=0.2)
-            if answer.done():
-                answer.result()
-            elif lost.done():
-                raise ConnectionError("the broker closed the connection")
-            else:
-                raise TimeoutError
-        except BaseException:
-            await self._disconnect()
-            raise
-        finally:
-            answer.cancel()
-            lost.cancel()
-            await asyncio.gather(answer, lost, return_exceptions=True)
+        await begin_session(self._subscribe(client), self._lost, self._disconnect)
 
     async def _subscribe(self, client: Any) -> None:
         settings = self._settings
@@ -227,7 +216,9 @@ class MqttIntake:
         client.subscribe([Subscription(topic, qos=1) for topic in SUBSCRIPTIONS])
         await self._subscribed.wait()
         if any(granted > 2 for granted in self._granted):
-            raise _SubscribeError
+            raise ConnectionError(
+                f"the broker refuses {' and '.join(SUBSCRIPTIONS)}: give the collector's user read rights on them"
+            )
 
     def _on_subscribe(self, client: Any, _mid: int, granted: tuple[int, ...], _properties: Any) -> None:
         if client is self._client:
@@ -251,15 +242,3 @@ class MqttIntake:
         # gmqtt shows no other way how much waits for a broker that does not read.
         transport: asyncio.Transport = self._client._connection._transport  # noqa: SLF001
         return transport
-
-
-class _SubscribeError(Exception):
-    pass
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return f"no answer within {ANSWER_TIMEOUT_S:g} s"
-    if isinstance(error, _SubscribeError):
-        return f"the broker refuses {' and '.join(SUBSCRIPTIONS)}: give the collector's user read rights on them"
-    return str(error)

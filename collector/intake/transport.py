@@ -1,10 +1,11 @@
-"""gmqtt's protocol and connection with their flaws mended, for whoever in the collector speaks MQTT."""
+"""gmqtt's protocol, its connection and the beginning of a session with their flaws mended, for whoever in the collector speaks MQTT."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import gmqtt.mqtt.connection
@@ -13,6 +14,10 @@ from gmqtt.mqtt.protocol import MQTTProtocol
 
 NO_RECONNECT = -2
 """Below gmqtt's -1 for "unlimited": its own reconnect has neither back-off nor jitter."""
+ANSWER_TIMEOUT_S = 10.0
+"""For the connection, the CONNACK and the SUBACK together."""
+REFUSAL_S = 0.2
+"""A refusal and the end of the connection arrive together; the refusal, which may be read a moment later, says why."""
 
 
 class _Protocol(MQTTProtocol):  # type: ignore[misc]  # gmqtt has no types
@@ -61,3 +66,29 @@ def mend_gmqtt() -> None:
     gmqtt.mqtt.connection.MQTTConnection = _Connection
     # What gmqtt logs is one line a packet and a warning a retry; the transitions are logged by who uses it.
     logging.getLogger("gmqtt").setLevel(logging.CRITICAL)
+
+
+async def begin_session(
+    begin: Coroutine[Any, Any, None], lost: asyncio.Event, disconnect: Callable[[], Awaitable[None]]
+) -> None:
+    """Wait until `begin` has connected and subscribed; gmqtt itself waits for ever where the broker closes the connection (lost) or says nothing.
+    Raises what `begin` raises, ConnectionError or TimeoutError, each after disconnect().
+    """
+    answer, end = asyncio.create_task(begin), asyncio.create_task(lost.wait())
+    try:
+        await asyncio.wait({answer, end}, timeout=ANSWER_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        if end.done():
+            await asyncio.wait({answer}, timeout=REFUSAL_S)
+        if answer.done():
+            answer.result()
+        elif end.done():
+            raise ConnectionError("the broker closed the connection, as for a certificate that it refuses")
+        else:
+            raise TimeoutError(f"no answer within {ANSWER_TIMEOUT_S:g} s")
+    except BaseException:
+        await disconnect()
+        raise
+    finally:
+        answer.cancel()
+        end.cancel()
+        await asyncio.gather(answer, end, return_exceptions=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from tillwatch.collector.fold import Fold
 from tillwatch.collector.journal import Kind
 from tillwatch.collector.store.log import Fault, Log, Logged
 from tillwatch.collector.store.sqlite import FOLD_TABLES, SqliteStore, StoreError
-from tillwatch.device_profiles.catalogue import load_catalogue
+from tillwatch.device_profiles.catalogue import kept_catalogue
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +28,7 @@ GROUP = 500
 RECORD_TABLES = ("journal", "page", "segment")
 
 
-def rebuild(source: Path, target: Path, progress: Callable[[int], None] = lambda _: None) -> int:
+def rebuild(source: Path, target: Path) -> int:
     """Replay the log of `source` into the new file `target`; the number of the last entry. Raises StoreError naming the first bad entry."""
 
     def refuse(fault: Fault) -> None:
@@ -40,7 +39,7 @@ def rebuild(source: Path, target: Path, progress: Callable[[int], None] = lambda
     try:
         old.conn.execute("BEGIN")
         _copy(old.conn, new.conn)
-        fold = Fold({name: signal.unit for name, signal in load_catalogue().signals.items()})
+        fold = Fold({name: signal.unit for name, signal in kept_catalogue().signals.items()})
         waiting = count = 0
         for logged in Log(old.conn).walk(refuse):
             fold.apply(logged.entry, _open(logged, fold))
@@ -48,7 +47,6 @@ def rebuild(source: Path, target: Path, progress: Callable[[int], None] = lambda
             if waiting == GROUP:
                 new.commit(new.prepare(fold, ()), deliver=False)
                 waiting = 0
-                progress(count)
         fold.advance(old.meta_int("advanced_to"))
         new.commit(new.prepare(fold, ()), deliver=False)
         _take_over(old.conn, new.conn)

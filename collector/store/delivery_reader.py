@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Mapping
+
+from tillwatch.collector.contacts import without
+from tillwatch.collector.read import OutgoingView, QueueView, TicketLinkView, WaitingView
+from tillwatch.collector.tickets.overdue import UNDELIVERED
 
 MOST = 10_000
 """Rows of one answer."""
@@ -12,62 +16,12 @@ _ROW = "id, connector, incident, op, seq, level, queue, channel, contact, create
 _TICKET = "incident, connector, external_id, url, state, status, owner, updated_at, verified_at"
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingView:
-    """One row of the outbox. contact: of a person, empty for a ticket; not_before: when it is tried next; times UTC ns, 0 for never."""
-
-    id: int
-    connector: str
-    incident: str
-    op: str
-    seq: int
-    level: int
-    queue: str
-    channel: str
-    contact: str
-    created_at: int
-    state: str
-    attempts: int
-    not_before: int
-    done_at: int
-    answer: str
-
-
-@dataclass(frozen=True, slots=True)
-class TicketLinkView:
-    """The ticket of an incident as it was last heard of. status: the system's own word; verified_at: when it was last read."""
-
-    incident: str
-    connector: str
-    id: str
-    url: str
-    state: str
-    status: str
-    owner: str
-    updated_at: int
-    verified_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class QueueView:
-    """What waits for one receiver. waiting, dead: messages; oldest_at: of those that wait, UTC ns; graves: those of levels 1 and 2 among them; answer: why
-    the oldest one waits that was tried.
-    """
-
-    connector: str
-    waiting: int
-    dead: int
-    oldest_at: int
-    graves: int
-    answer: str
-
-
 def outgoing(
     db: sqlite3.Connection, *, incident: str = "", connector: str = "", undone: bool = False
 ) -> list[OutgoingView]:
-    """In the order in which they were made; drills apart. undone: only what waits or was given up."""
+    """In the order in which they were made; drills only of an incident. undone: only what waits or was given up."""
     rows = db.execute(
-        f"SELECT {_ROW} FROM outbox WHERE connector <> 'drills' AND (:incident = '' OR incident = :incident)"  # noqa: S608 - constant columns
+        f"SELECT {_ROW} FROM outbox WHERE (connector <> 'drills' OR :incident <> '') AND (:incident = '' OR incident = :incident)"  # noqa: S608 - constant columns
         " AND (:connector = '' OR connector = :connector)"
         f" AND {'state <> :done' if undone else ':done <> 0'} ORDER BY id LIMIT {MOST}",
         {"incident": incident, "connector": connector, "done": "done"},
@@ -90,8 +44,45 @@ def queues(db: sqlite3.Connection) -> list[QueueView]:
     """Of each receiver for which something waits or was given up."""
     rows = db.execute(
         """SELECT connector, sum(state <> 'dead'), sum(state = 'dead'), coalesce(min(CASE WHEN state <> 'dead' THEN created_at END), 0),
-            sum(state <> 'dead' AND level <= 2 AND op <> 'update'), coalesce((SELECT answer FROM outbox AS oldest
-                WHERE oldest.connector = outbox.connector AND oldest.state NOT IN ('done', 'dead') AND answer <> '' ORDER BY created_at, id LIMIT 1), '')
+            sum(state <> 'dead' AND level <= 2 AND op <> 'update'),
+            coalesce((SELECT answer FROM outbox tried WHERE tried.state <> 'done' AND tried.state <> 'dead' AND tried.connector = outbox.connector AND answer <> ''
+                ORDER BY created_at, id LIMIT 1), '')
             FROM outbox WHERE state <> 'done' AND connector <> 'drills' GROUP BY connector ORDER BY connector"""
     )
     return [QueueView(*row) for row in rows]
+
+
+def backlog(db: sqlite3.Connection, connector: str | None, limit: int, offset: int) -> tuple[list[OutgoingView], int]:
+    """What waits or was given up, of one receiver or of all: level 1 first, the oldest first within a level; and how many that are."""
+    of = (
+        "FROM outbox WHERE state <> 'done' AND connector <> 'drills' AND (:connector IS NULL OR connector = :connector)"
+    )
+    wanted = {"connector": connector, "limit": limit, "offset": offset}
+    (total,) = db.execute(f"SELECT count(*) {of}", wanted).fetchone()
+    rows = db.execute(f"SELECT {_ROW} {of} ORDER BY level, created_at, id LIMIT :limit OFFSET :offset", wanted)
+    return [OutgoingView(*row) for row in rows], int(total)
+
+
+def undone(db: sqlite3.Connection) -> tuple[int, int]:
+    """What waits or was given up, and the attempts at it, one that lasts counted twice."""
+    found: tuple[int, int] = db.execute(
+        "SELECT count(*), coalesce(sum(attempts * 2 - (state <> 'sending') + 2 * (state = 'dead')), 0) FROM outbox WHERE state <> 'done' AND connector <> 'drills'"
+    ).fetchone()
+    return found
+
+
+_TRIED = f"""
+    SELECT answer, contact FROM outbox WHERE {UNDELIVERED} AND connector = :connector AND answer <> '' AND level <= :level
+    ORDER BY level = :level DESC, created_at, id LIMIT 1"""  # noqa: S608 - a constant condition
+
+
+def waiting(db: sqlite3.Connection, limits: Mapping[int, int]) -> tuple[WaitingView, ...]:
+    """By receiver and level. limits: level -> how long that may take, ns, 0 or absent for as long as it likes."""
+    rows = db.execute(
+        f"SELECT connector, level, count(*), min(created_at) FROM outbox WHERE {UNDELIVERED} GROUP BY connector, level"  # noqa: S608 - a constant condition
+    ).fetchall()
+    found = []
+    for connector, level, count, oldest in rows:
+        answer, contact = db.execute(_TRIED, {"connector": connector, "level": level}).fetchone() or ("", "")
+        found.append(WaitingView(connector, level, count, oldest, limits.get(level, 0), without(answer, contact)))
+    return tuple(found)

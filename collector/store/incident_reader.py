@@ -29,8 +29,9 @@ from tillwatch.collector.incident.incident_views import (
 from tillwatch.collector.incident.incidents import COLUMNS, PLANNED, ROOT, Incident
 from tillwatch.collector.incident.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for, target_of
 from tillwatch.collector.incident.why import explain, explain_incident, hold_text
-from tillwatch.collector.read import AlarmView, DeliveryView, MaskView, TicketView
+from tillwatch.collector.read import AlarmView, MaskView, OutgoingView, TicketView
 from tillwatch.collector.records import IncidentEvent
+from tillwatch.collector.store.delivery_reader import outgoing
 from tillwatch.collector.store.folded import ALARM, alarm_of
 from tillwatch.collector.terminal.fleet import Terminal
 from tillwatch.collector.tickets.outbox import ticket_of
@@ -45,11 +46,18 @@ MAX_MESSAGES = 200
 LEAST_TO_FIND = 4
 """Characters of an id by which it is looked for: fewer fit many."""
 
-_ALARM = ", ".join(f"a.{each.strip()}" for each in ALARM.split(","))
-_TICKET = """coalesce(l.external_id, ''), coalesce(l.url, ''),
+_STATE = """
     coalesce(l.state, (SELECT state FROM outbox o WHERE o.incident = {of} AND o.op <> 'notify' ORDER BY seq DESC LIMIT 1), '')"""
+_TICKET = f"""
+    coalesce(l.external_id, ''), coalesce(l.url, ''), {_STATE.format(of="i.corr_id")},
+    coalesce(l.connector, (SELECT connector FROM outbox o WHERE o.incident = i.corr_id AND o.op <> 'notify' ORDER BY seq DESC LIMIT 1), ''),
+    coalesce(l.status, ''), coalesce(l.owner, ''), coalesce(l.updated_at, 0), coalesce(l.verified_at, 0), coalesce(l.verdict, ''), coalesce(l.part, '')"""  # noqa: S608 - constant columns
+_PLACES = 10
+"""Of a ticket."""
+
+_ALARM = ", ".join(f"a.{each.strip()}" for each in ALARM.split(","))
 _ALARMS = f"""
-    SELECT {_ALARM}, t.branch, {_TICKET.format(of="a.incident")}
+    SELECT {_ALARM}, t.branch, coalesce(l.external_id, ''), {_STATE.format(of="a.incident")}
     FROM alarm a JOIN terminal t ON t.id = a.terminal LEFT JOIN ticket_link l ON l.incident = a.incident"""  # noqa: S608 - constant columns
 # Two indexes hold what is on the list, and none the years of alarms that are over.
 _LISTED = (
@@ -58,7 +66,7 @@ _LISTED = (
 _ASKED = "(:terminal IS NULL OR a.terminal = :terminal) ORDER BY a.level, a.id DESC LIMIT :limit"
 _INCIDENT = ", ".join(f"i.{each.strip()}" for each in COLUMNS.split(","))
 _INCIDENTS = f"""
-    SELECT {_INCIDENT}, coalesce(t.class, ''), {_TICKET.format(of="i.corr_id")}
+    SELECT {_INCIDENT}, coalesce(t.class, ''), {_TICKET}
     FROM incident i LEFT JOIN terminal t ON t.id = i.terminal LEFT JOIN ticket_link l ON l.incident = i.corr_id"""  # noqa: S608 - constant columns
 _LIVING = "i.state NOT IN ('closed', 'dropped') AND i.state <> 'resolved'"
 
@@ -71,7 +79,7 @@ def alarms(
 
 
 def _alarm_view(row: tuple[object, ...], book: InForce) -> AlarmView:
-    alarm, (branch, ticket, _, ticket_state) = alarm_of(row[:-4]), row[-4:]
+    alarm, (branch, ticket, ticket_state) = alarm_of(row[:-3]), row[-3:]
     rule = book.rules.by_id.get(alarm.rule)
     return AlarmView(
         id=alarm.id, rule=alarm.rule, terminal=alarm.terminal, branch=str(branch), component=alarm.component, signal=alarm.detail["signal"],
@@ -117,7 +125,7 @@ def find(db: sqlite3.Connection, text: str) -> list[str]:
 
 
 def _incident_view(row: tuple[object, ...], counted: tuple[int, int], book: InForce, now: int) -> IncidentView:
-    incident, (terminal_class, ticket, url, ticket_state) = Incident.of_row(row[:-4]), row[-4:]
+    incident, (terminal_class, *ticket) = Incident.of_row(row[: -_PLACES - 1]), row[-_PLACES - 1 :]
     rule = book.rules.by_id.get(incident.fault)
     return IncidentView(
         id=incident.corr_id, state=incident.state, level=incident.level, scope=incident.scope, fault=incident.fault,
@@ -128,7 +136,7 @@ def _incident_view(row: tuple[object, ...], counted: tuple[int, int], book: InFo
         resolved_at=incident.resolved_at, closed_at=incident.closed_at, owner=incident.owner, on_hold=incident.on_hold, hold_text=hold_text(book.policy, incident.on_hold),
         parent=incident.parent, reopened=incident.reopened, intermittent=incident.intermittent, tamper=incident.tamper,
         drill=incident.drill, verdict=incident.verdict, part=incident.part, alarms=counted[0], terminals=counted[1],
-        clocks=_clocks(incident, str(terminal_class), book.policy, now), ticket=TicketView(str(ticket), str(url), str(ticket_state)),
+        clocks=_clocks(incident, str(terminal_class), book.policy, now), ticket=TicketView(*ticket),  # type: ignore[arg-type]  # columns
     )  # fmt: skip
 
 
@@ -282,12 +290,8 @@ def _events(db: sqlite3.Connection, corr_id: str) -> tuple[IncidentEvent, ...]:
     return tuple(IncidentEvent(row[0], row[1], row[2], msgpack.unpackb(row[3])) for row in reversed(rows))
 
 
-def _messages(db: sqlite3.Connection, corr_id: str) -> tuple[DeliveryView, ...]:
-    rows = db.execute(
-        "SELECT seq, op, created_at, state, attempts, coalesce(done_at, 0), answer FROM outbox WHERE incident = ? ORDER BY seq DESC LIMIT ?",
-        (corr_id, MAX_MESSAGES),
-    )
-    return tuple(DeliveryView(*row) for row in rows)
+def _messages(db: sqlite3.Connection, corr_id: str) -> tuple[OutgoingView, ...]:
+    return tuple(reversed(outgoing(db, incident=corr_id)[-MAX_MESSAGES:])) if corr_id else ()
 
 
 def windows(db: sqlite3.Connection, policy: Policy) -> Mapping[str, Window]:
@@ -334,7 +338,7 @@ def _alarm_row(db: sqlite3.Connection, number: int) -> tuple[object, ...]:
 
 def why(db: sqlite3.Connection, book: InForce, number: int, now: int) -> tuple[AlarmView, Why]:
     row = _alarm_row(db, number)
-    about = alarm_of(row[:-4])
+    about = alarm_of(row[:-3])
     members = _members(db, about.incident) if about.incident else []
     case = _case(db, book, now, about, _incident(db, about.incident) if about.incident else None, members)
     return _alarm_view(row, book), explain(case)

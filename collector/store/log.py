@@ -64,11 +64,11 @@ class Log:
 
     # Walking all of it.
 
-    def walk(self, report: Report, after: int = 0, digest: bytes = GENESIS) -> Iterator[Logged]:
-        """Every entry in order. after, digest: begin behind a page that ends there."""
-        expected, prev = after + 1, digest
+    def walk(self, report: Report) -> Iterator[Logged]:
+        """Every entry in order."""
+        expected, prev = 1, GENESIS
         frames = _Frames(self._db, report)
-        for page in self._pages(after):
+        for page in self._pages(0):
             if page.first_n != expected:
                 report(Fault("hole", expected, page.first_n - 1, "these entries are not in the log"))
                 prev = b""

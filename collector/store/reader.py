@@ -1,23 +1,18 @@
-"""The store as the console, the REST API and the command line see it: read-only, every call one consistent state, in a process of its own
-if need be. History comes out of the sealed batches, long spans out of the hourly roll-ups.
+"""The store as the console, the REST API and the command line see it: read-only, every call one consistent state, in a process of its own if need
+be.
 """
 
 from __future__ import annotations
 
-import logging
-import math
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 import msgpack
 
 from tillwatch.agent.model import MS, Quality, State
-from tillwatch.agent.wire import WireError, frame_of, split_frame, stored_column
 from tillwatch.collector.alarm.rules import FORK, SILENT, Rules, parse_rules
 from tillwatch.collector.duty.policy import Policy, parse_policy
 from tillwatch.collector.duty.windows import Window
@@ -30,25 +25,20 @@ from tillwatch.collector.read import (
     History,
     IdentityView,
     KeyView,
-    Point,
+    OutgoingView,
     SignalView,
     TerminalView,
+    WaitingView,
 )
 from tillwatch.collector.records import Correction
 from tillwatch.collector.refusals import culprits
-from tillwatch.collector.store import bodies, incident_reader
-from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, merge, plain
+from tillwatch.collector.store import history_reader, incident_reader
+from tillwatch.collector.store.delivery_reader import backlog, queues, undone, waiting
+from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, plain
 from tillwatch.collector.store.state_reader import corrections, states
 from tillwatch.collector.terminal.fleet import Component, Terminal
-from tillwatch.device_profiles.catalogue import load_catalogue
+from tillwatch.device_profiles.catalogue import kept_catalogue
 
-log = logging.getLogger(__name__)
-
-HOUR_MS = 3_600_000
-READINGS_SPAN_NS = 48 * 3600 * 10**9
-"""Longer histories come from the roll-ups: two days of readings are what a chart can show."""
-MAX_POINTS = 20_000
-"""Readings in one answer; where there are more, the roll-ups answer."""
 _COUNTS = """
     SELECT terminal, count(*), sum(unknown <> ''), max(worst) FROM component
     WHERE :only IS NULL OR terminal = :only GROUP BY terminal
@@ -56,8 +46,6 @@ _COUNTS = """
 _TERMINALS = """
     SELECT id, branch, region, class, state, enrolled_at, status FROM terminal WHERE :only IS NULL OR id = :only
 """
-_ROLLUP, _MEMBERS = 64, 6
-"""Bytes and members of a roll-up without text: a count, a sum, two extremes, a value and its time, with 9 bytes at most each."""
 _RANK = {"crit": 0, "unknown": 1, "warn": 2, "ok": 3}
 _CONDITION = {int(State.WARN): "warn", int(State.CRIT): "crit"}
 _SILENCE = {
@@ -84,7 +72,7 @@ class SqliteReader:
             msg = f"{path} has schema {version}, this program reads {SCHEMA_VERSION}"
             raise StoreError(msg)
         self._lock = threading.Lock()
-        self._catalogue = load_catalogue().signals
+        self._catalogue = kept_catalogue().signals
         self._rules: tuple[bytes, Rules] = (b"", parse_rules())
         self._policy: tuple[bytes, Policy] = (b"", parse_policy())
 
@@ -325,41 +313,47 @@ class SqliteReader:
 
     def history(self, terminal: str, component: str, signal: str, start: int, end: int) -> History:
         with self.snapshot() as db:
-            row = db.execute(
-                "SELECT state FROM component WHERE terminal = ? AND name = ?", (terminal, component)
-            ).fetchone()
-            kept = Component.unpack(component, row[0]) if row else None
-            if kept is None or signal not in kept.series:
-                raise KeyError(f"{terminal} {component} {signal}")
-            points, resolution = None, "reading"
-            if end - start <= READINGS_SPAN_NS:
-                points = _readings(db, terminal, component, signal, start, end)
-            if points is None:
-                points, resolution = _hours(db, terminal, kept, signal, start, end), "hour"
+            points, resolution = history_reader.points(db, terminal, component, signal, start, end)
         return History(terminal, component, signal, self._unit(signal), resolution, tuple(points))
 
     def health(self) -> Health:
         with self.snapshot() as db:
             n, at = db.execute("SELECT n, at FROM journal ORDER BY n DESC LIMIT 1").fetchone() or (0, 0)
             started = db.execute("SELECT max(at) FROM journal WHERE kind = 1").fetchone()[0] or 0
-            states = dict(
-                db.execute("SELECT state, count(*) FROM outbox WHERE connector <> 'drills' GROUP BY state").fetchall()
-            )
+            lines, waiting = queues(db), self._waiting(db)
             meta = dict(
                 db.execute("SELECT key, value FROM meta WHERE key IN ('advanced_to', 'refused', 'culprits')").fetchall()
             )
         refused = msgpack.unpackb(meta["refused"]) if "refused" in meta else {}
-        waiting = sum(states.get(state, 0) for state in ("pending", "sending", "uncertain"))
         return Health(
             n,
             at,
-            waiting,
-            states.get("dead", 0),
+            sum(line.waiting for line in lines),
+            sum(line.dead for line in lines),
             tuple(sorted(refused.items())),
             started,
             int(meta.get("advanced_to", 0)),
             culprits(meta.get("culprits")),
+            waiting,
         )
+
+    def undone(self) -> tuple[int, int]:
+        with self.snapshot() as db:
+            return undone(db)
+
+    def waiting(self) -> tuple[WaitingView, ...]:
+        with self.snapshot() as db:
+            return self._waiting(db)
+
+    def _waiting(self, db: sqlite3.Connection) -> tuple[WaitingView, ...]:
+        targets = self._policy_now(db).targets
+        return waiting(db, {level: target.undelivered_ns for level, target in targets.items()})
+
+    def outgoing(
+        self, *, connector: str | None = None, limit: int = 500, offset: int = 0
+    ) -> tuple[list[OutgoingView], int]:
+        with self.snapshot() as db:
+            return backlog(db, connector, limit, offset)
 
 
 def _judge(connection: str, level: int, worst: int, unknown: int) -> tuple[str, str]:
@@ -373,94 +367,3 @@ def _judge(connection: str, level: int, worst: int, unknown: int) -> tuple[str, 
     if unknown:
         return "unknown", f"{unknown} of its components are unknown"
     return "ok", ""
-
-
-def _readings(
-    db: sqlite3.Connection, terminal: str, component: str, signal: str, start: int, end: int
-) -> list[Point] | None:
-    """Out of the sealed batches, or None if there are more than MAX_POINTS, or some were retired."""
-    first, last = start // MS, end // MS
-    span = (terminal, first, last)
-    if db.execute(f"{_SEGMENT} AND retired_n IS NOT NULL LIMIT 1", span).fetchone():
-        return None
-    points: list[Point] = []
-    for body, correction in _bodies(db, span, component, signal):
-        try:
-            column = stored_column(body, component, signal)
-        except WireError as error:
-            log.error("terminal %s: a batch of the log cannot be read and is left out: %s", terminal, error)
-            continue
-        if column is None:
-            continue
-        numeric = column.numeric
-        for at, value in zip(column.at, column.values, strict=True):
-            if first <= at + correction <= last:
-                number = float(value) if numeric or isinstance(value, int | float) else None  # type: ignore[arg-type]  # numeric says so
-                points.append(Point((at + correction) * MS, value, number, number, 1))
-        if len(points) > MAX_POINTS:
-            return None
-    return sorted(points, key=attrgetter("at"))
-
-
-_SEGMENT = "SELECT bodies FROM segment WHERE terminal = ? AND kind = 3 AND t1 >= ? AND t0 <= ?"
-
-
-def _bodies(
-    db: sqlite3.Connection, span: tuple[str, int, int], component: str, signal: str
-) -> Iterator[tuple[bytes | dict[str, Any], int]]:
-    """Body and correction of each batch that may hold the signal and whose corrected reading times touch a span (terminal, first and last
-    UTC ms).
-    """
-    for (blob,) in db.execute(f"{_SEGMENT} AND retired_n IS NULL ORDER BY t1", span):
-        try:
-            yield from bodies.slices(blob, component, signal)
-        except bodies.BodiesError as error:
-            log.error("terminal %s: a segment of the log is left out, it %s", span[0], error)
-    for facts, payload in db.execute(
-        "SELECT facts, payload FROM journal WHERE terminal = ? AND kind = 3 AND payload IS NOT NULL AND t1 >= ? AND t0 <= ?",
-        span,
-    ):
-        yield split_frame(frame_of(payload))[1], int(msgpack.unpackb(facts).get("correction_ms", 0))
-
-
-def _hours(db: sqlite3.Connection, terminal: str, kept: Component, signal: str, start: int, end: int) -> list[Point]:
-    key = msgpack.packb(signal)
-    rows = [
-        (hour, _rollup(packed, key, signal))
-        for hour, packed in db.execute(
-            "SELECT hour, signals FROM rollup WHERE terminal = ? AND component = ? AND hour BETWEEN ? AND ? ORDER BY hour",
-            (terminal, kept.name, start // MS // HOUR_MS, end // MS // HOUR_MS),
-        )
-    ]
-    series = kept.series[signal]
-    if start // MS // HOUR_MS <= series.hour <= end // MS // HOUR_MS:
-        # The open hour may have been left and come back to, by a clock that was set back.
-        kept_of = next((row for hour, row in rows if hour == series.hour), None)
-        rows = [row for row in rows if row[0] != series.hour] + [(series.hour, merge(kept_of, series.rollup()))]
-    points = []
-    for hour, row in rows:
-        if row is not None:
-            n, total, least, most, value, _ = row
-            mean = total / n if n else value
-            if isinstance(mean, float) and not math.isfinite(mean):
-                mean = None  # the sum of an hour outgrew a float; its extremes are still true
-            points.append(Point(hour * HOUR_MS * MS, mean, least, most, n or 1))
-    return points
-
-
-def _rollup(packed: bytes, key: bytes, signal: str) -> list[Any] | None:
-    """One signal of an hour. Most components have many signals: only the wanted one is unpacked, from behind its name."""
-    place = packed.find(key)
-    if place < 0:
-        return None
-    try:
-        row = msgpack.unpackb(packed[place + len(key) : place + len(key) + _ROLLUP])
-    except msgpack.ExtraData as error:
-        row = error.unpacked
-    except ValueError:
-        row = None
-    if type(row) is list and len(row) == _MEMBERS:
-        return row
-    # The name was part of something else, or the latest value is a long text.
-    found: list[Any] | None = msgpack.unpackb(packed).get(signal)
-    return found

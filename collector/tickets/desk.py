@@ -4,6 +4,7 @@ to the ticket meanwhile. The steps are few and each may be the last one before a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tillwatch.collector.tickets import text
@@ -27,14 +28,20 @@ from tillwatch.collector.tickets.port import (
     UnclearError,
 )
 
+OURS = "HWM-"
+"""How the keys of incidents begin."""
+
 
 class Desk:
-    """A ticket system as a receiver. language: of what is written there; settle_s: 0 for what the system is known to need."""
+    """A ticket system as a receiver. language: of what is written there; settle_s: 0 for what the system is known to need. contracts: lines on who
+    must come for what a message tells of.
+    """
 
     coalesces = True
 
     def __init__(self, port: TicketPort, *, language: str = "en", settle_s: float = 0.0) -> None:
         self.port = port
+        self.contracts: Callable[[TicketMessage], Sequence[str]] = lambda _: ()
         self._language = language
         self._settle_s = settle_s
 
@@ -53,7 +60,8 @@ class Desk:
         await self.port.close()
 
     async def deliver(self, message: TicketMessage, link: Link | None, *, doubtful: bool, leg: Leg) -> Outcome:
-        telling = _Telling(self.port, message.in_language(self._language), self._language, leg)
+        told = message.in_language(self._language)
+        telling = _Telling(self.port, told, self._language, leg, self.contracts(message))
         try:
             return await telling.tell(link or Link("", "", ""), doubtful=doubtful)
         except BarredError as error:
@@ -73,11 +81,15 @@ class Desk:
 class _Telling:
     """One attempt at one message. wrote: something was changed there."""
 
-    def __init__(self, port: TicketPort, message: TicketMessage, language: str, leg: Leg) -> None:
+    def __init__(
+        self, port: TicketPort, message: TicketMessage, language: str, leg: Leg, contracts: Sequence[str]
+    ) -> None:
+        self._contracts = contracts
         self._port = port
         self._message = message
         self._language = language
         self._leg = leg
+        self._renewed = False
         self.wrote = False
 
     async def tell(self, link: Link, *, doubtful: bool) -> Outcome:
@@ -88,13 +100,18 @@ class _Telling:
                 return await self._made("")
             ticket, also = await self._adopt(found)
             if self._message.op is Op.OPEN:
-                return self._done(await self._port.read(ticket), also)
+                return self._done(await self._read(ticket), also)
         try:
             remote = await self._read(ticket)
         except GoneError:
             return await self._anew(f"ticket {ticket} was gone: made anew")
-        if remote.id == ticket and not link.adopted and remote.key not in ("", self._message.incident):
-            # Redmine on SQLite gives the number of a deleted issue to the next one: this is another incident's ticket now.
+        if (
+            remote.id == ticket
+            and not link.adopted
+            and remote.key != self._message.incident
+            and remote.key.startswith(OURS)
+        ):
+            # A key that people edited is theirs. Redmine on SQLite gives the number of a deleted issue to the next one: this is another incident's ticket now.
             return await self._anew(f"ticket {ticket} belongs to {remote.key} now: made anew")
         wish = self._message.wish or (TicketState.OPEN if self._message.op is Op.OPEN else None)
         final = remote.state in self._port.caps.final
@@ -127,7 +144,9 @@ class _Telling:
         mark = text.mark(self._message)
         if doubtful and self._port.caps.has_notes and await self._port.has_note(ticket, mark):
             return
-        await self._port.note(ticket, _marked(text.note(self._message, self._language), mark, self._port.caps.max_body))
+        await self._port.note(
+            ticket, text.note(self._message, self._language, min(self._port.caps.max_body, text.MAX_BODY))
+        )
         self.wrote = True
         if self._port.caps.has_notes and not await self._port.has_note(ticket, mark):
             raise RejectedError(f"the note at ticket {ticket} was taken and is not there")
@@ -138,7 +157,7 @@ class _Telling:
             Draft(
                 key=message.incident,
                 title=_cut(text.title(message, self._language), caps.max_title),
-                body=_cut(text.body(message, self._language), caps.max_body),
+                body=text.body(message, self._language, self._contracts, min(caps.max_body, text.MAX_BODY)),
                 level=message.level,
                 queue=self._leg.queue,
                 terminal=message.terminal,
@@ -160,11 +179,17 @@ class _Telling:
         return self._done(remote, also)
 
     async def _anew(self, why: str) -> Outcome:
-        """In place of one that is lost. An earlier attempt may have made it already."""
+        """In place of one that is lost. An earlier attempt may have made it already: then it is told there."""
+        if self._renewed:
+            raise NotAppliedError(f"{self._port.name} finds tickets that are not there")
+        self._renewed = True
         living = [
             each for each in await self._port.find(self._message.incident) if each.state is None or not each.state.over
         ]
-        return self._done(living[0], why) if living else await self._made(why)
+        if not living:
+            return await self._made(why)
+        outcome = await self.tell(Link(living[0].id, living[0].url, ""), doubtful=True)
+        return replace(outcome, also=why) if isinstance(outcome, Done) else outcome
 
     async def _adopt(self, found: list[Remote]) -> tuple[str, str]:
         """Of several tickets with one key the oldest that lives is the ticket, and the others are closed as its duplicates."""
@@ -177,7 +202,8 @@ class _Telling:
         return kept.id, f"{len(spare)} duplicates of ticket {kept.id} were closed" if spare else ""
 
     def _done(self, remote: Remote, also: str) -> Done:
-        return Done(remote.id, remote.url, remote.state.value if remote.state else remote.status, also)
+        state = remote.state.value if remote.state else remote.status
+        return Done(remote.id, remote.url, state, also, updated_at=remote.updated_at)
 
 
 async def close_duplicate(port: TicketPort, spare: str, kept: str) -> None:
@@ -194,11 +220,6 @@ def _fulfilled(wish: TicketState, state: TicketState | None) -> bool:
     if wish is TicketState.OPEN:
         return not state.over
     return state.over if wish.over else state is wish
-
-
-def _marked(told: str, mark: str, limit: int) -> str:
-    """Cut so that the mark stays: by it the note is found."""
-    return told if len(told) <= limit else f"{told[: limit - len(mark) - 2]}…\n{mark}"
 
 
 def _cut(told: str, limit: int) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 
 from tillwatch.agent.model import Value
+from tillwatch.collector.tickets.words import catalogue, phrase
 
 MAX_EVIDENCE = 40
 """Readings in one message. A technician reads a screenful; the rest is behind the address of the page. What is left out is counted."""
@@ -50,12 +51,67 @@ class TicketState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One reading behind an incident. at: corrected reading time, UTC ns."""
+    """One reading behind an incident. at: corrected reading time, UTC ns; component: who told it, empty where no device did."""
 
     signal: str
     value: Value
     unit: str
     at: int
+    component: str = ""
+
+
+class Saying(NamedTuple):
+    """One thing that is new. key: of a phrase in the section `note` of words.toml; values: for its places. `words` among them, what a person added,
+    stands behind the phrase.
+    """
+
+    key: str
+    values: Mapping[str, str]
+
+
+Says = tuple[Saying, ...]
+
+
+def say(key: str, **values: str) -> Says:
+    return (Saying(key, values),)
+
+
+def said(says: Says, language: str) -> str:
+    """In words. Raises KeyError for a key that there is not."""
+    return phrase("joined.and", language, {}).join(filter(None, (_said(each, language) for each in says)))
+
+
+def _said(saying: Saying, language: str) -> str:
+    told = phrase(f"note.{saying.key}", language, saying.values)
+    if words := saying.values.get("words"):
+        return phrase("joined.words", language, {"said": told, "words": words})
+    return told
+
+
+class Words(NamedTuple):
+    """What a message says in a further language; as the fields of the same names."""
+
+    what: str = ""
+    cause: str = ""
+    consequence: str = ""
+    action: str = ""
+    means: str = ""
+    checks: tuple[str, ...] = ()
+    brings: tuple[str, ...] = ()
+    parts: tuple[tuple[str, str], ...] = ()
+
+    def pack(self) -> dict[str, Any]:
+        body: dict[str, Any] = {name: _cut(getattr(self, name)) for name in self._fields[:5]}
+        parts = [[label, _cut(value)] for label, value in self.parts]
+        return {**body, "checks": list(self.checks), "brings": list(self.brings), "parts": parts}
+
+    @classmethod
+    def unpack(cls, body: Mapping[str, Any]) -> Words:
+        known = {name: body[name] for name in cls._fields if name in body}
+        for name in ("checks", "brings"):
+            known[name] = tuple(known.get(name, ()))
+        known["parts"] = tuple((label, value) for label, value in known.get("parts", ()))
+        return cls(**known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +127,9 @@ class TicketMessage:
     have a queue and a receiver of their own. fault: the rule; terminal_class: as it was enrolled; both for whoever routes. wish: the state
     that the ticket is to be in from now on, None where it stays as people have it. source: the connector whose own ticket said what this tells: that one
     knows. means, checks, brings, parts: the diagnosis card: what it means, what branch staff can check, what the
-    engineer brings, and what the device told of its parts, as (label, value). earlier: (at, note) of updates that waited and are told together
-    with this one, the oldest first; not kept in its row, since they have rows of their own.
+    engineer brings, and what the device told of its parts, as (label, value). says: what `note` was made of; also: its words in other
+    languages; zone: the branch's time zone, an IANA name. waited: updates that are told together with this one, the oldest first; not kept in
+    its row, since they have rows of their own.
     """
 
     incident: str
@@ -108,20 +165,31 @@ class TicketMessage:
     checks: tuple[str, ...] = ()
     brings: tuple[str, ...] = ()
     parts: tuple[tuple[str, str], ...] = ()
-    earlier: tuple[tuple[int, str], ...] = ()
+    says: Says = ()
+    also: Mapping[str, Words] = field(default_factory=dict)
+    zone: str = ""
+    waited: tuple[TicketMessage, ...] = ()
 
-    def in_language(self, language: str) -> TicketMessage:  # noqa: ARG002
+    @property
+    def earlier(self) -> tuple[tuple[int, str], ...]:
+        """(at, note) of what waited."""
+        return tuple((each.at, each.note or each.what) for each in self.waited)
+
+    def in_language(self, language: str) -> TicketMessage:
         """The same in another language, as far as it holds it."""
-        return self
+        words: dict[str, Any] = self.also[language]._asdict() if language in self.also else {}
+        # A note with a phrase that a newer version knows stays as that one put it.
+        known = all(f"note.{each.key}" in catalogue() for each in self.says)
+        note = said(self.says, language) if self.says and known else self.note
+        return replace(self, **words, note=note, waited=tuple(each.in_language(language) for each in self.waited))
 
     def after(self, waited: Sequence[TicketMessage]) -> TicketMessage:
         """The same, with what the updates before it had to say: they waited together."""
         if not waited:
             return self
         wishes = [each.wish for each in (*waited, self) if each.wish is not None]
-        notes = [(each.at, each.note or each.what) for each in waited]
         told = tuple(dict.fromkeys(one for each in (*waited, self) for one in each.told))
-        return replace(self, earlier=tuple(notes), wish=wishes[-1] if wishes else None, told=told)
+        return replace(self, waited=tuple(waited), wish=wishes[-1] if wishes else None, told=told)
 
     def pack(self) -> bytes:
         """The body of the outbox row: a msgpack map. Texts and evidence past their bounds are cut here, visibly."""
@@ -138,7 +206,7 @@ class TicketMessage:
             "what": _cut(self.what),
             "at": self.at,
             "since": self.since,
-            "evidence": [[e.signal, _plain(e.value), e.unit, e.at] for e in kept],
+            "evidence": [[e.signal, _plain(e.value), e.unit, e.at, e.component] for e in kept],
             "cause": _cut(self.cause),
             "consequence": _cut(self.consequence),
             "action": _cut(self.action),
@@ -160,6 +228,9 @@ class TicketMessage:
             "checks": list(self.checks),
             "brings": list(self.brings),
             "parts": [[label, _cut(value)] for label, value in self.parts],
+            "says": [[each.key, {name: _cut(value) for name, value in each.values.items()}] for each in self.says],
+            "also": {language: words.pack() for language, words in self.also.items()},
+            "zone": self.zone,
         }
         # Device texts may hold lone surrogates; a ticket with a question mark is better than no ticket.
         packed: bytes = msgpack.packb(body, unicode_errors="replace")
@@ -170,13 +241,15 @@ class TicketMessage:
         """The message of an outbox row. Raises ValueError if it is none. Keys of a newer version are ignored."""
         try:
             fields: dict[str, Any] = msgpack.unpackb(body)
-            known = {name: fields[name] for name in cls.__slots__ if name in fields and name != "earlier"}
+            known = {name: fields[name] for name in cls.__slots__ if name in fields and name != "waited"}
             known["op"] = Op(known["op"])
             known["wish"] = TicketState(known["wish"]) if known.get("wish") else None
             known["evidence"] = tuple(Evidence(*row) for row in known["evidence"])
             for name in ("affected", "checks", "brings"):
                 known[name] = tuple(known.get(name, ()))
             known["parts"] = tuple((label, value) for label, value in known.get("parts", ()))
+            known["says"] = tuple(Saying(key, values) for key, values in known.get("says", ()))
+            known["also"] = {language: Words.unpack(words) for language, words in known.get("also", {}).items()}
             known["told"] = tuple((role, person, channel) for role, person, channel in known.get("told", ()))
             return cls(**known)
         except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:

@@ -1,6 +1,6 @@
 """Messages of grave incidents that no ticket system takes: how many wait for which receiver, since when, and who is told of it another way.
 
-The limits are the policy's. What is over a limit is told once to whom the fallback names, with the whole message; the state of each
+Where no receiver is configured nothing is late. The limits are the policy's. What is over a limit is told once to whom the fallback names, with the whole message; the state of each
 receiver's queue goes to the journal when it changes, so that the monitoring itself has an incident for it.
 """
 
@@ -10,15 +10,15 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tillwatch.collector.tickets.delivery import NOTIFY_FOR_NS
-
-_WAITING = """
-    SELECT connector, level, count(*), min(created_at) FROM outbox
-    WHERE state <> 'done' AND connector <> 'drills' AND op <> 'update' AND level <= :most
-    AND NOT (op = 'notify' AND state = 'dead' AND created_at < :stale)
-    GROUP BY connector, level"""
+UNDELIVERED = (
+    "state <> 'done' AND connector NOT IN ('drills', '') AND op <> 'update' AND NOT (op = 'notify' AND state = 'dead')"
+)
+"""What has not reached whom it is for, a ticket that was given up among it. A call that was given up is of no use to anybody any more."""
+_WAITING = f"""
+    SELECT connector, level, count(*), min(created_at) FROM outbox WHERE {UNDELIVERED} AND level <= :most
+    GROUP BY connector, level"""  # noqa: S608 - a constant condition
 _LATE = """
-    SELECT id, body FROM outbox WHERE state <> 'done' AND connector <> 'drills' AND op <> 'update'
+    SELECT id, body FROM outbox WHERE state <> 'done' AND connector NOT IN ('drills', '') AND op <> 'update'
     AND level = :level AND created_at <= :before AND id > :after ORDER BY id LIMIT :limit"""
 
 AT_ONCE = 200
@@ -34,12 +34,10 @@ class Overdue:
 
 
 def overdue(conn: sqlite3.Connection, limits: Mapping[int, int], now: int) -> tuple[Overdue, ...]:
-    """Receivers whose oldest message of a level waits longer than that level's limit (ns; 0 or absent: none). A call that was given up is over with
-    its day: nobody makes it any more, and its channel may not be there any more.
-    """
+    """Receivers whose oldest message of a level waits longer than that level's limit (ns; 0 or absent: none)."""
     most = max((level for level, limit in limits.items() if limit), default=0)
     found: dict[str, dict[int, tuple[int, int]]] = {}
-    for connector, level, count, oldest in conn.execute(_WAITING, {"most": most, "stale": now - NOTIFY_FOR_NS}):
+    for connector, level, count, oldest in conn.execute(_WAITING, {"most": most}):
         limit = limits.get(level, 0)
         if limit and now - oldest > limit:
             found.setdefault(connector, {})[level] = (count, oldest)

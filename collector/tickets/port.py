@@ -198,7 +198,7 @@ class Link:
 @dataclass(frozen=True, slots=True)
 class Done:
     """It happened, and as far as the connector can see it is true. Empty texts: the ticket system did not say. also: what was found on the way;
-    merged: this is the ticket that the incident's own was merged into.
+    merged: this is the ticket that the incident's own was merged into; updated_at: when it was changed last by the system's clock, UTC ns.
     """
 
     external_id: str = ""
@@ -206,6 +206,7 @@ class Done:
     state: str = ""
     also: str = ""
     merged: bool = False
+    updated_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)

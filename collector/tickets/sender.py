@@ -18,9 +18,8 @@ import sqlite3
 import time
 import traceback
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Protocol
 
 from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.delivery import (
@@ -38,6 +37,7 @@ from tillwatch.collector.tickets.delivery import (
 from tillwatch.collector.tickets.message import Op, TicketMessage
 from tillwatch.collector.tickets.outbox import Taken
 from tillwatch.collector.tickets.port import DRILLS, Barred, Dead, Done, Link, Outcome, Problem, Receiver, Uncertain
+from tillwatch.collector.tickets.store_thread import StoreThread
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +46,6 @@ IDLE_S = 30.0
 
 ASK_AGAIN_S = (5.0, 300.0)
 """Between preflights, after the first and at most: a system that is away is back in seconds or hours; a secret is replaced by a person."""
-
-STORE_AGAIN_S = 1.0
-"""Between attempts at a store that does not take the sender's writes (busy, disk full)."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class OnChange(Protocol):
@@ -88,7 +82,7 @@ class OutboxSender:
         delivery_s: float = DELIVERY_S,
         margin_s: float = MARGIN_S,
     ) -> None:
-        self._connect = connect
+        self._store = StoreThread(connect, f"outbox {connector or port.name}")
         self._port = port
         self._on_change = on_change
         self._clock = clock
@@ -105,12 +99,9 @@ class OutboxSender:
         self._told: tuple[str, ...] = ()
         self._gate = Gate()
         self._down_since: int | None = None
-        self._store_ill = False
         self._sending: set[asyncio.Task[None]] = set()
         self._wanted = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: ThreadPoolExecutor | None = None
-        self._conn: sqlite3.Connection | None = None
         self._failure: BaseException | None = None
 
     @property
@@ -139,10 +130,9 @@ class OutboxSender:
     async def run(self) -> None:
         """Send until cancelled. Requests under way are given up then, and settled at the next start like those of a crash."""
         self._loop = asyncio.get_running_loop()
-        self._thread = ThreadPoolExecutor(1, "outbox")
         try:
             if self._alone and (
-                left := await self._stored(outbox.recover, self.connector, self._clock(), self._port.settle_s)
+                left := await self._store.surely(outbox.recover, self.connector, self._clock(), self._port.settle_s)
             ):
                 log.warning(
                     f"{self.connector}: {left} ticket messages were under way when the sender ended; they are sent again under the same id"
@@ -155,7 +145,7 @@ class OutboxSender:
                 deadline = self._loop.time() + self._delivery_s
                 now = self._clock()
                 room = self._gate.room(now, len(self._sending)) if self._cleared else 0
-                due = await self._stored(self._take, now, room) if room else []
+                due = await self._store.surely(self._take, now, room) if room else []
                 for taken in due:
                     task = asyncio.create_task(self._send(taken, deadline))
                     self._sending.add(task)
@@ -168,9 +158,8 @@ class OutboxSender:
                 task.cancel()
             await asyncio.gather(*self._sending, return_exceptions=True)
             await self._port.close()
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
-            self._thread.shutdown()
-            self._loop = self._thread = None
+            await self._store.close()
+            self._loop = None
 
     def _take(self, conn: sqlite3.Connection, now: int, room: int) -> list[Taken]:
         return outbox.take_due(
@@ -224,7 +213,7 @@ class OutboxSender:
         elif closed_s := self._gate.closed_s(looked_at):
             wait = min(wait, closed_s)
         elif self._gate.room(looked_at, len(self._sending)):
-            due = await self._stored(outbox.next_due, self.connector, looked_at)
+            due = await self._store.surely(outbox.next_due, self.connector, looked_at)
             wait = wait if due is None else min(wait, (due - self._clock()) / SECOND)
         # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the event, and run() would not end.
         with suppress(TimeoutError):
@@ -238,8 +227,11 @@ class OutboxSender:
         tickets = row.op is not Op.NOTIFY and self.connector != DRILLS
         if isinstance(outcome, Done) and tickets:
             link = _linked(row.op, link or Link("", "", ""), outcome)
-            facts = {"incident": row.incident, "connector": self.connector, "external_id": link.external_id}
+            facts: dict[str, Any] = {"incident": row.incident, "connector": self.connector}
+            facts["external_id"] = link.external_id
             facts |= {"url": link.url, "state": link.state, "origin": "delivered"}
+            if outcome.updated_at:
+                facts["updated_at"] = outcome.updated_at
             if outcome.merged:
                 facts["merged_into"] = link.external_id
             try:
@@ -256,7 +248,7 @@ class OutboxSender:
         if isinstance(outcome, Barred):
             self._cleared, self._ask_at = False, 0.0
         kept = link if settled.state is RowState.DONE and tickets else None
-        if not await self._stored(_record, settled, now, self.connector, kept):
+        if not await self._store.surely(_record, settled, now, self.connector, kept):
             log.error(
                 f"{row.incident} message {row.seq}: another sender took it meanwhile; what came of it here is not kept"
             )
@@ -296,35 +288,6 @@ class OutboxSender:
             log.info(f"{message} was delivered at attempt {row.attempts}")
         elif not gate.tripped and settled.state is not RowState.DONE and settled.answer != row.answer:
             log.warning(f"{message} waits: {settled.answer}")
-
-    async def _stored(
-        self, do: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Run on the sender's thread, for as long as the store refuses: what was sent must be recorded before anything else is."""
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                result = await loop.run_in_executor(self._thread, lambda: do(self._connection(), *args, **kwargs))
-            except sqlite3.OperationalError as error:
-                if not self._store_ill:
-                    log.error(f"the outbox cannot be written: {error}; trying again every {STORE_AGAIN_S:g} s")
-                self._store_ill = True
-                await asyncio.sleep(STORE_AGAIN_S)
-                continue
-            if self._store_ill:
-                log.info("the outbox can be written again")
-                self._store_ill = False
-            return result
-
-    def _connection(self) -> sqlite3.Connection:
-        if self._conn is None:
-            self._conn = self._connect()
-        return self._conn
-
-    def _close(self) -> None:
-        if self._conn is not None:
-            self._conn.close()
-            self._conn = None
 
 
 def _linked(op: Op, known: Link, told: Done) -> Link:

@@ -134,7 +134,7 @@ def read_secret(file: Path | None, variable: str, what: str = "secret") -> str:
         except UnicodeDecodeError:
             raise SecretError(f"{what}_file: {file} is not UTF-8 text") from None
     if not value.strip():
-        raise SecretError(f"the {where} holds no {what}; put it there")
+        raise SecretError(f"the {where} holds no secret; put it there")
     return value.strip()
 
 

@@ -271,7 +271,9 @@ class Sync:
         if await self._store.surely(tracked.rest, self._name, incident) != before:
             return _Look.LATER
         self._unfit.discard(incident)
-        if remote is None:
+        if remote is None or (
+            remote.id == fresh.external_id and await self._store.surely(tracked.taken_over, incident, remote.key)
+        ):
             return _Look.GONE
         self._key(fresh, remote)
         facts = seen(self._name, fresh, remote)

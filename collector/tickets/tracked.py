@@ -143,6 +143,15 @@ def rest(conn: sqlite3.Connection, connector: str, incident: str) -> int | None:
     return None if busy else int(attempts)
 
 
+def taken_over(conn: sqlite3.Connection, incident: str, key: str) -> bool:
+    """Whether a ticket with that key is another incident's by now: the number of one that was deleted may be given to the next."""
+    found = conn.execute(
+        "SELECT 1 FROM ticket_link l JOIN incident i ON i.corr_id = ? WHERE l.incident = ? AND NOT l.adopted",
+        (key, incident),
+    ).fetchone()
+    return key != incident and found is not None
+
+
 def confirm(conn: sqlite3.Connection, connector: str, incident: str, remote: Remote, now: int) -> None:
     """It was looked at, and nobody but us had changed it. Its status is told by the look where our own delivery did not say it."""
     conn.execute(

@@ -17,13 +17,11 @@ from gmqtt.mqtt.constants import MQTTv311
 from gmqtt.mqtt.handler import MQTTConnectError
 
 from tillwatch.agent.wire import ack_topic, life_topic
-from tillwatch.collector.intake.transport import NO_RECONNECT, mend_gmqtt
+from tillwatch.collector.intake.transport import NO_RECONNECT, begin_session, mend_gmqtt
 
 log = logging.getLogger(__name__)
 
 KEEPALIVE_S = 30
-ANSWER_TIMEOUT_S = 10.0
-"""For the connection, the CONNACK and the SUBACK together."""
 GOODBYE_S = 2.0
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MOST_S = 10.0
@@ -99,11 +97,9 @@ class Link:
         while True:
             try:
                 await self._connect()
-            except (OSError, TimeoutError, MQTTConnectError) as error:
+            except (OSError, MQTTConnectError) as error:
                 if not failing:
-                    log.warning(
-                        "%s: cannot connect (%s); trying again until it answers", where, str(error) or "no answer"
-                    )
+                    log.warning("%s: cannot connect (%s); trying again until it answers", where, error)
                 failing = True
             else:
                 log.info("%s: connected", where)
@@ -145,23 +141,7 @@ class Link:
         client.on_message = self._on_message
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
-        begun = asyncio.create_task(self._begin(client))
-        lost = asyncio.create_task(self._lost.wait())
-        try:
-            await asyncio.wait({begun, lost}, timeout=ANSWER_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
-            if begun.done():
-                begun.result()
-            elif lost.done():
-                raise ConnectionError("the broker closed the connection, as for a certificate that it refuses")
-            else:
-                raise TimeoutError
-        except BaseException:
-            await self._disconnect()
-            raise
-        finally:
-            begun.cancel()
-            lost.cancel()
-            await asyncio.gather(begun, lost, return_exceptions=True)
+        await begin_session(self._begin(client), self._lost, self._disconnect)
 
     async def _begin(self, client: Any) -> None:
         mend_gmqtt()

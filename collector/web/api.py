@@ -15,7 +15,7 @@ from fastapi.responses import StreamingResponse
 
 from tillwatch.agent.model import MS
 from tillwatch.collector.alarm.diagnosis import Cards
-from tillwatch.collector.web import incident_api
+from tillwatch.collector.web import delivery_api, incident_api
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Limit, Offset, Tags, known, moment, unchanged
 from tillwatch.collector.web.feed import Change, Feed
 from tillwatch.collector.web.reads import Reads
@@ -145,11 +145,12 @@ def router(reads: Reads, feed: Feed, now: Callable[[], int], cards: Cards) -> AP
         return SignalHistory.of(*thin(found, points))
 
     incident_api.add(api, reads, Translation(cards), now)
+    delivery_api.add(api, reads)
 
     @api.get("/health", response_model=MonitoringHealth, responses=SOME, summary="The health of the monitoring itself")
     async def health(response: Response) -> Any:
         response.headers["Cache-Control"] = "no-store"
-        return MonitoringHealth.of(await reads(lambda reader: reader.health()))
+        return MonitoringHealth.of(await reads(lambda reader: reader.health()), now())
 
     streams: set[object] = set()
 

@@ -12,7 +12,7 @@ from fastapi.middleware.gzip import GZipMiddleware
 
 from tillwatch.collector.alarm.diagnosis import Cards, load_cards
 from tillwatch.collector.incident.incident_views import ConsoleReader
-from tillwatch.collector.web import answers, api, pages
+from tillwatch.collector.web import answers, api, chart_route, pages
 from tillwatch.collector.web.feed import Feed
 from tillwatch.collector.web.guard import Guard
 from tillwatch.collector.web.reads import Reads
@@ -39,7 +39,7 @@ class Console:
         cards: Cards | None = None,
     ) -> None:
         self.reads = Reads(open_reader)
-        self.feed = Feed(self.reads)
+        self.feed = Feed(self.reads, now=now)
         self.app = FastAPI(
             title="tillwatch",
             summary="The state of a fleet of terminals, read-only",
@@ -57,6 +57,7 @@ class Console:
         )
         answers.add_problem_handlers(self.app)
         self.app.include_router(api.router(self.reads, self.feed, now, cards or load_cards(None)))
+        chart_route.add(self.app, self.reads, now)
         if with_pages:
             pages.mount(self.app, self.reads, self.feed, now)
         self.app.add_middleware(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from tillwatch.agent.model import MS
 from tillwatch.collector.incident.incident_views import ConsoleReader
-from tillwatch.collector.read import AlarmView, TerminalView
+from tillwatch.collector.read import AlarmView, TerminalView, WaitingView
 from tillwatch.collector.web.reads import Reads
 
 log = logging.getLogger(__name__)
@@ -90,6 +90,8 @@ class Change:
     alarms: bool
     store: bool
     incidents: bool = False
+    undelivered: bool = False
+    deliveries: bool = False
 
 
 @dataclass(slots=True)
@@ -124,15 +126,18 @@ class _Fleet:
 class Feed:
     """The fleet as last read, and who wants to know of changes. Everything but the reads runs on the event loop."""
 
-    def __init__(self, reads: Reads, poll_s: float = POLL_S) -> None:
+    def __init__(self, reads: Reads, now: Callable[[], int] = time.time_ns) -> None:
         self.revision = ""
         self.terminals: dict[str, TerminalView] = {}
         self.alarms: Sequence[AlarmView] = ()
         self.summary = summarise((), ())
+        self.undelivered: tuple[WaitingView, ...] = ()
         self.problem = ""
         self.closing = False
         self._reads = reads
-        self._poll_s = poll_s
+        self._now = now
+        self._waiting: Sequence[WaitingView] = ()
+        self._undone = (0, 0)
         self._fleet = _Fleet()
         self._handled = -1
         self._life = time.time_ns() // MS  # a page that outlived the process asks with a tick of another life
@@ -209,7 +214,7 @@ class Feed:
             self._first.set()
             if change is not None:
                 self._tell(change)
-            await asyncio.sleep(self._poll_s)
+            await asyncio.sleep(POLL_S)
 
     def _tell(self, change: Change) -> None:
         for listener in tuple(self._listeners.values()):
@@ -221,20 +226,31 @@ class Feed:
     async def _once(self) -> Change | None:
         revision = await self._reads.revision()
         if revision == self.revision:
-            return None
-        terminals, alarms, rows, handled = await self._reads(_read_fleet)
+            # What waits becomes late by time alone, and nothing is written where the collector itself is down.
+            late = self._look()
+            return Change(revision, frozenset(), alarms=False, store=False, undelivered=True) if late else None
+        terminals, alarms, rows, handled, self._waiting, undone = await self._reads(_read_fleet)
         moved = self._fleet.take(rows)
-        told = Change(revision, moved, alarms=alarms != self.alarms, store=False, incidents=handled != self._handled)
-        self.terminals, self.alarms, self._handled = terminals, alarms, handled
+        told = Change(
+            revision, moved, alarms=alarms != self.alarms, store=False, incidents=handled != self._handled, undelivered=self._look(),
+            deliveries=undone != self._undone,
+        )  # fmt: skip
+        self.terminals, self.alarms, self._handled, self._undone = terminals, alarms, handled, undone
         self.summary = summarise(terminals.values(), alarms)
         self.revision = revision
         self._documents.clear()
         return told
 
+    def _look(self) -> bool:
+        """Whether something else than before waits too long."""
+        now, before = self._now(), self.undelivered
+        self.undelivered = tuple(each for each in self._waiting if each.late(now))
+        return self.undelivered != before
+
 
 def _read_fleet(
     reader: ConsoleReader,
-) -> tuple[dict[str, TerminalView], Sequence[AlarmView], dict[str, Row], int]:
+) -> tuple[dict[str, TerminalView], Sequence[AlarmView], dict[str, Row], int, Sequence[WaitingView], tuple[int, int]]:
     terminals = {view.id: view for view in reader.terminals()}
     alarms = tuple(reader.alarms(open_only=True, limit=MAX_OPEN_ALARMS))
     worst: dict[str, AlarmView] = {}
@@ -242,4 +258,4 @@ def _read_fleet(
         if alarm.condition != "normal":
             worst.setdefault(alarm.terminal, alarm)
     rows = {key: row(view, worst.get(key)) for key, view in terminals.items()}
-    return terminals, alarms, rows, reader.handled()
+    return terminals, alarms, rows, reader.handled(), reader.waiting(), reader.undone()

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tillwatch.collector.alarm.diagnosis import Card
 from tillwatch.collector.incident import case
 from tillwatch.collector.incident.incident_views import ClockView, IncidentFile, IncidentView, StepView, next_acts
-from tillwatch.collector.read import DeliveryView
+from tillwatch.collector.web.delivery_schema import Delivery, Ticket
 from tillwatch.collector.web.lines import say
 from tillwatch.collector.web.messages import Text
 from tillwatch.collector.web.schema import Alarm, iso
@@ -89,14 +89,6 @@ class Clock(_Model):
         )  # fmt: skip
 
 
-class Ticket(_Model):
-    id: Annotated[str, Field(description="The ticket system's own; empty: none yet", examples=["INC0012345"])]
-    url: str
-    state: Annotated[
-        str, Field(description="As it said last, or what becomes of the last message to it", examples=["open"])
-    ]
-
-
 class Incident(_Model):
     """What gets a ticket: one or more alarms with one cause."""
 
@@ -159,8 +151,7 @@ def _fields(view: IncidentView) -> dict[str, Any]:
     }
     plain = {name: getattr(view, name) for name in Incident.model_fields if name not in times}
     clocks = [Clock.of(clock) for clock in view.clocks]
-    ticket = Ticket(id=view.ticket.id, url=view.ticket.url, state=view.ticket.state)
-    return {**plain, **times, "clocks": clocks, "ticket": ticket}
+    return {**plain, **times, "clocks": clocks, "ticket": Ticket.of(view.ticket)}
 
 
 class Member(_Model):
@@ -201,24 +192,6 @@ class Event(_Model):
     lines: list[Line]
 
 
-class Delivery(_Model):
-    """A message to the ticket system."""
-
-    seq: int
-    op: Annotated[str, Field(description="`open`, `update` or `resolve`")]
-    at: datetime | None
-    state: Annotated[str, Field(description="`pending`, `sending`, `uncertain`, `done` or `dead` (given up)")]
-    attempts: int
-    done_at: datetime | None
-    answer: str
-
-    @classmethod
-    def of(cls, view: DeliveryView) -> Delivery:
-        return cls(
-            seq=view.seq, op=view.op, at=iso(view.at), state=view.state, attempts=view.attempts, done_at=iso(view.done_at), answer=view.answer,
-        )  # fmt: skip
-
-
 class Told(_Model):
     label: str
     value: str
@@ -254,7 +227,7 @@ class IncidentDetail(Incident):
     parts: Annotated[list[str], Field(description="Incidents that were told before this one explained them")]
     events: Annotated[list[Event], Field(description="Oldest first")]
     steps: list[Step]
-    messages: Annotated[list[Delivery], Field(description="To the ticket system, newest first")]
+    messages: Annotated[list[Delivery], Field(description="To the ticket system and to people, newest first")]
     acts: Annotated[
         list[str],
         Field(

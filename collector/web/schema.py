@@ -16,6 +16,7 @@ from tillwatch.collector.read import (
     SignalView,
     StateView,
     TerminalView,
+    WaitingView,
 )
 
 Condition = Literal["ok", "warn", "crit", "unknown"]
@@ -257,6 +258,31 @@ class SignalHistory(_Model):
         )  # fmt: skip
 
 
+class Undelivered(_Model):
+    """Messages of one level that wait for one receiver longer than the policy allows."""
+
+    connector: Annotated[
+        str,
+        Field(description="NAME of [tickets.NAME] or [channels.NAME]", examples=["desk"]),
+    ]
+    level: Annotated[int, Field(ge=1, le=3, examples=[1])]
+    count: Annotated[int, Field(description="With those that wait behind the oldest", examples=[3])]
+    oldest_at: Annotated[datetime | None, Field(description="When the oldest of them was made")]
+    answer: Annotated[
+        str,
+        Field(
+            description="Why it waits, as the receiver said last; empty: it was not tried yet",
+            examples=["no connection to desk.bank.example (ConnectTimeout)"],
+        ),
+    ]
+
+    @classmethod
+    def of(cls, view: WaitingView) -> Undelivered:
+        return cls(
+            connector=view.connector, level=view.level, count=view.count, oldest_at=iso(view.oldest_at), answer=view.answer
+        )  # fmt: skip
+
+
 class MonitoringHealth(_Model):
     """The health of the monitoring itself, counted since the collector started where not said otherwise."""
 
@@ -264,6 +290,12 @@ class MonitoringHealth(_Model):
     last_entry_at: Annotated[datetime | None, Field(description="When the journal last grew")]
     outbox_pending: Annotated[int, Field(description="Deliveries to ticket systems that wait", examples=[0])]
     outbox_dead: Annotated[int, Field(description="Deliveries that were given up; a person must look", examples=[0])]
+    undelivered: Annotated[
+        list[Undelivered],
+        Field(
+            description="What waits longer than the policy allows (`undelivered` of its level), by receiver and level"
+        ),
+    ]
     refused: Annotated[dict[str, int], Field(description="Messages not taken, by reason", examples=[{"signature": 0}])]
     culprits: Annotated[
         dict[str, dict[str, int]],
@@ -278,9 +310,11 @@ class MonitoringHealth(_Model):
     ]
 
     @classmethod
-    def of(cls, health: Health) -> MonitoringHealth:
+    def of(cls, health: Health, now: int) -> MonitoringHealth:
+        """now: UTC ns."""
         return cls(
             journal_entries=health.journal_entries, last_entry_at=iso(health.last_entry_at), outbox_pending=health.outbox_pending, outbox_dead=health.outbox_dead,
+            undelivered=[Undelivered.of(each) for each in health.waiting if each.late(now)],
             refused=dict(health.refused), culprits={one.terminal: dict(one.reasons) for one in health.culprits}, started_at=iso(health.started_at), advanced_to=iso(health.advanced_to),
         )  # fmt: skip
 

@@ -7,7 +7,6 @@ less what was declared lost, nothing waits for ever, the log proves itself and m
 from __future__ import annotations
 
 import asyncio
-import functools
 import shutil
 import tempfile
 from collections import deque
@@ -16,7 +15,6 @@ from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import hypothesis.strategies as st
 import pytest
@@ -35,7 +33,6 @@ from tillwatch.collector.proof.rebuild import rebuild, tables
 from tillwatch.collector.proof.verify import verify_log
 from tillwatch.collector.store.sqlite import SqliteStore
 from tillwatch.collector.terminal.fleet import HISTORICAL_MS
-from tillwatch.device_profiles.catalogue import load_catalogue
 
 YEAR = 365 * 86_400 * S
 LATE = HISTORICAL_MS * MS
@@ -43,7 +40,6 @@ FIRST = 1_000
 """Number of the first reading: as a percentage it is beyond every limit, and what is as far below zero is well."""
 SQLITE_READONLY, SQLITE_FULL = 8, 13
 FEW = st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=4)
-catalogue = functools.cache(load_catalogue)
 
 
 class Line(RuleBasedStateMachine):
@@ -477,9 +473,7 @@ class Line(RuleBasedStateMachine):
         terminal = self.collector.terminal
         assert (terminal.epoch, terminal.lost) == (self.agent.epoch, self.agent.spool.lost), "what it lost it has told"
         assert verify_log(self.collector.store.conn, None).faults == []
-        # Nine tenths of the time would go into reading the catalogue anew.
-        with patch("tillwatch.collector.proof.rebuild.load_catalogue", catalogue):
-            rebuild(self.collector.file, self.folder / "rebuilt.db")
+        rebuild(self.collector.file, self.folder / "rebuilt.db")
         with closing(SqliteStore(self.folder / "rebuilt.db")) as again:
             assert tables(again.conn) == tables(self.collector.store.conn)
 

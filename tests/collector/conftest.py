@@ -11,13 +11,13 @@ from tillwatch.agent.wire import SigningKey
 from tillwatch.collector.alarm.rules import shipped_text
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.store.sqlite import SqliteStore
-from tillwatch.device_profiles.catalogue import load_catalogue
+from tillwatch.device_profiles.catalogue import kept_catalogue
 
 if TYPE_CHECKING:
     from tests.collector.desk import Desk
 
 COLLECTOR_KEY = SigningKey(b"collector".ljust(32, b"\0"))
-UNITS = {name: signal.unit for name, signal in load_catalogue().signals.items()}
+UNITS = {name: signal.unit for name, signal in kept_catalogue().signals.items()}
 
 
 class World:

@@ -24,10 +24,12 @@ from tillwatch.collector.read import (
     Health,
     History,
     IdentityView,
+    OutgoingView,
     Point,
     SignalView,
     StateView,
     TerminalView,
+    WaitingView,
 )
 
 NANO = 1_000_000_000
@@ -250,8 +252,21 @@ class FakeFleet:
 
     def health(self) -> Health:
         return Health(
-            120_934, self.base - NANO, 2, 1, (("bad_signature", 3), ("replayed", 1)), self.base - 40 * HOUR, self.base
-        )
+            120_934, self.base - NANO, 2, 1, (("bad_signature", 3), ("replayed", 1)), self.base - 40 * HOUR, self.base, waiting=tuple(self.waiting()),
+        )  # fmt: skip
+
+    def waiting(self) -> Sequence[WaitingView]:
+        """Of `waiting` in the changes: [connector, level, count, seconds, limit in seconds, answer]."""
+        rows = self._now().get("waiting", [])
+        return [WaitingView(name, level, n, time.time_ns() - int(s * NANO), int(limit * NANO), answer) for name, level, n, s, limit, answer in rows]  # fmt: skip
+
+    def undone(self) -> tuple[int, int]:
+        return len(self.waiting()), 0
+
+    def outgoing(
+        self, *, connector: str | None = None, limit: int = 500, offset: int = 0
+    ) -> tuple[list[OutgoingView], int]:
+        return [], 0
 
     def revision(self) -> int:
         return int(self._now().get("revision", 1))

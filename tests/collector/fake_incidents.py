@@ -19,7 +19,7 @@ from tillwatch.collector.incident.incident_views import (
 )
 from tillwatch.collector.incident.incidents import ROOT, Incident
 from tillwatch.collector.incident.why import explain_incident
-from tillwatch.collector.read import AlarmView, DeliveryView, TicketView
+from tillwatch.collector.read import AlarmView, OutgoingView, TicketView
 from tillwatch.collector.records import IncidentEvent
 
 IN_FORCE = InForce(parse_rules(), parse_policy())
@@ -62,7 +62,7 @@ def case_of(alarm: AlarmView, now: int) -> Case:
     return Case(
         now, *(IN_FORCE.rules, IN_FORCE.policy), one, [AlarmEvent(alarm.id, "raised", alarm.raised_at, alarm.level, detail)], "atm", incident=incident,
         events=events, members=[member], ticket=TicketView(alarm.ticket, "", alarm.ticket_state),
-        messages=[DeliveryView(1, "open", alarm.raised_at, "done", 1, alarm.raised_at + NANO, "201")],
+        messages=[OutgoingView(1, "desk", alarm.incident, "open", 1, alarm.level, "", "", "", alarm.raised_at, "done", 1, 0, alarm.raised_at + NANO, "201")],
     )  # fmt: skip
 
 

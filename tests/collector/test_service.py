@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
@@ -11,14 +10,14 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
 
+from tests.collector.watch.running import until
 from tillwatch.agent.wire import Opened
 from tillwatch.collector.config import load_config
 from tillwatch.collector.fold import Fold
@@ -55,14 +54,6 @@ seal = "0.5s"
 name = "host"
 only = ["cpu*", "memory*", ""]
 """
-
-
-async def until(condition: Callable[[], Any], seconds: float = 40.0, what: str = "the condition") -> Any:
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"{what} did not come true within {seconds} s"
-        await asyncio.sleep(0.05)
-    return value
 
 
 class Line:

@@ -47,9 +47,6 @@ FULL, SHORT = "full", "short"
 SETTLE_S = 10.0
 """apprise gives up a connection after 4 s without a word; a gateway that was still at work has ended by then."""
 
-MAX_SHORT = 134
-"""Characters of a short message: two text messages joined, of 67 characters each where Chinese is among them (GSM 03.40, UCS-2)."""
-
 CONTACT = "{contact}"
 PROBES = ("nobody@bank.example", "+8613800000000", "nobody")
 """Contacts that a URL is tried with before there is one: each service takes one of these forms."""
@@ -169,10 +166,7 @@ def words(message: TicketMessage, language: str, form: str) -> tuple[str, str]:
     if form == FULL:
         news = "" if message.op is Op.OPEN else f"{text.note(told, language)}\n\n"
         return over + title, news + text.body(told, language)
-    news = "" if message.op is Op.OPEN else next(iter(text.note(told, language).splitlines()), "")
-    line = f"{over}{title}" + (f": {news}" if news and news not in title else "")
-    room = MAX_SHORT - len(message.incident) - 1
-    return "", f"{line if len(line) <= room else line[: room - 1] + '…'} {message.incident}"
+    return "", text.short(told, language)
 
 
 class _Ear(logging.Filter):

@@ -41,7 +41,7 @@ def add(reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
             IncidentSheet(incident)
 
         def on_change(change: Change) -> None:
-            if change.alarms or change.incidents:
+            if change.alarms or change.incidents or change.deliveries:
                 ui.run_javascript("tw.refresh()")
 
         listen(client, feed, on_change)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from fastapi import Request
 from nicegui import Client, ui
+from nicegui.element import Element
 from nicegui.elements.mixins.text_element import TextElement
 
 from tillwatch.agent.model import MS
+from tillwatch.collector.read import WaitingView
 from tillwatch.collector.web.feed import Change, Feed
 from tillwatch.collector.web.messages import Text, choose
 
@@ -24,6 +27,27 @@ QUIET_S = 180
 """Three of the usual minute intervals without anything from any terminal: then it is the collector or the network, not a terminal."""
 
 THEMES: dict[str, bool | None] = {"auto": None, "dark": True, "light": False}
+
+
+class UndeliveredBanner(Element, component=STATIC / "banner.js"):
+    """What waits too long for its receiver, on every page; shows nothing where nothing does."""
+
+    def __init__(self, waiting: Iterable[WaitingView]) -> None:
+        super().__init__()
+        self.show(waiting)
+
+    def show(self, waiting: Iterable[WaitingView]) -> None:
+        """One line a receiver, the gravest first. waiting: by level within a receiver."""
+        lines: dict[str, dict[str, Any]] = {}
+        for each in waiting:
+            line = lines.setdefault(
+                each.connector, {"connector": each.connector, "levels": [], "since": each.oldest_at // MS, "answer": ""}
+            )
+            line["levels"].append([each.level, each.count])
+            line["since"] = min(line["since"], each.oldest_at // MS)
+            line["answer"] = line["answer"] or each.answer
+        self._props["waiting"] = sorted(lines.values(), key=lambda line: (line["levels"][0][0], line["since"]))
+        self.update()
 
 
 @lru_cache(maxsize=1)
@@ -125,6 +149,7 @@ def frame(
             .props(f'type=button aria-label="{theme_label()}" title="{theme_label()}" data-theme={names[chosen[0]]}')
         )
         toggle.on("click", next_theme)
+    undelivered = UndeliveredBanner(feed.undelivered)
     ui.element("div").classes("tw-banner tw-lost").props(f'role=alert data-text="{text("app.lost_connection")}"')
     problem = words("div", text("app.problem")).classes("tw-banner").props("role=alert")
     problem.set_visibility(bool(feed.problem))
@@ -136,6 +161,8 @@ def frame(
 
     def on_change(change: Change) -> None:
         problem.set_visibility(bool(feed.problem))
+        if change.undelivered:
+            undelivered.show(feed.undelivered)
         if change.terminals:
             quiet.props(f"data-newest={feed.summary.newest // MS}")
 

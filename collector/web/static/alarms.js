@@ -19,23 +19,14 @@ export default {
           <dl class="tw-alarm-when">
             <div><dt>{{ t("alarms.since") }}</dt><dd>{{ stamp(a.raised_at) }}</dd></div>
             <div v-if="a.incident"><dt>{{ t("alarms.incident") }}</dt><dd><a :href="'/incident/' + encodeURIComponent(a.incident)" class="tw-code">{{ a.incident }}</a></dd></div>
-            <div><dt>{{ t("alarms.ticket") }}</dt><dd><template v-if="a.ticket"><b>{{ a.ticket }}</b> <span class="tw-tag">{{ a.ticket_state }}</span></template><span v-else class="tw-faint">{{ t("alarms.no_ticket") }}<template v-if="a.ticket_state"> ({{ a.ticket_state }})</template></span></dd></div>
+            <div><dt>{{ t("alarms.ticket") }}</dt><dd><template v-if="a.ticket"><b>{{ a.ticket }}</b> <span class="tw-tag">{{ ticketState(a.ticket_state) }}</span></template><span v-else class="tw-faint">{{ t("alarms.no_ticket") }}<template v-if="a.ticket_state"> ({{ ticketState(a.ticket_state) }})</template></span></dd></div>
           </dl>
         </li>
       </ol>
     </div>`,
   props: { terminal: String },
   data: () => ({ list: null, failed: false }),
-  mounted() {
-    this.reader = tw.reader(this.load);
-    this.reader.run();
-  },
-  unmounted() {
-    this.reader.stop();
-  },
-  updated() {
-    tw.tick();
-  },
+  mixins: [tw.list],
   methods: {
     async load() {
       try {
@@ -47,6 +38,7 @@ export default {
         throw error;
       }
     },
+    ticketState: (state) => tw.ticketState(state),
     t: (key, values) => tw.t(key, values),
     stamp: (iso) => tw.stamp(iso ? Date.parse(iso) : 0),
   },

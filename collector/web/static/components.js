@@ -32,16 +32,7 @@ export default {
   data() {
     return { groups: null, failed: false, chosen: { component: this.component, signal: this.signal } };
   },
-  mounted() {
-    this.reader = tw.reader(this.load);
-    this.reader.run();
-  },
-  unmounted() {
-    this.reader.stop();
-  },
-  updated() {
-    tw.tick();
-  },
+  mixins: [tw.list],
   methods: {
     async load() {
       try {

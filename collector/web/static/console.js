@@ -181,6 +181,19 @@ const tw = {
     reader.stop = () => tw.readers.delete(reader);
     return reader;
   },
+  // What every list does with its own load().
+  list: {
+    mounted() {
+      this.reader = tw.reader(this.load);
+      this.reader.run();
+    },
+    unmounted() {
+      this.reader.stop();
+    },
+    updated() {
+      tw.tick();
+    },
+  },
   async json(address) {
     const early = tw.early?.address === address ? tw.early.answer : null;
     tw.early = null;

@@ -2,7 +2,7 @@
 const MESSAGES = 6; // the latest: what the ticket system has is said above them
 
 export default {
-  components: { "tw-alarm": tw.parts.alarm, "tw-clock": tw.parts.clock, "tw-why": tw.parts.why },
+  components: { "tw-alarm": tw.parts.alarm, "tw-clock": tw.parts.clock, "tw-message": tw.parts.message, "tw-why": tw.parts.why },
   template: `
     <div class="tw-file">
       <p v-if="failed" class="tw-note" role="status">{{ t("app.fetch_failed") }}</p>
@@ -23,7 +23,7 @@ export default {
             <div><dt>{{ t("alarms.since") }}</dt><dd>{{ stamp(i.occurred_at) }} <span v-if="!i.closed_at" class="tw-faint" :data-at="ms(i.occurred_at)">{{ age(i.occurred_at) }}</span></dd></div>
             <div><dt>{{ t("alarms.acked") }}</dt><dd>{{ i.owner || t("incident.nobody") }}</dd></div>
             <div v-if="i.on_hold"><dt>{{ t("stage.on_hold") }}</dt><dd>{{ i.hold_text }}</dd></div>
-            <div><dt>{{ t("alarms.ticket") }}</dt><dd><template v-if="i.ticket.id"><a v-if="link" :href="link" rel="noreferrer noopener" target="_blank">{{ i.ticket.id }}</a><b v-else>{{ i.ticket.id }}</b> <span class="tw-tag">{{ i.ticket.state }}</span></template><span v-else class="tw-faint">{{ t("alarms.no_ticket") }}</span></dd></div>
+            <div><dt>{{ t("alarms.ticket") }}</dt><dd><template v-if="i.ticket.id"><a v-if="link" :href="link" rel="noreferrer noopener" target="_blank">{{ i.ticket.id }}</a><b v-else>{{ i.ticket.id }}</b> <span class="tw-tag">{{ ticketState(i.ticket.state) }}</span></template><span v-else class="tw-faint">{{ t("alarms.no_ticket") }}</span></dd></div>
             <div><dt>{{ t("alarms.incident") }}</dt><dd class="tw-code">{{ i.id }}</dd></div>
             <div v-if="i.verdict"><dt>{{ t("incident.verdict") }}</dt><dd>{{ t("verdict." + i.verdict) }}<template v-if="i.part"> · {{ i.part }}</template></dd></div>
           </dl>
@@ -69,6 +69,21 @@ export default {
               <h2>{{ t("why.title") }}</h2>
               <tw-why :why="i.why" class="tw-panel"></tw-why>
             </section>
+            <section v-if="i.ticket.id || i.messages.length" class="tw-section">
+              <h2>{{ t("ticket.title") }}</h2>
+              <dl class="tw-panel tw-ticket">
+                <div><dt>{{ t("ticket.receiver") }}</dt><dd>{{ i.ticket.connector || t("undelivered.nobody") }}</dd></div>
+                <div><dt>{{ t("ticket.number") }}</dt><dd><a v-if="i.ticket.id && link" :href="link" rel="noreferrer noopener" target="_blank">{{ i.ticket.id }}</a><b v-else-if="i.ticket.id">{{ i.ticket.id }}</b><span v-else class="tw-faint">{{ t("alarms.no_ticket") }}</span></dd></div>
+                <div><dt>{{ t("ticket.state") }}</dt><dd>{{ ticketState(i.ticket.state) }}<span v-if="i.ticket.status" class="tw-faint"> · {{ t("ticket.own_word", { word: i.ticket.status }) }}</span></dd></div>
+                <template v-if="i.ticket.id">
+                  <div><dt>{{ t("ticket.owner") }}</dt><dd>{{ i.ticket.owner || t("incident.nobody") }}</dd></div>
+                  <div v-if="i.ticket.updated_at"><dt>{{ t("ticket.changed") }}</dt><dd>{{ stamp(i.ticket.updated_at) }}</dd></div>
+                  <div><dt>{{ t("ticket.read") }}</dt><dd>{{ stamp(i.ticket.verified_at) }} <span class="tw-faint" :data-at="ms(i.ticket.verified_at)">{{ age(i.ticket.verified_at) }}</span></dd></div>
+                  <div v-if="i.ticket.verdict"><dt>{{ t("incident.verdict") }}</dt><dd>{{ verdict(i.ticket.verdict) }}</dd></div>
+                  <div v-if="i.ticket.part"><dt>{{ t("ticket.part") }}</dt><dd>{{ i.ticket.part }}</dd></div>
+                </template>
+              </dl>
+            </section>
             <section v-if="i.acts.length" class="tw-section">
               <h2>{{ t("incident.acts") }}</h2>
               <ul class="tw-panel tw-acts"><li v-for="act in i.acts" :key="act" class="tw-code">tillwatch-collector {{ act }}</li></ul>
@@ -88,10 +103,9 @@ export default {
             </section>
             <section v-if="i.messages.length" class="tw-section">
               <h2>{{ t("incident.messages") }}</h2>
-              <ol class="tw-panel tw-history">
-                <li v-for="m in messages" :key="m.seq"><time>{{ stamp(m.at) }}</time><span>{{ t("op." + m.op) }} <span class="tw-tag" :class="{ 'tw-dead': m.state === 'dead' }">{{ t("delivery." + m.state) }}</span> <span v-if="m.answer && m.state !== 'done'" class="tw-faint">{{ m.answer }}</span></span></li>
-              </ol>
+              <ol class="tw-panel tw-history tw-messages"><tw-message v-for="m in messages" :key="m.id" :message="m"></tw-message></ol>
               <p v-if="i.messages.length > messages.length" class="tw-faint tw-unlisted">{{ t("incident.unlisted", { n: i.messages.length - messages.length }) }}</p>
+              <p class="tw-unlisted"><a href="/deliveries">{{ t("deliveries.title") }}</a></p>
             </section>
           </div>
         </div>
@@ -117,16 +131,7 @@ export default {
       return /^https?:\/\//.test(this.i.ticket.url) ? this.i.ticket.url : "";
     },
   },
-  mounted() {
-    this.reader = tw.reader(this.load);
-    this.reader.run();
-  },
-  unmounted() {
-    this.reader.stop();
-  },
-  updated() {
-    tw.tick();
-  },
+  mixins: [tw.list],
   methods: {
     async load() {
       try {
@@ -137,6 +142,8 @@ export default {
         throw error;
       }
     },
+    ticketState: (state) => tw.ticketState(state),
+    verdict: (word) => window.TW.texts["verdict." + word] ?? word,
     stage: (i) => tw.stage(i),
     marks: (i) => tw.marks(i),
     where: (i) => tw.where(i),

@@ -57,7 +57,7 @@ export default {
             <p><span class="tw-faint">{{ t("alarms.since") }}</span> {{ stamp(i.occurred_at) }} <span v-if="!settled(i)" class="tw-faint" :data-at="ms(i.occurred_at)">{{ age(i.occurred_at) }}</span></p>
             <p v-if="i.state === 'settling'"><span class="tw-faint">{{ t("incident.told_at") }}</span> <b :data-left="ms(i.settle_until)"></b></p>
             <tw-clock v-for="c in clocks(i)" :key="c.kind" :clock="c" :hold="i.hold_text"></tw-clock>
-            <p><span class="tw-faint">{{ t("alarms.ticket") }}</span> <template v-if="i.ticket.id"><b>{{ i.ticket.id }}</b> <span class="tw-tag">{{ i.ticket.state }}</span></template><span v-else class="tw-faint">{{ t("alarms.no_ticket") }}<template v-if="i.ticket.state"> ({{ i.ticket.state }})</template></span></p>
+            <p><span class="tw-faint">{{ t("alarms.ticket") }}</span> <template v-if="i.ticket.id"><b>{{ i.ticket.id }}</b> <span class="tw-tag">{{ ticketState(i.ticket.state) }}</span><template v-if="i.ticket.owner"> {{ i.ticket.owner }}</template></template><span v-else class="tw-faint">{{ t("alarms.no_ticket") }}<template v-if="i.ticket.state"> ({{ ticketState(i.ticket.state) }})</template></span></p>
           </div>
         </li>
       </ol>
@@ -98,23 +98,14 @@ export default {
         (i) =>
           (!this.level || String(i.level) === this.level) &&
           (!this.branch || i.branch === this.branch || this.of(i).some((a) => a.branch === this.branch)) &&
-          (this.found([i.id, i.text, i.terminal, i.branch, i.region, i.component, i.owner, i.ticket.id, tw.stage(i)]) || this.of(i).some((a) => this.said(a))),
+          (this.found([i.id, i.text, i.terminal, i.branch, i.region, i.component, i.owner, i.ticket.id, i.ticket.owner, tw.stage(i)]) || this.of(i).some((a) => this.said(a))),
       );
     },
     looseShown() {
       return this.loose.filter((a) => (!this.level || String(a.level) === this.level) && (!this.branch || a.branch === this.branch) && this.said(a));
     },
   },
-  mounted() {
-    this.reader = tw.reader(this.load);
-    this.reader.run();
-  },
-  unmounted() {
-    this.reader.stop();
-  },
-  updated() {
-    tw.tick();
-  },
+  mixins: [tw.list],
   methods: {
     async load() {
       const state = this.state;
@@ -154,6 +145,7 @@ export default {
     // The response is of interest until somebody responds, then the repair.
     clocks: (i) => i.clocks.filter((clock) => !clock.stopped_at),
     settled: (i) => ["resolved", "closed", "dropped"].includes(i.state),
+    ticketState: (state) => tw.ticketState(state),
     stage: (i) => tw.stage(i),
     marks: (i) => tw.marks(i),
     where: (i) => tw.where(i),

@@ -136,6 +136,40 @@ tw.parts = {
     },
   },
 };
+// A message to a ticket system or to a person. apart: not on the page of its incident.
+tw.parts.message = {
+  template: `
+    <li>
+      <time>{{ stamp(m.at) }}</time>
+      <div>
+        <p>
+          <span v-if="apart" class="tw-level-badge tw-small-badge" :class="'tw-l' + m.level" :title="level(m.level)" :aria-label="level(m.level)">{{ m.level }}</span>
+          <b>{{ t("op." + m.op) }}</b> → <span>{{ to }}</span>
+          <span class="tw-tag" :class="{ 'tw-dead': m.state === 'dead' }">{{ t("delivery." + m.state) }}</span>
+        </p>
+        <p v-if="apart"><a :href="'/incident/' + encodeURIComponent(m.incident)" class="tw-code">{{ m.incident }}</a></p>
+        <p v-if="m.state !== 'done'" class="tw-faint">{{ t("delivery.attempts", { n: m.attempts }) }}<template v-if="m.next_at"> · {{ t("delivery.next", { at: stamp(m.next_at, true) }) }}</template></p>
+        <p v-if="m.answer" class="tw-faint tw-answer" :title="m.answer">{{ m.answer }}</p>
+      </div>
+    </li>`,
+  props: { message: Object, apart: Boolean },
+  computed: {
+    m() {
+      return this.message;
+    },
+    to() {
+      const m = this.message;
+      const whom = m.contact ? `${m.channel} ${m.contact}`.trim() : m.queue;
+      return [m.connector || tw.t("undelivered.nobody"), whom].filter(Boolean).join(" · ");
+    },
+  },
+  methods: {
+    t: (key, values) => tw.t(key, values),
+    stamp: (iso, seconds) => tw.stamp(iso ? Date.parse(iso) : 0, seconds),
+    level: (n) => tw.level(n),
+  },
+};
+
 tw.parts.alarm.components = { "tw-why": tw.parts.why };
 
 // The page of an alarm's terminal, at the signal that speaks.
@@ -151,4 +185,9 @@ tw.stage = (i) => {
   return known.includes(i.state) ? tw.t(`stage.${i.state}`) : i.state;
 };
 tw.marks = (i) => ["drill", "intermittent", "tamper"].filter((name) => i[name]).map((name) => tw.t(`incident.${name}`));
+// How a ticket stands: a word of ours, what becomes of the message that makes it, or the system's own word.
+tw.ticketState = (state) => {
+  if (["open", "working", "on_hold", "resolved", "closed", "rejected", "duplicate"].includes(state)) return tw.t(`ticket.${state}`);
+  return ["pending", "sending", "uncertain", "done", "dead"].includes(state) ? tw.t(`delivery.${state}`) : state;
+};
 tw.where = (i) => i.branch || i.region || tw.t("incident.everywhere");

@@ -10,14 +10,13 @@ import pytest
 from tillwatch.collector.alarm.rules import PARTIES
 from tillwatch.collector.figures import wording
 from tillwatch.collector.figures.availability import DEFINITIONS
-from tillwatch.collector.figures.corrections import COUNTS_AS
 from tillwatch.collector.figures.course import PHASES
 from tillwatch.collector.figures.rollup import FLEET, KINDS, Scope
 from tillwatch.collector.figures.tally import Ratio
 from tillwatch.collector.figures.wording import CATALOGUE, Wording
 from tillwatch.collector.figures.work_view import QUALITY, RATIOS
 from tillwatch.collector.incident.incidents import VERDICTS
-from tillwatch.collector.records import CAUSES, LIFE_CYCLE, OFFLINE, STATES
+from tillwatch.collector.records import CAUSES, COUNTS_AS, LIFE_CYCLE, OFFLINE, STATES
 from tillwatch.collector.web.messages import LANGUAGES, catalogue
 
 FOLDER = Path(wording.__file__).parent

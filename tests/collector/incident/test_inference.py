@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillwatch.collector.incident.inference import Crowd, infer, infer_fleet, infer_region
+from tillwatch.collector.incident.inference import Crowd, infer, infer_fleet
 
 S = 10**9
 T0 = 1_790_000_000 * S
@@ -74,12 +74,6 @@ def test_a_single_one_that_is_lost_beside_a_crowd_of_long_ago_is_alone():
     assert infer("m0", {**lost(*range(7)), "m0": (T0 + 250_000 * S,) * 2}, 4, **SETTINGS) is None
 
 
-def test_three_branches_make_a_region_and_two_do_not():
-    branches = lost(0, 20, 40)
-    assert infer_region("t02", branches, 12, least=3, within_ns=90 * S).crowd == Crowd(3, 12, 40 * S)
-    assert infer_region("t01", lost(0, 20), 2, least=3, within_ns=90 * S) is None
-
-
 def test_who_loses_the_whole_fleet_has_lost_sight_himself():
     fleet = {"share": 0.9, "branches": 3, "within_ns": 90 * S}
     spans = lost(*range(10))
@@ -104,7 +98,7 @@ def test_the_moment_is_the_one_that_most_of_them_share(raw, others, half):
         for at in range(first - half, last + half + 1)
     ]
     most = max(len(each) for each in shared)
-    found = infer_region("t00", spans, 0, least=1, within_ns=2 * half)
+    found = infer("t00", spans, 0, share=0, least=1, within_ns=2 * half)
     assert len(found.who) == most
     assert set(found.who) in shared
     assert "t00" in found.who

@@ -285,6 +285,13 @@ def test_a_merged_ticket_is_followed(stage: Stage) -> None:
     assert now(stage, corr_id).owner == "chen"
 
 
+def test_a_ticket_that_a_person_links_is_the_one_from_then_on(stage: Stage) -> None:
+    corr_id = broken(stage)
+    stage.delivered(corr_id, "open", connector="jira", origin="linked")
+    stage.ticket(corr_id, "working", connector="jira", owner="chen")
+    assert (now(stage, corr_id).owner, [each.connector for each in now(stage, corr_id).tickets]) == ("chen", ["jira"])
+
+
 def test_another_ticket_of_the_same_key_says_nothing(stage: Stage) -> None:
     """Two were made at once, one of them was closed as the duplicate."""
     corr_id = broken(stage)

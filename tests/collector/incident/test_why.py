@@ -18,7 +18,7 @@ from tillwatch.collector.incident import why
 from tillwatch.collector.incident.case import Case, Line, Why
 from tillwatch.collector.incident.history import lines_of
 from tillwatch.collector.incident.incidents import CONSEQUENCE, LIVING, ROOT, SYMPTOM, Incident
-from tillwatch.collector.read import DeliveryView, TicketView
+from tillwatch.collector.read import OutgoingView, TicketView
 from tillwatch.collector.records import LIFE_CYCLE, IncidentEvent
 from tillwatch.collector.web.lines import say
 from tillwatch.collector.web.messages import TEXTS
@@ -165,7 +165,9 @@ def test_what_is_on_hold_has_no_deadline_and_says_why() -> None:
     ("state", "key"), [("pending", "waits"), ("uncertain", "waits"), ("done", "delivered"), ("dead", "dead")]
 )
 def test_the_ticket_says_where_its_messages_are(state: str, key: str) -> None:
-    message = DeliveryView(1, "open", NOW, state, 3, NOW if state == "done" else 0, "503")
+    message = OutgoingView(
+        1, "desk", "HWM-1", "open", 1, 2, "", "", "", NOW, state, 3, 0, NOW if state == "done" else 0, "503"
+    )
     assert keys(why.explain(case(of=incident(), messages=(message,))))[-1] == key
     assert keys(why.explain(case(of=incident())))[-1] == "no_message"
     with_ticket = case(of=incident(), ticket=TicketView("INC1", "", "open"), messages=(message,))
@@ -220,7 +222,10 @@ DETAIL = st.fixed_dictionaries(
 )  # fmt: skip
 EVENTS = st.lists(st.builds(IncidentEvent, st.just("HWM-1"), st.sampled_from(KINDS), TIMES, DETAIL), max_size=6)
 MESSAGES = st.lists(
-    st.builds(DeliveryView, st.integers(1, 9), st.sampled_from(["open", "update", "resolve"]), TIMES, st.sampled_from(["pending", "sending", "uncertain", "done", "dead"]), st.integers(0, 9), LATER, WORD),
+    st.builds(
+        OutgoingView, st.integers(1, 9), WORD, st.just("HWM-1"), st.sampled_from(["open", "update", "resolve", "notify"]), st.integers(1, 9), st.integers(1, 3), WORD, WORD, WORD,
+        TIMES, st.sampled_from(["pending", "sending", "uncertain", "done", "dead"]), st.integers(0, 9), LATER, LATER, WORD,
+    ),
     max_size=3,
 )  # fmt: skip
 

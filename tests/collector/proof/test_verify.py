@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import shutil
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,9 +29,18 @@ def verified(world: World) -> Verified:
     return verify_log(world.store.conn, None)
 
 
-async def lived(world: World) -> None:
-    await filled(world, 700, "atm-1", "atm-2")
-    await keep_house(world)
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A packed log; each test damages a copy of its own."""
+
+    async def live(world: World) -> None:
+        await filled(world, 700, "atm-1", "atm-2")
+        await keep_house(world)
+
+    made = World(tmp_path_factory.mktemp("lived") / "collector.db")
+    asyncio.run(live(made))
+    made.store.close()
+    return made.path
 
 
 async def test_a_sound_log_is_sound_packed_or_not(world: World) -> None:
@@ -80,10 +92,10 @@ async def test_a_declared_loss_is_no_hole(world: World) -> None:
         (f"UPDATE segment SET bodies = NULL, heads = NULL, signatures = NULL, retired_n = 3 WHERE id = {SEGMENT_OF}", "hole", "no entry says that they were retired"),
     ],
 )  # fmt: skip
-async def test_damage_and_holes_are_named(world: World, damage: str, what: str, text: str) -> None:
-    await lived(world)
-    world.store.conn.execute(damage)
-    found = verified(world)
+def test_damage_and_holes_are_named(lived: Path, tmp_path: Path, damage: str, what: str, text: str) -> None:
+    with closing(sqlite3.connect(shutil.copy(lived, tmp_path), isolation_level=None)) as db:
+        assert db.execute(damage).rowcount == 1
+        found = verify_log(db, None)
     assert not found.ok
     assert any(fault.what == what and text in fault.text for fault in found.faults), found.faults[:5]
 

@@ -263,3 +263,10 @@ def test_its_end_within_the_grace_bears_the_ticket_out(stage: Stage) -> None:
     stage.wait(HOUR)
     [incident] = found(stage, "resolved")
     assert (incident.claim, incident.reopened) == (None, 0)
+
+
+def test_an_end_that_was_cut_to_the_second_is_its_end(stage: Stage) -> None:
+    says(stage, since=stage.now - S // 2)
+    stage.now -= S
+    says(stage, "resolved", since=T0)
+    assert found(stage)[0].state == "restored"

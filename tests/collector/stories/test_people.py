@@ -10,6 +10,7 @@ from tests.collector.sending import S
 from tests.collector.stories.stage import DAY, HOUR, MINUTE, PATIENT, Stage
 from tillwatch.collector.alarm.alarms import ACK_NS
 from tillwatch.collector.incident.incidents import ACKNOWLEDGED, CLOSED, IN_REPAIR, OPEN, RESOLVED, RESTORED
+from tillwatch.collector.incident.service_clocks import MAX_HELD, clocks_of, hours_of
 from tillwatch.collector.tickets.message import Op
 
 RULES = PATIENT + '[[rule]]\nid = "disk.full"\nfor = "0s"\nhold = "0s"\n'
@@ -174,6 +175,21 @@ def test_what_is_back_goes_on_where_it_stood(stage: Stage) -> None:
     stage.wait(MINUTE + S)
     assert stage.told[-1].told[0][0] == "section head", "the 20th minute of the fault"
     assert stage.incident("disk.full").missed == ()
+
+
+def test_what_is_back_all_day_long_keeps_so_many_pauses(stage: Stage) -> None:
+    """And its clock shows the time in which it was broken."""
+    atm, times = stage.players["atm-1"], MAX_HELD + 10
+    for _ in range(times):
+        atm.disk(99)
+        stage.wait(10 * MINUTE)
+        atm.disk(10)
+        stage.wait(10 * MINUTE)
+    (incident,) = stage.incidents()
+    assert len(incident.held) == MAX_HELD
+    policy = stage.fold.book.policy
+    spent = clocks_of(policy, incident)[1].spent(hours_of(policy, incident, "atm"), stage.now)
+    assert abs(spent.net - times * 10 * MINUTE) < times * S, "entries that meet in time come one nanosecond apart"
 
 
 def test_nobody_confirms_that_it_is_over(stage: Stage) -> None:

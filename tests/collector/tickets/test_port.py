@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillwatch.collector.tickets.message import MAX_EVIDENCE, MAX_TEXT, Evidence, Op, TicketMessage
+from tillwatch.collector.tickets.message import MAX_EVIDENCE, MAX_TEXT, Evidence, Op, TicketMessage, Words, say
 
 text = st.text(max_size=50)
 times = st.integers(0, 2**62)
@@ -78,3 +78,22 @@ def test_a_lone_surrogate_of_a_device_costs_no_ticket(message) -> None:
 def test_another_body_is_one_clear_error(body: bytes) -> None:
     with pytest.raises(ValueError, match="no ticket message"):
         TicketMessage.unpack(body)
+
+
+def test_what_it_says_in_both_languages_comes_back(message) -> None:
+    words = Words("电池供电", "断电", "停机", "检查", "含义", ("灯亮吗",), ("万用表",), (("序列号", "S1"),))
+    told = message(also={"zh": words}, says=say("held", by="li", words="parts"), note="On hold by li: parts", zone="Asia/Shanghai")  # fmt: skip
+    back = TicketMessage.unpack(told.pack())
+    assert back == told
+    chinese = back.in_language("zh")
+    assert (chinese.what, chinese.checks, chinese.note) == ("电池供电", ("灯亮吗",), "li 已挂起：parts")
+    assert chinese.in_language("zh") == chinese
+    assert back.in_language("en") == back
+
+
+def test_a_body_of_before_there_were_two_languages_is_read(message) -> None:
+    body = msgpack.unpackb(message().pack())
+    for name in ("says", "also", "zone"):
+        del body[name]
+    body["evidence"] = [row[:4] for row in body["evidence"]]
+    assert TicketMessage.unpack(msgpack.packb(body)) == message()

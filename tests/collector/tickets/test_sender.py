@@ -317,19 +317,19 @@ async def test_a_busy_store_is_waited_for(
     store, desk, write, sender_to, states, until, message, caplog, monkeypatch
 ) -> None:
     monkeypatch.setattr(outbox, "BUSY_S", 0.05)
-    monkeypatch.setattr("tillwatch.collector.tickets.sender.STORE_AGAIN_S", 0.05)
+    monkeypatch.setattr("tillwatch.collector.tickets.store_thread.STORE_AGAIN_S", 0.05)
     caplog.set_level(logging.INFO)
     write(message())
     with contextlib.closing(sqlite3.connect(store, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         async with running(sender_to(desk.address)):
-            await until(lambda: "cannot be written: database is locked" in caplog.text)
+            await until(lambda: "the store refuses: database is locked" in caplog.text)
             assert states() == {"pending": 1}
             other.execute("COMMIT")
             await until(lambda: states() == {"done": 1})
-    texts = [record.message for record in caplog.records if "the outbox can" in record.message]
+    texts = [record.message for record in caplog.records if "outbox webhook" in record.message]
     assert len(texts) == 2
-    assert texts[1] == "the outbox can be written again"
+    assert texts[1] == "outbox webhook: the store answers again"
 
 
 async def test_an_outage_is_one_line_at_its_start_and_one_at_its_end(

@@ -313,6 +313,14 @@ async def test_edited_key_is_reported_and_the_id_wins(followed, key, caplog) -> 
     assert followed.sync.strange_keys == {}
 
 
+async def test_number_that_was_given_to_another_incidents_ticket(followed) -> None:
+    followed.incident("H-2", "2")
+    await followed.settle()
+    followed.port.change("1", key="H-2")
+    await followed.ask()
+    assert [(each["incident"], each["gone"]) for each in followed.journal.facts] == [("H-1", True)]
+
+
 async def test_copy_with_our_key_is_not_the_ticket(followed) -> None:
     await followed.settle()
     followed.port.open("H-1", "9", state=TicketState.CLOSED, owner="somebody")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
 from tests.collector.web.running import Running, Watched
@@ -30,15 +31,16 @@ def console(shared: Running) -> Running:
     return shared
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
+    """One process for all tests of a module, which run on one loop; a context, with its own cookies and streams, is what each has for itself."""
     async with async_playwright() as player:
         chromium = await player.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield chromium
         await chromium.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def watched(browser: Browser, console: Running) -> AsyncIterator[Watched]:
     context = await browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB")
     view = Watched(await context.new_page(), console.url)

@@ -223,6 +223,7 @@ def test_openapi_describes_every_route_with_examples_and_problems(client):
             "/alarms/{alarm}/why",
             "/incidents",
             "/incidents/{incident}",
+            "/deliveries",
             "/health",
             "/events",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 
 import pytest
 
@@ -87,4 +88,28 @@ async def test_too_many_questions_are_refused_at_once(monkeypatch):
     reads = Reads(lambda: FakeFleet(1, BASE))
     with pytest.raises(Busy):
         await reads.revision()
+    reads.close()
+
+
+def waits(seconds: float) -> str:
+    return json.dumps({"revision": 2, "waiting": [["desk", 1, 3, seconds, 120, "503"], ["sms", 2, 1, 1, 300, ""]]})
+
+
+async def test_what_waits_becomes_late_by_time_alone_and_is_told_once(tmp_path):
+    now = time.time_ns()
+    changes = tmp_path / "changes.json"
+    changes.write_text(waits(60))
+    reads = Reads(lambda: FakeFleet(3, BASE, changes))
+    feed = Feed(reads, now=lambda: now)
+    assert (await feed._once()).undelivered is False
+    now += 30 * NANO
+    assert await feed._once() is None
+    now += 60 * NANO
+    change = await feed._once()
+    assert (change.undelivered, change.terminals, change.alarms) == (True, frozenset(), False)
+    assert [(each.connector, each.count, each.answer) for each in feed.undelivered] == [("desk", 3, "503")]
+    assert await feed._once() is None
+    changes.write_text('{"revision": 3}')
+    assert (await feed._once()).undelivered is True
+    assert feed.undelivered == ()
     reads.close()

@@ -8,6 +8,8 @@ from playwright.async_api import expect
 
 from tests.collector.web.running import Running
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 CHART = "Object.values(mounted_app.$refs).flat().find(r => r?.chart)?.chart"
 ROW = ".ag-center-cols-container .ag-row"
 
@@ -290,11 +292,11 @@ async def test_a_store_that_cannot_be_read_is_said_and_the_page_stays(watched, c
 
 async def test_a_lost_console_is_said(browser, tmp_path):
     console = Running(tmp_path)
-    page = await browser.new_page()
-    await page.goto(console.url)
-    await page.wait_for_selector(ROW)
-    assert console.stop()[0] == 0
-    await expect(page.locator(".tw-lost")).to_contain_text("Connection to the console lost", timeout=15_000)
+    async with await browser.new_page() as page:
+        await page.goto(console.url)
+        await page.wait_for_selector(ROW)
+        assert console.stop()[0] == 0
+        await expect(page.locator(".tw-lost")).to_contain_text("Connection to the console lost", timeout=15_000)
 
 
 async def test_other_hosts_and_origins_are_refused(console):

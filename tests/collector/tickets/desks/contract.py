@@ -433,6 +433,16 @@ class Contract(PushContract):
         assert ticket in outcome.also
         assert [each.id for each in system.tickets(key) if not each.state.over] == [outcome.external_id]
 
+    async def test_a_number_that_belongs_to_another_incident_now_is_left_alone(self, system, tell, key) -> None:
+        ticket, other = await self.made(tell, key), await self.made(tell, f"{key}9")
+        self.settle(system)
+        outcome = await tell(key, Op.UPDATE, 2, link=other, note="第二句")
+        assert isinstance(outcome, Done), outcome
+        assert outcome.external_id == ticket
+        assert other in outcome.also
+        assert ["第二句" in note for note in system.tickets(key)[0].notes].count(True) == 1
+        assert not any("第二句" in note for note in system.tickets(f"{key}9")[0].notes)
+
     async def test_one_that_was_merged_is_followed(self, system, tell, key) -> None:
         ticket, other = await self.made(tell, key), await self.made(tell, f"{key}9")
         self.acted(system, ticket, "merge", other)

@@ -16,6 +16,7 @@ from tillwatch.collector.tickets.delivery import IN_FLIGHT
 from tillwatch.collector.tickets.desks import apprise as desk
 from tillwatch.collector.tickets.message import Op
 from tillwatch.collector.tickets.port import Barred, Dead, Done, Leg, Retry, Uncertain
+from tillwatch.collector.tickets.text import SHORT_WIDE
 
 # The library imports `imghdr` where it still exists.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -112,10 +113,10 @@ async def test_a_short_message_fits_and_names_the_incident(listener, channel, me
     await port.deliver(message(what="柜员机电源故障" * 30), None, doubtful=False, leg=LI)
     await port.deliver(message(op=Op.RESOLVE, seq=2), None, doubtful=False, leg=LI)
     long, end = (got.json()["message"] for got in listener.got)
-    assert len(long) == desk.MAX_SHORT
+    assert len(long) == SHORT_WIDE
     assert long.endswith("… HWM-0011-1")
     assert end.startswith("已恢复：")
-    assert len(end) <= desk.MAX_SHORT
+    assert len(end) <= SHORT_WIDE
 
 
 def test_the_words_of_each_change(message) -> None:
