@@ -250,7 +250,7 @@ class OutboxSender:
         kept = link if settled.state is RowState.DONE and tickets else None
         if not await self._store.surely(_record, settled, now, self.connector, kept):
             log.error(
-                f"{row.incident} message {row.seq}: another sender took it meanwhile; what came of it here is not kept"
+                f"{self.connector}: another sender took {row.incident} message {row.seq} meanwhile; what came of it here is not kept"
             )
 
     async def _deliver(self, taken: Taken, deadline: float) -> Outcome:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -60,6 +60,23 @@ PARTS = 5
 FAULT, WELL = (10, 99, 99, 93, 93), (90, 20, 20, 20, 20)
 
 
+class Bell(asyncio.Event):
+    """What a sender is woken by; asleep: it waits for it."""
+
+    _waits = False
+
+    @property
+    def asleep(self) -> bool:
+        return self._waits and not self.is_set()
+
+    async def wait(self) -> Literal[True]:
+        self._waits = True
+        try:
+            return await super().wait()
+        finally:
+            self._waits = False
+
+
 class Bank:
     """A collector on a time that the test moves, with the senders that `Dispatch` makes of a configuration, and its terminals."""
 
@@ -80,6 +97,9 @@ class Bank:
         self.dispatch.attach(self.world.pipeline)
         await self.world.pipeline.start(shipped_text(), RULES, policy=(shipped_policy(), POLICY))
         self.dispatch.begin()
+        self.bells = [Bell() for _ in self.dispatch._senders]
+        for sender, bell in zip(self.dispatch._senders, self.bells, strict=True):
+            sender._wanted = bell
         senders = [asyncio.create_task(each.run()) for each in self.dispatch._senders]
         try:
             yield
@@ -102,12 +122,14 @@ class Bank:
         await self.world.pipeline.take([self.terminals[terminal].batch(told, at)])
 
     async def until(self, at: int) -> None:
-        """The time goes on to then, by a minute at most, and each time everybody looks whether something is due. Not while something is said: no
-        attempt takes a minute.
+        """The time goes on to then, by a minute at most, and each time everybody looks whether something is due. Not while something is said or a
+        sender looks what is due: neither takes a minute.
         """
         while True:
-            while self.ask("SELECT 1 FROM outbox WHERE state = 'sending'"):
-                await asyncio.sleep(0.01)
+            while not all(bell.asleep for bell in self.bells) or self.ask(
+                "SELECT 1 FROM outbox WHERE state = 'sending'"
+            ):
+                await asyncio.sleep(0.005)
             await self.world.tick(max(min(at, self.world.now + MINUTE), self.world.now))
             await self.dispatch.look()
             self.dispatch.wake()
@@ -192,8 +214,9 @@ def all_is_there(bank: Bank, found: dict[str, list[Seen]], before: str, terminal
     assert_invariants(bank.config.database, lambda key: found.get(key, []))
     assert_told_once(bank.config.database, lambda key: found.get(key, []))
     late = [ticket for key, (ticket,) in found.items() if key != before]
-    order = [ticket.title[:2] for ticket in sorted(late, key=lambda each: int(each.id))]
-    first = [place for place, level in enumerate(order) if level == "L1"]
+    levels = dict(bank.ask("SELECT incident, level FROM outbox WHERE op = 'open'"))
+    order = [levels[ticket.key] for ticket in sorted(late, key=lambda each: int(each.id))]
+    first = [place for place, level in enumerate(order) if level == 1]
     assert len(first) == terminals
     assert max(first) < terminals + IN_FLIGHT, f"level 1 goes first: {order}"
     over = Counter(ticket.state for ticket in late)

@@ -180,6 +180,9 @@ async def test_what_people_do_comes_back_and_what_the_readings_say_goes_there(si
     await until(lambda: len(site.ids()) == len(FULL) and site.rows(SETTLED), what="a ticket for each fault")
     ids = site.ids()
     tickets = [site.ticket(each).id for each in ids]
+    for each in ids:
+        assert re.search(r"[\u4e00-\u9fff]", site.ticket(each).title), "the tracker is told in Chinese"
+        assert "海港支行" in site.ticket(each).body
     await until(lambda: site.rows("SELECT 1 FROM sync_cursor"), what="the first look at the tracker")
 
     mine = tracker.rest("POST", "issue", {"title": "All disks of this branch"}, user="li.wei")["id"]
