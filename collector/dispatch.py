@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Coroutine, Mapping
+import time
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import closing
 from functools import partial
 from typing import Any
@@ -33,10 +34,15 @@ LOOK_EVERY_S = 10.0
 
 
 class Dispatch:
-    """Raises ConfigError for a receiver that cannot be made, or a table of routes by which an incident does not find its way."""
+    """clock: of the senders, UTC ns. Raises ConfigError for a receiver that cannot be made, or a table of routes by which an incident does not find
+    its way.
+    """
 
-    def __init__(self, config: Config, policy: Policy, rules: Rules) -> None:
+    def __init__(
+        self, config: Config, policy: Policy, rules: Rules, *, clock: Callable[[], int] = time.time_ns
+    ) -> None:
         self._config = config
+        self._clock = clock
         self._table, remarks = checked_routes(config, policy, rules)
         for each in remarks:
             log.warning("%s: %s", config.tickets.routes, each.text)
@@ -86,6 +92,7 @@ class Dispatch:
                 receiver,
                 connector=name,
                 on_change=self._pipeline.ticket_changed,
+                clock=self._clock,
             )
             self._senders.append(sender)
 
@@ -123,7 +130,7 @@ class Dispatch:
         policy = self._pipeline.fold.book.policy
         limits = {level: target.undelivered_ns for level, target in policy.targets.items()}
         now = self._pipeline.now()
-        found, late = await asyncio.to_thread(self._read, limits, now)
+        found, late, last = await asyncio.to_thread(self._read, limits, now)
         told = [(message, ways) for message in late if (ways := self._router.undelivered(message, now))]
         if told:
             calls = 0
@@ -136,6 +143,7 @@ class Dispatch:
             if calls:
                 log.warning("%d messages are not delivered in time: %d calls are made another way", len(late), calls)
                 self.wake()
+        self._told |= last  # not before it is in the store: what a busy one did not take is told at the next look
         before = {each.connector for each in self._overdue}
         for each in found:
             if each.connector not in before:
@@ -144,15 +152,18 @@ class Dispatch:
             await self._pipeline.ticket_changed(_facts(Overdue(name)))
         self._overdue = found
 
-    def _read(self, limits: dict[int, int], now: int) -> tuple[tuple[Overdue, ...], list[TicketMessage]]:
+    def _read(
+        self, limits: dict[int, int], now: int
+    ) -> tuple[tuple[Overdue, ...], list[TicketMessage], dict[int, int]]:
+        """What waits for too long, which of its messages were not told another way yet, and by level the last row of those."""
         with closing(outbox.connect(self._config.database)) as db:
-            late = []
+            late, last = [], {}
             for level, limit in limits.items():
                 rows = late_messages(db, level, now - limit, self._told.get(level, 0)) if limit else []
                 for number, body in rows:
                     late.append(TicketMessage.unpack(body))
-                    self._told[level] = number
-            return overdue(db, limits, now), late
+                    last[level] = number
+            return overdue(db, limits, now), late, last
 
 
 def _facts(each: Overdue) -> dict[str, Any]:

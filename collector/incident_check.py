@@ -37,15 +37,25 @@ def examine_incidents(config: Config, now: int) -> Iterator[Said]:
             living = [Incident.of_row(row) for row in rows]
             told = {row[0] for row in db.execute("SELECT DISTINCT incident FROM outbox")}
             expired = {row[0] for row in db.execute(_EXPIRED)}
+            ticketless = [row[0] for row in db.execute(TICKETLESS)]
     except sqlite3.Error:
         return
     yield from _neglected(alarms, living, expired, now)
-    yield from _broken(alarms, living, told)
+    yield from _broken(alarms, living, told, ticketless)
 
 
 _EXPIRED = """
     SELECT a.id FROM alarm a JOIN alarm_event e ON e.alarm = a.id WHERE a.condition <> 'normal' AND a.acked_at = 0
     GROUP BY a.id HAVING max(CASE WHEN e.kind = 'ack expired' THEN e.seq END) > coalesce(max(CASE WHEN e.kind = 'acknowledged' THEN e.seq END), 0)
+"""
+
+TICKETLESS = f"""
+    SELECT corr_id FROM incident WHERE announced_at > 0 AND NOT drill AND state IN ({", ".join(f"'{each}'" for each in LIVING)})
+    AND NOT EXISTS (SELECT 1 FROM ticket_link l WHERE l.incident = corr_id AND (l.external_id <> '' OR l.state <> ''))
+    AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.incident = corr_id AND o.op = 'open' AND o.state <> 'done') ORDER BY opened_at
+"""  # noqa: S608 - constants of this file and of incidents.py
+"""Incidents that were told, and neither have a ticket nor a message that makes one. Receivers that number nothing leave a link with a state; of a ticket
+that was deleted neither is left.
 """
 
 
@@ -72,11 +82,18 @@ def _neglected(alarms: list[Alarm], living: list[Incident], expired: set[int], n
         yield "shelved alarms", "ok", f"{names}; they come back by themselves"
 
 
-def _broken(alarms: list[Alarm], living: list[Incident], told: set[str]) -> Iterator[Said]:
+def _broken(alarms: list[Alarm], living: list[Incident], told: set[str], ticketless: list[str]) -> Iterator[Said]:
     """What never happens if the fold is right."""
     untold = [each.corr_id for each in living if each.announced and each.corr_id not in told]
     if untold:
         yield "untold incidents", "fail", f"no message was ever written for {_some(untold)}; {REPORT}"
+    without = [each for each in ticketless if each in told]
+    if without:
+        yield (
+            "incidents without ticket",
+            "fail",
+            f"no ticket, and no message that makes one: {_some(without)}; {REPORT}",
+        )
     roots: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for each in living:
         if each.fault != UNSTAFFED and each.state != RESTORED:
@@ -87,7 +104,7 @@ def _broken(alarms: list[Alarm], living: list[Incident], told: set[str]) -> Iter
     lost = [_name(each) for each in alarms if not each.incident and each.muted is None]
     if lost:
         yield "alarms without incident", "fail", f"nobody hears of {_some(lost)}; {REPORT}"
-    if not (untold or twice or lost):
+    if not (untold or without or twice or lost):
         yield "alarms and incidents", "ok", f"{len(alarms)} open alarms, each with its incident or a reason for none"
 
 

@@ -16,7 +16,7 @@ from tillwatch.agent.model import Value
 DONE, FAILED, USAGE = 0, 1, 2
 NS = 1_000_000_000
 _TIMES = frozenset({
-    "at", "received", "due", "last_received", "expires", "since", "until", "certificate", "start", "settle_until", "ack_until", "from", "to",
+    "at", "received", "due", "last_received", "expires", "since", "until", "certificate", "start", "settle_until", "ack_until", "from", "to", "not_before",
 })  # fmt: skip
 _COLOURS = {"crit": "31", "fail": "31", "warn": "33", "unknown": "35", "silent": "35", "offline": "35", "ok": "32"}
 

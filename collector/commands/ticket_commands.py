@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any, TypeVar
 
 from tillwatch.collector.commands.acting import journal, reading, the_incident
@@ -14,6 +15,7 @@ from tillwatch.collector.commands.output import DONE, FAILED, USAGE, CommandErro
 from tillwatch.collector.config import Config
 from tillwatch.collector.read import OutgoingView, TicketLinkView
 from tillwatch.collector.store.delivery_reader import outgoing, queues, ticket_links
+from tillwatch.collector.tickets import tracked
 from tillwatch.collector.tickets.desk import Desk
 from tillwatch.collector.tickets.port import (
     BarredError,
@@ -23,6 +25,7 @@ from tillwatch.collector.tickets.port import (
     RejectedError,
     Remote,
     TicketPort,
+    UnclearError,
 )
 from tillwatch.collector.tickets.receivers import ReceiverError, open_receivers
 from tillwatch.collector.tickets.sweep import Swept, sweep
@@ -36,8 +39,9 @@ Work = Callable[[Config, argparse.Namespace], int]
 def run_tickets(config: Config, options: argparse.Namespace) -> int:
     work, needs = _ACTIONS[options.action]
     given = [each for each in (options.incident, options.ticket) if each]
-    if len(given) < needs or (len(given) > needs and options.action != "retry"):
-        wanted = " ".join(("INCIDENT", "TICKET")[:needs]) or "no incident"
+    if len(given) < needs or len(given) > needs + (options.action == "retry"):
+        most = "one incident or none" if options.action == "retry" else "no incident"
+        wanted = " ".join(("INCIDENT", "TICKET")[:needs]) or most
         raise CommandError(f"tickets {options.action} takes {wanted}", USAGE)
     return work(config, options)
 
@@ -188,7 +192,7 @@ def _sweep(config: Config, options: argparse.Namespace) -> int:
     names = [options.connector] if options.connector else list(dict.fromkeys(each.connector for each in links))
     for name in names:
         pairs = [(each.incident, each.id) for each in links if each.connector == name]
-        done += [(name, each) for each in _ask(config, name, lambda port, pairs=pairs: sweep(port, pairs))]  # type: ignore[misc]  # mypy has no type for a default
+        done += [(name, each) for each in _ask(config, name, partial(_swept, config, pairs))]
     if options.json:
         print_json([{"connector": name, **asdict(each)} for name, each in done])
     elif not done:
@@ -199,6 +203,21 @@ def _sweep(config: Config, options: argparse.Namespace) -> int:
             [(each.incident, name, each.kept, " ".join(each.closed), each.problem) for name, each in done],
         )
     return FAILED if any(each.problem for _, each in done) else DONE
+
+
+async def _swept(config: Config, pairs: Sequence[tuple[str, str]], port: TicketPort) -> list[Swept]:
+    """Beside a collector that may be making another ticket at this very moment: what a delivery is under way for is left alone, as the collector's
+    own sweep does.
+    """
+    with reading(config) as reader:
+
+        async def is_linked(incident: str, ticket: str) -> bool:
+            with reader.snapshot() as db:
+                link = tracked.of_incident(db, port.name, incident)
+                resting = tracked.rest(db, port.name, incident)
+            return link is not None and link.external_id == ticket and resting is not None
+
+        return await sweep(port, pairs, is_linked=is_linked)
 
 
 def _check(config: Config, options: argparse.Namespace) -> int:
@@ -240,8 +259,10 @@ def _receivers(config: Config) -> dict[str, Receiver]:
 
 
 def _of(receivers: dict[str, Receiver], name: str) -> Receiver:
+    if not receivers:
+        raise CommandError("no ticket system is configured; see [tickets.NAME] in collector.toml")
     if name not in receivers:
-        raise CommandError(f"no [tickets.{name}] is configured; there are: {', '.join(receivers) or 'none'}")
+        raise CommandError(f"no receiver {name} is configured; there are: {', '.join(receivers)}")
     return receivers[name]
 
 
@@ -253,7 +274,7 @@ def _ask(config: Config, name: str, work: Callable[[TicketPort], Awaitable[T]]) 
     async def asked() -> T:
         try:
             return await work(desk.port)
-        except (NotAppliedError, RejectedError, BarredError) as error:
+        except (NotAppliedError, UnclearError, RejectedError, BarredError) as error:
             raise CommandError(f"{name}: {error}") from None
         finally:
             await desk.close()

@@ -95,9 +95,9 @@ def take(row: Row, owner: str) -> Row:
     return replace(row, state=RowState.SENDING, attempts=row.attempts + 1, doubtful=doubtful, owner=owner)
 
 
-def lease_ns(delivery_s: float, settle_s: float) -> int:
+def lease_ns(delivery_s: float, settle_s: float, margin_s: float = MARGIN_S) -> int:
     """How long a taking holds: until the attempt has ended whatever became of it, and the system has settled."""
-    return int((delivery_s + MARGIN_S + settle_s) * SECOND)
+    return int((delivery_s + margin_s + settle_s) * SECOND)
 
 
 def settle(row: Row, outcome: Outcome, now: int, *, settle_s: float, pace: Pace, jitter: float) -> Row:

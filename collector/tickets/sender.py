@@ -23,6 +23,7 @@ from typing import Any, Protocol
 from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.delivery import (
     DELIVERY_S,
+    MARGIN_S,
     SECOND,
     TRIPPED,
     Gate,
@@ -64,7 +65,7 @@ class OutboxSender:
 
     connect: opens the sender's own connection (outbox.connect); it is called on the sender's thread. connector: the queue, the receiver's name if
     empty. clock: UTC ns. alone: no other sender can be at work on this store, so that what is on its way at the start was left by one that ended.
-    delivery_s: of one attempt.
+    delivery_s: of one attempt; margin_s: until its lease ends.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class OutboxSender:
         connector: str = "",
         alone: bool = True,
         delivery_s: float = DELIVERY_S,
+        margin_s: float = MARGIN_S,
     ) -> None:
         self._store = StoreThread(connect, f"outbox {connector or port.name}")
         self._port = port
@@ -89,6 +91,7 @@ class OutboxSender:
         self.connector = connector or port.name
         self._alone = alone
         self._delivery_s = delivery_s
+        self._margin_s = margin_s
         self._owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
         self._cleared = False
         self._asked = 0
@@ -165,7 +168,7 @@ class OutboxSender:
             now,
             room,
             owner=self._owner,
-            lease_until=now + lease_ns(self._delivery_s, self._port.settle_s),
+            lease_until=now + lease_ns(self._delivery_s, self._port.settle_s, self._margin_s),
             together=self._port.coalesces,
         )
 
@@ -247,7 +250,7 @@ class OutboxSender:
         kept = link if settled.state is RowState.DONE and tickets else None
         if not await self._store.surely(_record, settled, now, self.connector, kept):
             log.error(
-                f"{row.incident} message {row.seq}: another sender took it meanwhile; what came of it here is not kept"
+                f"{self.connector}: another sender took {row.incident} message {row.seq} meanwhile; what came of it here is not kept"
             )
 
     async def _deliver(self, taken: Taken, deadline: float) -> Outcome:

@@ -312,7 +312,7 @@ class Sync:
 
     def _key(self, known: Tracked, remote: Remote) -> None:
         """Our own id of a ticket is for good; that people cannot find it by its key any more is worth a line."""
-        if remote.key == known.incident or remote.id != known.external_id:
+        if remote.key == known.incident or remote.id != known.external_id or known.adopted:
             self._strange.pop(known.incident, None)
         elif self._strange.get(known.incident) != remote.key:
             self._strange[known.incident] = remote.key

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from tillwatch.collector.tickets.port import Remote
 
-_COLUMNS = "l.incident, l.external_id, l.url, l.state, l.status, l.owner, l.updated_at, l.said, l.verdict, l.part"
+_COLUMNS = (
+    "l.incident, l.external_id, l.url, l.state, l.status, l.owner, l.updated_at, l.said, l.verdict, l.part, l.adopted"
+)
 _LIVING = "state NOT IN ('closed', 'dropped')"
 """In the words of the index incident_living."""
 _AT_ONCE = 500
@@ -19,7 +21,9 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Tracked:
-    """The ticket of an incident as it was journaled last. status: empty where only our own delivery is known since; said: id of the last note."""
+    """The ticket of an incident as it was journaled last. status: empty where only our own delivery is known since; said: id of the last note; adopted:
+    it may show the key of another incident, or none.
+    """
 
     incident: str
     external_id: str
@@ -31,6 +35,7 @@ class Tracked:
     said: str = ""
     verdict: str = ""
     part: str = ""
+    adopted: bool = False
 
 
 def cursor(conn: sqlite3.Connection, connector: str) -> str:

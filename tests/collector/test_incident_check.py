@@ -90,6 +90,20 @@ async def test_what_is_shelved(site: Site):
     assert site.said()["shelved alarms"][1].startswith("terminal.silent atm-1 by li until 2026-09-21T")
 
 
+async def test_a_ticket_that_nobody_makes(site: Site):
+    found = site.spoil("UPDATE outbox SET state = 'done' WHERE op = 'open'")
+    (corr_id,) = site.world.pipeline.fold.book.incidents
+    assert found["incidents without ticket"][0] == "fail"
+    assert found["incidents without ticket"][1].startswith(f"no ticket, and no message that makes one: {corr_id}; ")
+    assert "alarms and incidents" not in found
+    link = "INSERT INTO ticket_link (incident, connector, external_id, url, state) VALUES ('{}', 'hook', '', '', '{}')"
+    assert "incidents without ticket" not in site.spoil(link.format(corr_id, "open")), "not every receiver has numbers"
+    assert "incidents without ticket" in site.spoil("UPDATE ticket_link SET state = ''"), "it was deleted"
+    assert "incidents without ticket" not in site.spoil("UPDATE outbox SET state = 'dead' WHERE op = 'open'"), (
+        "a person retries it"
+    )
+
+
 async def test_what_must_never_be(site: Site):
     assert site.spoil("DELETE FROM outbox")["untold incidents"][0] == "fail"
     copied = "INSERT INTO incident SELECT incident || '-2', terminal, branch, level, state, opened_at, restored_at, seq, region, scope, announced_at, closed_at, drill, body FROM incident"

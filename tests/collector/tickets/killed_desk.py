@@ -150,4 +150,5 @@ def main() -> None:
     print(deaths)
 
 
-main()
+if __name__ == "__main__":
+    main()
