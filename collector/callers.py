@@ -12,11 +12,12 @@ from typing import Any
 
 from tillwatch.collector.config import Config
 from tillwatch.collector.pipeline import Pipeline
-from tillwatch.collector.tickets import inbox, outbox
+from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.desk import Desk
-from tillwatch.collector.tickets.inbox import Inbox, changes_of
 from tillwatch.collector.tickets.port import Receiver, Watched
-from tillwatch.collector.tickets.sync import Sync
+from tillwatch.collector.tickets.two_way import inbox
+from tillwatch.collector.tickets.two_way.inbox import Inbox, changes_of
+from tillwatch.collector.tickets.two_way.sync import Sync
 from tillwatch.collector.trust.authority import Authority
 from tillwatch.collector.web.alerts import alerts
 from tillwatch.collector.web.hooks import Handler, hint, hook_app, hook_listener, push

@@ -15,7 +15,6 @@ from tillwatch.collector.commands.output import DONE, FAILED, USAGE, CommandErro
 from tillwatch.collector.config import Config
 from tillwatch.collector.read import OutgoingView, TicketLinkView
 from tillwatch.collector.store.delivery_reader import outgoing, queues, ticket_links
-from tillwatch.collector.tickets import tracked
 from tillwatch.collector.tickets.desk import Desk
 from tillwatch.collector.tickets.port import (
     BarredError,
@@ -28,7 +27,8 @@ from tillwatch.collector.tickets.port import (
     UnclearError,
 )
 from tillwatch.collector.tickets.receivers import ReceiverError, open_receivers
-from tillwatch.collector.tickets.sweep import Swept, sweep
+from tillwatch.collector.tickets.two_way import tracked
+from tillwatch.collector.tickets.two_way.sweep import Swept, sweep
 
 __all__ = ["CommandError", "run_tickets"]
 

@@ -18,8 +18,8 @@ from typing import Any
 
 from tillwatch.collector import values
 from tillwatch.collector.tickets import desks
-from tillwatch.collector.tickets.hook_schemes import Scheme
 from tillwatch.collector.tickets.message import TicketState
+from tillwatch.collector.tickets.two_way.hook_schemes import Scheme
 from tillwatch.collector.values import setting
 
 MAX_SECRET = 64 * 1024

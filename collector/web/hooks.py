@@ -17,10 +17,10 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
-from tillwatch.collector.tickets.hook_schemes import check
-from tillwatch.collector.tickets.inbox import FullError, Inbox
 from tillwatch.collector.tickets.settings import ReceiverSettings, SecretError
 from tillwatch.collector.tickets.signature import SignatureError
+from tillwatch.collector.tickets.two_way.hook_schemes import check
+from tillwatch.collector.tickets.two_way.inbox import FullError, Inbox
 from tillwatch.collector.web.listening import Listener, RefusalLimit, RefusedError, caller_of, read_body
 
 log = logging.getLogger(__name__)

@@ -16,11 +16,8 @@ from typing import Any
 from urllib.parse import quote
 
 from tillwatch.collector import values
-from tillwatch.collector.tickets.atlassian_document import plain
 from tillwatch.collector.tickets.delivery import SECOND
 from tillwatch.collector.tickets.guarded import guarded
-from tillwatch.collector.tickets.jira_site import JiraSite, Told, at, issue, mapped, shown
-from tillwatch.collector.tickets.jira_workflow import CATEGORIES, next_step, reached
 from tillwatch.collector.tickets.message import TicketState
 from tillwatch.collector.tickets.port import (
     FAILURES,
@@ -34,6 +31,9 @@ from tillwatch.collector.tickets.port import (
     UnclearError,
     problem_of,
 )
+from tillwatch.collector.tickets.products.atlassian_document import plain
+from tillwatch.collector.tickets.products.jira_site import JiraSite, Told, at, issue, mapped, shown
+from tillwatch.collector.tickets.products.jira_workflow import CATEGORIES, next_step, reached
 from tillwatch.collector.tickets.settings import ReceiverSettings
 from tillwatch.collector.values import setting
 

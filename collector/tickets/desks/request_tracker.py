@@ -29,7 +29,7 @@ from tillwatch.collector.tickets.port import (
     UnclearError,
     problem_of,
 )
-from tillwatch.collector.tickets.rest2 import (
+from tillwatch.collector.tickets.products.rest2 import (
     SPOKEN,
     Rest2,
     Row,

@@ -27,8 +27,8 @@ from tillwatch.collector.tickets.port import (
     Said,
     problem_of,
 )
+from tillwatch.collector.tickets.products.table_api import Row, TableApi, seconds, shown, term, value
 from tillwatch.collector.tickets.settings import ReceiverSettings
-from tillwatch.collector.tickets.table_api import Row, TableApi, seconds, shown, term, value
 from tillwatch.collector.values import setting
 
 SOURCE = "tillwatch"

@@ -16,7 +16,6 @@ from typing import Any
 
 from tillwatch.agent.model import MS
 from tillwatch.collector.tickets.calling import Caller, retry_after
-from tillwatch.collector.tickets.hook_schemes import Scheme
 from tillwatch.collector.tickets.message import Op, TicketMessage
 from tillwatch.collector.tickets.port import (
     FAILURES,
@@ -32,6 +31,7 @@ from tillwatch.collector.tickets.port import (
 )
 from tillwatch.collector.tickets.settings import ReceiverSettings
 from tillwatch.collector.tickets.signature import Secret, read_secrets, signed_headers
+from tillwatch.collector.tickets.two_way.hook_schemes import Scheme
 
 TIMEOUT_S = 20.0
 """For the whole exchange. Standard Webhooks recommends 15 to 30 s."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tillwatch.collector.config import ConfigError, parse_config
-from tillwatch.collector.tickets.hook_schemes import Scheme
 from tillwatch.collector.tickets.settings import LEAST_HOOK_SECRET, SecretError
+from tillwatch.collector.tickets.two_way.hook_schemes import Scheme
 
 ROUNDUP = '[tickets.desk]\nkind = "roundup"\nurl = "https://desk.invalid"\nsecret_env = "S"\nuser = "hwmon"\n'
 WEBHOOK = '[tickets.webhook]\nurl = "https://desk.invalid"\nsecret_env = "S"\n'

@@ -14,15 +14,16 @@ import time
 import pytest
 
 from tests.collector.tickets.conftest import make_store
-from tests.collector.tickets.following import Clock, Journal, MemoryPort
-from tillwatch.collector.tickets import inbox, outbox
+from tests.collector.tickets.two_way.following import Clock, Journal, MemoryPort
+from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.desks import webhook
-from tillwatch.collector.tickets.hook_schemes import Scheme
-from tillwatch.collector.tickets.inbox import Inbox, changes_of
 from tillwatch.collector.tickets.message import TicketState
 from tillwatch.collector.tickets.settings import ReceiverSettings
 from tillwatch.collector.tickets.signature import TOLERANCE_S, Secret, signed_headers
-from tillwatch.collector.tickets.sync import Rhythm, Sync
+from tillwatch.collector.tickets.two_way import inbox
+from tillwatch.collector.tickets.two_way.hook_schemes import Scheme
+from tillwatch.collector.tickets.two_way.inbox import Inbox, changes_of
+from tillwatch.collector.tickets.two_way.sync import Rhythm, Sync
 from tillwatch.collector.trust.authority import open_authority
 from tillwatch.collector.web.hooks import CALLS_PER_MINUTE, MAX_HOOK, hint, hook_app, hook_listener, push
 from tillwatch.collector.web.listening import REFUSALS_PER_MINUTE, RefusedError

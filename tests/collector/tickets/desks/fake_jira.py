@@ -18,11 +18,11 @@ from typing import Any
 
 from tests.collector.tickets.desks.contract import NotSupportedError, Seen
 from tests.collector.tickets.desks.fake_http import Asked, FakeServer, Reply
-from tillwatch.collector.tickets.atlassian_document import document, plain
 from tillwatch.collector.tickets.desk import Desk
 from tillwatch.collector.tickets.desks import jira
-from tillwatch.collector.tickets.jira_site import at
 from tillwatch.collector.tickets.message import TicketState
+from tillwatch.collector.tickets.products.atlassian_document import document, plain
+from tillwatch.collector.tickets.products.jira_site import at
 
 MAIL, TOKEN = "tillwatch@bank.example", "Jira-S3cret-token-0123456789"
 SECRET = {"cloud": f"{MAIL}:{TOKEN}", "data-center": TOKEN}

@@ -17,7 +17,6 @@ import pytest
 from tests.collector.tickets.desks.contract import Contract
 from tests.collector.tickets.desks.proxy import FaultProxy
 from tests.collector.tickets.desks.request_tracker_server import SECOND_QUEUE, RequestTrackerServer, running
-from tillwatch.collector.tickets import rest2
 from tillwatch.collector.tickets.desk import Desk
 from tillwatch.collector.tickets.desks.request_tracker import RequestTracker, Settings
 from tillwatch.collector.tickets.message import Op, TicketState
@@ -34,6 +33,7 @@ from tillwatch.collector.tickets.port import (
     Retry,
     Uncertain,
 )
+from tillwatch.collector.tickets.products import rest2
 
 
 @pytest.fixture(scope="module")

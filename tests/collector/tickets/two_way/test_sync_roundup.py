@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.collector.tickets.desks.roundup_server import RoundupServer, running
-from tests.collector.tickets.following import Clock, Journal, told
+from tests.collector.tickets.two_way.following import Clock, Journal, told
 from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.delivery import SECOND
 from tillwatch.collector.tickets.desk import Desk
 from tillwatch.collector.tickets.links import keep_link
 from tillwatch.collector.tickets.message import Op, TicketState
 from tillwatch.collector.tickets.port import Done, Leg, Link
-from tillwatch.collector.tickets.sync import VERIFY_NS, Sync, _AwayError
+from tillwatch.collector.tickets.two_way.sync import VERIFY_NS, Sync, _AwayError
 
 NUMBERS = itertools.count(1)
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillwatch.collector.tickets.pushed import KNOWN, PushError, facts_of, incident_of
-from tillwatch.collector.tickets.tracked import Tracked
+from tillwatch.collector.tickets.two_way.pushed import KNOWN, PushError, facts_of, incident_of
+from tillwatch.collector.tickets.two_way.tracked import Tracked
 
 HELD = Tracked("H-1", "T-7", "http://desk/T-7", "open", "new", "wang", verdict="true_fault", part="belt")
 

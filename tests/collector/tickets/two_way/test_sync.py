@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.collector.tickets.conftest import make_store
-from tests.collector.tickets.following import START, Clock, Journal, MemoryPort, told
+from tests.collector.tickets.two_way.following import START, Clock, Journal, MemoryPort, told
 from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.delivery import SECOND
 from tillwatch.collector.tickets.links import keep_link
 from tillwatch.collector.tickets.message import TicketState
 from tillwatch.collector.tickets.port import BarredError, NotAppliedError, RejectedError
-from tillwatch.collector.tickets.sync import (
+from tillwatch.collector.tickets.two_way.sync import (
     MANY_GONE,
     READ_AT_ONCE,
     SWEEP_FIRST_NS,
@@ -360,7 +360,7 @@ async def test_crash_before_the_cursor_tells_the_same_again(followed, monkeypatc
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("tillwatch.collector.tickets.tracked.advance", power_cut)
+        patch.setattr("tillwatch.collector.tickets.two_way.tracked.advance", power_cut)
         with pytest.raises(KeyboardInterrupt):
             await followed.ask()
     assert followed.journal.conn.execute("SELECT cursor FROM sync_cursor").fetchone() == before

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillwatch.collector.tickets.atlassian_document import MAX_DEPTH, document, plain
+from tillwatch.collector.tickets.products.atlassian_document import MAX_DEPTH, document, plain
 
 lines = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=40)
 

@@ -19,8 +19,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from tillwatch.collector.tickets import tracked
-from tillwatch.collector.tickets.changes import Facts, gone, seen, touched
 from tillwatch.collector.tickets.delivery import SECOND
 from tillwatch.collector.tickets.guarded import place_of
 from tillwatch.collector.tickets.port import (
@@ -33,8 +31,10 @@ from tillwatch.collector.tickets.port import (
     Watched,
 )
 from tillwatch.collector.tickets.store_thread import StoreThread
-from tillwatch.collector.tickets.sweep import sweep
-from tillwatch.collector.tickets.tracked import Tracked
+from tillwatch.collector.tickets.two_way import tracked
+from tillwatch.collector.tickets.two_way.changes import Facts, gone, seen, touched
+from tillwatch.collector.tickets.two_way.sweep import sweep
+from tillwatch.collector.tickets.two_way.tracked import Tracked
 
 log = logging.getLogger(__name__)
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.collector.stories.stage import HOUR, MINUTE, PATIENT, Stage
-from tests.collector.tickets.following import MemoryPort, told
+from tests.collector.tickets.two_way.following import MemoryPort, told
 from tillwatch.collector.incident.incidents import ACKNOWLEDGED, OPEN
 from tillwatch.collector.journal import Kind
 from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.message import Op, TicketState
-from tillwatch.collector.tickets.sync import VERIFY_NS, Sync
+from tillwatch.collector.tickets.two_way.sync import VERIFY_NS, Sync
 
 RULES = PATIENT + '[[rule]]\nid = "disk.full"\nfor = "0s"\nhold = "0s"\n'
 

@@ -10,9 +10,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tillwatch.collector.tickets.changes import MAX_WORD, Facts
 from tillwatch.collector.tickets.message import MAX_TEXT, TicketState
-from tillwatch.collector.tickets.tracked import Tracked
+from tillwatch.collector.tickets.two_way.changes import MAX_WORD, Facts
+from tillwatch.collector.tickets.two_way.tracked import Tracked
 
 VERDICTS = frozenset({"true_fault", "part_changed", "false_alarm", "no_fault_found"})
 KNOWN = frozenset({"incident", "state", "status", "owner", "by", "verdict", "part", "note", "note_id"})

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.collector.tickets.following import Clock, MemoryPort
+from tests.collector.tickets.two_way.following import Clock, MemoryPort
 from tillwatch.collector.tickets.message import TicketState
 from tillwatch.collector.tickets.port import NotAppliedError, RejectedError
-from tillwatch.collector.tickets.sweep import Swept, sweep
+from tillwatch.collector.tickets.two_way.sweep import Swept, sweep
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import hmac
 
 import pytest
 
-from tillwatch.collector.tickets.hook_schemes import Scheme, check
 from tillwatch.collector.tickets.signature import Secret, SignatureError, signed_headers
+from tillwatch.collector.tickets.two_way.hook_schemes import Scheme, check
 
 KEY = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 OLD, NEW = "the old secret of the desk", "the new secret of the desk"

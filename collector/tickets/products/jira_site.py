@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from tillwatch.collector.tickets.atlassian_document import document, plain
 from tillwatch.collector.tickets.calling import Answer, Caller, as_id, authorization
 from tillwatch.collector.tickets.port import BarredError, GoneError, NotAppliedError, RejectedError, Said
+from tillwatch.collector.tickets.products.atlassian_document import document, plain
 from tillwatch.collector.tickets.settings import ReceiverSettings
 
 RECONCILED = 50

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tillwatch.collector.tickets.port import RejectedError
-from tillwatch.collector.tickets.table_api import MAX_TERM, seconds, shown, term, value
+from tillwatch.collector.tickets.products.table_api import MAX_TERM, seconds, shown, term, value
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001 - hypothesis wants them so

@@ -13,11 +13,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from tillwatch.collector.tickets import pushed, tracked
 from tillwatch.collector.tickets.delivery import SECOND
 from tillwatch.collector.tickets.settings import ReceiverSettings
 from tillwatch.collector.tickets.store_thread import StoreThread
-from tillwatch.collector.tickets.sync import OnChange
+from tillwatch.collector.tickets.two_way import pushed, tracked
+from tillwatch.collector.tickets.two_way.sync import OnChange
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillwatch.collector.tickets.changes import MAX_WORD, NOTES_AT_ONCE, gone, said_since, seen, touched
 from tillwatch.collector.tickets.message import MAX_TEXT, TicketState
 from tillwatch.collector.tickets.port import Remote, Said
-from tillwatch.collector.tickets.tracked import Tracked
+from tillwatch.collector.tickets.two_way.changes import MAX_WORD, NOTES_AT_ONCE, gone, said_since, seen, touched
+from tillwatch.collector.tickets.two_way.tracked import Tracked
 
 KNOWN = Tracked("H-1", "7", "http://desk/7", "open", "new", updated_at=5)
 SAME = Remote("7", "H-1", "http://desk/7", "new", TicketState.OPEN, updated_at=9)

@@ -12,7 +12,7 @@ from typing import Any
 
 from tillwatch.collector.tickets.message import MAX_TEXT
 from tillwatch.collector.tickets.port import Remote, Said
-from tillwatch.collector.tickets.tracked import Tracked
+from tillwatch.collector.tickets.two_way.tracked import Tracked
 
 NOTES_AT_ONCE = 50
 """Notes in one set of facts: with MAX_TEXT each they stay within 100 KB. The rest comes in further ones."""

@@ -8,11 +8,11 @@ import json
 
 import pytest
 
-from tests.collector.tickets.following import Clock, Journal
-from tillwatch.collector.tickets import inbox as module
+from tests.collector.tickets.two_way.following import Clock, Journal
 from tillwatch.collector.tickets.delivery import SECOND
 from tillwatch.collector.tickets.desks import webhook
-from tillwatch.collector.tickets.inbox import MAX_WAITING, REMEMBERED_NS, FullError, Inbox, changes_of
+from tillwatch.collector.tickets.two_way import inbox as module
+from tillwatch.collector.tickets.two_way.inbox import MAX_WAITING, REMEMBERED_NS, FullError, Inbox, changes_of
 
 
 class Room:

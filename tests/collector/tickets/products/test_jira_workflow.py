@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillwatch.collector.tickets.jira_workflow import CATEGORIES, next_step, reached
 from tillwatch.collector.tickets.message import TicketState
 from tillwatch.collector.tickets.port import RejectedError
+from tillwatch.collector.tickets.products.jira_workflow import CATEGORIES, next_step, reached
 
 
 def state_of(status):

@@ -1,0 +1,1 @@
+"""What people do in ticket systems, on its way back: asked for, called in, compared, journaled."""
