@@ -118,7 +118,7 @@ def test_another_label_set_another_source_are_others(stage: Stage) -> None:
     says(stage, name="bb22", terminal="atm-1")
     says(stage, source="zabbix", terminal="atm-1")
     assert len({each.corr_id for each in found(stage, "open")}) == 3
-    [(name, grade, _)] = _broken([], found(stage), stage.tickets())
+    [(name, grade, _)] = _broken([], found(stage), stage.tickets(), [])
     assert (name, grade) == ("alarms and incidents", "ok")
 
 
