@@ -268,14 +268,19 @@ class Handling:
                 at,
                 say("explained_titled", incident=incident.corr_id, **self._teller.titles(incident)),
             )
+            self._following.rearm(former.corr_id, at)  # what was to be told of it soon is told with this
             return
         joined = self._book.join(incident.corr_id, alarm, SYMPTOM, at)
         mask = Mask(alarms.CHILD, at, ref=incident.corr_id, reason=self._teller.title(incident))
         if (changed := alarms.masked(joined, mask)) is not None:
             self._book.put(*changed, at, {"kind": mask.kind, "ref": mask.ref, "reason": mask.reason})
-        if former is not None and former.state == SETTLING and not self._book.of(former.corr_id):
-            self._book.put_incident(incidents.drop(former, at, incident.corr_id), "absorbed", at, by=incident.corr_id)
-            self._following.follow_up(former.corr_id, at)
+        if former is not None and former.state == SETTLING and not self._book.of(former.corr_id, ROOT, CONSEQUENCE):
+            if left := self._book.of(former.corr_id):  # what that one explained is explained by what explains it
+                self.child(incident, left[0], at)
+            else:
+                drop = incidents.drop(former, at, incident.corr_id)
+                self._book.put_incident(drop, "absorbed", at, by=incident.corr_id)
+                self._following.follow_up(former.corr_id, at)
         self._following.tell_soon(incident.corr_id, at)
 
     def _own(self, rule: Rule, alarm: Alarm, at: int, wait: int) -> None:

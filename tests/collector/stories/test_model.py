@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
 import msgpack
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -265,3 +267,45 @@ TestDesk = Desk.TestCase
 TestDesk.settings = settings(
     max_examples=20, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+
+
+# What it has found.
+
+DARK = [("ups", "ups.output.source", "battery", State.WARN), ("switch", "net.wan.state", "failed", State.CRIT)]
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    made = Desk()
+    made.start()
+    yield made
+    made.teardown()
+
+
+def test_what_a_symptom_explained_goes_with_it_to_what_explains_both(desk: Desk) -> None:
+    """The switch is taken over by the UPS, and with it the part of which it was the reason."""
+    desk.say(name="hill-3", words=[("ups", "monitor.source", "failed", State.NONE)])
+    desk.say(name="hill-3", words=DARK)
+    desk.wait(ns=61 * S)
+    desk.commission(name="hill-3", state="repair")
+    desk.commission(name="hill-3", state="in_service")
+    desk.the_promises_hold()
+    living = [each for each in desk.stage.fold.book.incidents.values() if each.living]
+    assert [each.fault for each in living] == ["ups.on-battery"]
+
+
+def test_what_is_told_at_once_is_not_told_once_more_soon(desk: Desk) -> None:
+    """Of an incident that turns out to be explained, while it was to be told of something else in a moment."""
+    desk.say(name="server-hill", words=[("ups", "monitor.source", "failed", State.NONE)])
+    desk.say(name="hill-3", words=DARK)
+    desk.wait(ns=61 * S)
+    for state in ("repair", "in_service"):
+        desk.commission(name="hill-3", state=state)
+    desk.change_rules(table='[fold]\nsilent_least = "900d"\n')
+    desk.commission(name="hill-1", state="retired")
+    desk.lose(clean=True, them=["hill-3", "server-hill", "lake-2", "hill-2", "hill-1", "lake-1"])
+    desk.come_back(restarted=True, them=["lake-2", "hill-2"])
+    for state in ("repair", "in_service"):
+        desk.commission(name="hill-3", state=state)
+    desk.restart(away=0)
+    desk.the_promises_hold()
