@@ -3,6 +3,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
+# Assertions of the contract say what they saw, as those of a test file do; it is imported from several folders.
+pytest.register_assert_rewrite("tests.collector.tickets.desks.contract")
+
 settings.register_profile("house", deadline=None)  # a busy machine is no defect: nothing here asserts on the wall clock
 settings.load_profile("house")
 

@@ -175,7 +175,11 @@ def anything() -> Iterator[Anything]:
 def words_of(kind: str) -> list[str]:
     """Whatever looks like a name in the sources of a connector."""
     folder = Path(tickets.__file__).parent
-    beside = {"request-tracker": ["rest2"], "jira": ["jira_site", "jira_workflow"], "servicenow": ["table_api"]}
+    beside = {
+        "request-tracker": ["products/rest2"],
+        "jira": ["products/jira_site", "products/jira_workflow"],
+        "servicenow": ["products/table_api"],
+    }
     files = [folder / f"desks/{kind.replace('-', '_')}.py", *(folder / f"{name}.py" for name in beside.get(kind, ()))]
     found = {
         word
