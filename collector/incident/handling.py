@@ -275,9 +275,10 @@ class Handling:
         if (changed := alarms.masked(joined, mask)) is not None:
             self._book.put(*changed, at, {"kind": mask.kind, "ref": mask.ref, "reason": mask.reason})
         if former is not None and former.state == SETTLING and not self._book.of(former.corr_id, ROOT, CONSEQUENCE):
-            if left := self._book.of(former.corr_id):  # what that one explained is explained by what explains it
+            left = self._book.of(former.corr_id)
+            if left and former.scope == TERMINAL:  # what that one explained is explained by what explains it
                 self.child(incident, left[0], at)
-            else:
+            elif not left:
                 drop = incidents.drop(former, at, incident.corr_id)
                 self._book.put_incident(drop, "absorbed", at, by=incident.corr_id)
                 self._following.follow_up(former.corr_id, at)
