@@ -7,7 +7,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from typing import Any
 
@@ -17,11 +17,12 @@ from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.routes import checked_routes
 from tillwatch.collector.routing.router import Router
+from tillwatch.collector.store.sqlite import StoreError
 from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.desk import Desk
 from tillwatch.collector.tickets.desks.webhook import WebhookPort
 from tillwatch.collector.tickets.message import TicketMessage
-from tillwatch.collector.tickets.overdue import Overdue, late_messages, overdue
+from tillwatch.collector.tickets.overdue import Overdue, late_messages, overdue, still_late
 from tillwatch.collector.tickets.port import DRILLS, Receiver
 from tillwatch.collector.tickets.receivers import ReceiverError, open_receivers
 from tillwatch.collector.tickets.sender import OutboxSender
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 10.0
 """Between two looks at what waits too long: the shortest limit in use is two minutes."""
+
+MAX_UNHEARD = 1000
+"""Late messages that are offered again at each look because nobody was on duty for them: the latest, some 20 ms of work."""
 
 
 class Dispatch:
@@ -63,6 +67,7 @@ class Dispatch:
         self._senders: list[OutboxSender] = []
         self._overdue: tuple[Overdue, ...] = ()
         self._told: dict[int, int] = {}
+        self._unheard: tuple[int, ...] = ()
 
     def attach(self, pipeline: Pipeline) -> None:
         """Before the pipeline starts: what time brought while the collector was away is told, too."""
@@ -121,7 +126,7 @@ class Dispatch:
         while True:
             try:
                 await self.look()
-            except sqlite3.Error as error:
+            except (StoreError, sqlite3.Error) as error:
                 log.debug("not now: %s", error)  # the pipeline meets the same store, and says so
             await asyncio.sleep(LOOK_EVERY_S)
 
@@ -131,7 +136,8 @@ class Dispatch:
         limits = {level: target.undelivered_ns for level, target in policy.targets.items()}
         now = self._pipeline.now()
         found, late, last = await asyncio.to_thread(self._read, limits, now)
-        told = [(message, ways) for message in late if (ways := self._router.undelivered(message, now))]
+        ways_of = {number: self._router.undelivered(message, now) for number, message in late.items()}
+        told = [(late[number], ways) for number, ways in ways_of.items() if ways]
         if told:
             calls = 0
 
@@ -143,6 +149,9 @@ class Dispatch:
             if calls:
                 log.warning("%d messages are not delivered in time: %d calls are made another way", len(late), calls)
                 self.wake()
+        # Whoever comes on duty later hears of what nobody could be told.
+        unheard = [number for number, ways in ways_of.items() if not ways] if self._table.fallback else []
+        self._unheard = tuple(unheard[-MAX_UNHEARD:])
         self._told |= last  # not before it is in the store: what a busy one did not take is told at the next look
         before = {each.connector for each in self._overdue}
         for each in found:
@@ -154,16 +163,21 @@ class Dispatch:
 
     def _read(
         self, limits: dict[int, int], now: int
-    ) -> tuple[tuple[Overdue, ...], list[TicketMessage], dict[int, int]]:
-        """What waits for too long, which of its messages were not told another way yet, and by level the last row of those."""
+    ) -> tuple[tuple[Overdue, ...], dict[int, TicketMessage], dict[int, int]]:
+        """What waits for too long, which of its messages were not told another way yet, by row, and by level the last row of those."""
         with closing(outbox.connect(self._config.database)) as db:
-            late, last = [], {}
+            rows, last = list(still_late(db, self._unheard)), {}
             for level, limit in limits.items():
-                rows = late_messages(db, level, now - limit, self._told.get(level, 0)) if limit else []
-                for number, body in rows:
-                    late.append(TicketMessage.unpack(body))
-                    last[level] = number
-            return overdue(db, limits, now), late, last
+                fresh = late_messages(db, level, now - limit, self._told.get(level, 0)) if limit else []
+                rows += fresh
+                if fresh:
+                    last[level] = fresh[-1][0]
+            found = overdue(db, limits, now)
+        late = {}
+        for number, body in rows:
+            with suppress(ValueError):  # a row that cannot be read is its sender's to report
+                late[number] = TicketMessage.unpack(body)
+        return found, late, last
 
 
 def _facts(each: Overdue) -> dict[str, Any]:

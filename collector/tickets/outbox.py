@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tillwatch.collector.tickets.delivery import LONGEST_WAIT_S, SECOND, Row, RowState, take
+from tillwatch.collector.tickets.delivery import LONGEST_WAIT_S, MAX_ANSWER, SECOND, Row, RowState, take
 from tillwatch.collector.tickets.message import Op, TicketMessage
 from tillwatch.collector.tickets.port import Destination, Leg, Link
 
@@ -115,11 +115,15 @@ def reroute(
         places: dict[str, Destination] = {}
         for number, incident, op, created_at, body in strangers:
             if op == Op.NOTIFY.value:
-                dead = "the channel is not configured any more"
-                conn.execute("UPDATE outbox SET state = 'dead', answer = ? WHERE id = ?", (dead, number))
+                _give_up(conn, number, "the channel is not configured any more")
                 continue
             if incident not in places:
-                ways = route(TicketMessage.unpack(body), created_at, "")
+                try:
+                    message = TicketMessage.unpack(body)
+                except ValueError as error:  # one that cannot be read must not stop a start
+                    _give_up(conn, number, str(error))
+                    continue
+                ways = route(message, created_at, "")
                 places[incident] = next(each for each in ways if not each.notify)
             place = places[incident]
             conn.execute(
@@ -328,6 +332,10 @@ def settled(conn: sqlite3.Connection, before: int) -> list[str]:
 def prune(conn: sqlite3.Connection, incidents: Sequence[str]) -> None:
     """Forget the messages of settled incidents, within the caller's transaction. Which ticket was theirs stays known."""
     conn.executemany("DELETE FROM outbox WHERE incident = ?", [(incident,) for incident in incidents])
+
+
+def _give_up(conn: sqlite3.Connection, number: int, why: str) -> None:
+    conn.execute("UPDATE outbox SET state = 'dead', answer = ? WHERE id = ?", (why[:MAX_ANSWER], number))
 
 
 def _roll_back(conn: sqlite3.Connection) -> None:

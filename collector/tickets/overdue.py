@@ -6,6 +6,7 @@ receiver's queue goes to the journal when it changes, so that the monitoring its
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,3 +48,11 @@ def overdue(conn: sqlite3.Connection, limits: Mapping[int, int], now: int) -> tu
 def late_messages(conn: sqlite3.Connection, level: int, before: int, after: int) -> Sequence[tuple[int, bytes]]:
     """(row id, body) of messages of that level that have waited since `before` or longer, from row `after` on, at most AT_ONCE."""
     return conn.execute(_LATE, {"level": level, "before": before, "after": after, "limit": AT_ONCE}).fetchall()
+
+
+def still_late(conn: sqlite3.Connection, rows: Sequence[int]) -> Sequence[tuple[int, bytes]]:
+    """(row id, body) of those of these rows that still wait."""
+    return conn.execute(
+        "SELECT id, body FROM outbox WHERE state <> 'done' AND id IN (SELECT value FROM json_each(?)) ORDER BY id",
+        (json.dumps(rows),),
+    ).fetchall()
