@@ -31,6 +31,7 @@ from tillwatch.collector.tickets.message import Op, TicketMessage, TicketState
 from tillwatch.collector.tickets.port import Barred, Done, Leg, Link, Outcome, Problem, Receiver, Retry, Uncertain
 
 MOST_WRITES = 8
+MOST_TURNS = 8
 """More requests that change something than one message needs anywhere."""
 
 
@@ -332,12 +333,20 @@ class Contract(PushContract):
 
     async def test_of_several_with_one_key_the_oldest_stays(self, system, tell, key) -> None:
         made = await asyncio.gather(*(tell(key) for _ in range(4)))
-        assert all(isinstance(each, Done) for each in made), made
-        outcome = await tell(key, doubtful=True)
-        assert isinstance(outcome, Done), outcome
+        # Two that set aside the same double at once: one of them may find it changed (412) or locked and is told to come again.
+        assert any(isinstance(each, Done) for each in made), made
+        assert all(isinstance(each, Done | Retry | Uncertain) for each in made), made
+        outcome = await self.until_done(tell, key)
         oldest, *others = system.tickets(key)
         assert (outcome.external_id, oldest.state.over) == (oldest.id, False)
         assert [other for other in others if not other.state.over] == []
+
+    async def until_done(self, tell, key) -> Done:
+        """As the sender does with what is to be tried again or is in doubt."""
+        for _ in range(MOST_TURNS):
+            if isinstance(outcome := await tell(key, doubtful=True), Done):
+                return outcome
+        raise AssertionError(outcome)
 
     async def test_resolve_of_what_people_closed_changes_nothing(self, system, tell, key) -> None:
         ticket = await self.made(tell, key)
