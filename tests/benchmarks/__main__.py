@@ -14,6 +14,7 @@ from types import ModuleType
 
 from tests.benchmarks import agent, collector, delivery, proof, results, snmp, storm, wire
 from tests.benchmarks.options import Options, progress
+from tests.benchmarks.outside import __main__ as outside
 from tests.benchmarks.results import BenchError, Result
 
 AREAS: tuple[ModuleType, ...] = (wire, snmp, collector, delivery, storm, proof, agent)
@@ -21,6 +22,9 @@ RUNS = 3
 
 
 def main(argv: list[str] | None = None) -> int:
+    words = sys.argv[1:] if argv is None else argv
+    if words and words[0] in outside.SETS:
+        return outside.main(words)
     parser = argparse.ArgumentParser(
         prog="make bench", description="Footprint and throughput of tillwatch on this machine."
     )
