@@ -102,7 +102,7 @@ def test_the_one_that_differs_is_found_and_said_once(count: int, degrees: float)
     peers, groups = PeerDistances(count, 0.1), np.full(count, 17)
     said = [peers.step(tick, groups) for tick in ticks]
     assert not any(one.odd.any() for one in said[:48])
-    assert [tick for tick, one in enumerate(said) if one.odd[3]][0] < 48 + 24
+    assert next(tick for tick, one in enumerate(said) if one.odd[3]) < 48 + 24
     assert said[-1].odd[3]
     assert np.flatnonzero(said[-1].odd).tolist() == [3]
     assert said[-1].difference[3] == pytest.approx(degrees, abs=4)
