@@ -61,6 +61,13 @@ def test_sound_devices_stay_quiet() -> None:
     assert all((one.p > 0).all() and (one.p <= 1).all() for one in said)
 
 
+def test_p_is_how_often_a_sound_device_is_as_far() -> None:
+    rows = np.random.default_rng(3).normal(50, 3, (LEARN + 300, 150, 6))
+    p = np.array([one.p for one in run(DeviceDistances(150, 6), rows)[LEARN:]])
+    for wanted in (0.5, 0.1, 0.01, 0.001):
+        assert wanted / 10 < (p < wanted).mean() < 1.3 * wanted
+
+
 @pytest.mark.parametrize("signal", [1, 2, 3])
 def test_a_fault_is_held_while_it_lasts_and_its_signal_speaks(signal: int) -> None:
     rows = bench(np.random.default_rng(2), LEARN + 500)
