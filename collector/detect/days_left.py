@@ -19,8 +19,10 @@ LEAST_SCORES = 19
 """A 95 % quantile of fewer scores is beyond the highest of them (the order statistic is ceil(0.95 (n + 1))), so fewer say nothing of one's own."""
 POOLED = 512
 """Scores of all series of one kind that stand in for those of a new one: enough for a quantile to within a hundredth."""
+NORMAL = 1.645
+"""Standard errors to either side that hold 90 % of normal noise. A range is never narrower: past weeks may have been lucky."""
 PRIOR = 2.5
-"""Standard errors to either side where nothing was scored yet, instead of the 1.645 of a normal distribution: a forecast that nobody has held against
+"""Standard errors to either side where nothing was scored yet, instead of NORMAL: a forecast that nobody has held against
 what came gets half as much again.
 """
 
@@ -81,12 +83,12 @@ def width(
     if pool is not None:
         said = pool[np.isfinite(pool)][-POOLED:]
         if len(said) >= LEAST_SCORES:
-            spare = max(float(np.sort(np.abs(said))[_rank(len(said), covered)]), 0.0)
+            spare = float(np.sort(np.abs(said))[_rank(len(said), covered)])
     have = np.isfinite(scores).sum(axis=1)
     ordered = np.sort(np.where(np.isfinite(scores), np.abs(scores), np.inf), axis=1)
     rank = np.array([_rank(n, covered) if n else 0 for n in range(scores.shape[1] + 1)])
     own = ordered[np.arange(len(scores)), rank[have]].astype(np.float64)
-    return np.where(have >= LEAST_SCORES, own, spare)
+    return np.maximum(np.where(have >= LEAST_SCORES, own, spare), NORMAL)
 
 
 def _rank(n: int, covered: float) -> int:
