@@ -185,7 +185,8 @@ def _pattern(rest: NDArray[np.float32]) -> NDArray[np.float32]:
         enough &= np.isfinite(own).sum(axis=1) >= LEAST // WEEK
         found[:, weekday] = _median(own)
     found[~enough] = 0
-    return found - np.sort(found, axis=1)[:, 1:-1].mean(axis=1, keepdims=True)
+    middle: NDArray[np.float32] = np.sort(found, axis=1)[:, 1:-1].mean(axis=1, keepdims=True)
+    return found - middle
 
 
 def _resolution(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -213,7 +214,9 @@ def _inflation(apart: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArra
     return inflation
 
 
-def time_to(fitted: Fit, limit: NDArray[np.float64] | float, width: NDArray[np.float64] | float, *, rising: bool) -> Range:
+def time_to(
+    fitted: Fit, limit: NDArray[np.float64] | float, width: NDArray[np.float64] | float, *, rising: bool
+) -> Range:
     """Days until the level reaches the limit. rising: the limit lies above; else below. width: standard errors to either side (`days_left.width`).
 
     A level at or beyond its limit has 0 days; a slope that leads away, or is no more than chance, has no end (infinite). Where forecasts were more wrong than
@@ -243,7 +246,8 @@ def time_to(fitted: Fit, limit: NDArray[np.float64] | float, width: NDArray[np.f
 def _lead_error(fitted: Fit, lead: int) -> NDArray[np.float64]:
     """Standard error of the difference between the level foretold so many days ahead and that of the week that came."""
     own = fitted.level_error * np.sqrt(RECENT / WEEK)
-    return np.sqrt((fitted.slope_error * lead) ** 2 + fitted.level_error**2 + own**2)
+    square: NDArray[np.float64] = (fitted.slope_error * lead) ** 2 + fitted.level_error**2 + own**2
+    return np.sqrt(square)
 
 
 def score(values: NDArray[np.float32], lead: int = LEAD) -> NDArray[np.float64]:

@@ -92,11 +92,7 @@ def test_over_a_gap_it_is_counted_and_said() -> None:
     assert step(state, GAP_NS + 1, 50)[1:] == (45, Event.GAP)
 
 
-@given(
-    st.lists(
-        st.tuples(st.sampled_from(["use", "reset", "wrap"]), st.integers(0, 50)), max_size=60
-    )
-)
+@given(st.lists(st.tuples(st.sampled_from(["use", "reset", "wrap"]), st.integers(0, 50)), max_size=60))
 def test_the_sum_is_what_was_consumed(history: list[tuple[str, int]]) -> None:
     """Whatever is set back or wraps, if it was read just before and before it has half of its count again."""
     state, _, _ = step(None, 0, 200.0)

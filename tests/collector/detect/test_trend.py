@@ -8,7 +8,19 @@ from numpy.typing import NDArray
 
 from tillwatch.collector.detect import trend
 from tillwatch.collector.detect.days_left import NORMAL, no_scores, width
-from tillwatch.collector.detect.trend import DAYS, FALSE, LEAD, LEAST, fit, forget, no_history, put, score, time_to, window
+from tillwatch.collector.detect.trend import (
+    DAYS,
+    FALSE,
+    LEAD,
+    LEAST,
+    fit,
+    forget,
+    no_history,
+    put,
+    score,
+    time_to,
+    window,
+)
 
 AT = np.arange(1 - DAYS, 1)
 F32 = NDArray[np.float32]
@@ -82,7 +94,9 @@ def test_stationary_noise_stays_silent_at_the_stated_rate(carried: float, days: 
 
 
 @pytest.mark.parametrize(
-    ("carried", "unsteady"), [(0.0, 0.0), (0.5, 0.0), (0.5, 0.01)], ids=["steady", "steady with memory", "changing slope"]
+    ("carried", "unsteady"),
+    [(0.0, 0.0), (0.5, 0.0), (0.5, 0.01)],
+    ids=["steady", "steady with memory", "changing slope"],
 )
 def test_the_range_holds_the_day_as_often_as_said(carried: float, unsteady: float) -> None:
     """Drifts with noise, a weekday pattern and one wild value in twenty; widths from the scores of other series of the kind."""
@@ -92,7 +106,11 @@ def test_the_range_holds_the_day_as_often_as_said(carried: float, unsteady: floa
     wander = np.cumsum(unsteady * rng.standard_normal((series, days)), axis=1)
     drift = np.cumsum(rng.uniform(0.1, 0.6, (series, 1)) * np.exp(wander), axis=1)
     pattern = rng.normal(0, 2, (series, 7))
-    values = drift + (pattern - np.sort(pattern, axis=1)[:, 1:-1].mean(axis=1, keepdims=True))[:, at % 7] + noise(rng, series, days, carried)
+    values = (
+        drift
+        + (pattern - np.sort(pattern, axis=1)[:, 1:-1].mean(axis=1, keepdims=True))[:, at % 7]
+        + noise(rng, series, days, carried)
+    )
     wild = rng.random(values.shape) < 0.05
     values[wild] += rng.normal(0, 20, wild.sum())
     values = values.astype(np.float32)
