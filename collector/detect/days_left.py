@@ -5,6 +5,7 @@ Shafer 2005; scaled by each series' own error as in Lei et al. 2018).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 from math import ceil, inf, isfinite
 from typing import NamedTuple
 
@@ -41,6 +42,20 @@ class DaysLeft:
         """Whether there is nothing to say yet: the near end lies beyond the horizon (days), or the range is wider than the horizon."""
         return not (self.low <= horizon and isfinite(self.high) and self.high - self.low <= horizon)
 
+    def dates(self, today: int) -> tuple[date | None, date | None, date | None]:
+        """The days on which it ends, near, middle and far, None for none that can be foreseen. today: day number (1970-01-01 is 0) in the time of the branch,
+        of which this was reckoned at the end: half a day left ends tomorrow.
+        """
+        near, middle, far = (
+            _EPOCH + timedelta(days=today + ceil(each)) if each < _FORESEEN else None
+            for each in (self.low, self.median, self.high)
+        )
+        return near, middle, far
+
+
+_EPOCH = date(1970, 1, 1)
+_FORESEEN = 36_525
+"""A hundred years of days: what lies beyond has no date."""
 
 NEVER = DaysLeft(inf, inf, inf)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import date
 from math import inf
 
 import numpy as np
@@ -70,3 +71,9 @@ def test_a_new_score_lies_within_the_width_as_often_as_said() -> None:
     drawn = np.abs(np.random.default_rng(4).lognormal(1.0, 0.6, (4000, SCORES + 1))).astype(np.float32)
     inside = drawn[:, -1] <= width(drawn[:, :SCORES])
     assert 0.88 <= inside.mean() <= 0.95
+
+
+def test_days_become_dates_of_the_branch() -> None:
+    today = (date(2026, 2, 27) - date(1970, 1, 1)).days
+    assert DaysLeft(0, 0.5, 2).dates(today) == (date(2026, 2, 27), date(2026, 2, 28), date(2026, 3, 1))
+    assert NEVER.dates(today) == (None, None, None)

@@ -52,6 +52,22 @@ def test_a_line_is_found_exactly(slope: float, level: float, missing: set[int]) 
     assert not left.silent(40)
 
 
+def test_a_value_in_whole_steps_is_a_line_all_the_same() -> None:
+    """A drive says 40, 40, 40, 41: a percent in ten days."""
+    found = fit(np.floor(40.55 + 0.1 * AT).astype(np.float32)[None])
+    assert found.slope[0] == pytest.approx(0.1, abs=0.01)
+    left = time_to(found, 46.0, NORMAL, rising=True).of(0)
+    assert left.low < 60 < left.high
+    assert not left.silent(90)
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_what_stands_still_is_no_trend(step: int) -> None:
+    """Nor is one step of an integer."""
+    values = np.where(AT < -20, 40, 40 + step).astype(np.float32)[None]
+    assert time_to(fit(values), 46.0, NORMAL, rising=True).of(0).silent(1e9)
+
+
 def test_a_weekday_pattern_does_not_tilt_it() -> None:
     pattern = np.array([0, 40, 7, -3, 90, -44, -74.0])  # the five middle ones are 0 together
     values = (500 + 0.5 * AT + pattern[AT % 7]).astype(np.float32)[None]

@@ -191,3 +191,18 @@ def test_of_two_ends_the_nearer_counts() -> None:
     assert nearer(one, other) == other
     assert nearer(None, one) == one
     assert nearer(None, None) is None
+
+
+def test_the_range_holds_the_end_as_often_as_said() -> None:
+    """Terminals whose use drifts by a few per cent a week, with a weekday pattern; ratios of other terminals of the kind make the range."""
+    rng = np.random.default_rng(7)
+    parts, days, now = 1200, 320, 150
+    pace = np.exp(np.cumsum(0.01 * rng.standard_normal((parts, days)), axis=1)) * rng.uniform(200, 800, (parts, 1))
+    counted = pace * np.array([1, 1, 1.2, 1, 1.6, 0.5, 0])[np.arange(days) % 7] * rng.gamma(4, 1 / 4, (parts, days))
+    pool = np.concatenate([score(counted[:, end - 56 : end].astype(np.float32)) for end in (80, 110, 140)])
+    exact = Rating("exact", "counter", 100_000, 100_000, 100_000)
+    level = 100_000 - counted[:, now : now + 60].sum(axis=1) * rng.uniform(0.2, 1, parts)
+    left = days_left(level, exact, counted[:, now - 56 : now].astype(np.float32), None, pool.astype(np.float32))
+    came = (level[:, None] + np.cumsum(counted[:, now:], axis=1) >= exact.rated).argmax(axis=1) + 1
+    inside = (left.low <= came) & (came - 1 <= left.high)
+    assert 0.85 <= inside.mean() <= 0.97

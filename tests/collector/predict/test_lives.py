@@ -96,6 +96,13 @@ def test_what_is_left_is_turned_into_what_is_used() -> None:
     assert (left.share(93), used.share(104)) == (pytest.approx(0.07), pytest.approx(1.04))
 
 
+def test_a_fan_runs_while_it_turns_and_a_display_while_it_is_on() -> None:
+    (fan,) = SHIPPED.of("host.fan.speed", "host/fan:1")
+    (display,) = SHIPPED.of("atm.display", "atm/Display1")
+    assert [fan.running(value) for value in (0, 1200)] == [False, True]
+    assert [display.running(word) for word in ("on", "off", "displayError", "unknown")] == [True, False, False, False]
+
+
 def test_a_bank_sets_its_own_figure_and_keeps_the_rest() -> None:
     site = '[[life]]\nid = "dispenser.notes"\nrated = 2_000_000\nevidence = "Our contract"\nconfidence = "doc"\n'
     (belts,) = parse_lives(site).of("atm.unit.out.presented", "atm/CashDispenser unit:1")
