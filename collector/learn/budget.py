@@ -35,14 +35,17 @@ class _Steps:
     score: Scores
     hits: Scores
     false: Scores
+    doubt: Scores
+    """The standard error of `false`: of counts, the root of the sum of the squared weights."""
 
 
 def _steps(score: Scores, failed: NDArray[np.bool_], weights: Scores) -> _Steps:
     order = np.argsort(-score, kind="stable")
     ranked = score[order]
     last = np.r_[np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1]  # equal scores are raised together
-    hits, false = np.cumsum(weights[order] * failed[order]), np.cumsum(weights[order] * ~failed[order])
-    return _Steps(ranked[last], hits[last], false[last])
+    hits, others = weights[order] * failed[order], weights[order] * ~failed[order]
+    doubt = np.sqrt(np.cumsum(others**2))
+    return _Steps(ranked[last], np.cumsum(hits)[last], np.cumsum(others)[last], doubt[last])
 
 
 def _threshold(steps: _Steps, chosen: int, failures: float, years: float) -> Threshold:
@@ -56,23 +59,17 @@ def by_budget(
     score: Scores, failed: NDArray[np.bool_], *, years: float, budget: float, weights: Scores | None = None
 ) -> Threshold:
     """score: of rows that the model never saw, by unit or by time. years: unit-years that all rows stand for. budget: false alarms a unit and
-    year. The highest threshold that reaches the most failures within the budget.
+    year. The highest threshold that reaches the most failures within the budget, where a standard error of the count is taken as spent: a
+    budget that is just met on the rows at hand is overspent every other year.
     """
     if years <= 0 or budget < 0:
-        raise ValueError("budget: needs the unit-years that were watched, and false alarms a unit and year of 0 or more")
+        raise ValueError(
+            "budget: needs the unit-years that were watched, and false alarms a unit and year of 0 or more"
+        )
     weight = np.ones(len(score)) if weights is None else weights
     steps = _steps(score, failed, weight) if len(score) else None
-    within = -1 if steps is None else int(np.searchsorted(steps.false, budget * years * (1 + 1e-9), side="right")) - 1
+    within = -1 if steps is None else int(np.searchsorted(steps.false + steps.doubt, budget * years, side="right")) - 1
     if steps is None or within < 0 or steps.hits[within] == 0:
         return Threshold(NEVER, 0.0, 0.0 if failed.any() else float("nan"), float("nan"))
     chosen = int(np.searchsorted(steps.hits, steps.hits[within]))
     return _threshold(steps, chosen, float(np.sum(weight[failed])), years)
-
-
-def by_f1(score: Scores, failed: NDArray[np.bool_], *, years: float, weights: Scores | None = None) -> Threshold:
-    """The threshold of the best F1. Only for a task that is judged so: it buys a hit with any number of false alarms where failures abound."""
-    if not failed.any():
-        raise ValueError("F1: no row failed")
-    weight = np.ones(len(score)) if weights is None else weights
-    steps, failures = _steps(score, failed, weight), float(np.sum(weight[failed]))
-    return _threshold(steps, int(np.argmax(2 * steps.hits / (steps.hits + steps.false + failures))), failures, years)

@@ -95,7 +95,7 @@ class _Columns:
         return Features(tuple(self.names), values, tuple(self.subjects), dict(self.words))
 
 
-def features(past: Past, unit: Ints, at: Ints, view: View = View()) -> Features:  # noqa: B008  # frozen
+def features(past: Past, unit: Ints, at: Ints, view: View = View()) -> Features:  # frozen
     """One row for each (unit, time), of everything that happened at or before that time."""
     unit, at = np.asarray(unit, np.int64), np.asarray(at, np.int64)
     columns = _Columns(len(unit))
@@ -202,5 +202,3 @@ def _facts(columns: _Columns, facts: Facts, unit: Ints, at: Ints, view: View) ->
         number = {word: float(index) for index, word in enumerate(words)}
         columns.words[name] = words
         columns.add(name, "", np.array([number.get(word, np.nan) for word in said])[unit])
-
-

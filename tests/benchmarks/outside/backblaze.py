@@ -21,7 +21,17 @@ from tillwatch.collector.learn import features as f
 from tillwatch.collector.learn.panel import Features, Panel, labels
 
 FILE = "drives.parquet"
-COUNTERS = ("smart_5", "smart_10", "smart_12", "smart_187", "smart_188", "smart_189", "smart_196", "smart_197", "smart_198")
+COUNTERS = (
+    "smart_5",
+    "smart_10",
+    "smart_12",
+    "smart_187",
+    "smart_188",
+    "smart_189",
+    "smart_196",
+    "smart_197",
+    "smart_198",
+)
 LANDMARK_HOURS = 720
 DAY_HOURS = 24
 VIEW = f.View(windows=(30, 90, 360), lags=(30, 90), half_lives=(30, 180), rises=True, day=DAY_HOURS)
@@ -83,9 +93,7 @@ def panel_of(drives: Drives, chunk: int = 4000) -> Panel:
     unit, at, failed = unit[known], at[known], failed[known]
     telemetry = f.Telemetry(drives.drive, drives.start, drives.values, COUNTERS)
     changes = f.Happenings(drives.drive, drives.start, np.zeros(len(drives.drive), np.int64), ("change",))
-    facts = f.Facts(
-        born=np.zeros(len(drives.model)), words={"model": drives.model}, numbers={"size": drives.size}
-    )
+    facts = f.Facts(born=np.zeros(len(drives.model)), words={"model": drives.model}, numbers={"size": drives.size})
     past = f.Past(events=changes, telemetry=telemetry, facts=facts)
     table = f.features(past, unit, at, VIEW)
     return Panel(unit, at, table, failed, LANDMARK_HOURS, LANDMARK_HOURS, DAY_HOURS)
