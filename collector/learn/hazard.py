@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tillwatch.collector.learn.budget import Threshold, by_budget
-from tillwatch.collector.learn.calibration import Calibration, calibrate, log_odds, probability
+from tillwatch.collector.learn.calibration import EDGE, Calibration, calibrate, log_odds, probability
 from tillwatch.collector.learn.panel import Features, Floats, Ints, Panel
 
 MIN_FAILURES = 50
@@ -238,20 +238,8 @@ class Fitted:
 
 def fit(panel: Panel, settings: Settings = Settings(), progress: Progress = silent) -> Fitted:  # frozen
     """ValueError where there is nothing to learn a failure from; ask enough() first. Deterministic for one seed and one version of the libraries."""
-    rng = np.random.default_rng(settings.seed)
-    rows, weights = thinned(panel.failed, settings.rows, rng)
+    rows, weights, score = _cross_fit(panel, settings, progress)
     learnt = panel.rows(rows)
-    fold = folds(learnt.unit, settings.folds, rng)
-    if len(learnt) == 0 or not learnt.failed.any() or len(np.unique(fold)) < 2:
-        raise ValueError(
-            "there is no failure to learn from, or one unit only: collect more, the fixed rule holds until then"
-        )
-    score = np.zeros(len(learnt))
-    for index in np.unique(fold):
-        progress("cross-fitting", float(index) / (settings.folds + 1))
-        held = fold == index
-        encoding, trees = _boost(learnt.rows(~held), weights[~held], settings)
-        score[held] = trees(encoding.matrix(learnt.features.rows(held)))
     calibration = calibrate(score, learnt.failed, weights)
     out_of_fold = calibration(score)
     years = float(weights.sum()) * panel.years_a_row
@@ -271,6 +259,39 @@ def fit(panel: Panel, settings: Settings = Settings(), progress: Progress = sile
     return Fitted(
         Hazard(encoding, trees, calibration, threshold, panel.horizon, learnt_from), rows, out_of_fold, weights
     )
+
+
+def choose(panel: Panel, candidates: Sequence[Settings], progress: Progress = silent) -> Settings:
+    """The candidate with the least log loss out of fold: on units that it did not learn from, each row counting for what it stands for. All
+    see the same rows and folds where their seeds and counts are the same. To judge the choice, judge on other rows than these.
+    """
+    losses = []
+    for index, settings in enumerate(candidates):
+        progress("choosing", index / len(candidates))
+        rows, weights, score = _cross_fit(panel, settings, silent)
+        failed = panel.failed[rows]
+        said = calibrate(score, failed, weights)(score)
+        losses.append(-float(np.average(np.log(np.clip(np.where(failed, said, 1 - said), EDGE, 1)), weights=weights)))
+    return candidates[int(np.argmin(losses))]
+
+
+def _cross_fit(panel: Panel, settings: Settings, progress: Progress) -> tuple[Ints, Probabilities, Probabilities]:
+    """Rows learnt from, what each stands for, and the score of each by trees that did not see its unit."""
+    rng = np.random.default_rng(settings.seed)
+    rows, weights = thinned(panel.failed, settings.rows, rng)
+    learnt = panel.rows(rows)
+    fold = folds(learnt.unit, settings.folds, rng)
+    if len(learnt) == 0 or not learnt.failed.any() or len(np.unique(fold)) < 2:
+        raise ValueError(
+            "there is no failure to learn from, or one unit only: collect more, the fixed rule holds until then"
+        )
+    score = np.zeros(len(learnt))
+    for index in np.unique(fold):
+        progress("cross-fitting", float(index) / (settings.folds + 1))
+        held = fold == index
+        encoding, trees = _boost(learnt.rows(~held), weights[~held], settings)
+        score[held] = trees(encoding.matrix(learnt.features.rows(held)))
+    return rows, weights, score
 
 
 def failures(panel: Panel) -> int:
