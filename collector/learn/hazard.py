@@ -6,7 +6,7 @@ false alarms leaves. scikit-learn is imported in functions.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,8 @@ class Factor:
 @dataclass(frozen=True, slots=True)
 class Encoding:
     """What a model needs to read features: the columns in their order, the words that their values stood for and what each word is worth (the
-    shrunk failure rate of its units: one number, where a tree needs no list of words), and the usual value of each column.
+    shrunk failure rate of its units: one number, where a tree needs no list of words), the usual value of each column, and which columns were
+    never known: nothing was learnt from those, so nothing is read from them.
     """
 
     names: tuple[str, ...]
@@ -74,6 +75,7 @@ class Encoding:
     words: Mapping[str, tuple[str, ...]]
     worth: Mapping[str, NDArray[np.float64]]
     usual: Floats
+    unknown: NDArray[np.bool_]
 
     def matrix(self, features: Features) -> Floats:
         """Words that were not there when it was learnt are not known, as is a word that is missing."""
@@ -87,6 +89,7 @@ class Encoding:
             table = np.array([*(ours.get(word, np.nan) for word in features.words[name]), np.nan])
             said = features.values[:, column]
             values[:, column] = table[np.where(np.isnan(said), len(table) - 1, said).astype(np.int64)]
+        values[:, self.unknown] = 0.0
         return values
 
 
@@ -101,14 +104,16 @@ def encode(features: Features, failed: NDArray[np.bool_], weights: Probabilities
         hits = np.bincount(index, (weights * failed)[known], len(words))
         shrunk = (hits + WORD_PRIOR) / (seen * rate + WORD_PRIOR)
         worth[name] = np.where(seen > 0, shrunk, np.nan)
-    coded = Encoding(
+    columns = len(features.names)
+    bare = Encoding(
         features.names,
         features.subjects,
         dict(features.words),
         worth,
-        np.zeros(len(features.names), np.float32),
+        np.zeros(columns, np.float32),
+        np.isnan(features.values).all(axis=0),
     )
-    return Encoding(coded.names, coded.subjects, coded.words, worth, _median(coded.matrix(features)))
+    return replace(bare, usual=_median(bare.matrix(features)))
 
 
 def _median(values: Floats) -> Floats:
@@ -192,6 +197,7 @@ class Hazard:
             "words": {name: list(words) for name, words in self.encoding.words.items()},
             "worth": dict(self.encoding.worth),
             "usual": self.encoding.usual,
+            "unknown": self.encoding.unknown,
             "members": list(self.trees.members),
             "offset": self.trees.offset,
             "calibration": self.calibration.parts(),
@@ -213,6 +219,7 @@ class Hazard:
             {name: tuple(words) for name, words in parts["words"].items()},
             dict(parts["worth"]),
             parts["usual"],
+            parts["unknown"],
         )
         return cls(
             encoding,

@@ -107,7 +107,7 @@ def split(machines: Machines) -> int:
     months = first.astype("datetime64[M]") + MONTHS
     moment = months.astype("datetime64[D]")
     if moment > last:
-        moment = first + int((last - first).astype(int) * 7 / 8)
+        moment = first + int(((last - first).astype(int) + 1) * 7 / 8)
     return _ns(str(moment)) - 1
 
 
@@ -117,7 +117,9 @@ def run(data: Path, out: Path) -> dict[str, Any]:
     moment = split(machines)
     earlier, later = panel.before(moment), panel.since(moment)
     if not later.failed.any():
-        raise ValueError(f"{data}: no failure in the part that is scored, from {np.datetime64(moment + 1, 'ns')} on")
+        raise ValueError(
+            f"{data}: no failure in the part that is scored, from {str(np.datetime64(moment + 1, 'ns'))[:10]} on"
+        )
     settings = choose(earlier, CANDIDATES, progress)
     hazard = fit(earlier, settings, progress).hazard
     chance = hazard.predict(later.features)
@@ -139,7 +141,8 @@ def run(data: Path, out: Path) -> dict[str, Any]:
             count, lambda drawn: score(np.bincount(drawn, minlength=count)[later.unit].astype(float))[name]
         )
 
-    today = later.features.values[:, later.features.names.index("all events count 1 d")] > 0
+    counts = [column for column, name in enumerate(later.features.names) if name.endswith("count 1 d")]
+    today = later.features.values[:, counts].any(axis=1)
     rows = sorted(range(len(later)), key=lambda row: (later.unit[row], later.at[row]))
     with (out / "azure.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

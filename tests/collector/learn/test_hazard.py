@@ -110,8 +110,18 @@ def test_words_are_known_by_name_not_by_number(fitted: Fitted) -> None:
     assert fitted.hazard.predict(Features(made.NAMES, row, made.SUBJECTS, {"model": made.MODELS})) == unknown
 
 
+def test_a_column_that_was_never_known_teaches_and_says_nothing() -> None:
+    whole = made.panel(60, 30, seed=1)
+    values = whole.features.values.copy()
+    values[:, 3] = np.nan
+    never = replace(whole, features=replace(whole.features, values=values))
+    hazard = fit(never, QUICK).hazard
+    np.testing.assert_array_equal(hazard.predict(whole.features), hazard.predict(never.features))
+    assert "noise" not in {factor.subject for row in range(50) for factor in hazard.factors(whole.features, row)}
+
+
 def test_other_features_are_refused(fitted: Fitted) -> None:
-    with pytest.raises(ValueError, match="other features .*jams.*train it again"):
+    with pytest.raises(ValueError, match=r"other features .*jams.*train it again"):
         fitted.hazard.predict(Features(("jams",), np.zeros((1, 1), np.float32), ("jams",), {}))
 
 
