@@ -6,7 +6,7 @@ false alarms leaves. scikit-learn is imported in functions.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,10 @@ MIN_FAILURES = 50
 """Failures (not rows) below which boosting learns the noise of the few: ten events for each of a handful of effects, the usual least for a
 logistic model. Below it the fixed rule of fallback.py speaks.
 """
+MIN_FAILED_UNITS = 10
+"""So many units must have failed: fifty failures of one bad unit teach that unit."""
+CHOICE_ROWS = 60_000
+"""What settings are chosen on; the order of candidates is known long before their figures are."""
 WORD_PRIOR = 20.0
 """A model of drive with fewer failures than this times the base rate is drawn to the base rate: a model seen twice, failed once, is no omen."""
 
@@ -111,7 +115,7 @@ def encode(features: Features, failed: NDArray[np.bool_], weights: Probabilities
         dict(features.words),
         worth,
         np.zeros(columns, np.float32),
-        np.isnan(features.values).all(axis=0),
+        np.asarray(np.isnan(features.values).all(axis=0)),
     )
     return replace(bare, usual=_median(bare.matrix(features)))
 
@@ -201,12 +205,7 @@ class Hazard:
             "members": list(self.trees.members),
             "offset": self.trees.offset,
             "calibration": self.calibration.parts(),
-            "threshold": [
-                self.threshold.value,
-                self.threshold.false_alarms,
-                self.threshold.recall,
-                self.threshold.precision,
-            ],
+            "threshold": asdict(self.threshold),
             "horizon": self.horizon,
             "learnt_from": dict(self.learnt_from),
         }
@@ -225,7 +224,7 @@ class Hazard:
             encoding,
             Trees(tuple(parts["members"]), float(parts["offset"])),
             Calibration.from_parts(parts["calibration"]),
-            Threshold(*parts["threshold"]),
+            Threshold(**parts["threshold"]),
             int(parts["horizon"]),
             dict(parts["learnt_from"]),
         )
@@ -243,7 +242,7 @@ class Fitted:
     weights: Probabilities
 
 
-def fit(panel: Panel, settings: Settings = Settings(), progress: Progress = silent) -> Fitted:  # frozen
+def fit(panel: Panel, settings: Settings = Settings(), progress: Progress = silent) -> Fitted:
     """ValueError where there is nothing to learn a failure from; ask enough() first. Deterministic for one seed and one version of the libraries."""
     rows, weights, score = _cross_fit(panel, settings, progress)
     learnt = panel.rows(rows)
@@ -275,7 +274,7 @@ def choose(panel: Panel, candidates: Sequence[Settings], progress: Progress = si
     losses = []
     for index, settings in enumerate(candidates):
         progress("choosing", index / len(candidates))
-        rows, weights, score = _cross_fit(panel, settings, silent)
+        rows, weights, score = _cross_fit(panel, replace(settings, rows=min(settings.rows, CHOICE_ROWS)), silent)
         failed = panel.failed[rows]
         said = calibrate(score, failed, weights)(score)
         losses.append(-float(np.average(np.log(np.clip(np.where(failed, said, 1 - said), EDGE, 1)), weights=weights)))
@@ -287,11 +286,11 @@ def _cross_fit(panel: Panel, settings: Settings, progress: Progress) -> tuple[In
     rng = np.random.default_rng(settings.seed)
     rows, weights = thinned(panel.failed, settings.rows, rng)
     learnt = panel.rows(rows)
-    fold = folds(learnt.unit, settings.folds, rng)
-    if len(learnt) == 0 or not learnt.failed.any() or len(np.unique(fold)) < 2:
+    if len(np.unique(learnt.unit[learnt.failed])) < settings.folds:
         raise ValueError(
-            "there is no failure to learn from, or one unit only: collect more, the fixed rule holds until then"
+            f"fewer than {settings.folds} units failed, nothing can be learnt of the next: collect more, the fixed rule holds until then"
         )
+    fold = folds(learnt.unit, learnt.failed, settings.folds, rng)
     score = np.zeros(len(learnt))
     for index in np.unique(fold):
         progress("cross-fitting", float(index) / (settings.folds + 1))
@@ -311,7 +310,7 @@ def failures(panel: Panel) -> int:
 
 
 def enough(panel: Panel) -> bool:
-    return failures(panel) >= MIN_FAILURES
+    return failures(panel) >= MIN_FAILURES and len(np.unique(panel.unit[panel.failed])) >= MIN_FAILED_UNITS
 
 
 def thinned(failed: NDArray[np.bool_], rows: int, rng: np.random.Generator) -> tuple[Ints, Probabilities]:
@@ -326,11 +325,16 @@ def thinned(failed: NDArray[np.bool_], rows: int, rng: np.random.Generator) -> t
     return chosen.astype(np.int64), weights[chosen]
 
 
-def folds(unit: Ints, count: int, rng: np.random.Generator) -> Ints:
-    """A fold for each row, the same for all rows of a unit."""
+def folds(unit: Ints, failed: NDArray[np.bool_], count: int, rng: np.random.Generator) -> Ints:
+    """A fold for each row, the same for all rows of a unit. Units that failed are dealt out first, so that each fold has its share of them."""
     _, index = np.unique(unit, return_inverse=True)
     units = int(index.max()) + 1 if len(index) else 0
-    return (rng.permutation(units) % count).astype(np.int64)[index]
+    ever = np.bincount(index, failed, units) > 0
+    order = rng.permutation(units)
+    order = order[np.argsort(~ever[order], kind="stable")]
+    dealt = np.empty(units, np.int64)
+    dealt[order] = np.arange(units) % count
+    return dealt[index]
 
 
 def _boost(panel: Panel, weights: Probabilities, settings: Settings) -> tuple[Encoding, Trees]:

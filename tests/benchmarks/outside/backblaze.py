@@ -126,7 +126,7 @@ class Scored:
 
 
 def cross_fitted(panel: Panel) -> Scored:
-    fold = folds(panel.unit, FOLDS, np.random.default_rng(SEED))
+    fold = folds(panel.unit, panel.failed, FOLDS, np.random.default_rng(SEED))
     plain = baseline_columns(panel.features)
     chance, baseline = np.zeros(len(panel)), np.zeros(len(panel))
     chosen: list[int] = []

@@ -70,7 +70,6 @@ def test_what_a_row_says() -> None:
     table = f.features(past(events, parts, read), np.array([0, 1, 2]), np.array([20, 20, 20]), VIEW)
     assert column(table, "jam count 1 d") == [1, 1, 0]  # (10, 20]: what is just as old as the window is out
     assert column(table, "jam count 3 d") == [2, 1, 0]
-    assert column(table, "all events count 3 d") == [3, 1, 0]
     np.testing.assert_allclose(column(table, "jam days since"), [0.5, 0.6, np.nan], rtol=1e-6)
     np.testing.assert_allclose(column(table, "belt age"), [1.5, np.nan, np.nan])
     np.testing.assert_allclose(column(table, "wear now"), [5, np.nan, np.nan])

@@ -55,9 +55,11 @@ def test_rows_left_out_are_counted_for_what_they_stand_for() -> None:
 
 def test_out_of_fold_means_that_the_unit_was_not_seen() -> None:
     unit = np.repeat(np.arange(40), 5)
-    fold = folds(unit, 4, np.random.default_rng(0))
+    failed = (unit < 8) & (np.arange(200) % 5 == 2)
+    fold = folds(unit, failed, 4, np.random.default_rng(0))
     assert all(len(set(fold[unit == one])) == 1 for one in range(40))
     assert np.bincount(fold).tolist() == [50] * 4
+    assert np.bincount(fold[failed]).tolist() == [2] * 4
 
 
 def test_a_unit_that_is_known_by_heart_is_not_known_out_of_fold() -> None:
@@ -131,12 +133,19 @@ def test_rows_that_look_at_one_failure_are_one_failure() -> None:
     failed[[3, 4, 20, 45]] = True
     assert failures(replace(whole, failed=failed)) == 3
     assert failures(replace(whole, failed=failed, horizon=30 * DAY_NS)) == 2
-    assert not enough(replace(whole, failed=failed))
+
+
+def test_many_failures_of_one_unit_are_not_enough() -> None:
+    whole = made.panel(60, 200, seed=9)
+    every_third = whole.at % (3 * DAY_NS) == 0
+    assert enough(replace(whole, failed=every_third & (whole.unit < 10)))
+    assert not enough(replace(whole, failed=every_third & (whole.unit < 9)))
+    assert not enough(replace(whole, failed=whole.at == 0, unit=whole.unit % 40))
 
 
 def test_nothing_to_learn_from_is_refused() -> None:
     whole = made.panel(10, 10)
-    with pytest.raises(ValueError, match="no failure to learn from"):
+    with pytest.raises(ValueError, match="fewer than 3 units failed"):
         fit(replace(whole, failed=np.zeros(len(whole), bool)), QUICK)
 
 
