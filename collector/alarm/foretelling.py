@@ -55,7 +55,9 @@ def check(facts: Mapping[str, Any]) -> None:
     names += [name for r in records for name in (r.detector, r.kind)]
     if not all(type(n) is int and -(2**63) <= n < 2**63 for n in numbers) or not all(type(n) is str for n in names):
         raise SaidError("a number, or a name, is of another kind")
-    if not all(isinstance(g.score, int | float) and isinstance(g.pace, int | float) and 0 < g.pace <= MAX_PACE for g in grades):
+    if not all(
+        isinstance(g.score, int | float) and isinstance(g.pace, int | float) and 0 < g.pace <= MAX_PACE for g in grades
+    ):
         raise SaidError("a grade without a score, or with a pace beyond reason")
     for each in findings:
         if each.family not in RULES or each.status not in (OPEN, CLOSED) or not (each.id and each.terminal):
