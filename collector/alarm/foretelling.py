@@ -10,6 +10,7 @@ from typing import Any
 
 from tillwatch.collector.alarm.alarming import Alarming
 from tillwatch.collector.book import Book
+from tillwatch.collector.predict import words
 from tillwatch.collector.predict.finding import (
     CLOSED,
     LATER,
@@ -184,5 +185,9 @@ def _gravity(finding: Finding) -> tuple[bool, str]:
 
 
 def in_words(finding: Finding) -> str:
-    """In English, for the alarm and its ticket."""
-    return finding.reason or finding.detector
+    """In English, for the alarm and its ticket: why, and when."""
+    why = words.reason(finding, "en")
+    if finding.due is None:
+        return why
+    near, likely, far = finding.due
+    return f"{why}. {words.phrase('range.days', 'en', {'near_at': near, 'likely_at': likely, 'far_at': far})}"
