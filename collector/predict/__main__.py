@@ -11,7 +11,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,16 +60,33 @@ def engine_of(config: Config) -> Make:
     from tillwatch.collector.predict.engine import Engine  # noqa: PLC0415 - numpy: who only looks at the settings need not have it
     from tillwatch.collector.predict.learnt import load_models  # noqa: PLC0415
 
-    tables, models = tables_of(config), load_models(config.predictions.folder(config))
+    tables = tables_of(config)
 
     def make(state: Mapping[str, Any] | None) -> Engine:
+        models = load_models(config.predictions.folder(config))
         return Engine(tables, models) if state is None else Engine.restore(state, tables, models)
 
     return make
 
 
-def follow(database: Path, make: Make, ended: threading.Event) -> None:
-    """Until it is told to end. Raises StoreError where there is no store to read."""
+def model_of(config: Config) -> Callable[[], object]:
+    """What tells one model file from the next."""
+    from tillwatch.collector.predict.learnt import HAZARD  # noqa: PLC0415 - numpy, as above
+
+    path = config.predictions.folder(config) / HAZARD
+
+    def seen() -> object:
+        try:
+            found = path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+    return seen
+
+
+def follow(database: Path, make: Make, ended: threading.Event, model: Callable[[], object] = lambda: None) -> None:
+    """Until it is told to end; with another engine wherever `model` answers otherwise. Raises StoreError where there is no store to read."""
     lock = WriterLock(beside(database))
     if not lock.take(TAKEN_S):
         msg = f"another process ({lock.holder()}) makes the predictions of {database} already; end it first"
@@ -78,7 +95,7 @@ def follow(database: Path, make: Make, ended: threading.Event) -> None:
     try:
         while not ended.is_set():
             try:
-                _follow(database, checkpoint, make, ended)
+                _follow(database, checkpoint, make, ended, model)
             except sqlite3.Error as error:
                 log.error("the store cannot be read: %s; the predictions look again in %g s", error, RETRY_S)
                 ended.wait(RETRY_S)
@@ -87,13 +104,19 @@ def follow(database: Path, make: Make, ended: threading.Event) -> None:
         lock.release()
 
 
-def _follow(database: Path, checkpoint: Checkpoint, make: Make, ended: threading.Event) -> None:
+def _follow(
+    database: Path, checkpoint: Checkpoint, make: Make, ended: threading.Event, model: Callable[[], object]
+) -> None:
+    begun_with = model()
     follower = Follower(database, checkpoint, make)
     try:
         log.info("the predictions go on from entry %d", follower.position)
         due = time.monotonic() + SAVE_S
         while not ended.is_set():
             more = follower.step(ended.is_set)
+            if model() != begun_with:
+                log.info("there is another model: the predictions go on with it")
+                break
             if time.monotonic() >= due:
                 due = time.monotonic() + max(SAVE_S, SAVE_SHARE * follower.save())
             if not more:
@@ -113,7 +136,7 @@ def main(config: Config, *, until_stdin_ends: bool = False) -> int:
         threading.Thread(target=_end_with_stdin, name="stdin", daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(NICE)
-    follow(config.database, make, ended)
+    follow(config.database, make, ended, model_of(config))
     return 0
 
 
