@@ -17,8 +17,13 @@ SIZE_START = F32(0.1)
 """Mean distance in asinh(z) assumed at the start: a step of about a tenth of a scale."""
 EXCESS_FLOOR = F32(0.05)
 """A constant series has no excess; of what follows then, the first step must not be infinitely surprising."""
-EARLY = 10.0
+EARLY = 30.0
 """Exceedances whose weight the assumed mean excess has."""
+EARLY_COUNT = F32(10)
+MOST, UNBIASED = F32(3), F32(1.0633)
+"""Mean excesses that one value counts as at most: what is to be found must not teach at once that it is usual. Of exponential excesses so cut the
+mean settles at 0.9405 (the root of m = 1 - exp(-3 m)), so it is made up for.
+"""
 
 
 def unseen(
@@ -50,8 +55,8 @@ def exceedance(
     above = over > 0
     nats = np.where(above, F32(-np.log1p(-quantile)) + over / excess, F32(0))
     step = np.maximum(F32(excess_step), 1 / (F32(EARLY) + F32(1 - quantile) * count))
-    high += F32(quantile_step) * excess * (above - F32(1 - quantile))
+    high += np.maximum(F32(quantile_step), 1 / (EARLY_COUNT + count)) * excess * (above - F32(1 - quantile))
     np.maximum(high, 0, out=high)
-    excess += np.where(above, step * (over - excess), F32(0))
+    excess += np.where(above, step * (UNBIASED * np.minimum(over, MOST * excess) - excess), F32(0))
     np.maximum(excess, EXCESS_FLOOR, out=excess)
     return nats
