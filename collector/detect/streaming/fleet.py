@@ -49,8 +49,8 @@ EXCESS_START: Final = np.array([[0.2], [1], [5], [0.2]], F32)
 """Of level, drift, novelty and season: about those of normal noise; they are followed from there."""
 LEVEL, SCALE, SLOW, ROUGH, LAST, UP, DOWN, MEMORY, INTERVAL, SPAN, REST, ALARMED = range(12)
 CENTRE, WIDTH, RATE, SIZE = (slice(12 + 3 * i, 15 + 3 * i) for i in range(4))
-HIGH, EXCESS = slice(24, 28), slice(28, 32)
-COLUMNS: Final = 32
+HIGH, EXCESS, SINCE = slice(24, 28), slice(28, 32), slice(32, 36)
+COLUMNS: Final = 36
 
 
 class FleetStreams:
@@ -120,7 +120,8 @@ class FleetStreams:
 
     def forget(self, rows: NDArray[np.intp]) -> None:
         """These series are no more. Their rows are cleared and used again; ValueError where one is not in use."""
-        if set(rows.tolist()) & set(self._free) or (rows.size and not 0 <= rows.min() <= rows.max() < self._size):
+        in_use = set(range(self._size)) - set(self._free)
+        if len(set(rows.tolist()) & in_use) != rows.size:
             raise ValueError("rows to forget: one of them is not in use")
         blank = FleetStreams(self._settings)
         for name, (array, axis) in self._arrays().items():
@@ -298,7 +299,7 @@ class FleetStreams:
         sizes[Part.NOVELTY - 1] = self._novelty(x, rows, values)
 
         nats = tail.exceedance(
-            sizes, x[HIGH], x[EXCESS], count.astype(F32), setting.quantile, setting.quantile_step, setting.excess_step
+            sizes, x[HIGH], x[EXCESS], x[SINCE], count.astype(F32), setting.quantile, setting.quantile_step, setting.excess_step
         )
         limit = F32(setting.clip) * scale
         held = np.clip(away, -limit, limit)
