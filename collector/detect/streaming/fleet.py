@@ -215,14 +215,16 @@ class FleetStreams:
         many = setting.learning
         raw = self._words.view(F32)[rows, :many]
         raw = np.ascontiguousarray(raw.T)
+        centre, scale = _location_and_scale(raw)
+        least = SCALE_RELATIVE * np.abs(centre) + SCALE_LEAST
+        scale = np.maximum(scale, least)
+        reach = SLOW_CLIP * np.maximum(_width(raw, centre), least)
+        raw = np.clip(raw, centre - reach, centre + reach)
         features = np.empty((bitmap.FEATURES, many, rows.size), F32)
         slow, rough, last = raw[0].copy(), np.zeros_like(raw[0]), raw[0].copy()
         for i, value in enumerate(raw):
             features[:, i] = self._features(value, slow, rough, last)
-            slow, rough, last = self._follow(value, slow, features[2, i], None)
-        centre, scale = _location_and_scale(raw)
-        least = SCALE_RELATIVE * np.abs(centre) + SCALE_LEAST
-        scale = np.maximum(scale, least)
+            slow, rough, last = slow + F32(setting.slow) * (value - slow), features[2, i], value
         numbers = np.zeros((COLUMNS, rows.size), F32)
         numbers[LEVEL], numbers[SCALE], numbers[SLOW], numbers[ROUGH], numbers[LAST] = centre, scale, slow, rough, last
         numbers[INTERVAL], numbers[SPAN], numbers[REST] = INTERVAL_START, 1, 1
@@ -249,14 +251,6 @@ class FleetStreams:
         """The value, its residual to the slow level, and the roughness with it."""
         return np.stack([value, value - slow, rough + F32(self._settings.rough) * (np.abs(value - last) - rough)])
 
-    def _follow(
-        self, value: NDArray[np.float32], slow: NDArray[np.float32], rough: NDArray[np.float32], limit: NDArray[np.float32] | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        away = value - slow
-        if limit is not None:
-            away = np.clip(away, -limit, limit)
-        return slow + F32(self._settings.slow) * away, rough, value
-
     def _bin(self, feature: NDArray[np.float32], centre: NDArray[np.float32], width: NDArray[np.float32]) -> NDArray[np.int16]:
         along = np.arcsinh((feature - centre) / width) * self._bins
         return np.clip(np.floor(along) + bitmap.BINS // 2, 0, bitmap.BINS - 1).astype(np.int16)
@@ -272,7 +266,7 @@ class FleetStreams:
         hour: NDArray[np.uint8] | None,
     ) -> None:
         setting = self._settings
-        x = self._numbers[:, rows]
+        x = np.take(self._numbers, rows, axis=1)
         scale = x[SCALE].copy()
         sizes = np.empty((PARTS, rows.size), F32)
 
@@ -339,12 +333,14 @@ class FleetStreams:
         """Nats by which the three features together are unlike all that was seen; the bitmaps, slow level and roughness go on."""
         setting = self._settings
         words = self._words.reshape(-1)
-        pending = self._pending[:, rows]
+        pending = np.take(self._pending, rows, axis=1)
         feature, which = np.nonzero(pending >= 0)
         if which.size:
             bitmap.mark(words, self._filled, rows[which], feature, pending[feature, which])
         features = self._features(values, x[SLOW], x[ROUGH], x[LAST])
-        x[SLOW], x[ROUGH], x[LAST] = self._follow(values, x[SLOW], features[2], SLOW_CLIP * x[SCALE])
+        limit = SLOW_CLIP * x[SCALE]
+        x[SLOW] += F32(setting.slow) * np.clip(features[1], -limit, limit)
+        x[ROUGH], x[LAST] = features[2], values
         bins = self._bin(features, x[CENTRE], x[WIDTH])
         places = rows * bitmap.ROW + (bins >> 6) + np.arange(bitmap.FEATURES)[:, None] * bitmap.WORDS
         feature, which = np.nonzero((words[places] & bitmap.bit(bins)) == 0)
