@@ -143,9 +143,11 @@ class FleetStreams:
             raise ValueError(f"state of streams: it has {sorted(state)}, not {sorted([*wanted, 'free'])}")
         size = state["count"].shape[0]
         for name, (array, axis) in wanted.items():
-            shape = array.shape[:axis] + (size,) + array.shape[axis + 1 :]
+            shape = (*array.shape[:axis], size, *array.shape[axis + 1 :])
             if state[name].shape != shape or state[name].dtype != array.dtype:
-                raise ValueError(f"state of streams: {name} is {state[name].dtype}{state[name].shape}, not {array.dtype}{shape}")
+                raise ValueError(
+                    f"state of streams: {name} is {state[name].dtype}{state[name].shape}, not {array.dtype}{shape}"
+                )
         streams._size = size
         streams._grow(max(size, FIRST_CAPACITY))
         streams._fill({name: state[name] for name in wanted})
@@ -177,7 +179,9 @@ class FleetStreams:
             usable = np.flatnonzero(np.isfinite(given))
             chosen = part if usable.size == given.size else usable + start
             held = np.clip(values[chosen], -FARTHEST, FARTHEST).astype(F32)
-            self._take(found, chosen, times[chosen], rows[chosen], held, None if weekday_hour is None else weekday_hour[chosen])
+            self._take(
+                found, chosen, times[chosen], rows[chosen], held, None if weekday_hour is None else weekday_hour[chosen]
+            )
         return found
 
     def _take(
@@ -202,7 +206,9 @@ class FleetStreams:
         if rows.size:
             self._judge(found, chosen, at, rows, values, count, hour)
 
-    def _listen(self, rows: NDArray[np.intp], count: NDArray[np.uint32], values: NDArray[np.float32], at: NDArray[np.int64]) -> None:
+    def _listen(
+        self, rows: NDArray[np.intp], count: NDArray[np.uint32], values: NDArray[np.float32], at: NDArray[np.int64]
+    ) -> None:
         """A value waits in the room of the bitmaps; with the last one the row gets its scale."""
         self._words.view(F32)[rows, count] = values
         self._at[rows] = at
@@ -238,22 +244,34 @@ class FleetStreams:
         self._words[rows] = 0
         self._filled[rows] = 0
         self._baseline.clear(rows)
-        which = np.arange(bitmap.FEATURES)[:, None]
         for i in range(many):
             bins = self._bin(features[:, i], centres, widths)
             for feature in range(bitmap.FEATURES):
-                bitmap.mark(self._words.reshape(-1), self._filled, rows, np.broadcast_to(which[feature], rows.shape), bins[feature])
+                bitmap.mark(
+                    self._words.reshape(-1),
+                    self._filled,
+                    rows,
+                    np.full(rows.size, feature),
+                    bins[feature],
+                )
         self._pending[:, rows] = -1
 
     def _features(
-        self, value: NDArray[np.float32], slow: NDArray[np.float32], rough: NDArray[np.float32], last: NDArray[np.float32]
+        self,
+        value: NDArray[np.float32],
+        slow: NDArray[np.float32],
+        rough: NDArray[np.float32],
+        last: NDArray[np.float32],
     ) -> NDArray[np.float32]:
         """The value, its residual to the slow level, and the roughness with it."""
         return np.stack([value, value - slow, rough + F32(self._settings.rough) * (np.abs(value - last) - rough)])
 
-    def _bin(self, feature: NDArray[np.float32], centre: NDArray[np.float32], width: NDArray[np.float32]) -> NDArray[np.int16]:
+    def _bin(
+        self, feature: NDArray[np.float32], centre: NDArray[np.float32], width: NDArray[np.float32]
+    ) -> NDArray[np.int16]:
         along = np.arcsinh((feature - centre) / width) * self._bins
-        return np.clip(np.floor(along) + bitmap.BINS // 2, 0, bitmap.BINS - 1).astype(np.int16)
+        found: NDArray[np.int16] = np.clip(np.floor(along) + bitmap.BINS // 2, 0, bitmap.BINS - 1).astype(np.int16)
+        return found
 
     def _judge(
         self,
@@ -293,7 +311,14 @@ class FleetStreams:
         sizes[Part.NOVELTY - 1] = self._novelty(x, rows, values)
 
         nats = tail.exceedance(
-            sizes, x[HIGH], x[EXCESS], x[SINCE], count.astype(F32), setting.quantile, setting.quantile_step, setting.excess_step
+            sizes,
+            x[HIGH],
+            x[EXCESS],
+            x[SINCE],
+            count.astype(F32),
+            setting.quantile,
+            setting.quantile_step,
+            setting.excess_step,
         )
         limit = F32(setting.clip) * scale
         held = np.clip(away, -limit, limit)
@@ -329,7 +354,9 @@ class FleetStreams:
         if off.size:
             self._count[rows[off]] = 0
 
-    def _novelty(self, x: NDArray[np.float32], rows: NDArray[np.intp], values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _novelty(
+        self, x: NDArray[np.float32], rows: NDArray[np.intp], values: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
         """Nats by which the three features together are unlike all that was seen; the bitmaps, slow level and roughness go on."""
         setting = self._settings
         words = self._words.reshape(-1)
@@ -352,7 +379,8 @@ class FleetStreams:
             steps = bitmap.nearest(words, self._filled, rows[which], feature, new)
             distance[feature, which] = steps / self._bins[feature, 0]
         self._pending[:, rows] = waiting
-        return tail.unseen(distance, x[RATE], x[SIZE], setting.rate_step, setting.size_step).sum(axis=0)
+        nats = tail.unseen(distance, x[RATE], x[SIZE], setting.rate_step, setting.size_step)
+        return nats[0] + nats[1] + nats[2]
 
 
 def _width(values: NDArray[np.float32], centre: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -360,10 +388,12 @@ def _width(values: NDArray[np.float32], centre: NDArray[np.float32]) -> NDArray[
     away = np.abs(values - centre)
     typical = np.median(away, axis=0)
     held = np.where(typical > 0, np.minimum(away, 16 * typical), away)
-    return np.sqrt(np.mean(np.square(held, dtype=np.float64), axis=0)).astype(F32)
+    width: NDArray[np.float32] = np.sqrt(np.mean(np.square(held, dtype=np.float64), axis=0)).astype(F32)
+    return width
 
 
 def _location_and_scale(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Median and 1.4826 times the median absolute deviation of values[time, row]."""
-    centre = np.median(values, axis=0).astype(F32)
-    return centre, (F32(1.4826) * np.median(np.abs(values - centre), axis=0)).astype(F32)
+    centre: NDArray[np.float32] = np.median(values, axis=0).astype(F32)
+    scale: NDArray[np.float32] = (F32(1.4826) * np.median(np.abs(values - centre), axis=0)).astype(F32)
+    return centre, scale

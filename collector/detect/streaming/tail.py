@@ -32,7 +32,11 @@ mean settles at 0.9405 (the root of m = 1 - exp(-3 m)), so it is made up for.
 
 
 def unseen(
-    distance: NDArray[np.float32], rate: NDArray[np.float32], size: NDArray[np.float32], rate_step: float, size_step: float
+    distance: NDArray[np.float32],
+    rate: NDArray[np.float32],
+    size: NDArray[np.float32],
+    rate_step: float,
+    size_step: float,
 ) -> NDArray[np.float32]:
     """-ln of the tail probability of a distance to the nearest seen value, 0 where it is 0. rate and size learn from it. Any shape, units of size."""
     nats = np.zeros_like(distance)

@@ -273,5 +273,3 @@ def test_a_state_that_does_not_fit_is_refused() -> None:
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         StreamSettings(**wrong)
-
-
