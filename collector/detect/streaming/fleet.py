@@ -380,7 +380,8 @@ class FleetStreams:
             distance[feature, which] = steps / self._bins[feature, 0]
         self._pending[:, rows] = waiting
         nats = tail.unseen(distance, x[RATE], x[SIZE], setting.rate_step, setting.size_step)
-        return nats[0] + nats[1] + nats[2]
+        together: NDArray[np.float32] = nats.sum(axis=0)
+        return together
 
 
 def _width(values: NDArray[np.float32], centre: NDArray[np.float32]) -> NDArray[np.float32]:
