@@ -3,7 +3,7 @@ end of the range lies beyond the horizon, and while the range is wider than the 
 
 The slope is the median over all pairs of days of the same weekday (Sen 1968, in the seasonal form of Hirsch, Slack and Smith 1982), so a weekday pattern
 cannot tilt it, and up to a fifth of wild values cannot either. Its standard error is widened for what one day has of the day before. The range is that of
-Fieller (1954) for a ratio, `days_left.width` standard errors wide: past forecasts are scored against what came.
+Fieller (1954) for a ratio, and wider by what past forecasts were wrong by beyond their noise: they are scored against what came (`days_left.width`).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def put(history: History, rows: NDArray[np.intp], day: int, values: NDArray[np.f
         stale = rows[newer & (ahead > back)]
         history.values[stale, (day - back) % DAYS] = np.nan
     kept = newer | (last - day < DAYS)
-    history.values[rows[kept], day % DAYS] = values[kept]
+    history.values[rows[kept], day % DAYS] = np.where(np.isfinite(values), values, np.nan)[kept]
     history.last[rows[newer]] = day
 
 
@@ -217,7 +217,8 @@ def _inflation(apart: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArra
 def time_to(
     fitted: Fit, limit: NDArray[np.float64] | float, width: NDArray[np.float64] | float, *, rising: bool
 ) -> Range:
-    """Days until the level reaches the limit. rising: the limit lies above; else below. width: standard errors to either side (`days_left.width`).
+    """Days until the level reaches the limit. rising: the limit lies above; else below. width: what forecasts were wrong by, in standard errors
+    (`days_left.width`).
 
     A level at or beyond its limit has 0 days; a slope that leads away, or is no more than chance, has no end (infinite). Where forecasts were more wrong than
     their noise explains, slopes change; that goes on beyond the LEAD days that were scored, so the slope's error grows with the root of the days ahead.

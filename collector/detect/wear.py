@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tillwatch.collector.detect.days_left import COVERED, DaysLeft, Range
+from tillwatch.collector.detect.days_left import COVERED, LEAST_SCORES, DaysLeft, Range
 
 DAY_NS = 86_400 * 10**9
 HOLD_NS = DAY_NS
@@ -22,10 +22,6 @@ RECENT = 28
 """Days over which the rate of consumption is taken: four of each weekday. Older ones tell of another season."""
 LEAST = 14
 """Days with a known consumption until a date is said: two of each weekday."""
-SCORES = 26
-"""Kept ratios of what came to what was foretold: one a week."""
-LEAST_SCORES = 19
-"""See days_left.LEAST_SCORES: fewer say nothing of the tails."""
 SLOWER, FASTER = 0.5, 2.0
 """The rate to come as a share of the rate seen, where it was not scored yet: a terminal that is moved, or a season, halves or doubles it."""
 ASSUMED = 2.0
@@ -189,7 +185,7 @@ def days_left(
     pool: NDArray[np.float32] | None = None,
 ) -> Range:
     """Of parts of one rating. consumed: (parts) in the rating's unit, stress included; used: (parts x days) consumed a day, oldest first, nan where not known;
-    ratios: (parts x SCORES) of `score`, nan where empty; pool: ratios of all parts of the kind. Infinite where there are too few days, or nothing is used.
+    ratios: (parts x any) of `score`, one a week (days_left.no_scores), nan where empty; pool: ratios of all parts of the kind. Infinite where there are too few days, or nothing is used.
     """
     rate = _rate(used)
     slow, fast = _paces(ratios, pool, len(consumed))

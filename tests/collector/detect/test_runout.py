@@ -157,6 +157,17 @@ def test_the_range_holds_the_day_as_often_as_said(shape: float) -> None:
     assert 0.86 <= inside.mean() <= 0.985
 
 
+@given(
+    st.lists(st.one_of(st.just(float("nan")), st.floats(-1e6, 1e6, width=32)), min_size=21, max_size=DAYS),
+    st.floats(-10, 1e9),
+)
+def test_whatever_comes_the_range_is_in_order(values: list[float], level: float) -> None:
+    days = np.array([values], np.float32)
+    assert not (score(days) < 0).any()
+    left = days_left(np.array([level]), use(days), 2.5).of(0)
+    assert 0 <= left.low <= left.median <= left.high
+
+
 def test_chunks_are_the_same_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = np.random.default_rng(1).uniform(1, 9, (7, DAYS)).astype(np.float32)
     level = np.linspace(10, 100, 7)

@@ -170,6 +170,27 @@ def test_what_is_beyond_its_limit_has_no_days_left() -> None:
     assert time_to(found, 40.0, NORMAL, rising=False).of(0).silent(1e9), "it leads away"
 
 
+@given(
+    st.lists(st.one_of(st.just(float("nan")), st.floats(-1e9, 1e9, width=32)), min_size=LEAD + 7, max_size=DAYS),
+    st.floats(-1e9, 1e9),
+    st.booleans(),
+)
+def test_whatever_comes_the_range_is_in_order(values: list[float], limit: float, rising: bool) -> None:
+    days = np.array([values], np.float32)
+    assert not (score(days) < 0).any()
+    left = time_to(fit(days), limit, 2.5, rising=rising).of(0)
+    assert left.low >= 0
+    # Of a slope that is no more than chance nothing is said; of one that is, the range holds its median.
+    assert left.low <= left.median * (1 + 1e-9) + 1e-9
+    assert left.median <= left.high * (1 + 1e-9) + 1e-9
+
+
+def test_a_value_without_end_is_none() -> None:
+    history = no_history(1)
+    put(history, np.array([0]), 20_000, np.array([np.inf], np.float32))
+    assert np.isnan(window(history, 20_000)).all()
+
+
 days_and_values = st.lists(st.tuples(st.integers(20_000, 20_150), st.floats(-100, 100, width=32)), max_size=60)
 
 
