@@ -36,6 +36,10 @@ STEADY = 1.8
 """Standard errors to either side up to which a slope counts as steady. Scores are those of fits to six weeks, whose own error is not well known: on steady
 drifts their 90 % quantile is 1.7 to 1.8 instead of 1.645.
 """
+UNSTEADY = 0.04
+"""Share of a slope that it is taken to change by within LEAD days, one standard deviation, however well it fits: no drift stays what it was, and three weeks
+show little of what twelve will bring. Assumed. Far ends of a steady drift are wider for it than they need be.
+"""
 EFFICIENCY = 0.95
 """Of the median of pairs against least squares on normal noise (Sen 1968)."""
 MEDIAN_SPREAD = 1.2533
@@ -221,7 +225,8 @@ def time_to(
     (`days_left.width`).
 
     A level at or beyond its limit has 0 days; a slope that leads away, or is no more than chance, has no end (infinite). Where forecasts were more wrong than
-    their noise explains, slopes change; that goes on beyond the LEAD days that were scored, so the slope's error grows with the root of the days ahead.
+    their noise explains, slopes change more than UNSTEADY; that goes on beyond the LEAD days that were scored, so the slope's error grows with the root of
+    the days ahead.
     """
     sign = 1.0 if rising else -1.0
     slope, blur = sign * fitted.slope, fitted.level_error
@@ -231,6 +236,7 @@ def time_to(
         away = (slope <= 0) | ~fitted.significant()
         median = room / slope
         unsteady = np.maximum(np.square(width / STEADY) - 1, 0) * np.square(_lead_error(fitted, LEAD) / LEAD)
+        unsteady += np.square(UNSTEADY * slope)
         error = np.sqrt(np.square(fitted.slope_error) + unsteady * np.maximum(median / LEAD, 1))
         a = slope**2 - NORMAL**2 * error**2
         b = room * slope

@@ -110,12 +110,20 @@ def test_stationary_noise_stays_silent_at_the_stated_rate(carried: float, days: 
 
 
 @pytest.mark.parametrize(
-    ("carried", "unsteady"),
-    [(0.0, 0.0), (0.5, 0.0), (0.5, 0.01)],
-    ids=["steady", "steady with memory", "changing slope"],
+    ("carried", "unsteady", "least", "most"),
+    [
+        (0.0, 0.0, 0.9, 1.0),
+        (0.5, 0.0, 0.9, 1.0),
+        (0.5, 0.01, 0.84, 0.98),
+        (0.5, 0.02, 0.82, 0.96),
+        (0.8, 0.03, 0.82, 0.97),
+    ],
+    ids=["steady", "steady with memory", "changing slope", "restless slope", "restless slope with much memory"],
 )
-def test_the_range_holds_the_day_as_often_as_said(carried: float, unsteady: float) -> None:
-    """Drifts with noise, a weekday pattern and one wild value in twenty; widths from the scores of other series of the kind."""
+def test_the_range_holds_the_day_as_often_as_said(carried: float, unsteady: float, least: float, most: float) -> None:
+    """Nine in ten, for drifts of which the slope changes by some per cent a week; oftener where it never does (see UNSTEADY). With noise, a weekday pattern and
+    one wild value in twenty; widths from the scores of other series of the kind. The limit lies 50 to 300 days off.
+    """
     rng = np.random.default_rng(11)
     series, days, now = 1200, 230, 100
     at = np.arange(days)
@@ -141,8 +149,10 @@ def test_the_range_holds_the_day_as_often_as_said(carried: float, unsteady: floa
     speaks = left.speaks(90) & np.isfinite(came)
     # Of the day on which it crossed: it crossed between two evenings.
     inside = (left.low <= came) & (came - 1 <= left.high)
-    assert speaks.mean() > 0.3
-    assert 0.84 <= inside[speaks].mean() <= 0.99
+    assert speaks.mean() > 0.15
+    assert least <= inside[speaks].mean() <= most
+    if not unsteady:
+        assert np.median(left.high[speaks] - left.low[speaks]) < 25
 
 
 def test_scores_of_steady_drifts_are_those_of_chance() -> None:
