@@ -22,6 +22,8 @@ RECENT = 28
 """Days over which the rate of consumption is taken: four of each weekday. Older ones tell of another season."""
 LEAST = 14
 """Days with a known consumption until a date is said: two of each weekday."""
+SCORES = 26
+"""Kept ratios of what came to what was foretold: one a week, half a year of them."""
 SLOWER, FASTER = 0.5, 2.0
 """The rate to come as a share of the rate seen, where it was not scored yet: a terminal that is moved, or a season, halves or doubles it."""
 ASSUMED = 2.0
@@ -185,7 +187,7 @@ def days_left(
     pool: NDArray[np.float32] | None = None,
 ) -> Range:
     """Of parts of one rating. consumed: (parts) in the rating's unit, stress included; used: (parts x days) consumed a day, oldest first, nan where not known;
-    ratios: (parts x any) of `score`, one a week (days_left.no_scores), nan where empty; pool: ratios of all parts of the kind. Infinite where there are too few days, or nothing is used.
+    ratios: (parts x SCORES) of `score`, nan where empty; pool: ratios of all parts of the kind. Infinite where there are too few days, or nothing is used.
     """
     rate = _rate(used)
     slow, fast = _paces(ratios, pool, len(consumed))

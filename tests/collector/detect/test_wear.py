@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillwatch.collector.detect.days_left import SCORES, DaysLeft
+from tillwatch.collector.detect.days_left import DaysLeft
 from tillwatch.collector.detect.wear import (
     ASSUMED,
     DAY_NS,
