@@ -14,6 +14,7 @@ from tillwatch.collector.detect.wear import (
     DAY_NS,
     FASTER,
     LEAST,
+    SCORES,
     SLOWER,
     UNSAID,
     Rating,
