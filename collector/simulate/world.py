@@ -100,12 +100,13 @@ class World:
         """Whether nothing is wrong with it that anybody would have to know of."""
         return self.stations[unit.name].reachable and not any(terminal == unit.name for terminal, _ in self._held)
 
-    def break_part(self, at: int, unit: Unit, mode: PartMode, again_of: int = 0) -> None:
+    def break_part(self, at: int, unit: Unit, mode: PartMode, again_of: int = 0) -> Fault | None:
+        """None where it does not show: something is broken there already, or the terminal is off."""
         station, parts = self.stations[unit.name], {(unit.name, step.component) for step in mode.steps}
         if station.dark or any(part in self._held for part in parts):
-            return  # it is broken already, or off
+            return None  # it is broken already, or off
         if (unit.name, UPS) in parts and self._busy.get(unit.branch, 0) > at:
-            return  # what the UPS says now is of the power cut
+            return None  # what the UPS says now is of the power cut
         fault = self.ledger.add(mode.name, "terminal", unit.name, unit.branch, unit.region, at, again_of)
         fault.heals, fault.who = mode.lasts is not None, mode.who
         self._modes[fault.id] = unit, mode
@@ -119,6 +120,7 @@ class World:
             self.later(at + round(mode.lasts.draw(self.rng) * S), self.end, fault)
         else:
             self.later(at + NOTICED, self.mend, fault)
+        return fault
 
     def _step(self, at: int, fault: Fault, step: Step) -> None:
         if fault.end:

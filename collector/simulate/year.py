@@ -16,12 +16,13 @@ from tillwatch.collector.fold import Fold
 from tillwatch.collector.simulate.faults import draw
 from tillwatch.collector.simulate.fleet import Bank, Unit, make_bank
 from tillwatch.collector.simulate.modes import OutMode, PartMode
+from tillwatch.collector.simulate.omens import Omens
 from tillwatch.collector.simulate.planned import Planned
 from tillwatch.collector.simulate.post import Log, Post
 from tillwatch.collector.simulate.site import RULES, site_policy
 from tillwatch.collector.simulate.staff import Staff
 from tillwatch.collector.simulate.stations import DAY, HOUR, MINUTE, S, Station
-from tillwatch.collector.simulate.truth import Ledger
+from tillwatch.collector.simulate.truth import Fault, Ledger
 from tillwatch.collector.simulate.world import World
 from tillwatch.collector.store.sqlite import SqliteStore
 from tillwatch.device_profiles.catalogue import load_catalogue
@@ -89,13 +90,20 @@ def simulate(
     staff = Staff(world, post, Random(f"{seed}/staff"))
     planned = Planned(world, post, Random(f"{seed}/planned"), pace)
     planned.begin(START)
-    post.told, world.ended = staff.told, planned.ended
+    blows = draw(bank, START, end, seed, pace)
+    omens = Omens(world, blows, seed, START, end)
+
+    def ended(at: int, fault: Fault) -> None:
+        planned.ended(at, fault)
+        omens.ended(at, fault)
+
+    post.told, world.ended = staff.told, ended
     for number, unit in enumerate(bank.units):
         agenda.later(START + number * S, _enrol, post, unit)
         agenda.later(START + MINUTE * 20 + number * S, stations[unit.name].begin)
         agenda.later(START + DAY + number * S, _day, agenda, stations[unit.name], number)
-    for at, mode, whom in draw(bank, START, end, seed, pace):
-        agenda.later(at, *_blow(world, post, mode, whom))
+    for at, mode, whom in blows:
+        agenda.later(at, *_blow(omens, world, post, mode, whom))
     day = START
     while agenda.heap and agenda.heap[0][0] < end:
         at = agenda.heap[0][0]
@@ -123,9 +131,9 @@ def _day(at: int, agenda: Agenda, station: Station, number: int) -> None:
     agenda.later(at + DAY, _day, agenda, station, number)
 
 
-def _blow(world: World, post: Post, mode: PartMode | OutMode, whom: Unit | str) -> tuple[Any, ...]:
+def _blow(omens: Omens, world: World, post: Post, mode: PartMode | OutMode, whom: Unit | str) -> tuple[Any, ...]:
     if isinstance(mode, PartMode):
-        return world.break_part, whom, mode
+        return omens.strike, whom, mode
     if mode.what == "collector":
         return _collector_away, world, post, mode
     return world.take_out, mode, whom
