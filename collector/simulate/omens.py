@@ -43,7 +43,7 @@ FAST = 0.3
 
 
 class Omens:
-    """announced: share of the faults of each mode that could be seen coming is in the ledger's omens; here is what makes it so."""
+    """What announces the faults that are drawn already (blows), in the ledger's omens and in the traces of the stations."""
 
     def __init__(self, world: World, blows: Iterable[Blow], seed: int, start: int, end: int) -> None:
         self._world, self._seed, self._start = world, seed, start
@@ -82,6 +82,9 @@ class Omens:
             if sign.form == SUPPLY and sign.signal == "atm.unit.count":
                 full = Sign(sign.component, CAPACITY, sign.kinds, GAUGE, max(sign.at, sign.low), every=24, digits=0)
                 traces[sign.component, CAPACITY] = GaugeTrace.make(full, rng, None)
+            trace = traces[key]
+            if isinstance(trace, SupplyTrace):
+                self._world.ledger.filled[unit.name, sign.component] = trace.filled
         self._traces[unit.name] = traces
         station.bear(traces, texts, untold)
 

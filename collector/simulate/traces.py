@@ -210,9 +210,10 @@ class _Cycle:
 
 @dataclass(slots=True)
 class SupplyTrace(_Base):
-    """ends: when it is to run low, UTC ns, those to come, in order."""
+    """ends: when it is to run low, UTC ns, those to come, in order; filled: when it was."""
 
     ends: list[int] = field(default_factory=list)
+    filled: list[int] = field(default_factory=list)
     cycles: list[_Cycle] = field(default_factory=list)
 
     @classmethod
@@ -225,6 +226,7 @@ class SupplyTrace(_Base):
     def _begin(self, at: int) -> None:
         """Filled now: until the usual day of filling, or until it runs out, if that day is missed."""
         sign = self.sign
+        self.filled.append(at)
         while self.ends and self.ends[0] <= at:
             self.ends.pop(0)
         usual = at + round(sign.days * DAY * self.rng.uniform(0.95, 1.05))
@@ -233,7 +235,9 @@ class SupplyTrace(_Base):
         if self.ends and self.ends[0] <= at + round(sign.days * DAY * 1.9):
             self.cycles.append(_Cycle(at, sign.at, self.ends[0], sign.low, fatal=True))
         else:
-            self.cycles.append(_Cycle(at, sign.at, max(usual, at + DAY), sign.low + left * (sign.at - sign.low), fatal=False))
+            self.cycles.append(
+                _Cycle(at, sign.at, max(usual, at + DAY), sign.low + left * (sign.at - sign.low), fatal=False)
+            )
 
     def runs_out(self, at: int) -> int:
         """When it was filled whose end that is; 0 where it is not the end of any."""

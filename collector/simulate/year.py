@@ -15,6 +15,7 @@ from tillwatch.collector.duty.policy import shipped_policy
 from tillwatch.collector.fold import Fold
 from tillwatch.collector.simulate.faults import draw
 from tillwatch.collector.simulate.fleet import Bank, Unit, make_bank
+from tillwatch.collector.simulate.foresight import OFF, Foresight, Foretold
 from tillwatch.collector.simulate.modes import OutMode, PartMode
 from tillwatch.collector.simulate.omens import Omens
 from tillwatch.collector.simulate.planned import Planned
@@ -31,6 +32,9 @@ START = int(datetime(2025, 1, 1, tzinfo=UTC).timestamp()) * S
 QUEUED = 10 * MINUTE
 """Between two messages of a terminal while the collector is away: what it reads every minute waits at the broker, in fewer messages than in life."""
 
+FORESEE = HOUR
+"""Between two looks of the predictions: they run all the ticks that are due by then."""
+
 
 @dataclass(slots=True)
 class Agenda:
@@ -46,7 +50,7 @@ class Agenda:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was found (log) and what was so (ledger), of a bank from start to end, UTC ns. pace: how many times as often as in life something broke."""
+    """What was found (log) and what was so (ledger), of a bank from start to end, UTC ns. pace: how many times as often as in life something broke; foretold: what was predicted, where it was."""
 
     bank: Bank
     ledger: Ledger
@@ -58,6 +62,7 @@ class Outcome:
     readings: int
     entries: int
     pace: float
+    foretold: Foretold | None = None
 
 
 def simulate(
@@ -66,10 +71,11 @@ def simulate(
     seed: int,
     *,
     pace: float = 1.0,
+    predictions: str = OFF,
     store: SqliteStore | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Outcome:
-    """A bank of so many terminals for so many days. progress: told of each day that is over."""
+    """A bank of so many terminals for so many days. predictions: OFF, SHADOW or ON; progress: told of each day that is over."""
     signals = load_catalogue().signals
     fold, ledger, agenda = Fold({name: signal.unit for name, signal in signals.items()}), Ledger(), Agenda()
     judged = {
@@ -78,7 +84,7 @@ def simulate(
         if signal.states
     }
     bank, end = make_bank(terminals), START + days * DAY
-    post = Post(fold, ledger, store)
+    post = Post(fold, ledger, store, None if predictions == OFF else Foresight(bank.units))
     stations = {
         unit.name: Station(unit, START, judged, agenda.later, post, Random(f"{seed}/{unit.name}/station"))
         for unit in bank.units
@@ -104,6 +110,8 @@ def simulate(
         agenda.later(START + DAY + number * S, _day, agenda, stations[unit.name], number)
     for at, mode, whom in blows:
         agenda.later(at, *_blow(omens, world, post, mode, whom))
+    if post.foresight is not None:
+        agenda.later(START + FORESEE, _foresee, agenda, post)
     day = START
     while agenda.heap and agenda.heap[0][0] < end:
         at = agenda.heap[0][0]
@@ -118,7 +126,19 @@ def simulate(
             progress((day - START) // DAY)
     post.advance(end)
     post.flush()
-    return Outcome(bank, ledger, post.log, staff, fold, START, end, post.readings, post.journal.n, pace)
+    return Outcome(
+        bank,
+        ledger,
+        post.log,
+        staff,
+        fold,
+        START,
+        end,
+        post.readings,
+        post.journal.n,
+        pace,
+        post.foresight and post.foresight.foretold,
+    )
 
 
 def _enrol(at: int, post: Post, unit: Unit) -> None:
@@ -129,6 +149,11 @@ def _enrol(at: int, post: Post, unit: Unit) -> None:
 def _day(at: int, agenda: Agenda, station: Station, number: int) -> None:
     (station.snapshot if at // DAY % 7 == number % 7 else station.day)(at)
     agenda.later(at + DAY, _day, agenda, station, number)
+
+
+def _foresee(at: int, agenda: Agenda, post: Post) -> None:
+    post.foresee(at)
+    agenda.later(at + FORESEE, _foresee, agenda, post)
 
 
 def _blow(omens: Omens, world: World, post: Post, mode: PartMode | OutMode, whom: Unit | str) -> tuple[Any, ...]:
