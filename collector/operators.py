@@ -11,6 +11,7 @@ from typing import Any
 from tillwatch.collector.alarm.alarming import Alarming
 from tillwatch.collector.alarm.alarms import Alarm
 from tillwatch.collector.alarm.masking import Masking
+from tillwatch.collector.alarm.rules import PREDICTED
 from tillwatch.collector.book import Book
 from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.incident import incidents
@@ -130,7 +131,8 @@ class Operators:
         for alarm in self._book.of(incident.corr_id) if incident.tamper else ():
             # Who resolves it has looked: what only waited for that is over with it.
             self._alarming.acknowledge(alarm, by, note, at)
-        last = [alarm for alarm in self._book.of(incident.corr_id, ROOT) if alarm.open]
+        # No reading says that what was foreseen is still to come: there the person's word is the last one.
+        last = [each for each in self._book.of(incident.corr_id, ROOT) if each.open and each.rule not in PREDICTED]
         if last:
             back = replace(incidents.reopen(after, at), reopened=after.reopened + 1)
             self._book.put_incident(back, "reopened", at, because="the fault is still there", alarm=last[0].id)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from tillwatch.collector.alarm.alarming import Alarming
-from tillwatch.collector.alarm.rules import REGULATOR, UNSTAFFED
+from tillwatch.collector.alarm.rules import PREDICTED, REGULATOR, UNSTAFFED
 from tillwatch.collector.book import Book
 from tillwatch.collector.incident import incidents
 from tillwatch.collector.incident.following import Following
@@ -281,8 +281,10 @@ class Ticketing:
 
     def _active(self, incident: Incident) -> bool:
         """Whether the fault is still there, as far as the readings know."""
-        if incident.state == RESTORED or incident.fault in (UNSTAFFED, REGULATOR):
-            return False  # a gap in the roster and a report to the regulator are over when people say so
+        if incident.state == RESTORED or incident.fault in (UNSTAFFED, REGULATOR, *PREDICTED):
+            return (
+                False  # a gap in the roster, a report to the regulator and what is foreseen are over when people say so
+            )
         if incident.scope != TERMINAL or incident.alert:
             return incident.living
         return any(alarm.open for alarm in self._book.of(incident.corr_id, ROOT, CONSEQUENCE))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from tillwatch.collector.predict.finding import Finding, Grade, Happened, Record
-from tillwatch.collector.predict.tables import Tables
+from tillwatch.collector.predict.settings import Tables
 
 if TYPE_CHECKING:
     from tillwatch.agent.wire import Column

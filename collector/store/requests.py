@@ -13,6 +13,8 @@ MAX_WAITING = 1_000
 """Requests that wait: a person or a script is nowhere near it; a loop gone wild ends here."""
 MAX_FACTS = 64 * 1024
 """Bytes of one act's facts."""
+FINDINGS = "findings"
+"""The one action that is nobody's act: what the predictions say (collector/predict), journaled as FINDING."""
 AT_ONCE = 100
 """Requests journaled in one turn: intake waits meanwhile."""
 
