@@ -9,7 +9,7 @@ from random import Random
 
 from tillwatch.collector.simulate.fleet import Bank, Unit
 from tillwatch.collector.simulate.modes import LEMON, OUT_MODES, PART_MODES, OutMode, PartMode
-from tillwatch.collector.simulate.stations import DAY
+from tillwatch.collector.simulate.times import DAY
 
 YEAR = 365 * DAY
 Blow = tuple[int, PartMode | OutMode, Unit | str]

@@ -10,7 +10,7 @@ from tillwatch.collector.book import Book
 from tillwatch.collector.changes import Dirty
 from tillwatch.collector.predict.engine import Engine, Said
 from tillwatch.collector.predict.finding import CLOSED, RULES, Finding, Grade, Happened
-from tillwatch.collector.predict.tables import Tables, parse_tables
+from tillwatch.collector.predict.settings import Tables, parse_tables
 from tillwatch.collector.simulate.fleet import Unit
 from tillwatch.collector.simulate.site import ZONE
 
@@ -53,9 +53,10 @@ class Foretold:
 
 
 class Foresight:
-    """said: what was found since it was last asked for it."""
+    """acts: what it says opens tickets."""
 
-    def __init__(self, units: Iterable[Unit]) -> None:
+    def __init__(self, units: Iterable[Unit], *, acts: bool) -> None:
+        self.acts = acts
         tables = parse_tables()
         self.foretold = Foretold(tables)
         self._engine = Engine(tables)

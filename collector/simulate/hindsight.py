@@ -134,6 +134,7 @@ class _Judged:
                 self._faults[fault.where].append(fault)
         for omen in outcome.ledger.omens:
             self._omens[omen.terminal].append(omen)
+        self._horizon = self._grace = 0
         if foretold is not None:
             self._horizon, self._grace = foretold.tables.horizon_ns, foretold.tables.grace_ns
             for told in foretold.told.values():

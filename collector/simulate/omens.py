@@ -10,7 +10,6 @@ from random import Random
 
 from tillwatch.collector.simulate.faults import Blow
 from tillwatch.collector.simulate.fleet import Unit
-from tillwatch.collector.simulate.modes import DAY as DAY_S
 from tillwatch.collector.simulate.modes import PartMode
 from tillwatch.collector.simulate.precursors import (
     AGEING,

@@ -8,7 +8,7 @@ from typing import Any
 from tillwatch.collector.simulate import modes
 from tillwatch.collector.simulate.fleet import ATM, Branch, Unit
 from tillwatch.collector.simulate.post import Post
-from tillwatch.collector.simulate.stations import DAY, HOUR, MINUTE
+from tillwatch.collector.simulate.times import DAY, HOUR, MINUTE
 from tillwatch.collector.simulate.truth import AGENT, Fault
 from tillwatch.collector.simulate.world import World
 

@@ -5,7 +5,7 @@ signature. While the collector is away messages wait at the broker and arrive to
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tillwatch.agent.model import MS
@@ -17,7 +17,8 @@ from tillwatch.collector.incident.incidents import Incident
 from tillwatch.collector.journal import Entry, Journal, Kind
 from tillwatch.collector.records import Correction, IncidentEvent, LateSpan, StateChange
 from tillwatch.collector.simulate.foresight import Foresight
-from tillwatch.collector.simulate.stations import LATE, S
+from tillwatch.collector.simulate.stations import LATE
+from tillwatch.collector.simulate.times import S
 from tillwatch.collector.simulate.truth import Ledger
 from tillwatch.collector.store.sqlite import SqliteStore
 from tillwatch.collector.tickets.message import TicketMessage
@@ -53,6 +54,8 @@ class Log:
 
 GROUP = 2_000
 """Entries whose changes are taken out of the fold together: some MiB of roll-ups."""
+SAID = 20
+"""Findings of one entry, which has 64 KiB."""
 _NO_DIGEST = bytes(32)
 
 
@@ -108,9 +111,25 @@ class Post:
         return now
 
     def foresee(self, at: int) -> None:
-        """What the predictions make of all that was heard until now."""
-        if self.foresight is not None and self._up:
-            self.foresight.advance(at)
+        """What the predictions make of all that was heard until now; into the journal where somebody is to act on it."""
+        if self.foresight is None or not self._up:
+            return
+        said = self.foresight.advance(at)
+        if not self.foresight.acts:
+            return
+        findings, grades = [each.facts() for each in said.findings], [each.facts() for each in said.grades]
+        records, position = [asdict(each) for each in said.records], self.journal.n
+        most = max(map(len, (findings, grades, records)))
+        for part, first in enumerate(range(0, most, SAID)):
+            some = slice(first, first + SAID)
+            facts = {
+                "findings": findings[some],
+                "grades": grades[some],
+                "records": records[some],
+                "position": position,
+                "part": part,
+            }
+            self._enter(Kind.FINDING, at, "", facts | {"actor": "predictions"})
 
     def change_rules(self, at: int, facts: dict[str, Any]) -> None:
         self._enter(Kind.RULES_CHANGED, at, "", facts)

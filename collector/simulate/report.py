@@ -13,7 +13,7 @@ from tillwatch.collector.simulate.judge import EITHER, YES, Verdict, judge
 from tillwatch.collector.simulate.measure import measure
 from tillwatch.collector.simulate.people import Pair, compare
 from tillwatch.collector.simulate.reckon import DEFINITIONS, SHARES, reckon, summed
-from tillwatch.collector.simulate.stations import DAY
+from tillwatch.collector.simulate.times import DAY
 from tillwatch.collector.simulate.year import Outcome
 
 MONTH = 365 * DAY / 12

@@ -68,7 +68,8 @@ class Ramp:
     def share(self, at: int) -> float:
         if at < self.start or (self.stop and at >= self.stop):
             return 0.0
-        return min(1.0, (at - self.start) / max(1, self.full - self.start)) ** self.rise.bend
+        share: float = min(1.0, (at - self.start) / max(1, self.full - self.start)) ** self.rise.bend
+        return share
 
 
 @dataclass(slots=True)
@@ -133,7 +134,8 @@ class GaugeTrace(_Base):
 
     def _plain(self, hours: Sequence[int]) -> list[Value]:
         """While nothing is coming: the same as _value for each, in less time."""
-        sign, found, day, level = self.sign, [], -1, 0.0
+        found: list[Value] = []
+        sign, day, level = self.sign, -1, 0.0
         own, noise, week, digits = self.own, sign.noise, self.week, sign.digits or None
         for hour in hours:
             if hour // 24 != day:
@@ -186,7 +188,7 @@ class CounterTrace(_Base):
             found.append(self.count)
         return found
 
-    def at(self, at: int) -> Value:
+    def at(self, _: int) -> Value:
         return self.count
 
     def renew(self, at: int) -> None:

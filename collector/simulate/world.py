@@ -15,13 +15,15 @@ from tillwatch.collector.alarm.rules import (
     REGION_UNREACHABLE,
     SILENT,
     Rules,
+    together,
 )
 from tillwatch.collector.detect.limits import level_of
 from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.simulate import modes
 from tillwatch.collector.simulate.fleet import ATM, SERVER, SWITCH, UPS, Bank, Branch, Unit
 from tillwatch.collector.simulate.modes import OutMode, PartMode, Step
-from tillwatch.collector.simulate.stations import DAY, HOUR, MINUTE, Later, S, Station
+from tillwatch.collector.simulate.stations import Later, Station
+from tillwatch.collector.simulate.times import DAY, HOUR, MINUTE, S
 from tillwatch.collector.simulate.truth import (
     AGENT,
     MACHINE,
@@ -308,6 +310,12 @@ class World:
             if known := self._where.get((place, part)):
                 return next((fault for fault in reversed(known) if not fault.end), known[-1])
         return None
+
+    def broken(self, terminal: str, component: str) -> Fault | None:
+        """What has failed on this part, or one of the same unit, and was not mended yet."""
+        held = (fault for (where, part), fault in sorted(self._held.items(), key=lambda each: each[0])
+                if where == terminal and together("unit", part, component))  # fmt: skip
+        return next((fault for fault in held if not fault.end and not fault.heals), None)
 
     # Ends.
 

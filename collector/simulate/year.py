@@ -15,14 +15,15 @@ from tillwatch.collector.duty.policy import shipped_policy
 from tillwatch.collector.fold import Fold
 from tillwatch.collector.simulate.faults import draw
 from tillwatch.collector.simulate.fleet import Bank, Unit, make_bank
-from tillwatch.collector.simulate.foresight import OFF, Foresight, Foretold
+from tillwatch.collector.simulate.foresight import OFF, ON, Foresight, Foretold
 from tillwatch.collector.simulate.modes import OutMode, PartMode
 from tillwatch.collector.simulate.omens import Omens
 from tillwatch.collector.simulate.planned import Planned
 from tillwatch.collector.simulate.post import Log, Post
 from tillwatch.collector.simulate.site import RULES, site_policy
 from tillwatch.collector.simulate.staff import Staff
-from tillwatch.collector.simulate.stations import DAY, HOUR, MINUTE, S, Station
+from tillwatch.collector.simulate.stations import Station
+from tillwatch.collector.simulate.times import DAY, HOUR, MINUTE, S
 from tillwatch.collector.simulate.truth import Fault, Ledger
 from tillwatch.collector.simulate.world import World
 from tillwatch.collector.store.sqlite import SqliteStore
@@ -84,7 +85,7 @@ def simulate(
         if signal.states
     }
     bank, end = make_bank(terminals), START + days * DAY
-    post = Post(fold, ledger, store, None if predictions == OFF else Foresight(bank.units))
+    post = Post(fold, ledger, store, None if predictions == OFF else Foresight(bank.units, acts=predictions == ON))
     stations = {
         unit.name: Station(unit, START, judged, agenda.later, post, Random(f"{seed}/{unit.name}/station"))
         for unit in bank.units
@@ -93,11 +94,11 @@ def simulate(
         START, {"shipped": shipped_text(), "site": RULES, "policy": site_policy(), "shipped_policy": shipped_policy()}
     )
     world = World(bank, stations, fold.book.rules, fold.book.policy, ledger, agenda.later, Random(f"{seed}/world"))
-    staff = Staff(world, post, Random(f"{seed}/staff"))
     planned = Planned(world, post, Random(f"{seed}/planned"), pace)
     planned.begin(START)
     blows = draw(bank, START, end, seed, pace)
     omens = Omens(world, blows, seed, START, end)
+    staff = Staff(world, post, omens, Random(f"{seed}/staff"), Random(f"{seed}/staff/rounds"))
 
     def ended(at: int, fault: Fault) -> None:
         planned.ended(at, fault)
@@ -137,7 +138,7 @@ def simulate(
         post.readings,
         post.journal.n,
         pace,
-        post.foresight and post.foresight.foretold,
+        post.foresight.foretold if post.foresight is not None else None,
     )
 
 
