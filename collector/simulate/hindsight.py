@@ -48,7 +48,7 @@ def may_be(finding: Finding, mode: str) -> bool:
 
 @dataclass(slots=True)
 class Row:
-    """Of one mode. faults: that began in the time judged; announced: of them with something to see; foretold: before they began; leads: days, of those;
+    """Of one mode. faults: that began in the time judged; announced: of them with something to see; foretold: before they began; rightly: those of them that were announced; leads: days, of those;
     prevented: mended before they came; findings: outcome -> how many may be of this mode; told: of the faults, by tickets of their alarms; before: those told before the
     fault was at its worst; delays: hours from that ticket to the worst, below 0 where it came after.
     """
@@ -56,6 +56,7 @@ class Row:
     faults: int = 0
     announced: int = 0
     foretold: int = 0
+    rightly: int = 0
     leads: list[float] = field(default_factory=list)
     prevented: int = 0
     findings: dict[str, int] = field(default_factory=lambda: dict.fromkeys((HIT, FALSE, PREVENTED, UNKNOWN), 0))
@@ -67,13 +68,16 @@ class Row:
 
 @dataclass(slots=True)
 class Hindsight:
-    """rows: by mode; outcomes: by finding; families: family -> outcome -> findings; years: terminal-years judged."""
+    """rows: by mode; outcomes: by finding; families: family -> outcome -> findings; years: terminal-years judged; demoted: findings that never had the right to a
+    ticket; grave_hours: in which parts had failed at level 1 or 2.
+    """
 
     rows: dict[str, Row]
     outcomes: dict[str, str]
     families: dict[str, dict[str, int]]
     years: float
     demoted: int
+    grave_hours: float = 0.0
 
     def false_per_year(self, *families: str) -> float:
         """False findings a terminal and year; of all families where none is named."""
@@ -98,6 +102,7 @@ def look_back(outcome: Outcome, verdict: Verdict) -> Hindsight:
         first = found.before(fault)
         if first is not None:
             row.foretold += 1
+            row.rightly += fault.id in announced
             row.leads.append((fault.start - first.at) / DAY)
         if of[fault.id].incidents:
             worst = fault.start + round(_MODES[fault.mode].steps[-1].after * S)
@@ -114,10 +119,12 @@ def look_back(outcome: Outcome, verdict: Verdict) -> Hindsight:
         for mode in _MODES:
             if mode in rows and may_be(told.first, mode):
                 rows[mode].findings[result] += result != HIT or found.hit(told, mode)
-    years = len(outcome.bank.units) * (outcome.end - outcome.start) / YEAR
-    return Hindsight(
-        dict(sorted(rows.items())), outcomes, dict(families), years, len(foretold.demoted) if foretold else 0
+    grave = sum(
+        (f.end or outcome.end) - f.start for f in outcome.ledger.faults if f.mode in _MODES and f.level in (1, 2)
     )
+    years = len(outcome.bank.units) * (outcome.end - outcome.start) / YEAR
+    demoted = len(foretold.demoted - foretold.told.keys()) if foretold is not None else 0
+    return Hindsight(dict(sorted(rows.items())), outcomes, dict(families), years, demoted, grave / HOUR)
 
 
 class _Judged:
@@ -202,7 +209,7 @@ def plain_rows(found: Hindsight) -> dict[str, Any]:
             "recall_bound": _share(row.announced, row.faults),
             "foretold": row.foretold,
             "recall": _share(row.foretold, row.faults),
-            "recall_of_announced": _share(min(row.foretold, row.announced), row.announced),
+            "recall_of_announced": _share(row.rightly, row.announced),
             "lead_days": spread(row.leads),
             "findings": dict(row.findings),
             "precision": _share(row.findings[HIT], judged),

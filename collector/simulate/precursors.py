@@ -187,7 +187,7 @@ HARMLESS: tuple[Harmless, ...] = (
     Harmless("dirty till reader", (POS,), 1.0, Span(4 * DAY, 10 * DAY, 25 * DAY), (Rise("cardreader", "cardreader.reads.failed", times=1.8),)),
     Harmless("large files", ALL, 1.5, Span(DAY, 3 * DAY, 9 * DAY), (Rise("host/disk:C", "host.disk.percent", by=7),)),
     Harmless("many programs", ALL, 2.0, Span(DAY, 2 * DAY, 6 * DAY), (Rise("host", "host.memory.percent", by=9),)),
-    Harmless("warm days", ALL, 2.0, Span(DAY, 3 * DAY, 8 * DAY), (Rise("host/temperature:cpu", "host.temperature", by=4),)),
+    Harmless("warm days", ALL, 2.0, Span(DAY, 3 * DAY, 8 * DAY), (Rise("host/temperature:cpu", "host.temperature", by=3.5),)),
     Harmless("warm room", (SERVER,), 2.0, Span(DAY, 2 * DAY, 6 * DAY), (
         Rise(ROOM, "env.temperature", by=2), Rise(UPS, "ups.battery.temperature", by=1.5), Rise(UPS, "ups.temperature", by=2),
     )),
