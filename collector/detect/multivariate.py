@@ -37,7 +37,7 @@ LAGS = (1, 2, 4)
 """Blocks between levels whose difference says how far a signal wanders."""
 MAX_AGE = 5
 """Rows for which a missing reading counts as the last smoothed value."""
-JUMP = 50.0
+JUMP = 200.0
 """Standard deviations: a value this far from the smoothed one is believed when the next one says the same. Readings of 0 or 65535 come alone."""
 FARTHEST = 1e4
 """Standard deviations, beyond which distance says nothing more; keeps float32 finite."""
@@ -53,7 +53,9 @@ SETTLED = 0.02
 """After an episode the base is taken when the smoothing has forgotten all but this of it."""
 SAFETY = 1.35
 """On the mean excess of the tail: one standard error of a mean over the 8 upper of 16 blocks."""
-DEAF = 1.5
+PATIENCE = 2 * LEARN
+"""Rows of one episode after which the device is learnt anew: who must know has been told, and what lasts as long is its normal."""
+DEAF = 1.25
 """A learning phase that held a change itself cannot raise the threshold beyond this many limits."""
 
 
@@ -65,9 +67,9 @@ class Setting:
     ease: and of the threshold. follow: share of the way that the base follows a quiet device a row.
     """
 
-    weight: float = 0.1
-    limit: float = 6.5
-    false_alarms: float = 1e-4
+    weight: float = 0.125
+    limit: float = 7.0
+    false_alarms: float = 1e-3
     wander: float = 4.0
     shrinkage: float = 0.1
     hold: float = 0.25
@@ -123,7 +125,8 @@ class DeviceDistances:
         """From what `state` gave. Raises ValueError where arrays are missing or are not of one fleet."""
         if "centre" not in state or state["centre"].ndim != 2:
             raise ValueError("the state of device distances lacks a `centre` of (devices, signals)")
-        found = cls(*state["centre"].shape, setting)
+        devices, signals = state["centre"].shape
+        found = cls(devices, signals, setting)
         for name, empty in found._arrays.items():
             given = state.get(name)
             if given is None or given.shape != empty.shape or given.dtype != empty.dtype:
@@ -260,6 +263,8 @@ class DeviceDistances:
         arrays["peak"][which] = np.where(fires, peak, np.float32(0))
         arrays["settling"][which] = settling
         arrays["firing"][which] = fires
+        lasts = np.where(fires, arrays["lasts"][which] + 1, 0)
+        arrays["lasts"][which] = lasts
 
         start, excess = arrays["tail_start"][which], arrays["tail_excess"][which]
         beyond = np.float32(0.5) * np.exp(-np.minimum((distance - start) / excess, np.float32(80)))
@@ -270,6 +275,9 @@ class DeviceDistances:
         said.p[where] = np.where(known & ~silent, np.minimum(p, 1), 1)
         said.fired[where] = fires
         said.contributions[where] = contributions
+        accustomed = which[lasts >= PATIENCE]
+        if accustomed.size:
+            self.forget(accustomed)
 
     def _believe(self, which: NDArray[np.intp], values: Floats, smoothed: Singles) -> Flags:
         """Take the values into `smoothed`, in place. Which of them counted."""
@@ -280,7 +288,7 @@ class DeviceDistances:
         present = ~np.isnan(z)
         away = np.where(present, z - smoothed, np.float32(0))
         side = np.where(np.abs(away) > JUMP, np.sign(away), 0).astype(np.int8)
-        believed = present & ((side == 0) | (side == arrays["doubted"][which]))
+        believed: Flags = present & ((side == 0) | (side == arrays["doubted"][which]))
         arrays["doubted"][which] = np.where(present, side, arrays["doubted"][which])
         smoothed += np.where(believed, np.float32(self.setting.weight) * away, np.float32(0))
         age = arrays["age"][which]
@@ -310,6 +318,7 @@ def _fresh(devices: int, signals: int) -> dict[str, NDArray[Any]]:
         "threshold": (np.float32, (), 0),
         "peak": (np.float32, (), 0),
         "settling": (np.uint16, (), 0),
+        "lasts": (np.uint16, (), 0),
         "firing": (np.bool_, (), 0),
     }
     return {name: np.full((devices, *shape), fill, dtype) for name, (dtype, shape, fill) in shapes.items()}
@@ -356,7 +365,8 @@ def _wander(levels: Floats) -> Floats:
     """Variance of the level between neighbouring blocks of (k, BLOCKS, signals) in units of the noise, without what noise explains."""
     moved = [_median((levels[:, lag:] - levels[:, :-lag]) ** 2) for lag in LAGS]
     # The median of a chi-squared variable of one degree is 0.455; a difference has twice the variance.
-    return np.maximum(np.nan_to_num(np.mean(moved, axis=0)) / 0.455 / 2 - 1 / BLOCK, 0.0)
+    wandered: Floats = np.maximum(np.nan_to_num(np.mean(moved, axis=0)) / 0.455 / 2 - 1 / BLOCK, 0.0)
+    return wandered
 
 
 def _contributions(precision: Singles, away: Singles, left_out: Flags) -> Singles:
@@ -368,4 +378,5 @@ def _contributions(precision: Singles, away: Singles, left_out: Flags) -> Single
         system = np.where(out[:, :, None] & out[:, None, :], exact, np.eye(away.shape[1]))
         expected = np.linalg.solve(system, np.where(out, weighed[some], 0.0)[:, :, None])
         weighed[some] -= (exact @ expected)[:, :, 0].astype(np.float32)
-    return away * weighed
+    parts: Singles = away * weighed
+    return parts

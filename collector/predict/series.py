@@ -22,15 +22,16 @@ NONE = -1
 
 
 class Registry:
-    """names: of each row (terminal, component, signal); component: of each row the index in `components`; counts: of each row whether it counts up.
-    refused: series that found no place.
+    """names: of each row (terminal, component, signal); component: of each row the index in `components`; counts: of each row whether it counts up; judged: whether it can be
+    unusual. refused: series that found no place.
     """
 
     def __init__(self, tables: Tables) -> None:
-        self._gauges, self._counters = tables.gauges, tables.counters
+        self._gauges, self._counters, self._unjudged = tables.gauges, tables.counters, tables.unjudged
         self.names: list[tuple[str, str, str]] = []
         self.component: list[int] = []
         self.counts: list[bool] = []
+        self.judged: list[bool] = []
         self.components: list[tuple[str, str]] = []
         self.refused = 0
         self._component: dict[tuple[str, str], int] = {}
@@ -55,6 +56,19 @@ class Registry:
         terminal, component, _ = self.names[row]
         return terminal, device_of(component)
 
+    def part(self, terminal: str, component: str) -> int:
+        """Index in `components`, where a device as a whole is one, too."""
+        key = terminal, component
+        index = self._component.get(key)
+        if index is None:
+            index = self._component[key] = len(self.components)
+            self.components.append(key)
+        return index
+
+    def known(self, terminal: str, component: str, signal: str) -> int:
+        """The row of a series that is there, else NONE."""
+        return self._rows.get(terminal, {}).get((component, signal), NONE)
+
     def _new(self, rows: dict[tuple[str, str], int], terminal: str, component: str, signal: str) -> int:
         counts = signal in self._counters
         if not counts and signal not in self._gauges:
@@ -69,21 +83,23 @@ class Registry:
         return row
 
     def _put(self, terminal: str, component: str, signal: str, *, counts: bool) -> None:
-        key = terminal, component
-        index = self._component.get(key)
-        if index is None:
-            index = self._component[key] = len(self.components)
-            self.components.append(key)
+        index = self.part(terminal, component)
         self._of_terminal.setdefault(terminal, []).append(len(self.names))
         self.names.append((terminal, component, signal))
         self.component.append(index)
         self.counts.append(counts)
+        self.judged.append(signal not in self._unjudged)
 
     def state(self) -> dict[str, Any]:
-        return {"names": [list(each) for each in self.names], "counts": list(self.counts), "refused": self.refused}
+        return {
+            "names": [list(each) for each in self.names], "counts": list(self.counts), "refused": self.refused,
+            "components": [list(each) for each in self.components],
+        }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Into a new one. A series keeps its row and its kind also where the tables have changed meanwhile."""
+        for terminal, component in state["components"]:
+            self.part(terminal, component)
         for (terminal, component, signal), counts in zip(state["names"], state["counts"], strict=True):
             self._rows.setdefault(terminal, {})[component, signal] = len(self.names)
             self._put(terminal, component, signal, counts=bool(counts))

@@ -10,7 +10,10 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
+from tillwatch.collector.alarm.rules import Rules, parse_rules
 from tillwatch.collector.predict.finding import FAMILIES, GRADES, HIGH, LOW, MEDIUM
+from tillwatch.collector.predict.lives import Lives, parse_lives
+from tillwatch.collector.predict.watched import Watch, parse_watched
 from tillwatch.collector.values import duration
 from tillwatch.device_profiles.catalogue import kept_catalogue
 from tillwatch.device_profiles.model import Kind
@@ -50,13 +53,17 @@ class GradeTable:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """counters: signals of the catalogue that count, gauges: those that measure. Lengths in ns. anomaly_budget, failure_budget: false findings a
+    """counters: signals of the catalogue that count, gauges: those that measure; unjudged: those of them in which nothing is unusual; words: states and texts
+    that lives and watched values ask for; units: of the catalogue. Lengths in ns. anomaly_budget, failure_budget: false findings a
     terminal and year. floor, trust: by family; prior: judged findings that trust stands for; pace, inspect_ns: by grade; efforts: (pattern of the kind,
     minutes), the first that fits. digest: of the text that they were read from.
     """
 
     gauges: frozenset[str]
     counters: frozenset[str]
+    unjudged: frozenset[str]
+    words: frozenset[str]
+    units: Mapping[str, str]
     horizon_ns: int
     soon_ns: int
     grace_ns: int
@@ -74,6 +81,9 @@ class Tables:
     visit_min: int
     effort_min: int
     efforts: tuple[tuple[str, int], ...]
+    lives: Lives
+    watch: Watch
+    rules: Rules = field(repr=False)
     digest: str = field(default="", compare=False)
 
     def effort(self, kind: str) -> int:
@@ -89,8 +99,10 @@ def shipped_text() -> str:
     return (files("tillwatch.collector.predict") / FILE).read_text(encoding="utf-8")
 
 
-def parse_tables(site: str = "") -> Tables:
-    """site: TOML text of the same form. Raises TablesError."""
+def parse_tables(site: str = "", *, lives: str = "", watched: str = "", rules: Rules | None = None) -> Tables:
+    """site, lives, watched: TOML texts of a bank's own, of the form of the shipped files; rules: in force, whose limits are those of the trends. Raises
+    TablesError, and TableError for lives and watched.
+    """
     shipped = shipped_text()
     merged = _merge(_toml(shipped, "shipped predictions"), _toml(site, "site predictions"), "site predictions")
     read = _Read(merged)
@@ -98,6 +110,10 @@ def parse_tables(site: str = "") -> Tables:
     if not isinstance(ignored, list) or not all(isinstance(each, str) for each in ignored):
         raise TablesError("predictions, [watch] ignore: write a list of names of signals, in which * stands for anything")
     signals = kept_catalogue().signals
+    rated, watch = parse_lives(lives), parse_watched(watched)
+    needed = _needed(rated, watch)
+    gauges = _chosen([n for n, s in signals.items() if s.kind is Kind.GAUGE], ignored, needed)
+    counters = _chosen([n for n, s in signals.items() if s.kind is Kind.COUNTER], ignored, needed)
     grade = GradeTable(
         medium=read.number("grade", "medium", 0.01, 10),
         high=read.number("grade", "high", 0.01, 10),
@@ -112,8 +128,11 @@ def parse_tables(site: str = "") -> Tables:
         raise TablesError("predictions, [grade]: high is where the score is above that of medium; write a larger number")
     efforts = merged["effort"]["kinds"]
     return Tables(
-        gauges=_watched([n for n, s in signals.items() if s.kind is Kind.GAUGE], ignored),
-        counters=_watched([n for n, s in signals.items() if s.kind is Kind.COUNTER], ignored),
+        gauges=gauges,
+        counters=counters,
+        unjudged=frozenset(name for name in gauges | counters if _fits(name, ignored)),
+        words=frozenset(n for n, s in signals.items() if n in needed and s.kind in {Kind.STATE, Kind.TEXT}),
+        units={name: signals[name].unit for name in gauges | counters},
         horizon_ns=read.length("horizon", "look"),
         soon_ns=read.length("horizon", "soon"),
         grace_ns=read.length("horizon", "grace"),
@@ -131,12 +150,34 @@ def parse_tables(site: str = "") -> Tables:
         visit_min=round(read.number("effort", "visit", 0, 600)),
         effort_min=round(read.number("effort", "default", 1, 600)),
         efforts=tuple((kind.lower(), round(read.of(efforts[kind], "effort.kinds", kind, 1, 600))) for kind in efforts),
-        digest=sha256(f"{shipped}\n{site}".encode()).hexdigest()[:12],
+        lives=rated,
+        watch=watch,
+        rules=rules or parse_rules(),
+        digest=sha256("\n".join((shipped, site, lives, watched)).encode()).hexdigest()[:12],
     )
 
 
-def _watched(names: Collection[str], ignored: Collection[str]) -> frozenset[str]:
-    return frozenset(name for name in names if not any(fnmatchcase(name, each) for each in ignored))
+MODEL = "identity.model"
+
+
+def _needed(lives: Lives, watch: Watch) -> frozenset[str]:
+    """Signals that wear, trends and run-outs ask for."""
+    needed = {MODEL}
+    for life in lives.by_id.values():
+        needed.update(life.signals, life.temperature, filter(None, (life.replaced, life.serial)))
+        if life.step is not None:
+            needed.add(life.step.signal)
+    for each in watch.by_id.values():
+        needed.update(each.signals, filter(None, (each.whole,)))
+    return frozenset(needed)
+
+
+def _fits(name: str, patterns: Collection[str]) -> bool:
+    return any(fnmatchcase(name, each) for each in patterns)
+
+
+def _chosen(names: Collection[str], ignored: Collection[str], needed: Collection[str]) -> frozenset[str]:
+    return frozenset(name for name in names if name in needed or not _fits(name, ignored))
 
 
 def _toml(text: str, where: str) -> dict[str, Any]:
