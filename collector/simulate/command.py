@@ -18,8 +18,8 @@ from tillwatch.collector.config import Config
 if TYPE_CHECKING:
     from tillwatch.collector.simulate.report import Report
 
-MOST_TERMINALS, MOST_DAYS = 1_400, 366
-"""As many as give 50 million readings in a year, at 36,000 each."""
+MOST_TERMINALS, MOST_DAYS = 1_000, 366
+"""As many as give 50 million readings in a year, at 50,000 each."""
 SHOWN = 20
 """Of what misses a bar: a screenful; JSON has all of it."""
 

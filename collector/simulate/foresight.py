@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from tillwatch.agent.wire import Opened
+from tillwatch.collector.alarm.rules import PREDICTED
 from tillwatch.collector.book import Book
 from tillwatch.collector.changes import Dirty
 from tillwatch.collector.predict.engine import Engine, Said
-from tillwatch.collector.predict.finding import CLOSED, RULES, Finding, Grade, Happened
+from tillwatch.collector.predict.finding import CLOSED, Finding, Grade, Happened
 from tillwatch.collector.predict.settings import Tables, parse_tables
 from tillwatch.collector.simulate.fleet import Unit
 from tillwatch.collector.simulate.site import ZONE
@@ -80,7 +81,7 @@ class Foresight:
             if event.kind in {"raised", "recurred", "cleared"}:
                 alarm = dirty.alarms[event.alarm]
                 what = "cleared" if event.kind == "cleared" else "raised"
-                if alarm.rule not in RULES.values() and not alarm.drill:
+                if alarm.rule not in PREDICTED and not alarm.drill:
                     party = book.rules.by_id[alarm.rule].party if alarm.rule in book.rules.by_id else ""
                     self._engine.happened(Happened(
                         event.at, what, alarm.terminal, alarm.component, alarm.rule, level=event.level, party=party, incident=alarm.incident,

@@ -178,7 +178,9 @@ class _Judged:
             # Seen rightly: it was mended before it came, or came to a terminal that was off.
             if omen.ended and not omen.fault and omen.begins <= told.at < omen.ended and may_be(finding, omen.mode):
                 return PREVENTED
-        if _any_in(self._filled.get((finding.terminal, finding.component), ()), told.at, min(until, self._end)):
+        if _any_in(
+            self._filled.get((finding.terminal, finding.component, finding.signal), ()), told.at, min(until, self._end)
+        ):
             return PREVENTED
         return UNKNOWN if until > self._end else FALSE
 

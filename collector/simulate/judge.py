@@ -11,9 +11,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tillwatch.collector.alarm.rules import Rules
+from tillwatch.collector.alarm.rules import PREDICTED, Rules
 from tillwatch.collector.incident.incidents import SYMPTOM, TERMINAL, Incident
-from tillwatch.collector.predict.finding import RULES
 from tillwatch.collector.simulate.stations import READ_S
 from tillwatch.collector.simulate.times import MINUTE, S
 from tillwatch.collector.simulate.truth import Effect, Fault, Interval, Ledger, closed, within, without
@@ -105,7 +104,7 @@ def judge(outcome: Outcome) -> Verdict:
 
 def _is_of_fault(incident: Incident) -> bool:
     """Told, and neither a drill nor a prediction, which is judged by hindsight."""
-    return bool(incident.announced_at) and not incident.drill and incident.fault not in RULES.values()
+    return bool(incident.announced_at) and not incident.drill and incident.fault not in PREDICTED
 
 
 def _carried(fault: Fault, outcome: Outcome, of: Mapping[str, object]) -> list[str]:

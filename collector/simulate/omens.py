@@ -83,7 +83,7 @@ class Omens:
                 traces[sign.component, CAPACITY] = GaugeTrace.make(full, rng, None)
             trace = traces[key]
             if isinstance(trace, SupplyTrace):
-                self._world.ledger.filled[unit.name, sign.component] = trace.filled
+                self._world.ledger.filled[unit.name, sign.component, sign.signal] = trace.filled
         self._traces[unit.name] = traces
         station.bear(traces, texts, untold)
 

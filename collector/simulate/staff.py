@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from tillwatch.collector.predict.finding import RULES
+from tillwatch.collector.alarm.rules import PREDICTED
 from tillwatch.collector.simulate.modes import HOUR, MINUTE, Span
 from tillwatch.collector.simulate.omens import Omens
 from tillwatch.collector.simulate.post import Post
@@ -81,7 +81,7 @@ class Staff:
             level = message.level
             job = self.jobs[message.incident] = Job(message.incident, level, level, message.terminal, message.drill)
             incident = self._post.fold.book.incidents.get(message.incident)
-            job.foreseen = incident is not None and incident.fault in RULES.values()
+            job.foreseen = incident is not None and incident.fault in PREDICTED
             job.component = message.component
         job.level, job.gravest = message.level, min(job.gravest, message.level)
         if message.op is Op.OPEN:

@@ -96,7 +96,7 @@ class Omen:
 
 
 class Ledger:
-    """All faults, what announced them, and what people did on purpose. filled: (terminal, component) -> when it was filled or emptied; seen: when the collector could see each terminal; away: when it stood still itself; windows: (branch,
+    """All faults, what announced them, and what people did on purpose. filled: (terminal, component, signal of its level) -> when it was filled or emptied; seen: when the collector could see each terminal; away: when it stood still itself; windows: (branch,
     from, until) of planned work; parked: when a terminal was out of service by decision; corrected: (terminal, from, until) of which
     somebody found out that it was in service.
     """
@@ -104,7 +104,7 @@ class Ledger:
     def __init__(self) -> None:
         self.faults: list[Fault] = []
         self.omens: list[Omen] = []
-        self.filled: dict[tuple[str, str], list[int]] = {}
+        self.filled: dict[tuple[str, str, str], list[int]] = {}
         self.seen: dict[str, list[list[int]]] = {}
         self.away: list[list[int]] = []
         self.windows: list[tuple[str, int, int]] = []
