@@ -87,8 +87,8 @@ class Foresight:
                         event.at, what, alarm.terminal, alarm.component, alarm.rule, level=event.level, party=party, incident=alarm.incident,
                     ))  # fmt: skip
         for one in dirty.incident_events[incidents:]:
-            incident = dirty.incidents.get(one.incident) or book.incidents[one.incident]
             if one.kind in {"resolved", "verdict"} and (verdict := one.detail.get("verdict")):
+                incident = dirty.incidents[one.incident]
                 self._engine.happened(Happened(
                     one.at, "verdict", incident.terminal, incident.component, incident.fault, value=str(verdict), level=incident.level, incident=one.incident,
                 ))  # fmt: skip

@@ -114,12 +114,14 @@ def simulate(
     if post.foresight is not None:
         agenda.later(START + FORESEE, _foresee, agenda, post)
     day = START
-    while agenda.heap and agenda.heap[0][0] < end:
-        at = agenda.heap[0][0]
+    while True:
+        at = min(agenda.heap[0][0], end) if agenda.heap else end
         due = fold.timers.next_due()
         if post.up and due is not None and due <= at:
             post.advance(due)
             continue
+        if at >= end:
+            break
         _, _, step, given = heapq.heappop(agenda.heap)
         step(at, *given)
         if at >= day + DAY:
