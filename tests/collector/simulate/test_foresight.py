@@ -60,7 +60,7 @@ def test_in_the_shadow_they_see_and_nothing_else_changes():
 
 
 def test_the_same_seed_gives_the_same_findings():
-    one, other = (simulate(10, 25, 2, pace=PACE, predictions=SHADOW).foretold for _ in range(2))
+    one, other = (simulate(10, 20, 2, pace=PACE, predictions=SHADOW).foretold for _ in range(2))
     assert one is not None
     assert other is not None
     assert one.told
