@@ -439,7 +439,7 @@ class Pipeline:
         for number, facts in requests.waiting(self.store.conn):
             settle = partial(requests.settle, number=number)
             if facts.get("action") == requests.FINDINGS:
-                await self._foretold(facts, settle)
+                await self.foretold(facts, settle)
                 continue
             try:
                 await self.operate(facts, settle)
@@ -450,7 +450,9 @@ class Pipeline:
                 self._load()
                 await self.change(settle)
 
-    async def _foretold(self, facts: dict[str, Any], settle: Callable[[sqlite3.Connection], None]) -> None:
+    async def foretold(
+        self, facts: dict[str, Any], settle: Callable[[sqlite3.Connection], None] = lambda _: None
+    ) -> None:
         """Journal what the predictions say: as a fact of the log, nobody's act. What was said before for the same position is said again by
         who was killed meanwhile, and is not journaled again.
         """

@@ -10,6 +10,7 @@ from typing import Any
 
 from tillwatch.collector.alarm.alarming import Alarming
 from tillwatch.collector.book import Book
+from tillwatch.collector.predict import words
 from tillwatch.collector.predict.finding import (
     CLOSED,
     LATER,
@@ -55,7 +56,9 @@ def check(facts: Mapping[str, Any]) -> None:
     names += [name for r in records for name in (r.detector, r.kind)]
     if not all(type(n) is int and -(2**63) <= n < 2**63 for n in numbers) or not all(type(n) is str for n in names):
         raise SaidError("a number, or a name, is of another kind")
-    if not all(isinstance(g.score, int | float) and isinstance(g.pace, int | float) and 0 < g.pace <= MAX_PACE for g in grades):
+    if not all(
+        isinstance(g.score, int | float) and isinstance(g.pace, int | float) and 0 < g.pace <= MAX_PACE for g in grades
+    ):
         raise SaidError("a grade without a score, or with a pace beyond reason")
     for each in findings:
         if each.family not in RULES or each.status not in (OPEN, CLOSED) or not (each.id and each.terminal):
@@ -182,5 +185,9 @@ def _gravity(finding: Finding) -> tuple[bool, str]:
 
 
 def in_words(finding: Finding) -> str:
-    """In English, for the alarm and its ticket."""
-    return finding.reason or finding.detector
+    """In English, for the alarm and its ticket: why, and when."""
+    why = words.reason(finding, "en")
+    if finding.due is None:
+        return why
+    near, likely, far = finding.due
+    return f"{why}. {words.phrase('range.days', 'en', {'near_at': near, 'likely_at': likely, 'far_at': far})}"

@@ -88,6 +88,13 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             "tillwatch-collector console",
         ),
         Command(
+            "predict", "commands.service_commands:run_predict",
+            "run the predictions alone, behind the log of a collector; `run` does so by itself",
+            "tillwatch-collector predict",
+            (_o("--until-stdin-ends", action="store_true", help="end when standard input does, with the process that holds it"),),
+            more="It reads the store beside the collector and leaves what it finds for it to journal. [predictions] in the configuration has its settings.",
+        ),
+        Command(
             "doctor", "commands.service_commands:run_doctor", "look for what is wrong and say what to do", "tillwatch-collector doctor", json=True,
         ),
         Command(

@@ -97,19 +97,25 @@ class Buffer:
     def _pack(self) -> None:
         if self._at:
             rows = np.repeat(np.array(self._rows, np.int32), self._counts)
-            self._packed.append(
-                Readings(rows, np.array(self._at, np.int64) * MS, np.array(self._values, np.float64))
-            )
+            self._packed.append(Readings(rows, np.array(self._at, np.int64) * MS, np.array(self._values, np.float64)))
             self._waiting += len(rows)
             self._rows, self._counts, self._at, self._values = [], [], [], []
 
     def state(self) -> dict[str, Any]:
         self._pack()
         waiting = joined(self._packed) if self._packed else no_readings()
-        return {"rows": waiting.rows, "at": waiting.at, "values": waiting.values, "dropped": self.dropped, "ahead": self.ahead}
+        return {
+            "rows": waiting.rows,
+            "at": waiting.at,
+            "values": waiting.values,
+            "dropped": self.dropped,
+            "ahead": self.ahead,
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        waiting = Readings(np.array(state["rows"], np.int32), np.array(state["at"], np.int64), np.array(state["values"], np.float64))
+        waiting = Readings(
+            np.array(state["rows"], np.int32), np.array(state["at"], np.int64), np.array(state["values"], np.float64)
+        )
         self._packed = [waiting] if len(waiting) else []
         self._waiting = len(waiting)
         self.dropped, self.ahead = int(state["dropped"]), int(state["ahead"])

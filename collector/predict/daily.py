@@ -14,7 +14,7 @@ from tillwatch.collector.predict.settings import DAY_NS
 DAYS = 64
 """Days kept: nine weeks show a drift of weeks. What the trend is reckoned from."""
 KEPT = ("n", "mean", "least", "most", "last")
-BYTES = DAYS * len(KEPT) * 4 + 12
+BYTES = DAYS * len(KEPT) * 4 + 20
 """A series."""
 
 Ring = NDArray[np.float32]
@@ -22,12 +22,14 @@ Ring = NDArray[np.float32]
 
 class Daily:
     """Rows are those of the registry; each of KEPT is (rows x DAYS), day d in column d % DAYS, n 0 and the others nan where there was no reading. newest:
-    last day of each row, UTC days since 1970; -1 for none. latest: UTC ns of the last reading of each row.
+    last day of each row, UTC days since 1970; -1 for none. latest: UTC ns of the last reading of each row, value: what
+    it was, exact, for counters beyond what float32 tells apart.
     """
 
     def __init__(self) -> None:
         self.newest = np.full(0, -1, np.int32)
         self.latest = np.zeros(0, np.int64)
+        self.value = np.full(0, np.nan)
         self.n, self.mean, self.least, self.most, self.last = (np.zeros((0, DAYS), np.float32) for _ in KEPT)
         self.late = 0
 
@@ -40,6 +42,7 @@ class Daily:
         more = max(rows, min(2 * len(self), len(self) + 10_000)) - len(self)
         self.newest = np.concatenate([self.newest, np.full(more, -1, np.int32)])
         self.latest = np.concatenate([self.latest, np.zeros(more, np.int64)])
+        self.value = np.concatenate([self.value, np.full(more, np.nan)])
         self.n = np.concatenate([self.n, np.zeros((more, DAYS), np.float32)])
         for name in KEPT[1:]:
             ring = np.full((more, DAYS), np.nan, np.float32)
@@ -62,9 +65,11 @@ class Daily:
         at = readings.at[order][last]
         for each in np.unique(of_day):  # a backlog holds some days, a usual tick one or two
             here = np.flatnonzero(of_day == each)
-            self._merge(row[here], int(each), n[here], total[here], least[here], most[here], values[last][here], at[here])
+            self._merge(
+                row[here], int(each), n[here], total[here], least[here], most[here], values[last][here], at[here]
+            )
 
-    def _merge(  # noqa: PLR0913, PLR0917 - one row of aggregates, each in its own array
+    def _merge(
         self,
         rows: NDArray[np.int32],
         day: int,
@@ -89,6 +94,8 @@ class Daily:
         newer = (at > self.latest[rows]) | (self.newest[rows] > day) | ~had
         self.last[rows[newer], place] = last[newer]
         self.n[rows, place] = before + n
+        latest = at > self.latest[rows]
+        self.value[rows[latest]] = last[latest]
         self.latest[rows] = np.maximum(self.latest[rows], at)
 
     def _open(self, rows: NDArray[np.int32], day: int) -> None:
@@ -112,11 +119,24 @@ class Daily:
         unknown = (days[None, :] > self.newest[rows][:, None]) | (days[None, :] <= self.newest[rows][:, None] - DAYS)
         return np.where(unknown, np.float32(0 if name == "n" else np.nan), ring)
 
+    def of_day(self, name: str, rows: NDArray[np.intp], day: int) -> Ring:
+        """One of KEPT on one day, nan (n: 0) where it is not in the ring."""
+        inside = (day <= self.newest[rows]) & (day > self.newest[rows] - DAYS)
+        ring: Ring = getattr(self, name)[rows, day % DAYS]
+        return np.where(inside, ring, np.float32(0 if name == "n" else np.nan))
+
+    def count(self, rows: NDArray[np.intp], day: int) -> Ring:
+        """Readings of a day."""
+        return self.of_day("n", rows, day)
+
     def state(self) -> dict[str, Any]:
-        return {"newest": self.newest, "latest": self.latest, "late": self.late} | {n: getattr(self, n) for n in KEPT}
+        return {"newest": self.newest, "latest": self.latest, "value": self.value, "late": self.late} | {
+            n: getattr(self, n) for n in KEPT
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.newest, self.latest = np.array(state["newest"], np.int32), np.array(state["latest"], np.int64)
+        self.value = np.array(state["value"], np.float64)
         self.late = int(state["late"])
         for name in KEPT:
             setattr(self, name, np.array(state[name], np.float32))

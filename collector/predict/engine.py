@@ -13,12 +13,18 @@ import numpy as np
 from tillwatch.agent.model import MS, Quality
 from tillwatch.collector.predict.buffer import Buffer, Readings
 from tillwatch.collector.predict.daily import Daily
-from tillwatch.collector.predict.finding import Finding, Grade, Happened, Record
+from tillwatch.collector.predict.expected import Expected
+from tillwatch.collector.predict.failures import Asked, Failures, units_of
+from tillwatch.collector.predict.finding import FAILURE, RUNOUT, TREND, WEAR, Finding, Grade, Happened, Record, kind_of
+from tillwatch.collector.predict.foretold import Foretelling
 from tillwatch.collector.predict.grades import Places, differs, reckon
 from tillwatch.collector.predict.ledger import Ledger, standing
+from tillwatch.collector.predict.lifetimes import Lifetimes
+from tillwatch.collector.predict.panel import Unit
 from tillwatch.collector.predict.record import Judged, Records
 from tillwatch.collector.predict.series import NONE, Registry
-from tillwatch.collector.predict.settings import DAY_NS, Tables
+from tillwatch.collector.predict.settings import DAY_NS, MODEL, Tables
+from tillwatch.collector.predict.spoken import Spoken
 from tillwatch.collector.predict.unusual import Unusual
 
 if TYPE_CHECKING:
@@ -66,7 +72,12 @@ class Engine:
         self._places = Places()
         self._records = Records(tables)
         self._ledger = Ledger()
-        self._unusual = Unusual(tables, self._registry, self._records, self._ledger)
+        self._failures = Failures(tables, self.models.hazard)
+        self._unusual = Unusual(tables, self._registry, self._records, self._ledger, self._failures)
+        self._spoken = Spoken()
+        self._expected = Expected(tables, self._registry, self._daily)
+        self._lifetimes = Lifetimes(tables, self._registry, self._daily, self._spoken)
+        self._foretelling = Foretelling(tables, self._records, self._ledger)
         self._grades: dict[str, Grade] = {}
         self._seen: dict[str, int] = {}
         self._tick = -1
@@ -87,7 +98,9 @@ class Engine:
         self._places.heard(terminal, at)
         self._seen[terminal] = max(at, self._seen.get(terminal, 0))
         for column in columns:
-            if column.numeric:
+            if column.signal in self.tables.words:
+                self._words(terminal, column, correction_ms)
+            elif column.numeric:
                 row = self._registry.row(terminal, column.component, column.signal)
                 if row != NONE:
                     self._numbers(row, column, correction_ms)
@@ -102,12 +115,32 @@ class Engine:
             at, values = [at[i] for i in good], [values[i] for i in good]
         self._buffer.add(row, at, values, correction_ms)  # type: ignore[arg-type]  # numeric: all of them are numbers
 
+    def _words(self, terminal: str, column: Column, correction_ms: int) -> None:
+        for reading in column.readings():
+            word, at = reading.value, reading.at + correction_ms * MS
+            if not isinstance(word, str) or not word or reading.quality is Quality.ERROR:
+                continue
+            if self._spoken.hear((terminal, column.component, column.signal), at, word):
+                self._expected.word(terminal, column.component, column.signal, at, word)
+                renewed = self._lifetimes.word(terminal, column.component, column.signal, at, word)
+                self._judged(self._foretelling.renew(renewed))
+
     def happened(self, event: Happened) -> None:
         """What predictions are held against, in the order of the journal."""
         self._places.happened(event)
-        could = self._unusual.detectors(event.terminal, event.component) if event.what == "raised" else ()
+        could = self._watching(event.terminal, event.component) if event.what == "raised" else ()
         self._judged(self._records.happened(event, could))
+        self._failures.happened(event)
+        self._judged(self._foretelling.renew(self._lifetimes.changed(event, self._ledger)))
         self._concerned[event.terminal] = None
+
+    def _watching(self, terminal: str, component: str) -> tuple[str, ...]:
+        """Detectors that look at a component, each once."""
+        found = [
+            *self._unusual.watches(terminal, component), *self._expected.watches(terminal, component),
+            *self._lifetimes.watches(terminal, component), *self._failures.watches(),
+        ]  # fmt: skip
+        return tuple(dict.fromkeys(found))
 
     def advance(self, now: int) -> Said:
         """Journal time, UTC ns."""
@@ -146,15 +179,39 @@ class Engine:
     def _end_day(self, day: int, now: int) -> None:
         self._daily.grow(len(self._registry))
         self._unusual.end_day(now)
+        expected, filled = self._expected.day(day)
+        worn, replaced = self._lifetimes.day(day, self._ledger)
+        self._judged(self._foretelling.renew([*filled, *replaced]))
+        failing = self._failures.day(now, self._asked(), self._ledger)
+        self._judged(self._foretelling.tell([*expected, *worn, *failing], (WEAR, TREND, RUNOUT, FAILURE), now))
         self._judged(self._records.advance(now, self._seen))
         for finding in self._ledger.open():
             self._ledger.put(self._as_of(finding, now))
         for terminal in self._places.by_id:
             self._regraded[terminal] = None
 
+    def _asked(self) -> Asked:
+        """Every kind of part of every terminal that is in service."""
+
+        def parts() -> Iterator[tuple[str, str, Unit]]:
+            for terminal, component in self._registry.components:
+                place = self._places.of(terminal)
+                if not place.away:
+                    model = self._spoken.last(terminal, component, MODEL)
+                    yield (
+                        terminal,
+                        component,
+                        Unit(terminal, kind_of(component), place.terminal_class, model, place.since),
+                    )
+
+        units, components = units_of(parts())
+        worn = [[self._lifetimes.share(u.terminal, c) for c in cs] for u, cs in zip(units, components, strict=True)]
+        shares = np.array([max((s for s in each if s == s), default=np.nan) for each in worn], np.float32)  # noqa: PLR0124 - nan is unlike itself
+        return Asked(units, shares, components)
+
     def _as_of(self, finding: Finding, now: int) -> Finding:
         """With the record of its detector as of today."""
-        record = self._records.record(finding.detector, finding.kind, now)
+        record = self._records.record(finding.detector, finding.kind)
         if record == finding.record and record.demoted == finding.demoted:
             return finding
         self._concerned[finding.terminal] = None
@@ -175,7 +232,7 @@ class Engine:
         self._concerned.clear()
         grades = tuple(self._graded(now))
         self._regraded.clear()
-        return Said(findings, grades, self._records.changed(now), self.limits())
+        return Said(findings, grades, self._records.changed(), self.limits())
 
     def _graded(self, now: int) -> Iterator[Grade]:
         for terminal in self._regraded:
@@ -184,7 +241,7 @@ class Engine:
             if place.away:
                 continue
             found = [
-                (each, self._records.trust(each.family, each.record or self._records.record(each.detector, each.kind, now)))
+                (each, self._records.trust(each.family, each.record or self._records.record(each.detector, each.kind)))
                 for each in standing(self._ledger.of_terminal(terminal))
             ]
             grade = reckon(self.tables, terminal, place, found, before=before, now=now)
@@ -201,6 +258,9 @@ class Engine:
             "readings late": self._daily.late,
             "findings": self._ledger.refused,
             "records": self._records.refused,
+            "words": self._spoken.refused,
+            "parts": self._lifetimes.refused,
+            "events": self._failures.forgotten,
         }
         return {name: count for name, count in counts.items() if count}
 
@@ -223,6 +283,11 @@ class Engine:
             "records": self._records.state(),
             "ledger": self._ledger.state(),
             "unusual": self._unusual.state(),
+            "spoken": self._spoken.state(),
+            "expected": self._expected.state(),
+            "lifetimes": self._lifetimes.state(),
+            "failures": self._failures.state(),
+            "foretelling": self._foretelling.state(),
             "grades": [each.facts() for each in self._grades.values()],
             "seen": dict(self._seen),
             "tick": self._tick,
@@ -244,6 +309,11 @@ class Engine:
         engine._records.restore(state["records"])
         engine._ledger.restore(state["ledger"])
         engine._unusual.restore(state["unusual"])
+        engine._spoken.restore(state["spoken"])
+        engine._expected.restore(state["expected"])
+        engine._lifetimes.restore(state["lifetimes"])
+        engine._failures.restore(state["failures"])
+        engine._foretelling.restore(state["foretelling"])
         engine._grades = {each["terminal"]: Grade.of(each) for each in state["grades"]}
         engine._seen = {str(terminal): int(at) for terminal, at in state["seen"].items()}
         engine._tick, engine._day = int(state["tick"]), int(state["day"])

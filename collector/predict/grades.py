@@ -4,7 +4,7 @@ its latest hard faults, an inspection that is overdue and its age. A grade is le
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -83,9 +83,7 @@ class Places:
         return [[terminal, asdict(place)] for terminal, place in self.by_id.items()]
 
     def restore(self, state: Iterable[Sequence[Any]]) -> None:
-        self.by_id = {
-            str(terminal): Place(**{**facts, "faults": tuple(facts["faults"])}) for terminal, facts in state
-        }
+        self.by_id = {str(terminal): Place(**{**facts, "faults": tuple(facts["faults"])}) for terminal, facts in state}
 
 
 def nearness(finding: Finding, now: int, horizon_ns: int) -> float:
@@ -101,7 +99,7 @@ def nearness(finding: Finding, now: int, horizon_ns: int) -> float:
     return max(0.0, min(1.0, (end - low) / max(high - low, 1)))
 
 
-def reckon(  # noqa: PLR0913 - what a grade is made of, each by its name
+def reckon(
     tables: Tables,
     terminal: str,
     place: Place,

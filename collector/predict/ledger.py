@@ -71,7 +71,9 @@ class Ledger:
             finding = replace(finding, id=before.id, begun=before.begun)
         self._open[key] = finding
         said_otherwise = before is None or (before.word, before.demoted) != (finding.word, finding.demoted)
-        due_again = finding.at - self._told.get(key, 0) >= TOLD_AGAIN_NS and finding != replace(before or finding, at=finding.at)
+        due_again = finding.at - self._told.get(key, 0) >= TOLD_AGAIN_NS and finding != replace(
+            before or finding, at=finding.at
+        )
         if said_otherwise or due_again:
             self._news[finding.id] = finding
             self._told[key] = finding.at
@@ -139,8 +141,6 @@ class Ledger:
         self._rests = {(d, t, c): int(until) for d, t, c, until in state["rests"]}
         self._news = {each["id"]: Finding.of(each) for each in state["news"]}
         self.refused = int(state["refused"])
-
-
 
 
 def standing(findings: Iterable[Finding]) -> Iterator[Finding]:

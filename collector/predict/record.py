@@ -4,7 +4,7 @@ judged on in the shadow, and comes back when it is right again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import sqrt
 from typing import Any
@@ -120,10 +120,12 @@ class Records:
             return []
         return [self._judge(claim, PREVENTED, at)]
 
-    def renewed(self, terminal: str, component: str, at: int) -> list[Judged]:
-        """Refilled or replaced before it came to pass."""
-        here = self._here(terminal, component)
-        return [self._judge(each, PREVENTED, at) for each in here if each.family not in {ANOMALY, FAILURE}]
+    def renewed(self, terminal: str, component: str, at: int, families: Sequence[str]) -> list[Judged]:
+        """Refilled or replaced before it came to pass: findings of these families on this very part."""
+        here = [
+            each for each in self._pending.get(terminal, ()) if each.component == component and each.family in families
+        ]
+        return [self._judge(each, PREVENTED, at) for each in here]
 
     def happened(self, event: Happened, could: Iterable[str] = ()) -> list[Judged]:
         """could: detectors that look at the component, for the faults that they did not tell of."""
@@ -158,11 +160,11 @@ class Records:
                 del self._outcomes[key]
         return judged
 
-    def record(self, detector: str, kind: str, now: int) -> Record:
-        """As of now."""
+    def record(self, detector: str, kind: str) -> Record:
+        """As it stands."""
         outcomes = self._outcomes.get((detector, kind), [])
         count = {outcome: sum(said == outcome for _, said in outcomes) for outcome in (HIT, FALSE, PREVENTED, _MISSED)}
-        since = outcomes[0][0] if outcomes else now
+        since = outcomes[0][0] if outcomes else 0
         return Record(
             detector, kind, count[HIT], count[FALSE], count[PREVENTED], count[_MISSED], since, self.demoted(detector, kind)
         )  # fmt: skip
@@ -176,9 +178,9 @@ class Records:
         judged = record.hits + record.false
         return (record.hits + prior * self._tables.trust[family]) / (judged + prior) if judged + prior else 0.0
 
-    def changed(self, now: int) -> tuple[Record, ...]:
+    def changed(self) -> tuple[Record, ...]:
         """Records that are others than when this was last asked."""
-        said = tuple(self.record(*key, now) for key in self._changed)
+        said = tuple(self.record(*key) for key in self._changed)
         self._changed.clear()
         return said
 
@@ -255,7 +257,7 @@ class Records:
             self._pending.setdefault(claim.terminal, []).append(claim)
         self._outcomes = {(d, k): [(int(at), str(o)) for at, o in outcomes] for d, k, outcomes in state["outcomes"]}
         self._demoted = {(d, k): d for d, k in state["demoted"]}
-        self._changed = {(d, k): None for d, k in state["changed"]}
+        self._changed = dict.fromkeys(state["changed"])
         self._missed = {(t, u): int(at) for t, u, at in state["missed"]}
         self.refused = int(state["refused"])
 

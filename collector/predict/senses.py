@@ -84,7 +84,9 @@ class Senses:
         self._slot = np.concatenate([self._slot, np.full(more, NONE, np.int32)])
         self._device = np.concatenate([self._device, np.full(more, NONE, np.int32)])
 
-    def step(self, bucket: int, at: NDArray[np.int64], rows: Index, given: NDArray[np.float64], hour: NDArray[np.uint8]) -> Seen:
+    def step(
+        self, bucket: int, at: NDArray[np.int64], rows: Index, given: NDArray[np.float64], hour: NDArray[np.uint8]
+    ) -> Seen:
         """One value a row. at: UTC ns of each; hour: local hour of the week of each."""
         values = self._rates(at, rows, given)
         fresh = rows[self.begun[rows] == 0]
@@ -95,7 +97,14 @@ class Senses:
         found = self.streams.step(at, rows, values.astype(np.float32), hour[chosen])
         learnt = np.isfinite(found.p) & (at - self.begun[rows] >= self._learn_ns)
         nats = np.where(learnt, -np.log(np.maximum(np.where(learnt, found.p, 1), RAREST)), 0).astype(np.float32)
-        return Seen(rows, values, nats, found.expected.low, found.expected.high, np.where(learnt, found.kind, 0).astype(np.uint8))
+        return Seen(
+            rows,
+            values,
+            nats,
+            found.expected.low,
+            found.expected.high,
+            np.where(learnt, found.kind, 0).astype(np.uint8),
+        )
 
     def devices(self, seen: Seen) -> SeenDevices:
         """The same tick, device by device. Those that have learnt and are usual are in it, too, with what they have."""
@@ -114,7 +123,15 @@ class Senses:
             parts.append(np.array(self._parts[size], np.intp)[which[known]])
             nats.append(-np.log(np.maximum(found.p[known], RAREST)).astype(np.float32))
             most = found.contributions[known].argmax(axis=1)
-            rows.append(np.array([self._slots[size][device][slot] for device, slot in zip(which[known].tolist(), most.tolist(), strict=True)], np.intp))
+            rows.append(
+                np.array(
+                    [
+                        self._slots[size][device][slot]
+                        for device, slot in zip(which[known].tolist(), most.tolist(), strict=True)
+                    ],
+                    np.intp,
+                )
+            )
         if not parts:
             return SeenDevices(np.empty(0, np.intp), np.empty(0, np.float32), np.empty(0, np.intp))
         return SeenDevices(np.concatenate(parts), np.concatenate(nats), np.concatenate(rows))

@@ -71,7 +71,6 @@ class Tables:
     learn_ns: int
     hold_ns: int
     failure_budget: float
-    failure_hold_ns: int
     floor: Mapping[str, float]
     trust: Mapping[str, float]
     prior: float
@@ -88,7 +87,9 @@ class Tables:
 
     def effort(self, kind: str) -> int:
         """Minutes of work on a part of this kind, without the way."""
-        return next((minutes for pattern, minutes in self.efforts if fnmatchcase(kind.lower(), pattern)), self.effort_min)
+        return next(
+            (minutes for pattern, minutes in self.efforts if fnmatchcase(kind.lower(), pattern)), self.effort_min
+        )
 
     @property
     def horizon_days(self) -> float:
@@ -108,7 +109,9 @@ def parse_tables(site: str = "", *, lives: str = "", watched: str = "", rules: R
     read = _Read(merged)
     ignored = merged["watch"]["ignore"]
     if not isinstance(ignored, list) or not all(isinstance(each, str) for each in ignored):
-        raise TablesError("predictions, [watch] ignore: write a list of names of signals, in which * stands for anything")
+        raise TablesError(
+            "predictions, [watch] ignore: write a list of names of signals, in which * stands for anything"
+        )
     signals = kept_catalogue().signals
     rated, watch = parse_lives(lives), parse_watched(watched)
     needed = _needed(rated, watch)
@@ -125,7 +128,9 @@ def parse_tables(site: str = "", *, lives: str = "", watched: str = "", rules: R
         age=read.number("grade", "age", 0, 1),
     )
     if grade.high <= grade.medium:
-        raise TablesError("predictions, [grade]: high is where the score is above that of medium; write a larger number")
+        raise TablesError(
+            "predictions, [grade]: high is where the score is above that of medium; write a larger number"
+        )
     efforts = merged["effort"]["kinds"]
     return Tables(
         gauges=gauges,
@@ -140,7 +145,6 @@ def parse_tables(site: str = "", *, lives: str = "", watched: str = "", rules: R
         learn_ns=read.length("anomaly", "learn"),
         hold_ns=read.length("anomaly", "hold"),
         failure_budget=read.number("failure", "false_alarms", 0.001, MAX_FALSE_ALARMS),
-        failure_hold_ns=read.length("failure", "hold"),
         floor={family: read.number("floor", family, 0, 1) for family in FAMILIES},
         trust={family: read.number("trust", family, 0, 1) for family in FAMILIES},
         prior=read.number("trust", "prior", 0, 1000),
@@ -198,7 +202,10 @@ def _merge(base: Mapping[str, Any], own: Mapping[str, Any], where: str) -> dict[
             raise TablesError(f"{where}: {key!r} is {'a table' if isinstance(base.get(key), Mapping) else 'no table'}")
         merged[key] = _merge(base[key], value, f"{where}, {key}") if isinstance(value, Mapping) else value
     if free:
-        merged = {**own, **{key: merged[key] for key in base if key not in own}}  # a site's own patterns are asked first
+        merged = {
+            **own,
+            **{key: merged[key] for key in base if key not in own},
+        }  # a site's own patterns are asked first
     return merged
 
 

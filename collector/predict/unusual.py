@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from tillwatch.agent.model import device_of
 from tillwatch.collector.detect.streaming.surprise import Part
-from tillwatch.collector.predict.anomalies import DEVICE, PEERS, SERIES, SOURCES, Anomalies
+from tillwatch.collector.predict.anomalies import DEVICE, SERIES, SOURCES, Anomalies
 from tillwatch.collector.predict.buffer import Readings
+from tillwatch.collector.predict.failures import Failures
 from tillwatch.collector.predict.finding import (
     ANOMALY,
     LATER,
@@ -23,6 +24,7 @@ from tillwatch.collector.predict.finding import (
     finding_id,
     kind_of,
 )
+from tillwatch.collector.predict.foretold import plain
 from tillwatch.collector.predict.ledger import Ledger
 from tillwatch.collector.predict.record import Records
 from tillwatch.collector.predict.senses import Seen, Senses
@@ -44,11 +46,14 @@ MINUTE_NS = 60 * 10**9
 
 
 class Unusual:
-    def __init__(self, tables: Tables, registry: Registry, records: Records, ledger: Ledger) -> None:
+    def __init__(
+        self, tables: Tables, registry: Registry, records: Records, ledger: Ledger, failures: Failures
+    ) -> None:
         self._tables = tables
         self._registry = registry
         self._records = records
         self._ledger = ledger
+        self._failures = failures
         self.senses = Senses(tables.learn_ns)
         self.anomalies = Anomalies(tables)
         self.late = 0
@@ -126,7 +131,9 @@ class Unusual:
         for part in opened:
             terminal, device = self._registry.components[part]
             detector = DETECTORS[SERIES]
-            if any(f.detector == detector and device_of(f.component) == device for f in self._ledger.of_terminal(terminal)):
+            if any(
+                f.detector == detector and device_of(f.component) == device for f in self._ledger.of_terminal(terminal)
+            ):
                 self.anomalies.close(part)  # one of its parts is told of already
                 continue
             strongest = np.flatnonzero(seen.rows == found.rows[found.parts == part][0])
@@ -145,21 +152,22 @@ class Unusual:
             unit = f"{unit}/h"
         notable = [i for i in order if i == first or seen.nats[i] >= NOTABLE]
         names = [self._registry.names[int(seen.rows[i])] for i in notable]
-        record = self._records.record(detector, kind, now)
-        values: dict[str, Any] = {"what": signal, "unit": unit, "value": _plain(seen.values[first])}
+        record = self._records.record(detector, kind)
+        values: dict[str, Any] = {"what": signal, "unit": unit, "value": plain(seen.values[first])}
         if source == DEVICE:
             values["device"] = component
         else:
-            values |= {"low": _plain(seen.low[first]), "high": _plain(seen.high[first])}
+            values |= {"low": plain(seen.low[first]), "high": plain(seen.high[first])}
         finding = Finding(
             id=finding_id(detector, terminal, component, now), detector=detector, family=ANOMALY, terminal=terminal, component=component,
             kind=kind, signal=signal, status=OPEN, word=LATER, begun=now, at=now,
             reason=REASONS.get(Part(int(seen.part[first])), "anomaly.level") if source == SERIES else f"anomaly.{source}", values=values,
-            factors=tuple((n[2], _plain(seen.values[i]), round(float(seen.nats[i]), 2)) for n, i in zip(names, notable, strict=True))[:MAX_FACTORS],
-            readings=tuple((n[1], n[2], now, _plain(seen.values[i])) for n, i in zip(names, notable, strict=True))[:MAX_READINGS],
+            factors=tuple((n[2], plain(seen.values[i]), round(float(seen.nats[i]), 2)) for n, i in zip(names, notable, strict=True))[:MAX_FACTORS],
+            readings=tuple((n[1], n[2], now, plain(seen.values[i])) for n, i in zip(names, notable, strict=True))[:MAX_READINGS],
             record=record, demoted=record.demoted, model=self._tables.digest,
         )  # fmt: skip
         if self._ledger.put(finding):
+            self._failures.unusual(terminal, component, now)
             for given_up in self._records.opened(finding, now):
                 self._ledger.judged(given_up.id, given_up.outcome, now)
         return terminal
@@ -183,11 +191,12 @@ class Unusual:
         self.anomalies.grow(self._registry)
         self.anomalies.end_day(self._registry)
 
-    def detectors(self, terminal: str, component: str) -> tuple[str, ...]:
+    def watches(self, terminal: str, component: str) -> tuple[str, ...]:
         """Those that look at a component: it has a signal that has learnt what is usual."""
         rows = self._registry.rows_of(terminal)
         looked = any(
-            row < len(self.senses.begun) and self.senses.begun[row] and self._registry.names[row][1] == component for row in rows
+            row < len(self.senses.begun) and self.senses.begun[row] and self._registry.names[row][1] == component
+            for row in rows
         )
         return (DETECTORS[SERIES],) if looked else ()
 
@@ -206,8 +215,3 @@ class Unusual:
         rows = len(self.senses.begun)
         self._part_of_row = np.array(self._registry.component[:rows], np.intp)
         self._zone_of_row = np.zeros(rows, np.int16)
-
-
-def _plain(value: float) -> float:
-    """As it is told: five digits, so that a record does not carry what a float32 made up."""
-    return float(f"{float(value):.5g}")

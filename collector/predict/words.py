@@ -21,6 +21,8 @@ DIGITS = 3
 """Significant digits: the range beside it says how little the fourth would mean."""
 
 PLACE = re.compile(r"\{([a-z_]+)\}")
+WHOLE = "terminal-"
+"""Before the name of a factor that is about the whole terminal."""
 _NAMED = ("factor",)
 """Values that are names of [factor], said in the reader's language."""
 
@@ -60,15 +62,20 @@ def sentences(finding: Finding, language: str, zone: str = "") -> Iterator[str]:
 def track(record: Record, language: str, zone: str = "") -> Iterator[str]:
     """How often the detector was right."""
     judged = record.hits + record.false
-    values = {"kind": record.kind, "judged": judged, "hits": record.hits, "missed": record.missed, "since_at": record.since}
+    values = {
+        "kind": record.kind,
+        "judged": judged,
+        "hits": record.hits,
+        "missed": record.missed,
+        "since_at": record.since,
+    }
     yield phrase("record.some" if judged else "record.none", language, values, zone)
 
 
 def _said(name: str, values: Mapping[str, Any], language: str, zone: str) -> str:
-    value = values.get(name, "")
+    value = values.get(f"{name}.{language}", values.get(name, ""))
     if name in _NAMED:
-        texts = catalogue().get(f"factor.{value}", {})
-        return texts.get(language, str(value))
+        return factor(str(value), language)
     if name == "unit":
         return f" {value}" if value and value != "%" else str(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -80,6 +87,13 @@ def _said(name: str, values: Mapping[str, Any], language: str, zone: str) -> str
     if name.endswith("_days"):
         return f"{value:.0f}"
     return number(value)
+
+
+def factor(name: str, language: str) -> str:
+    """What speaks for a failure, or for a grade; as it is named where there is no phrase for it."""
+    if name.startswith(WHOLE):
+        return phrase("factor.elsewhere", language, {"name": factor(name.removeprefix(WHOLE), language)})
+    return phrase(f"factor.{name}", language, {}) if f"factor.{name}" in catalogue() else name
 
 
 def number(value: float) -> str:

@@ -161,7 +161,7 @@ def test_what_a_rule_follows_is_there_and_never_comes_back_to_it(rule):
 def test_what_may_be_a_symptom_waits_for_its_cause_and_what_was_told_of_hardware_does_not(rule):
     waits = bool(rule.symptom_of or rule.common) or rule.id in PREDICTED  # which the next look may withdraw
     assert (rule.settle_ns > 0) == waits
-    assert not waits or rule.settle_ns <= 90 * 10**9, "later nobody would call it notified"
+    assert not waits or rule.settle_ns <= 90 * 10**9 or rule.id in PREDICTED, "later nobody would call it notified"
     assert rule.axis != "security" or not waits, "nobody waits with an attack"
 
 
