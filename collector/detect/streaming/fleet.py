@@ -217,6 +217,7 @@ class FleetStreams:
             self._learn(done)
 
     def _learn(self, rows: NDArray[np.intp]) -> None:
+        """The values listened to become location, scale and bins; they are then all visited."""
         setting = self._settings
         many = setting.learning
         raw = self._words.view(F32)[rows, :many]
@@ -283,6 +284,7 @@ class FleetStreams:
         count: NDArray[np.uint32],
         hour: NDArray[np.uint8] | None,
     ) -> None:
+        """Everything is told by what was known before the value; only then the row learns from it. Fills `found` at `chosen`."""
         setting = self._settings
         x = np.take(self._numbers, rows, axis=1)
         scale = x[SCALE].copy()
@@ -294,7 +296,7 @@ class FleetStreams:
         own = (x[SLOW] - centre0) / width0
         z = (values - centre0) / width0
         if hour is None:
-            usual, spread = own, x[REST]
+            usual, spread = own, x[REST].copy()
             sizes[Part.SEASONAL - 1] = 0
         else:
             usual, spread = self._baseline.usual(rows, hour, own, x[REST])

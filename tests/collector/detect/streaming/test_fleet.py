@@ -173,6 +173,26 @@ def test_without_a_calendar_no_season_speaks() -> None:
     assert Part.SEASONAL not in kinds
 
 
+def test_the_band_is_what_was_usual_before_the_value() -> None:
+    rng = np.random.default_rng(12)
+    one = FleetStreams(QUICK)
+    rows = one.add(5)
+    for tick in range(100):
+        said = one.step(tick * STEP_NS, rows, (50 + rng.standard_normal(5)).astype(np.float32), None)
+    assert (
+        (said.expected.low > 40) & (said.expected.low < 50) & (said.expected.high > 50) & (said.expected.high < 60)
+    ).all()
+    for hour_of_week in (None, hours(100, 5)):
+        usual, after_a_lie = (
+            FleetStreams.restore(one.state(), QUICK)
+            .step(100 * STEP_NS, rows, np.full(5, value, np.float32), hour_of_week)
+            .expected
+            for value in (50, 1e12)
+        )
+        np.testing.assert_array_equal(usual.low, after_a_lie.low)
+        np.testing.assert_array_equal(usual.high, after_a_lie.high)
+
+
 NOISES: dict[str, Callable[[np.random.Generator, np.ndarray], np.ndarray]] = {
     "normal": lambda rng, x: rng.standard_normal(x.size),
     "t3": lambda rng, x: rng.standard_t(3, x.size),
