@@ -1,0 +1,128 @@
+"""How good a model is on rows that it did not learn from, with an interval from drawing whole units again: rows of one unit are no independent
+witnesses. Ranks are sorted once and counted again by weight, so that a hundred draws of a million rows cost seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tillwatch.collector.learn.calibration import slope
+from tillwatch.collector.learn.hazard import Probabilities
+from tillwatch.collector.learn.panel import Ints, Panel
+
+DRAWS = 100
+INTERVAL = (5.0, 95.0)
+"""Percentiles of the draws: nine times in ten the figure of another such fleet lies between."""
+MEASURES = ("auc", "ap", "precision", "recall", "false_alarms", "calibration_slope", "calibration_ratio")
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """nan where it is not defined: no failure, or nothing raised."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Ranked:
+    """Rows from the highest score down, ready to be counted under any weights. Equal scores count as one step."""
+
+    def __init__(self, score: Probabilities, failed: NDArray[np.bool_]) -> None:
+        self.order = np.argsort(-score, kind="stable")
+        ranked = score[self.order]
+        self._last = (
+            np.r_[np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1] if len(ranked) else np.zeros(0, int)
+        )
+        self._score = ranked[self._last]
+        self._failed = failed[self.order]
+
+    def steps(self, weights: Probabilities) -> tuple[Probabilities, Probabilities]:
+        """(failures, others) at or above each distinct score."""
+        weight = weights[self.order]
+        hits = np.cumsum(np.where(self._failed, weight, 0.0))[self._last]
+        others = np.cumsum(np.where(self._failed, 0.0, weight))[self._last]
+        return hits, others
+
+    def auc(self, weights: Probabilities) -> float:
+        hits, others = self.steps(weights)
+        if not len(hits) or hits[-1] == 0 or others[-1] == 0:
+            return float("nan")
+        return float(np.trapezoid(np.r_[0.0, hits], np.r_[0.0, others]) / (hits[-1] * others[-1]))
+
+    def average_precision(self, weights: Probabilities) -> float:
+        hits, others = self.steps(weights)
+        if not len(hits) or hits[-1] == 0:
+            return float("nan")
+        raised = hits + others
+        precision = np.divide(hits, raised, out=np.zeros_like(hits), where=raised > 0)
+        return float(np.sum(np.diff(hits, prepend=0.0) * precision) / hits[-1])
+
+    def recall_at(self, rate: float, weights: Probabilities) -> tuple[float, float]:
+        """(recall, realised rate of false alarms) of the lowest threshold whose false alarms are at most that share of the rows that did not
+        fail.
+        """
+        hits, others = self.steps(weights)
+        if not len(hits) or hits[-1] == 0 or others[-1] == 0:
+            return float("nan"), float("nan")
+        at = int(np.searchsorted(others, rate * others[-1], side="right")) - 1
+        return (float(hits[at] / hits[-1]), float(others[at] / others[-1])) if at >= 0 else (0.0, 0.0)
+
+
+def judge(
+    score: Probabilities, panel: Panel, threshold: float, *, draws: int = DRAWS, seed: int = 0
+) -> dict[str, Measure]:
+    """MEASURES of probabilities of a panel's rows; false_alarms a unit and year; calibration_ratio: failures that were said over failures that
+    were.
+    """
+    ranked = Ranked(score, panel.failed)
+    everything = np.ones(len(score))
+    start = slope(score, panel.failed)
+    point = _measures(ranked, score, panel, threshold, everything, start)
+    found = [
+        _measures(ranked, score, panel, threshold, weights, start) for weights in draws_of(panel.unit, draws, seed)
+    ]
+    table = np.array(found).reshape(-1, len(MEASURES))
+    return {name: Measure(point[index], *_between(table[:, index])) for index, name in enumerate(MEASURES)}
+
+
+def draws_of(unit: Ints, draws: int, seed: int) -> Iterator[Probabilities]:
+    """Weights of rows: how often each row's unit was drawn, with replacement."""
+    rng = np.random.default_rng(seed)
+    names, index = np.unique(unit, return_inverse=True)
+    if not len(names):
+        return
+    for _ in range(draws):
+        yield rng.multinomial(len(names), np.full(len(names), 1 / len(names)))[index].astype(np.float64)
+
+
+def _between(values: Probabilities) -> tuple[float, float]:
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return float("nan"), float("nan")
+    low, high = np.percentile(known, INTERVAL)
+    return float(low), float(high)
+
+
+def _measures(
+    ranked: Ranked, score: Probabilities, panel: Panel, threshold: float, weights: Probabilities, start: Probabilities
+) -> list[float]:
+    raised = score >= threshold
+    hits = float(np.sum(weights[raised & panel.failed]))
+    false = float(np.sum(weights[raised & ~panel.failed]))
+    failures, years = float(np.sum(weights[panel.failed])), float(np.sum(weights)) * panel.years_a_row
+    nan = float("nan")
+    known = failures > 0 and failures < np.sum(weights)
+    return [
+        ranked.auc(weights),
+        ranked.average_precision(weights),
+        hits / (hits + false) if hits + false else nan,
+        hits / failures if failures else nan,
+        false / years if years else nan,
+        float(slope(score, panel.failed, weights, start)[0]) if known else nan,
+        float(np.sum(weights * score)) / failures if failures else nan,
+    ]
