@@ -52,7 +52,7 @@ def made(folder: Path, days: int, *, start: str = "2015-01-01", last: int | None
 
 
 def test_a_folder_is_learnt_from_and_scored_on_later_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(azure, "CANDIDATES", [replace(azure.CANDIDATES[0], iterations=30, budget=5.0)])
+    monkeypatch.setattr(azure, "CANDIDATES", [replace(azure.CANDIDATES[0], iterations=30, budget=30.0)])
     found = azure.run(made(tmp_path / "data", 80), tmp_path)
     assert found["scored"]["from"] == "2015-03-12"
     assert found["recall"] > 0.5
