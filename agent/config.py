@@ -103,6 +103,7 @@ def _config(root: Table, path: Path, state_dir: Path | None) -> Config:
     terminal.done()
     intervals = read_intervals(sampling, Intervals())
     seal = sampling.take("seal", 60.0, as_duration(MIN_SEAL, MAX_SEAL))
+    by_risk = sampling.take("by_risk", True, as_bool)
     sampling.done()
     spool = root.sub("spool")
     limits = SpoolConfig(
@@ -141,6 +142,7 @@ def _config(root: Table, path: Path, state_dir: Path | None) -> Config:
         xfs,
         traps,
         windows,
+        by_risk,
     )
     _unique(root, config)
     return config

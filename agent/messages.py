@@ -137,7 +137,8 @@ class AckState(StrEnum):
 class Ack:
     """What the collector has stored. seq: cumulative; want: seq to go back to, 0 for none; min_interval: ms between seals, 0 for free;
     time: the collector's UTC ns; digest: the first ACK_DIGEST bytes of that of the frame stored as seq, empty where there is none to compare:
-    two machines under one identity count alike, and only the digest tells whose batch it was.
+    two machines under one identity count alike, and only the digest tells whose batch it was. pace: percent of its own interval at which the
+    terminal's ordinary readings are wanted, by its risk; 100 is not sent.
     """
 
     epoch: bytes
@@ -149,6 +150,7 @@ class Ack:
     time: int
     refused: tuple[tuple[int, str], ...] = ()
     digest: bytes = b""
+    pace: int = 100
 
 
 def valid_terminal(terminal: str) -> bool:

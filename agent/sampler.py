@@ -8,7 +8,7 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from tillwatch.agent import clock
@@ -44,6 +44,7 @@ class Schedule:
 
     def __init__(self, classes: Collection[PollClass], intervals: Intervals, now: float) -> None:
         self._every = {wanted: intervals.of(wanted) for wanted in PollClass if wanted in classes}
+        self._normal = intervals.normal
         spread = min(FIRST_SPREAD, *self._every.values())
         start = now + random.uniform(0, spread)  # noqa: S311 - spreads load, hides nothing
         self._due = dict.fromkeys(self._every, start)
@@ -51,6 +52,16 @@ class Schedule:
     def next(self) -> tuple[float, PollClass]:
         """The earliest due; of two, the one that is asked for more often."""
         return min((due, self._every[wanted], wanted) for wanted, due in self._due.items())[::2]
+
+    def repace(self, pace: float, now: float) -> None:
+        """pace: times its own interval at which NORMAL is read. Who waits less than before waits from now on; FAST and SLOW stay as they are."""
+        if PollClass.NORMAL in self._every and (every := self._normal * pace) != self._every[PollClass.NORMAL]:
+            self._every[PollClass.NORMAL] = every
+            self._due[PollClass.NORMAL] = min(self._due[PollClass.NORMAL], now + every)
+
+    def every(self, wanted: PollClass) -> float:
+        """Seconds between two polls of this class."""
+        return self._every[wanted]
 
     def polled(self, wanted: PollClass, now: float) -> None:
         every = self._every[wanted]
@@ -71,21 +82,29 @@ class Schedule:
 
 @dataclass(slots=True)
 class _Known:
-    """What the collector was told of how often a component is read."""
+    """What the collector was told of how often a component is read, and the pace at which that held."""
 
+    pace: float
     interval: float
     told_at: float
 
 
 class Sampler:
     """names: the catalogue's signals; another is sent as `unmapped.<name>` and told once. told_every: seconds between two tellings that
-    a source is well, or still failed. hints: by the name of a source, what may ask to read it before its time.
+    a source is well, or still failed. hints: by the name of a source, what may ask to read it before its time. pace: times its own interval
+    at which what is ordinary (PollClass.NORMAL) is read, as the collector wants it by the terminal's risk.
     """
 
     def __init__(
-        self, buffer: Buffer, names: Collection[str], told_every: float, hints: Mapping[str, Hint] | None = None
+        self,
+        buffer: Buffer,
+        names: Collection[str],
+        told_every: float,
+        hints: Mapping[str, Hint] | None = None,
+        pace: Callable[[], float] = lambda: 1.0,
     ) -> None:
         self._buffer, self._names, self._told_every = buffer, names, told_every
+        self._pace = pace
         self._hints = hints or {}
         self._known: dict[str, _Known] = {}
         self._odd: set[str] = set()
@@ -108,13 +127,14 @@ class Sampler:
         try:
             # A poll may swallow the cancellation: wait_for does before Python 3.12, when the answer comes together with it.
             while not task.cancelling():
+                schedule.repace(self._pace(), loop.time())
                 due, wanted = schedule.next()
                 if hint is None:
                     await asyncio.sleep(max(0.0, due - loop.time()))
                 elif await hint.before(due):
                     schedule.hurry(loop.time())
                     due, wanted = schedule.next()
-                failed = await watched.poll(wanted, intervals.of(wanted))
+                failed = await watched.poll(wanted, schedule.every(wanted))
                 schedule.polled(wanted, now := loop.time())
                 if (rest := watched.rest) > 0:
                     schedule.rest(now, now + rest, failed=failed)
@@ -145,15 +165,16 @@ class Sampler:
 
     def _interval(self, component: str, interval: float, rest: float, now: float) -> _Known | None:
         """What is to be told, if anything. A component that several classes read has the shortest interval of them, while it does not rest for longer."""
-        known = self._known.get(component)
+        known, pace = self._known.get(component), self._pace()
         if known is None:
             if len(self._known) >= MAX_COMPONENTS:
                 self._leave_out(component, f"more than {MAX_COMPONENTS} components; it is left out")
                 return None
-            known = self._known[component] = _Known(max(interval, rest), now)
+            known = self._known[component] = _Known(pace, max(interval, rest), now)
             return known
         # The agent itself has one interval only, which the collector may stretch.
-        shortest = interval if component == AGENT else max(rest, min(interval, known.interval))
+        least = interval if component == AGENT or pace != known.pace else min(interval, known.interval)
+        known.pace, shortest = pace, least if component == AGENT else max(rest, least)
         if shortest != known.interval or now - known.told_at >= TELL_INTERVALS:
             known.interval, known.told_at = shortest, now
             return known

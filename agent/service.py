@@ -240,7 +240,10 @@ class _Agent:
         self._told_end = False
         self._buffer = Buffer(prepared.counters)
         self._thinner = Thinner(prepared.counters)
-        self._sampler = Sampler(self._buffer, prepared.names, config.seal, hints)
+        by_risk = config.by_risk
+        self._sampler = Sampler(
+            self._buffer, prepared.names, config.seal, hints, lambda: uplink.sampling if by_risk else 1.0
+        )
         self._sealer = Sealer(
             who,
             spool,

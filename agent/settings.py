@@ -182,7 +182,7 @@ class TrapsConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """seal: seconds between batches. path: where it came from, None without a file. `where` of a device: `file:line`, for later errors."""
+    """seal: seconds between batches. by_risk: the collector may have the ordinary class read at half to twice its interval. path: where it came from, None without a file. `where` of a device: `file:line`, for later errors."""
 
     path: Path | None
     state_dir: Path
@@ -200,6 +200,7 @@ class Config:
     xfs: tuple[XfsConfig, ...] = ()
     traps: TrapsConfig = field(default_factory=TrapsConfig)
     windows: WindowsConfig = field(default_factory=WindowsConfig)
+    by_risk: bool = True
 
 
 def loopback(host: str) -> bool:

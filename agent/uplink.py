@@ -142,6 +142,11 @@ class Uplink:
         return self._window.min_interval if self._window else 0.0
 
     @property
+    def sampling(self) -> float:
+        """Times its own interval at which the collector wants what is ordinary to be read."""
+        return self._window.sampling if self._window else 1.0
+
+    @property
     def resent(self) -> int:
         """Batches sent again since the start."""
         return self._resent + (self._window.resent if self._window else 0)

@@ -24,6 +24,10 @@ MAX_PACE = 8
 """How far `slow` stretches the seal interval."""
 MAX_MIN_INTERVAL = 3_600.0
 """Seconds that a collector may ask for between seals: a batch spans at most one hour."""
+MIN_SAMPLING, MAX_SAMPLING = 0.5, 2.0
+"""Times its own interval, within which the collector may ask a terminal to be read: twice as often is what every device here bears, and half as often
+still shows a level that sinks within its hour.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class Window:
         self.connected = self.halted = self.overdue = False
         self.pace = 1
         self.min_interval = 0.0
+        self.sampling = 1.0
         self.resent = 0
         self.latency = 0.0
         """Seconds from the last sending of a batch to its ack."""
@@ -137,6 +142,7 @@ class Window:
         if ack.window:
             self.limit = min(ack.window, MAX_WINDOW)
         self.min_interval = min(ack.min_interval / 1000, MAX_MIN_INTERVAL)
+        self.sampling = min(max(ack.pace / 100, MIN_SAMPLING), MAX_SAMPLING)
         self.pace = min(self.pace * 2, MAX_PACE) if ack.state is AckState.SLOW else max(self.pace // 2, 1)
         actions: list[Action] = []
         if ack.seq >= self.base:

@@ -213,6 +213,8 @@ def seal_ack(key: SigningKey, terminal: str, ack: Ack) -> bytes:
     }
     if ack.digest:
         header["digest"] = ack.digest[:ACK_DIGEST]
+    if ack.pace != 100:
+        header["pace"] = ack.pace
     # The refused batches stand in the body: their reasons may outgrow a header.
     refused = [
         [seq, reason[:MAX_REASON].encode(errors="replace").decode()] for seq, reason in ack.refused[:MAX_REFUSED]
@@ -461,6 +463,7 @@ def _ack(members: dict[str, Any], refused: object) -> Ack:
             time=time_ns(members, "time"),
             refused=_refused(refused),
             digest=exactly(members, "digest", ACK_DIGEST) if "digest" in members else b"",
+            pace=integer(members, "pace") if "pace" in members else 100,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise WireError(Refusal.HEADER, f"ack: {error}") from None

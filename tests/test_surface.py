@@ -53,7 +53,7 @@ def test_words_and_numbers_that_travel(name: str, expected: dict[str, int | str]
         ("model.Batch", "readings lost"),
         ("wire.Header", "terminal key epoch seq prev floor sent boot up clock lost n codec schema"),
         ("wire.Life", "terminal key epoch floor next lost boot up now n state rotations"),
-        ("wire.Ack", "epoch seq want state window min_interval time refused digest"),
+        ("wire.Ack", "epoch seq want state window min_interval time refused digest pace"),
     ],
 )
 def test_members_that_travel(name: str, expected: str) -> None:

@@ -71,12 +71,12 @@ class Device:
         self.closed = True
 
 
-def sample(run, sources, seconds, intervals=None, change=None, told_every=60.0, hints=None):
+def sample(run, sources, seconds, intervals=None, change=None, told_every=60.0, hints=None, pace=lambda: 1.0):
     """Run the sampler for so many seconds; what it buffered."""
     buffer = Buffer()
 
     async def go():
-        sampler = Sampler(buffer, NAMES, told_every, hints)
+        sampler = Sampler(buffer, NAMES, told_every, hints, pace)
         task = asyncio.create_task(
             sampler.run([(source, intervals or Intervals(10.0, 60.0, 3600.0)) for source in sources])
         )
@@ -170,6 +170,25 @@ def test_shortest_class_is_the_components_interval(loop_run):
     buffer = sample(loop_run, [Device(PollClass.FAST, PollClass.SLOW)], 30)
     told = [item.value for item in of(buffer, "monitor.interval") if item.component == "dev/cpu"]
     assert told[-1] == 10.0
+
+
+def test_risk_sets_the_pace_of_the_ordinary_class_alone_and_it_is_told(loop_run):
+    device, paces = Device(PollClass.FAST, PollClass.NORMAL), {"now": 2.0}
+    other = Device(PollClass.NORMAL, name="other")
+    other.samples = [Sample("other/cpu", "cpu.load", 1.0)]
+
+    def riskier():
+        paces["now"] = 0.5
+
+    buffer = sample(loop_run, [device, other], 1_205, change=riskier, pace=lambda: paces["now"])
+    ordinary = [at for at, wanted in other.polls]
+    assert len(ordinary) in range(10 + 40 - 2, 10 + 40 + 3)
+    fast = [at for at, wanted in device.polls if wanted is PollClass.FAST]
+    assert all(math.isclose(b - a, 10.0, abs_tol=0.2) for a, b in pairwise(fast))
+    told = [(item.component, item.value) for item in of(buffer, "monitor.interval")]
+    assert [value for name, value in told if name == "other/cpu"] == [120.0, 30.0]
+    assert {value for name, value in told if name == "dev/cpu"} <= {10.0, 120.0}
+    assert [value for name, value in told if name == "dev/cpu"][-1] == 10.0
 
 
 def test_failure_is_told_on_the_transition_and_at_each_interval(loop_run, caplog):

@@ -1,3 +1,4 @@
+import dataclasses
 from collections import deque
 
 import hypothesis.strategies as st
@@ -309,6 +310,15 @@ def test_slow_stretches_and_ok_relaxes():
     for seq in range(6, 10):
         window.acked(ack(seq), 1.0)
     assert (window.pace, window.min_interval) == (1, 0.0)
+
+
+@pytest.mark.parametrize(("said", "kept"), [(100, 1.0), (50, 0.5), (200, 2.0), (75, 0.75), (0, 0.5), (2**62, 2.0)])
+def test_the_collector_may_pace_readings_within_bounds_and_silence_is_the_terminals_own_pace(said, kept):
+    window = connected(end=100)
+    window.acked(dataclasses.replace(ack(1), pace=said), 1.0)
+    assert window.sampling == kept
+    window.acked(ack(2), 2.0)
+    assert window.sampling == 1.0
 
 
 def test_enrol_stops_the_sending_until_the_collector_changes_its_mind():

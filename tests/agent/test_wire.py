@@ -177,6 +177,7 @@ def test_a_life_message_comes_back_as_it_was(message: Life) -> None:
         min_interval=u63,
         time=times,
         refused=st.lists(st.tuples(st.integers(1, U63), st.text(max_size=MAX_REASON)), max_size=MAX_REFUSED).map(tuple),
+        pace=u63,
     )
 )
 def test_an_ack_comes_back_as_it_was(message: Ack) -> None:

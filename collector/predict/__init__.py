@@ -1,0 +1,1 @@
+"""Predictions: from readings to findings with evidence."""
