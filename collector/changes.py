@@ -9,6 +9,7 @@ from tillwatch.agent.model import MS
 from tillwatch.collector.alarm.alarms import Alarm, AlarmEvent
 from tillwatch.collector.alarm.alarms import Key as AlarmKey
 from tillwatch.collector.incident.incidents import Incident
+from tillwatch.collector.predict.finding import Finding, Grade, Record
 from tillwatch.collector.records import Correction, IncidentEvent, LateSpan, StateChange
 from tillwatch.collector.tickets.message import TicketMessage
 
@@ -57,7 +58,8 @@ class Membership:
 class Dirty:
     """What one group of entries changed, for the store to keep in the same transaction. gaps: (UTC ns, UTC ns) that the journal's time went
     from one to the other at a start, or when the clock was set; outages: those of them in which the collector was away; backlogs: see late.py, packed;
-    retries: (incident or empty for all, connector or empty) of messages that a person wants tried again now.
+    retries: (incident or empty for all, connector or empty) of messages that a person wants tried again now. findings, grades, hit_rates: by id, terminal,
+    and (detector, kind of part); foretold: (position, part, findings left out) of what the predictions said last, see foretelling.py.
     """
 
     terminals: set[str] = field(default_factory=set)
@@ -81,4 +83,8 @@ class Dirty:
     outages: list[tuple[int, int]] = field(default_factory=list)
     corrections: list[Correction] = field(default_factory=list)
     windows: dict[str, bytes | None] = field(default_factory=dict)
+    findings: dict[str, Finding] = field(default_factory=dict)
+    grades: dict[str, Grade | None] = field(default_factory=dict)
+    hit_rates: dict[tuple[str, str], Record] = field(default_factory=dict)
+    foretold: tuple[int, int, int] | None = None
     rules: bool = False

@@ -146,6 +146,21 @@ class RetentionSection:
 
 
 @dataclass(frozen=True, slots=True)
+class PredictionsSection:
+    """file: the site's table, None for the one that ships. models: the folder of what was learnt, None for `models` beside the database. budget: false
+    findings that are accepted a terminal and year, 0 for what the table says.
+    """
+
+    enabled: bool = setting(values.flag, True)
+    file: Path | None = setting(values.path, None)
+    models: Path | None = setting(values.path, None)
+    budget: float = setting(values.yearly, 0.0)
+
+    def folder(self, config: Config) -> Path:
+        return self.models or config.database.parent / "models"
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """source: the file it was read from, None for the defaults. alerts: by name, the other monitoring systems that may send theirs."""
 
@@ -163,6 +178,7 @@ class Config:
     alerts: Mapping[str, AlertsSettings] = field(default_factory=dict)
     intake: IntakeSection = IntakeSection()
     retention: RetentionSection = RetentionSection()
+    predictions: PredictionsSection = PredictionsSection()
     watchdog: WatchdogSection | None = None
 
     @property
@@ -221,6 +237,7 @@ _SECTIONS: Mapping[str, tuple[str, type]] = {
     "tickets": ("tickets", TicketsSection),
     "intake": ("intake", IntakeSection),
     "retention": ("retention", RetentionSection),
+    "predictions": ("predictions", PredictionsSection),
     "watchdog": ("watchdog", WatchdogSection),
 }
 

@@ -13,14 +13,16 @@ from tillwatch.agent.wire import Header, Life, Opened
 from tillwatch.collector import sequence
 from tillwatch.collector.alarm.alarming import BEHIND_NS, Alarming
 from tillwatch.collector.alarm.diagnosis import Cards, parse_cards
+from tillwatch.collector.alarm.foretelling import Foretelling
 from tillwatch.collector.alarm.masking import Masking
-from tillwatch.collector.alarm.rules import CLOCK, FORK
+from tillwatch.collector.alarm.rules import CLOCK, FORK, PREDICTED
 from tillwatch.collector.book import Book
 from tillwatch.collector.changes import Dirty, Ticks, ticks_of
 from tillwatch.collector.duty.policy import parse_policy
 from tillwatch.collector.incident.alerting import Alerting
 from tillwatch.collector.incident.following import Following
 from tillwatch.collector.incident.handling import Handling
+from tillwatch.collector.incident.incidents import Incident
 from tillwatch.collector.incident.regulator import Regulating
 from tillwatch.collector.incident.telling import Teller
 from tillwatch.collector.incident.ticketing import Ticketing
@@ -72,6 +74,7 @@ class Fold:
         following.before_told = self.handling.before_told
         self.masking = Masking(self.book, self.fleet, self.timers, self.handling)
         self.alarming = Alarming(self.book, self.fleet, self.timers, self.handling, self.masking, units)
+        self.foretelling = Foretelling(self.book, self.fleet, self.alarming)
         self.losses = Losses(self.book, self.fleet, self.timers, self.handling)
         self.late = Late(self.book, self.fleet, self.timers, self.alarming.limits)
         self.presence = Presence(self.book, self.alarming, self.losses, self.timers)
@@ -81,6 +84,7 @@ class Fold:
         self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, following)
         self.alerting = Alerting(self.book, self.fleet, following)
         self.ticketing = Ticketing(self.book, self.alarming, following)
+        self.operators.answered = self.ticketing.answered = self._answered
         self.advanced_to = 0
         self.away = (0, 0)
 
@@ -145,6 +149,8 @@ class Fold:
                 self._rules_changed(entry)
             case Kind.TICKET_CHANGE:
                 self.ticketing.changed(entry.facts_map(), entry.at)
+            case Kind.FINDING:
+                self.foretelling.said(entry.facts_map(), entry.at)
             case Kind.STARTED | Kind.STOPPED:
                 pass
         self.standing.look(entry.at)
@@ -348,6 +354,7 @@ class Fold:
                 succession.revoke(terminal, facts, entry.at)
                 self.presence.gone(terminal, "revoked", entry.at)
                 self.alarming.judge(FORK, terminal, "", "revoked", entry.at)
+                self.foretelling.look_at(terminal, entry.at)
             case "conflict":
                 terminal = self.fleet.terminals[entry.terminal]
                 self.alarming.judge(FORK, terminal, "", "fork", entry.at, {"rotation": facts["detail"]})
@@ -359,9 +366,15 @@ class Fold:
                 return
             case _:
                 self.operators.act(entry, facts)
+                if entry.terminal in self.fleet.terminals:
+                    self.foretelling.look_at(self.fleet.terminals[entry.terminal], entry.at)
                 return
         self.book.dirty.keys |= {(terminal.id, key_id) for key_id in terminal.keys}
         self.book.dirty.terminals.add(terminal.id)
+
+    def _answered(self, incident: Incident, at: int) -> None:
+        if incident.fault in PREDICTED:
+            self.foretelling.answered(incident, at)
 
     def _place(self, name: str, facts: Mapping[str, Any], at: int) -> Terminal:
         known = self.fleet.terminals.get(name)
@@ -378,6 +391,7 @@ class Fold:
             self.book.policy = parse_policy(facts["policy"], shipped=facts["shipped_policy"], replay=True)
             self.book.topology = self._topology()
         self.alarming.change_rules(facts["site"], facts["shipped"], entry.at)
+        self.foretelling.rules_changed(entry.at)
         for window_id in sorted({*self.masking.windows(), *self.masking.active}):
             self.masking.window_due(window_id, entry.at)
         self.rearm(anew=True)

@@ -17,7 +17,9 @@ GENESIS = sha256(b"tillwatch/journal/1").digest()
 
 
 class Kind(IntEnum):
-    """What happened. BATCH, REFUSED and FORK carry an MQTT payload as received, LIFE too; the others carry nothing but facts."""
+    """What happened. BATCH, REFUSED and FORK carry an MQTT payload as received, LIFE too; the others carry nothing but facts.
+    FINDING: what the predictions say, and nobody's act.
+    """
 
     STARTED = 1
     STOPPED = 2
@@ -28,6 +30,7 @@ class Kind(IntEnum):
     RULES_CHANGED = 7
     REFUSED = 8
     FORK = 9
+    FINDING = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,14 @@ nothing; whoever asks for it was told so, or learns it from what is shown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from tillwatch.collector.alarm.alarming import Alarming
 from tillwatch.collector.alarm.alarms import Alarm
 from tillwatch.collector.alarm.masking import Masking
+from tillwatch.collector.alarm.rules import PREDICTED
 from tillwatch.collector.book import Book
 from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.incident import incidents
@@ -28,12 +29,15 @@ ACTS = frozenset({
 
 
 class Operators:
+    """answered: told that a person has settled an incident."""
+
     def __init__(self, book: Book, fleet: Fleet, alarming: Alarming, masking: Masking, following: Following) -> None:
         self._book = book
         self._fleet = fleet
         self._alarming = alarming
         self._masking = masking
         self._following = following
+        self.answered: Callable[[Incident, int], None] = lambda _, __: None
 
     def act(self, entry: Entry, facts: Mapping[str, Any]) -> None:
         action = facts["action"]
@@ -130,7 +134,8 @@ class Operators:
         for alarm in self._book.of(incident.corr_id) if incident.tamper else ():
             # Who resolves it has looked: what only waited for that is over with it.
             self._alarming.acknowledge(alarm, by, note, at)
-        last = [alarm for alarm in self._book.of(incident.corr_id, ROOT) if alarm.open]
+        # No reading says that what was foreseen is still to come: there the person's word is the last one.
+        last = [each for each in self._book.of(incident.corr_id, ROOT) if each.open and each.rule not in PREDICTED]
         if last:
             back = replace(incidents.reopen(after, at), reopened=after.reopened + 1)
             self._book.put_incident(back, "reopened", at, because="the fault is still there", alarm=last[0].id)
@@ -138,6 +143,7 @@ class Operators:
         else:
             self._following.tell(incident.corr_id, Op.RESOLVE, at, _said("resolved", by, {"note": note}))
         self._following.follow_up(incident.corr_id, at)
+        self.answered(incident, at)
 
     def _life_cycle(self, entry: Entry, facts: Mapping[str, Any]) -> None:
         terminal = self._fleet.terminals.get(entry.terminal)

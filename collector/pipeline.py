@@ -31,6 +31,7 @@ from tillwatch.agent.wire import (
 )
 from tillwatch.collector import sequence
 from tillwatch.collector.alarm.diagnosis import Cards
+from tillwatch.collector.alarm.foretelling import SaidError, check
 from tillwatch.collector.clock import JournalTime, SteadyClock
 from tillwatch.collector.config import changes
 from tillwatch.collector.fold import SUSPECT_SKEW_MS, Fold
@@ -41,6 +42,7 @@ from tillwatch.collector.proof.signed_acts import sealed
 from tillwatch.collector.refusals import Refusals, Unfit, UnfitError
 from tillwatch.collector.replies import Reply, reply_to
 from tillwatch.collector.store import requests
+from tillwatch.collector.store.beside import written
 from tillwatch.collector.store.sqlite import Commit, SqliteStore, StoreError
 from tillwatch.collector.terminal.fleet import MAX_COMPONENTS, MAX_EPOCHS, MAX_SIGNALS, Terminal
 from tillwatch.collector.tickets.message import TicketMessage
@@ -410,9 +412,9 @@ class Pipeline:
     async def _keep(self, entries: Sequence[Entry], also: Sequence[Callable[[sqlite3.Connection], None]] = ()) -> None:
         group: Commit = self.store.prepare(self.fold, entries, also)
         try:
-            await _written(self.store.begin)
+            await written(self.store.begin)
             self.store.write(group)
-            await _written(partial(self.store.end, group))
+            await written(partial(self.store.end, group))
         except BaseException:
             # The fold is ahead of the store: what is kept is the truth.
             self.store.abandon()
@@ -436,6 +438,9 @@ class Pipeline:
         """Journal what operators did beside the collector. An act that cannot be folded is dropped, or it would stop every start."""
         for number, facts in requests.waiting(self.store.conn):
             settle = partial(requests.settle, number=number)
+            if facts.get("action") == requests.FINDINGS:
+                await self.foretold(facts, settle)
+                continue
             try:
                 await self.operate(facts, settle)
             except StoreError:
@@ -445,10 +450,27 @@ class Pipeline:
                 self._load()
                 await self.change(settle)
 
+    async def foretold(
+        self, facts: dict[str, Any], settle: Callable[[sqlite3.Connection], None] = lambda _: None
+    ) -> None:
+        """Journal what the predictions say: as a fact of the log, nobody's act. What was said before for the same position is said again by
+        who was killed meanwhile, and is not journaled again.
+        """
+        said = {name: value for name, value in facts.items() if name != "action"}
+        try:
+            check(said)
+        except SaidError as error:
+            log.error("what the predictions left at position %.20s is dropped: %s", said.get("position"), error)
+            await self.change(settle)
+            return
+        async with self._lock:
+            heard = self.fold.foretelling.known(said)
+            await self._keep([] if heard else [self._record(Kind.FINDING, facts=said)], [settle])
+
     async def change(self, change: Callable[[sqlite3.Connection], object]) -> None:
         """Let a change of the file, which changes nothing of what it says, have its turn between two groups."""
         async with self._lock:
-            await _written(partial(self.store.change, change))
+            await written(partial(self.store.change, change))
 
     async def ticket_changed(self, facts: dict[str, Any]) -> None:
         """Journal what a ticket system said, or how it does: facts as incident/ticketing.py takes them."""
@@ -459,7 +481,8 @@ class Pipeline:
         state = self.fold.fleet.terminals[terminal]
         epoch = reply.epoch or state.epoch
         stream = state.streams.get(epoch) or sequence.Stream(epoch)
-        return seal_ack(self._key, terminal, reply.ack(epoch, stream, slow=slow, time=self._clock()))
+        pace = self.fold.foretelling.paces.get(terminal, 1.0)
+        return seal_ack(self._key, terminal, reply.ack(epoch, stream, slow=slow, time=self._clock(), pace=pace))
 
     def _refuse(self, message: Message, error: WireError | UnfitError) -> None:
         levels = message.topic.split("/")
@@ -473,13 +496,3 @@ class Pipeline:
     def count(self, reason: str, who: str, at: int = 0, n: int = 1) -> bool:
         """Count what was not taken; at: UTC ns, 0 for now. True where it is to be logged."""
         return self.refusals.add(str(reason), who, at or self._clock(), n)
-
-
-async def _written(write: Callable[[], None]) -> None:
-    """Write in another thread. A transaction cannot be called back: who is cancelled meanwhile leaves once it has ended."""
-    writing = asyncio.ensure_future(asyncio.to_thread(write))
-    try:
-        await asyncio.shield(writing)
-    except asyncio.CancelledError:
-        await asyncio.wait({writing})
-        raise

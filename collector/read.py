@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tillwatch.agent.model import Value
+from tillwatch.collector.predict.finding import Finding, Grade, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +275,18 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class RiskView:
+    """A terminal at risk, with what is foreseen of it: the findings that are open, also those that only stand on the page."""
+
+    terminal: str
+    branch: str
+    region: str
+    terminal_class: str
+    grade: Grade
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Culprit:
     """Who sends what is not taken. terminal: "" for all that are not enrolled; reasons: with their numbers, the most frequent first."""
 
@@ -338,4 +351,24 @@ class FleetReader(Protocol):
 
     def revision(self) -> int:
         """A number that changes whenever anything shown may have changed: cheap, for live pages."""
+        ...
+
+
+class RiskReader(Protocol):
+    """What is foreseen. Every call sees one consistent state of the store, and is cheap enough for a live page."""
+
+    def at_risk(self, *, branch: str | None = None, region: str | None = None, limit: int = 500) -> Sequence[RiskView]:
+        """The terminals with the greatest risk first, of one branch or region, or of all."""
+        ...
+
+    def findings(self, terminal: str | None = None, *, open_only: bool = True, limit: int = 500) -> Sequence[Finding]:
+        """Those that last first, of these the ones that raise something, then the newest."""
+        ...
+
+    def finding(self, number: str) -> Finding:
+        """By its id; one that is over, too. Raises KeyError."""
+        ...
+
+    def records(self) -> Sequence[Record]:
+        """How often each detector was right, by detector and kind of part."""
         ...

@@ -29,8 +29,8 @@ class Reply:
             yield reply
             reply = reply.earlier
 
-    def ack(self, epoch: bytes, stream: Stream, *, slow: bool, time: int) -> Ack:
-        """slow: its messages found the queue full; time: UTC ns."""
+    def ack(self, epoch: bytes, stream: Stream, *, slow: bool, time: int, pace: float = 1.0) -> Ack:
+        """slow: its messages found the queue full; time: UTC ns; pace: of its own interval, at which its ordinary readings are wanted."""
         said = AckState.SLOW if slow and self.state is AckState.OK else self.state
         return Ack(
             epoch=epoch,
@@ -42,6 +42,7 @@ class Reply:
             time=time,
             refused=self.refused,
             digest=stream.tail[:ACK_DIGEST] if stream.tail != FIRST_PREV else b"",
+            pace=round(100 * pace),
         )
 
 

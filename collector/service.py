@@ -29,6 +29,8 @@ from tillwatch.collector.intake.mosquitto import publish
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
 from tillwatch.collector.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
 from tillwatch.collector.pipeline import Pipeline
+from tillwatch.collector.predict.__main__ import tables_of
+from tillwatch.collector.predict.process import PredictionsProcess, switched_off
 from tillwatch.collector.store.compaction import Compactor
 from tillwatch.collector.store.lock import locked
 from tillwatch.collector.store.sqlite import SqliteStore, open_db
@@ -120,6 +122,8 @@ async def _serve(config: Config, *, console: bool) -> int:
     policy, rules = checked_policy(config, year), parse_rules(site)
     for note in policy.notes if config.policy.file is not None else ():
         log.warning("%s: %s", config.policy.file, note)
+    if config.predictions.enabled:
+        tables_of(config)
     dispatch = Dispatch(config, policy, rules)
     try:
         cards = load_cards(config.cards.file, rules.by_id)
@@ -189,6 +193,11 @@ async def _serve(config: Config, *, console: bool) -> int:
         stack.push_async_callback(callers.close)
         tasks |= dispatch.tasks() | callers.tasks()
         house = asyncio.create_task(keeping.run(), name="housekeeping")
+        beside = {house}
+        if config.predictions.enabled:
+            beside.add(asyncio.create_task(PredictionsProcess(config).run(), name="predictions"))
+        else:
+            await switched_off(pipeline)
         if console:
             process = await _console(config)
             stack.push_async_callback(_end, process)
@@ -202,9 +211,9 @@ async def _serve(config: Config, *, console: bool) -> int:
         log.info("collector %s runs: %s, enrolment port %d", config.collector.name, shown, listener.port)
         code = await _until(ended, tasks)
         notify(STOPPING)
-        for task in (house, *tasks):
+        for task in (*beside, *tasks):
             task.cancel()
-        await asyncio.gather(house, *tasks, return_exceptions=True)
+        await asyncio.gather(*beside, *tasks, return_exceptions=True)
     return code
 
 

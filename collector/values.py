@@ -11,6 +11,9 @@ from typing import Any
 LEAST_KEPT_S = 7 * 86_400.0
 """A shorter retention is a slip of the pen: nobody could look into last week's fault any more."""
 
+MOST_YEARLY = 12.0
+"""Who accepts more than one false finding a month and terminal reads none of them."""
+
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"([0-9]+)\s*(B|KiB|MiB|GiB)")
@@ -57,6 +60,13 @@ def count(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
     raise ValueError("write a whole number of at least 1, without quotes")
+
+
+def yearly(value: Any) -> float:
+    """A number of findings a terminal and year."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0.01 <= value <= MOST_YEARLY:
+        return float(value)
+    raise ValueError(f"write how many a terminal and year, from 0.01 to {MOST_YEARLY:g}, without quotes")
 
 
 def text(value: Any) -> str:

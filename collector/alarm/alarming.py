@@ -14,7 +14,7 @@ from tillwatch.collector.alarm import drills
 from tillwatch.collector.alarm.alarms import Alarm, acknowledge, change, expire, lose_sight
 from tillwatch.collector.alarm.alarms import Key as AlarmKey
 from tillwatch.collector.alarm.masking import Masking, ack_timer
-from tillwatch.collector.alarm.rules import SILENT, Rule, parse_rules
+from tillwatch.collector.alarm.rules import PREDICTED, SILENT, Rule, parse_rules
 from tillwatch.collector.book import Book
 from tillwatch.collector.changes import Ticks
 from tillwatch.collector.detect.limits import QUIET, Limits, LimitState, due_at, graver, level_of, settle, step
@@ -223,6 +223,8 @@ class Alarming:
         known = self._fleet.terminals[terminal]
         if not level or not known.in_service:
             return 0
+        if rule.id in PREDICTED:
+            return level
         return self._book.policy.classes.of(known.terminal_class).level(rule.id, level)
 
     def _changed(self, rule: Rule, alarm: Alarm, kind: str, at: int) -> None:

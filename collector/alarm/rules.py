@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from fnmatch import translate
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -16,6 +16,7 @@ from typing import Any
 
 from tillwatch.agent.model import State, device_of
 from tillwatch.collector.detect.limits import Limits, Step
+from tillwatch.collector.predict.finding import LATER, OVER, RULES, SOON
 
 SILENT = "terminal.silent"
 """Nothing comes from a terminal any more."""
@@ -50,7 +51,9 @@ CONCLUDED = (
     EXTERNAL,
 )  # fmt: skip
 """Conditions of no single terminal: they make incidents without an alarm of their own."""
-BUILT_IN = (SILENT, COMPONENT_SILENT, FORK, CLOCK, *CONCLUDED)
+PREDICTED = tuple(RULES.values())
+"""What will fail or run out, as far as the readings tell: planned work. It is no fault, so it changes no state, no availability and no figure."""
+BUILT_IN = (SILENT, COMPONENT_SILENT, FORK, CLOCK, *CONCLUDED, *PREDICTED)
 """Conditions that the collector itself finds: their rules have words and no signal."""
 
 _UNITS = {"ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
@@ -100,6 +103,8 @@ And each asks for it more than once, as shipped, as the site has it, and as it s
 """
 _TOP = {"fold", "rule", "no_alarm"}
 _JUDGED = {"warn": int(State.WARN), "crit": int(State.CRIT)}
+_OF_PARTY = "party:"
+"""In follows: every rule with a signal whose faults are of that party."""
 
 
 class RulesError(ValueError):
@@ -115,7 +120,8 @@ class Rule:
 
     axis, party: of AXES and PARTIES. settle_ns: between the alarm and its incident, for what may turn out to be the symptom of something
     wider. follows: rules that, while open near it, have the same cause: one incident; its
-    own id: several parts show one fault, as the phases of a UPS do. within: of WITHIN, how near. explains: the kind of dependence (of LINKS)
+    own id: several parts show one fault, as the phases of a UPS do; `party:NAME` stands for every rule with a signal of that party, all but
+    those of security: an incident with a tampering in it is never closed by itself. within: of WITHIN, how near. explains: the kind of dependence (of LINKS)
     over which an open alarm makes what depends on its device unreachable; symptom_of: the kinds by which this one may be explained.
     common: the key of INFERRED under which alarms of several terminals of a branch are one cause.
     """
@@ -230,6 +236,7 @@ def _parsed(site: str, shipped: str, *, replay: bool) -> Rules:
         msg = f"the rule {missing[0]} must stand in the table: the collector itself raises it"
         raise RulesError(msg)
     by_signal: dict[str, tuple[Rule, ...]] = {}
+    rules = {name: _with_parties(rule, rules.values()) for name, rule in rules.items()}
     for rule in rules.values():
         if unknown := set(rule.follows) - set(table):
             msg = f"rule {rule.id}: follows names {min(unknown)!r}, which is no rule of the table"
@@ -251,6 +258,19 @@ def _parsed(site: str, shipped: str, *, replay: bool) -> Rules:
         shipped=shipped,
         text=site,
     )
+
+
+def _with_parties(rule: Rule, rules: Iterable[Rule]) -> Rule:
+    """Its follows with the rules that stand for parties in them."""
+    parties = {each.removeprefix(_OF_PARTY) for each in rule.follows if each.startswith(_OF_PARTY)}
+    if not parties:
+        return rule
+    if parties - set(PARTIES):
+        msg = f"rule {rule.id}: follows names party:{min(parties - set(PARTIES))}; parties are {', '.join(PARTIES)}"
+        raise RulesError(msg)
+    named = [each for each in rule.follows if not each.startswith(_OF_PARTY)]
+    of_them = [each.id for each in rules if each.signals and each.party in parties and each.axis != "security"]
+    return replace(rule, follows=tuple(dict.fromkeys((*named, *of_them))))
 
 
 def _toml(text: str, where: str) -> dict[str, Any]:
@@ -346,6 +366,8 @@ def _rule(row: dict[str, Any]) -> Rule:
             f"rule {name}: needs a signal (the collector's own rules have none) and one of above, below, words, judged"
         )
         raise RulesError(msg)
+    if name in PREDICTED:
+        _check_predicted(row, limits)
     return Rule(
         id=name,
         signals=signals,
@@ -368,6 +390,19 @@ def _rule(row: dict[str, Any]) -> Rule:
         symptom_of=_kinds(row),
         common=_one_of(row, "common", tuple(INFERRED)),
     )
+
+
+def _check_predicted(row: dict[str, Any], limits: Limits) -> None:
+    """What is foreseen must never be taken for what is broken."""
+    words = limits.words or {}
+    others = {"above", "below", "judged", "latched", "explains", "symptom_of", "common"} & set(row)
+    asked = {words.get(LATER, 0), words.get(SOON, 0)}
+    if set(words) != {LATER, SOON, OVER} or words[OVER] or asked - {0, 3} or others or row.get("axis") == "security":
+        msg = (
+            f"rule {row['id']}: a prediction is planned work: words = {{ {LATER} = 3, {SOON} = 3, {OVER} = 0 }}, of which one may be 0; "
+            f"nothing of {', '.join(sorted(others)) or 'another level'} fits it"
+        )
+        raise RulesError(msg)
 
 
 def _one_of(row: dict[str, Any], key: str, known: tuple[str, ...]) -> str:

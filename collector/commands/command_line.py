@@ -88,6 +88,13 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             "tillwatch-collector console",
         ),
         Command(
+            "predict", "commands.service_commands:run_predict",
+            "run the predictions alone, behind the log of a collector; `run` does so by itself",
+            "tillwatch-collector predict",
+            (_o("--until-stdin-ends", action="store_true", help="end when standard input does, with the process that holds it"),),
+            more="It reads the store beside the collector and leaves what it finds for it to journal. [predictions] in the configuration has its settings.",
+        ),
+        Command(
             "doctor", "commands.service_commands:run_doctor", "look for what is wrong and say what to do", "tillwatch-collector doctor", json=True,
         ),
         Command(
@@ -323,7 +330,8 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
                 _o("--terminals", type=int, default=500, metavar="N", help="how many (default: 500)"),
                 _o("--days", type=int, default=365, metavar="N", help="how long (default: 365)"),
                 _o("--seed", type=int, default=1, metavar="N", help="another one gives another year (default: 1)"),
-                _o("--pace", type=float, default=1.0, metavar="X", help="how many times as often as in life something breaks (default: 1)"),
+                _o("--pace", type=float, default=1.0, metavar="X", help="how many times as often as in life something breaks; 0: nothing does (default: 1)"),
+                _o("--predictions", choices=("off", "shadow", "on"), default="shadow", help="shadow: they are judged and nobody acts on them; on: rounds go by them (default: shadow)"),
                 _o("--keep", type=Path, metavar="DB", help="keep the store that comes of it, a new file: `console` and `report` read it"),
             ),
             json=True,

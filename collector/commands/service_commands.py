@@ -11,19 +11,40 @@ from tillwatch.collector.commands.output import DONE, FAILED, CommandError, colo
 from tillwatch.collector.config import Config
 
 
+def run_predict(config: Config, options: argparse.Namespace) -> int:
+    from importlib.util import find_spec  # noqa: PLC0415 - as the next
+
+    from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415 - the other commands need none of it
+
+    if find_spec("numpy") is None:
+        msg = "predictions need numpy, which is not installed: pip install 'tillwatch[collector]'"
+        raise CommandError(msg)
+    from tillwatch.collector.predict.__main__ import main  # noqa: PLC0415
+
+    _log_to_stderr("info")
+    try:
+        return main(config, until_stdin_ends=options.until_stdin_ends)
+    except (StoreError, OSError) as error:
+        raise CommandError(str(error)) from None
+
+
 def run_collector(config: Config, options: argparse.Namespace) -> int:
     from tillwatch.collector import service  # noqa: PLC0415 - the other commands need none of it
     from tillwatch.collector.intake.broker import BrokerStartError  # noqa: PLC0415
     from tillwatch.collector.store.lock import InUseError  # noqa: PLC0415
     from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
 
-    # journald puts its own time before every line.
-    clock = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
-    logging.basicConfig(level=options.log_level.upper(), format=f"{clock}%(levelname)s %(name)s: %(message)s")
+    _log_to_stderr(options.log_level)
     try:
         return service.main(config, console=not options.no_console)
     except (BrokerStartError, InUseError, StoreError, OSError) as error:
         raise CommandError(str(error)) from None
+
+
+def _log_to_stderr(level: str) -> None:
+    # journald puts its own time before every line.
+    clock = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
+    logging.basicConfig(level=level.upper(), format=f"{clock}%(levelname)s %(name)s: %(message)s")
 
 
 def run_console(config: Config, _: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ Shafer 2005; scaled by each series' own error as in Lei et al. 2018).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 from math import ceil, inf, isfinite
 from typing import NamedTuple
 
@@ -18,9 +19,11 @@ SCORES = 26
 LEAST_SCORES = 19
 """A 95 % quantile of fewer scores is beyond the highest of them (the order statistic is ceil(0.95 (n + 1))), so fewer say nothing of one's own."""
 POOLED = 512
-"""Scores of all series of one kind that stand in for those of a new one: enough for a quantile to within a hundredth."""
+"""Scores of one kind of series, at least so many of those there are, that stand in for those of a new one: enough for a quantile to within a hundredth of rank."""
+NORMAL = 1.645
+"""Standard errors to either side that hold 90 % of normal noise. A range is never narrower: past weeks may have been lucky."""
 PRIOR = 2.5
-"""Standard errors to either side where nothing was scored yet, instead of the 1.645 of a normal distribution: a forecast that nobody has held against
+"""Standard errors to either side where nothing was scored yet, instead of NORMAL: a forecast that nobody has held against
 what came gets half as much again.
 """
 
@@ -39,6 +42,20 @@ class DaysLeft:
         """Whether there is nothing to say yet: the near end lies beyond the horizon (days), or the range is wider than the horizon."""
         return not (self.low <= horizon and isfinite(self.high) and self.high - self.low <= horizon)
 
+    def dates(self, today: int) -> tuple[date | None, date | None, date | None]:
+        """The days on which it ends, near, middle and far, None for none that can be foreseen. today: day number (1970-01-01 is 0) in the time of the branch,
+        of which this was reckoned at the end: half a day left ends tomorrow.
+        """
+        near, middle, far = (
+            _EPOCH + timedelta(days=today + ceil(each)) if each < _FORESEEN else None
+            for each in (self.low, self.median, self.high)
+        )
+        return near, middle, far
+
+
+_EPOCH = date(1970, 1, 1)
+_FORESEEN = 36_525
+"""A hundred years of days: what lies beyond has no date."""
 
 NEVER = DaysLeft(inf, inf, inf)
 
@@ -79,14 +96,15 @@ def width(
     """
     spare = PRIOR
     if pool is not None:
-        said = pool[np.isfinite(pool)][-POOLED:]
+        said = pool[np.isfinite(pool)]
+        said = said[:: max(len(said) // POOLED, 1)]  # of all series, not of the last ones
         if len(said) >= LEAST_SCORES:
-            spare = max(float(np.sort(np.abs(said))[_rank(len(said), covered)]), 0.0)
+            spare = float(np.sort(np.abs(said))[_rank(len(said), covered)])
     have = np.isfinite(scores).sum(axis=1)
     ordered = np.sort(np.where(np.isfinite(scores), np.abs(scores), np.inf), axis=1)
     rank = np.array([_rank(n, covered) if n else 0 for n in range(scores.shape[1] + 1)])
     own = ordered[np.arange(len(scores)), rank[have]].astype(np.float64)
-    return np.where(have >= LEAST_SCORES, own, spare)
+    return np.maximum(np.where(have >= LEAST_SCORES, own, spare), NORMAL)
 
 
 def _rank(n: int, covered: float) -> int:

@@ -61,10 +61,13 @@ DEAF = 1.25
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """weight: of a new row in the smoothing. limit: the least threshold in T (the root of T2), a margin for wandering further than was learnt.
-    false_alarms: of a row, at which the device's own tail gives the threshold. wander: weight of the wandered part of the
-    covariance. shrinkage: of the correlation to the diagonal. hold: an episode lasts while T is above this part of its peak;
-    ease: and of the threshold. follow: share of the way that the base follows a quiet device a row.
+    """What may be chosen; the defaults stand in the middle of a plateau of a valve test bench (SKAB), whose scores hardly change around them.
+
+    weight: of a new row in the smoothing. limit: the least threshold in T, the root of T2: a margin for wandering further than was learnt.
+    false_alarms: a row, by the device's own tail; it raises the threshold where the learnt rows themselves were far. wander: how many
+    times its variance from block to block a signal's base may have moved since. shrinkage: of the correlation to the diagonal.
+    An episode lasts while T is above `ease` of the threshold and `hold` of its peak. follow: share of the way that the base
+    follows a quiet device a row.
     """
 
     weight: float = 0.125

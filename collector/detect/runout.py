@@ -78,8 +78,8 @@ def put(
     highest = np.fmax(np.fmax(stores.full[rows], full), most)
     with np.errstate(invalid="ignore"):
         step = REFILL * highest
-        # From the lowest to the highest of the day, or overnight: what it was filled to, unless the day only fell.
-        rose = known & ((last - before >= step) | ((most - before >= step) & (most > before)))
+        # Higher than the evening before, or than earlier this day. One that was used up again before the evening is not seen in a day's figures.
+        rose = known & (np.maximum(most - before, last - np.fmin(least, before)) >= step)
         drained = np.where(
             rose, np.maximum(before - np.minimum(least, before), 0) + np.maximum(most - last, 0), before - last
         )

@@ -3,7 +3,7 @@ end of the range lies beyond the horizon, and while the range is wider than the 
 
 The slope is the median over all pairs of days of the same weekday (Sen 1968, in the seasonal form of Hirsch, Slack and Smith 1982), so a weekday pattern
 cannot tilt it, and up to a fifth of wild values cannot either. Its standard error is widened for what one day has of the day before. The range is that of
-Fieller (1954) for a ratio, `days_left.width` standard errors wide: past forecasts are scored against what came.
+Fieller (1954) for a ratio, and wider by what past forecasts were wrong by beyond their noise: they are scored against what came (`days_left.width`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tillwatch.collector.detect.days_left import Range
+from tillwatch.collector.detect.days_left import NORMAL, Range
 
 DAYS = 64
 """Days kept a series, as float32: 256 B. Nine weeks show a drift of weeks and forget what was before a change."""
@@ -30,8 +30,16 @@ also where a day has half of the day before, fewer than FALSE of the slopes reac
 FEW = 14
 FALSE = 0.01
 """Share of stationary series whose slope may be called significant at one look. A finding needs more than that: see `speaks`."""
-LEAD = 14
-"""Days ahead of the forecasts that are scored: what came within two weeks is known soon, and is long enough to drift."""
+LEAD = 21
+"""Days ahead of the forecasts that are scored. Two weeks do not show yet that a slope changes; four leave too few days to make the forecast from."""
+STEADY = 1.8
+"""Standard errors to either side up to which a slope counts as steady. Scores are those of fits to six weeks, whose own error is not well known: on steady
+drifts their 90 % quantile is 1.7 to 1.8 instead of 1.645.
+"""
+UNSTEADY = 0.04
+"""Share of a slope that it is taken to change by within LEAD days, one standard deviation, however well it fits: no drift stays what it was, and three weeks
+show little of what twelve will bring. Assumed. Far ends of a steady drift are wider for it than they need be.
+"""
 EFFICIENCY = 0.95
 """Of the median of pairs against least squares on normal noise (Sen 1968)."""
 MEDIAN_SPREAD = 1.2533
@@ -67,7 +75,7 @@ def put(history: History, rows: NDArray[np.intp], day: int, values: NDArray[np.f
         stale = rows[newer & (ahead > back)]
         history.values[stale, (day - back) % DAYS] = np.nan
     kept = newer | (last - day < DAYS)
-    history.values[rows[kept], day % DAYS] = values[kept]
+    history.values[rows[kept], day % DAYS] = np.where(np.isfinite(values), values, np.nan)[kept]
     history.last[rows[newer]] = day
 
 
@@ -88,7 +96,7 @@ def window(history: History, today: int) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Of many series, float64. slope: units a day, nan where there are too few days; level: units at the end of the window, without the weekday pattern;
+    """Of many series, float64. slope: units a day, nan where there are too few days; level: units at the end of the window, without the weekday pattern (`_pattern`);
     slope_error, level_error: their standard errors; noise: standard deviation around the line; pattern: (series x 7) what a weekday adds, in the order
     of the window's last seven days; days: that had a value.
     """
@@ -171,14 +179,18 @@ def _median(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _pattern(rest: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(series x 7) median of each weekday against that of all, 0 for a weekday with fewer than three days."""
+    """(series x 7) median of each weekday against the mean of the five middle ones, so that the level is that of a whole week, and one weekday that is mostly
+    wild does not shift it; 0 where a weekday has fewer than three days.
+    """
     found = np.zeros((len(rest), WEEK), np.float32)
-    whole = _median(rest)
+    enough = np.ones(len(rest), bool)
     for weekday in range(WEEK):
         own = rest[:, rest.shape[1] - WEEK + weekday :: -WEEK]
-        enough = np.isfinite(own).sum(axis=1) >= LEAST // WEEK
-        found[enough, weekday] = (_median(own) - whole)[enough]
-    return found
+        enough &= np.isfinite(own).sum(axis=1) >= LEAST // WEEK
+        found[:, weekday] = _median(own)
+    found[~enough] = 0
+    middle: NDArray[np.float32] = np.sort(found, axis=1)[:, 1:-1].mean(axis=1, keepdims=True)
+    return found - middle
 
 
 def _resolution(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -194,9 +206,8 @@ def _inflation(apart: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArra
     which have the same r without a weekday pattern. r is mended for what the slope took out of it (Kendall 1954).
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        # Wild values are cut off: they would hide what the others have of each other.
-        bound = 3 * np.sqrt(2.0) * noise[:, None]
-        cut = np.clip(apart, -bound, bound)
+        # Without wild values: they would hide what the others have of each other.
+        cut = np.where(np.abs(apart) <= 3 * np.sqrt(2.0) * noise[:, None], apart, np.nan)
         both = np.isfinite(cut[:, 1:]) & np.isfinite(cut[:, :-1])
         product = np.where(both, cut[:, 1:] * cut[:, :-1], 0).sum(axis=1, dtype=np.float64)
         power = np.where(np.isfinite(cut), cut**2, 0).sum(axis=1, dtype=np.float64)
@@ -210,30 +221,40 @@ def _inflation(apart: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArra
 def time_to(
     fitted: Fit, limit: NDArray[np.float64] | float, width: NDArray[np.float64] | float, *, rising: bool
 ) -> Range:
-    """Days until the level reaches the limit. rising: the limit lies above; else below. width: standard errors to either side (`days_left.width`).
+    """Days until the level reaches the limit. rising: the limit lies above; else below. width: what forecasts were wrong by, in standard errors
+    (`days_left.width`).
 
-    A level at or beyond its limit has 0 days; a slope that leads away, or is no more than chance, has no end (infinite).
+    A level at or beyond its limit has 0 days; a slope that leads away, or is no more than chance, has no end (infinite). Where forecasts were more wrong than
+    their noise explains, slopes change more than UNSTEADY; that goes on beyond the LEAD days that were scored, so the slope's error grows with the root of
+    the days ahead.
     """
     sign = 1.0 if rising else -1.0
-    slope, error, blur = sign * fitted.slope, fitted.slope_error, fitted.level_error
+    slope, blur = sign * fitted.slope, fitted.level_error
     room = sign * (limit - fitted.level)
     with np.errstate(invalid="ignore", divide="ignore"):
         there = room <= 0
         away = (slope <= 0) | ~fitted.significant()
-        square = width * width
-        a = slope**2 - square * error**2
+        median = room / slope
+        unsteady = np.maximum(np.square(width / STEADY) - 1, 0) * np.square(_lead_error(fitted, LEAD) / LEAD)
+        unsteady += np.square(UNSTEADY * slope)
+        error = np.sqrt(np.square(fitted.slope_error) + unsteady * np.maximum(median / LEAD, 1))
+        a = slope**2 - NORMAL**2 * error**2
         b = room * slope
-        c = room**2 - square * blur**2
+        c = room**2 - NORMAL**2 * blur**2
         root = np.sqrt(np.maximum(b**2 - a * c, 0))
         # Of the two days at which the edge of the range is at the limit, the near one, written so that it also holds where a is 0 or negative.
         low = np.where(c <= 0, 0.0, c / (b + root))
         high = np.where(a > 0, (b + root) / a, np.inf)
-        median = room / slope
     unknown = ~np.isfinite(fitted.slope)
-    low = np.where(there, 0.0, np.where(away, np.inf, low))
-    median = np.where(there, 0.0, np.where(away, np.inf, median))
-    high = np.where(there, 0.0, np.where(away, np.inf, high))
-    return Range(*(np.where(unknown, np.inf, each) for each in (low, median, high)))
+    found = [np.where(there, 0.0, np.where(away, np.inf, each)) for each in (low, median, high)]
+    return Range(*(np.where(unknown, np.inf, each) for each in found))
+
+
+def _lead_error(fitted: Fit, lead: int) -> NDArray[np.float64]:
+    """Standard error of the difference between the level foretold so many days ahead and that of the week that came."""
+    own = fitted.level_error * np.sqrt(RECENT / WEEK)
+    square: NDArray[np.float64] = (fitted.slope_error * lead) ** 2 + fitted.level_error**2 + own**2
+    return np.sqrt(square)
 
 
 def score(values: NDArray[np.float32], lead: int = LEAD) -> NDArray[np.float64]:
@@ -245,10 +266,8 @@ def score(values: NDArray[np.float32], lead: int = LEAD) -> NDArray[np.float64]:
     foretold = before.level + before.slope * lead
     # The level of the last week alone: that of two weeks would share no day with the forecast, but lie in the middle of the lead.
     after = _level_of_week(values, came)
-    own = before.noise * MEDIAN_SPREAD / np.sqrt(WEEK)
     with np.errstate(invalid="ignore", divide="ignore"):
-        error = np.sqrt((before.slope_error * lead) ** 2 + before.level_error**2 + own**2)
-        found = np.abs(after - foretold) / error
+        found = np.abs(after - foretold) / _lead_error(before, lead)
     return np.where(np.isfinite(found), found, np.nan)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tillwatch.collector.detect.days_left import COVERED, DaysLeft, Range
+from tillwatch.collector.detect.days_left import COVERED, LEAST_SCORES, DaysLeft, Range
 
 DAY_NS = 86_400 * 10**9
 HOLD_NS = DAY_NS
@@ -23,9 +23,7 @@ RECENT = 28
 LEAST = 14
 """Days with a known consumption until a date is said: two of each weekday."""
 SCORES = 26
-"""Kept ratios of what came to what was foretold: one a week."""
-LEAST_SCORES = 19
-"""See days_left.LEAST_SCORES: fewer say nothing of the tails."""
+"""Kept ratios of what came to what was foretold: one a week, half a year of them."""
 SLOWER, FASTER = 0.5, 2.0
 """The rate to come as a share of the rate seen, where it was not scored yet: a terminal that is moved, or a season, halves or doubles it."""
 ASSUMED = 2.0
@@ -81,7 +79,7 @@ def bounds(rated: float, *, assumed: bool, said: tuple[float, float] | None = No
 @dataclass(frozen=True, slots=True)
 class WearState:
     """consumed: life used since the part was new, in the rating's unit, stress included; at: UTC ns up to which that is reckoned; since: UTC ns when the
-    reckoning began; celsius: last temperature, read at `warm` (UTC ns, 0: never); warmth, timed: sum of temperature over time (C ns) and that time, for the
+    reckoning began; celsius: last temperature, read at `warm` (UTC ns, -1: never); warmth, timed: sum of temperature over time (C ns) and that time, for the
     average; unmeasured: ns that passed without a temperature that still stood; partly: what was used before `since` is not known, so `consumed` is at least.
     """
 
@@ -89,7 +87,7 @@ class WearState:
     since: int
     consumed: float = 0.0
     celsius: float = 0.0
-    warm: int = 0
+    warm: int = -1
     warmth: float = 0.0
     timed: int = 0
     unmeasured: int = 0
@@ -113,7 +111,7 @@ def elapse(rating: Rating, state: WearState, at: int) -> WearState:
     """Time passes up to UTC ns: calendar life is consumed, each temperature holding until the next one, at most for HOLD_NS."""
     if at <= state.at:
         return state
-    held = max(min(at, state.warm + HOLD_NS) - state.at, 0) if state.warm else 0
+    held = max(min(at, state.warm + HOLD_NS) - state.at, 0) if state.warm >= 0 else 0
     loose = at - state.at - held
     warmth, timed = state.warmth + state.celsius * held, state.timed + held
     used = state.consumed
@@ -126,7 +124,7 @@ def elapse(rating: Rating, state: WearState, at: int) -> WearState:
 def consume(rating: Rating, state: WearState, at: int, amount: float) -> WearState:
     """What a counter counted, or hours of operation, up to UTC ns, at the temperature that stands, else at the average."""
     state = elapse(rating, state, at)
-    if state.warm and at - state.warm <= HOLD_NS:
+    if state.warm >= 0 and at - state.warm <= HOLD_NS:
         factor = _factor(rating, state.celsius)
     else:
         factor = _factor(rating, state.warmth / state.timed) if state.timed else 1.0

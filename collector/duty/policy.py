@@ -13,7 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from tillwatch.collector.alarm.rules import LINKS
+from tillwatch.collector.alarm.rules import LINKS, PREDICTED
 from tillwatch.collector.duty.calendars import ALWAYS, Calendar, always, read_calendar, read_date
 from tillwatch.collector.duty.public_holidays import resolve
 from tillwatch.collector.duty.roster import Roster, read_roster
@@ -177,6 +177,11 @@ class Policy:
         for each in self.classes.values():
             told += [
                 f"[class.{each.name}.levels] {rule}: there is no such rule" for rule in each.levels if rule not in rules
+            ]
+            told += [
+                f"[class.{each.name}.levels] {rule}: what is foreseen is level 3, whatever is written here"
+                for rule in each.levels
+                if rule in PREDICTED
             ]
             for function, globs in each.functions.items():
                 idle = (glob for glob in globs if not any(fnmatchcase(rule, glob.partition("@")[0]) for rule in rules))

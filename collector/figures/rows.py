@@ -15,7 +15,7 @@ import msgpack
 
 from tillwatch.collector.alarm.alarms import SHELF_NS, SHELVED
 from tillwatch.collector.alarm.drills import WATCHDOG
-from tillwatch.collector.alarm.rules import Rules, parse_rules
+from tillwatch.collector.alarm.rules import PREDICTED, Rules, parse_rules
 from tillwatch.collector.duty.policy import Policy, parse_policy
 from tillwatch.collector.figures.availability import HEARD, History
 from tillwatch.collector.figures.kpi import Delivery
@@ -100,7 +100,9 @@ def read_rules(db: sqlite3.Connection) -> Rules:
 
 
 def read_log(db: sqlite3.Connection, start: int, end: int, scope: Scope = FLEET) -> Log:
-    """All that is needed for the figures of [start, end) of the terminals in scope, in one consistent state of the store."""
+    """All that is needed for the figures of [start, end) of the terminals in scope, in one consistent state of the store. What was only foreseen
+    is in none of them.
+    """
     db.execute("BEGIN")
     try:
         return _read(db, start, end, scope)
@@ -123,6 +125,7 @@ def _read(db: sqlite3.Connection, start: int, end: int, scope: Scope) -> Log:
         incident
         for row in db.execute(_INCIDENTS, span)
         if _concerns(scope, places, (incident := Incident.of_row(row)).terminal, incident.branch, incident.region)
+        and incident.fault not in PREDICTED
     ]
     events: dict[str, list[IncidentEvent]] = defaultdict(list)
     for name, kind, at, body in db.execute(_EVENTS, span):
@@ -140,12 +143,12 @@ def _read(db: sqlite3.Connection, start: int, end: int, scope: Scope) -> Log:
         turns=[
             Turn(at, kind, rule, terminal, component, level, (alarm, at) in muted, bool(drill))
             for alarm, at, kind, rule, terminal, component, level, drill in db.execute(_TURNS, span)
-            if terminal in places
+            if terminal in places and rule not in PREDICTED
         ],
         episodes=[
             Standing(rule, terminal, component, level, since, until, bool(drill))
             for rule, terminal, component, level, since, until, drill in db.execute(_EPISODES, span)
-            if terminal in places
+            if terminal in places and rule not in PREDICTED
         ],
         shelves=[shelf for shelf in _shelves(db, start, end) if shelf.terminal in places],
         deliveries=[Delivery(*row) for row in db.execute(_DELIVERIES, span) if _concerns(scope, places, *row[4:])],

@@ -13,11 +13,12 @@ from tillwatch.collector.alarm import alarms
 from tillwatch.collector.alarm.alarms import Alarm, Mask
 from tillwatch.collector.alarm.alarms import Key as AlarmKey
 from tillwatch.collector.alarm.restless import Restless
-from tillwatch.collector.alarm.rules import BRANCH_MAINS, Rule, together
+from tillwatch.collector.alarm.rules import BRANCH_MAINS, PREDICTED, Rule, together
 from tillwatch.collector.book import Book
 from tillwatch.collector.incident import incidents
 from tillwatch.collector.incident.concluding import Concluding
 from tillwatch.collector.incident.following import Following
+from tillwatch.collector.incident.foreseen import Foreseen
 from tillwatch.collector.incident.incidents import (
     CONSEQUENCE,
     DROPPED,
@@ -50,6 +51,7 @@ class Handling:
         self._teller = following.teller
         self.restless = Restless(book, fleet, timers, following, self.settle_down)
         self.concluding = Concluding(book, fleet, following, self.child)
+        self._foreseen = Foreseen(book, following, self.child, self._over)
         self._roots: dict[str, set[AlarmKey]] = {}
         self.reason: Callable[[Alarm], str] = lambda _: ""
 
@@ -134,13 +136,18 @@ class Handling:
         if (child := alarm.mask(alarms.CHILD)) is not None:  # another mask is gone; what explains it is not
             self._book.put(alarm, "not told", at, {"because": child.kind, "ref": child.ref, "reason": child.reason})
             return
-        found = self._back(rule, alarm, at, beside, wait) or self._near(rule, alarm, at)
+        found = (
+            self._foreseen.explained(rule, alarm, at, beside)
+            or self._back(rule, alarm, at, beside, wait)
+            or self._near(rule, alarm, at)
+        )
         if not found and not alarm.mask(alarms.FLAPPING):
             found = self._explained(rule, alarm, at, beside) or self.concluding.common(rule, alarm, at, beside)
         if not found and not self._anew(rule, alarm, at, wait):
             self._own(rule, alarm, at, wait)
         if self._may_explain(rule, alarm):
             self._take_over(rule, self._book.alarms[alarm.key], at)
+        self._foreseen.came_true(rule, self._book.alarms[alarm.key], at)
 
     def _back(self, rule: Rule, alarm: Alarm, at: int, beside: str, wait: int) -> bool:
         """To the incident that it came from: a ticket is for a fault, not for each of its turns."""
@@ -212,7 +219,7 @@ class Handling:
             relation, incident = self._book.rule(other.rule), self._book.incidents.get(other.incident)
             if relation is None or incident is None or not incident.living or incident.scope != TERMINAL:
                 continue
-            if not other.open or other.key == alarm.key:
+            if not other.open or other.key == alarm.key or (other.rule in PREDICTED) != (rule.id in PREDICTED):
                 continue
             if other.rule in rule.follows and together(rule.within, alarm.component, other.component):
                 joined = self._book.join(incident.corr_id, alarm, CONSEQUENCE, at)
@@ -287,8 +294,8 @@ class Handling:
     def _own(self, rule: Rule, alarm: Alarm, at: int, wait: int) -> None:
         branch, region = self._teller.place(alarm.terminal)
         corr_id = incidents.correlation_id(branch, alarm.terminal, alarm.component, alarm.rule, alarm.episode)
-        # Its symptom had an incident of its own in this very episode, which has ended.
-        if corr_id in self._book.incidents:
+        # Its symptom had an incident of its own in this very episode, which has ended; that of a prediction perhaps long ago.
+        if corr_id in self._book.incidents or rule.id in PREDICTED:
             corr_id = incidents.correlation_id(
                 branch, alarm.terminal, alarm.component, f"{alarm.rule}|{at}", alarm.episode
             )

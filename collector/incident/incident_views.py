@@ -11,7 +11,7 @@ from typing import Protocol
 from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.incident.case import Line, Why
-from tillwatch.collector.read import AlarmView, FleetReader, OutgoingView, TicketView
+from tillwatch.collector.read import AlarmView, FleetReader, OutgoingView, RiskReader, TicketView
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,5 +187,5 @@ class IncidentReader(Protocol):
         ...
 
 
-class ConsoleReader(FleetReader, IncidentReader, Protocol):
-    """All that the console may ask of the store. The contract is that of both."""
+class ConsoleReader(FleetReader, IncidentReader, RiskReader, Protocol):
+    """All that the console may ask of the store. The contract is that of its parts."""

@@ -12,6 +12,7 @@ import msgpack
 
 from tillwatch.collector.alarm.alarms import AUTOMATIC
 from tillwatch.collector.alarm.drills import RULE as DRILL
+from tillwatch.collector.alarm.rules import PREDICTED
 
 SETTLING = "settling"
 """Found, and not told yet: it may turn out to be the symptom of something wider, or be over before anybody had to know."""
@@ -133,13 +134,13 @@ class Incident:
 
     @property
     def pressing(self) -> bool:
-        """Whether somebody is to be hurried: what is over by its readings, what is planned, and the watchdog's own drill wait for nobody."""
+        """Whether somebody is to be hurried: what is over by its readings, what is planned or foreseen, and the watchdog's own drill wait for nobody."""
         return (
             self.announced
             and self.living
             and self.state != RESTORED
             and self.on_hold != PLANNED
-            and self.fault != DRILL
+            and self.fault not in (DRILL, *PREDICTED)
         )
 
     @property

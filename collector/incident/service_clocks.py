@@ -6,7 +6,7 @@ from bisect import bisect_left
 from dataclasses import replace
 from itertools import pairwise
 
-from tillwatch.collector.alarm.rules import REGULATOR
+from tillwatch.collector.alarm.rules import PREDICTED, REGULATOR
 from tillwatch.collector.duty.calendars import Calendar
 from tillwatch.collector.duty.clocks import Clock, Escalation, OnDuty
 from tillwatch.collector.duty.policy import Policy
@@ -24,12 +24,18 @@ def target_of(policy: Policy, fault: str, level: int) -> Target:
 
 def clocks_of(policy: Policy, incident: Incident) -> tuple[Clock, Clock]:
     """Of the response and of the repair. Restored by its readings stops both: the customer is served again, and nobody is called for what is over.
-    A report to the regulator is due all the same: only a person stops its clocks.
+    A report to the regulator is due all the same: only a person stops its clocks. What is foreseen is planned work: both are held from the first.
     """
     target = target_of(policy, incident.fault, incident.level)
     restored = incident.restored_at if incident.fault != REGULATOR else 0
     held = tuple((since, until) for since, until, _ in incident.held)
     began = incident.response_from or incident.opened_at
+    if incident.fault in PREDICTED:
+        answered, ended = incident.responded_at or restored, restored or incident.resolved_at
+        return (
+            Clock(RESPONSE, began, target.response_ns, ((began, answered),), answered),
+            Clock(REPAIR, incident.opened_at, target.repair_ns, ((incident.opened_at, ended),), ended),
+        )
     return (
         Clock(RESPONSE, began, target.response_ns, stopped_at=incident.responded_at or restored),
         Clock(REPAIR, incident.opened_at, target.repair_ns, held, restored or incident.resolved_at),

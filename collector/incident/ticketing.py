@@ -7,12 +7,12 @@ brought about comes back as an echo, and must not be taken for a person's act. W
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from tillwatch.collector.alarm.alarming import Alarming
-from tillwatch.collector.alarm.rules import REGULATOR, UNSTAFFED
+from tillwatch.collector.alarm.rules import PREDICTED, REGULATOR, UNSTAFFED
 from tillwatch.collector.book import Book
 from tillwatch.collector.incident import incidents
 from tillwatch.collector.incident.following import Following
@@ -41,10 +41,13 @@ _WORDS = frozenset(TicketState)
 
 
 class Ticketing:
+    """answered: told that a person has settled an incident."""
+
     def __init__(self, book: Book, alarming: Alarming, following: Following) -> None:
         self._book = book
         self._alarming = alarming
         self._following = following
+        self.answered: Callable[[Incident, int], None] = lambda _, __: None
         self._undelivered = Undelivered(book, following)
         following.claimed = self.claimed
 
@@ -278,11 +281,14 @@ class Ticketing:
         self._book.put_incident(after, "resolved", at, by=claim.by, **detail)
         connector = claim.source.split(" ")[1]
         self._tell_others(incident.corr_id, {"connector": connector}, at, say("resolved", by=claim.by), op=Op.RESOLVE)
+        self.answered(incident, at)
 
     def _active(self, incident: Incident) -> bool:
         """Whether the fault is still there, as far as the readings know."""
-        if incident.state == RESTORED or incident.fault in (UNSTAFFED, REGULATOR):
-            return False  # a gap in the roster and a report to the regulator are over when people say so
+        if incident.state == RESTORED or incident.fault in (UNSTAFFED, REGULATOR, *PREDICTED):
+            return (
+                False  # a gap in the roster, a report to the regulator and what is foreseen are over when people say so
+            )
         if incident.scope != TERMINAL or incident.alert:
             return incident.living
         return any(alarm.open for alarm in self._book.of(incident.corr_id, ROOT, CONSEQUENCE))

@@ -335,7 +335,7 @@ def _clock(case: Case) -> Iterator[Line]:
             key = "why.clock_missed_stopped" if clock.missed(hours, case.at) else "why.clock_met"
             values["stopped_at"] = clock.stopped_at
         elif due == NEVER:
-            key, values["reason"] = "why.clock_held", hold_text(case.policy, incident.on_hold)
+            key, values["reason"] = "why.clock_held", hold_text(case.policy, incident.on_hold or incidents.PLANNED)
         else:
             key, values["due_at"] = "why.clock_missed" if due <= case.at else "why.clock_due", due
         yield Line(CLOCK, key, values)

@@ -79,7 +79,9 @@ def calibrate(score: ArrayLike, failed: NDArray[np.bool_], weights: Weights = No
         if rising >= 0 and falling >= 0:
             return Calibration(float(rising), float(falling), float(offset))
     slope, offset = logistic(np.stack([log_odds(held), one], axis=1), failed, weights)
-    return Calibration(max(float(slope), 0.0), max(float(slope), 0.0), float(offset))
+    if slope < 0:  # it ranks the wrong way round: all that is known is how many fail
+        return Calibration(0.0, 0.0, float(log_odds(np.average(failed, weights=weights))))
+    return Calibration(float(slope), float(slope), float(offset))
 
 
 def slope(

@@ -5,7 +5,7 @@ much it has complained lately. A fixed rule, monotone in each, with nothing fitt
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -58,11 +58,10 @@ class Fallback:
         return sorted((f for f in found if f.contribution > 0), key=lambda f: -f.contribution)[:most]
 
     def parts(self) -> dict[str, Any]:
-        t = self.threshold
         return {
             "rate": self.rate,
             "years": self.years,
-            "threshold": [t.value, t.false_alarms, t.recall, t.precision],
+            "threshold": asdict(self.threshold),
             "horizon": self.horizon,
             "learnt_from": dict(self.learnt_from),
         }
@@ -72,7 +71,7 @@ class Fallback:
         return cls(
             float(parts["rate"]),
             float(parts["years"]),
-            Threshold(*parts["threshold"]),
+            Threshold(**parts["threshold"]),
             int(parts["horizon"]),
             dict(parts["learnt_from"]),
         )
@@ -108,11 +107,7 @@ def _by_age(features: Features) -> NDArray[np.float64]:
 
 
 def _by_events(features: Features) -> NDArray[np.float64]:
-    columns = [
-        index
-        for index, (name, subject) in enumerate(zip(features.names, features.subjects, strict=True))
-        if name.endswith(WINDOW) and subject != "all events"
-    ]
+    columns = [index for index, name in enumerate(features.names) if name.endswith(WINDOW)]
     events = np.nan_to_num(features.values[:, columns].astype(np.float64)).sum(axis=1)
     return np.asarray(np.minimum(1 + events / EVENTS_TO_DOUBLE, MOST_BY_EVENTS))
 
@@ -121,5 +116,5 @@ def _said(one: Features, ending: str) -> dict[str, float | str]:
     return {
         name: float(value)
         for name, value in zip(one.names, one.values[0], strict=True)
-        if name.endswith(ending) and value > 0 and not name.startswith("all events")
+        if name.endswith(ending) and value > 0
     }

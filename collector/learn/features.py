@@ -95,7 +95,7 @@ class _Columns:
         return Features(tuple(self.names), values, tuple(self.subjects), dict(self.words))
 
 
-def features(past: Past, unit: Ints, at: Ints, view: View = View()) -> Features:  # frozen
+def features(past: Past, unit: Ints, at: Ints, view: View = View()) -> Features:
     """One row for each (unit, time), of everything that happened at or before that time."""
     unit, at = np.asarray(unit, np.int64), np.asarray(at, np.int64)
     columns = _Columns(len(unit))
@@ -126,11 +126,6 @@ def _happenings(columns: _Columns, past: Happenings, unit: Ints, at: Ints, view:
             for days in view.windows:
                 columns.add(kind, f"count {_window(days)}", now - times.end(unit, at - _days(view, days)))
         columns.add(kind, "days since" if counted else "age", times.since(unit, at) / view.day)
-    if counted and len(past.kinds) > 1:
-        times = Times(past.unit, past.at)
-        now = times.end(unit, at)
-        for days in view.windows:
-            columns.add("all events", f"count {_window(days)}", now - times.end(unit, at - _days(view, days)))
 
 
 def _telemetry(columns: _Columns, past: Telemetry, unit: Ints, at: Ints, view: View) -> None:

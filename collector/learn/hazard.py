@@ -6,20 +6,24 @@ false alarms leaves. scikit-learn is imported in functions.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tillwatch.collector.learn.budget import Threshold, by_budget
-from tillwatch.collector.learn.calibration import Calibration, calibrate, log_odds, probability
+from tillwatch.collector.learn.calibration import EDGE, Calibration, calibrate, log_odds, probability
 from tillwatch.collector.learn.panel import Features, Floats, Ints, Panel
 
 MIN_FAILURES = 50
 """Failures (not rows) below which boosting learns the noise of the few: ten events for each of a handful of effects, the usual least for a
 logistic model. Below it the fixed rule of fallback.py speaks.
 """
+MIN_FAILED_UNITS = 10
+"""So many units must have failed: fifty failures of one bad unit teach that unit."""
+CHOICE_ROWS = 60_000
+"""What settings are chosen on; the order of candidates is known long before their figures are."""
 WORD_PRIOR = 20.0
 """A model of drive with fewer failures than this times the base rate is drawn to the base rate: a model seen twice, failed once, is no omen."""
 
@@ -66,7 +70,8 @@ class Factor:
 @dataclass(frozen=True, slots=True)
 class Encoding:
     """What a model needs to read features: the columns in their order, the words that their values stood for and what each word is worth (the
-    shrunk failure rate of its units: one number, where a tree needs no list of words), and the usual value of each column.
+    shrunk failure rate of its units: one number, where a tree needs no list of words), the usual value of each column, and which columns were
+    never known: nothing was learnt from those, so nothing is read from them.
     """
 
     names: tuple[str, ...]
@@ -74,6 +79,7 @@ class Encoding:
     words: Mapping[str, tuple[str, ...]]
     worth: Mapping[str, NDArray[np.float64]]
     usual: Floats
+    unknown: NDArray[np.bool_]
 
     def matrix(self, features: Features) -> Floats:
         """Words that were not there when it was learnt are not known, as is a word that is missing."""
@@ -87,6 +93,7 @@ class Encoding:
             table = np.array([*(ours.get(word, np.nan) for word in features.words[name]), np.nan])
             said = features.values[:, column]
             values[:, column] = table[np.where(np.isnan(said), len(table) - 1, said).astype(np.int64)]
+        values[:, self.unknown] = 0.0
         return values
 
 
@@ -101,14 +108,16 @@ def encode(features: Features, failed: NDArray[np.bool_], weights: Probabilities
         hits = np.bincount(index, (weights * failed)[known], len(words))
         shrunk = (hits + WORD_PRIOR) / (seen * rate + WORD_PRIOR)
         worth[name] = np.where(seen > 0, shrunk, np.nan)
-    coded = Encoding(
+    columns = len(features.names)
+    bare = Encoding(
         features.names,
         features.subjects,
         dict(features.words),
         worth,
-        np.zeros(len(features.names), np.float32),
+        np.zeros(columns, np.float32),
+        np.asarray(np.isnan(features.values).all(axis=0)),
     )
-    return Encoding(coded.names, coded.subjects, coded.words, worth, _median(coded.matrix(features)))
+    return replace(bare, usual=_median(bare.matrix(features)))
 
 
 def _median(values: Floats) -> Floats:
@@ -192,15 +201,11 @@ class Hazard:
             "words": {name: list(words) for name, words in self.encoding.words.items()},
             "worth": dict(self.encoding.worth),
             "usual": self.encoding.usual,
+            "unknown": self.encoding.unknown,
             "members": list(self.trees.members),
             "offset": self.trees.offset,
             "calibration": self.calibration.parts(),
-            "threshold": [
-                self.threshold.value,
-                self.threshold.false_alarms,
-                self.threshold.recall,
-                self.threshold.precision,
-            ],
+            "threshold": asdict(self.threshold),
             "horizon": self.horizon,
             "learnt_from": dict(self.learnt_from),
         }
@@ -213,12 +218,13 @@ class Hazard:
             {name: tuple(words) for name, words in parts["words"].items()},
             dict(parts["worth"]),
             parts["usual"],
+            parts["unknown"],
         )
         return cls(
             encoding,
             Trees(tuple(parts["members"]), float(parts["offset"])),
             Calibration.from_parts(parts["calibration"]),
-            Threshold(*parts["threshold"]),
+            Threshold(**parts["threshold"]),
             int(parts["horizon"]),
             dict(parts["learnt_from"]),
         )
@@ -236,22 +242,10 @@ class Fitted:
     weights: Probabilities
 
 
-def fit(panel: Panel, settings: Settings = Settings(), progress: Progress = silent) -> Fitted:  # frozen
+def fit(panel: Panel, settings: Settings = Settings(), progress: Progress = silent) -> Fitted:
     """ValueError where there is nothing to learn a failure from; ask enough() first. Deterministic for one seed and one version of the libraries."""
-    rng = np.random.default_rng(settings.seed)
-    rows, weights = thinned(panel.failed, settings.rows, rng)
+    rows, weights, score = _cross_fit(panel, settings, progress)
     learnt = panel.rows(rows)
-    fold = folds(learnt.unit, settings.folds, rng)
-    if len(learnt) == 0 or not learnt.failed.any() or len(np.unique(fold)) < 2:
-        raise ValueError(
-            "there is no failure to learn from, or one unit only: collect more, the fixed rule holds until then"
-        )
-    score = np.zeros(len(learnt))
-    for index in np.unique(fold):
-        progress("cross-fitting", float(index) / (settings.folds + 1))
-        held = fold == index
-        encoding, trees = _boost(learnt.rows(~held), weights[~held], settings)
-        score[held] = trees(encoding.matrix(learnt.features.rows(held)))
     calibration = calibrate(score, learnt.failed, weights)
     out_of_fold = calibration(score)
     years = float(weights.sum()) * panel.years_a_row
@@ -273,6 +267,39 @@ def fit(panel: Panel, settings: Settings = Settings(), progress: Progress = sile
     )
 
 
+def choose(panel: Panel, candidates: Sequence[Settings], progress: Progress = silent) -> Settings:
+    """The candidate with the least log loss out of fold: on units that it did not learn from, each row counting for what it stands for. All
+    see the same rows and folds where their seeds and counts are the same. To judge the choice, judge on other rows than these.
+    """
+    losses = []
+    for index, settings in enumerate(candidates):
+        progress("choosing", index / len(candidates))
+        rows, weights, score = _cross_fit(panel, replace(settings, rows=min(settings.rows, CHOICE_ROWS)), silent)
+        failed = panel.failed[rows]
+        said = calibrate(score, failed, weights)(score)
+        losses.append(-float(np.average(np.log(np.clip(np.where(failed, said, 1 - said), EDGE, 1)), weights=weights)))
+    return candidates[int(np.argmin(losses))]
+
+
+def _cross_fit(panel: Panel, settings: Settings, progress: Progress) -> tuple[Ints, Probabilities, Probabilities]:
+    """Rows learnt from, what each stands for, and the score of each by trees that did not see its unit."""
+    rng = np.random.default_rng(settings.seed)
+    rows, weights = thinned(panel.failed, settings.rows, rng)
+    learnt = panel.rows(rows)
+    if len(np.unique(learnt.unit[learnt.failed])) < settings.folds:
+        raise ValueError(
+            f"fewer than {settings.folds} units failed, nothing can be learnt of the next: collect more, the fixed rule holds until then"
+        )
+    fold = folds(learnt.unit, learnt.failed, settings.folds, rng)
+    score = np.zeros(len(learnt))
+    for index in np.unique(fold):
+        progress("cross-fitting", float(index) / (settings.folds + 1))
+        held = fold == index
+        encoding, trees = _boost(learnt.rows(~held), weights[~held], settings)
+        score[held] = trees(encoding.matrix(learnt.features.rows(held)))
+    return rows, weights, score
+
+
 def failures(panel: Panel) -> int:
     """Failures, not rows: rows of one unit that lie within one horizon look at the same failure."""
     order = np.lexsort((panel.at[panel.failed], panel.unit[panel.failed]))
@@ -283,7 +310,7 @@ def failures(panel: Panel) -> int:
 
 
 def enough(panel: Panel) -> bool:
-    return failures(panel) >= MIN_FAILURES
+    return failures(panel) >= MIN_FAILURES and len(np.unique(panel.unit[panel.failed])) >= MIN_FAILED_UNITS
 
 
 def thinned(failed: NDArray[np.bool_], rows: int, rng: np.random.Generator) -> tuple[Ints, Probabilities]:
@@ -298,11 +325,16 @@ def thinned(failed: NDArray[np.bool_], rows: int, rng: np.random.Generator) -> t
     return chosen.astype(np.int64), weights[chosen]
 
 
-def folds(unit: Ints, count: int, rng: np.random.Generator) -> Ints:
-    """A fold for each row, the same for all rows of a unit."""
+def folds(unit: Ints, failed: NDArray[np.bool_], count: int, rng: np.random.Generator) -> Ints:
+    """A fold for each row, the same for all rows of a unit. Units that failed are dealt out first, so that each fold has its share of them."""
     _, index = np.unique(unit, return_inverse=True)
     units = int(index.max()) + 1 if len(index) else 0
-    return (rng.permutation(units) % count).astype(np.int64)[index]
+    ever = np.bincount(index, failed, units) > 0
+    order = rng.permutation(units)
+    order = order[np.argsort(~ever[order], kind="stable")]
+    dealt = np.empty(units, np.int64)
+    dealt[order] = np.arange(units) % count
+    return dealt[index]
 
 
 def _boost(panel: Panel, weights: Probabilities, settings: Settings) -> tuple[Encoding, Trees]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from tillwatch.collector.detect.wear import Rating, Stress, bounds
-from tillwatch.collector.predict.tables import Entry, read_table, shipped_text
+from tillwatch.collector.predict.tables import AGGREGATES, Entry, read_table, shipped_text
 
 FILE = "lives.toml"
 KEYS = (
@@ -20,8 +20,6 @@ SOURCES = ("counter", "hours", "calendar", "device_percent")
 COUNTS = ("life", "service", "watched")
 PURPOSES = ("replace", "service")
 CONFIDENCE = ("doc", "assumed")
-AGGREGATES = ("last", "mean", "min", "max")
-"""Of a day's readings."""
 IN_DAYS = {"d": 1.0, "years": 365.25}
 """Units of a calendar life."""
 LEAD = 30.0
@@ -70,6 +68,10 @@ class RatedLife:
         return (self.component is None or self.component.match(component) is not None) and (
             self.model is None or self.model.match(model) is not None
         )
+
+    def running(self, value: float | str) -> bool:
+        """Of a life in hours that no counter counts: whether the part runs while its signal says so: it turns, or says one of `runs`."""
+        return value in self.runs if isinstance(value, str) else value > 0
 
     def share(self, percent: float) -> float:
         """Of a device_percent signal: the used share."""

@@ -12,6 +12,9 @@ from fnmatch import translate
 from importlib.resources import files
 from typing import Any, NoReturn
 
+AGGREGATES = ("last", "mean", "min", "max")
+"""Of a day's readings, which a table may name."""
+
 
 class TableError(ValueError):
     """The table cannot be used. The text names file, line, entry, key and mend."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.detect.runout import Sensed
-from tillwatch.collector.predict.tables import Entry, TableError, read_table, shipped_text
+from tillwatch.collector.predict.tables import AGGREGATES, Entry, TableError, read_table, shipped_text
 
 FILE = "watched.toml"
 KEYS = (
@@ -16,7 +16,6 @@ KEYS = (
 )  # fmt: skip
 KINDS = ("trend", "runout", "sensor")
 DIRECTIONS = ("up", "down")
-AGGREGATES = ("last", "mean", "min", "max")
 
 
 @dataclass(frozen=True, slots=True)

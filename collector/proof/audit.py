@@ -50,7 +50,7 @@ def acts(db: sqlite3.Connection) -> Iterator[Act]:
 
 def waiting(db: sqlite3.Connection) -> list[dict[str, Any]]:
     """Facts of the acts that no collector has journaled yet."""
-    return [_plain(facts) for _, facts in requests.waiting(db)]
+    return [_plain(facts) for _, facts in requests.waiting(db) if facts.get("action") != requests.FINDINGS]
 
 
 def fields(act: Act) -> dict[str, Any]:

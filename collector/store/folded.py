@@ -15,6 +15,7 @@ from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.fold import Fold
 from tillwatch.collector.incident.incidents import CLOSED, COLUMNS, DROPPED, Incident
 from tillwatch.collector.records import OFFLINE, Correction, LateSpan, StateChange
+from tillwatch.collector.store import foretold
 
 ALARM = (
     "id, rule, terminal, component, episode, condition, level, raised_at, cleared_at, incident, detail, acked_at, acked_by, ack_until,"
@@ -65,6 +66,7 @@ def load(db: sqlite3.Connection, fold: Fold) -> None:
     fold.away = db.execute("SELECT since, until FROM outage ORDER BY until DESC LIMIT 1").fetchone() or fold.away
     for window_id, body in db.execute("SELECT id, body FROM maintenance"):
         fold.masking.made[window_id] = Window.unpack(body)
+    foretold.load(db, fold)
 
 
 def _settled(incident: Incident, horizon: int) -> bool:
@@ -98,6 +100,7 @@ def rows(dirty: Dirty) -> Rows:
          [key for key, body in dirty.backlogs.items() if body is None]),
         ("INSERT OR REPLACE INTO maintenance VALUES (?,?)", [(name, body) for name, body in dirty.windows.items() if body is not None]),
         ("DELETE FROM maintenance WHERE id = ?", [(name,) for name, body in dirty.windows.items() if body is None]),
+        *foretold.rows(dirty),
     ]  # fmt: skip
 
 

@@ -64,11 +64,11 @@ class Log:
 
     # Walking all of it.
 
-    def walk(self, report: Report) -> Iterator[Logged]:
-        """Every entry in order."""
-        expected, prev = 1, GENESIS
+    def walk(self, report: Report, after: int = 0) -> Iterator[Logged]:
+        """Every entry in order, from the one behind `after` on. Of the page that this one lies in the chain is followed from its beginning."""
+        expected, prev = self._behind(after)
         frames = _Frames(self._db, report)
-        for page in self._pages(0):
+        for page in self._pages(after):
             if page.first_n != expected:
                 report(Fault("hole", expected, page.first_n - 1, "these entries are not in the log"))
                 prev = b""
@@ -79,6 +79,8 @@ class Log:
             try:
                 for entry in pages.unpack(page, prev):
                     row = rows.get(entry.n)
+                    if entry.n <= after:
+                        continue
                     if row is not None and not _same(row[0], entry, known=bool(prev)):
                         faults.append(Fault("damage", entry.n, entry.n, "the row is not what the chain says"))
                     yield frames.of(entry, row[1] if row else None)
@@ -98,6 +100,20 @@ class Log:
                 report(Fault("damage", entry.n, entry.n, "the chain breaks at this entry"))
             expected, prev = entry.n + 1, entry.digest
             yield frames.of(entry, payload)
+
+    def _behind(self, after: int) -> tuple[int, bytes]:
+        """With which entry a walk begins, and the digest before it, empty where the log does not have it."""
+        page = self._db.execute(
+            "SELECT first_n, last_n FROM page WHERE last_n > ? ORDER BY last_n LIMIT 1", (after,)
+        ).fetchone()
+        first = min(page[0], after + 1) if page is not None else after + 1
+        if first == 1:
+            return 1, GENESIS
+        row = self._db.execute(
+            "SELECT digest FROM journal WHERE n = :n UNION ALL SELECT digest FROM page WHERE last_n = :n",
+            {"n": first - 1},
+        ).fetchone()
+        return first, row[0] if row is not None else b""
 
     def _pages(self, after: int) -> Iterator[pages.Page]:
         while True:

@@ -13,11 +13,12 @@ from pathlib import Path
 import msgpack
 
 from tillwatch.agent.model import MS, Quality, State
-from tillwatch.collector.alarm.rules import FORK, SILENT, Rules, parse_rules
+from tillwatch.collector.alarm.rules import FORK, PREDICTED, SILENT, Rules, parse_rules
 from tillwatch.collector.duty.policy import Policy, parse_policy
 from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.incident.case import Why
 from tillwatch.collector.incident.incident_views import Addressed, IncidentFile, IncidentView, InForce
+from tillwatch.collector.predict.finding import Finding, Record
 from tillwatch.collector.read import (
     AlarmView,
     ComponentView,
@@ -26,13 +27,14 @@ from tillwatch.collector.read import (
     IdentityView,
     KeyView,
     OutgoingView,
+    RiskView,
     SignalView,
     TerminalView,
     WaitingView,
 )
 from tillwatch.collector.records import Correction
 from tillwatch.collector.refusals import culprits
-from tillwatch.collector.store import history_reader, incident_reader
+from tillwatch.collector.store import foretold, history_reader, incident_reader
 from tillwatch.collector.store.delivery_reader import backlog, queues, undone, waiting
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, plain
 from tillwatch.collector.store.state_reader import corrections, states
@@ -113,7 +115,8 @@ class SqliteReader:
         for name, level, rule in db.execute(
             "SELECT terminal, level, rule FROM alarm WHERE condition <> 'normal' ORDER BY level, id"
         ):
-            alarms.setdefault(name, []).append((level, rule))
+            if rule not in PREDICTED:
+                alarms.setdefault(name, []).append((level, rule))
         rules = self._rules_now(db)
         rolled = states(db, rules, only)
         named = db.execute("SELECT value FROM meta WHERE key = 'culprits'").fetchone()
@@ -192,7 +195,8 @@ class SqliteReader:
                 "SELECT component, level, rule FROM alarm WHERE terminal = ? AND condition <> 'normal' ORDER BY level DESC, id",
                 (terminal,),
             ):
-                levels[name] = (level, rules.by_id[rule].text if rule in rules.by_id else rule)
+                if rule not in PREDICTED:
+                    levels[name] = (level, rules.by_id[rule].text if rule in rules.by_id else rule)
             return [
                 self._component(Component.unpack(name, packed), state, levels.get(name, (0, "")), rules)
                 for name, packed in db.execute(
@@ -308,6 +312,24 @@ class SqliteReader:
             shipped, site = msgpack.unpackb(row[0])
             self._rules = (row[0], parse_rules(site, shipped=shipped, replay=True))
         return self._rules[1]
+
+    # What is foreseen.
+
+    def at_risk(self, *, branch: str | None = None, region: str | None = None, limit: int = 500) -> Sequence[RiskView]:
+        with self.snapshot() as db:
+            return foretold.at_risk(db, branch=branch, region=region, limit=limit)
+
+    def findings(self, terminal: str | None = None, *, open_only: bool = True, limit: int = 500) -> Sequence[Finding]:
+        with self.snapshot() as db:
+            return foretold.findings(db, terminal, open_only=open_only, limit=limit)
+
+    def finding(self, number: str) -> Finding:
+        with self.snapshot() as db:
+            return foretold.finding(db, number)
+
+    def records(self) -> Sequence[Record]:
+        with self.snapshot() as db:
+            return foretold.records(db)
 
     # History.
 

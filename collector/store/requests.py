@@ -13,6 +13,8 @@ MAX_WAITING = 1_000
 """Requests that wait: a person or a script is nowhere near it; a loop gone wild ends here."""
 MAX_FACTS = 64 * 1024
 """Bytes of one act's facts."""
+FINDINGS = "findings"
+"""The one action that is nobody's act: what the predictions say (collector/predict), journaled as FINDING."""
 AT_ONCE = 100
 """Requests journaled in one turn: intake waits meanwhile."""
 
@@ -33,10 +35,15 @@ def ask(db: sqlite3.Connection, facts: dict[str, Any]) -> int:
     if len(packed) > MAX_FACTS:
         msg = f"{len(packed)} bytes of facts for one act; the limit is {MAX_FACTS}"
         raise RequestError(msg)
-    if db.execute("SELECT count(*) FROM operator_request").fetchone()[0] >= MAX_WAITING:
+    if count(db) >= MAX_WAITING:
         msg = f"{MAX_WAITING} acts wait for the collector already; start it, or look why it does not take them"
         raise RequestError(msg)
     return int(db.execute("INSERT INTO operator_request (facts) VALUES (?)", (packed,)).lastrowid or 0)
+
+
+def count(db: sqlite3.Connection) -> int:
+    """Acts that wait, whoever asked for them."""
+    return int(db.execute("SELECT count(*) FROM operator_request").fetchone()[0])
 
 
 def waiting(db: sqlite3.Connection) -> list[tuple[int, dict[str, Any]]]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from tillwatch.collector.alarm import alarms
 from tillwatch.collector.alarm.masking import Masking
+from tillwatch.collector.alarm.rules import PREDICTED
 from tillwatch.collector.book import Book
 from tillwatch.collector.duty.policy import TerminalClass
 from tillwatch.collector.incident.regulator import Regulating
@@ -88,7 +89,7 @@ class Standing:
         found = []
         for key in sorted(self._book.of_terminal.get(terminal.id, ())):
             alarm, rule = self._book.alarms[key], self._book.rule(key[0])
-            if alarm.open and not alarm.drill and rule is not None:
+            if alarm.open and not alarm.drill and rule is not None and rule.id not in PREDICTED:
                 window = alarm.mask(alarms.MAINTENANCE)
                 found.append(
                     OpenAlarm(

@@ -9,6 +9,7 @@ files.
 from __future__ import annotations
 
 import csv
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,22 +50,19 @@ def run(data: Path, out: Path) -> dict[str, Any]:
     if not labelled:
         raise ValueError(f"no file below {data} has a column `anomaly` and more than {TRAIN} rows")
     settings = [Setting(limit=limit) for limit in LIMITS]
-    counts = []
+    judged = []
     for number, setting in enumerate(settings, 1):
         print(f"skab: setting {number} of {len(settings)}, {len(labelled)} files", file=sys.stderr)
-        counts.append(
-            np.array([tally(said, rec) for said, rec in zip(judge(labelled, setting), labelled, strict=True)])
-        )
-    table = np.array(counts)
+        judged.append(judge(labelled, setting))
+    table = np.array([[tally(*pair) for pair in zip(said, labelled, strict=True)] for said in judged])
     chosen = [choice(np.delete(table, left_out, axis=1)) for left_out in range(len(labelled))]
     crossed = np.array([table[chosen[file], file] for file in range(len(labelled))])
-    usual = judge(labelled, Setting())
-    default = np.array([tally(said, recording) for said, recording in zip(usual, labelled, strict=True)])
+    usual = judged[LIMITS.index(Setting().limit)]
+    default = table[LIMITS.index(Setting().limit)]
     for file, recording in enumerate(labelled):
-        said = judge([recording], settings[chosen[file]])[0]
-        write(out / (recording.name.replace("/", "-") + ".csv"), recording, said, usual[file])
+        write(out / (recording.name.replace("/", "-") + ".csv"), recording, judged[chosen[file]][file], usual[file])
     return {
-        **scores(crossed.sum(axis=0)),
+        **stated(crossed.sum(axis=0)),
         "se": standard_error(len(crossed), lambda drawn: scores(crossed[drawn].sum(axis=0))["f1"]),
         "se_far": standard_error(len(crossed), lambda drawn: scores(crossed[drawn].sum(axis=0))["far"]),
         "choice": "the limit, for each file on the others: the best F1 together with both neighbouring limits"
@@ -73,17 +71,17 @@ def run(data: Path, out: Path) -> dict[str, Any]:
         "configurations_tried": len(settings),
         "configurations_tried_in_design": DESIGNED,
         "default": {
-            **scores(default.sum(axis=0)),
+            **stated(default.sum(axis=0)),
             "se": standard_error(len(default), lambda drawn: scores(default[drawn].sum(axis=0))["f1"]),
             "limit": Setting().limit,
         },
-        "limits": {str(limit): scores(one.sum(axis=0)) for limit, one in zip(LIMITS, table, strict=True)},
+        "limits": {str(limit): stated(one.sum(axis=0)) for limit, one in zip(LIMITS, table, strict=True)},
         "anomaly_free_far": false_alarms(free) if free else None,
         "files": {
             recording.name: {
-                **scores(crossed[file]),
+                **stated(crossed[file]),
                 "limit": settings[chosen[file]].limit,
-                "default": scores(default[file]),
+                "default": stated(default[file]),
             }
             for file, recording in enumerate(labelled)
         },
@@ -165,6 +163,11 @@ def tally(said: Distances, recording: Recording) -> Counts:
             (~fired & ~anomalous).sum(),
         ]
     )
+
+
+def stated(counts: Counts) -> dict[str, float | None]:
+    """The scores as JSON has them: null where there is nothing to score."""
+    return {name: None if math.isnan(score) else score for name, score in scores(counts).items()}
 
 
 def scores(counts: Counts) -> dict[str, float]:

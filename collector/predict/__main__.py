@@ -1,0 +1,129 @@
+"""The predictions as a process of their own, so that intake and alarms do not notice whether they run: `tillwatch-collector predict`. It reads the
+collector's store, and leaves what it finds for the collector to journal.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tillwatch.collector.config import Config, ConfigError, load_config
+from tillwatch.collector.predict.checkpoint import Checkpoint, beside
+from tillwatch.collector.predict.follower import Follower, Make
+from tillwatch.collector.predict.settings import Tables, TablesError, parse_tables
+from tillwatch.collector.store.lock import WriterLock
+from tillwatch.collector.store.sqlite import StoreError
+
+log = logging.getLogger(__name__)
+
+NICE = 10
+"""Below the collector, its broker and its console: what is foreseen has time."""
+POLL_S = 1.0
+SAVE_S = 180.0
+"""Between two savings at the least: after a kill as much of the log is read again."""
+SAVE_SHARE = 20
+"""Saving takes at most one part in so many of the time."""
+TAKEN_S = 10.0
+"""For a process that was left over from a collector that was killed to end: it does so with its standard input."""
+RETRY_S = 10.0
+"""After the store could not be read."""
+
+
+def tables_of(config: Config) -> Tables:
+    """What ships with the site's own laid over it. Raises ConfigError naming file and key."""
+    path, budget = config.predictions.file, config.predictions.budget
+    try:
+        tables = parse_tables(path.read_text(encoding="utf-8") if path is not None else "")
+    except OSError as error:
+        msg = f"[predictions] file: cannot read {path}: {error.strerror}"
+        raise ConfigError(msg) from None
+    except (TablesError, UnicodeDecodeError) as error:
+        msg = f"{path}: {error}"
+        raise ConfigError(msg) from None
+    if not budget:
+        return tables
+    share = budget / (tables.anomaly_budget + tables.failure_budget)
+    return replace(tables, anomaly_budget=tables.anomaly_budget * share, failure_budget=tables.failure_budget * share)
+
+
+def engine_of(config: Config) -> Make:
+    """Raises ConfigError."""
+    from tillwatch.collector.predict.engine import Engine  # noqa: PLC0415 - numpy: who only looks at the settings need not have it
+    from tillwatch.collector.predict.learnt import load_models  # noqa: PLC0415
+
+    tables, models = tables_of(config), load_models(config.predictions.folder(config))
+
+    def make(state: Mapping[str, Any] | None) -> Engine:
+        return Engine(tables, models) if state is None else Engine.restore(state, tables, models)
+
+    return make
+
+
+def follow(database: Path, make: Make, ended: threading.Event) -> None:
+    """Until it is told to end. Raises StoreError where there is no store to read."""
+    lock = WriterLock(beside(database))
+    if not lock.take(TAKEN_S):
+        msg = f"another process ({lock.holder()}) makes the predictions of {database} already; end it first"
+        raise StoreError(msg)
+    checkpoint = Checkpoint(beside(database))
+    try:
+        while not ended.is_set():
+            try:
+                _follow(database, checkpoint, make, ended)
+            except sqlite3.Error as error:
+                log.error("the store cannot be read: %s; the predictions look again in %g s", error, RETRY_S)
+                ended.wait(RETRY_S)
+    finally:
+        checkpoint.close()
+        lock.release()
+
+
+def _follow(database: Path, checkpoint: Checkpoint, make: Make, ended: threading.Event) -> None:
+    follower = Follower(database, checkpoint, make)
+    try:
+        log.info("the predictions go on from entry %d", follower.position)
+        due = time.monotonic() + SAVE_S
+        while not ended.is_set():
+            more = follower.step(ended.is_set)
+            if time.monotonic() >= due:
+                due = time.monotonic() + max(SAVE_S, SAVE_SHARE * follower.save())
+            if not more:
+                ended.wait(POLL_S)
+        follower.save()
+        follower.tell(running=False)
+    finally:
+        follower.close()
+
+
+def main(config: Config, *, until_stdin_ends: bool = False) -> int:
+    """Run until a signal ends it; the exit code. Raises ConfigError and StoreError."""
+    make, ended = engine_of(config), threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    if until_stdin_ends:
+        threading.Thread(target=_end_with_stdin, name="stdin", daemon=True).start()
+    if hasattr(os, "nice"):
+        os.nice(NICE)
+    follow(config.database, make, ended)
+    return 0
+
+
+def _end_with_stdin() -> None:
+    while os.read(0, 1024):
+        pass
+    # At once: whoever started this is gone, and the next one begins where this was kept last.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    sys.exit(main(load_config(Path(sys.argv[1]) if sys.argv[1:] else None)))

@@ -1,0 +1,425 @@
+"""Follows the log behind the collector and gives the engine all that is in it, in its order; what the engine says is left for the collector to journal.
+Nothing depends on when it reads: killed anywhere and begun again, it says the same for the same entry, and what was heard is not heard twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgpack
+
+from tillwatch.agent.wire import Column, Refusal, VerifyKey, WireError, open_batch_frame
+from tillwatch.collector.alarm.rules import Rules, parse_rules
+from tillwatch.collector.duty.policy import Policy, parse_policy
+from tillwatch.collector.journal import GENESIS, Kind
+from tillwatch.collector.predict.checkpoint import Checkpoint, Kept, Status
+from tillwatch.collector.predict.events import Events
+from tillwatch.collector.predict.finding import CLOSED, OPEN, OVER, UNKNOWN, Finding, Grade, Happened, Record
+from tillwatch.collector.records import LIFE_CYCLE
+from tillwatch.collector.store import foretold, requests
+from tillwatch.collector.store.log import Fault, Log, Logged
+from tillwatch.collector.store.requests import FINDINGS, RequestError
+from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError
+from tillwatch.collector.terminal.fleet import IN_SERVICE
+
+log = logging.getLogger(__name__)
+
+ACTOR = "predictions"
+STEP_S = 20.0
+"""How long one state of the store is read at most: meanwhile the collector's write-ahead log cannot be cut."""
+BEHIND = 5_000
+"""Entries from which on it is said that there is catching up to do: some minutes of a fleet of thousand."""
+WAITING = 100
+"""Messages that wait for the collector at most, a tenth of what may wait there: people's acts must find their place."""
+FULL = requests.MAX_FACTS - 4096
+"""Bytes of one message, with room for what names it."""
+STATUS_S = 5.0
+BUSY_S = 10.0
+"""Waiting for the collector, which holds the file for milliseconds."""
+
+
+class Says(Protocol):
+    """What an engine says, see engine.Said. Read at once, by the thread that asked."""
+
+    findings: Any
+    grades: Any
+    records: Any
+    limits: Any
+
+
+class Predicts(Protocol):
+    """The engine's calls, in the order of the journal and from one thread; see engine.py. None of them does I/O or raises for what a terminal says."""
+
+    def place(self, terminal: str, branch: str, region: str, terminal_class: str, zone: str = "") -> None: ...
+
+    def read(
+        self, terminal: str, columns: Sequence[Column], at: int, *, correction_ms: int = 0, historical: bool = False
+    ) -> None: ...
+
+    def happened(self, event: Happened) -> None: ...
+
+    def advance(self, now: int) -> Any: ...
+
+    def state(self) -> dict[str, Any]: ...
+
+
+Make = Callable[[Mapping[str, Any] | None], Predicts]
+"""An engine: out of a state, or anew for None. Raises ValueError where the state is not one of its own."""
+
+
+class Follower:
+    """database: the collector's file; checkpoint: where it stands. Blocks; of one thread. Raises StoreError where the file cannot be read."""
+
+    def __init__(self, database: Path, checkpoint: Checkpoint, make: Make) -> None:
+        self._database, self._checkpoint = database, checkpoint
+        self._db = _reading(database)
+        self._asking = sqlite3.connect(database, isolation_level=None, timeout=BUSY_S)
+        self._keys = _Keys(self._db)
+        self._mind = _Mind()
+        self._unsent: list[dict[str, Any]] = []
+        self._told: Status | None = None
+        self._told_at = self._saved_at = float("-inf")
+        self._limits: Mapping[str, int] = {}
+        self._head = 0
+        self._catching_up = False
+        self._reconciled = False
+        self._faults: set[str] = set()
+        self._engine = self._begin(make)
+        self._heard = self._reached()
+
+    def close(self) -> None:
+        self._db.close()
+        self._asking.close()
+
+    @property
+    def position(self) -> int:
+        return self._mind.position
+
+    @property
+    def unsent(self) -> int:
+        """Messages that the collector's door has no place for yet."""
+        return len(self._unsent)
+
+    def _begin(self, make: Make) -> Predicts:
+        kept = self._checkpoint.load()
+        if kept is not None and _digest_at(self._db, kept.position) != kept.digest:
+            self._checkpoint.discard(f"its entry {kept.position} is not the one of this log")
+            kept = None
+        if kept is not None:
+            try:
+                engine, mind = make(kept.state), _Mind.of(kept)
+            except (ValueError, KeyError, TypeError, IndexError) as error:
+                self._checkpoint.discard(f"the engine does not go on from it: {type(error).__name__} {error}")
+            else:
+                self._mind = mind
+                return engine
+        return make(None)
+
+    def _reached(self) -> tuple[int, int]:
+        """Up to where the collector has heard it, or will once it has taken what waits."""
+        said = [(int(facts["position"]), int(facts["part"])) for facts in _waiting(self._asking)]
+        return max([foretold.reached(self._db), *said])
+
+    # Reading.
+
+    def step(self, ended: Callable[[], bool] = lambda: False) -> bool:
+        """Read on, for a while at most; whether there is more to read at once."""
+        if not self._send():
+            return False
+        self._db.execute("BEGIN")
+        try:
+            whole = Log(self._db)
+            self._head, _ = whole.head()
+            self._say_how_far()
+            until = time.monotonic() + STEP_S
+            self._mind.events.open(self._db)
+            for logged in whole.walk(self._fault, self._mind.position):
+                self._take(logged)
+                if ended() or time.monotonic() > until or len(self._unsent) >= WAITING:
+                    break
+                if time.monotonic() - self._told_at > STATUS_S:
+                    self.tell()
+            self._reconcile()
+        finally:
+            self._mind.events.shut()
+            self._db.execute("COMMIT")
+        self._send()
+        self._say_how_far()
+        self.tell()
+        return self._mind.position < self._head and not self._unsent
+
+    def _take(self, logged: Logged) -> None:
+        entry, mind = logged.entry, self._mind
+        for event in mind.events.until(entry.at, mind.rules):
+            self._engine.happened(event)
+        said = self._engine.advance(entry.at)
+        if said.findings or said.grades or said.records:
+            self._hear(entry.n, said.findings, said.grades, said.records)
+        self._limits = said.limits or self._limits
+        match entry.kind:
+            case Kind.BATCH if logged.frame is not None:
+                self._batch(logged)
+            case Kind.OPERATOR:
+                self._act(logged)
+            case Kind.RULES_CHANGED:
+                mind.tables(entry.facts_map())
+                self._place(mind.places)
+        mind.position, mind.at, mind.digest = entry.n, entry.at, entry.digest
+
+    def _batch(self, logged: Logged) -> None:
+        entry, facts = logged.entry, logged.entry.facts_map()
+        assert logged.frame is not None
+        try:
+            opened = open_batch_frame(entry.terminal, logged.frame, self._keys)
+        except WireError as error:
+            self._fault(Fault("damage", entry.n, entry.n, f"its batch cannot be opened: {error}"))
+            return
+        correction, historical = int(facts.get("correction_ms", 0)), bool(facts.get("historical"))
+        self._engine.read(entry.terminal, opened.columns, entry.at, correction_ms=correction, historical=historical)
+
+    def _act(self, logged: Logged) -> None:
+        entry, facts = logged.entry, logged.entry.facts_map()
+        match facts.get("action"):
+            case "enrol":
+                self._mind.places[entry.terminal] = (facts["branch"], facts["region"], facts["class"])
+                self._place([entry.terminal])
+                self._engine.happened(Happened(entry.at, "enrolled", entry.terminal))
+            case "revoke":
+                self._engine.happened(Happened(entry.at, "life_cycle", entry.terminal, value="revoked"))
+            case "life-cycle" if facts.get("state") in (IN_SERVICE, *LIFE_CYCLE):
+                self._engine.happened(Happened(entry.at, "life_cycle", entry.terminal, value=facts["state"]))
+
+    def _place(self, terminals: Iterable[str]) -> None:
+        policy = self._mind.policy
+        for terminal in terminals:
+            branch, region, kind = self._mind.places[terminal]
+            self._engine.place(terminal, branch, region, kind, policy.branch(branch).zone or policy.zone)
+
+    def _fault(self, fault: Fault) -> None:
+        """Once of each kind: `verify --log` says all of them."""
+        if fault.what not in self._faults:
+            self._faults.add(fault.what)
+            log.error(
+                "the log has a %s at entry %d: %s; the predictions go on behind it", fault.what, fault.n, fault.text
+            )
+
+    # Saying.
+
+    def _hear(
+        self, n: int, findings: Sequence[Finding], grades: Sequence[Grade], records: Sequence[Record], part: int = 0
+    ) -> None:
+        """What it says at entry n, in messages that the door takes."""
+        self._mind.heard(findings, grades, records)
+        said = [("findings", each.facts()) for each in findings] + [("grades", each.facts()) for each in grades]
+        said += [("records", each) for each in map(_facts, records)]
+        facts: dict[str, Any] = {}
+        size = 0
+        for name, each in (*said, ("", {})):
+            more = len(msgpack.packb(each))
+            if facts and (not name or size + more > FULL):
+                if (n, part) > self._heard:
+                    place = {"action": FINDINGS, "actor": ACTOR, "position": n, "part": part}
+                    self._unsent.append(place | facts)
+                facts, size, part = {}, 0, part + 1
+            if name:
+                facts.setdefault(name, []).append(each)
+                size += more + 1
+        self._mind.part = n, part
+
+    def _send(self) -> bool:
+        """Leave what is to be said; whether all of it is left."""
+        while self._unsent:
+            if requests.count(self._asking) >= WAITING:
+                return False
+            try:
+                requests.ask(self._asking, self._unsent[0])
+            except RequestError as error:
+                if "waiting" not in self._faults:
+                    log.warning("the predictions wait: %s", error)
+                self._faults.add("waiting")
+                return False
+            self._unsent.pop(0)
+        self._faults.discard("waiting")
+        return True
+
+    def _reconcile(self) -> None:
+        """Once after a start, as soon as it stands where it was heard last: what the collector holds open and the engine does not, or otherwise,
+        is put right. Nothing is where the same engine has gone on.
+        """
+        position, mind = self._mind.position, self._mind
+        if self._reconciled or self._unsent or position < self._heard[0] or _waiting(self._db):
+            return
+        self._reconciled = True
+        known = {each.id: each for each in foretold.findings(self._db, None, open_only=True, limit=-1)}
+        findings = [each for name, each in mind.open.items() if name not in known or known[name].facts() != _kept(each)]
+        findings += [
+            replace(each, status=CLOSED, word=OVER, at=max(each.at, mind.at), ended=mind.at, outcome=UNKNOWN)
+            for name, each in known.items()
+            if name not in mind.open
+        ]
+        said = {each.terminal: each for each in foretold.grades(self._db)}
+        rates = {(each.detector, each.kind): each for each in foretold.records(self._db)}
+        grades = [each for name, each in mind.grades.items() if name in said and _grade(each) != said[name].facts()]
+        records = [each for key, each in mind.records.items() if rates.get(key) != each]
+        if findings or grades or records:
+            part = self._heard[1] + 1 if position == self._heard[0] else 0
+            if mind.part[0] == position:
+                part = max(part, mind.part[1])
+            self._hear(position, findings, grades, records, part)
+
+    # How far.
+
+    def save(self) -> float:
+        """Keep where it stands, unless something is still to be said; how long that took, in s."""
+        began = time.monotonic()
+        if self._mind.position and not self._unsent:
+            mind = self._mind
+            self._checkpoint.save(Kept(mind.position, mind.digest, self._engine.state(), mind.pack()))
+        return time.monotonic() - began
+
+    def tell(self, *, running: bool = True) -> None:
+        """For the doctor and the page."""
+        self._told_at = time.monotonic()
+        status = Status(
+            self._mind.position, self._mind.at, self._head, time.time_ns(), int(getattr(self._engine, "series", 0)),
+            dict(self._limits), os.getpid() if running else 0,
+        )  # fmt: skip
+        if self._told is None or replace(status, looked_at=self._told.looked_at) != self._told or not running:
+            self._checkpoint.tell(status)
+            self._told = status
+
+    def _say_how_far(self) -> None:
+        behind = self._head - self._mind.position
+        if behind > BEHIND and not self._catching_up:
+            log.info("the predictions are %d entries behind and catch up", behind)
+            self._catching_up = True
+        elif self._catching_up and behind < BEHIND // 10:
+            log.info("the predictions have caught up, at entry %d", self._mind.position)
+            self._catching_up = False
+
+
+class _Mind:
+    """What the follower itself knows at a position: what was said of all that is open, where terminals stand, and the tables of that time."""
+
+    def __init__(self) -> None:
+        self.position, self.at, self.digest = 0, 0, GENESIS
+        self.part = (0, 0)
+        self.events = Events()
+        self.open: dict[str, Finding] = {}
+        self.grades: dict[str, Grade] = {}
+        self.records: dict[tuple[str, str], Record] = {}
+        self.places: dict[str, tuple[str, str, str]] = {}
+        self.texts: dict[str, str] = {}
+        self.rules: Rules = parse_rules()
+        self.policy: Policy = parse_policy()
+
+    def tables(self, texts: Mapping[str, str]) -> None:
+        """texts: of a RulesChanged entry."""
+        self.texts = dict(texts)
+        if "shipped" in texts:
+            self.rules = parse_rules(texts["site"], shipped=texts["shipped"], replay=True)
+        if "policy" in texts:
+            self.policy = parse_policy(texts["policy"], shipped=texts["shipped_policy"], replay=True)
+
+    def heard(self, findings: Sequence[Finding], grades: Sequence[Grade], records: Sequence[Record]) -> None:
+        for finding in findings:
+            if finding.status == OPEN:
+                self.open[finding.id] = finding
+            else:
+                self.open.pop(finding.id, None)
+        self.grades |= {grade.terminal: grade for grade in grades}
+        self.records |= {(record.detector, record.kind): record for record in records}
+
+    def pack(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "part": list(self.part),
+            "events": self.events.cursor,
+            "open": [each.facts() for each in self.open.values()],
+            "grades": [each.facts() for each in self.grades.values()],
+            "records": [_facts(each) for each in self.records.values()],
+            "places": {name: list(place) for name, place in self.places.items()},
+            "texts": self.texts,
+        }
+
+    @classmethod
+    def of(cls, kept: Kept) -> _Mind:
+        mind, said = cls(), kept.mind
+        mind.position, mind.digest, mind.at = kept.position, kept.digest, said["at"]
+        mind.part = said["part"][0], said["part"][1]
+        mind.events = Events(said["events"])
+        mind.heard(
+            [Finding.of(each) for each in said["open"]],
+            [Grade.of(each) for each in said["grades"]],
+            [Record(**each) for each in said["records"]],
+        )
+        mind.places = {name: (place[0], place[1], place[2]) for name, place in said["places"].items()}
+        mind.tables(said["texts"])
+        return mind
+
+
+class _Keys:
+    """The signing keys of terminals as the store has them, those that are over too: a batch of the log was good when it came."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._known: dict[tuple[str, bytes], VerifyKey] = {}
+
+    def knows(self, terminal: str) -> bool:
+        return self._db.execute("SELECT 1 FROM terminal WHERE id = ?", (terminal,)).fetchone() is not None
+
+    def key(self, terminal: str, key_id: bytes) -> VerifyKey | Refusal:
+        known = self._known.get((terminal, key_id))
+        if known is None:
+            row = self._db.execute(
+                "SELECT public FROM terminal_key WHERE terminal = ? AND key_id = ?", (terminal, key_id)
+            ).fetchone()
+            if row is None:
+                return Refusal.UNKNOWN_KEY
+            known = self._known[terminal, key_id] = VerifyKey(row[0])
+        return known
+
+
+def _reading(database: Path) -> sqlite3.Connection:
+    if not database.is_file():
+        msg = f"{database} is not there; has the collector been started once with this data directory?"
+        raise StoreError(msg)
+    db = sqlite3.connect(f"file:{database}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_S)
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version != SCHEMA_VERSION:
+        db.close()
+        msg = f"{database} has schema {version}, this program reads {SCHEMA_VERSION}; start the collector of this version once"
+        raise StoreError(msg)
+    return db
+
+
+def _digest_at(db: sqlite3.Connection, n: int) -> bytes:
+    """The chain's digest of an entry, empty where the log does not have it."""
+    near = Log(db).entries(n, n)
+    return near[-1].digest if near and near[-1].n == n else b""
+
+
+def _waiting(db: sqlite3.Connection) -> list[dict[str, Any]]:
+    """What it has left and nobody has taken yet."""
+    rows = db.execute("SELECT facts FROM operator_request ORDER BY id").fetchall()
+    return [facts for (packed,) in rows if (facts := msgpack.unpackb(packed)).get("action") == FINDINGS]
+
+
+def _facts(record: Record) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in Record.__slots__}
+
+
+def _kept(finding: Finding) -> dict[str, Any]:
+    """As it comes back from the store."""
+    return Finding.of(msgpack.unpackb(msgpack.packb(finding.facts()))).facts()
+
+
+def _grade(grade: Grade) -> dict[str, Any]:
+    return Grade.of(msgpack.unpackb(msgpack.packb(grade.facts()))).facts()

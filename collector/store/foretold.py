@@ -1,0 +1,115 @@
+"""The rows of what the predictions say: findings, risks and hit rates as the fold keeps them, and as people are shown them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+from tillwatch.collector.changes import Dirty
+from tillwatch.collector.predict.finding import CLOSED, OPEN, Finding, Grade, Record, record_of
+from tillwatch.collector.read import RiskView
+
+if TYPE_CHECKING:
+    from tillwatch.collector.fold import Fold
+
+Rows = list[tuple[str, Sequence[tuple[Any, ...]]]]
+
+_NEWEST = """
+    SELECT f.status, f.begun, f.at, f.terminal, f.component, f.detector, f.body FROM finding f
+    JOIN (SELECT terminal, component, detector, max(begun) AS begun FROM finding GROUP BY terminal, component, detector) l
+    ON l.terminal = f.terminal AND l.component = f.component AND l.detector = f.detector AND l.begun = f.begun
+    ORDER BY f.id
+"""
+_AT_RISK = """
+    SELECT r.terminal, t.branch, t.region, t.class, r.body, r.score FROM risk r JOIN terminal t ON t.id = r.terminal
+    WHERE (:branch IS NULL OR t.branch = :branch) AND (:region IS NULL OR t.region = :region) AND r.score > 0
+    ORDER BY r.score DESC, r.terminal LIMIT :limit
+"""
+
+
+def load(db: sqlite3.Connection, fold: Fold) -> None:
+    """What is open, and of each detector on each component the last episode."""
+    foretelling = fold.foretelling
+    for status, begun, at, terminal, component, detector, body in db.execute(_NEWEST):
+        foretelling.newest[terminal, component, detector] = (begun, status == CLOSED, at)
+        if status == OPEN:
+            foretelling.load(Finding.of(msgpack.unpackb(body)))
+    row = db.execute("SELECT position, part, left_out FROM foretold").fetchone()
+    if row is not None:
+        foretelling.reached, foretelling.left_out = (row[0], row[1]), row[2]
+    foretelling.paces |= {grade.terminal: grade.pace for grade in grades(db)}
+
+
+def rows(dirty: Dirty) -> Rows:
+    findings = [
+        (f.id, f.terminal, f.component, f.detector, f.family, f.status, f.begun, f.at, f.ended, int(f.demoted), f.outcome,
+         msgpack.packb(f.facts()))
+        for f in dirty.findings.values()
+    ]  # fmt: skip
+    risks = [
+        (g.terminal, g.grade, g.score, g.at, msgpack.packb(g.facts())) for g in dirty.grades.values() if g is not None
+    ]
+    rates = [(r.detector, r.kind, msgpack.packb(asdict(r))) for r in dirty.hit_rates.values()]
+    return [
+        ("INSERT OR REPLACE INTO finding VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", findings),
+        ("INSERT OR REPLACE INTO risk VALUES (?,?,?,?,?)", risks),
+        ("DELETE FROM risk WHERE terminal = ?", [(name,) for name, grade in dirty.grades.items() if grade is None]),
+        ("INSERT OR REPLACE INTO hit_rate VALUES (?,?,?)", rates),
+        ("INSERT OR REPLACE INTO foretold VALUES (1,?,?,?)", [dirty.foretold] if dirty.foretold is not None else []),
+    ]
+
+
+def grades(db: sqlite3.Connection) -> list[Grade]:
+    return [Grade.of(msgpack.unpackb(body)) for (body,) in db.execute("SELECT body FROM risk ORDER BY terminal")]
+
+
+def records(db: sqlite3.Connection) -> list[Record]:
+    rows = db.execute("SELECT body FROM hit_rate ORDER BY detector, kind")
+    return [record_of(msgpack.unpackb(body)) for (body,) in rows]
+
+
+def findings(db: sqlite3.Connection, terminal: str | None, *, open_only: bool, limit: int) -> list[Finding]:
+    """Those that last first, then the newest."""
+    rows = db.execute(
+        "SELECT body FROM finding WHERE (:terminal IS NULL OR terminal = :terminal) AND (NOT :open_only OR status = 'open') "
+        "ORDER BY status <> 'open', demoted, begun DESC, id LIMIT :limit",
+        {"terminal": terminal, "open_only": open_only, "limit": limit},
+    )
+    return [Finding.of(msgpack.unpackb(body)) for (body,) in rows]
+
+
+def finding(db: sqlite3.Connection, number: str) -> Finding:
+    """Raises KeyError."""
+    row = db.execute("SELECT body FROM finding WHERE id = ?", (number,)).fetchone()
+    if row is None:
+        raise KeyError(number)
+    return Finding.of(msgpack.unpackb(row[0]))
+
+
+def at_risk(
+    db: sqlite3.Connection, *, branch: str | None = None, region: str | None = None, limit: int
+) -> list[RiskView]:
+    wanted = {"branch": branch, "region": region, "limit": limit}
+    found = db.execute(_AT_RISK, wanted).fetchall()
+    of: Mapping[str, list[Finding]] = {row[0]: [] for row in found}
+    marks = ",".join("?" * len(of))
+    for (body,) in db.execute(
+        f"SELECT body FROM finding WHERE status = 'open' AND terminal IN ({marks}) ORDER BY begun, id",  # noqa: S608 - placeholders
+        list(of),
+    ):
+        one = Finding.of(msgpack.unpackb(body))
+        of[one.terminal].append(one)
+    return [
+        RiskView(name, where, region_, kind, Grade.of(msgpack.unpackb(body)), tuple(of[name]))
+        for name, where, region_, kind, body, _ in found
+    ]
+
+
+def reached(db: sqlite3.Connection) -> tuple[int, int]:
+    """(position, part) of what the predictions said last, as far as it is journaled."""
+    row = db.execute("SELECT position, part FROM foretold").fetchone()
+    return (row[0], row[1]) if row is not None else (0, -1)
