@@ -9,24 +9,29 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.collector.conftest import World
 from tests.collector.packed import filled
 from tests.collector.predict.test_follower import all_read, following, held
+from tests.collector.predict.threshold_engine import ThresholdEngine, make
 from tests.collector.stories.foreseen import found
 from tests.collector.test_service import Line
 from tests.collector.watch.running import until
 from tillwatch.collector.config import ConfigError, parse_config
+from tillwatch.collector.predict import __main__ as predictions
 from tillwatch.collector.predict import process
 from tillwatch.collector.predict.__main__ import tables_of
 from tillwatch.collector.predict.check import examine_predictions
 from tillwatch.collector.predict.checkpoint import Checkpoint, Status, beside, read_status
+from tillwatch.collector.predict.follower import Make
 from tillwatch.collector.store import requests
 from tillwatch.collector.store.sqlite import open_db
 
@@ -147,6 +152,31 @@ def test_two_at_once_are_refused(line: Line) -> None:
         one.send_signal(signal.SIGTERM)
         assert one.wait(20) == 0
     assert read_status(database) == Status(looked_at=(read_status(database) or Status()).looked_at)
+
+
+async def test_other_models_are_gone_by_from_where_it_stands(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predictions, "SAVE_S", 0.0)
+    monkeypatch.setattr(predictions, "POLL_S", 0.01)
+    await filled(world, 20, "atm-1")
+    ended, models, states = threading.Event(), ["old"], []
+
+    def anew() -> Make:
+        def begin(state: Mapping[str, Any] | None) -> ThresholdEngine:
+            states.append((models[0], state is not None))
+            return make(state)
+
+        return begin
+
+    running = asyncio.create_task(asyncio.to_thread(predictions.follow, world.path, anew, ended, lambda: models[0]))
+    try:
+        await until(lambda: (read_status(world.path) or Status()).position == world.pipeline.journal.n)
+        models[0] = "new"
+        await until(lambda: len(states) == 2)
+    finally:
+        ended.set()
+        await running
+    assert states == [("old", False), ("new", True)]
+    world.store.close()
 
 
 def test_without_a_store_it_says_what_to_do(line: Line) -> None:
