@@ -4,6 +4,7 @@ collector's store, and leaves what it finds for the collector to journal.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -149,7 +150,8 @@ def main(config: Config, *, until_stdin_ends: bool = False) -> int:
     if until_stdin_ends:
         threading.Thread(target=_end_with_stdin, name="stdin", daemon=True).start()
     if hasattr(os, "nice"):
-        os.nice(NICE)
+        with contextlib.suppress(OSError):  # the service's sandbox lets nobody change priorities; its own shares hold there
+            os.nice(NICE)
     follow(config.database, lambda: engine_of(config), ended, lambda: _stamp(config.predictions.folder(config)))
     return 0
 
