@@ -269,6 +269,11 @@ class Engine:
         """As they were told last."""
         return self._grades
 
+    @property
+    def series(self) -> int:
+        """Series that are followed."""
+        return len(self._registry)
+
     def branches(self) -> dict[str, str]:
         """Terminal -> branch, for inspection.rounds."""
         return {terminal: place.branch for terminal, place in self._places.by_id.items()}

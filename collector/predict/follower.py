@@ -402,7 +402,11 @@ def _reading(database: Path) -> sqlite3.Connection:
 
 def _digest_at(db: sqlite3.Connection, n: int) -> bytes:
     """The chain's digest of an entry, empty where the log does not have it."""
-    near = Log(db).entries(n, n)
+    db.execute("BEGIN")
+    try:
+        near = Log(db).entries(n, n)
+    finally:
+        db.execute("COMMIT")
     return near[-1].digest if near and near[-1].n == n else b""
 
 
