@@ -178,9 +178,9 @@ class Engine:
 
     def _end_day(self, day: int, now: int) -> None:
         self._daily.grow(len(self._registry))
-        self._unusual.end_day(now)
+        self._unusual.end_day()
         expected, filled = self._expected.day(day)
-        worn, replaced = self._lifetimes.day(day, self._ledger)
+        worn, replaced = self._lifetimes.day(day)
         self._judged(self._foretelling.renew([*filled, *replaced]))
         failing = self._failures.day(now, self._asked(), self._ledger)
         self._judged(self._foretelling.tell([*expected, *worn, *failing], (WEAR, TREND, RUNOUT, FAILURE), now))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tillwatch.collector.detect.streaming import bitmap, tail
-from tillwatch.collector.detect.streaming.baseline import Baseline
+from tillwatch.collector.detect.streaming.baseline import NORMAL, Baseline
 from tillwatch.collector.detect.streaming.settings import DEFAULT, StreamSettings
 from tillwatch.collector.detect.streaming.surprise import Band, Part, Surprise
 
@@ -27,13 +27,14 @@ FARTHEST: Final = F32(1e15)
 """A value beyond is taken for this one: no sensor means it, and its square still has room."""
 SPAN_STEP: Final = F32(0.002)
 SPAN_MOST: Final = F32(1e3)
-SPAN_RANGE: Final = (F32(1 / 64), F32(64))
+SPAN_RANGE: Final = (F32(1 / 256), F32(500))
 """Mean distance from the centre, over some 500 values, in what was the scale at the end of learning. Outside of this the bins are too coarse
 or too fine for what the series does now. A single value counts as SPAN_MOST at most."""
 SCALE_RELATIVE, SCALE_LEAST = F32(1e-3), F32(1e-9)
 """The least scale of a series: a thousandth of its median, and never 0. A sensor that stands still would else make its last digit news."""
 SLOW_CLIP: Final = F32(50)
 CUSUM_MOST: Final = F32(1e4)
+REST_LEAST: Final = F32(1e-3)
 BAND: Final = F32(3)
 DAY_NS: Final = 86_400 * 10**9
 INTERVAL_START: Final = F32(300)
@@ -41,13 +42,15 @@ INTERVAL_STEP: Final = F32(0.05)
 INTERVAL_RANGE: Final = (F32(1), F32(86_400))
 """Seconds between values, for the false alarms a day: of a burst no fraction of a second, of a gap no more than a day."""
 PARTS: Final = 4
-HIGH_START: Final = np.array([[1.2], [2.5], [3], [1.2]], F32)
-EXCESS_START: Final = np.array([[0.2], [0.3], [5], [0.2]], F32)
+NATS_MOST: Final = F32(40)
+"""A probability below e^-40 says no more than one of it."""
+HIGH_START: Final = np.array([[1.2], [4], [3], [1.2]], F32)
+EXCESS_START: Final = np.array([[0.2], [1], [5], [0.2]], F32)
 """Of level, drift, novelty and season: about those of normal noise; they are followed from there."""
-LEVEL, SCALE, SLOW, ROUGH, LAST, UP, DOWN, MEMORY, INTERVAL, SPAN = range(10)
-CENTRE, WIDTH, RATE, SIZE = (slice(10 + 3 * i, 13 + 3 * i) for i in range(4))
-HIGH, EXCESS = slice(22, 26), slice(26, 30)
-COLUMNS: Final = 30
+LEVEL, SCALE, SLOW, ROUGH, LAST, UP, DOWN, MEMORY, INTERVAL, SPAN, REST, ALARMED = range(12)
+CENTRE, WIDTH, RATE, SIZE = (slice(12 + 3 * i, 15 + 3 * i) for i in range(4))
+HIGH, EXCESS, SINCE = slice(24, 28), slice(28, 32), slice(32, 36)
+COLUMNS: Final = 36
 
 
 class FleetStreams:
@@ -117,7 +120,8 @@ class FleetStreams:
 
     def forget(self, rows: NDArray[np.intp]) -> None:
         """These series are no more. Their rows are cleared and used again; ValueError where one is not in use."""
-        if set(rows.tolist()) & set(self._free) or (rows.size and not 0 <= rows.min() <= rows.max() < self._size):
+        in_use = set(range(self._size)) - set(self._free)
+        if len(set(rows.tolist()) & in_use) != rows.size:
             raise ValueError("rows to forget: one of them is not in use")
         blank = FleetStreams(self._settings)
         for name, (array, axis) in self._arrays().items():
@@ -221,7 +225,7 @@ class FleetStreams:
         scale = np.maximum(scale, least)
         numbers = np.zeros((COLUMNS, rows.size), F32)
         numbers[LEVEL], numbers[SCALE], numbers[SLOW], numbers[ROUGH], numbers[LAST] = centre, scale, slow, rough, last
-        numbers[INTERVAL], numbers[SPAN] = INTERVAL_START, 1
+        numbers[INTERVAL], numbers[SPAN], numbers[REST] = INTERVAL_START, 1, 1
         centres, widths = np.median(features, axis=1).astype(F32), np.empty((bitmap.FEATURES, rows.size), F32)
         for feature in range(bitmap.FEATURES):
             widths[feature] = np.maximum(_width(features[feature], centres[feature]), least)
@@ -273,50 +277,56 @@ class FleetStreams:
         sizes = np.empty((PARTS, rows.size), F32)
 
         away = values - x[LEVEL]
-        sizes[0] = np.log1p(np.abs(away) / scale)
+        sizes[Part.LEVEL - 1] = np.log1p(np.abs(away) / scale)
         centre0, width0 = x[CENTRE][0], x[WIDTH][0]
         own = (x[SLOW] - centre0) / width0
         z = (values - centre0) / width0
-        spread0 = scale / width0
         if hour is None:
-            usual, spread = own, np.ones_like(own)
-            sizes[3] = 0
+            usual, spread = own, x[REST]
+            sizes[Part.SEASONAL - 1] = 0
         else:
-            usual, spread, _ = self._baseline.usual(rows, hour, own)
-            sizes[3] = np.log1p(np.abs(z - usual) / spread)
+            usual, spread = self._baseline.usual(rows, hour, own, x[REST])
+            sizes[Part.SEASONAL - 1] = np.log1p(np.abs(z - usual) / spread)
             self._baseline.learn(rows, hour, z)
-        rest = np.clip((z - usual) / spread0, -SLOW_CLIP, SLOW_CLIP)
-        x[UP] = np.clip(x[UP] + rest - F32(setting.cusum_slack), 0, CUSUM_MOST)
-        x[DOWN] = np.clip(x[DOWN] - rest - F32(setting.cusum_slack), 0, CUSUM_MOST)
-        sizes[1] = np.log1p(np.maximum(x[UP], x[DOWN]))
-        sizes[2] = self._novelty(x, rows, values)
+        rest = z - usual
+        limit = F32(setting.clip) * x[REST]
+        held = np.clip(rest, -limit, limit)
+        pull = held / x[REST]
+        x[UP] = np.clip(x[UP] + pull - F32(setting.cusum_slack), 0, CUSUM_MOST)
+        x[DOWN] = np.clip(x[DOWN] - pull - F32(setting.cusum_slack), 0, CUSUM_MOST)
+        x[REST] = np.maximum(x[REST] + F32(setting.slow) * (NORMAL * np.abs(held) - x[REST]), REST_LEAST)
+        sizes[Part.DRIFT - 1] = np.maximum(x[UP], x[DOWN])
+        sizes[Part.NOVELTY - 1] = self._novelty(x, rows, values)
 
         nats = tail.exceedance(
-            sizes, x[HIGH], x[EXCESS], count.astype(F32), setting.quantile, setting.quantile_step, setting.excess_step
+            sizes, x[HIGH], x[EXCESS], x[SINCE], count.astype(F32), setting.quantile, setting.quantile_step, setting.excess_step
         )
         limit = F32(setting.clip) * scale
         held = np.clip(away, -limit, limit)
         x[LEVEL] += F32(setting.fast) * held
         least = SCALE_RELATIVE * np.abs(x[LEVEL]) + SCALE_LEAST
-        x[SCALE] = np.maximum(scale + F32(setting.fast) * (F32(1.2533) * np.abs(held) - scale), least)
+        x[SCALE] = np.maximum(scale + F32(setting.fast) * (NORMAL * np.abs(held) - scale), least)
         gap = np.clip((at - self._at[rows]).astype(F32) * F32(1e-9), *INTERVAL_RANGE)
         x[INTERVAL] += INTERVAL_STEP * (gap - x[INTERVAL])
         self._at[rows] = at
 
-        graver = nats.argmax(axis=0)
-        total = np.maximum(nats.max(axis=0) - F32(np.log(PARTS)), 0)
-        score = sizes[2]
+        total = np.clip(nats.max(axis=0) - F32(np.log(PARTS)), 0, NATS_MOST)
         allowed = -np.log(F32(setting.false_alarms_per_day / 86_400) * x[INTERVAL])
+        x[ALARMED] *= self._fade
+        fired = (total > allowed) & (total > x[ALARMED])
+        x[ALARMED] = np.where(fired, total, x[ALARMED])
+        x[UP : DOWN + 1] *= ~fired
         x[MEMORY] *= self._fade
-        new = score > x[MEMORY]
-        x[MEMORY] = np.where(new, score, x[MEMORY])
+        new = sizes[Part.NOVELTY - 1] > x[MEMORY]
+        score = np.where(new, sizes[Part.NOVELTY - 1], F32(0))
+        x[MEMORY] = np.maximum(x[MEMORY], score)
         x[SPAN] += SPAN_STEP * (np.minimum(np.abs(z), SPAN_MOST) - x[SPAN])
         self._numbers[:, rows] = x
 
-        found.score[chosen] = np.where(new, score, 0)
+        found.score[chosen] = score
         found.p[chosen] = np.exp(-total)
-        found.fired[chosen] = (total > allowed) & new
-        found.kind[chosen] = graver + 1
+        found.fired[chosen] = fired
+        found.kind[chosen] = nats.argmax(axis=0) + 1
         middle = centre0 + usual * width0
         wide = BAND * spread * width0
         found.expected.low[chosen] = middle - wide

@@ -27,7 +27,7 @@ class StreamSettings:
     rate_step: float = 0.003
     size_step: float = 0.05
     quantile: float = 0.97
-    quantile_step: float = 0.02
+    quantile_step: float = 0.003
     excess_step: float = 0.005
     refractory: float = 150.0
     fast: float = 0.02
