@@ -29,6 +29,8 @@ from tillwatch.collector.predict.unusual import Unusual
 
 if TYPE_CHECKING:
     from tillwatch.agent.wire import Column
+    from tillwatch.collector.learn.fallback import Fallback
+    from tillwatch.collector.learn.hazard import Hazard
 
 VERSION = 1
 """Of the state. One of another version is not read: the journal is walked again."""
@@ -46,8 +48,7 @@ MAX_DAYS = 30
 class Models:
     """What was learnt from the past of a fleet; None: the fixed fallback of the tables."""
 
-    hazard: Any = None
-    remaining_life: Any = None
+    hazard: Hazard | Fallback | None = None
 
 
 @dataclass(frozen=True, slots=True)
