@@ -180,6 +180,6 @@ def run(data: Path, out: Path) -> dict[str, Any]:
         },
         "configurations_tried": len(CANDIDATES),
         "chosen": {"leaf_rows": settings.leaf_rows},
-        "how_chosen": "least rows of a leaf by the average precision out of fold, by machine, and the threshold by the budget, out of fold: "
+        "choice": "least rows of a leaf by the average precision out of fold, by machine, and the threshold by the budget, out of fold: "
         "both on the months that are trained on",
     }
