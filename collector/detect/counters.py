@@ -208,9 +208,10 @@ def consumption(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArr
         increment, events[:, day] = step_day(counters, float(day), values[:, day])
         known = np.isin(events[:, day], _CARRYING)
         used[known, day] = increment[known]
-        for row in np.flatnonzero(known & (day - before > 1)):
-            first = int(before[row]) + 1
-            used[row, first : day + 1] = increment[row] / (day + 1 - first)
+        over_gap = known & (day - before > 1)
+        for last in np.unique(before[over_gap]).astype(int):
+            rows_of = np.flatnonzero(over_gap & (before == last))
+            used[rows_of, last + 1 : day + 1] = (increment[rows_of] / (day - last))[:, None]
     return used, events
 
 

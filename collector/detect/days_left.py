@@ -19,7 +19,7 @@ SCORES = 26
 LEAST_SCORES = 19
 """A 95 % quantile of fewer scores is beyond the highest of them (the order statistic is ceil(0.95 (n + 1))), so fewer say nothing of one's own."""
 POOLED = 512
-"""Scores of all series of one kind that stand in for those of a new one: enough for a quantile to within a hundredth."""
+"""Scores of one kind of series, at least so many of those there are, that stand in for those of a new one: enough for a quantile to within a hundredth of rank."""
 NORMAL = 1.645
 """Standard errors to either side that hold 90 % of normal noise. A range is never narrower: past weeks may have been lucky."""
 PRIOR = 2.5
@@ -96,7 +96,8 @@ def width(
     """
     spare = PRIOR
     if pool is not None:
-        said = pool[np.isfinite(pool)][-POOLED:]
+        said = pool[np.isfinite(pool)]
+        said = said[:: max(len(said) // POOLED, 1)]  # of all series, not of the last ones
         if len(said) >= LEAST_SCORES:
             spare = float(np.sort(np.abs(said))[_rank(len(said), covered)])
     have = np.isfinite(scores).sum(axis=1)

@@ -3,7 +3,7 @@ end of the range lies beyond the horizon, and while the range is wider than the 
 
 The slope is the median over all pairs of days of the same weekday (Sen 1968, in the seasonal form of Hirsch, Slack and Smith 1982), so a weekday pattern
 cannot tilt it, and up to a fifth of wild values cannot either. Its standard error is widened for what one day has of the day before. The range is that of
-Fieller (1954) for a ratio, `days_left.width` standard errors wide: past forecasts are scored against what came.
+Fieller (1954) for a ratio, and wider by what past forecasts were wrong by beyond their noise: they are scored against what came (`days_left.width`).
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ LEAD = 21
 STEADY = 1.8
 """Standard errors to either side up to which a slope counts as steady. Scores are those of fits to six weeks, whose own error is not well known: on steady
 drifts their 90 % quantile is 1.7 to 1.8 instead of 1.645.
+"""
+UNSTEADY = 0.04
+"""Share of a slope that it is taken to change by within LEAD days, one standard deviation, however well it fits: no drift stays what it was, and three weeks
+show little of what twelve will bring. Assumed. Far ends of a steady drift are wider for it than they need be.
 """
 EFFICIENCY = 0.95
 """Of the median of pairs against least squares on normal noise (Sen 1968)."""
@@ -71,7 +75,7 @@ def put(history: History, rows: NDArray[np.intp], day: int, values: NDArray[np.f
         stale = rows[newer & (ahead > back)]
         history.values[stale, (day - back) % DAYS] = np.nan
     kept = newer | (last - day < DAYS)
-    history.values[rows[kept], day % DAYS] = values[kept]
+    history.values[rows[kept], day % DAYS] = np.where(np.isfinite(values), values, np.nan)[kept]
     history.last[rows[newer]] = day
 
 
@@ -217,10 +221,12 @@ def _inflation(apart: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArra
 def time_to(
     fitted: Fit, limit: NDArray[np.float64] | float, width: NDArray[np.float64] | float, *, rising: bool
 ) -> Range:
-    """Days until the level reaches the limit. rising: the limit lies above; else below. width: standard errors to either side (`days_left.width`).
+    """Days until the level reaches the limit. rising: the limit lies above; else below. width: what forecasts were wrong by, in standard errors
+    (`days_left.width`).
 
     A level at or beyond its limit has 0 days; a slope that leads away, or is no more than chance, has no end (infinite). Where forecasts were more wrong than
-    their noise explains, slopes change; that goes on beyond the LEAD days that were scored, so the slope's error grows with the root of the days ahead.
+    their noise explains, slopes change more than UNSTEADY; that goes on beyond the LEAD days that were scored, so the slope's error grows with the root of
+    the days ahead.
     """
     sign = 1.0 if rising else -1.0
     slope, blur = sign * fitted.slope, fitted.level_error
@@ -230,6 +236,7 @@ def time_to(
         away = (slope <= 0) | ~fitted.significant()
         median = room / slope
         unsteady = np.maximum(np.square(width / STEADY) - 1, 0) * np.square(_lead_error(fitted, LEAD) / LEAD)
+        unsteady += np.square(UNSTEADY * slope)
         error = np.sqrt(np.square(fitted.slope_error) + unsteady * np.maximum(median / LEAD, 1))
         a = slope**2 - NORMAL**2 * error**2
         b = room * slope

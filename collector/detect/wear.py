@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tillwatch.collector.detect.days_left import COVERED, DaysLeft, Range
+from tillwatch.collector.detect.days_left import COVERED, LEAST_SCORES, DaysLeft, Range
 
 DAY_NS = 86_400 * 10**9
 HOLD_NS = DAY_NS
@@ -23,9 +23,7 @@ RECENT = 28
 LEAST = 14
 """Days with a known consumption until a date is said: two of each weekday."""
 SCORES = 26
-"""Kept ratios of what came to what was foretold: one a week."""
-LEAST_SCORES = 19
-"""See days_left.LEAST_SCORES: fewer say nothing of the tails."""
+"""Kept ratios of what came to what was foretold: one a week, half a year of them."""
 SLOWER, FASTER = 0.5, 2.0
 """The rate to come as a share of the rate seen, where it was not scored yet: a terminal that is moved, or a season, halves or doubles it."""
 ASSUMED = 2.0

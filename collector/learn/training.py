@@ -67,7 +67,7 @@ class Trained:
 
 def train(
     panel: Panel,
-    settings: Settings = Settings(),
+    settings: Settings = Settings(),  # noqa: B008  # frozen
     *,
     holdout_from: int | None = None,
     progress: Progress = silent,

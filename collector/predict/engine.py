@@ -30,6 +30,8 @@ from tillwatch.collector.predict.unusual import Unusual
 
 if TYPE_CHECKING:
     from tillwatch.agent.wire import Column
+    from tillwatch.collector.learn.fallback import Fallback
+    from tillwatch.collector.learn.hazard import Hazard
 
 VERSION = 1
 """Of the state. One of another version is not read: the journal is walked again."""
@@ -47,8 +49,7 @@ MAX_DAYS = 30
 class Models:
     """What was learnt from the past of a fleet; None: the fixed fallback of the tables. drift: what the hazard's questions are watched against."""
 
-    hazard: Any = None
-    remaining_life: Any = None
+    hazard: Hazard | Fallback | None = None
     drift: Drift | None = None
 
 
@@ -191,9 +192,9 @@ class Engine:
 
     def _end_day(self, day: int, now: int) -> None:
         self._daily.grow(len(self._registry))
-        self._unusual.end_day(now)
+        self._unusual.end_day()
         expected, filled = self._expected.day(day)
-        worn, replaced = self._lifetimes.day(day, self._ledger)
+        worn, replaced = self._lifetimes.day(day)
         self._judged(self._foretelling.renew([*filled, *replaced]))
         failing: list[Foretold] = []
         if self._gather is None:
@@ -284,6 +285,11 @@ class Engine:
     def grades(self) -> Mapping[str, Grade]:
         """As they were told last."""
         return self._grades
+
+    @property
+    def series(self) -> int:
+        """Series that are followed."""
+        return len(self._registry)
 
     def drift(self) -> tuple[str, str]:
         """Level and reason of learn/drift.py: whether the fleet is still the one that the model learnt from; empty where nothing was learnt."""

@@ -19,7 +19,7 @@ from tillwatch.collector.learn.panel import Features
 from tillwatch.collector.predict.finding import FAILURE, Happened, kind_of
 from tillwatch.collector.predict.foretold import Foretold, plain
 from tillwatch.collector.predict.ledger import Ledger
-from tillwatch.collector.predict.panel import UNUSUAL, Event, Unit, event_of, rows
+from tillwatch.collector.predict.panel import OTHER, PARTIES, UNUSUAL, Event, Unit, event_of, rows
 from tillwatch.collector.predict.settings import DAY_NS, YEAR_DAYS, Tables
 
 KEPT_NS = 31 * DAY_NS
@@ -121,10 +121,13 @@ class Failures:
         return np.flatnonzero((chance >= limit) | (np.array(stands) & (chance >= limit * STAYS))).tolist()
 
     def _by_allowance(self, chance: Probabilities, stands: list[bool], known: Features, asked: Asked) -> list[int]:
-        """The likeliest first, as far as the budget goes, and only where something has happened: by age alone everything fails some day."""
+        """The likeliest first, as far as the budget goes, and only where the part had an alarm: by age alone everything fails some day, and an anomaly has
+        told of itself.
+        """
         terminals = len({each.terminal for each in asked.units})
         self.saved = min(self.saved + terminals * self._tables.failure_budget / YEAR_DAYS, MOST_SAVED)
-        lately = known.values[:, known.names.index("all events count 7 d")]
+        alarms = [known.names.index(f"{party} count 7 d") for party in (*PARTIES, OTHER)]
+        lately = known.values[:, alarms].sum(axis=1)
         chosen = [row for row in range(len(stands)) if stands[row] and lately[row] > 0]
         for row in np.argsort(-chance, kind="stable").tolist():
             if self.saved < 1.0:

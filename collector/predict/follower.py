@@ -92,6 +92,11 @@ class Follower:
     def position(self) -> int:
         return self._mind.position
 
+    @property
+    def unsent(self) -> int:
+        """Messages that the collector's door has no place for yet."""
+        return len(self._unsent)
+
     def _begin(self, make: Make) -> Predicts:
         kept = self._checkpoint.load()
         if kept is not None and _digest_at(self._db, kept.position) != kept.digest:
@@ -323,7 +328,11 @@ def _reading(database: Path) -> sqlite3.Connection:
 
 def _digest_at(db: sqlite3.Connection, n: int) -> bytes:
     """The chain's digest of an entry, empty where the log does not have it."""
-    near = Log(db).entries(n, n)
+    db.execute("BEGIN")
+    try:
+        near = Log(db).entries(n, n)
+    finally:
+        db.execute("COMMIT")
     return near[-1].digest if near and near[-1].n == n else b""
 
 

@@ -26,15 +26,17 @@ NONE = -1
 
 class Registry:
     """names: of each row (terminal, component, signal); component: of each row the index in `components`; counts: of each row whether it counts up; judged: whether it can be
-    unusual. refused: series that found no place.
+    unusual; whole: whether it has no unit, so that it is a number of things. refused: series that found no place.
     """
 
     def __init__(self, tables: Tables) -> None:
         self._gauges, self._counters, self._unjudged = tables.gauges, tables.counters, tables.unjudged
+        self._units = tables.units
         self.names: list[tuple[str, str, str]] = []
         self.component: list[int] = []
         self.counts: list[bool] = []
         self.judged: list[bool] = []
+        self.whole: list[bool] = []
         self.components: list[tuple[str, str]] = []
         self.refused = 0
         self._component: dict[tuple[str, str], int] = {}
@@ -100,6 +102,7 @@ class Registry:
         self.component.append(index)
         self.counts.append(counts)
         self.judged.append(signal not in self._unjudged)
+        self.whole.append(not self._units.get(signal))
 
     def state(self) -> dict[str, Any]:
         return {

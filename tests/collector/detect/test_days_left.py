@@ -47,6 +47,11 @@ def test_a_new_series_takes_the_scores_of_its_kind() -> None:
     assert width(no_scores(1), pool)[0] == pytest.approx(3.6, abs=0.05)
 
 
+def test_all_series_of_its_kind_speak_not_the_last_ones() -> None:
+    pool = np.where(np.arange(20_000) < 19_000, 5.0, 1.0).astype(np.float32)
+    assert width(no_scores(1), pool)[0] == 5
+
+
 def test_its_own_scores_count_as_soon_as_there_are_enough() -> None:
     scores = no_scores(2)
     for week in range(LEAST_SCORES):

@@ -110,12 +110,20 @@ def test_stationary_noise_stays_silent_at_the_stated_rate(carried: float, days: 
 
 
 @pytest.mark.parametrize(
-    ("carried", "unsteady"),
-    [(0.0, 0.0), (0.5, 0.0), (0.5, 0.01)],
-    ids=["steady", "steady with memory", "changing slope"],
+    ("carried", "unsteady", "least", "most"),
+    [
+        (0.0, 0.0, 0.9, 1.0),
+        (0.5, 0.0, 0.9, 1.0),
+        (0.5, 0.01, 0.84, 0.98),
+        (0.5, 0.02, 0.82, 0.96),
+        (0.8, 0.03, 0.82, 0.97),
+    ],
+    ids=["steady", "steady with memory", "changing slope", "restless slope", "restless slope with much memory"],
 )
-def test_the_range_holds_the_day_as_often_as_said(carried: float, unsteady: float) -> None:
-    """Drifts with noise, a weekday pattern and one wild value in twenty; widths from the scores of other series of the kind."""
+def test_the_range_holds_the_day_as_often_as_said(carried: float, unsteady: float, least: float, most: float) -> None:
+    """Nine in ten, for drifts of which the slope changes by some per cent a week; oftener where it never does (see UNSTEADY). With noise, a weekday pattern and
+    one wild value in twenty; widths from the scores of other series of the kind. The limit lies 50 to 300 days off.
+    """
     rng = np.random.default_rng(11)
     series, days, now = 1200, 230, 100
     at = np.arange(days)
@@ -141,8 +149,10 @@ def test_the_range_holds_the_day_as_often_as_said(carried: float, unsteady: floa
     speaks = left.speaks(90) & np.isfinite(came)
     # Of the day on which it crossed: it crossed between two evenings.
     inside = (left.low <= came) & (came - 1 <= left.high)
-    assert speaks.mean() > 0.3
-    assert 0.84 <= inside[speaks].mean() <= 0.99
+    assert speaks.mean() > 0.15
+    assert least <= inside[speaks].mean() <= most
+    if not unsteady:
+        assert np.median(left.high[speaks] - left.low[speaks]) < 25
 
 
 def test_scores_of_steady_drifts_are_those_of_chance() -> None:
@@ -168,6 +178,27 @@ def test_what_is_beyond_its_limit_has_no_days_left() -> None:
     assert time_to(found, 40.0, NORMAL, rising=True).of(0).high == 0
     assert time_to(found, 60.0, NORMAL, rising=False).of(0).high == 0
     assert time_to(found, 40.0, NORMAL, rising=False).of(0).silent(1e9), "it leads away"
+
+
+@given(
+    st.lists(st.one_of(st.just(float("nan")), st.floats(-1e9, 1e9, width=32)), min_size=LEAD + 7, max_size=DAYS),
+    st.floats(-1e9, 1e9),
+    st.booleans(),
+)
+def test_whatever_comes_the_range_is_in_order(values: list[float], limit: float, rising: bool) -> None:
+    days = np.array([values], np.float32)
+    assert not (score(days) < 0).any()
+    left = time_to(fit(days), limit, 2.5, rising=rising).of(0)
+    assert left.low >= 0
+    # Of a slope that is no more than chance nothing is said; of one that is, the range holds its median.
+    assert left.low <= left.median * (1 + 1e-9) + 1e-9
+    assert left.median <= left.high * (1 + 1e-9) + 1e-9
+
+
+def test_a_value_without_end_is_none() -> None:
+    history = no_history(1)
+    put(history, np.array([0]), 20_000, np.array([np.inf], np.float32))
+    assert np.isnan(window(history, 20_000)).all()
 
 
 days_and_values = st.lists(st.tuples(st.integers(20_000, 20_150), st.floats(-100, 100, width=32)), max_size=60)
