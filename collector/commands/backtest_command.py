@@ -230,7 +230,9 @@ def _report(
         found.episodes, by_time, span, looked_at=looked, tickets=found.tickets, other=stood, left_out=found.left_out
     )
     branches = dict(db.execute("SELECT id, branch FROM terminal").fetchall())
-    before = judge(stood, by_time, span, looked_at=looked, tickets=tickets(stood, branches), other=tried.episodes, in_force=True)
+    before = judge(
+        stood, by_time, span, looked_at=looked, tickets=tickets(stood, branches), other=tried.episodes, in_force=True
+    )
     return Report(asked, span, tried, before, found.told)
 
 
@@ -302,6 +304,7 @@ def fields(report: Report) -> dict[str, Any]:
 
 def _episode(each: Episode) -> dict[str, Any]:
     plain = asdict(each)
+    del plain["lead"]
     return {
         **plain,
         "begun_at": plain.pop("begun"),
