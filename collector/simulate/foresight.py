@@ -17,15 +17,20 @@ from tillwatch.collector.simulate.site import ZONE
 
 OFF, SHADOW, ON = "off", "shadow", "on"
 """No engine; it says what it sees and nobody is told; it opens tickets, and people go."""
+SERVICE = "service"
+"""`purpose` of a life that is an interval of service (predict/lives.toml)."""
 
 
 @dataclass(slots=True)
 class Told:
-    """One finding over its life. first: as it was when it was first told with the right to a ticket; at: UTC ns of that; ended: 0 while it is open."""
+    """One finding over its life. first: as it was when it was first told with the right to a ticket; at: UTC ns of that; ended: 0 while it is open; service: it asks for
+    work that is due, and does not say that anything fails.
+    """
 
     first: Finding
     at: int
     ended: int = 0
+    service: bool = False
 
 
 @dataclass(slots=True)
@@ -48,9 +53,17 @@ class Foretold:
                     self.demoted.add(finding.id)
                 else:
                     # Its evidence is in the journal where there is one; half a year of it would not fit in memory.
-                    self.told[finding.id] = Told(replace(finding, readings=(), factors=(), values={}), at)
+                    slim = replace(finding, readings=(), factors=(), values={})
+                    self.told[finding.id] = Told(slim, at, service=finding.values.get("purpose") == SERVICE)
             elif known is not None:
                 known.ended = (finding.ended or at) if finding.status == CLOSED else 0
+
+    def due_service(self, terminal: str, component: str) -> bool:
+        """Whether work is asked for there now."""
+        return any(
+            told.service and not told.ended and (told.first.terminal, told.first.component) == (terminal, component)
+            for told in self.told.values()
+        )
 
 
 class Foresight:

@@ -2,7 +2,8 @@
 engine thinks of itself (`predict/record.py`) plays no part.
 
 A finding comes true when a fault that its part can announce begins between the hour when it was told and the far end of its dates, or of the horizon where it
-says none, with the grace of the tables. It counts neither way when somebody filled or mended the part first, or when the year ended before.
+says none, with the grace of the tables. It counts neither way when somebody filled or mended the part first, when it only asks for a service that is due, or when the year ended
+before.
 """
 
 from __future__ import annotations
@@ -174,6 +175,8 @@ class _Judged:
         finding, until = told.first, self._until(told)
         if self.hit(told):
             return HIT
+        if told.service:
+            return PREVENTED
         for omen in self._omens[finding.terminal]:
             # Seen rightly: it was mended before it came, or came to a terminal that was off.
             if omen.ended and not omen.fault and omen.begins <= told.at < omen.ended and may_be(finding, omen.mode):

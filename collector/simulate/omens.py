@@ -23,7 +23,7 @@ from tillwatch.collector.simulate.precursors import (
     Sign,
 )
 from tillwatch.collector.simulate.stations import Key
-from tillwatch.collector.simulate.times import DAY, HOUR, S
+from tillwatch.collector.simulate.times import DAY, S
 from tillwatch.collector.simulate.traces import AgeingTrace, CounterTrace, GaugeTrace, Ramp, SupplyTrace
 from tillwatch.collector.simulate.truth import Fault, Omen
 from tillwatch.collector.simulate.world import World
@@ -33,8 +33,8 @@ CAPACITY = "atm.unit.capacity"
 DRIVE = "sda"
 SERIAL = (DRIVE, "identity.serial")
 NEW_DRIVE = frozenset({"drive-wears", "drive-dies"})
-LEAST = {SUPPLY: 12 * HOUR, AGEING: 20 * DAY}
-"""What runs out faster than this, or wears, came without a warning that anybody could use."""
+LEAST = {SUPPLY: 2 * DAY, AGEING: 20 * DAY}
+"""What runs out faster than this, or wears, came without a warning: use is seen from day to day."""
 WORN = {"drive-wears": 89.4, "ups-battery-worn": 22.0}
 """What the ageing signal says when the fault comes."""
 FAST = 0.3

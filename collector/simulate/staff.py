@@ -65,13 +65,13 @@ class Job:
 
 
 class Staff:
-    """jobs: by incident, in the order in which they were heard of. visits: to what was predicted, by what came of them: `prevented`, `nothing`, `broken` where it had
+    """jobs: by incident, in the order in which they were heard of. visits: to what was predicted, by what came of them: `prevented`, `serviced`, `nothing`, `broken` where it had
     failed before somebody came.
     """
 
     def __init__(self, world: World, post: Post, omens: Omens, rng: Random, of_rounds: Random) -> None:
         self.jobs: dict[str, Job] = {}
-        self.visits = dict.fromkeys(("prevented", "nothing", "broken"), 0)
+        self.visits = dict.fromkeys(("prevented", "serviced", "nothing", "broken"), 0)
         self._world, self._post, self._omens, self._rng, self._of_rounds = world, post, omens, rng, of_rounds
 
     def told(self, at: int, message: TicketMessage) -> None:
@@ -146,6 +146,11 @@ class Staff:
             self.visits["broken"] += 1
             self._world.visit(at, broken)
             job.verdict = "true_fault"
+        elif self._post.foresight is not None and self._post.foresight.foretold.due_service(
+            job.terminal, job.component
+        ):
+            self.visits["serviced"] += 1
+            job.verdict = "part_changed"
         elif omen is not None and self._of_rounds.random() < FINDS:
             self.visits["prevented"] += 1
             self._omens.prevent(at, omen)

@@ -91,6 +91,13 @@ def test_what_comes_to_nothing_is_false_and_counts_against_every_mode_that_it_ma
     assert found.false_per_year() == found.false_per_year(ANOMALY) == pytest.approx(365 / (40 * 50))
 
 
+def test_work_that_is_due_is_no_claim_that_something_fails():
+    at = START + 2 * DAY
+    told = finding(quiet(READER, at), READER, "cardreader.reads", at)
+    assert outcome_of(replace(told, service=True)) == PREVENTED
+    assert outcome_of(told) == FALSE
+
+
 def test_what_the_year_is_too_short_for_is_not_judged():
     at = small().end - 10 * DAY
     assert outcome_of(finding(quiet(READER, at), READER, "cardreader.reads.failed", at)) == UNKNOWN
