@@ -146,6 +146,9 @@ class Engine:
         self._judged(self._records.happened(event, could))
         self._failures.happened(event)
         self._judged(self._foretelling.renew(self._lifetimes.changed(event, self._ledger)))
+        if event.what == "life_cycle" and self._places.of(event.terminal).away:
+            for finding in self._ledger.of_terminal(event.terminal):
+                self._ledger.end(finding.detector, finding.terminal, finding.component, event.at)
         self._concerned[event.terminal] = None
 
     def _watching(self, terminal: str, component: str) -> tuple[str, ...]:
@@ -202,7 +205,8 @@ class Engine:
             failing = self._failures.day(now, self._asked(), self._ledger)
         else:
             self._gather(now, self._asked())
-        self._judged(self._foretelling.tell([*expected, *worn, *failing], (WEAR, TREND, RUNOUT, FAILURE), now))
+        told = [each for each in (*expected, *worn, *failing) if not self._places.of(each.terminal).away]
+        self._judged(self._foretelling.tell(told, (WEAR, TREND, RUNOUT, FAILURE), now))
         self._judged(self._records.advance(now, self._seen))
         for finding in self._ledger.open():
             self._ledger.put(self._as_of(finding, now))
