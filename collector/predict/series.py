@@ -17,6 +17,9 @@ MAX_TERMINAL_SERIES = 1_000
 places of ten others.
 """
 
+MAX_PARTS = 100_000
+"""A fleet of 2,000 terminals with fifty parts each."""
+
 NONE = -1
 """No row: not a signal that is watched, or no place left."""
 
@@ -66,6 +69,14 @@ class Registry:
             index = self._component[key] = len(self.components)
             self.components.append(key)
         return index
+
+    def see(self, terminal: str, component: str) -> None:
+        """A part that speaks, also one that tells words only: it can fail like any other."""
+        if (terminal, component) not in self._component:
+            if len(self.components) < MAX_PARTS:
+                self.part(terminal, component)
+            else:
+                self.refused += 1
 
     def known(self, terminal: str, component: str, signal: str) -> int:
         """The row of a series that is there, else NONE."""

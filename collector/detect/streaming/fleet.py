@@ -143,9 +143,11 @@ class FleetStreams:
             raise ValueError(f"state of streams: it has {sorted(state)}, not {sorted([*wanted, 'free'])}")
         size = state["count"].shape[0]
         for name, (array, axis) in wanted.items():
-            shape = array.shape[:axis] + (size,) + array.shape[axis + 1 :]
+            shape = (*array.shape[:axis], size, *array.shape[axis + 1 :])
             if state[name].shape != shape or state[name].dtype != array.dtype:
-                raise ValueError(f"state of streams: {name} is {state[name].dtype}{state[name].shape}, not {array.dtype}{shape}")
+                raise ValueError(
+                    f"state of streams: {name} is {state[name].dtype}{state[name].shape}, not {array.dtype}{shape}"
+                )
         streams._size = size
         streams._grow(max(size, FIRST_CAPACITY))
         streams._fill({name: state[name] for name in wanted})
@@ -177,7 +179,9 @@ class FleetStreams:
             usable = np.flatnonzero(np.isfinite(given))
             chosen = part if usable.size == given.size else usable + start
             held = np.clip(values[chosen], -FARTHEST, FARTHEST).astype(F32)
-            self._take(found, chosen, times[chosen], rows[chosen], held, None if weekday_hour is None else weekday_hour[chosen])
+            self._take(
+                found, chosen, times[chosen], rows[chosen], held, None if weekday_hour is None else weekday_hour[chosen]
+            )
         return found
 
     def _take(
@@ -202,7 +206,9 @@ class FleetStreams:
         if rows.size:
             self._judge(found, chosen, at, rows, values, count, hour)
 
-    def _listen(self, rows: NDArray[np.intp], count: NDArray[np.uint32], values: NDArray[np.float32], at: NDArray[np.int64]) -> None:
+    def _listen(
+        self, rows: NDArray[np.intp], count: NDArray[np.uint32], values: NDArray[np.float32], at: NDArray[np.int64]
+    ) -> None:
         """A value waits in the room of the bitmaps; with the last one the row gets its scale."""
         self._words.view(F32)[rows, count] = values
         self._at[rows] = at
@@ -211,18 +217,21 @@ class FleetStreams:
             self._learn(done)
 
     def _learn(self, rows: NDArray[np.intp]) -> None:
+        """The values listened to become location, scale and bins; they are then all visited."""
         setting = self._settings
         many = setting.learning
         raw = self._words.view(F32)[rows, :many]
         raw = np.ascontiguousarray(raw.T)
+        centre, scale = _location_and_scale(raw)
+        least = SCALE_RELATIVE * np.abs(centre) + SCALE_LEAST
+        scale = np.maximum(scale, least)
+        reach = SLOW_CLIP * np.maximum(_width(raw, centre), least)
+        raw = np.clip(raw, centre - reach, centre + reach)
         features = np.empty((bitmap.FEATURES, many, rows.size), F32)
         slow, rough, last = raw[0].copy(), np.zeros_like(raw[0]), raw[0].copy()
         for i, value in enumerate(raw):
             features[:, i] = self._features(value, slow, rough, last)
-            slow, rough, last = self._follow(value, slow, features[2, i], None)
-        centre, scale = _location_and_scale(raw)
-        least = SCALE_RELATIVE * np.abs(centre) + SCALE_LEAST
-        scale = np.maximum(scale, least)
+            slow, rough, last = slow + F32(setting.slow) * (value - slow), features[2, i], value
         numbers = np.zeros((COLUMNS, rows.size), F32)
         numbers[LEVEL], numbers[SCALE], numbers[SLOW], numbers[ROUGH], numbers[LAST] = centre, scale, slow, rough, last
         numbers[INTERVAL], numbers[SPAN], numbers[REST] = INTERVAL_START, 1, 1
@@ -236,30 +245,34 @@ class FleetStreams:
         self._words[rows] = 0
         self._filled[rows] = 0
         self._baseline.clear(rows)
-        which = np.arange(bitmap.FEATURES)[:, None]
         for i in range(many):
             bins = self._bin(features[:, i], centres, widths)
             for feature in range(bitmap.FEATURES):
-                bitmap.mark(self._words.reshape(-1), self._filled, rows, np.broadcast_to(which[feature], rows.shape), bins[feature])
+                bitmap.mark(
+                    self._words.reshape(-1),
+                    self._filled,
+                    rows,
+                    np.full(rows.size, feature),
+                    bins[feature],
+                )
         self._pending[:, rows] = -1
 
     def _features(
-        self, value: NDArray[np.float32], slow: NDArray[np.float32], rough: NDArray[np.float32], last: NDArray[np.float32]
+        self,
+        value: NDArray[np.float32],
+        slow: NDArray[np.float32],
+        rough: NDArray[np.float32],
+        last: NDArray[np.float32],
     ) -> NDArray[np.float32]:
         """The value, its residual to the slow level, and the roughness with it."""
         return np.stack([value, value - slow, rough + F32(self._settings.rough) * (np.abs(value - last) - rough)])
 
-    def _follow(
-        self, value: NDArray[np.float32], slow: NDArray[np.float32], rough: NDArray[np.float32], limit: NDArray[np.float32] | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        away = value - slow
-        if limit is not None:
-            away = np.clip(away, -limit, limit)
-        return slow + F32(self._settings.slow) * away, rough, value
-
-    def _bin(self, feature: NDArray[np.float32], centre: NDArray[np.float32], width: NDArray[np.float32]) -> NDArray[np.int16]:
+    def _bin(
+        self, feature: NDArray[np.float32], centre: NDArray[np.float32], width: NDArray[np.float32]
+    ) -> NDArray[np.int16]:
         along = np.arcsinh((feature - centre) / width) * self._bins
-        return np.clip(np.floor(along) + bitmap.BINS // 2, 0, bitmap.BINS - 1).astype(np.int16)
+        found: NDArray[np.int16] = np.clip(np.floor(along) + bitmap.BINS // 2, 0, bitmap.BINS - 1).astype(np.int16)
+        return found
 
     def _judge(
         self,
@@ -271,8 +284,9 @@ class FleetStreams:
         count: NDArray[np.uint32],
         hour: NDArray[np.uint8] | None,
     ) -> None:
+        """Everything is told by what was known before the value; only then the row learns from it. Fills `found` at `chosen`."""
         setting = self._settings
-        x = self._numbers[:, rows]
+        x = np.take(self._numbers, rows, axis=1)
         scale = x[SCALE].copy()
         sizes = np.empty((PARTS, rows.size), F32)
 
@@ -282,7 +296,7 @@ class FleetStreams:
         own = (x[SLOW] - centre0) / width0
         z = (values - centre0) / width0
         if hour is None:
-            usual, spread = own, x[REST]
+            usual, spread = own, x[REST].copy()
             sizes[Part.SEASONAL - 1] = 0
         else:
             usual, spread = self._baseline.usual(rows, hour, own, x[REST])
@@ -299,7 +313,14 @@ class FleetStreams:
         sizes[Part.NOVELTY - 1] = self._novelty(x, rows, values)
 
         nats = tail.exceedance(
-            sizes, x[HIGH], x[EXCESS], x[SINCE], count.astype(F32), setting.quantile, setting.quantile_step, setting.excess_step
+            sizes,
+            x[HIGH],
+            x[EXCESS],
+            x[SINCE],
+            count.astype(F32),
+            setting.quantile,
+            setting.quantile_step,
+            setting.excess_step,
         )
         limit = F32(setting.clip) * scale
         held = np.clip(away, -limit, limit)
@@ -335,16 +356,20 @@ class FleetStreams:
         if off.size:
             self._count[rows[off]] = 0
 
-    def _novelty(self, x: NDArray[np.float32], rows: NDArray[np.intp], values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _novelty(
+        self, x: NDArray[np.float32], rows: NDArray[np.intp], values: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
         """Nats by which the three features together are unlike all that was seen; the bitmaps, slow level and roughness go on."""
         setting = self._settings
         words = self._words.reshape(-1)
-        pending = self._pending[:, rows]
+        pending = np.take(self._pending, rows, axis=1)
         feature, which = np.nonzero(pending >= 0)
         if which.size:
             bitmap.mark(words, self._filled, rows[which], feature, pending[feature, which])
         features = self._features(values, x[SLOW], x[ROUGH], x[LAST])
-        x[SLOW], x[ROUGH], x[LAST] = self._follow(values, x[SLOW], features[2], SLOW_CLIP * x[SCALE])
+        limit = SLOW_CLIP * x[SCALE]
+        x[SLOW] += F32(setting.slow) * np.clip(features[1], -limit, limit)
+        x[ROUGH], x[LAST] = features[2], values
         bins = self._bin(features, x[CENTRE], x[WIDTH])
         places = rows * bitmap.ROW + (bins >> 6) + np.arange(bitmap.FEATURES)[:, None] * bitmap.WORDS
         feature, which = np.nonzero((words[places] & bitmap.bit(bins)) == 0)
@@ -356,7 +381,9 @@ class FleetStreams:
             steps = bitmap.nearest(words, self._filled, rows[which], feature, new)
             distance[feature, which] = steps / self._bins[feature, 0]
         self._pending[:, rows] = waiting
-        return tail.unseen(distance, x[RATE], x[SIZE], setting.rate_step, setting.size_step).sum(axis=0)
+        nats = tail.unseen(distance, x[RATE], x[SIZE], setting.rate_step, setting.size_step)
+        together: NDArray[np.float32] = nats.sum(axis=0)
+        return together
 
 
 def _width(values: NDArray[np.float32], centre: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -364,10 +391,12 @@ def _width(values: NDArray[np.float32], centre: NDArray[np.float32]) -> NDArray[
     away = np.abs(values - centre)
     typical = np.median(away, axis=0)
     held = np.where(typical > 0, np.minimum(away, 16 * typical), away)
-    return np.sqrt(np.mean(np.square(held, dtype=np.float64), axis=0)).astype(F32)
+    width: NDArray[np.float32] = np.sqrt(np.mean(np.square(held, dtype=np.float64), axis=0)).astype(F32)
+    return width
 
 
 def _location_and_scale(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Median and 1.4826 times the median absolute deviation of values[time, row]."""
-    centre = np.median(values, axis=0).astype(F32)
-    return centre, (F32(1.4826) * np.median(np.abs(values - centre), axis=0)).astype(F32)
+    centre: NDArray[np.float32] = np.median(values, axis=0).astype(F32)
+    scale: NDArray[np.float32] = (F32(1.4826) * np.median(np.abs(values - centre), axis=0)).astype(F32)
+    return centre, scale

@@ -32,15 +32,18 @@ mean settles at 0.9405 (the root of m = 1 - exp(-3 m)), so it is made up for.
 
 
 def unseen(
-    distance: NDArray[np.float32], rate: NDArray[np.float32], size: NDArray[np.float32], rate_step: float, size_step: float
+    distance: NDArray[np.float32],
+    rate: NDArray[np.float32],
+    size: NDArray[np.float32],
+    rate_step: float,
+    size_step: float,
 ) -> NDArray[np.float32]:
     """-ln of the tail probability of a distance to the nearest seen value, 0 where it is 0. rate and size learn from it. Any shape, units of size."""
     nats = np.zeros_like(distance)
-    new = np.flatnonzero(distance)
-    at = distance.ravel()[new]
-    known = size.ravel()[new]
-    nats.ravel()[new] = 2 * np.log1p(at / known) - np.log(rate.ravel()[new])
-    size.reshape(-1)[new] = known + F32(size_step) * (at - known)
+    new = np.nonzero(distance)
+    at, known = distance[new], size[new]
+    nats[new] = 2 * np.log1p(at / known) - np.log(rate[new])
+    size[new] = known + F32(size_step) * (at - known)
     rate += F32(rate_step) * ((distance > 0) - rate)
     np.maximum(rate, RATE_FLOOR, out=rate)
     return nats

@@ -67,7 +67,9 @@ def _series(folder: Path, name: str, windows: Sequence[Sequence[str]]) -> Series
         # Clocks are set back in some series: of rows with the same time the last one counts, as in the benchmark's own scorer.
         places = [np.flatnonzero(stamps == end) for end in ends]
         if not all(place.size for place in places):
-            raise ValueError(f"{name}: a window from {pair[0]} to {pair[1]} does not begin and end on rows of the series")
+            raise ValueError(
+                f"{name}: a window from {pair[0]} to {pair[1]} does not begin and end on rows of the series"
+            )
         bounds.append((int(places[0][-1]), int(places[1][-1])))
     window, worth = _worth(len(rows), bounds)
     scored = np.arange(len(rows)) >= min(int(PROBATION * len(rows)), PROBATION_MOST)
@@ -86,7 +88,9 @@ def _worth(rows: int, bounds: Sequence[tuple[int, int]]) -> tuple[NDArray[np.int
     return window, worth
 
 
-def score(series: Sequence[Series], scores: Mapping[str, NDArray[np.float32]], profile: str = "standard") -> tuple[float, float]:
+def score(
+    series: Sequence[Series], scores: Mapping[str, NDArray[np.float32]], profile: str = "standard"
+) -> tuple[float, float]:
     """Of the corpus, with the threshold that makes it best. scores: by name of the series, one a row; an alarm is a row at or above the threshold.
 
     A series may occur several times (a bootstrap). nan where no series has a window.
