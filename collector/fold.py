@@ -15,13 +15,14 @@ from tillwatch.collector.alarm.alarming import BEHIND_NS, Alarming
 from tillwatch.collector.alarm.diagnosis import Cards, parse_cards
 from tillwatch.collector.alarm.foretelling import Foretelling
 from tillwatch.collector.alarm.masking import Masking
-from tillwatch.collector.alarm.rules import CLOCK, FORK
+from tillwatch.collector.alarm.rules import CLOCK, FORK, PREDICTED
 from tillwatch.collector.book import Book
 from tillwatch.collector.changes import Dirty, Ticks, ticks_of
 from tillwatch.collector.duty.policy import parse_policy
 from tillwatch.collector.incident.alerting import Alerting
 from tillwatch.collector.incident.following import Following
 from tillwatch.collector.incident.handling import Handling
+from tillwatch.collector.incident.incidents import Incident
 from tillwatch.collector.incident.regulator import Regulating
 from tillwatch.collector.incident.telling import Teller
 from tillwatch.collector.incident.ticketing import Ticketing
@@ -83,6 +84,7 @@ class Fold:
         self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, following)
         self.alerting = Alerting(self.book, self.fleet, following)
         self.ticketing = Ticketing(self.book, self.alarming, following)
+        self.operators.answered = self.ticketing.answered = self._answered
         self.advanced_to = 0
         self.away = (0, 0)
 
@@ -369,6 +371,10 @@ class Fold:
                 return
         self.book.dirty.keys |= {(terminal.id, key_id) for key_id in terminal.keys}
         self.book.dirty.terminals.add(terminal.id)
+
+    def _answered(self, incident: Incident, at: int) -> None:
+        if incident.fault in PREDICTED:
+            self.foretelling.answered(incident, at)
 
     def _place(self, name: str, facts: Mapping[str, Any], at: int) -> Terminal:
         known = self.fleet.terminals.get(name)

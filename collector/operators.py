@@ -4,7 +4,7 @@ nothing; whoever asks for it was told so, or learns it from what is shown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -29,12 +29,15 @@ ACTS = frozenset({
 
 
 class Operators:
+    """answered: told that a person has settled an incident."""
+
     def __init__(self, book: Book, fleet: Fleet, alarming: Alarming, masking: Masking, following: Following) -> None:
         self._book = book
         self._fleet = fleet
         self._alarming = alarming
         self._masking = masking
         self._following = following
+        self.answered: Callable[[Incident, int], None] = lambda _, __: None
 
     def act(self, entry: Entry, facts: Mapping[str, Any]) -> None:
         action = facts["action"]
@@ -140,6 +143,7 @@ class Operators:
         else:
             self._following.tell(incident.corr_id, Op.RESOLVE, at, _said("resolved", by, {"note": note}))
         self._following.follow_up(incident.corr_id, at)
+        self.answered(incident, at)
 
     def _life_cycle(self, entry: Entry, facts: Mapping[str, Any]) -> None:
         terminal = self._fleet.terminals.get(entry.terminal)

@@ -4,12 +4,13 @@ the same position of the log was told for is heard once, so whoever reads it aga
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from tillwatch.collector.alarm.alarming import Alarming
 from tillwatch.collector.book import Book
+from tillwatch.collector.incident.incidents import Incident
 from tillwatch.collector.predict import words
 from tillwatch.collector.predict.finding import (
     CLOSED,
@@ -66,14 +67,14 @@ def check(facts: Mapping[str, Any]) -> None:
 
 
 class Foretelling:
-    """open: by id; newest: (begun, at, over) of the last episode of each detector on each component: what is told of an earlier one, or was
+    """open: by id; newest: (begun, over, at) of the last episode of each detector on each component: what is told of an earlier one, or was
     told before, changes nothing. reached: (position, part) of what was said last; left_out: findings beyond MAX_OPEN; paces: what a
     terminal's sampling interval is to be multiplied with.
     """
 
     def __init__(self, book: Book, fleet: Fleet, alarming: Alarming) -> None:
         self.open: dict[str, Finding] = {}
-        self.newest: dict[Place, tuple[int, int, bool]] = {}
+        self.newest: dict[Place, tuple[int, bool, int]] = {}
         self.reached = (0, -1)
         self.left_out = 0
         self.paces: dict[str, float] = {}
@@ -114,15 +115,25 @@ class Foretelling:
         """Its life cycle or its keys may have changed: of one that is gone for good nothing is foreseen any more."""
         if self._followed(terminal.id):
             return
-        parts = set()
-        for number in sorted(self._of.get(terminal.id, ())):
-            finding = self.open[number]
-            self._put(replace(finding, status=CLOSED, word=OVER, at=max(at, finding.at), ended=at, outcome=UNKNOWN))
-            parts.add((finding.terminal, finding.family, finding.component))
-        for part in sorted(parts):
-            self._judge(*part, at)
+        self._end([self.open[number] for number in sorted(self._of.get(terminal.id, ()))], at)
         if self.paces.pop(terminal.id, None) is not None:
             self._book.dirty.grades[terminal.id] = None
+
+    def answered(self, incident: Incident, at: int) -> None:
+        """A person has settled it: what was foreseen there ends with that. What became of it is said by the engine, which hears the verdict."""
+        parts = {(each.terminal, each.rule, each.component) for each in self._book.of(incident.corr_id)}
+        self._end([each for each in self._sorted() if (each.terminal, RULES[each.family], each.component) in parts], at)
+
+    def _end(self, findings: Iterable[Finding], at: int) -> None:
+        parts = set()
+        for each in findings:
+            self._put(replace(each, status=CLOSED, word=OVER, at=max(at, each.at), ended=at, outcome=UNKNOWN))
+            parts.add((each.terminal, each.family, each.component))
+        for part in sorted(parts):
+            self._judge(*part, at)
+
+    def _sorted(self) -> list[Finding]:
+        return [self.open[number] for number in sorted(self.open)]
 
     def rules_changed(self, at: int) -> None:
         """The table may have a rule, or a word, that it did not have before."""
@@ -135,7 +146,7 @@ class Foretelling:
 
     def _take(self, finding: Finding, touched: set[Part]) -> None:
         place = finding.terminal, finding.component, finding.detector
-        said = finding.begun, finding.at, finding.status == CLOSED
+        said = finding.begun, finding.status == CLOSED, finding.at
         last = self.newest.get(place)
         if last is not None and said <= last:
             if finding.begun < last[0] and finding.status == CLOSED:
@@ -160,7 +171,7 @@ class Foretelling:
 
     def _put(self, finding: Finding) -> None:
         place = finding.terminal, finding.component, finding.detector
-        self.newest[place] = finding.begun, finding.at, finding.status == CLOSED
+        self.newest[place] = finding.begun, finding.status == CLOSED, finding.at
         self._book.dirty.findings[finding.id] = finding
         if finding.status == OPEN:
             self.load(finding)

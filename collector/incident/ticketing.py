@@ -7,7 +7,7 @@ brought about comes back as an echo, and must not be taken for a person's act. W
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -41,10 +41,13 @@ _WORDS = frozenset(TicketState)
 
 
 class Ticketing:
+    """answered: told that a person has settled an incident."""
+
     def __init__(self, book: Book, alarming: Alarming, following: Following) -> None:
         self._book = book
         self._alarming = alarming
         self._following = following
+        self.answered: Callable[[Incident, int], None] = lambda _, __: None
         self._undelivered = Undelivered(book, following)
         following.claimed = self.claimed
 
@@ -278,6 +281,7 @@ class Ticketing:
         self._book.put_incident(after, "resolved", at, by=claim.by, **detail)
         connector = claim.source.split(" ")[1]
         self._tell_others(incident.corr_id, {"connector": connector}, at, say("resolved", by=claim.by), op=Op.RESOLVE)
+        self.answered(incident, at)
 
     def _active(self, incident: Incident) -> bool:
         """Whether the fault is still there, as far as the readings know."""

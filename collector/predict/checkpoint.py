@@ -173,7 +173,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def _packed_array(value: Any) -> Any:
     """Numpy's arrays and numbers, which msgpack does not know."""
-    if hasattr(value, "tobytes") and hasattr(value, "dtype"):
+    if hasattr(value, "tobytes") and hasattr(value, "dtype") and not value.dtype.hasobject:
         if not value.shape:
             return value.item()
         return msgpack.ExtType(_ARRAY, msgpack.packb([value.dtype.str, list(value.shape), value.tobytes()]))

@@ -102,6 +102,11 @@ class Follower:
     def position(self) -> int:
         return self._mind.position
 
+    @property
+    def unsent(self) -> int:
+        """Messages that the collector's door has no place for yet."""
+        return len(self._unsent)
+
     def _begin(self, make: Make) -> Predicts:
         kept = self._checkpoint.load()
         if kept is not None and _digest_at(self._db, kept.position) != kept.digest:

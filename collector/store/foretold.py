@@ -35,7 +35,7 @@ def load(db: sqlite3.Connection, fold: Fold) -> None:
     """What is open, and of each detector on each component the last episode."""
     foretelling = fold.foretelling
     for status, begun, at, terminal, component, detector, body in db.execute(_NEWEST):
-        foretelling.newest[terminal, component, detector] = (begun, at, status == CLOSED)
+        foretelling.newest[terminal, component, detector] = (begun, status == CLOSED, at)
         if status == OPEN:
             foretelling.load(Finding.of(msgpack.unpackb(body)))
     row = db.execute("SELECT position, part, left_out FROM foretold").fetchone()

@@ -4,8 +4,9 @@ in a real store. Everybody is online and patiently waited for until a story says
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +18,13 @@ from tillwatch.agent.model import MS, Clock, Quality, State, Value
 from tillwatch.agent.wire import FIRST_PREV, Column, Header, Life, Opened, new_epoch
 from tillwatch.collector.alarm.alarms import Alarm
 from tillwatch.collector.alarm.diagnosis import parse_cards
+from tillwatch.collector.alarm.foretelling import check
 from tillwatch.collector.alarm.rules import shipped_text
 from tillwatch.collector.duty.policy import shipped_policy
 from tillwatch.collector.fold import Fold
 from tillwatch.collector.incident.incidents import COLUMNS, Incident
 from tillwatch.collector.journal import Entry, Journal, Kind
+from tillwatch.collector.predict.finding import Finding, Grade, Record
 from tillwatch.collector.proof.rebuild import tables
 from tillwatch.collector.records import IncidentEvent
 from tillwatch.collector.store.folded import ALARM, alarm_of
@@ -122,6 +125,7 @@ class Shot(NamedTuple):
     terminals: Mapping[str, Any]
     count: int
     away: tuple[int, int]
+    foretold: tuple[Any, ...]
 
 
 def shot(fold: Fold) -> Shot:
@@ -150,6 +154,13 @@ def shot(fold: Fold) -> Shot:
         },
         book.count,
         fold.away,
+        (
+            dict(fold.foretelling.open),
+            dict(fold.foretelling.newest),
+            fold.foretelling.reached,
+            fold.foretelling.left_out,
+            dict(fold.foretelling.paces),
+        ),
     )
 
 
@@ -230,6 +241,17 @@ class Stage:
     def delivered(self, incident: str, state: str = "open", *, connector: str = "rt", **facts: Any) -> None:
         """The sender has told it there, and read back how the ticket stands."""
         self.ticket(incident, state, connector=connector, **{"by": "", "origin": "delivered", **facts})
+
+    def foretell(self, *findings: Finding, grades: Sequence[Grade] = (), records: Sequence[Record] = ()) -> None:
+        """What the predictions say of the log up to here."""
+        told: dict[str, Any] = {
+            "findings": [each.facts() for each in findings],
+            "grades": [each.facts() for each in grades],
+        }
+        told["records"] = [asdict(each) for each in records]
+        facts = msgpack.unpackb(msgpack.packb(told | {"position": self.journal.n, "part": 0, "actor": "predictions"}))
+        check(facts)
+        self.enter(Kind.FINDING, "", facts)
 
     def change_rules(self, rules: str = PATIENT, policy: str = "") -> None:
         facts = {"shipped": shipped_text(), "site": rules, "shipped_policy": shipped_policy(), "policy": policy}

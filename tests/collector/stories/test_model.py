@@ -18,10 +18,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.collector.sending import S
+from tests.collector.stories.foreseen import found
+from tests.collector.stories.foreseen import over as ended
 from tests.collector.stories.stage import HOUR, MINUTE, PATIENT, Player, Stage
 from tillwatch.agent.model import State
 from tillwatch.collector.alarm.alarms import CHILD, MAINTENANCE, SHELVED, Alarm
 from tillwatch.collector.incident.incidents import CLOSED, DROPPED, RESTORED, SETTLING, SYMPTOM, TERMINAL, Incident
+from tillwatch.collector.predict.finding import LATER, OVER, SOON
 from tillwatch.collector.tickets.message import Op, TicketMessage
 
 QUICK = PATIENT + "".join(
@@ -69,6 +72,7 @@ class Desk(RuleBasedStateMachine):
         """Of each incident: openings that were told since the last end."""
         self.called: dict[str, Counter[str]] = {}
         self.logged = 0
+        self.begun: dict[tuple[str, str, str], int] = {}
 
     def player(self, name: str) -> Player:
         return self.stage.players[name]
@@ -146,6 +150,19 @@ class Desk(RuleBasedStateMachine):
     @rule(name=names, state=st.sampled_from(("in_service", "in_service", "repair", "retired")))
     def commission(self, name: str, state: str) -> None:
         self.stage.act("life-cycle", terminal=name, state=state, reason="x")
+
+    @rule(
+        name=names, family=st.sampled_from(("wear", "runout", "failure")), part=st.sampled_from(("ups", "host/disk:/", "camera")),
+        how=st.sampled_from((LATER, LATER, SOON, "demoted", OVER, "anew")),
+    )  # fmt: skip
+    def foretell(self, name: str, family: str, part: str, how: str) -> None:
+        at = self.stage.journal.at + 1
+        place = name, family, part
+        if how == "anew" or place not in self.begun:
+            self.begun[place] = at
+        word = how if how in (LATER, SOON) else LATER
+        said = found(name, part, at, family=family, begun=self.begun[place], word=word, demoted=how == "demoted")
+        self.stage.foretell(ended(said, at) if how == OVER else said)
 
     @rule(table=st.sampled_from(TABLES))
     def change_rules(self, table: str) -> None:
