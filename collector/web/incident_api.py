@@ -14,6 +14,8 @@ from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Language,
 from tillwatch.collector.web.incident_schema import AlarmWhy, Incident, IncidentDetail, Why
 from tillwatch.collector.web.messages import TEXTS
 from tillwatch.collector.web.reads import Reads
+from tillwatch.collector.web.risk_api import beside_of, foretold_by
+from tillwatch.collector.web.risk_schema import Beside, Foreseen
 from tillwatch.collector.web.schema import Alarm, Page
 from tillwatch.collector.web.translation import Translation
 
@@ -116,18 +118,26 @@ def add(api: APIRouter, reads: Reads, words: Translation, now: Callable[[], int]
     async def one(request: Request, response: Response, incident: str, lang: Language = "en") -> Any:
         if await tag(request, response):
             return unchanged(response)
-        file, rules, components = await known(lambda: reads(lambda reader: _whole(reader, incident, now())), incident)
+        file, rules, components, foretold = await known(
+            lambda: reads(lambda reader: _whole(reader, incident, now(), lang)), incident
+        )
         return IncidentDetail.of_file(
             file=file,
             text=TEXTS[lang],
             rule_text=lambda rule: words.text(rules, rule, lang),
             card=words.card_of(file, rules, lang, components),
             alarms=[Alarm.of(words.alarm(member.alarm, rules, lang)) for member in file.members],
+            foretold=foretold,
         )
 
 
-def _whole(reader: ConsoleReader, incident: str, now: int) -> tuple[IncidentFile, Rules, tuple[ComponentView, ...]]:
-    """With what the devices of its terminal told last: the card names their parts."""
+def _whole(
+    reader: ConsoleReader, incident: str, now: int, lang: str
+) -> tuple[IncidentFile, Rules, tuple[ComponentView, ...], list[Foreseen]]:
+    """With what the devices of its terminal told last, whose parts the card names, and with what it foresees."""
     file = reader.incident(incident, now)
-    parts = tuple(reader.components(file.view.terminal)) if file.view.terminal else ()
-    return file, reader.in_force().rules, parts
+    view = file.view
+    parts = tuple(reader.components(view.terminal)) if view.terminal else ()
+    findings = foretold_by(reader, view.fault, view.terminal, view.component, view.occurred_at)
+    beside = beside_of(reader, lang) if findings else Beside(lang)
+    return file, reader.in_force().rules, parts, [Foreseen.of(each, beside) for each in findings]
