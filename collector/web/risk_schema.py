@@ -66,6 +66,7 @@ class HitRate(_Model):
     least_judged: Annotated[int, Field(description="Findings judged before a record speaks", examples=[8])]
     since: Annotated[datetime | None, Field(description="When the oldest of them was judged")]
     demoted: Annotated[bool, Field(description="Below its floor: its findings stand on the trend page only")]
+    demoted_at: Annotated[datetime | None, Field(description="When it was demoted")]
     open: Annotated[int, Field(description="Findings of it that are open now")] = 0
     text: Annotated[str, Field(description="The same in a sentence")]
 
@@ -77,7 +78,7 @@ class HitRate(_Model):
         return cls(
             detector=record.detector, family=family, family_text=family_text(family, language), kind=record.kind, hits=record.hits, false=record.false,
             judged=judged, prevented=record.prevented, missed=record.missed, precision=record.precision, least=round(least, 4), most=round(most, 4),
-            floor=floor, least_judged=LEAST_JUDGED, since=iso(record.since), demoted=record.demoted, open=open_,
+            floor=floor, least_judged=LEAST_JUDGED, since=iso(record.since), demoted=record.demoted, demoted_at=iso(record.demoted_at), open=open_,
             text="; ".join(words.track(record, language, zone)),
         )  # fmt: skip
 
@@ -130,6 +131,7 @@ class Foreseen(_Model):
     outcome_text: str
     chart: Annotated[str, Field(description="Address of a small chart of it; empty: there is nothing to draw")]
     incident: Annotated[str, Field(description="Of its alarm while that is open; empty: none")]
+    factors: Annotated[list[Factor], Field(description="What speaks for it, the strongest first")]
 
     @classmethod
     def of(cls, finding: Finding, beside: Beside) -> Foreseen:
@@ -139,7 +141,6 @@ class Foreseen(_Model):
 class FindingDetail(Foreseen):
     """A finding with all of its evidence."""
 
-    factors: Annotated[list[Factor], Field(description="The strongest first")]
     readings: list[FindingReading]
     record_then: Annotated[HitRate | None, Field(description="The detector's record when this was said last")]
     model: Annotated[str, Field(description="Digest of the table or model that judged", examples=["3f6c0d208b1e"])]
@@ -150,10 +151,6 @@ class FindingDetail(Foreseen):
         zone = beside.zone(finding.terminal)
         return cls(
             **_told(finding, beside),
-            factors=[
-                Factor(name=name, text=words.factor(name, beside.language), value=_plain(value), unit=unit_of(name), weight=weight)
-                for name, value, weight in finding.factors
-            ],
             readings=[
                 FindingReading(component=part, signal=signal, at=iso(at), value=_plain(value), unit=unit_of(signal))
                 for part, signal, at, value in finding.readings
@@ -323,6 +320,10 @@ def _told(finding: Finding, beside: Beside) -> dict[str, Any]:
         "ended": iso(finding.ended), "outcome": finding.outcome, "outcome_text": _phrase("outcome", finding.outcome, language),
         "chart": f"/findings/{quote(finding.id, safe='')}.svg" if drawn(finding) is not None else "",
         "incident": beside.incidents.get((RULES[finding.family], finding.terminal, finding.component), ""),
+        "factors": [
+            Factor(name=name, text=words.factor(name, language), value=_plain(value), unit=unit_of(name), weight=weight)
+            for name, value, weight in finding.factors
+        ],
     }  # fmt: skip
 
 

@@ -162,7 +162,8 @@ def _ahead(
     today = x(min(foretold.now, end))
     yield f'<path d="M{today} {TOP}V{BOTTOM}" stroke="{colours.faint}" stroke-dasharray="2 3"/>'
     if foretold.now < end:
-        yield f'<text x="{today + 3:g}" y="{TOP + 11}" fill="{colours.faint}">{_escaped(text("chart.today"))}</text>'
+        aside, anchor = (today + 3, "start") if today < RIGHT - LEFT else (today - 3, "end")
+        yield f'<text x="{aside:g}" y="{BOTTOM - 5}" text-anchor="{anchor}" fill="{colours.faint}">{_escaped(text("chart.today"))}</text>'
     if foretold.due is None:
         return
     near, likely, far = (x(min(max(each, foretold.now), end)) for each in foretold.due)

@@ -16,7 +16,7 @@ export default {
           <ul v-else class="tw-list">
             <li v-for="d in demoted" :key="d.detector + d.kind" :id="place(d)" class="tw-panel tw-detector">
               <h3><span class="tw-tag tw-family">{{ d.family_text }}</span> <span class="tw-code">{{ d.detector }}</span> <span class="tw-faint">{{ d.kind }}</span></h3>
-              <p>{{ t("trends.said", { hits: d.hits, judged: d.judged, since: day(d.since), most: percent(d.most), floor: percent(d.floor) }) }}</p>
+              <p>{{ t("trends.said", { at: day(d.demoted_at), hits: d.hits, judged: d.judged, share: percent(d.precision ?? 0), since: day(d.since), floor: percent(d.floor) }) }}</p>
               <p>{{ t("trends.back", { floor: percent(d.floor), more: more(d) }) }}</p>
             </li>
           </ul>

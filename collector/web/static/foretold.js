@@ -104,9 +104,12 @@ tw.parts.foreseen = {
           <div v-if="f.incident"><dt>{{ t("alarms.incident") }}</dt><dd><a :href="'/incident/' + encodeURIComponent(f.incident)" class="tw-code">{{ f.incident }}</a></dd></div>
         </dl>
       </div>
-      <a v-if="f.chart && !plain" class="tw-foreseen-chart" :href="big"><img :src="chart" :alt="t('finding.chart_of', { signal: f.signal || f.component })" width="480" height="160" loading="lazy"></a>
+      <a v-if="f.chart" class="tw-foreseen-chart" :href="big"><img :src="chart" :alt="t('finding.chart_of', { signal: f.signal || f.component })" width="480" height="160" loading="lazy"></a>
+      <dl v-else-if="f.factors.length" class="tw-factors">
+        <div v-for="(one, k) in f.factors.slice(0, 4)" :key="k"><dt>{{ one.text }}</dt><dd><i :style="{ width: weigh(one) + '%' }"></i></dd></div>
+      </dl>
     </li>`,
-  props: { finding: Object, days: Number, apart: Boolean, plain: Boolean },
+  props: { finding: Object, days: Number, apart: Boolean },
   computed: {
     f() {
       return this.finding;
@@ -121,17 +124,23 @@ tw.parts.foreseen = {
       return tw.curve(this.f.terminal, this.f.component, this.f.signal);
     },
   },
-  methods: { t: (key, values) => tw.t(key, values), percent: (share) => tw.percent(share) },
+  methods: {
+    t: (key, values) => tw.t(key, values),
+    percent: (share) => tw.percent(share),
+    weigh(one) {
+      return (100 * Math.abs(one.weight)) / Math.max(...this.f.factors.map((each) => Math.abs(each.weight)), 1e-9);
+    },
+  },
 };
 
 // The page of a terminal, at the big chart of a signal over the last 30 days.
 tw.curve = (terminal, component, signal) =>
   `/terminal/${encodeURIComponent(terminal)}${signal ? `?component=${encodeURIComponent(component)}&signal=${encodeURIComponent(signal)}&range=d30` : ""}`;
 
-// Days that the range bars of a list span: as far as most of it reaches, so that the bars can be compared.
+// Days that the range bars of a list span, all of them the same so that they can be compared: as far as what ends first. What is further fades out.
 tw.reach = (findings) => {
   const far = findings.filter((f) => f.far).map((f) => (Date.parse(f.far) - tw.now()) / tw.DAY);
-  return [30, 60, 90].find((days) => days >= Math.max(0, ...far)) ?? 180;
+  return [30, 60, 90].find((days) => days >= Math.min(...far, 1000)) ?? (far.length ? 180 : 30);
 };
 
 // Whether the predictions run: asked again by itself, since a process that stands still changes nothing in the store.
