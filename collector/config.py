@@ -147,12 +147,14 @@ class RetentionSection:
 
 @dataclass(frozen=True, slots=True)
 class PredictionsSection:
-    """file: the site's table, None for the one that ships. models: the folder of what was learnt, None for `models` beside the database. budget: false
+    """file, lives, watched: the site's tables, laid over those that ship: what is asked of predictions, how long parts live, which values have limits. models: the folder of what was learnt, None for `models` beside the database. budget: false
     findings that are accepted a terminal and year, 0 for what the table says.
     """
 
     enabled: bool = setting(values.flag, True)
     file: Path | None = setting(values.path, None)
+    lives: Path | None = setting(values.path, None)
+    watched: Path | None = setting(values.path, None)
     models: Path | None = setting(values.path, None)
     budget: float = setting(values.yearly, 0.0)
 

@@ -435,16 +435,19 @@ class Pipeline:
             await self._keep([entry], [also] if also else [])
 
     async def take_requests(self) -> None:
-        """Journal what operators did beside the collector. An act that cannot be folded is dropped, or it would stop every start."""
+        """Journal what operators did beside the collector, and what the predictions say. What cannot be folded is dropped, or it would stop every start."""
         for number, facts in requests.waiting(self.store.conn):
             settle = partial(requests.settle, number=number)
-            if facts.get("action") == requests.FINDINGS:
-                await self.foretold(facts, settle)
-                continue
             try:
-                await self.operate(facts, settle)
+                if facts.get("action") == requests.FINDINGS:
+                    await self.foretold({name: value for name, value in facts.items() if name != "action"}, settle)
+                else:
+                    await self.operate(facts, settle)
             except StoreError:
                 raise
+            except SaidError as error:
+                log.error("what the predictions left at position %.20s is dropped: %s", facts.get("position"), error)
+                await self.change(settle)
             except Exception:
                 log.exception("act %d of %s is dropped: %s", number, facts.get("actor"), facts.get("action"))
                 self._load()
@@ -453,19 +456,13 @@ class Pipeline:
     async def foretold(
         self, facts: dict[str, Any], settle: Callable[[sqlite3.Connection], None] = lambda _: None
     ) -> None:
-        """Journal what the predictions say: as a fact of the log, nobody's act. What was said before for the same position is said again by
-        who was killed meanwhile, and is not journaled again.
+        """Journal what the predictions say: as a fact of the log, nobody's act. What was heard before is not journaled again: who was killed meanwhile
+        says it twice. Raises SaidError.
         """
-        said = {name: value for name, value in facts.items() if name != "action"}
-        try:
-            check(said)
-        except SaidError as error:
-            log.error("what the predictions left at position %.20s is dropped: %s", said.get("position"), error)
-            await self.change(settle)
-            return
+        check(facts)
         async with self._lock:
-            heard = self.fold.foretelling.known(said)
-            await self._keep([] if heard else [self._record(Kind.FINDING, facts=said)], [settle])
+            heard = self.fold.foretelling.known(facts)
+            await self._keep([] if heard else [self._record(Kind.FINDING, facts=facts)], [settle])
 
     async def change(self, change: Callable[[sqlite3.Connection], object]) -> None:
         """Let a change of the file, which changes nothing of what it says, have its turn between two groups."""

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from tillwatch.collector.alarm.rules import PARTIES
+from tillwatch.collector.commands.entries import Command
+from tillwatch.collector.commands.entries import option as _o
+from tillwatch.collector.commands.foresee import FORESEE
 from tillwatch.collector.commands.output import CommandError
 from tillwatch.collector.config import Config
 from tillwatch.collector.incident.incidents import VERDICTS
@@ -35,31 +36,6 @@ tillwatch-collector COMMAND --help says what a command takes, with an example.
 Exit codes: 0 done, 1 it could not be done or something is ill, 2 the command or the configuration is wrong.
 NO_COLOR switches colours off. --json prints one JSON value on standard output.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """What argparse's add_argument takes."""
-
-    names: tuple[str, ...]
-    how: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """call: `module:function` of this package; json: it also answers with one JSON value. more: said below the text of its own help."""
-
-    name: str
-    call: str
-    text: str
-    example: str
-    options: tuple[Option, ...] = ()
-    json: bool = False
-    more: str = ""
-
-
-def _o(*names: str, **how: Any) -> Option:
-    return Option(names, how)
 
 
 _TERMINAL = _o("terminal", metavar="TERMINAL", help="its id; see tillwatch-collector terminals")
@@ -330,12 +306,14 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
                 _o("--terminals", type=int, default=500, metavar="N", help="how many (default: 500)"),
                 _o("--days", type=int, default=365, metavar="N", help="how long (default: 365)"),
                 _o("--seed", type=int, default=1, metavar="N", help="another one gives another year (default: 1)"),
-                _o("--pace", type=float, default=1.0, metavar="X", help="how many times as often as in life something breaks (default: 1)"),
+                _o("--pace", type=float, default=1.0, metavar="X", help="how many times as often as in life something breaks; 0: nothing does (default: 1)"),
+                _o("--predictions", choices=("off", "shadow", "on"), default="shadow", help="shadow: they are judged and nobody acts on them; on: rounds go by them (default: shadow)"),
                 _o("--keep", type=Path, metavar="DB", help="keep the store that comes of it, a new file: `console` and `report` read it"),
             ),
             json=True,
         ),
     )),
+    FORESEE,
     ("Terminals and their keys", (
         Command(
             "enrol-token", "commands.terminal_commands:run_enrol_token", "make a one-time token for one terminal, good for 24 hours",

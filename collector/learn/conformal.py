@@ -99,7 +99,8 @@ def calibrate(predicted: Floats, truth: Floats, groups: Ints, level: float) -> C
             local = _local(predicted[seen], truth[seen], groups[seen], level)
             low, high = (np.interp(predicted[judged], local[0], ends) for ends in local[1:])
             residual, width = truth[judged] - predicted[judged], high - low
-            scores[judged] = np.maximum(low - residual, residual - high) / width
+            # The least stretch of `interval` that holds the truth: of both ends only the one on the truth's side can miss it.
+            scores[judged] = np.where(residual < 0, low - residual, residual - high) / width
     at, low, high = _local(predicted, truth, groups, level)
     return Calibration(level, at, low, high, threshold(scores, level, groups))
 

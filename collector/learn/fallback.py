@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tillwatch.collector.learn.budget import Threshold, by_budget
-from tillwatch.collector.learn.hazard import Factor, Probabilities, failures
-from tillwatch.collector.learn.panel import YEAR_DAYS, Features, Panel
+from tillwatch.collector.learn.hazard import Factor, failures
+from tillwatch.collector.learn.panel import YEAR_DAYS, Features, Panel, Probabilities
 
 PRIOR_FAILURES = 1.0
 PRIOR_YEARS = 10.0

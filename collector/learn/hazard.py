@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tillwatch.collector.learn.budget import Threshold, by_budget
-from tillwatch.collector.learn.calibration import EDGE, Calibration, calibrate, log_odds, probability
-from tillwatch.collector.learn.panel import Features, Floats, Ints, Panel
+from tillwatch.collector.learn.calibration import Calibration, calibrate, log_odds, probability
+from tillwatch.collector.learn.holdout import Ranked
+from tillwatch.collector.learn.panel import Features, Floats, Ints, Panel, Probabilities
 
 MIN_FAILURES = 50
 """Failures (not rows) below which boosting learns the noise of the few: ten events for each of a handful of effects, the usual least for a
@@ -22,12 +23,11 @@ logistic model. Below it the fixed rule of fallback.py speaks.
 """
 MIN_FAILED_UNITS = 10
 """So many units must have failed: fifty failures of one bad unit teach that unit."""
-CHOICE_ROWS = 60_000
-"""What settings are chosen on; the order of candidates is known long before their figures are."""
+CHOICE_ROWS = 100_000
+"""What settings are chosen on. With fewer the smaller trees win, which more rows would not have needed."""
 WORD_PRIOR = 20.0
 """A model of drive with fewer failures than this times the base rate is drawn to the base rate: a model seen twice, failed once, is no omen."""
 
-Probabilities = NDArray[np.float64]
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share that is done, 0 to 1, from the thread of fit."""
 
@@ -268,17 +268,16 @@ def fit(panel: Panel, settings: Settings = Settings(), progress: Progress = sile
 
 
 def choose(panel: Panel, candidates: Sequence[Settings], progress: Progress = silent) -> Settings:
-    """The candidate with the least log loss out of fold: on units that it did not learn from, each row counting for what it stands for. All
-    see the same rows and folds where their seeds and counts are the same. To judge the choice, judge on other rows than these.
+    """The candidate with the best average precision out of fold: on units that it did not learn from, each row counting for what it stands
+    for. It is the top of the list that a budget pays for; the log loss is all but decided by the rows that nobody will be told of. To judge
+    the choice, judge on other rows than these.
     """
-    losses = []
+    found = []
     for index, settings in enumerate(candidates):
         progress("choosing", index / len(candidates))
         rows, weights, score = _cross_fit(panel, replace(settings, rows=min(settings.rows, CHOICE_ROWS)), silent)
-        failed = panel.failed[rows]
-        said = calibrate(score, failed, weights)(score)
-        losses.append(-float(np.average(np.log(np.clip(np.where(failed, said, 1 - said), EDGE, 1)), weights=weights)))
-    return candidates[int(np.argmin(losses))]
+        found.append(Ranked(score, panel.failed[rows]).average_precision(weights))
+    return candidates[int(np.argmax(found))]
 
 
 def _cross_fit(panel: Panel, settings: Settings, progress: Progress) -> tuple[Ints, Probabilities, Probabilities]:

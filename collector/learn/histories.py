@@ -8,7 +8,7 @@ say how fast this very part wears; single readings do not. numpy only.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,10 @@ INDEX_FRESH = (20, 50)
 INDEX_SLOPES = (15.0, 30.0, 60.0, 100.0, np.inf)
 STEP_SLACK = 1e-6
 """Ages in steps carry rounding; a reading exactly one window back is out."""
+EXPLAINED = 0.1
+"""The share of a sensor's variance that conditions must explain to be taken off; below it they would add noise."""
+CONDITION_PENALTY = 1e-6
+"""A row: keeps conditions that come as a few fixed points from being fitted by their last digits."""
 PENALTY = 1.0
 """Of the ridge regression behind the health index, on standardised sensors: it only has to part sensors that say the same."""
 
@@ -65,12 +69,16 @@ class History:
 class Scale:
     """How raw sensors become comparable, learnt from whole lives.
 
-    used: columns that vary at all; centre, spread: (used,); index: (used,) weights of the health index; step: the usual distance of two readings in units of
-    the age, which all spans and windows count in; sensors: how many columns a history has.
+    used: columns that vary and are no conditions; conditions: columns that say how the part is run (load, room, speed), bounds: (2, conditions) seen of
+    them; expected: (terms, used) of the quadratic in the conditions that gives each sensor's usual value, a plain mean where conditions explain
+    nothing; spread: (used,) around it; index: (used,) weights of the health index; step: the usual distance of two readings in units of the age, which all spans
+    and windows count in; sensors: how many columns a history has.
     """
 
     used: NDArray[np.intp]
-    centre: Floats
+    conditions: NDArray[np.intp]
+    bounds: Floats
+    expected: Floats
     spread: Floats
     index: Floats
     step: float
@@ -79,32 +87,64 @@ class Scale:
     def standard(self, values: Floats) -> Floats:
         """(n, used), nan where silent or not finite."""
         chosen = np.where(np.isfinite(values[:, self.used]), values[:, self.used], np.nan)
-        found: Floats = (chosen - self.centre) / self.spread
+        found: Floats = (chosen - _terms(values[:, self.conditions], self.bounds) @ self.expected) / self.spread
         return found
 
 
-def scale_of(histories: Sequence[History], remaining: Sequence[Floats]) -> Scale:
-    """Learnt from whole lives; remaining: (n,) for each, capped as the model wants it. ValueError where histories differ in their sensors."""
+def scale_of(histories: Sequence[History], remaining: Sequence[Floats], conditions: Sequence[int] = ()) -> Scale:
+    """Learnt from whole lives; remaining: (n,) for each, capped as the model wants it; conditions: columns. ValueError where histories differ in their
+    sensors.
+    """
     widths = {history.values.shape[1] for history in histories}
     if len(widths) != 1:
         raise ValueError(f"all parts have the same sensors in the same order; these have {sorted(widths)} columns")
     values = np.vstack([history.values for history in histories])
     values = np.where(np.isfinite(values), values, np.nan)
-    seen = np.isfinite(values)
-    count = np.maximum(seen.sum(axis=0), 1)
-    centre = np.where(seen, values, 0).sum(axis=0) / count
-    off = np.where(seen, values - centre, 0)
-    spread = np.sqrt((off**2).sum(axis=0) / count)
+    run = np.asarray(conditions, np.intp)
+    seen_of = [values[np.isfinite(values[:, column]), column] for column in run]
+    bounds = np.array([[x.min(), x.max()] if len(x) else [0.0, 0.0] for x in seen_of]).reshape(-1, 2).T
+    expected, spread = _expected(values, _terms(values[:, run], bounds))
     # What differs by rounding only is constant.
-    used = np.flatnonzero(spread > 1e-9 * np.maximum(np.abs(centre), 1e-12))
+    varies = np.flatnonzero(spread > 1e-9 * np.maximum(np.abs(expected[0]), 1e-12))
+    used = np.setdiff1d(varies, run)
     steps = np.concatenate([np.diff(history.age) for history in histories])
     step = float(np.median(steps)) if len(steps) else 1.0
-    standard = off[:, used] / spread[used]
+    scale = Scale(used, run, bounds, expected[:, used], spread[used], np.zeros(len(used)), step, int(widths.pop()))
+    standard = np.nan_to_num(scale.standard(values))
     target = np.concatenate(list(remaining))
     gram = standard.T @ standard + PENALTY * np.eye(len(used))
     index = np.linalg.solve(gram, standard.T @ (target - target.mean()))
     size = float(np.std(standard @ index)) if len(used) else 0.0
-    return Scale(used, centre[used], spread[used], index / (size if size > 0 else 1.0), step, int(widths.pop()))
+    return replace(scale, index=index / (size if size > 0 else 1.0))
+
+
+def _terms(conditions: Floats, bounds: Floats) -> Floats:
+    """(n, terms): one, the conditions between -1 and 1, and their products; a silent condition counts as the middle, one outside as the nearest bound."""
+    middle, half = bounds.mean(axis=0), np.maximum(np.diff(bounds, axis=0)[0] / 2, 1e-12)
+    placed = np.clip(np.nan_to_num((conditions - middle) / half), -1, 1)
+    count = placed.shape[1]
+    products = [placed[:, one] * placed[:, other] for one in range(count) for other in range(one, count)]
+    return np.column_stack([np.ones(len(placed)), placed, *products])
+
+
+def _expected(values: Floats, terms: Floats) -> tuple[Floats, Floats]:
+    """(terms, sensors), and (sensors,) the spread around what they give."""
+    expected = np.zeros((terms.shape[1], values.shape[1]))
+    spread = np.zeros(values.shape[1])
+    for column in range(values.shape[1]):
+        seen = np.isfinite(values[:, column])
+        if not seen.any():
+            continue
+        known, by = values[seen, column], terms[seen]
+        expected[0, column] = known.mean()
+        spread[column] = known.std()
+        light = CONDITION_PENALTY * len(known) * np.eye(terms.shape[1])
+        fitted = np.linalg.solve(by.T @ by + light, by.T @ (known - known.mean()))
+        fitted[0] += known.mean()
+        around = float(np.sqrt(np.mean((known - by @ fitted) ** 2)))
+        if around**2 < (1 - EXPLAINED) * spread[column] ** 2:
+            expected[:, column], spread[column] = fitted, around
+    return expected, spread
 
 
 def features(history: History, scale: Scale) -> Floats:

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tillwatch.collector.learn.calibration import slope
-from tillwatch.collector.learn.hazard import Probabilities
-from tillwatch.collector.learn.panel import Ints, Panel
+from tillwatch.collector.learn.panel import Ints, Panel, Probabilities
 
 DRAWS = 100
 INTERVAL = (5.0, 95.0)

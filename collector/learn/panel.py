@@ -18,6 +18,7 @@ YEAR_DAYS = 365.25
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
+Probabilities = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

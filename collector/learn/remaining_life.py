@@ -9,6 +9,7 @@ on them, part by part (`conformal.py`). Every prediction names the sensors that 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -25,22 +26,29 @@ MIN_PARTS = 5
 """Whole lives without which nothing is learnt. An interval needs more: `conformal.groups_needed`."""
 MAX_ROWS = 200_000
 """Rows that a model is taught with: minutes on two cores. Of more, each part keeps an even selection; `RemainingLife.left_out` counts the rest."""
+JUDGES = 1
+"""Models a fold that judge parts which they do not know. One instead of `Settings.seeds` halves the time; the mean of several is a little better, so
+the interval is a little wider than it had to be.
+"""
 CAP_SHARE = 0.6
 """The cap where none is given, as a share of the median life: signs of the end are found in about the last half of a life, and a part at its
 cap needs no attention yet."""
 FACTORS = 3
 """Sensors named for each prediction: what a technician reads."""
+NAMES = ("sensors", "conditions")
+"""The settings that are tuples, which a stored model holds as lists."""
 FORMAT = 1
 """Of `parts()`; another number is refused."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """sensors: names of the columns; cap: in the unit of the age, None: a share of the median life; level: how often the interval holds; folds: models
+    """sensors: names of the columns; conditions: those of them that say how the part is run (load, room temperature), which the others are judged by; cap: in the unit of the age, None: a share of the median life; level: how often the interval holds; folds: models
     that judge parts they were not taught with; seeds: models whose mean is the prediction. The rest is scikit-learn's gradient boosting.
     """
 
     sensors: tuple[str, ...]
+    conditions: tuple[str, ...] = ()
     cap: float | None = None
     level: float = 0.9
     folds: int = 5
@@ -122,7 +130,7 @@ class RemainingLife:
         """Plain values, arrays and scikit-learn models: for storing."""
         return {
             "format": FORMAT,
-            "settings": {**asdict(self.settings), "sensors": list(self.settings.sensors)},
+            "settings": {**asdict(self.settings), **{name: list(getattr(self.settings, name)) for name in NAMES}},
             "cap": self.cap,
             "scale": _plain(self.scale),
             "fresh": self.fresh,
@@ -144,7 +152,7 @@ def from_parts(parts: Mapping[str, Any]) -> RemainingLife:
     """What `parts()` gave. ValueError for another format."""
     if parts.get("format") != FORMAT:
         raise ValueError(f"a model of format {parts.get('format')!r}; this version reads {FORMAT}: train it again")
-    settings = {**parts["settings"], "sensors": tuple(parts["settings"]["sensors"])}
+    settings = {**parts["settings"], **{name: tuple(parts["settings"][name]) for name in NAMES}}
     return RemainingLife(
         Settings(**settings),
         parts["cap"],
@@ -178,14 +186,14 @@ def fit(
         if progress:
             progress(f"model {one + 1} of {settings.folds + 1}, for parts that it is not taught with")
         # The health index too is learnt without the parts that are judged.
-        scale = _scale([h for h, where in zip(histories, fold, strict=True) if where != one], cap)
+        scale = _scale([h for h, where in zip(histories, fold, strict=True) if where != one], cap, settings)
         asked = np.vstack([features(h, scale)[chosen] for h, chosen in zip(histories, rows, strict=True)])
         out = fold[part] == one
-        models = _teach(asked[~out], np.minimum(remaining[~out], cap), settings)
+        models = _teach(asked[~out], np.minimum(remaining[~out], cap), settings, JUDGES)
         judged[out] = _mean(models, asked[out], cap)
     if progress:
         progress(f"model {settings.folds + 1} of {settings.folds + 1}, of all parts")
-    scale = _scale(histories, cap)
+    scale = _scale(histories, cap, settings)
     asked = np.vstack([features(h, scale)[chosen] for h, chosen in zip(histories, rows, strict=True)])
     return RemainingLife(
         settings,
@@ -193,7 +201,7 @@ def fit(
         scale,
         _fresh(histories, scale),
         calibrate(judged, np.minimum(remaining, cap), part, settings.level),
-        tuple(_teach(asked, np.minimum(remaining, cap), settings)),
+        tuple(_teach(asked, np.minimum(remaining, cap), settings, settings.seeds)),
         sum(len(history.age) for history in histories) - len(part),
         OutOfFold(part, ages, judged, remaining),
     )
@@ -208,10 +216,13 @@ def _check(histories: Sequence[History], settings: Settings) -> None:
     width = histories[0].values.shape[1]
     if len(settings.sensors) != width:
         raise ValueError(f"{width} sensors in the histories, but {len(settings.sensors)} names for them")
+    if unknown := set(settings.conditions) - set(settings.sensors):
+        raise ValueError(f"conditions that are no sensors: {', '.join(sorted(unknown))}")
 
 
-def _scale(histories: Sequence[History], cap: float) -> Scale:
-    return scale_of(histories, [np.minimum(history.age[-1] - history.age, cap) for history in histories])
+def _scale(histories: Sequence[History], cap: float, settings: Settings) -> Scale:
+    remaining = [np.minimum(history.age[-1] - history.age, cap) for history in histories]
+    return scale_of(histories, remaining, [settings.sensors.index(name) for name in settings.conditions])
 
 
 def _fresh(histories: Sequence[History], scale: Scale) -> Floats:
@@ -230,7 +241,7 @@ def _without(history: History, column: int, value: float) -> History:
     return History(history.part, history.age, values)
 
 
-def _teach(asked: Floats, remaining: Floats, settings: Settings) -> list[Any]:
+def _teach(asked: Floats, remaining: Floats, settings: Settings, seeds: int) -> list[Any]:
     from sklearn.ensemble import HistGradientBoostingRegressor  # noqa: PLC0415  half a second and 100 MB, only where models are
 
     # Small collections have small leaves, or nothing would be told apart at all.
@@ -246,14 +257,26 @@ def _teach(asked: Floats, remaining: Floats, settings: Settings) -> list[Any]:
             early_stopping=False,  # it would hold rows back, of parts that the rest of the rows show as well
             random_state=seed,
         )
-        for seed in range(settings.seeds)
+        for seed in range(seeds)
     ]
-    return [model.fit(asked, remaining) for model in models]
+    with _alone():
+        return [model.fit(asked, remaining) for model in models]
 
 
 def _mean(models: Sequence[Any], asked: Floats, cap: float) -> Floats:
-    said: Floats = np.mean([model.predict(asked) for model in models], axis=0)
+    with _alone():
+        said: Floats = np.mean([model.predict(asked) for model in models], axis=0)
     return np.clip(said, 0, cap)
+
+
+def _alone() -> AbstractContextManager[Any]:
+    """One thread. OpenMP's threads spin for the slowest of them: with both cores of a machine busy, as beside a working collector, 60 rounds of boosting over
+    20,000 rows took 25 to 65 s and 9 to 22 s of processor time with two threads, 3 s and 1 s with one.
+    """
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415  comes with scikit-learn, as late as that
+
+    found: AbstractContextManager[Any] = threadpool_limits(1, "openmp")
+    return found
 
 
 def _plain(given: Scale | Calibration) -> dict[str, Any]:

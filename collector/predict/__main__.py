@@ -4,6 +4,7 @@ collector's store, and leaves what it finds for the collector to journal.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -11,15 +12,18 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tillwatch.collector.alarm.rules import RulesError, parse_rules
 from tillwatch.collector.config import Config, ConfigError, load_config
 from tillwatch.collector.predict.checkpoint import Checkpoint, beside
 from tillwatch.collector.predict.follower import Follower, Make
 from tillwatch.collector.predict.settings import Tables, TablesError, parse_tables
+from tillwatch.collector.predict.tables import TableError
 from tillwatch.collector.store.lock import WriterLock
 from tillwatch.collector.store.sqlite import StoreError
 
@@ -40,19 +44,31 @@ RETRY_S = 10.0
 
 def tables_of(config: Config) -> Tables:
     """What ships with the site's own laid over it. Raises ConfigError naming file and key."""
-    path, budget = config.predictions.file, config.predictions.budget
+    own, budget = config.predictions, config.predictions.budget
+    site, lives, watched = (_text(key, getattr(own, key)) for key in ("file", "lives", "watched"))
     try:
-        tables = parse_tables(path.read_text(encoding="utf-8") if path is not None else "")
-    except OSError as error:
-        msg = f"[predictions] file: cannot read {path}: {error.strerror}"
+        rules = parse_rules(config.rules.file.read_text(encoding="utf-8") if config.rules.file is not None else "")
+    except (OSError, RulesError, UnicodeDecodeError) as error:
+        msg = f"[rules] file: {config.rules.file}: {error}"
         raise ConfigError(msg) from None
-    except (TablesError, UnicodeDecodeError) as error:
-        msg = f"{path}: {error}"
+    try:
+        tables = parse_tables(site, lives=lives, watched=watched, rules=rules)
+    except (TablesError, TableError) as error:
+        files = ", ".join(str(each) for each in (own.file, own.lives, own.watched) if each is not None)
+        msg = f"[predictions] {files}: {error}"
         raise ConfigError(msg) from None
     if not budget:
         return tables
     share = budget / (tables.anomaly_budget + tables.failure_budget)
     return replace(tables, anomaly_budget=tables.anomaly_budget * share, failure_budget=tables.failure_budget * share)
+
+
+def _text(key: str, path: Path | None) -> str:
+    try:
+        return path.read_text(encoding="utf-8") if path is not None else ""
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"[predictions] {key}: cannot read {path}: {error}"
+        raise ConfigError(msg) from None
 
 
 def engine_of(config: Config) -> Make:
@@ -68,8 +84,24 @@ def engine_of(config: Config) -> Make:
     return make
 
 
-def follow(database: Path, make: Make, ended: threading.Event) -> None:
-    """Until it is told to end. Raises StoreError where there is no store to read."""
+def _stamp(folder: Path) -> object:
+    """Something else whenever a model was written."""
+    try:
+        return sorted((each.name, each.stat().st_mtime_ns) for each in folder.iterdir())
+    except OSError:
+        return None
+
+
+def _differs(stamp: Callable[[], object], was: object) -> bool:
+    return stamp() != was
+
+
+def follow(
+    database: Path, anew: Callable[[], Make], ended: threading.Event, stamp: Callable[[], object] = lambda: None
+) -> None:
+    """Until it is told to end. anew: how engines are made from now on, asked again when `stamp` says something else. Raises StoreError where there is
+    no store to read, and what `anew` raises at the start.
+    """
     lock = WriterLock(beside(database))
     if not lock.take(TAKEN_S):
         msg = f"another process ({lock.holder()}) makes the predictions of {database} already; end it first"
@@ -77,8 +109,9 @@ def follow(database: Path, make: Make, ended: threading.Event) -> None:
     checkpoint = Checkpoint(beside(database))
     try:
         while not ended.is_set():
+            was, make = stamp(), anew()
             try:
-                _follow(database, checkpoint, make, ended)
+                _follow(database, checkpoint, make, ended, partial(_differs, stamp, was))
             except sqlite3.Error as error:
                 log.error("the store cannot be read: %s; the predictions look again in %g s", error, RETRY_S)
                 ended.wait(RETRY_S)
@@ -87,7 +120,9 @@ def follow(database: Path, make: Make, ended: threading.Event) -> None:
         lock.release()
 
 
-def _follow(database: Path, checkpoint: Checkpoint, make: Make, ended: threading.Event) -> None:
+def _follow(
+    database: Path, checkpoint: Checkpoint, make: Make, ended: threading.Event, changed: Callable[[], bool]
+) -> None:
     follower = Follower(database, checkpoint, make)
     try:
         log.info("the predictions go on from entry %d", follower.position)
@@ -96,6 +131,9 @@ def _follow(database: Path, checkpoint: Checkpoint, make: Make, ended: threading
             more = follower.step(ended.is_set)
             if time.monotonic() >= due:
                 due = time.monotonic() + max(SAVE_S, SAVE_SHARE * follower.save())
+                if not follower.unsent and changed():
+                    log.info("there are other models: the predictions go by them from entry %d on", follower.position)
+                    return
             if not more:
                 ended.wait(POLL_S)
         follower.save()
@@ -106,14 +144,15 @@ def _follow(database: Path, checkpoint: Checkpoint, make: Make, ended: threading
 
 def main(config: Config, *, until_stdin_ends: bool = False) -> int:
     """Run until a signal ends it; the exit code. Raises ConfigError and StoreError."""
-    make, ended = engine_of(config), threading.Event()
+    ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     if until_stdin_ends:
         threading.Thread(target=_end_with_stdin, name="stdin", daemon=True).start()
     if hasattr(os, "nice"):
-        os.nice(NICE)
-    follow(config.database, make, ended)
+        with contextlib.suppress(OSError):  # the service's sandbox lets nobody change priorities; its own shares hold there
+            os.nice(NICE)
+    follow(config.database, lambda: engine_of(config), ended, lambda: _stamp(config.predictions.folder(config)))
     return 0
 
 

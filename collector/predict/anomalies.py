@@ -25,7 +25,11 @@ MEMORY_HALF_LIFE_DAYS = 30.0
 BELIEVED = 1.25
 """Times the last peak that a new one must reach while that is fresh: the same again is no news."""
 
-Mask = NDArray[np.bool_]
+SHADOW_DAYS = 7
+"""Days on which a part is looked at before it can be called unusual: the tails of its own series settle with the values that come after they were learnt,
+and a new fleet has to show first how high chance goes.
+"""
+
 Scores = NDArray[np.float32]
 Index = NDArray[np.intp]
 
@@ -41,6 +45,7 @@ class Anomalies:
         self.group = np.zeros((len(SOURCES), 0), np.int32)
         self.peak = np.zeros((len(SOURCES), 0), np.float32)
         self.threshold = np.zeros((len(SOURCES), 0), np.float32)
+        self.days = np.zeros((len(SOURCES), 0), np.uint8)
         self.open = np.zeros(0, np.int64)
         self.loud = np.zeros(0, np.int64)
         self.source = np.zeros(0, np.int8)
@@ -59,8 +64,9 @@ class Anomalies:
         groups = np.array([[self.tail.group(source, kind_of(part)) for _, part in new] for source in SOURCES], np.int32)
         self.group = np.concatenate([self.group, groups], axis=1)
         self.peak = np.concatenate([self.peak, np.full((len(SOURCES), count), -1, np.float32)], axis=1)
-        # Until the day is over, what is new opens nothing; it has to learn for days anyway.
+        # What is new opens nothing before it has been looked at for SHADOW_DAYS.
         self.threshold = np.concatenate([self.threshold, np.full((len(SOURCES), count), np.inf, np.float32)], axis=1)
+        self.days = np.concatenate([self.days, np.zeros((len(SOURCES), count), np.uint8)], axis=1)
         for name in ("open", "loud", "source", "height", "memory"):
             array = getattr(self, name)
             setattr(self, name, np.concatenate([array, np.zeros(count, array.dtype)]))
@@ -106,13 +112,15 @@ class Anomalies:
         for terminal, count in zip(terminals, looked.sum(axis=0).tolist(), strict=True):
             shares[terminal] = shares.get(terminal, 0) + count
         each = np.array([max(shares[terminal], 1) for terminal in terminals], np.float64)
+        self.days += looked & (self.days < SHADOW_DAYS)
         chance = self._tables.anomaly_budget / YEAR_DAYS / each
         for which in range(len(SOURCES)):
-            self.threshold[which] = self.tail.threshold(self.group[which].astype(np.intp), chance)
+            threshold = self.tail.threshold(self.group[which].astype(np.intp), chance)
+            self.threshold[which] = np.where(self.days[which] >= SHADOW_DAYS, threshold, np.inf)
         self.peak[:] = -1
         self.memory *= np.float32(0.5 ** (1 / MEMORY_HALF_LIFE_DAYS))
 
-    _KEPT = ("group", "peak", "threshold", "open", "loud", "source", "height", "memory")
+    _KEPT = ("group", "peak", "threshold", "days", "open", "loud", "source", "height", "memory")
 
     def state(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self._KEPT} | {"tail": self.tail.state()}

@@ -16,6 +16,10 @@ LATE_NS = 3600 * 10**9
 QUIET_NS = 600 * 10**9
 """A process that runs says how far it is every few seconds while there is anything to read."""
 SUBJECT = "predictions"
+ORDINARY = ("readings ahead", "readings late")
+"""Left out, too, and of no concern: a terminal whose clock was wrong, or whose line was cut for days."""
+DRIFTED = {"look": "warn", "retrain": "warn"}
+"""Levels of learn/drift.py. A model of another fleet is no failure: the record of the detector says whether it is still right."""
 
 
 def examine_predictions(config: Config, now: int) -> Iterator[Said]:
@@ -38,8 +42,13 @@ def examine_predictions(config: Config, now: int) -> Iterator[Said]:
         yield SUBJECT, "ok", "nothing was read yet; they begin with the collector"
         return
     yield _how_far(status, now)
+    level, reason = status.drift
+    if level in DRIFTED:
+        mend = "; train it again: tillwatch-collector train" if level == "retrain" else ""
+        yield SUBJECT, DRIFTED[level], f"the model: {reason}{mend}"
     for name, times in sorted(status.limits.items()):
-        yield SUBJECT, "warn", f"{name}: more than is followed, {times} times; look at what sends so many"
+        if name not in ORDINARY:
+            yield SUBJECT, "warn", f"{name}: more than is followed, {times} times; look at what sends so many"
 
 
 def _how_far(status: Status, now: int) -> Said:

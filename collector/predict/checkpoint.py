@@ -46,7 +46,7 @@ class Kept:
 class Status:
     """How far the predictions are. position: the entry read last, at: its time, UTC ns; head: the log's last one then; looked_at: when this was
     written, by the machine's clock; series: followed; limits: bound -> how often it was reached; process: its id, 0 where it has ended; trouble: what
-    keeps it from working, empty while nothing does.
+    keeps it from working, empty while nothing does; drift: level and reason of learn/drift.py, empty where no model was learnt.
     """
 
     position: int = 0
@@ -57,6 +57,7 @@ class Status:
     limits: Mapping[str, int] = field(default_factory=dict)
     process: int = 0
     trouble: str = ""
+    drift: tuple[str, str] = ("", "")
 
     @property
     def behind(self) -> int:
@@ -79,7 +80,7 @@ def read_status(database: Path) -> Status | None:
             row = db.execute("SELECT body FROM status").fetchone()
         finally:
             db.close()
-        return Status(**msgpack.unpackb(row[0])) if row is not None else None
+        return Status(**msgpack.unpackb(row[0], use_list=False)) if row is not None else None
     except (sqlite3.Error, ValueError, TypeError, msgpack.UnpackException):
         return None
 

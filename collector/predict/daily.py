@@ -83,7 +83,8 @@ class Daily:
         self._open(rows, day)
         kept = self.newest[rows] - day < DAYS
         self.late += int(n[~kept].sum())
-        rows, n, total, least, most, last, at = (each[kept] for each in (rows, n, total, least, most, last, at))
+        rows, n, at = rows[kept], n[kept], at[kept]
+        total, least, most, last = total[kept], least[kept], most[kept], last[kept]
         place = day % DAYS
         before = self.n[rows, place]
         had = before > 0

@@ -4,19 +4,20 @@ output bit for bit, also where state() and restore() lie between them. Follower,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from tillwatch.agent.model import MS, Quality
+from tillwatch.collector.learn.drift import Drift
 from tillwatch.collector.predict.buffer import Buffer, Readings
 from tillwatch.collector.predict.daily import Daily
 from tillwatch.collector.predict.expected import Expected
 from tillwatch.collector.predict.failures import Asked, Failures, units_of
 from tillwatch.collector.predict.finding import FAILURE, RUNOUT, TREND, WEAR, Finding, Grade, Happened, Record, kind_of
-from tillwatch.collector.predict.foretold import Foretelling
+from tillwatch.collector.predict.foretold import Foretelling, Foretold
 from tillwatch.collector.predict.grades import Places, differs, reckon
 from tillwatch.collector.predict.ledger import Ledger, standing
 from tillwatch.collector.predict.lifetimes import Lifetimes
@@ -29,6 +30,8 @@ from tillwatch.collector.predict.unusual import Unusual
 
 if TYPE_CHECKING:
     from tillwatch.agent.wire import Column
+    from tillwatch.collector.learn.fallback import Fallback
+    from tillwatch.collector.learn.hazard import Hazard
 
 VERSION = 1
 """Of the state. One of another version is not read: the journal is walked again."""
@@ -44,10 +47,14 @@ MAX_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """What was learnt from the past of a fleet; None: the fixed fallback of the tables."""
+    """What was learnt from the past of a fleet; None: the fixed fallback of the tables. drift: what the hazard's questions are watched against."""
 
-    hazard: Any = None
-    remaining_life: Any = None
+    hazard: Hazard | Fallback | None = None
+    drift: Drift | None = None
+
+
+Gather = Callable[[int, Asked], None]
+"""Told at the end of each day (UTC ns) of every unit that a model would be asked of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +68,11 @@ class Said:
 
 
 class Engine:
-    """Calls come in the order of the journal. Time is what `advance` is told: it runs every tick and every day that is due by then."""
+    """Calls come in the order of the journal. Time is what `advance` is told: it runs every tick and every day that is due by then. gather: who trains is
+    told what would be asked, and nothing is said of failures.
+    """
 
-    def __init__(self, tables: Tables, models: Models | None = None) -> None:
+    def __init__(self, tables: Tables, models: Models | None = None, gather: Gather | None = None) -> None:
         self.tables = tables
         self.models = models or Models()
         self._registry = Registry(tables)
@@ -72,7 +81,8 @@ class Engine:
         self._places = Places()
         self._records = Records(tables)
         self._ledger = Ledger()
-        self._failures = Failures(tables, self.models.hazard)
+        self._failures = Failures(tables, self.models.hazard, self.models.drift)
+        self._gather = gather
         self._unusual = Unusual(tables, self._registry, self._records, self._ledger, self._failures)
         self._spoken = Spoken()
         self._expected = Expected(tables, self._registry, self._daily)
@@ -97,7 +107,11 @@ class Engine:
         del historical  # a reading counts for the time that it was read at, however late it comes
         self._places.heard(terminal, at)
         self._seen[terminal] = max(at, self._seen.get(terminal, 0))
+        component = None
         for column in columns:
+            if column.component != component:
+                component = column.component
+                self._registry.see(terminal, component)
             if column.signal in self.tables.words:
                 self._words(terminal, column, correction_ms)
             elif column.numeric:
@@ -178,11 +192,15 @@ class Engine:
 
     def _end_day(self, day: int, now: int) -> None:
         self._daily.grow(len(self._registry))
-        self._unusual.end_day(now)
+        self._unusual.end_day()
         expected, filled = self._expected.day(day)
-        worn, replaced = self._lifetimes.day(day, self._ledger)
+        worn, replaced = self._lifetimes.day(day)
         self._judged(self._foretelling.renew([*filled, *replaced]))
-        failing = self._failures.day(now, self._asked(), self._ledger)
+        failing: list[Foretold] = []
+        if self._gather is None:
+            failing = self._failures.day(now, self._asked(), self._ledger)
+        else:
+            self._gather(now, self._asked())
         self._judged(self._foretelling.tell([*expected, *worn, *failing], (WEAR, TREND, RUNOUT, FAILURE), now))
         self._judged(self._records.advance(now, self._seen))
         for finding in self._ledger.open():
@@ -267,6 +285,15 @@ class Engine:
     def grades(self) -> Mapping[str, Grade]:
         """As they were told last."""
         return self._grades
+
+    @property
+    def series(self) -> int:
+        """Series that are followed."""
+        return len(self._registry)
+
+    def drift(self) -> tuple[str, str]:
+        """Level and reason of learn/drift.py: whether the fleet is still the one that the model learnt from; empty where nothing was learnt."""
+        return self._failures.drift()
 
     def branches(self) -> dict[str, str]:
         """Terminal -> branch, for inspection.rounds."""

@@ -49,8 +49,8 @@ class Group:
         if more > 0:
             self.scores = np.concatenate([self.scores, no_scores(more)])
             if self.watched.kind == RUNOUT:
-                new = runout.unknown(more)
-                self.stores = runout.Stores(*(np.concatenate(pair) for pair in zip(self.stores, new, strict=True)))
+                have, new = self.stores._asdict(), runout.unknown(more)._asdict()
+                self.stores = runout.Stores(**{name: np.concatenate([have[name], new[name]]) for name in have})
 
 
 class Expected:
@@ -102,7 +102,7 @@ class Expected:
     def _look(self) -> None:
         """Series that are new since yesterday."""
         for row in range(self._looked, len(self._registry)):
-            terminal, component, signal = self._registry.names[row]
+            _, component, signal = self._registry.names[row]
             for watched in self._tables.watch.of(signal, component):
                 if watched.id in self._groups:
                     self._groups[watched.id].rows.append(row)
@@ -188,7 +188,7 @@ class Expected:
     ) -> Foretold:
         row, watched = group.rows[place], group.watched
         terminal, component, signal = self._registry.names[row]
-        days = [i for i in np.flatnonzero(np.isfinite(values)).tolist()][-SHOWN_DAYS:]
+        days: list[int] = np.flatnonzero(np.isfinite(values)).tolist()[-SHOWN_DAYS:]
         first = day - len(values) + 1
         readings = tuple((component, signal, (first + i) * DAY_NS + DAY_NS // 2, plain(values[i])) for i in days)
         shown = {

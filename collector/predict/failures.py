@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tillwatch.collector.learn.budget import NEVER, Threshold
+from tillwatch.collector.learn.drift import Drift
 from tillwatch.collector.learn.fallback import PRIOR_FAILURES, PRIOR_YEARS, Fallback
 from tillwatch.collector.learn.hazard import Factor, Hazard
 from tillwatch.collector.learn.panel import Features
 from tillwatch.collector.predict.finding import FAILURE, Happened, kind_of
 from tillwatch.collector.predict.foretold import Foretold, plain
 from tillwatch.collector.predict.ledger import Ledger
-from tillwatch.collector.predict.panel import UNUSUAL, Event, Unit, event_of, rows
+from tillwatch.collector.predict.panel import OTHER, PARTIES, UNUSUAL, Event, Unit, event_of, rows
 from tillwatch.collector.predict.settings import DAY_NS, YEAR_DAYS, Tables
 
 KEPT_NS = 31 * DAY_NS
@@ -29,6 +30,8 @@ STAYS = 0.5
 """Of the threshold: what was told is told on while it is above this."""
 MOST_SAVED = 10.0
 """Findings that the fixed rule may save up in quiet days: a bad week is not told all at once."""
+DRIFT_DAYS = 30
+"""Days that are compared with the training at once: as long as the longest window of the panel, so that one odd week is no other fleet."""
 LEARNT, RULE = f"{FAILURE}/learnt", f"{FAILURE}/rule"
 
 Probabilities = NDArray[np.float64]
@@ -46,12 +49,14 @@ class Asked:
 class Failures:
     """saved: findings that the fixed rule may tell of. forgotten: events that found no place."""
 
-    def __init__(self, tables: Tables, hazard: Hazard | Fallback | None) -> None:
+    def __init__(self, tables: Tables, hazard: Hazard | Fallback | None, drift: Drift | None = None) -> None:
         self._tables = tables
         self._learnt = hazard is not None
         never = Threshold(NEVER, 0.0, 0.0, 0.0)
         years = tables.horizon_ns / (DAY_NS * YEAR_DAYS)
         self._model = hazard or Fallback(PRIOR_FAILURES / PRIOR_YEARS, years, never, tables.horizon_ns)
+        self._drift = drift if isinstance(hazard, Hazard) else None
+        self._drift_days = 0
         self._events: dict[str, list[Event]] = {}
         self.saved = 0.0
         self.forgotten = 0
@@ -83,6 +88,7 @@ class Failures:
         unit = np.arange(len(asked.units), dtype=np.int64)
         known = rows(asked.units, events, unit, np.full(len(unit), now, np.int64), asked.worn)
         chance = self._model.predict(known)
+        self._watch_drift(known, chance)
         detector = LEARNT if self._learnt else RULE
         stands = [
             any(ledger.get(detector, u.terminal, c) for c in cs)
@@ -94,15 +100,34 @@ class Failures:
         self._forget(now)
         return [self._foretold(row, chance, known, asked, detector, ledger) for row in chosen]
 
+    def _watch_drift(self, known: Features, chance: Probabilities) -> None:
+        if self._drift is None or not isinstance(self._model, Hazard):
+            return
+        if self._drift_days >= DRIFT_DAYS:
+            self._drift.begin()
+            self._drift_days = 0
+        self._drift.add(self._model.encoding.matrix(known), chance)
+        self._drift_days += 1
+
+    def drift(self) -> tuple[str, str]:
+        """Level and reason; empty where nothing was learnt."""
+        if self._drift is None:
+            return "", ""
+        verdict = self._drift.verdict()
+        return verdict.level, verdict.reason
+
     def _by_threshold(self, chance: Probabilities, stands: list[bool]) -> list[int]:
         limit = self._model.threshold.value
         return np.flatnonzero((chance >= limit) | (np.array(stands) & (chance >= limit * STAYS))).tolist()
 
     def _by_allowance(self, chance: Probabilities, stands: list[bool], known: Features, asked: Asked) -> list[int]:
-        """The likeliest first, as far as the budget goes, and only where something has happened: by age alone everything fails some day."""
+        """The likeliest first, as far as the budget goes, and only where the part had an alarm: by age alone everything fails some day, and an anomaly has
+        told of itself.
+        """
         terminals = len({each.terminal for each in asked.units})
         self.saved = min(self.saved + terminals * self._tables.failure_budget / YEAR_DAYS, MOST_SAVED)
-        lately = known.values[:, known.names.index("all events count 7 d")]
+        alarms = [known.names.index(f"{party} count 7 d") for party in (*PARTIES, OTHER)]
+        lately = known.values[:, alarms].sum(axis=1)
         chosen = [row for row in range(len(stands)) if stands[row] and lately[row] > 0]
         for row in np.argsort(-chance, kind="stable").tolist():
             if self.saved < 1.0:
@@ -145,12 +170,18 @@ class Failures:
 
     def state(self) -> dict[str, Any]:
         events = [list(astuple(each)) for own in self._events.values() for each in own]
-        return {"events": events, "saved": self.saved, "forgotten": self.forgotten}
+        state: dict[str, Any] = {"events": events, "saved": self.saved, "forgotten": self.forgotten}
+        if self._drift is not None:
+            state["drift"] = {"edges": self._drift.edges, "now": self._drift.now, "days": self._drift_days}
+        return state
 
     def restore(self, state: Mapping[str, Any]) -> None:
         for at, terminal, component, event in state["events"]:
             self._events.setdefault(terminal, []).append(Event(int(at), terminal, component, event))
         self.saved, self.forgotten = float(state["saved"]), int(state["forgotten"])
+        kept = state.get("drift")
+        if kept is not None and self._drift is not None and np.array_equal(kept["edges"], self._drift.edges):
+            self._drift.now, self._drift_days = np.array(kept["now"], np.int64), int(kept["days"])  # of this very model
 
 
 def _factor(factor: Factor) -> str:

@@ -8,26 +8,22 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgpack
 
-from tillwatch.agent.wire import Column, Refusal, VerifyKey, WireError, open_batch_frame
-from tillwatch.collector.alarm.rules import Rules, parse_rules
-from tillwatch.collector.duty.policy import Policy, parse_policy
-from tillwatch.collector.journal import GENESIS, Kind
+from tillwatch.collector.journal import GENESIS
 from tillwatch.collector.predict.checkpoint import Checkpoint, Kept, Status
 from tillwatch.collector.predict.events import Events
-from tillwatch.collector.predict.finding import CLOSED, OPEN, OVER, UNKNOWN, Finding, Grade, Happened, Record
-from tillwatch.collector.records import LIFE_CYCLE
+from tillwatch.collector.predict.feed import Feed, Hears, Surroundings
+from tillwatch.collector.predict.finding import CLOSED, OPEN, OVER, UNKNOWN, Finding, Grade, Record
 from tillwatch.collector.store import foretold, requests
 from tillwatch.collector.store.log import Fault, Log, Logged
 from tillwatch.collector.store.requests import FINDINGS, RequestError
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError
-from tillwatch.collector.terminal.fleet import IN_SERVICE
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +37,7 @@ WAITING = 100
 FULL = requests.MAX_FACTS - 4096
 """Bytes of one message, with room for what names it."""
 STATUS_S = 5.0
+DAY_NS = 86_400 * 10**9
 BUSY_S = 10.0
 """Waiting for the collector, which holds the file for milliseconds."""
 
@@ -54,16 +51,8 @@ class Says(Protocol):
     limits: Any
 
 
-class Predicts(Protocol):
+class Predicts(Hears, Protocol):
     """The engine's calls, in the order of the journal and from one thread; see engine.py. None of them does I/O or raises for what a terminal says."""
-
-    def place(self, terminal: str, branch: str, region: str, terminal_class: str, zone: str = "") -> None: ...
-
-    def read(
-        self, terminal: str, columns: Sequence[Column], at: int, *, correction_ms: int = 0, historical: bool = False
-    ) -> None: ...
-
-    def happened(self, event: Happened) -> None: ...
 
     def advance(self, now: int) -> Any: ...
 
@@ -81,17 +70,18 @@ class Follower:
         self._database, self._checkpoint = database, checkpoint
         self._db = _reading(database)
         self._asking = sqlite3.connect(database, isolation_level=None, timeout=BUSY_S)
-        self._keys = _Keys(self._db)
         self._mind = _Mind()
         self._unsent: list[dict[str, Any]] = []
         self._told: Status | None = None
         self._told_at = self._saved_at = float("-inf")
         self._limits: Mapping[str, int] = {}
         self._head = 0
+        self._drift_day, self._drifted = -1, ("", "")
         self._catching_up = False
         self._reconciled = False
         self._faults: set[str] = set()
         self._engine = self._begin(make)
+        self._feed = Feed(self._engine, self._mind, self._db, self._fault)
         self._heard = self._reached()
 
     def close(self) -> None:
@@ -157,50 +147,13 @@ class Follower:
 
     def _take(self, logged: Logged) -> None:
         entry, mind = logged.entry, self._mind
-        for event in mind.events.until(entry.at, mind.rules):
-            self._engine.happened(event)
+        self._feed.events(entry.at)
         said = self._engine.advance(entry.at)
         if said.findings or said.grades or said.records:
             self._hear(entry.n, said.findings, said.grades, said.records)
         self._limits = said.limits or self._limits
-        match entry.kind:
-            case Kind.BATCH if logged.frame is not None:
-                self._batch(logged)
-            case Kind.OPERATOR:
-                self._act(logged)
-            case Kind.RULES_CHANGED:
-                mind.tables(entry.facts_map())
-                self._place(mind.places)
+        self._feed.entry(logged)
         mind.position, mind.at, mind.digest = entry.n, entry.at, entry.digest
-
-    def _batch(self, logged: Logged) -> None:
-        entry, facts = logged.entry, logged.entry.facts_map()
-        assert logged.frame is not None
-        try:
-            opened = open_batch_frame(entry.terminal, logged.frame, self._keys)
-        except WireError as error:
-            self._fault(Fault("damage", entry.n, entry.n, f"its batch cannot be opened: {error}"))
-            return
-        correction, historical = int(facts.get("correction_ms", 0)), bool(facts.get("historical"))
-        self._engine.read(entry.terminal, opened.columns, entry.at, correction_ms=correction, historical=historical)
-
-    def _act(self, logged: Logged) -> None:
-        entry, facts = logged.entry, logged.entry.facts_map()
-        match facts.get("action"):
-            case "enrol":
-                self._mind.places[entry.terminal] = (facts["branch"], facts["region"], facts["class"])
-                self._place([entry.terminal])
-                self._engine.happened(Happened(entry.at, "enrolled", entry.terminal))
-            case "revoke":
-                self._engine.happened(Happened(entry.at, "life_cycle", entry.terminal, value="revoked"))
-            case "life-cycle" if facts.get("state") in (IN_SERVICE, *LIFE_CYCLE):
-                self._engine.happened(Happened(entry.at, "life_cycle", entry.terminal, value=facts["state"]))
-
-    def _place(self, terminals: Iterable[str]) -> None:
-        policy = self._mind.policy
-        for terminal in terminals:
-            branch, region, kind = self._mind.places[terminal]
-            self._engine.place(terminal, branch, region, kind, policy.branch(branch).zone or policy.zone)
 
     def _fault(self, fault: Fault) -> None:
         """Once of each kind: `verify --log` says all of them."""
@@ -289,11 +242,18 @@ class Follower:
         self._told_at = time.monotonic()
         status = Status(
             self._mind.position, self._mind.at, self._head, time.time_ns(), int(getattr(self._engine, "series", 0)),
-            dict(self._limits), os.getpid() if running else 0,
+            dict(self._limits), os.getpid() if running else 0, drift=self._drift(),
         )  # fmt: skip
         if self._told is None or replace(status, looked_at=self._told.looked_at) != self._told or not running:
             self._checkpoint.tell(status)
             self._told = status
+
+    def _drift(self) -> tuple[str, str]:
+        """Asked once for each day of the log: it compares histograms of every feature."""
+        day = self._mind.at // DAY_NS
+        if day != self._drift_day:
+            self._drift_day, self._drifted = day, getattr(self._engine, "drift", lambda: ("", ""))()
+        return self._drifted
 
     def _say_how_far(self) -> None:
         behind = self._head - self._mind.position
@@ -305,28 +265,16 @@ class Follower:
             self._catching_up = False
 
 
-class _Mind:
-    """What the follower itself knows at a position: what was said of all that is open, where terminals stand, and the tables of that time."""
+class _Mind(Surroundings):
+    """What the follower itself knows at a position: what was said of all that is open, and the surroundings there."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.position, self.at, self.digest = 0, 0, GENESIS
         self.part = (0, 0)
-        self.events = Events()
         self.open: dict[str, Finding] = {}
         self.grades: dict[str, Grade] = {}
         self.records: dict[tuple[str, str], Record] = {}
-        self.places: dict[str, tuple[str, str, str]] = {}
-        self.texts: dict[str, str] = {}
-        self.rules: Rules = parse_rules()
-        self.policy: Policy = parse_policy()
-
-    def tables(self, texts: Mapping[str, str]) -> None:
-        """texts: of a RulesChanged entry."""
-        self.texts = dict(texts)
-        if "shipped" in texts:
-            self.rules = parse_rules(texts["site"], shipped=texts["shipped"], replay=True)
-        if "policy" in texts:
-            self.policy = parse_policy(texts["policy"], shipped=texts["shipped_policy"], replay=True)
 
     def heard(self, findings: Sequence[Finding], grades: Sequence[Grade], records: Sequence[Record]) -> None:
         for finding in findings:
@@ -365,28 +313,6 @@ class _Mind:
         return mind
 
 
-class _Keys:
-    """The signing keys of terminals as the store has them, those that are over too: a batch of the log was good when it came."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-        self._known: dict[tuple[str, bytes], VerifyKey] = {}
-
-    def knows(self, terminal: str) -> bool:
-        return self._db.execute("SELECT 1 FROM terminal WHERE id = ?", (terminal,)).fetchone() is not None
-
-    def key(self, terminal: str, key_id: bytes) -> VerifyKey | Refusal:
-        known = self._known.get((terminal, key_id))
-        if known is None:
-            row = self._db.execute(
-                "SELECT public FROM terminal_key WHERE terminal = ? AND key_id = ?", (terminal, key_id)
-            ).fetchone()
-            if row is None:
-                return Refusal.UNKNOWN_KEY
-            known = self._known[terminal, key_id] = VerifyKey(row[0])
-        return known
-
-
 def _reading(database: Path) -> sqlite3.Connection:
     if not database.is_file():
         msg = f"{database} is not there; has the collector been started once with this data directory?"
@@ -402,7 +328,11 @@ def _reading(database: Path) -> sqlite3.Connection:
 
 def _digest_at(db: sqlite3.Connection, n: int) -> bytes:
     """The chain's digest of an entry, empty where the log does not have it."""
-    near = Log(db).entries(n, n)
+    db.execute("BEGIN")
+    try:
+        near = Log(db).entries(n, n)
+    finally:
+        db.execute("COMMIT")
     return near[-1].digest if near and near[-1].n == n else b""
 
 

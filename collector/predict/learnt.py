@@ -6,30 +6,30 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
-from tillwatch.collector.learn import fallback, hazard, model_file
+from tillwatch.collector.learn import model_file
+from tillwatch.collector.learn.training import Trained
 from tillwatch.collector.predict.engine import Models
 
 log = logging.getLogger(__name__)
 
 HAZARD = "hazard.skops"
-_KINDS = {"hazard": hazard.Hazard.from_parts, "fallback": fallback.Fallback.from_parts}
 
 
 def load_models(folder: Path) -> Models:
     """folder: need not be there."""
-    return Models(hazard=_load(folder / HAZARD))
+    return load_model(folder / HAZARD)
 
 
-def _load(path: Path) -> Any:
+def load_model(path: Path) -> Models:
+    """One file. It need not be there."""
     if not path.exists():
-        return None
+        return Models()
     try:
-        file = model_file.load(path)
-        return _KINDS[file.kind](file.parts)
+        trained = Trained.of(model_file.load(path))
+        return Models(hazard=trained.model, drift=trained.drift)
     except (model_file.ModelFileError, OSError) as error:
         log.error("no model from %s: %s; the fixed rules stand in its place", path, error)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         log.error("no model from %s: %s %s; %s", path, type(error).__name__, error, model_file.RETRAIN)
-    return None
+    return Models()

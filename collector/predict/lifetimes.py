@@ -120,14 +120,14 @@ class Lifetimes:
                 shares.append(state.consumed / life.rating.rated)
         return max(shares, default=float("nan"))
 
-    def day(self, day: int, ledger: Ledger) -> tuple[list[Foretold], list[Renewed]]:
-        """The day is over, and its values are in. ledger: for what stands already."""
+    def day(self, day: int) -> tuple[list[Foretold], list[Renewed]]:
+        """The day is over, and its values are in."""
         self._look()
         if day % LOOK_AGAIN_DAYS == 0:
             for part in self._parts:
                 self._find(part)
         renewed = [new for index in range(len(self._parts)) for new in self._reckon(index, day)]
-        return list(self._tell(day, ledger)), renewed
+        return list(self._tell(day)), renewed
 
     def _rated(self, index: int) -> bool:
         life = self._tables.lives.by_id.get(self._parts[index].life)
@@ -287,7 +287,7 @@ class Lifetimes:
     def _of_day(self, name: str, row: int, day: int) -> float:
         return float(self._daily.of_day(name, np.array([row], np.intp), day)[0])
 
-    def _tell(self, day: int, ledger: Ledger) -> Iterator[Foretold]:
+    def _tell(self, day: int) -> Iterator[Foretold]:
         by_life: dict[str, list[int]] = {}
         for index, part in enumerate(self._parts):
             if part.wear is not None and self._rated(index) and self._counted(index):
@@ -298,7 +298,7 @@ class Lifetimes:
                 state = self._parts[index].wear
                 found = wear.wear(life.rating, state, left) if state is not None else None
                 if found is not None and wear.due(found, life.lead):
-                    yield self._foretold(self._parts[index], life, found, day)
+                    yield self._foretold(self._parts[index], life, found)
 
     def _counted(self, index: int) -> bool:
         """Whether nothing beats it: what the device says of the same part beats every figure of a data sheet."""
@@ -321,7 +321,7 @@ class Lifetimes:
         found = wear.days_left(consumed, life.rating, used, self._ratios[indices], self._ratios[indices].ravel())
         return [found.of(i) for i in range(len(indices))]
 
-    def _foretold(self, part: Part, life: RatedLife, found: wear.Wear, day: int) -> Foretold:
+    def _foretold(self, part: Part, life: RatedLife, found: wear.Wear) -> Foretold:
         share = plain(found.used_share or 0.0)
         left = found.days_left if found.days_left is not None and isfinite(found.days_left.median) else None
         past = left is None or left.median <= 0

@@ -56,6 +56,8 @@ def event_of(happened: Happened) -> Event | None:
             event = CHANGED
         case "maintained":
             event = VISITED
+        case "unusual":
+            event = UNUSUAL
         case _:
             return None
     return Event(happened.at, happened.terminal, happened.component, event)

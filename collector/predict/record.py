@@ -258,7 +258,7 @@ class Records:
             self._pending.setdefault(claim.terminal, []).append(claim)
         self._outcomes = {(d, k): [(int(at), str(o)) for at, o in outcomes] for d, k, outcomes in state["outcomes"]}
         self._demoted = {(d, k): int(at) for d, k, at in state["demoted"]}
-        self._changed = dict.fromkeys(state["changed"])
+        self._changed = dict.fromkeys((d, k) for d, k in state["changed"])
         self._missed = {(t, u): int(at) for t, u, at in state["missed"]}
         self.refused = int(state["refused"])
 

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tillwatch.collector.detect import residual
 from tillwatch.collector.detect.multivariate import MAX_SIGNALS, DeviceDistances
 from tillwatch.collector.detect.streaming.fleet import FleetStreams
+from tillwatch.collector.detect.streaming.surprise import Part
 from tillwatch.collector.predict.series import NONE, Registry
 
 HOUR_NS = 3600 * 10**9
@@ -24,6 +26,10 @@ LEAST_SIGNALS = 2
 """One signal goes together with nothing."""
 RAREST = 1e-38
 """Probabilities below are this one: its logarithm is still finite in float32."""
+
+HALF = np.float32(0.5)
+"""Of what is counted in whole numbers, the least standard deviation: one more is no news by itself."""
+_OF_RESIDUAL = np.array([Part.LEVEL, Part.DRIFT], np.uint8)
 
 Index = NDArray[np.intp]
 
@@ -57,10 +63,12 @@ class Senses:
     def __init__(self, learn_ns: int) -> None:
         self._learn_ns = learn_ns
         self.streams = FleetStreams()
+        self.residuals = residual.Residuals()
         self.begun = np.zeros(0, np.int64)
         self.bucket = np.full(0, -1, np.int64)
         self._counts = np.zeros(0, np.bool_)
         self._judged = np.zeros(0, np.bool_)
+        self._least = np.zeros(0, np.float32)
         self._count = np.zeros(0, np.float64)
         self._counted = np.zeros(0, np.int64)
         self._slot = np.full(0, NONE, np.int32)
@@ -75,6 +83,8 @@ class Senses:
         if more <= 0:
             return
         self.streams.add(more)
+        self.residuals.grow(len(registry))
+        self._least = np.concatenate([self._least, np.array(registry.whole[have:], np.float32) * HALF])
         self.begun = np.concatenate([self.begun, np.zeros(more, np.int64)])
         self.bucket = np.concatenate([self.bucket, np.full(more, -1, np.int64)])
         self._counts = np.concatenate([self._counts, np.array(registry.counts[have:], np.bool_)])
@@ -97,6 +107,11 @@ class Senses:
         found = self.streams.step(at, rows, values.astype(np.float32), hour[chosen])
         learnt = np.isfinite(found.p) & (at - self.begun[rows] >= self._learn_ns)
         nats = np.where(learnt, -np.log(np.maximum(np.where(learnt, found.p, 1), RAREST)), 0).astype(np.float32)
+        usual = found.expected
+        rare = self.residuals.step(rows, values.astype(np.float32), usual.low, usual.high, self._least[rows])
+        graver = rare.nats > nats
+        part = np.where(graver, _OF_RESIDUAL[rare.which], found.kind)
+        nats = np.where(learnt & graver, rare.nats, nats)
         return Seen(
             rows,
             values,
@@ -115,7 +130,7 @@ class Senses:
             if not len(mine):
                 continue
             index = held[mine] // len(SIZES)
-            which, place = np.unique(index, return_inverse=True)
+            which, place = np.unique(index.astype(np.intp), return_inverse=True)
             values = np.full((len(which), SIZES[size]), np.nan)
             values[place, self._slot[seen.rows[mine]]] = seen.values[mine]
             found = distances.step(which, values)
@@ -175,11 +190,12 @@ class Senses:
         self._count[mine], self._counted[mine] = given[counts], now
         return values
 
-    _KEPT = ("begun", "bucket", "_counts", "_judged", "_count", "_counted", "_slot", "_device")
+    _KEPT = ("begun", "bucket", "_counts", "_judged", "_least", "_count", "_counted", "_slot", "_device")
 
     def state(self) -> dict[str, Any]:
         return {name.strip("_"): getattr(self, name) for name in self._KEPT} | {
             "streams": self.streams.state(),
+            "residuals": self.residuals.state(),
             "sizes": [each.state() for each in self._of_size],
             "parts": [list(each) for each in self._parts],
             "slots": [[list(rows) for rows in each] for each in self._slots],
@@ -189,6 +205,7 @@ class Senses:
         for name in self._KEPT:
             setattr(self, name, np.array(state[name.strip("_")], getattr(self, name).dtype))
         self.streams = FleetStreams.restore(state["streams"])
+        self.residuals = residual.Residuals.restore(state["residuals"])
         self._of_size = [DeviceDistances.restore(each) for each in state["sizes"]]
         self._parts = [[int(part) for part in each] for each in state["parts"]]
         self._slots = [[[int(row) for row in rows] for rows in each] for each in state["slots"]]

@@ -17,21 +17,26 @@ MAX_TERMINAL_SERIES = 1_000
 places of ten others.
 """
 
+MAX_PARTS = 100_000
+"""A fleet of 2,000 terminals with fifty parts each."""
+
 NONE = -1
 """No row: not a signal that is watched, or no place left."""
 
 
 class Registry:
     """names: of each row (terminal, component, signal); component: of each row the index in `components`; counts: of each row whether it counts up; judged: whether it can be
-    unusual. refused: series that found no place.
+    unusual; whole: whether it has no unit, so that it is a number of things. refused: series that found no place.
     """
 
     def __init__(self, tables: Tables) -> None:
         self._gauges, self._counters, self._unjudged = tables.gauges, tables.counters, tables.unjudged
+        self._units = tables.units
         self.names: list[tuple[str, str, str]] = []
         self.component: list[int] = []
         self.counts: list[bool] = []
         self.judged: list[bool] = []
+        self.whole: list[bool] = []
         self.components: list[tuple[str, str]] = []
         self.refused = 0
         self._component: dict[tuple[str, str], int] = {}
@@ -65,6 +70,14 @@ class Registry:
             self.components.append(key)
         return index
 
+    def see(self, terminal: str, component: str) -> None:
+        """A part that speaks, also one that tells words only: it can fail like any other."""
+        if (terminal, component) not in self._component:
+            if len(self.components) < MAX_PARTS:
+                self.part(terminal, component)
+            else:
+                self.refused += 1
+
     def known(self, terminal: str, component: str, signal: str) -> int:
         """The row of a series that is there, else NONE."""
         return self._rows.get(terminal, {}).get((component, signal), NONE)
@@ -89,6 +102,7 @@ class Registry:
         self.component.append(index)
         self.counts.append(counts)
         self.judged.append(signal not in self._unjudged)
+        self.whole.append(not self._units.get(signal))
 
     def state(self) -> dict[str, Any]:
         return {

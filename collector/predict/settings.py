@@ -164,13 +164,19 @@ def parse_tables(site: str = "", *, lives: str = "", watched: str = "", rules: R
 MODEL = "identity.model"
 
 
-def _needed(lives: Lives, watch: Watch) -> frozenset[str]:
-    """Signals that wear, trends and run-outs ask for."""
+def life_signals(lives: Lives) -> frozenset[str]:
+    """Signals that wear asks for."""
     needed = {MODEL}
     for life in lives.by_id.values():
         needed.update(life.signals, life.temperature, filter(None, (life.replaced, life.serial)))
         if life.step is not None:
             needed.add(life.step.signal)
+    return frozenset(needed)
+
+
+def _needed(lives: Lives, watch: Watch) -> frozenset[str]:
+    """Signals that wear, trends and run-outs ask for."""
+    needed = set(life_signals(lives))
     for each in watch.by_id.values():
         needed.update(each.signals, filter(None, (each.whole,)))
     return frozenset(needed)

@@ -31,6 +31,8 @@ MAX_GROUPS = 256
 LEAST_SLOPE = 0.5
 """A tail that falls off faster is not believed: the next value may be of another kind."""
 TICKS_A_DAY = 96
+MARGIN = 2.0
+"""Standard errors that the slope is taken steeper by: what few days did not show is told late rather than wrong."""
 
 
 class Tail:
@@ -119,7 +121,8 @@ def _fit(seen: NDArray[np.float64]) -> tuple[float, float] | None:
         return None
     far = max(FAR, FAR_LEAST / count)
     begin, end = _beyond(seen, count * TAIL), _beyond(seen, count * far)
-    return begin, max((end - begin) / float(np.log(TAIL / far)), LEAST_SLOPE)
+    slope = max((end - begin) / float(np.log(TAIL / far)), LEAST_SLOPE)
+    return begin, slope * (1 + MARGIN / float(np.sqrt(count * TAIL)))
 
 
 def _beyond(seen: NDArray[np.float64], days: float) -> float:

@@ -185,7 +185,8 @@ class Unusual:
                 self._ledger.judged(judged.id, judged.outcome, now)
         return terminal
 
-    def end_day(self, now: int) -> None:
+    def end_day(self) -> None:
+        """Thresholds of tomorrow, and the devices whose signals are known by now."""
         self.senses.join(self._registry, self._joined, self._rows_yesterday)
         self._joined, self._rows_yesterday = self._rows_yesterday, len(self._registry)
         self.anomalies.grow(self._registry)

@@ -9,7 +9,7 @@ from random import Random
 
 from tillwatch.collector.simulate.fleet import Bank, Unit
 from tillwatch.collector.simulate.modes import LEMON, OUT_MODES, PART_MODES, OutMode, PartMode
-from tillwatch.collector.simulate.stations import DAY
+from tillwatch.collector.simulate.times import DAY
 
 YEAR = 365 * DAY
 Blow = tuple[int, PartMode | OutMode, Unit | str]
@@ -17,7 +17,7 @@ Blow = tuple[int, PartMode | OutMode, Unit | str]
 
 
 def draw(bank: Bank, start: int, end: int, seed: int, pace: float) -> list[Blow]:
-    """In order of time. pace: how many times as often as in life, so that a short run sees everything."""
+    """In order of time. pace: how many times as often as in life, so that a short run sees everything; 0: nothing breaks."""
     blows: list[Blow] = []
     for unit in bank.units:
         rng = Random(f"{seed}/{unit.name}")
@@ -37,7 +37,9 @@ def draw(bank: Bank, start: int, end: int, seed: int, pace: float) -> list[Blow]
 
 
 def _times(rng: Random, per_year: float, start: int, end: int) -> Iterator[int]:
-    """None in the first hours: the terminals have only begun to speak."""
+    """None in the first hours: the terminals have only begun to speak. Of a pace of 0 none at all."""
+    if not per_year:
+        return
     at = start + DAY // 4
     while (at := at + round(rng.expovariate(per_year) * YEAR)) < end:
         yield at

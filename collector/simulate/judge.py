@@ -11,9 +11,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tillwatch.collector.alarm.rules import Rules
+from tillwatch.collector.alarm.rules import PREDICTED, Rules
 from tillwatch.collector.incident.incidents import SYMPTOM, TERMINAL, Incident
-from tillwatch.collector.simulate.stations import MINUTE, READ_S, S
+from tillwatch.collector.simulate.stations import READ_S
+from tillwatch.collector.simulate.times import MINUTE, S
 from tillwatch.collector.simulate.truth import Effect, Fault, Interval, Ledger, closed, within, without
 from tillwatch.collector.simulate.world import FLEET, UNREADABLE
 from tillwatch.collector.simulate.year import Outcome
@@ -72,7 +73,7 @@ def judge(outcome: Outcome) -> Verdict:
     for fault in ledger.faults:
         for effect in fault.effects:
             places[effect.terminal, effect.component].append((fault, effect))
-    told = [one for one in outcome.log.incidents.values() if one.announced_at and not one.drill]
+    told = [one for one in outcome.log.incidents.values() if _is_of_fault(one)]
     members = _members(outcome)
     begun: dict[str, list[int]] = defaultdict(list)
     for event in outcome.log.events:
@@ -89,7 +90,7 @@ def judge(outcome: Outcome) -> Verdict:
                 (symptoms if one.role == SYMPTOM else mine).append(found)
         if incident.scope != TERMINAL:
             mine = _of_place(incident, begun[incident.corr_id], places, symptoms, end)
-        if incident.announced_at and not incident.drill:
+        if _is_of_fault(incident):
             of[incident.corr_id] = list({fault.id: fault for fault in mine}.values())
             for fault in of[incident.corr_id]:
                 findings[fault.id].incidents.append(incident.corr_id)
@@ -99,6 +100,11 @@ def judge(outcome: Outcome) -> Verdict:
         if finding.expected == YES and not finding.incidents:
             finding.incidents += _carried(finding.fault, outcome, of)
     return Verdict(list(findings.values()), of, told)
+
+
+def _is_of_fault(incident: Incident) -> bool:
+    """Told, and neither a drill nor a prediction, which is judged by hindsight."""
+    return bool(incident.announced_at) and not incident.drill and incident.fault not in PREDICTED
 
 
 def _carried(fault: Fault, outcome: Outcome, of: Mapping[str, object]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from tillwatch.collector.alarm.rules import PREDICTED
 from tillwatch.collector.figures.availability import History
 from tillwatch.collector.figures.rollup import Computed, Log, Place, compute
 from tillwatch.collector.records import Correction, IncidentEvent, LateSpan, StateChange
@@ -11,7 +12,7 @@ from tillwatch.collector.simulate.year import Outcome
 
 
 def measure(outcome: Outcome, start: int, end: int) -> Computed:
-    """Of the time from start to end, UTC ns, known up to the end of the run."""
+    """Of the time from start to end, UTC ns, known up to the end of the run; what was only foreseen is in none of them."""
     changes: dict[str, list[StateChange]] = defaultdict(list)
     late: dict[str, list[LateSpan]] = defaultdict(list)
     corrections: dict[str, list[Correction]] = defaultdict(list)
@@ -31,7 +32,7 @@ def measure(outcome: Outcome, start: int, end: int) -> Computed:
         {unit.name: Place(unit.name, unit.branch, unit.region, unit.kind) for unit in outcome.bank.units},
         {name: History(changes[name], late[name], corrections[name]) for name in names},
         outages=log.outages,
-        incidents=[each for each in log.incidents.values() if each.opened_at >= start],
+        incidents=[each for each in log.incidents.values() if each.opened_at >= start and each.fault not in PREDICTED],
         events=events,
     )
     return compute(kept, outcome.fold.book.policy, start, end)

@@ -15,7 +15,7 @@ from tillwatch.collector.simulate.judge import Verdict
 from tillwatch.collector.simulate.reckon import ZONE_NS, scheduled
 from tillwatch.collector.simulate.site import BUSINESS, HOLIDAYS, RESPONSE_MIN, WORKING
 from tillwatch.collector.simulate.staff import Job
-from tillwatch.collector.simulate.stations import DAY, MINUTE, S
+from tillwatch.collector.simulate.times import DAY, MINUTE, S
 from tillwatch.collector.simulate.truth import Interval, length, within
 from tillwatch.collector.simulate.year import Outcome
 
@@ -54,7 +54,7 @@ def compare(outcome: Outcome, verdict: Verdict, computed: Computed, start: int, 
         row = rows.get(job.incident)
         return (row.restored_at if row is not None else 0) or outcome.end
 
-    jobs = [job for job in outcome.staff.jobs.values() if start <= opened(job) < end]
+    jobs = [job for job in outcome.staff.jobs.values() if start <= opened(job) < end and not job.foreseen]
     real = [job for job in jobs if not job.drill]
     figures = computed.whole.kpi
 

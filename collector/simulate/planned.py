@@ -8,7 +8,7 @@ from typing import Any
 from tillwatch.collector.simulate import modes
 from tillwatch.collector.simulate.fleet import ATM, Branch, Unit
 from tillwatch.collector.simulate.post import Post
-from tillwatch.collector.simulate.stations import DAY, HOUR, MINUTE
+from tillwatch.collector.simulate.times import DAY, HOUR, MINUTE
 from tillwatch.collector.simulate.truth import AGENT, Fault
 from tillwatch.collector.simulate.world import World
 
@@ -28,7 +28,9 @@ RETRY = 5 * MINUTE
 
 class Planned:
     def __init__(self, world: World, post: Post, rng: Random, pace: float) -> None:
-        self._world, self._post, self._rng, self._pace = world, post, rng, pace
+        # Of a bank in which nothing breaks people do as much on purpose as in life.
+        self._world, self._post, self._rng, self._pace = world, post, rng, pace or 1.0
+        self._left = modes.LEFT_SHARE if pace else 0.0
         self._count = 0
 
     def begin(self, start: int) -> None:
@@ -68,7 +70,7 @@ class Planned:
                 continue
             for mode in modes.WORKS:
                 self._world.later(since + self._rng.randrange(5, 60) * MINUTE, self._world.break_part, unit, mode)
-            if self._rng.random() < modes.LEFT_SHARE:
+            if self._rng.random() < self._left:
                 self._world.later(until - 20 * MINUTE, self._world.break_part, unit, modes.LEFT)
 
     # Out of service.

@@ -5,7 +5,7 @@ signature. While the collector is away messages wait at the broker and arrive to
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tillwatch.agent.model import MS
@@ -16,7 +16,9 @@ from tillwatch.collector.fold import Fold
 from tillwatch.collector.incident.incidents import Incident
 from tillwatch.collector.journal import Entry, Journal, Kind
 from tillwatch.collector.records import Correction, IncidentEvent, LateSpan, StateChange
-from tillwatch.collector.simulate.stations import LATE, S
+from tillwatch.collector.simulate.foresight import Foresight
+from tillwatch.collector.simulate.stations import LATE
+from tillwatch.collector.simulate.times import S
 from tillwatch.collector.simulate.truth import Ledger
 from tillwatch.collector.store.sqlite import SqliteStore
 from tillwatch.collector.tickets.message import TicketMessage
@@ -52,23 +54,31 @@ class Log:
 
 GROUP = 2_000
 """Entries whose changes are taken out of the fold together: some MiB of roll-ups."""
+SAID = 20
+"""Findings of one entry, which has 64 KiB."""
 _NO_DIGEST = bytes(32)
 
 
 class Post:
-    """told: called with each message to the ticket system, at the time when it was written. store: where all of it is kept, if it is. readings, entries: how many there were."""
+    """told: called with each message to the ticket system, at the time when it was written. store: where all of it is kept, if it is. readings, entries: how many
+    there were. foresight: the predictions that look on, if any.
+    """
 
-    def __init__(self, fold: Fold, ledger: Ledger, store: SqliteStore | None) -> None:
+    def __init__(
+        self, fold: Fold, ledger: Ledger, store: SqliteStore | None, foresight: Foresight | None = None
+    ) -> None:
         self.fold = fold
         self.journal = Journal()
         self.readings = 0
         self.told: Callable[[int, TicketMessage], None] = lambda _, __: None
         self.log = Log()
+        self.foresight = foresight
         self._ledger, self._store = ledger, store
         self._up = True
         self._waiting: list[Opened | Life] = []
         self._kept: list[Entry] = []
         self._since = self._heard = 0
+        self._seen = 0, 0
 
     def batch(self, at: int, opened: Opened) -> None:
         self.readings += opened.header.n
@@ -81,7 +91,9 @@ class Post:
             facts["historical"] = True
         ticks = {id(column.at): column.at for column in opened.columns}.values()
         span = min(map(min, ticks)), max(map(max, ticks))
-        self._enter(Kind.BATCH, at, header.terminal, facts, opened, span)
+        now = self._enter(Kind.BATCH, at, header.terminal, facts, opened, span)
+        if self.foresight is not None:
+            self.foresight.read(opened, now, historical="historical" in facts)
 
     def life(self, at: int, life: Life) -> None:
         if not self._up:
@@ -92,7 +104,32 @@ class Post:
 
     def operate(self, at: int, facts: dict[str, Any]) -> int:
         """What people do; when it stands in the journal. While the collector is away nobody can tell it anything."""
-        return self._enter(Kind.OPERATOR, at, str(facts.get("terminal", "")), facts)
+        terminal = str(facts.get("terminal", ""))
+        now = self._enter(Kind.OPERATOR, at, terminal, facts)
+        if self.foresight is not None:
+            self.foresight.operated(now, str(facts["action"]), terminal, str(facts.get("state", "")))
+        return now
+
+    def foresee(self, at: int) -> None:
+        """What the predictions make of all that was heard until now; into the journal where somebody is to act on it."""
+        if self.foresight is None or not self._up:
+            return
+        said = self.foresight.advance(at)
+        if not self.foresight.acts:
+            return
+        findings, grades = [each.facts() for each in said.findings], [each.facts() for each in said.grades]
+        records, position = [asdict(each) for each in said.records], self.journal.n
+        most = max(map(len, (findings, grades, records)))
+        for part, first in enumerate(range(0, most, SAID)):
+            some = slice(first, first + SAID)
+            facts = {
+                "findings": findings[some],
+                "grades": grades[some],
+                "records": records[some],
+                "position": position,
+                "part": part,
+            }
+            self._enter(Kind.FINDING, at, "", facts | {"actor": "predictions"})
 
     def change_rules(self, at: int, facts: dict[str, Any]) -> None:
         self._enter(Kind.RULES_CHANGED, at, "", facts)
@@ -150,10 +187,13 @@ class Post:
         while self._heard < len(messages):
             self._heard += 1
             self.told(at, messages[self._heard - 1])
+        if self.foresight is not None:
+            self._seen = self.foresight.heard(self.fold.dirty, self.fold.book, self._seen)
 
     def flush(self) -> None:
         """Take what has changed out of the fold, into the store if there is one."""
         self._since = self._heard = 0
+        self._seen = 0, 0
         if self._store is None:
             self.log.add(self.fold.take_dirty())
             return

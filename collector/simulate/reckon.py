@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 
 from tillwatch.collector.simulate.fleet import ATM, Unit
 from tillwatch.collector.simulate.site import OPENING
-from tillwatch.collector.simulate.stations import DAY, MINUTE
+from tillwatch.collector.simulate.times import DAY, MINUTE
 from tillwatch.collector.simulate.truth import (
     AGENT,
     MONITORING,

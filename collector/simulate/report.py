@@ -9,11 +9,14 @@ from statistics import median
 from typing import Any
 
 from tillwatch.collector.figures.rollup import Computed
+from tillwatch.collector.predict.finding import ANOMALY, FAILURE, FALSE, HIT
+from tillwatch.collector.predict.settings import Tables
+from tillwatch.collector.simulate.hindsight import Hindsight, look_back, plain_rows
 from tillwatch.collector.simulate.judge import EITHER, YES, Verdict, judge
 from tillwatch.collector.simulate.measure import measure
 from tillwatch.collector.simulate.people import Pair, compare
 from tillwatch.collector.simulate.reckon import DEFINITIONS, SHARES, reckon, summed
-from tillwatch.collector.simulate.stations import DAY
+from tillwatch.collector.simulate.times import DAY
 from tillwatch.collector.simulate.year import Outcome
 
 MONTH = 365 * DAY / 12
@@ -38,11 +41,12 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """bars: what must hold; facts: name -> figure; modes: what became of each kind of fault."""
+    """bars: what must hold; facts: name -> figure; modes: what became of each kind of fault; foretold: what predictions, or alarms alone, made of it."""
 
     bars: tuple[Bar, ...]
     facts: dict[str, Any]
     modes: dict[str, dict[str, int]]
+    foretold: Hindsight
 
     @property
     def met(self) -> bool:
@@ -53,14 +57,18 @@ def report(outcome: Outcome) -> Report:
     """Availability and service are those of all whole days but the first, in which the terminals only begin to speak."""
     verdict, start = judge(outcome), outcome.start + DAY
     computed = measure(outcome, start, outcome.end)
-    bars = (
+    bars: tuple[Bar, ...] = (
         _once(outcome, verdict),
         _tickets(verdict),
         _false(outcome, verdict),
         _availability(outcome, computed, start),
         _service(compare(outcome, verdict, computed, start, outcome.end)),
     )
-    return Report(bars, _facts(outcome, verdict, computed), _modes(verdict))
+    seen = look_back(outcome, verdict)
+    if outcome.foretold is not None and not outcome.pace:
+        bars += (_budget(outcome.foretold.tables, seen),)
+    facts = _facts(outcome, verdict, computed) | _foreseen(outcome, seen)
+    return Report(bars, facts, _modes(verdict), seen)
 
 
 def _once(outcome: Outcome, verdict: Verdict) -> Bar:
@@ -116,6 +124,47 @@ def _service(pairs: Sequence[Pair]) -> Bar:
     return Bar("figures of service equal to those of the fault list", "all", found, not shown, shown)
 
 
+def _budget(tables: Tables, seen: Hindsight) -> Bar:
+    """Where nothing breaks, each finding that was judged is false; what was predicted of a supply that somebody filled first is not."""
+    most = tables.anomaly_budget + tables.failure_budget
+    found = seen.false_per_year()
+    shown = tuple(f"{family}: {row[FALSE]}" for family, row in sorted(seen.families.items()) if row[FALSE])
+    asked = f"at most {most:g} a terminal and year ({ANOMALY} {tables.anomaly_budget:g}, {FAILURE} {tables.failure_budget:g})"
+    return Bar("false findings where nothing breaks", asked, f"{found:.3f}", found <= most, shown)
+
+
+def _foreseen(outcome: Outcome, seen: Hindsight) -> dict[str, Any]:
+    rows = seen.rows.values()
+    faults = sum(row.faults for row in rows)
+    facts: dict[str, Any] = {
+        "faults of parts": faults,
+        "of them announced by something": _share(sum(row.announced for row in rows), faults),
+        "hours in which parts had failed": round(sum(row.hours for row in rows), 1),
+        "hours of them at level 1 and 2": round(seen.grave_hours, 1),
+    }
+    if outcome.foretold is None:
+        return facts
+    hits = sum(row[HIT] for row in seen.families.values())
+    false = sum(row[FALSE] for row in seen.families.values())
+    leads = sorted(lead for row in rows for lead in row.leads)
+    return facts | {
+        "foretold": _share(sum(row.foretold for row in rows), faults),
+        "foretold of what was announced": _share(sum(row.rightly for row in rows), sum(row.announced for row in rows)),
+        "days from finding to fault, median": median(leads) if leads else 0.0,
+        "findings": len(seen.outcomes),
+        "findings demoted from the start": seen.demoted,
+        "precision of findings": _share(hits, hits + false),
+        "false findings per terminal and year": seen.false_per_year(),
+        "faults prevented": sum(row.prevented for row in rows),
+        "visits to what was predicted": sum(outcome.staff.visits.values()),
+        "of them for nothing": outcome.staff.visits["nothing"],
+    }
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
+
+
 def _facts(outcome: Outcome, verdict: Verdict, computed: Computed) -> dict[str, Any]:
     certain = [one for one in verdict.findings if one.expected == YES]
     found = [one for one in certain if one.incidents]
@@ -167,4 +216,6 @@ def plain(found: Report) -> dict[str, Any]:
         {"name": bar.name, "asked": bar.asked, "found": bar.found, "met": bar.met, "missed": list(bar.shown)}
         for bar in found.bars
     ]
-    return {"met": found.met, "bars": bars, "facts": found.facts, "modes": found.modes}
+    families = {family: dict(row) for family, row in sorted(found.foretold.families.items())}
+    foretold = {"modes": plain_rows(found.foretold), "families": families}
+    return {"met": found.met, "bars": bars, "facts": found.facts, "modes": found.modes, "predictions": foretold}

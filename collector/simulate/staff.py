@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from tillwatch.collector.alarm.rules import PREDICTED
 from tillwatch.collector.simulate.modes import HOUR, MINUTE, Span
+from tillwatch.collector.simulate.omens import Omens
 from tillwatch.collector.simulate.post import Post
-from tillwatch.collector.simulate.stations import DAY, S
+from tillwatch.collector.simulate.times import DAY, S
 from tillwatch.collector.simulate.truth import Fault
 from tillwatch.collector.simulate.world import World
 from tillwatch.collector.tickets.message import Op, TicketMessage
@@ -29,6 +31,10 @@ CONFIRM = Span(2 * MINUTE, 15 * MINUTE, 3 * HOUR)
 HELD = 0.05
 """Share of the visits that wait for a part."""
 WAIT = Span(HOUR, 6 * HOUR, 60 * HOUR)
+ROUND = Span(8 * HOUR, 40 * HOUR, 6 * 24 * HOUR)
+"""From the first word on a prediction to the visit: it goes on a round that is planned anyway."""
+FINDS, CHANGES = 0.93, 0.03
+"""Share of the parts going bad that a technician finds so, and of the good ones that he changes all the same, to be sure."""
 RETRY = 5 * 60 * S
 EARLY, LATE = 1 * 3600 * S, 9 * 3600 * S
 """UTC, of a day: between 9 and 17 h in the bank's zone somebody looks after level 3."""
@@ -54,14 +60,19 @@ class Job:
     settled: bool = False
     reopened: int = 0
     verdict: str = ""
+    component: str = ""
+    foreseen: bool = False
 
 
 class Staff:
-    """jobs: by incident, in the order in which they were heard of."""
+    """jobs: by incident, in the order in which they were heard of. visits: to what was predicted, by what came of them: `prevented`, `serviced`, `nothing`, `broken` where it had
+    failed before somebody came.
+    """
 
-    def __init__(self, world: World, post: Post, rng: Random) -> None:
+    def __init__(self, world: World, post: Post, omens: Omens, rng: Random, of_rounds: Random) -> None:
         self.jobs: dict[str, Job] = {}
-        self._world, self._post, self._rng = world, post, rng
+        self.visits = dict.fromkeys(("prevented", "serviced", "nothing", "broken"), 0)
+        self._world, self._post, self._omens, self._rng, self._of_rounds = world, post, omens, rng, of_rounds
 
     def told(self, at: int, message: TicketMessage) -> None:
         """One message to the ticket system."""
@@ -69,10 +80,13 @@ class Staff:
         if job is None:
             level = message.level
             job = self.jobs[message.incident] = Job(message.incident, level, level, message.terminal, message.drill)
+            incident = self._post.fold.book.incidents.get(message.incident)
+            job.foreseen = incident is not None and incident.fault in PREDICTED
+            job.component = message.component
         job.level, job.gravest = message.level, min(job.gravest, message.level)
         if message.op is Op.OPEN:
             fault = self._world.found(message.terminal, message.component, message.branch, message.region)
-            job.fault = None if message.drill else fault
+            job.fault = None if message.drill or job.foreseen else fault
             job.reopened += job.settled
             job.settled = False
             job.opened.append(at)
@@ -106,6 +120,9 @@ class Staff:
             return
         job.answered.append(told)
         job.first = job.first or told
+        if job.foreseen:
+            self._world.later(at + round(ROUND.draw(self._of_rounds) * S), self._inspect, job)
+            return
         fault = job.fault
         who = fault.who if fault is not None else "desk"
         work = at + self._draw(WORK[who])
@@ -118,6 +135,30 @@ class Staff:
             fault.heard = True
         if job.drill or fault is None or (fault.heals and self._lingers(fault)):
             self._world.later(work, self._resolve, job)
+
+    def _inspect(self, at: int, job: Job) -> None:
+        """The round comes by what was predicted."""
+        if job.settled:
+            return
+        omen = self._omens.found(at, job.terminal, job.component)
+        broken = self._world.broken(job.terminal, job.component)
+        if broken is not None:
+            self.visits["broken"] += 1
+            self._world.visit(at, broken)
+            job.verdict = "true_fault"
+        elif self._post.foresight is not None and self._post.foresight.foretold.due_service(
+            job.terminal, job.component
+        ):
+            self.visits["serviced"] += 1
+            job.verdict = "part_changed"
+        elif omen is not None and self._of_rounds.random() < FINDS:
+            self.visits["prevented"] += 1
+            self._omens.prevent(at, omen)
+            job.verdict = "part_changed"
+        else:
+            self.visits["nothing"] += 1
+            job.verdict = "part_changed" if self._of_rounds.random() < CHANGES else "no_fault_found"
+        self._resolve(at, job)
 
     def _lingers(self, fault: Fault) -> bool:
         """No reading ends an incident of tampering; somebody has to."""
@@ -147,7 +188,8 @@ class Staff:
             self._world.later(at + RETRY, self._resolve, job)
             return
         job.settled = True  # before it is said: the answer may be that the fault is still there
-        job.verdict = _verdict(job)
+        if not (job.foreseen and job.verdict):
+            job.verdict = _verdict(job)
         part = "module" if job.verdict == "part_changed" else ""
         told = self._act(at, job, "resolve", verdict=job.verdict, part=part, note="")
         job.resolved.append(told)
@@ -157,6 +199,8 @@ class Staff:
 def _verdict(job: Job) -> str:
     if job.drill:
         return "drill"
+    if job.foreseen:
+        return "no_fault_found"  # the readings took it back before anybody came
     if job.fault is None:
         return "false_alarm"
     return "part_changed" if job.fault.who == "field" and not job.fault.heals else "true_fault"

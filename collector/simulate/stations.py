@@ -5,16 +5,15 @@ the agent's own on connecting and on stopping in order, the broker's will when a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 from typing import Protocol
 
 from tillwatch.agent.model import AGENT, MS, Clock, Quality, State, Value, device_of
 from tillwatch.agent.wire import FIRST_PREV, Column, Header, Life, Opened
 from tillwatch.collector.simulate.fleet import WEEK_H, Unit, week_of
+from tillwatch.collector.simulate.times import DAY, HOUR, MINUTE, S
 
-S = 10**9
-MINUTE, HOUR, DAY = 60 * S, 3600 * S, 86_400 * S
 READ_S = 10
 """s between two looks at a part: a change is seen after half of it in the mean."""
 RETRY_S = 30
@@ -43,6 +42,22 @@ class Sink(Protocol):
     def life(self, at: int, life: Life) -> None: ...
 
 
+class Trace(Protocol):
+    """One signal over the year (traces.py). every: hours between two readings."""
+
+    @property
+    def every(self) -> int: ...
+
+    def read(self, hours: Sequence[int]) -> list[Value]:
+        """At these hours since the epoch, each later than all before."""
+
+    def at(self, at: int) -> Value:
+        """At that moment, UTC ns."""
+
+    def restart(self, at: int) -> None:
+        """The agent began anew."""
+
+
 Later = Callable[..., None]
 """later(at, step, *given): call step(at, *given) when that time has come."""
 
@@ -64,11 +79,13 @@ class Station:
         self.running, self.session = True, False
         self._judged, self._later, self._sink, self._rng = judged, later, sink, rng
         self._usual: dict[Key, tuple[Value, State]] = {}
-        self._weeks: dict[Key, list[float]] = {}
+        self.weeks: dict[Key, list[float]] = {}
+        self._traces: dict[Key, Trace] = {}
+        self._untold: frozenset[Key] = frozenset()
         for part in unit.parts:
             self._usual[part.component, part.signal] = part.value, self._state_of(part.signal, part.value)
             if part.gauge:
-                self._weeks[part.component, part.signal] = week_of(part, rng)
+                self.weeks[part.component, part.signal] = week_of(part, rng)
         self.now |= self._usual
         self._sent = dict(self.now)
         self._boots = self._seq = self._n = 0
@@ -77,6 +94,23 @@ class Station:
         self._unheard = 0
         self._looks = False
         self._spool: list[Opened] = []
+
+    def bear(self, traces: Mapping[Key, Trace], texts: Mapping[Key, str], untold: Iterable[Key]) -> None:
+        """Before it begins. traces: signals that run on over the year; texts: what it says besides; untold: signals that this terminal does not have."""
+        self._traces, self._untold = dict(traces), frozenset(untold)
+        for key in self._untold:
+            for kept in (self.now, self._usual, self._sent):
+                kept.pop(key, None)
+            self.weeks.pop(key, None)
+        for key in self._traces:
+            self.weeks.pop(key, None)
+        for key, text in texts.items():
+            self.now[key] = self._usual[key] = self._sent[key] = text, State.NONE
+
+    def replace(self, at: int, key: Key, text: str) -> None:
+        """Another part says this of itself from now on."""
+        self._usual[key] = text, State.NONE
+        self.usual(at, *key)
 
     def _state_of(self, signal: str, value: Value) -> State:
         return self._judged.get(signal, {}).get(str(value), State.NONE)
@@ -176,7 +210,7 @@ class Station:
         """The first words of a terminal: who it is, how often it reads what, and all of it."""
         self.connect(at)
         ms = [at // MS]
-        names = sorted({component for component, _ in self.now})
+        names = sorted({component for component, _ in (*self.now, *self._traces)})
         self._tell(at, [
             Column(name, "monitor.interval", ms, [INTERVAL_S], Quality.GOOD, State.NONE, numeric=True)
             for name in (AGENT, *names)
@@ -234,6 +268,8 @@ class Station:
         if not (self.running or self.dark or self.halted):
             self.running = True
             self._gauged = self._unheard = at
+            for trace in self._traces.values():
+                trace.restart(at)
             self.connect(at)
 
     # Readings.
@@ -252,8 +288,11 @@ class Station:
             failed = signal == "monitor.source" and value == "failed"
             if unread.get(device_of(component)) and not failed:
                 continue
-            if (week := self._weeks.get(key)) is not None and self.now[key] == self._usual[key]:
-                value = week[hour]
+            if self.now[key] == self._usual[key]:
+                if (week := self.weeks.get(key)) is not None:
+                    value = week[hour]
+                elif (trace := self._traces.get(key)) is not None:
+                    value = trace.at(at)
             quality = Quality.ERROR if failed else Quality.GOOD
             columns.append(Column(component, signal, ms, [value], quality, state, numeric=not isinstance(value, str)))
         return columns
@@ -268,7 +307,7 @@ class Station:
         """The gauges at these hours, as they were before whatever has changed since they were last told."""
         unread, ms = self._unread(self._sent), [hour * HOUR // MS for hour in hours]
         columns = []
-        for key, week in self._weeks.items():
+        for key, week in self.weeks.items():
             if unread.get(device_of(key[0])):
                 continue
             was = self._sent[key]
@@ -276,6 +315,20 @@ class Station:
             usual = was == self._usual[key] and len(hours) <= WEEK_H
             values: list[Value] = [*week[start : start + len(hours)]] if usual else [was[0]] * len(hours)
             columns.append(Column(*key, ms, values, Quality.GOOD, was[1], numeric=True))
+        at: dict[int, tuple[list[int], list[int]]] = {}
+        for key, trace in self._traces.items():
+            every = trace.every
+            if every not in at:
+                those = [hour for hour in hours if hour % every == 0]
+                at[every] = those, [hour * HOUR // MS for hour in those]
+            read, when = at[every]
+            if not read or unread.get(device_of(key[0])):
+                continue
+            values, known = trace.read(read), self._sent.get(key)
+            state = State.NONE if known is None else known[1]
+            if known is not None and known != self._usual[key]:
+                values = [known[0]] * len(read)
+            columns.append(Column(*key, when, values, Quality.GOOD, state, numeric=True))
         return columns
 
     def _wait_out(self, until: int) -> None:

@@ -78,14 +78,33 @@ class Fault:
         return min((effect.level for effect in self.effects if effect.level), default=0)
 
 
+@dataclass(slots=True)
+class Omen:
+    """The beginning of a fault, which can be seen in `parts`, (component, signal), from begins on. strikes: when the fault comes if nobody mends it before;
+    fault: its id, 0 while it has not come; ended: when it was over; prevented: somebody mended it in time. Of a fault that never came because its
+    terminal was off, or had another fault there, neither.
+    """
+
+    mode: str
+    terminal: str
+    parts: tuple[tuple[str, str], ...]
+    begins: int
+    strikes: int
+    fault: int = 0
+    ended: int = 0
+    prevented: bool = False
+
+
 class Ledger:
-    """All faults, and what people did on purpose. seen: when the collector could see each terminal; away: when it stood still itself; windows: (branch,
+    """All faults, what announced them, and what people did on purpose. filled: (terminal, component, signal of its level) -> when it was filled or emptied; seen: when the collector could see each terminal; away: when it stood still itself; windows: (branch,
     from, until) of planned work; parked: when a terminal was out of service by decision; corrected: (terminal, from, until) of which
     somebody found out that it was in service.
     """
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
+        self.omens: list[Omen] = []
+        self.filled: dict[tuple[str, str, str], list[int]] = {}
         self.seen: dict[str, list[list[int]]] = {}
         self.away: list[list[int]] = []
         self.windows: list[tuple[str, int, int]] = []

@@ -15,13 +15,15 @@ from tillwatch.collector.alarm.rules import (
     REGION_UNREACHABLE,
     SILENT,
     Rules,
+    together,
 )
 from tillwatch.collector.detect.limits import level_of
 from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.simulate import modes
 from tillwatch.collector.simulate.fleet import ATM, SERVER, SWITCH, UPS, Bank, Branch, Unit
 from tillwatch.collector.simulate.modes import OutMode, PartMode, Step
-from tillwatch.collector.simulate.stations import DAY, HOUR, MINUTE, Later, S, Station
+from tillwatch.collector.simulate.stations import Later, Station
+from tillwatch.collector.simulate.times import DAY, HOUR, MINUTE, S
 from tillwatch.collector.simulate.truth import (
     AGENT,
     MACHINE,
@@ -100,12 +102,13 @@ class World:
         """Whether nothing is wrong with it that anybody would have to know of."""
         return self.stations[unit.name].reachable and not any(terminal == unit.name for terminal, _ in self._held)
 
-    def break_part(self, at: int, unit: Unit, mode: PartMode, again_of: int = 0) -> None:
+    def break_part(self, at: int, unit: Unit, mode: PartMode, again_of: int = 0) -> Fault | None:
+        """None where it does not show: something is broken there already, or the terminal is off."""
         station, parts = self.stations[unit.name], {(unit.name, step.component) for step in mode.steps}
         if station.dark or any(part in self._held for part in parts):
-            return  # it is broken already, or off
+            return None  # it is broken already, or off
         if (unit.name, UPS) in parts and self._busy.get(unit.branch, 0) > at:
-            return  # what the UPS says now is of the power cut
+            return None  # what the UPS says now is of the power cut
         fault = self.ledger.add(mode.name, "terminal", unit.name, unit.branch, unit.region, at, again_of)
         fault.heals, fault.who = mode.lasts is not None, mode.who
         self._modes[fault.id] = unit, mode
@@ -119,6 +122,7 @@ class World:
             self.later(at + round(mode.lasts.draw(self.rng) * S), self.end, fault)
         else:
             self.later(at + NOTICED, self.mend, fault)
+        return fault
 
     def _step(self, at: int, fault: Fault, step: Step) -> None:
         if fault.end:
@@ -306,6 +310,12 @@ class World:
             if known := self._where.get((place, part)):
                 return next((fault for fault in reversed(known) if not fault.end), known[-1])
         return None
+
+    def broken(self, terminal: str, component: str) -> Fault | None:
+        """What has failed on this part, or one of the same unit, and was not mended yet."""
+        held = (fault for (where, part), fault in sorted(self._held.items(), key=lambda each: each[0])
+                if where == terminal and together("unit", part, component))  # fmt: skip
+        return next((fault for fault in held if not fault.end and not fault.heals), None)
 
     # Ends.
 

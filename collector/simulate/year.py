@@ -15,13 +15,16 @@ from tillwatch.collector.duty.policy import shipped_policy
 from tillwatch.collector.fold import Fold
 from tillwatch.collector.simulate.faults import draw
 from tillwatch.collector.simulate.fleet import Bank, Unit, make_bank
+from tillwatch.collector.simulate.foresight import OFF, ON, Foresight, Foretold
 from tillwatch.collector.simulate.modes import OutMode, PartMode
+from tillwatch.collector.simulate.omens import Omens
 from tillwatch.collector.simulate.planned import Planned
 from tillwatch.collector.simulate.post import Log, Post
 from tillwatch.collector.simulate.site import RULES, site_policy
 from tillwatch.collector.simulate.staff import Staff
-from tillwatch.collector.simulate.stations import DAY, HOUR, MINUTE, S, Station
-from tillwatch.collector.simulate.truth import Ledger
+from tillwatch.collector.simulate.stations import Station
+from tillwatch.collector.simulate.times import DAY, HOUR, MINUTE, S
+from tillwatch.collector.simulate.truth import Fault, Ledger
 from tillwatch.collector.simulate.world import World
 from tillwatch.collector.store.sqlite import SqliteStore
 from tillwatch.device_profiles.catalogue import load_catalogue
@@ -29,6 +32,9 @@ from tillwatch.device_profiles.catalogue import load_catalogue
 START = int(datetime(2025, 1, 1, tzinfo=UTC).timestamp()) * S
 QUEUED = 10 * MINUTE
 """Between two messages of a terminal while the collector is away: what it reads every minute waits at the broker, in fewer messages than in life."""
+
+FORESEE = HOUR
+"""Between two looks of the predictions: they run all the ticks that are due by then."""
 
 
 @dataclass(slots=True)
@@ -45,7 +51,7 @@ class Agenda:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was found (log) and what was so (ledger), of a bank from start to end, UTC ns. pace: how many times as often as in life something broke."""
+    """What was found (log) and what was so (ledger), of a bank from start to end, UTC ns. pace: how many times as often as in life something broke; foretold: what was predicted, where it was."""
 
     bank: Bank
     ledger: Ledger
@@ -57,6 +63,7 @@ class Outcome:
     readings: int
     entries: int
     pace: float
+    foretold: Foretold | None = None
 
 
 def simulate(
@@ -65,10 +72,11 @@ def simulate(
     seed: int,
     *,
     pace: float = 1.0,
+    predictions: str = OFF,
     store: SqliteStore | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Outcome:
-    """A bank of so many terminals for so many days. progress: told of each day that is over."""
+    """A bank of so many terminals for so many days. predictions: OFF, SHADOW or ON; progress: told of each day that is over."""
     signals = load_catalogue().signals
     fold, ledger, agenda = Fold({name: signal.unit for name, signal in signals.items()}), Ledger(), Agenda()
     judged = {
@@ -77,7 +85,7 @@ def simulate(
         if signal.states
     }
     bank, end = make_bank(terminals), START + days * DAY
-    post = Post(fold, ledger, store)
+    post = Post(fold, ledger, store, None if predictions == OFF else Foresight(bank.units, acts=predictions == ON))
     stations = {
         unit.name: Station(unit, START, judged, agenda.later, post, Random(f"{seed}/{unit.name}/station"))
         for unit in bank.units
@@ -86,23 +94,34 @@ def simulate(
         START, {"shipped": shipped_text(), "site": RULES, "policy": site_policy(), "shipped_policy": shipped_policy()}
     )
     world = World(bank, stations, fold.book.rules, fold.book.policy, ledger, agenda.later, Random(f"{seed}/world"))
-    staff = Staff(world, post, Random(f"{seed}/staff"))
     planned = Planned(world, post, Random(f"{seed}/planned"), pace)
     planned.begin(START)
-    post.told, world.ended = staff.told, planned.ended
+    blows = draw(bank, START, end, seed, pace)
+    omens = Omens(world, blows, seed, START, end)
+    staff = Staff(world, post, omens, Random(f"{seed}/staff"), Random(f"{seed}/staff/rounds"))
+
+    def ended(at: int, fault: Fault) -> None:
+        planned.ended(at, fault)
+        omens.ended(at, fault)
+
+    post.told, world.ended = staff.told, ended
     for number, unit in enumerate(bank.units):
         agenda.later(START + number * S, _enrol, post, unit)
         agenda.later(START + MINUTE * 20 + number * S, stations[unit.name].begin)
         agenda.later(START + DAY + number * S, _day, agenda, stations[unit.name], number)
-    for at, mode, whom in draw(bank, START, end, seed, pace):
-        agenda.later(at, *_blow(world, post, mode, whom))
+    for at, mode, whom in blows:
+        agenda.later(at, *_blow(omens, world, post, mode, whom))
+    if post.foresight is not None:
+        agenda.later(START + FORESEE, _foresee, agenda, post)
     day = START
-    while agenda.heap and agenda.heap[0][0] < end:
-        at = agenda.heap[0][0]
+    while True:
+        at = min(agenda.heap[0][0], end) if agenda.heap else end
         due = fold.timers.next_due()
         if post.up and due is not None and due <= at:
             post.advance(due)
             continue
+        if at >= end:
+            break
         _, _, step, given = heapq.heappop(agenda.heap)
         step(at, *given)
         if at >= day + DAY:
@@ -110,7 +129,19 @@ def simulate(
             progress((day - START) // DAY)
     post.advance(end)
     post.flush()
-    return Outcome(bank, ledger, post.log, staff, fold, START, end, post.readings, post.journal.n, pace)
+    return Outcome(
+        bank,
+        ledger,
+        post.log,
+        staff,
+        fold,
+        START,
+        end,
+        post.readings,
+        post.journal.n,
+        pace,
+        post.foresight.foretold if post.foresight is not None else None,
+    )
 
 
 def _enrol(at: int, post: Post, unit: Unit) -> None:
@@ -123,9 +154,14 @@ def _day(at: int, agenda: Agenda, station: Station, number: int) -> None:
     agenda.later(at + DAY, _day, agenda, station, number)
 
 
-def _blow(world: World, post: Post, mode: PartMode | OutMode, whom: Unit | str) -> tuple[Any, ...]:
+def _foresee(at: int, agenda: Agenda, post: Post) -> None:
+    post.foresee(at)
+    agenda.later(at + FORESEE, _foresee, agenda, post)
+
+
+def _blow(omens: Omens, world: World, post: Post, mode: PartMode | OutMode, whom: Unit | str) -> tuple[Any, ...]:
     if isinstance(mode, PartMode):
-        return world.break_part, whom, mode
+        return omens.strike, whom, mode
     if mode.what == "collector":
         return _collector_away, world, post, mode
     return world.take_out, mode, whom

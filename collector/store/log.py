@@ -37,7 +37,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """An entry with its frame. state: `sealed` (frame is there), `plain` (there never was one), `retired` or `missing`."""
+    """An entry with its frame. state: `sealed` (frame is there), `plain` (there never was one), `retired`, `missing`, or `unread` (nobody asked)."""
 
     entry: Entry
     frame: bytes | None
@@ -64,10 +64,14 @@ class Log:
 
     # Walking all of it.
 
-    def walk(self, report: Report, after: int = 0) -> Iterator[Logged]:
-        """Every entry in order, from the one behind `after` on. Of the page that this one lies in the chain is followed from its beginning."""
+    def walk(
+        self, report: Report, after: int = 0, *, frames: Callable[[Entry], bool] = lambda _: True
+    ) -> Iterator[Logged]:
+        """Every entry in order, from the one behind `after` on. Of the page that this one lies in the chain is followed from its beginning. frames: which
+        entries are wanted with their frames; finding one takes longer than all else.
+        """
         expected, prev = self._behind(after)
-        frames = _Frames(self._db, report)
+        found = _Frames(self._db, report)
         for page in self._pages(after):
             if page.first_n != expected:
                 report(Fault("hole", expected, page.first_n - 1, "these entries are not in the log"))
@@ -83,7 +87,8 @@ class Log:
                         continue
                     if row is not None and not _same(row[0], entry, known=bool(prev)):
                         faults.append(Fault("damage", entry.n, entry.n, "the row is not what the chain says"))
-                    yield frames.of(entry, row[1] if row else None)
+                    payload = row[1] if row else None
+                    yield found.of(entry, payload) if frames(entry) else Logged(entry, None, "unread")
             except pages.PageError as error:
                 after_n = entry.n + 1 if entry else page.first_n
                 faults.append(Fault("damage", after_n, page.last_n, f"the page {error}"))
@@ -99,7 +104,7 @@ class Log:
             elif prev and _digest(prev, entry) != entry.digest:
                 report(Fault("damage", entry.n, entry.n, "the chain breaks at this entry"))
             expected, prev = entry.n + 1, entry.digest
-            yield frames.of(entry, payload)
+            yield found.of(entry, payload) if frames(entry) else Logged(entry, None, "unread")
 
     def _behind(self, after: int) -> tuple[int, bytes]:
         """With which entry a walk begins, and the digest before it, empty where the log does not have it."""

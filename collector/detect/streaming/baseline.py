@@ -1,5 +1,5 @@
 """What is usual at an hour of the week: 168 cells a series, float16, in scales from the series' own centre. A cell speaks in proportion to the
-values it has had; the rest of the weight is the series' own level.
+values it has had; the rest of the weight is that of the same hour on all days, and of the series' own level.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 F32 = np.float32
-HOURS = 168
+HOURS, DAY = 168, 24
 SHRINK = F32(12)
 """Values at which a cell weighs as much as the series' own level: an hour of readings every 5 minutes."""
 SLOWEST = F32(0.02)
@@ -36,14 +36,28 @@ class Baseline:
         self.seen[:, rows] = 0
 
     def usual(
-        self, rows: NDArray[np.intp], hour: NDArray[np.uint8], level: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Centre and spread of the rows at their hour, in scales of the series, and the weight of the cell, 0 to 1. level: the series' own."""
-        seen = self.seen[hour, rows].astype(np.float32)
-        weight = seen / (seen + SHRINK)
-        centre = level + weight * (self.centre[hour, rows].astype(np.float32) - level)
-        spread = 1 + weight * (self.spread[hour, rows].astype(np.float32) - 1)
-        return centre, np.maximum(spread, SPREAD_FLOOR), weight
+        self,
+        rows: NDArray[np.intp],
+        hour: NDArray[np.uint8],
+        level: NDArray[np.float32],
+        own: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Centre and spread of the rows at their hour, in scales of the series. level, own: the series' own centre and spread.
+
+        What the cell has not seen enough of, the same hour of all days says; what these have not seen enough of, level and own.
+        """
+        days = (hour % DAY)[None, :] + (DAY * np.arange(HOURS // DAY, dtype=np.intp))[:, None]
+        seen = self.seen[days, rows].astype(np.float32)
+        total = seen.sum(axis=0)
+        share = seen / np.maximum(total, 1)
+        trust = total / (total + SHRINK)
+        centre = level + trust * ((share * self.centre[days, rows]).sum(axis=0) - level)
+        spread = own + trust * ((share * self.spread[days, rows]).sum(axis=0) - own)
+        of_cell = self.seen[hour, rows].astype(np.float32)
+        trust = of_cell / (of_cell + SHRINK)
+        centre += trust * (self.centre[hour, rows] - centre)
+        spread += trust * (self.spread[hour, rows] - spread)
+        return centre, np.maximum(spread, SPREAD_FLOOR)
 
     def learn(self, rows: NDArray[np.intp], hour: NDArray[np.uint8], z: NDArray[np.float32]) -> None:
         """One value in scales for each row; a value beyond 4 spreads counts as one at 4."""

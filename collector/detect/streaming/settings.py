@@ -27,7 +27,7 @@ class StreamSettings:
     rate_step: float = 0.003
     size_step: float = 0.05
     quantile: float = 0.97
-    quantile_step: float = 0.02
+    quantile_step: float = 0.003
     excess_step: float = 0.005
     refractory: float = 150.0
     fast: float = 0.02
@@ -36,7 +36,9 @@ class StreamSettings:
 
     def __post_init__(self) -> None:
         if not 8 <= self.learning <= LEARNING_MAX:
-            raise ValueError(f"learning is {self.learning}: it must be 8 to {LEARNING_MAX} values, which is what a row has room for")
+            raise ValueError(
+                f"learning is {self.learning}: it must be 8 to {LEARNING_MAX} values, which is what a row has room for"
+            )
         if not 0 < self.quantile < 1:
             raise ValueError(f"quantile is {self.quantile}: it must lie between 0 and 1")
         if self.false_alarms_per_day <= 0:

@@ -52,7 +52,7 @@ def made(folder: Path, days: int, *, start: str = "2015-01-01", last: int | None
 
 
 def test_a_folder_is_learnt_from_and_scored_on_later_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(azure, "CANDIDATES", [replace(azure.CANDIDATES[0], iterations=30, budget=5.0)])
+    monkeypatch.setattr(azure, "CANDIDATES", [replace(azure.CANDIDATES[0], iterations=30, budget=30.0)])
     found = azure.run(made(tmp_path / "data", 80), tmp_path)
     assert found["scored"]["from"] == "2015-03-12"
     assert found["recall"] > 0.5
@@ -69,7 +69,7 @@ def test_the_last_days_change_no_feature_of_the_days_before(tmp_path: Path) -> N
     """A replacement on the morning of a failure is the failure itself."""
     whole = azure.panel_of(azure.read(made(tmp_path / "whole", 40)))
     cut = azure.panel_of(azure.read(made(tmp_path / "cut", 40, last=30)))
-    earlier = whole.rows(whole.at < whole.at.min() + 29 * DAY_NS)
+    earlier = whole.rows(whole.at < whole.at.min() + 22 * DAY_NS)
     assert earlier.features.names == cut.features.names
     np.testing.assert_array_equal(earlier.features.values, cut.features.values)
     np.testing.assert_array_equal(earlier.failed, cut.failed)

@@ -103,3 +103,43 @@ def test_other_sensors_than_taught_are_refused() -> None:
         features(life(1, sensors=2), scale(life(2)))
     with pytest.raises(ValueError, match="same sensors"):
         scale(life(1, sensors=2), life(2))
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_how_a_part_is_run_is_taken_off_its_sensors(settled: bool) -> None:
+    """At fixed points of work or at any: wear is a hundredth of what the conditions do to the sensor."""
+    rng = np.random.default_rng(1)
+    lives = []
+    for number in range(10):
+        age = np.arange(1.0, 201)
+        points = rng.integers(0, 6, (200, 1)) * np.array([[7.0, 0.1]]) + rng.normal(0, 1e-4, (200, 2))
+        run = points if settled else rng.uniform(0, 40, (200, 2))
+        sensor = 100 + 5 * run[:, 0] + 0.2 * run[:, 0] * run[:, 1] + age / 100 + rng.normal(0, 0.1, 200)
+        lives.append(History(str(number), age, np.column_stack([sensor, run])))
+    remaining = [each.age[-1] - each.age for each in lives]
+    learnt = scale_of(lives, remaining, [1, 2])
+    assert learnt.used.tolist() == [0]
+    seen = learnt.standard(lives[0].values)[:, 0]
+    assert np.corrcoef(seen, lives[0].age)[0, 1] > 0.9
+    unaware = scale_of(lives, remaining).standard(lives[0].values)[:, 0]
+    assert abs(np.corrcoef(unaware, lives[0].age)[0, 1]) < 0.3
+
+
+def test_conditions_that_explain_nothing_change_nothing() -> None:
+    rng = np.random.default_rng(2)
+    lives = [History(str(n), np.arange(1.0, 101), rng.normal(size=(100, 2))) for n in range(10)]
+    aware, unaware = (scale_of(lives, [each.age for each in lives], run) for run in ([1], []))
+    assert aware.used.tolist() == [0]
+    np.testing.assert_allclose(aware.standard(lives[0].values)[:, 0], unaware.standard(lives[0].values)[:, 0])
+
+
+def test_a_condition_that_is_silent_or_was_never_seen_before_is_answered() -> None:
+    rng = np.random.default_rng(2)
+    run = rng.uniform(0, 1, (100, 1))
+    taught = History("x", np.arange(1.0, 101), np.column_stack([10 * run[:, 0] + rng.normal(0, 0.1, 100), run]))
+    learnt = scale_of([taught], [taught.age], [1])
+    seen = learnt.standard(np.array([[10.0, 1.0], [10.0, 50.0], [5.0, np.nan]]))
+    assert seen[0] == pytest.approx(seen[1])
+    assert abs(seen[2, 0]) < 2
+    nothing = scale_of([History("y", taught.age, np.full((100, 2), np.nan))], [taught.age], [1])
+    assert nothing.used.tolist() == []

@@ -18,15 +18,17 @@ import pytest
 from tests.collector.conftest import World
 from tests.collector.packed import filled, keep_house
 from tests.collector.predict.threshold_engine import ThresholdEngine, make
-from tests.collector.sending import S, Sender, reading
+from tests.collector.sending import T0, S, Sender, reading
 from tests.collector.watch.running import until
-from tillwatch.collector.config import RetentionSection
+from tillwatch.collector.config import CollectorSection, Config, RetentionSection
 from tillwatch.collector.journal import Kind
+from tillwatch.collector.predict import follower as follower_module
+from tillwatch.collector.predict.__main__ import engine_of
 from tillwatch.collector.predict.checkpoint import Checkpoint, beside, read_status
-from tillwatch.collector.predict.follower import WAITING, Follower
+from tillwatch.collector.predict.follower import Follower
 from tillwatch.collector.proof.rebuild import rebuild, tables
 from tillwatch.collector.proof.verify import verify_log
-from tillwatch.collector.store import foretold
+from tillwatch.collector.store import foretold, requests
 from tillwatch.collector.store.log import Log
 from tillwatch.collector.store.sqlite import SqliteStore
 
@@ -180,14 +182,16 @@ async def test_what_another_engine_held_open_is_put_right(world: World) -> None:
     world.store.close()
 
 
-async def test_people_find_their_place_at_the_door(world: World) -> None:
+async def test_people_find_their_place_at_the_door(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the collector takes nothing, the predictions wait: they leave a tenth of what may wait there."""
-    await filled(world, 800, "atm-1", "atm-2", life_every=900)
+    assert follower_module.WAITING <= requests.MAX_WAITING // 10
+    monkeypatch.setattr(follower_module, "WAITING", 10)
+    await filled(world, 300, "atm-1", "atm-2", life_every=900)
     with following(world) as follower:
         for _ in range(100):
             follower.step()
         (count,) = world.store.conn.execute("SELECT count(*) FROM operator_request").fetchone()
-        assert count == WAITING
+        assert count == 10
         assert follower.position < world.pipeline.journal.n
         await all_read(world, follower)
         assert follower.position == world.pipeline.journal.n
@@ -267,6 +271,38 @@ async def test_the_status_says_how_far(world: World) -> None:
     assert ended is not None
     assert ended.process == 0
     world.store.close()
+
+
+async def test_the_engine_itself_goes_on_where_it_stood(worlds: Callable[[str], World]) -> None:
+    """A disk that fills up for ten weeks, read at once and in pieces with a new process for each: the same findings, for the same entries."""
+    found = []
+    for name in ("whole", "pieces"):
+        world = worlds(name)
+        await world.start()
+        atm = Sender("atm-1")
+        await atm.enrol(world.pipeline)
+        await world.pipeline.take([atm.life(world.now)])
+        chance, group = random.Random(3), []
+        for hour in range(0, 70 * 24, 4):
+            world.now = T0 + hour * 3600 * S
+            used = round(35 + 0.75 * hour / 24 + chance.random(), 1)
+            group.append(atm.batch([reading("host/disk:C", "host.disk.percent", world.now, used)], world.now))
+            if len(group) == 40:
+                await world.pipeline.take(group)
+                group = []
+        maker = engine_of(Config(collector=CollectorSection(data_dir=world.path.parent / "none")))
+        while True:
+            with following(world, maker) as follower:
+                upto = follower.position + (97 if name == "pieces" else 10**9)
+                follower.step(lambda f=follower, n=upto: f.position >= n)
+                await world.pipeline.take_requests()
+                follower.save()
+                if follower.position == world.pipeline.journal.n:
+                    break
+        found.append([(each["position"], each.get("findings"), each.get("grades")) for each in said(world)])
+        assert any(one["family"] == "runout" for each in said(world) for one in each.get("findings", ()))
+        world.store.close()
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("seed", range(3))

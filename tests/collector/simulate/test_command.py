@@ -58,7 +58,7 @@ def test_what_comes_of_it_can_be_kept_and_looked_at(capsys):
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--terminals", "0"), ("--days", "1"), ("--pace", "0"), ("--days", "400")]
+    ("option", "value"), [("--terminals", "0"), ("--days", "1"), ("--pace", "-1"), ("--days", "400")]
 )
 def test_what_cannot_be_simulated_is_refused_in_one_line(capsys, option, value):
     assert run("simulate", option, value) == 1

@@ -7,7 +7,7 @@ import pytest
 from tillwatch.collector.simulate.faults import draw
 from tillwatch.collector.simulate.fleet import make_bank
 from tillwatch.collector.simulate.modes import OUT_MODES, PART_MODES
-from tillwatch.collector.simulate.stations import DAY
+from tillwatch.collector.simulate.times import DAY
 
 BANK = make_bank(120)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tillwatch.collector.duty.policy import parse_policy
 from tillwatch.collector.simulate.people import Pair, _open
 from tillwatch.collector.simulate.site import site_policy
-from tillwatch.collector.simulate.stations import DAY, MINUTE
+from tillwatch.collector.simulate.times import DAY, MINUTE
 from tillwatch.collector.simulate.truth import length
 from tillwatch.collector.simulate.year import START
 

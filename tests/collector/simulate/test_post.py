@@ -11,7 +11,8 @@ import pytest
 from tillwatch.collector.fold import Fold
 from tillwatch.collector.simulate.fleet import ATM, READER, make_bank
 from tillwatch.collector.simulate.post import Post
-from tillwatch.collector.simulate.stations import DAY, HOUR, LATE, MINUTE, S, Station
+from tillwatch.collector.simulate.stations import LATE, Station
+from tillwatch.collector.simulate.times import DAY, HOUR, MINUTE, S
 from tillwatch.collector.simulate.truth import Ledger
 from tillwatch.collector.store.sqlite import SqliteStore
 

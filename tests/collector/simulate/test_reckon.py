@@ -11,7 +11,7 @@ from tillwatch.collector.duty.policy import parse_policy
 from tillwatch.collector.simulate.fleet import DISPENSER, make_bank
 from tillwatch.collector.simulate.reckon import reckon, scheduled, summed
 from tillwatch.collector.simulate.site import RULES, site_policy
-from tillwatch.collector.simulate.stations import DAY, HOUR
+from tillwatch.collector.simulate.times import DAY, HOUR
 from tillwatch.collector.simulate.truth import AGENT, MONITORING, NETWORK, PART, Ledger
 
 POLICY = parse_policy(site_policy())

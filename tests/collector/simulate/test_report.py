@@ -12,7 +12,7 @@ from tillwatch.collector.simulate.command import MOST_TERMINALS
 from tillwatch.collector.simulate.judge import NO, YES, judge
 from tillwatch.collector.simulate.post import Log
 from tillwatch.collector.simulate.report import Report, plain, report
-from tillwatch.collector.simulate.stations import HOUR
+from tillwatch.collector.simulate.times import HOUR
 from tillwatch.collector.simulate.truth import without
 from tillwatch.collector.simulate.world import NOTICED
 from tillwatch.collector.simulate.year import Outcome, simulate

@@ -11,18 +11,8 @@ import pytest
 from tillwatch.agent.model import AGENT, MS, Quality, State
 from tillwatch.agent.wire import Life, Opened
 from tillwatch.collector.simulate.fleet import ATM, READER, UPS, make_bank
-from tillwatch.collector.simulate.stations import (
-    AGAIN,
-    DAY,
-    HOUR,
-    KEEPALIVE_S,
-    LATE,
-    MINUTE,
-    READ_S,
-    RETRY_S,
-    S,
-    Station,
-)
+from tillwatch.collector.simulate.stations import AGAIN, KEEPALIVE_S, LATE, READ_S, RETRY_S, Station
+from tillwatch.collector.simulate.times import DAY, HOUR, MINUTE, S
 
 JUDGED = {"atm.device": {"hardwareError": State.CRIT}}
 

@@ -65,6 +65,10 @@ async def test_the_log_says_the_same_packed(world: World) -> None:
     after, faults = walked(world.store)
     assert faults == []
     assert said(after) == said(before)
+    for n in (0, 1, 2, PAGE - 1, PAGE, PAGE + 1, len(before) - 1, len(before)):
+        behind = list(Log(world.store.conn).walk(faults.append, n))
+        assert said(behind) == said(before)[n:], f"behind entry {n}"
+    assert faults == []
     packed = world.store.conn.execute("SELECT terminal, kind, entries FROM segment ORDER BY id").fetchall()
     assert sorted(packed) == [(name, 3, SEGMENT) for name in ("atm-1", "atm-1", "atm-2", "atm-2")]
     (left,) = world.store.conn.execute("SELECT count(*) FROM journal WHERE kind = 3").fetchone()

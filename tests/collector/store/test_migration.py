@@ -13,7 +13,9 @@ import pytest
 from tests.collector.conftest import World
 from tests.collector.packed import keep_house, measured
 from tests.collector.sending import T0, S, Sender, reading
+from tests.collector.stories.foreseen import found
 from tillwatch.agent.wire import AckState
+from tillwatch.collector.predict.finding import Grade
 from tillwatch.collector.proof.rebuild import rebuild, tables
 from tillwatch.collector.proof.verify import verify_log
 from tillwatch.collector.store import sqlite as stored
@@ -166,6 +168,41 @@ async def test_a_file_of_version_4_keeps_its_tickets_and_what_waits_for_them(tmp
     taken = outbox.take_due(db, "webhook", world.now, 9, owner="me", lease_until=world.now + S)
     assert {each.row.incident for each in taken} == {row[1] for row in before if not row[7]}
     world.store.close()
+
+
+async def test_a_file_of_version_5_learns_to_foresee(tmp_path: Path) -> None:
+    path = Path(shutil.copy(DATABASES / "collector_v5.db", tmp_path / "collector.db"))
+    with closing(sqlite3.connect(path)) as old:
+        kept = {
+            name: sorted(old.execute(f"SELECT * FROM {name}").fetchall()) for name in (*INCIDENTS, "journal", "outbox")
+        }
+    world = World(path)
+    assert {name: sorted(world.store.conn.execute(f"SELECT * FROM {name}").fetchall()) for name in kept} == kept
+    assert verify_log(world.store.conn, None).ok
+    world.now = world.pipeline.fold.advanced_to + S
+    await world.start()
+    said = found("atm-1", "ups", world.now)
+    grade = Grade("atm-1", "high", 0.6, world.now, world.now, pace=0.5)
+    facts = {
+        "position": world.pipeline.journal.n,
+        "findings": [said.facts()],
+        "grades": [grade.facts()],
+        "actor": "predictions",
+    }
+    await world.pipeline.foretold(facts)
+    assert world.pipeline.fold.book.alarms["predicted.wear", "atm-1", "ups"].open
+    again = world.restart()
+    assert again.pipeline.fold.foretelling.open == {said.id: said}
+    assert again.pipeline.fold.foretelling.paces == {"atm-1": 0.5}
+    with closing(SqliteReader(path)) as reader:
+        (risk,) = reader.at_risk()
+    assert (risk.terminal, risk.grade, [each.id for each in risk.findings]) == ("atm-1", grade, [said.id])
+    copy = tmp_path / "again.db"
+    rebuild(path, copy)
+    made = SqliteStore(copy)
+    assert tables(made.conn) == tables(again.store.conn)
+    made.close()
+    again.store.close()
 
 
 def test_what_was_over_in_an_old_file_is_closed_and_waits_for_nobody(tmp_path: Path) -> None:

@@ -10,11 +10,15 @@ import pytest
 
 from tests.collector.conftest import World
 from tests.collector.sending import Sender
+from tests.collector.stories.foreseen import found
 from tillwatch.collector.commands.acts import act
 from tillwatch.collector.config import CollectorSection, Config
 from tillwatch.collector.journal import Kind
+from tillwatch.collector.proof import audit
+from tillwatch.collector.proof.verify import verify_log
 from tillwatch.collector.store import requests
 from tillwatch.collector.store.lock import WriterLock
+from tillwatch.collector.store.log import Log
 from tillwatch.collector.store.sqlite import open_db
 
 
@@ -50,6 +54,34 @@ async def test_an_act_that_cannot_be_folded_is_dropped_and_nothing_else(world: W
     assert [each["action"] for each in acts(world.path)] == ["enrol", "export"]
     assert set(world.pipeline.fold.fleet.terminals) == {"atm-1"}
     assert world.restart().pipeline.journal.digest == world.pipeline.journal.digest
+
+
+async def test_what_the_predictions_say_is_a_fact_and_nobodys_act(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the place and order in which it was left; what has another form is dropped with one line, and stops nothing."""
+    await world.start()
+    await Sender("atm-1").enrol(world.pipeline)
+    said = {"action": requests.FINDINGS, "actor": "predictions", "part": 0}
+    good = [found("atm-1", "ups", world.now).facts()]
+    with closing(open_db(world.path)) as db:
+        for position, findings in ((1, good), (2, [{"id": "?"}]), (2, "x" * 9), (1, good)):
+            requests.ask(db, {**said, "position": position, "findings": findings})
+        requests.ask(db, {"action": "export", "actor": "anna"})
+        assert [each["action"] for each in audit.waiting(db)] == ["export"]
+        await world.pipeline.take_requests()
+        assert requests.waiting(db) == []
+        listed = [each.action for each in audit.acts(db)]
+    assert listed == ["started", "rules", "enrol", "export"]
+    assert [each.message.partition(" is dropped")[0] for each in caplog.records] == [
+        "what the predictions left at position 2"
+    ] * 2
+    entries = [each.entry for each in Log(world.store.conn).walk(lambda fault: pytest.fail(fault.text))]
+    (fact,) = [each for each in entries if each.kind is Kind.FINDING]
+    assert (fact.terminal, fact.payload, fact.facts_map()["findings"]) == ("", None, good)
+    assert set(fact.facts_map()) == {"position", "part", "actor", "findings"}
+    assert verify_log(world.store.conn, None).ok
+    assert len(world.restart().pipeline.fold.foretelling.open) == 1
 
 
 def test_without_a_collector_the_command_journals_it_itself(tmp_path: Path) -> None:
