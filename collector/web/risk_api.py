@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from tillwatch.collector.incident.incident_views import ConsoleReader
-from tillwatch.collector.predict.finding import LOW, RULES, Finding, Record
+from tillwatch.collector.predict import words
+from tillwatch.collector.predict.finding import LOW, RULES, SOON, Finding, Record
 from tillwatch.collector.predict.inspection import rounds
 from tillwatch.collector.read import RiskView
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Language, Limit, Offset, Tags, known, unchanged
@@ -29,6 +30,7 @@ from tillwatch.collector.web.schema import Page
 
 MAX_LISTED = 5_000
 """Terminals, findings or alarms that one question looks through."""
+STOPS = {"en": ". ", "zh": "。"}
 _GRADE, _FAMILY = "^(low|medium|high)$", "^(wear|runout|trend|anomaly|failure)$"
 
 
@@ -185,6 +187,22 @@ def foretold_by(reader: ConsoleReader, fault: str, terminal: str, component: str
         for each in reader.findings(terminal, open_only=False, limit=MAX_LISTED)
         if RULES[each.family] == fault and each.component == component and (not each.ended or each.ended >= since)
     ]
+
+
+def said_of(reader: ConsoleReader, language: str, terminal: str | None = None) -> dict[tuple[str, str, str], str]:
+    """(rule, terminal, component) of predicted alarms -> why, and when, in the reader's language and the branch's time."""
+    found = [each for each in reader.findings(terminal, limit=MAX_LISTED) if counts(each)]
+    if not found:
+        return {}
+    policy, branches = reader.in_force().policy, {view.id: view.branch for view in reader.terminals()}
+    said: dict[tuple[str, str, str], str] = {}
+    for each in sorted(found, key=lambda finding: finding.word != SOON):
+        zone = policy.branch(branches.get(each.terminal, "")).zone or policy.zone
+        told = STOPS[language].join(
+            filter(None, (words.reason(each, language, zone), words.when(each, language, zone)))
+        )
+        said.setdefault((RULES[each.family], each.terminal, each.component), told)
+    return said
 
 
 def beside_of(reader: ConsoleReader, language: str) -> Beside:

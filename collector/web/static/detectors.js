@@ -28,14 +28,14 @@ export default {
         <section class="tw-section">
           <h2>{{ t("trends.records") }}</h2>
           <p v-if="!others.length" class="tw-note">{{ t("trends.none_judged") }}</p>
-          <div v-else class="tw-panel tw-scroll" tabindex="0" role="region" :aria-label="t('trends.records')">
-            <table class="tw-table">
-              <thead><tr><th scope="col">{{ t("finding.detector") }}</th><th scope="col">{{ t("finding.kind") }}</th><th scope="col">{{ t("trends.right") }}</th><th v-for="n in ['prevented', 'missed', 'open']" :key="n" scope="col" class="tw-number">{{ t("trends." + n) }}</th><th scope="col" class="tw-number">{{ t("trends.floor") }}</th></tr></thead>
+          <div v-else class="tw-panel">
+            <table class="tw-table tw-stacked">
+              <thead><tr><th scope="col">{{ t("finding.detector") }}</th><th scope="col">{{ t("finding.kind") }}</th><th scope="col">{{ t("trends.right") }}</th><th v-for="n in counts" :key="n" scope="col" class="tw-number">{{ t("trends." + n) }}</th><th scope="col" class="tw-number">{{ t("trends.floor") }}</th></tr></thead>
               <tbody>
                 <tr v-for="d in others" :key="d.detector + d.kind" :id="place(d)">
-                  <td><span class="tw-code">{{ d.detector }}</span></td><td class="tw-code">{{ d.kind }}</td>
-                  <td :title="d.text">{{ right(d) }}<span v-if="d.judged" class="tw-faint"> · {{ t("trends.between", { least: percent(d.least), most: percent(d.most) }) }}</span></td>
-                  <td class="tw-number">{{ d.prevented }}</td><td class="tw-number">{{ d.missed }}</td><td class="tw-number">{{ d.open }}</td><td class="tw-number">{{ percent(d.floor) }}</td>
+                  <td class="tw-code">{{ d.detector }}</td><td class="tw-code">{{ d.kind }}</td>
+                  <td class="tw-whole" :title="d.text">{{ right(d) }}<span v-if="d.judged" class="tw-faint"> · {{ t("trends.between", { least: percent(d.least), most: percent(d.most) }) }}</span></td>
+                  <td v-for="n in counts" :key="n" class="tw-number" :data-label="t('trends.' + n)">{{ d[n] }}</td><td class="tw-number" :data-label="t('trends.floor')">{{ percent(d.floor) }}</td>
                 </tr>
               </tbody>
             </table>
@@ -47,7 +47,7 @@ export default {
         </section>
       </template>
     </div>`,
-  data: () => ({ list: null, findings: [], failed: false, run: null, marked: false }),
+  data: () => ({ list: null, findings: [], failed: false, run: null, marked: false, counts: ["prevented", "missed", "open"] }),
   computed: {
     demoted() {
       return this.list.filter((d) => d.demoted);

@@ -179,14 +179,21 @@ tw.parts.predicting = {
 // Which kinds of prediction speak already, and which still learn, since when.
 tw.parts.learning = {
   template: `
-    <ul class="tw-learning">
-      <li v-for="l in learning" :key="l.family"><span class="tw-tag tw-family">{{ l.family_text }}</span> <span>{{ said(l) }}</span></li>
+    <p v-if="!some.length">{{ t("learning.all") }}</p>
+    <ul v-else class="tw-learning">
+      <li v-for="l in some" :key="l.family"><span class="tw-tag tw-family">{{ l.family_text }}</span> <span>{{ said(l) }}</span></li>
     </ul>`,
   props: { learning: Array },
+  computed: {
+    some() {
+      return this.learning.filter((l) => l.state !== "ready");
+    },
+  },
   methods: {
+    t: (key) => tw.t(key),
     said(l) {
       if (l.state === "learning") return l.since ? tw.t("learning.learning", { since: tw.day(l.since), until: tw.day(l.until) }) : tw.t("learning.nothing");
-      return tw.t(l.state === "by_rule" ? "learning.by_rule" : "learning.ready", { since: tw.day(l.since) });
+      return tw.t("learning.by_rule");
     },
   },
 };

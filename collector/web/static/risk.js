@@ -18,7 +18,7 @@ export default {
             <option v-for="o in f.options" :key="o[0]" :value="o[0]">{{ o[1] }}</option>
           </select>
         </template>
-        <a href="/trends" class="tw-quiet">{{ t("trends.title") }}</a>
+        <a href="/trends">{{ t("trends.title") }}</a>
         <span class="tw-count" role="status">{{ counted }}</span>
       </div>
       <p v-if="failed" class="tw-note" role="status">{{ t("app.fetch_failed") }}</p>

@@ -13,11 +13,29 @@ from tests.collector.desk import Desk
 from tests.collector.sending import S, reading
 from tillwatch.agent.model import State
 from tillwatch.collector.predict.checkpoint import Checkpoint, Status, beside
-from tillwatch.collector.predict.finding import CLOSED, HIT, LATER, OPEN, OVER, SOON, Finding, Grade, Record, finding_id, kind_of
+from tillwatch.collector.predict.finding import (
+    CLOSED,
+    HIT,
+    LATER,
+    OPEN,
+    OVER,
+    SOON,
+    Finding,
+    Grade,
+    Record,
+    finding_id,
+    kind_of,
+)
 from tillwatch.collector.predict.settings import DAY_NS
 
 DAYS = 60
-DISK, BATTERY, CASH, FAN, READER = "host/disk:/", "ups/battery", "atm/CashDispenser unit:2", "host/fan:1", "atm/CardReader"
+DISK, BATTERY, CASH, FAN, READER = (
+    "host/disk:/",
+    "ups/battery",
+    "atm/CashDispenser unit:2",
+    "host/fan:1",
+    "atm/CardReader",
+)
 NAMES = ("atm-1", "atm-2", "atm-3", "atm-4", "atm-5")
 EVIL = "<img src=x onerror=window.pwned=1>"
 
@@ -48,7 +66,9 @@ class ForeseenBank(Desk):
         self.records = (
             Record("trend/disk-full", "host/disk", 14, 3, 2, 1, now - 150 * DAY_NS),
             Record("wear/ups-battery", "ups/battery", 5, 1, 4, 0, now - 170 * DAY_NS),
-            Record("anomaly/series", "host/fan", 2, 15, 0, 0, now - 90 * DAY_NS, demoted=True, demoted_at=now - 30 * DAY_NS),
+            Record(
+                "anomaly/series", "host/fan", 2, 15, 0, 0, now - 90 * DAY_NS, demoted=True, demoted_at=now - 30 * DAY_NS
+            ),
         )
         self.foreseen = {
             "disk": self._disk(now), "battery": self._battery(now), "cash": self._cash(now), "fan": self._fan(now), "reader": self._reader(now),
@@ -63,7 +83,9 @@ class ForeseenBank(Desk):
         self.say_foreseen(self.over, *self.foreseen.values(), grades=self._grades(now), records=self.records)
         self.wait(2400)
 
-    def say_foreseen(self, *findings: Finding, grades: tuple[Grade, ...] = (), records: tuple[Record, ...] = ()) -> None:
+    def say_foreseen(
+        self, *findings: Finding, grades: tuple[Grade, ...] = (), records: tuple[Record, ...] = ()
+    ) -> None:
         async def work(world) -> None:  # type: ignore[no-untyped-def]
             n = world.pipeline.journal.n
             facts = {
@@ -78,9 +100,7 @@ class ForeseenBank(Desk):
         """How far the process says that it is: so many days behind the log."""
         checkpoint = Checkpoint(beside(self.path))
         at, head = self.now - behind * DAY_NS, 10_000
-        checkpoint.tell(
-            Status(head - 40 * behind, at, head, time.time_ns() - looked_ago * S, 1200, process=process)
-        )
+        checkpoint.tell(Status(head - 40 * behind, at, head, time.time_ns() - looked_ago * S, 1200, process=process))
         checkpoint.close()
 
     def _live(self) -> None:
@@ -101,7 +121,9 @@ class ForeseenBank(Desk):
             "text": "A disk fills up", "text.zh": "磁盘即将写满", "what": "host.disk.percent", "unit": "%", "value": 82.6, "slope": 0.71, "limit": 90.0,
             "low_days": 6.0, "high_days": 19.0,
         }  # fmt: skip
-        readings = tuple((DISK, "host.disk.percent", now - (6 - i) * DAY_NS, round(78.4 + 0.7 * i, 2)) for i in range(7))
+        readings = tuple(
+            (DISK, "host.disk.percent", now - (6 - i) * DAY_NS, round(78.4 + 0.7 * i, 2)) for i in range(7)
+        )
         return finding(
             "atm-1", DISK, "trend/disk-full", "host.disk.percent", now, begun=now - 4 * DAY_NS, due=due(now, 6, 11, 19), reason="trend.rising",
             values=values, readings=readings, record=self.records[0], word=SOON,
@@ -131,8 +153,23 @@ class ForeseenBank(Desk):
 
     def _reader(self, now: int) -> Finding:
         values = {"horizon_days": 30.0, "chance_share": 0.38, "times": 6.1, "factor": "hardware"}
-        factors = (("hardware", 4.0, 1.21), ("terminal-all-events", 19.0, 0.66), ("age", 6.2, 0.31), ("model", EVIL, 0.1))
-        return finding("atm-4", READER, "failure/learnt", "", now, reason="failure.learnt", values=values, probability=0.38, factors=factors)
+        factors = (
+            ("hardware", 4.0, 1.21),
+            ("terminal-all-events", 19.0, 0.66),
+            ("age", 6.2, 0.31),
+            ("model", EVIL, 0.1),
+        )
+        return finding(
+            "atm-4",
+            READER,
+            "failure/learnt",
+            "",
+            now,
+            reason="failure.learnt",
+            values=values,
+            probability=0.38,
+            factors=factors,
+        )
 
     def _evil(self, now: int) -> Finding:
         """Of what a device calls itself."""
