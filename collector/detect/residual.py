@@ -53,7 +53,7 @@ class Residuals:
         self._state = _fresh(0)
 
     def __len__(self) -> int:
-        return self._state.shape[1]
+        return int(self._state.shape[1])
 
     def grow(self, rows: int) -> None:
         """To so many rows."""

@@ -5,7 +5,7 @@ said and judged rests for a while, so that a detector that insists is not told e
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from tillwatch.collector.predict.finding import CLOSED, FALSE, HIT, OPEN, OVER, Finding
@@ -122,10 +122,10 @@ class Ledger:
 
     def state(self) -> dict[str, Any]:
         return {
-            "open": [[each.facts(), self._told.get(key, 0)] for key, each in self._open.items()],
-            "ended": [each.facts() for each in self._ended.values()],
+            "open": [[_kept(each), self._told.get(key, 0)] for key, each in self._open.items()],
+            "ended": [_kept(each) for each in self._ended.values()],
             "rests": [[*key, until] for key, until in self._rests.items()],
-            "news": [each.facts() for each in self._news.values()],
+            "news": [_kept(each) for each in self._news.values()],
             "refused": self.refused,
         }
 
@@ -141,6 +141,14 @@ class Ledger:
         self._rests = {(d, t, c): int(until) for d, t, c, until in state["rests"]}
         self._news = {each["id"]: Finding.of(each) for each in state["news"]}
         self.refused = int(state["refused"])
+
+
+def _kept(finding: Finding) -> dict[str, Any]:
+    """All of it, also what a record leaves out, so that it comes back as it was."""
+    return {each.name: getattr(finding, each.name) for each in fields(finding)} | {
+        "values": dict(finding.values),
+        "record": asdict(finding.record) if finding.record is not None else None,
+    }
 
 
 def standing(findings: Iterable[Finding]) -> Iterator[Finding]:

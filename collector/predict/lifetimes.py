@@ -156,8 +156,10 @@ class Lifetimes:
             key = life.id, terminal, component
             found = self._index.get(key)
             if found is not None:
-                if self._parts[found].row == NONE:
-                    self._parts[found].row, self._parts[found].signal = row, signal
+                part = self._parts[found]
+                if part.row == NONE and row != NONE and not life.runs:
+                    part.row, part.signal = row, signal
+                    part.wear = None if part.wear is not None and part.wear.partly else part.wear
                 continue
             if len(self._parts) >= MAX_PARTS:
                 self.refused += 1
@@ -209,6 +211,8 @@ class Lifetimes:
             float(self._daily.value[part.row]) if part.row != NONE and self._read_on(part.row, day) else float("nan")
         )
         if part.wear is None:
+            if part.row != NONE and not isfinite(value):
+                return  # it begins with what it says first
             part.wear = self._begin(part, life, start, value)
         before = part.wear.consumed
         if part.warm != NONE and isfinite(celsius := self._of_day("mean", part.warm, day)):

@@ -118,7 +118,7 @@ class Senses:
             nats,
             found.expected.low,
             found.expected.high,
-            np.where(learnt, found.kind, 0).astype(np.uint8),
+            np.where(learnt, part, 0).astype(np.uint8),
         )
 
     def devices(self, seen: Seen) -> SeenDevices:

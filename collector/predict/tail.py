@@ -16,7 +16,7 @@ STEP = 0.125
 """Scores are natural logarithms of how rare a value is; 64 is beyond anything that chance does."""
 TAIL = 0.05
 """Share of days from which the tail is taken to be exponential."""
-FAR = 0.005
+FAR = 0.01
 """Share at which the slope of the tail ends: a fault a part in half a year still leaves it to chance."""
 FAR_LEAST = 12
 """Days beyond the far end, that it means something."""
