@@ -43,7 +43,7 @@ FORESEE: tuple[str, tuple[Command, ...]] = ("Foresee", (
         ),
         json=True,
         more="With too few failures nothing is saved, what is missing is said, the fixed rule goes on, and the exit code is 1. It reads beside a running\n"
-        "collector, whose predictions go on with the new model within a minute. packaging/docs/predictions.md explains the card.",
+        "collector, whose predictions go on with the new model within some minutes. packaging/docs/predictions.md explains the card.",
     ),
     Command(
         "backtest", "commands.backtest_command:run_backtest",

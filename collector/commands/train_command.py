@@ -1,5 +1,5 @@
 """`tillwatch-collector train`: a model of failures out of this collector's own history, judged on what came last, saved with its card. The predictions go on
-with it within a minute.
+with it within some minutes.
 """
 
 from __future__ import annotations
@@ -169,4 +169,4 @@ def _say(path: Path, card: dict[str, Any], *, as_json: bool) -> None:
         if alarm["threshold"] <= 1
         else "tells of none: no threshold keeps the budget of false alarms"
     )
-    print(f"{path}\n{path.with_suffix('.md')}: its card\na running collector goes on with it within a minute")
+    print(f"{path}\n{path.with_suffix('.md')}: its card\na running collector goes on with it within some minutes")
