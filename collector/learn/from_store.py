@@ -21,7 +21,7 @@ from tillwatch.collector.predict.engine import Engine
 from tillwatch.collector.predict.failures import Asked
 from tillwatch.collector.predict.feed import Feed, Surroundings
 from tillwatch.collector.predict.finding import ANOMALY, Happened, kind_of
-from tillwatch.collector.predict.panel import UNUSUAL, Event, Unit, event_of, rows
+from tillwatch.collector.predict.panel import SEEN_UNUSUAL, Event, Unit, event_of, rows
 from tillwatch.collector.predict.past import Past, Progress, Told
 from tillwatch.collector.predict.record import PART_FAULTS, RIGHT, WRONG
 from tillwatch.collector.predict.settings import Tables, life_signals
@@ -234,11 +234,7 @@ def _unusual(db: sqlite3.Connection, until: int) -> Iterator[Happened]:
         "SELECT begun, terminal, component FROM finding WHERE family = ? AND begun <= ? ORDER BY begun, id",
         (ANOMALY, until),
     )
-    return (Happened(at, UNUSUAL_HAPPENED, terminal, component) for at, terminal, component in found)
-
-
-UNUSUAL_HAPPENED = "unusual"
-assert event_of(Happened(0, UNUSUAL_HAPPENED, "", "")) == Event(0, "", "", UNUSUAL)
+    return (Happened(at, SEEN_UNUSUAL, terminal, component) for at, terminal, component in found)
 
 
 def _panel(looks: _Looks, events: Iterable[Event], failed: Failed, scope: Scope) -> Panel:

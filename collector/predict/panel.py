@@ -17,6 +17,8 @@ from tillwatch.collector.predict.finding import RULES, Happened, kind_of
 
 PARTIES = ("hardware", "supplies", "cash", "power", "network", "software", "vandalism")
 OTHER, UNUSUAL, CHANGED, VISITED = "other", "anomaly", "changed", "visited"
+SEEN_UNUSUAL = "unusual"
+"""What happened, to who trains on years in which anomalies were found: the engine notes its own by itself."""
 EVENTS = (*PARTIES, OTHER, UNUSUAL, CHANGED, VISITED)
 """Columns are of these and no others, so that a model fits whatever fleet it is asked of."""
 TERMINAL = "terminal"
@@ -56,7 +58,7 @@ def event_of(happened: Happened) -> Event | None:
             event = CHANGED
         case "maintained":
             event = VISITED
-        case "unusual":
+        case _ if happened.what == SEEN_UNUSUAL:
             event = UNUSUAL
         case _:
             return None
