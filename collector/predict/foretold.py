@@ -53,6 +53,11 @@ class Foretold:
     model: str = ""
 
     @property
+    def over(self) -> bool:
+        """Whether it is there already: a store that is empty, a value at its limit. A rated life that is past is still to be told."""
+        return self.family != WEAR and self.left is not None and self.left.high <= 0
+
+    @property
     def key(self) -> Key:
         return self.detector, self.terminal, self.component
 
@@ -92,6 +97,8 @@ class Foretelling:
         judged: list[Judged] = []
         said: set[Key] = set()
         for each in foretold:
+            if each.over and self.ledger.get(*each.key) is None:
+                continue  # it has its alarm, and nothing was foretold
             said.add(each.key)
             self.silent.pop(each.key, None)
             finding = self._finding(each, now)

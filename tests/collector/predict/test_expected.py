@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.collector.predict.feeding import START, Heard, column
 from tillwatch.collector.predict.engine import TICK_NS, Engine
-from tillwatch.collector.predict.finding import CLOSED, HIT, PREVENTED, Finding, Happened
+from tillwatch.collector.predict.finding import CLOSED, HIT, OPEN, PREVENTED, Finding, Happened
 from tillwatch.collector.predict.settings import DAY_NS, parse_tables
 from tillwatch.collector.predict.words import LANGUAGES, sentences
 
@@ -167,3 +167,19 @@ def test_of_a_terminal_that_leaves_service_nothing_stands():
     engine.happened(Happened(START + 50 * DAY_NS, "life_cycle", "T", value="scrapped"))
     after = of_family(days(engine, disk, 50, 54, Heard()), "runout")
     assert [(each.status, each.outcome) for each in after] == [(CLOSED, "")]
+
+
+def test_a_store_that_is_empty_when_it_is_first_seen_has_its_alarm_and_nothing_was_foretold():
+    def tray(level: Value) -> list[Finding]:
+        return of_family(days(Engine(TABLES), {("printer", "printer.tray.level"): level}, 0, 40, Heard()), "runout")
+
+    assert not tray(lambda _: 0.0)
+    used = tray(lambda day: 95 - (day % 10) * 9)
+    assert used
+    assert all(each.due is not None and each.due[2] > each.at for each in used if each.status == OPEN)
+    assert {each.outcome for each in used if each.status == CLOSED} == {PREVENTED}
+
+
+def test_a_drive_that_was_half_worn_when_it_came_is_not_taken_to_wear_by_half_a_day():
+    drive: dict[tuple[str, str], Value] = {("sda", "drive.wear"): lambda day: 45.0 + 0.02 * day}
+    assert not days(Engine(TABLES), drive, 0, 60, Heard()).findings
