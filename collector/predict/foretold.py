@@ -90,6 +90,8 @@ class Foretelling:
             for finding in self.ledger.of_terminal(each.terminal):
                 if finding.component == each.component and finding.family in families:
                     self.silent.pop((finding.detector, finding.terminal, finding.component), None)
+                    if routine(finding):
+                        self.ledger.end(finding.detector, finding.terminal, finding.component, each.at)
         return judged
 
     def tell(self, foretold: Iterable[Foretold], families: Sequence[str], now: int) -> list[Judged]:
@@ -102,7 +104,7 @@ class Foretelling:
             said.add(each.key)
             self.silent.pop(each.key, None)
             finding = self._finding(each, now)
-            if self.ledger.put(finding):
+            if self.ledger.put(finding) and not routine(finding):
                 judged += self.records.opened(finding, now)
         for finding in self.ledger.open():
             key = finding.detector, finding.terminal, finding.component
@@ -134,6 +136,11 @@ class Foretelling:
 
     def restore(self, state: Iterable[Sequence[Any]]) -> None:
         self.silent = {(d, t, c): int(days) for d, t, c, days in state}
+
+
+def routine(finding: Finding) -> bool:
+    """Whether it asks for cleaning or maintenance: that no fault came says nothing of whether it was due, so it is held against nothing and stands."""
+    return finding.values.get("purpose") == "service"
 
 
 def _due(left: DaysLeft | None, now: int) -> tuple[int, int, int] | None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from tillwatch.collector.predict.finding import GRADES, HIGH, LOW, MAX_FACTORS, MEDIUM, RUNOUT, Finding, Grade, Happened
+from tillwatch.collector.predict.foretold import routine
 from tillwatch.collector.predict.record import PART_FAULTS
 from tillwatch.collector.predict.settings import DAY_NS, YEAR_DAYS, Tables
 
@@ -117,7 +118,9 @@ def reckon(
     by_part: dict[str, float] = {}
     for finding, trust in findings:
         weight = (
-            trust * nearness(finding, now, tables.horizon_ns) * (table.routine if finding.family == RUNOUT else 1.0)
+            trust
+            * nearness(finding, now, tables.horizon_ns)
+            * (table.routine if finding.family == RUNOUT or routine(finding) else 1.0)
         )
         reasons.append((finding.id, round(weight, 4)))
         effort[finding.component] = tables.effort(finding.kind)

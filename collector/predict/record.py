@@ -45,8 +45,6 @@ LIMIT_FAULTS = PART_FAULTS | {"software", "unknown"}
 RIGHT, WRONG = frozenset({"true_fault", "part_changed"}), frozenset({"false_alarm", "no_fault_found"})
 """Verdicts."""
 OWN = "predicted."
-SERVICE = "service"
-"""Purpose of a wear finding that asks for cleaning or maintenance: that no fault came says nothing of whether it was due."""
 
 Key = tuple[str, str]
 """Detector and kind."""
@@ -65,8 +63,7 @@ def wilson(hits: int, judged: int) -> tuple[float, float]:
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What a finding said when it was first told, which is what it is held to: a date that moves on and on does not make it right. until: UTC ns, far
-    end and grace; visited: when somebody was last there meanwhile; out: nobody can tell that it was
-    wrong, since the terminal was out of service meanwhile, or it asks for service.
+    end and grace; visited: when somebody was last there meanwhile; out: the terminal was out of service meanwhile.
     """
 
     id: str
@@ -109,7 +106,7 @@ class Records:
         far = finding.due[2] if finding.due else now + self._tables.horizon_ns
         claim = Claim(
             finding.id, finding.detector, finding.family, finding.kind, finding.terminal, finding.component, finding.begun,
-            far + self._tables.grace_ns, out=finding.values.get("purpose") == SERVICE,
+            far + self._tables.grace_ns,
         )  # fmt: skip
         pending = self._pending.setdefault(finding.terminal, [])
         given_up = [self._judge(pending[0], UNKNOWN, now)] if len(pending) >= MAX_PENDING else []

@@ -183,3 +183,13 @@ def test_a_store_that_is_empty_when_it_is_first_seen_has_its_alarm_and_nothing_w
 def test_a_drive_that_was_half_worn_when_it_came_is_not_taken_to_wear_by_half_a_day():
     drive: dict[tuple[str, str], Value] = {("sda", "drive.wear"): lambda day: 45.0 + 0.02 * day}
     assert not days(Engine(TABLES), drive, 0, 60, Heard()).findings
+
+
+def test_a_service_that_is_due_stands_until_it_is_done_and_is_held_against_nothing():
+    engine, reads = Engine(TABLES), {("atm/CardReader", "cardreader.reads"): lambda day: 1_000.0 + 200 * day}
+    heard = days(engine, reads, 0, 90, Heard())
+    (name,) = {each.id for each in of_family(heard, "wear")}
+    assert not [each for each in heard.records if each.detector == "wear/cardreader.cleaning"]
+    engine.happened(Happened(START + 90 * DAY_NS, "verdict", "T", "atm/CardReader", "predicted.wear", "part_changed"))
+    after = of_family(days(engine, reads, 90, 92, Heard()), "wear")
+    assert [(each.id, each.status, each.outcome) for each in after] == [(name, CLOSED, "")]

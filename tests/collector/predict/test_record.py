@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,12 +107,6 @@ def test_nobody_can_tell_of_a_terminal_that_was_out_of_service_or_not_seen():
     records.opened(found(begun=100 * DAY), 100 * DAY)
     assert outcomes(records.advance(190 * DAY, {"T": 101 * DAY})) == [UNKNOWN]
     assert records.record("anomaly/x", "kind").false == 0
-
-
-def test_that_no_fault_came_says_nothing_of_a_service_that_was_due():
-    records = Records(TABLES)
-    records.opened(replace(found(WEAR), values={"purpose": "service"}), 0)
-    assert outcomes(records.advance(90 * DAY, SEEN)) == [UNKNOWN]
 
 
 def test_what_was_replaced_in_time_counts_neither_way():
