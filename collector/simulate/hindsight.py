@@ -124,7 +124,9 @@ def look_back(outcome: Outcome, verdict: Verdict) -> Hindsight:
     grave = sum(
         (f.end or outcome.end) - f.start for f in outcome.ledger.faults if f.mode in _MODES and f.level in (1, 2)
     )
-    years = len(outcome.bank.units) * (outcome.end - outcome.start) / YEAR
+    # What was told at the end is not judged any more, so that time is not counted either.
+    waits = foretold.tables.horizon_ns + foretold.tables.grace_ns if foretold is not None else 0
+    years = len(outcome.bank.units) * max(outcome.end - outcome.start - waits, DAY) / YEAR
     demoted = len(foretold.demoted - foretold.told.keys()) if foretold is not None else 0
     return Hindsight(dict(sorted(rows.items())), outcomes, dict(families), years, demoted, grave / HOUR)
 
