@@ -372,3 +372,15 @@ class RiskReader(Protocol):
     def records(self) -> Sequence[Record]:
         """How often each detector was right, by detector and kind of part."""
         ...
+
+    def grades(self) -> Sequence[Grade]:
+        """Of every terminal that has one."""
+        ...
+
+    def foretold(self) -> tuple[int, int]:
+        """(position, part) of what the predictions said last: another one where what is foreseen may be another."""
+        ...
+
+    def watched_since(self) -> int:
+        """UTC ns since when there is a terminal to learn from; 0: there is none."""
+        ...

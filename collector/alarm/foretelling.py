@@ -197,8 +197,4 @@ def _gravity(finding: Finding) -> tuple[bool, str]:
 
 def in_words(finding: Finding) -> str:
     """In English, for the alarm and its ticket: why, and when."""
-    why = words.reason(finding, "en")
-    if finding.due is None:
-        return why
-    near, likely, far = finding.due
-    return f"{why}. {words.phrase('range.days', 'en', {'near_at': near, 'likely_at': likely, 'far_at': far})}"
+    return ". ".join(filter(None, (words.reason(finding, "en"), words.when(finding, "en"))))

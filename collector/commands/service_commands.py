@@ -54,8 +54,10 @@ def run_console(config: Config, _: argparse.Namespace) -> int:
 
 
 def console_arguments(config: Config) -> tuple[str, ...]:
-    """What the console is told: where the store is, where it listens, and the bank's own cards."""
-    own = ("--cards", str(config.cards.file)) if config.cards.file is not None else ()
+    """What the console is told: where the store is, where it listens, the bank's own cards, and of the predictions."""
+    own = ["--cards", str(config.cards.file)] if config.cards.file is not None else []
+    own += ["--predictions", str(config.predictions.file)] if config.predictions.file is not None else []
+    own += ["--no-predictions"] if not config.predictions.enabled else []
     return ("--db", str(config.database), "--host", config.console.host, "--port", str(config.console.port), *own)
 
 

@@ -34,7 +34,7 @@ MAX_READINGS = 12
 @dataclass(frozen=True, slots=True)
 class Record:
     """How often a detector was right on components of this kind, of the findings that were judged since `since` (UTC ns). missed: faults of
-    these parts that it could have told and did not.
+    these parts that it could have told and did not. demoted_at: UTC ns of the outcome by which it was demoted.
     """
 
     detector: str
@@ -45,6 +45,7 @@ class Record:
     missed: int = 0
     since: int = 0
     demoted: bool = False
+    demoted_at: int = 0
 
     @property
     def precision(self) -> float | None:

@@ -96,7 +96,7 @@ class Records:
         self._tables = tables
         self._pending: dict[str, list[Claim]] = {}
         self._outcomes: dict[Key, list[tuple[int, str]]] = {}
-        self._demoted: dict[Key, str] = {}
+        self._demoted: dict[Key, int] = {}
         self._changed: dict[Key, None] = {}
         self._missed: dict[tuple[str, str], int] = {}
         self.refused = 0
@@ -166,7 +166,8 @@ class Records:
         count = {outcome: sum(said == outcome for _, said in outcomes) for outcome in (HIT, FALSE, PREVENTED, _MISSED)}
         since = outcomes[0][0] if outcomes else 0
         return Record(
-            detector, kind, count[HIT], count[FALSE], count[PREVENTED], count[_MISSED], since, self.demoted(detector, kind)
+            detector, kind, count[HIT], count[FALSE], count[PREVENTED], count[_MISSED], since, self.demoted(detector, kind),
+            self._demoted.get((detector, kind), 0),
         )  # fmt: skip
 
     def demoted(self, detector: str, kind: str) -> bool:
@@ -239,13 +240,13 @@ class Records:
             if not judged or hits / judged >= floor:
                 del self._demoted[key]
         elif judged >= LEAST_JUDGED and wilson(hits, judged)[1] < floor:
-            self._demoted[key] = key[0]
+            self._demoted[key] = outcomes[-1][0]
 
     def state(self) -> dict[str, Any]:
         return {
             "pending": [asdict(each) for claims in self._pending.values() for each in claims],
             "outcomes": [[*key, [list(each) for each in outcomes]] for key, outcomes in self._outcomes.items()],
-            "demoted": [list(key) for key in self._demoted],
+            "demoted": [[*key, at] for key, at in self._demoted.items()],
             "changed": [list(key) for key in self._changed],
             "missed": [[*key, at] for key, at in self._missed.items()],
             "refused": self.refused,
@@ -256,7 +257,7 @@ class Records:
             claim = Claim(**facts)
             self._pending.setdefault(claim.terminal, []).append(claim)
         self._outcomes = {(d, k): [(int(at), str(o)) for at, o in outcomes] for d, k, outcomes in state["outcomes"]}
-        self._demoted = {(d, k): d for d, k in state["demoted"]}
+        self._demoted = {(d, k): int(at) for d, k, at in state["demoted"]}
         self._changed = dict.fromkeys((d, k) for d, k in state["changed"])
         self._missed = {(t, u): int(at) for t, u, at in state["missed"]}
         self.refused = int(state["refused"])

@@ -48,12 +48,19 @@ def reason(finding: Finding, language: str, zone: str = "") -> str:
     return phrase(finding.reason, language, finding.values, zone)
 
 
+def when(finding: Finding, language: str, zone: str = "") -> str:
+    """The range of dates; empty where no date is told."""
+    if finding.due is None:
+        return ""
+    near, likely, far = finding.due
+    return phrase("range.days", language, {"near_at": near, "likely_at": likely, "far_at": far}, zone)
+
+
 def sentences(finding: Finding, language: str, zone: str = "") -> Iterator[str]:
     """All that is to be said beside the chart: why, when, and how far to believe it."""
     yield reason(finding, language, zone)
     if finding.due is not None:
-        near, likely, far = finding.due
-        yield phrase("range.days", language, {"near_at": near, "likely_at": likely, "far_at": far}, zone)
+        yield when(finding, language, zone)
     yield from track(finding.record or Record(finding.detector, finding.kind), language, zone)
     if finding.demoted:
         yield phrase("record.demoted", language, {"kind": finding.kind})

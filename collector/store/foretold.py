@@ -109,6 +109,11 @@ def at_risk(
     ]
 
 
+def watched_since(db: sqlite3.Connection) -> int:
+    """UTC ns since when there is a terminal to learn from; 0: there is none."""
+    return int(db.execute("SELECT min(enrolled_at) FROM terminal").fetchone()[0] or 0)
+
+
 def reached(db: sqlite3.Connection) -> tuple[int, int]:
     """(position, part) of what the predictions said last, as far as it is journaled."""
     row = db.execute("SELECT position, part FROM foretold").fetchone()

@@ -18,7 +18,7 @@ from tillwatch.collector.duty.policy import Policy, parse_policy
 from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.incident.case import Why
 from tillwatch.collector.incident.incident_views import Addressed, IncidentFile, IncidentView, InForce
-from tillwatch.collector.predict.finding import Finding, Record
+from tillwatch.collector.predict.finding import Finding, Grade, Record
 from tillwatch.collector.read import (
     AlarmView,
     ComponentView,
@@ -330,6 +330,18 @@ class SqliteReader:
     def records(self) -> Sequence[Record]:
         with self.snapshot() as db:
             return foretold.records(db)
+
+    def grades(self) -> Sequence[Grade]:
+        with self.snapshot() as db:
+            return foretold.grades(db)
+
+    def foretold(self) -> tuple[int, int]:
+        with self.snapshot() as db:
+            return foretold.reached(db)
+
+    def watched_since(self) -> int:
+        with self.snapshot() as db:
+            return foretold.watched_since(db)
 
     # History.
 

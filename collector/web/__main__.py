@@ -14,11 +14,15 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from tillwatch.collector.incident.incident_views import ConsoleReader
 from tillwatch.collector.web.guard import LOOPBACK
+
+if TYPE_CHECKING:
+    from tillwatch.collector.web.predicting import Predicting
 
 GOODBYE_S = 3
 """How long open connections may take to end after SIGTERM; then they are cut."""
@@ -63,14 +67,20 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(open_reader: Callable[[], ConsoleReader], host: str, port: int, cards: Path | None = None) -> None:
+def serve(
+    open_reader: Callable[[], ConsoleReader],
+    host: str,
+    port: int,
+    cards: Path | None = None,
+    predicting: Predicting | None = None,
+) -> None:
     """Runs the console until SIGTERM or SIGINT. cards: the bank's own. Raises Refused before anything is served."""
     listener = listen(host, port)
     from tillwatch.collector.alarm.diagnosis import CardsError, load_cards  # noqa: PLC0415  # as the next
     from tillwatch.collector.web.app import Console  # noqa: PLC0415  # half a second of imports: wrong input is told before
 
     try:
-        console = Console(open_reader, cards=load_cards(cards))
+        console = Console(open_reader, cards=load_cards(cards), predicting=predicting)
     except CardsError as error:
         listener.close()
         raise Refused(f"--cards: {error}") from None
@@ -93,6 +103,19 @@ def serve(open_reader: Callable[[], ConsoleReader], host: str, port: int, cards:
     server.run([listener])
 
 
+def _predicting(database: Path, table: Path | None, *, enabled: bool) -> Predicting:
+    """table: the bank's own. Raises Refused."""
+    from tillwatch.collector.predict.checkpoint import read_status  # noqa: PLC0415  # --help must not wait for it
+    from tillwatch.collector.predict.settings import TablesError, parse_tables  # noqa: PLC0415
+    from tillwatch.collector.web.predicting import Predicting  # noqa: PLC0415
+
+    try:
+        tables = parse_tables(table.read_text(encoding="utf-8") if table is not None else "")
+    except (TablesError, OSError, UnicodeDecodeError) as error:
+        raise Refused(f"--predictions: {table}: {error}") from None
+    return Predicting(enabled, lambda: read_status(database), tables)
+
+
 def _end_with_stdin() -> None:
     while os.read(0, 1024):
         pass
@@ -109,6 +132,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default: %(default)s)")
     parser.add_argument("--port", default=8080, type=int, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--cards", type=Path, metavar="FILE", help="the bank's own diagnosis cards")
+    parser.add_argument("--predictions", type=Path, metavar="FILE", help="the bank's own table of the predictions")
+    parser.add_argument("--no-predictions", action="store_true", help="they are switched off, and that is shown")
     parser.add_argument(
         "--until-stdin-ends", action="store_true", help="end when standard input does, with the process that holds it"
     )
@@ -124,7 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             SqliteReader(options.db).close()
         except (StoreError, sqlite3.Error) as error:
             raise Refused(f"--db {options.db}: cannot be read as the collector's store: {error}") from None
-        serve(lambda: SqliteReader(options.db), options.host, options.port, options.cards)
+        predicting = _predicting(options.db, options.predictions, enabled=not options.no_predictions)
+        serve(lambda: SqliteReader(options.db), options.host, options.port, options.cards, predicting)
     except Refused as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -15,9 +15,10 @@ from fastapi.responses import StreamingResponse
 
 from tillwatch.agent.model import MS
 from tillwatch.collector.alarm.diagnosis import Cards
-from tillwatch.collector.web import delivery_api, incident_api
+from tillwatch.collector.web import delivery_api, incident_api, risk_api
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Limit, Offset, Tags, known, moment, unchanged
 from tillwatch.collector.web.feed import Change, Feed
+from tillwatch.collector.web.predicting import Predicting
 from tillwatch.collector.web.reads import Reads
 from tillwatch.collector.web.schema import (
     Component,
@@ -49,7 +50,7 @@ MAX_EVENT_STREAMS = 200
 NANO = 1_000_000_000
 
 
-def router(reads: Reads, feed: Feed, now: Callable[[], int], cards: Cards) -> APIRouter:
+def router(reads: Reads, feed: Feed, now: Callable[[], int], cards: Cards, predicting: Predicting) -> APIRouter:
     """All routes. now: UTC ns; cards: the words of alarms in the reader's language."""
     api = APIRouter(prefix=PREFIX, tags=["fleet"])
     tag = Tags(reads)
@@ -146,6 +147,7 @@ def router(reads: Reads, feed: Feed, now: Callable[[], int], cards: Cards) -> AP
 
     incident_api.add(api, reads, Translation(cards), now)
     delivery_api.add(api, reads)
+    risk_api.add(api, reads, predicting, now)
 
     @api.get("/health", response_model=MonitoringHealth, responses=SOME, summary="The health of the monitoring itself")
     async def health(response: Response) -> Any:

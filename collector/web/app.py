@@ -12,9 +12,10 @@ from fastapi.middleware.gzip import GZipMiddleware
 
 from tillwatch.collector.alarm.diagnosis import Cards, load_cards
 from tillwatch.collector.incident.incident_views import ConsoleReader
-from tillwatch.collector.web import answers, api, chart_route, pages
+from tillwatch.collector.web import answers, api, chart_route, finding_chart, pages
 from tillwatch.collector.web.feed import Feed
 from tillwatch.collector.web.guard import Guard
+from tillwatch.collector.web.predicting import Predicting
 from tillwatch.collector.web.reads import Reads
 
 
@@ -27,7 +28,7 @@ def release() -> str:
 
 class Console:
     """The application and what it lives on. `open_reader` is called once on each reading thread. with_pages=False: the API alone. cards: None for those
-    that ship.
+    that ship; predicting: None where they are switched on and nothing is known of their process.
     """
 
     def __init__(
@@ -37,7 +38,9 @@ class Console:
         now: Callable[[], int] = time.time_ns,
         with_pages: bool = True,
         cards: Cards | None = None,
+        predicting: Predicting | None = None,
     ) -> None:
+        predicting = predicting or Predicting()
         self.reads = Reads(open_reader)
         self.feed = Feed(self.reads, now=now)
         self.app = FastAPI(
@@ -56,8 +59,9 @@ class Console:
             },  # nothing leaves the bank
         )
         answers.add_problem_handlers(self.app)
-        self.app.include_router(api.router(self.reads, self.feed, now, cards or load_cards(None)))
+        self.app.include_router(api.router(self.reads, self.feed, now, cards or load_cards(None), predicting))
         chart_route.add(self.app, self.reads, now)
+        finding_chart.add(self.app, self.reads, predicting.tables, now)
         if with_pages:
             pages.mount(self.app, self.reads, self.feed, now)
         self.app.add_middleware(

@@ -92,6 +92,7 @@ class Change:
     incidents: bool = False
     undelivered: bool = False
     deliveries: bool = False
+    foretold: bool = False
 
 
 @dataclass(slots=True)
@@ -138,6 +139,7 @@ class Feed:
         self._now = now
         self._waiting: Sequence[WaitingView] = ()
         self._undone = (0, 0)
+        self._foretold = (0, -1)
         self._fleet = _Fleet()
         self._handled = -1
         self._life = time.time_ns() // MS  # a page that outlived the process asks with a tick of another life
@@ -229,13 +231,19 @@ class Feed:
             # What waits becomes late by time alone, and nothing is written where the collector itself is down.
             late = self._look()
             return Change(revision, frozenset(), alarms=False, store=False, undelivered=True) if late else None
-        terminals, alarms, rows, handled, self._waiting, undone = await self._reads(_read_fleet)
+        terminals, alarms, rows, handled, self._waiting, undone, foretold = await self._reads(_read_fleet)
         moved = self._fleet.take(rows)
         told = Change(
             revision, moved, alarms=alarms != self.alarms, store=False, incidents=handled != self._handled, undelivered=self._look(),
-            deliveries=undone != self._undone,
+            deliveries=undone != self._undone, foretold=foretold != self._foretold,
         )  # fmt: skip
-        self.terminals, self.alarms, self._handled, self._undone = terminals, alarms, handled, undone
+        self.terminals, self.alarms, self._handled, self._undone, self._foretold = (
+            terminals,
+            alarms,
+            handled,
+            undone,
+            foretold,
+        )
         self.summary = summarise(terminals.values(), alarms)
         self.revision = revision
         self._documents.clear()
@@ -250,7 +258,15 @@ class Feed:
 
 def _read_fleet(
     reader: ConsoleReader,
-) -> tuple[dict[str, TerminalView], Sequence[AlarmView], dict[str, Row], int, Sequence[WaitingView], tuple[int, int]]:
+) -> tuple[
+    dict[str, TerminalView],
+    Sequence[AlarmView],
+    dict[str, Row],
+    int,
+    Sequence[WaitingView],
+    tuple[int, int],
+    tuple[int, int],
+]:
     terminals = {view.id: view for view in reader.terminals()}
     alarms = tuple(reader.alarms(open_only=True, limit=MAX_OPEN_ALARMS))
     worst: dict[str, AlarmView] = {}
@@ -258,4 +274,4 @@ def _read_fleet(
         if alarm.condition != "normal":
             worst.setdefault(alarm.terminal, alarm)
     rows = {key: row(view, worst.get(key)) for key, view in terminals.items()}
-    return terminals, alarms, rows, reader.handled(), reader.waiting(), reader.undone()
+    return terminals, alarms, rows, reader.handled(), reader.waiting(), reader.undone(), reader.foretold()

@@ -14,6 +14,8 @@ from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Language,
 from tillwatch.collector.web.incident_schema import AlarmWhy, Incident, IncidentDetail, Why
 from tillwatch.collector.web.messages import TEXTS
 from tillwatch.collector.web.reads import Reads
+from tillwatch.collector.web.risk_api import beside_of, foretold_by, said_of
+from tillwatch.collector.web.risk_schema import Beside, Foreseen, Part
 from tillwatch.collector.web.schema import Alarm, Page
 from tillwatch.collector.web.translation import Translation
 
@@ -48,14 +50,15 @@ def add(api: APIRouter, reads: Reads, words: Translation, now: Callable[[], int]
     ) -> Any:
         if await tag(request, response):
             return unchanged(response)
-        found, rules = await reads(
+        found, rules, foretold = await reads(
             lambda reader: (
                 reader.alarms(terminal=terminal, open_only=state == "open", limit=MAX_LISTED),
                 reader.in_force().rules,
+                said_of(reader, lang, terminal),
             )
         )
         return Page[Alarm](
-            items=[Alarm.of(words.alarm(view, rules, lang)) for view in found[offset : offset + limit]],
+            items=[Alarm.of(words.alarm(view, rules, lang, foretold)) for view in found[offset : offset + limit]],
             total=len(found),
             limit=limit,
             offset=offset,
@@ -116,18 +119,27 @@ def add(api: APIRouter, reads: Reads, words: Translation, now: Callable[[], int]
     async def one(request: Request, response: Response, incident: str, lang: Language = "en") -> Any:
         if await tag(request, response):
             return unchanged(response)
-        file, rules, components = await known(lambda: reads(lambda reader: _whole(reader, incident, now())), incident)
+        file, rules, components, foretold, said = await known(
+            lambda: reads(lambda reader: _whole(reader, incident, now(), lang)), incident
+        )
         return IncidentDetail.of_file(
             file=file,
             text=TEXTS[lang],
             rule_text=lambda rule: words.text(rules, rule, lang),
             card=words.card_of(file, rules, lang, components),
-            alarms=[Alarm.of(words.alarm(member.alarm, rules, lang)) for member in file.members],
+            alarms=[Alarm.of(words.alarm(member.alarm, rules, lang, said)) for member in file.members],
+            foretold=foretold,
         )
 
 
-def _whole(reader: ConsoleReader, incident: str, now: int) -> tuple[IncidentFile, Rules, tuple[ComponentView, ...]]:
-    """With what the devices of its terminal told last: the card names their parts."""
+def _whole(
+    reader: ConsoleReader, incident: str, now: int, lang: str
+) -> tuple[IncidentFile, Rules, tuple[ComponentView, ...], list[Foreseen], dict[Part, str]]:
+    """With what the devices of its terminal told last, whose parts the card names, and with what it foresees."""
     file = reader.incident(incident, now)
-    parts = tuple(reader.components(file.view.terminal)) if file.view.terminal else ()
-    return file, reader.in_force().rules, parts
+    view = file.view
+    parts = tuple(reader.components(view.terminal)) if view.terminal else ()
+    findings = foretold_by(reader, view.fault, view.terminal, view.component, view.occurred_at)
+    beside = beside_of(reader, lang) if findings else Beside(lang)
+    said = said_of(reader, lang, view.terminal) if findings else {}
+    return file, reader.in_force().rules, parts, [Foreseen.of(each, beside) for each in findings], said

@@ -14,6 +14,7 @@ from tillwatch.collector.incident.incident_views import ClockView, IncidentFile,
 from tillwatch.collector.web.delivery_schema import Delivery, Ticket
 from tillwatch.collector.web.lines import say
 from tillwatch.collector.web.messages import Text
+from tillwatch.collector.web.risk_schema import Foreseen
 from tillwatch.collector.web.schema import Alarm, iso
 
 RuleText = Callable[[str], str]
@@ -236,11 +237,13 @@ class IncidentDetail(Incident):
         ),
     ]
     why: Why
+    foretold: Annotated[list[Foreseen], Field(description="The findings that it tells of")]
 
     @classmethod
     def of_file(
-        cls, file: IncidentFile, text: Text, rule_text: RuleText, card: Card | None, alarms: Sequence[Alarm]
-    ) -> IncidentDetail:
+        cls, file: IncidentFile, text: Text, rule_text: RuleText, card: Card | None, alarms: Sequence[Alarm],
+        foretold: Sequence[Foreseen] = (),
+    ) -> IncidentDetail:  # fmt: skip
         """alarms: those of its members, in the reader's language, as the rest is."""
         return cls(
             **_fields(file.view),
@@ -262,4 +265,5 @@ class IncidentDetail(Incident):
             messages=[Delivery.of(one) for one in file.messages],
             acts=next_acts(file.view),
             why=Why.of(file.why, text, rule_text),
+            foretold=list(foretold),
         )

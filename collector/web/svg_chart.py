@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from html import escape
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 from unicodedata import east_asian_width
 
 from tillwatch.agent.model import Value
@@ -38,7 +38,44 @@ _MARKS = 6
 _SI = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
 
 
-def draw(history: History, start: int, end: int, interval_s: float, limits: Sequence[float], zone: tzinfo, text: Text) -> str:  # fmt: skip
+class Colours(NamedTuple):
+    """paper, ink, faint (words beside), frame, grid, gap, band (of extremes), line, limit, usual (what is usual), ahead (what is foretold)."""
+
+    paper: str = "#fff"
+    ink: str = ""
+    faint: str = "#667"
+    frame: str = "#99a"
+    grid: str = "#e3e6ee"
+    gap: str = "#eceef3"
+    band: str = "#bcd3ee"
+    line: str = "#1c5fa8"
+    limit: str = "#b3261e"
+    usual: str = "#e4f3e9"
+    ahead: str = "#8a4b00"
+
+
+LIGHT = Colours()
+"""For paper and mail."""
+DARK = Colours(
+    "#161c23", "#e6ebf0", "#a5b2bf", "#6b7987", "#2c3640", "#232b34", "#27496a", "#74b9f5", "#ff9a9a", "#10301f", "#ffc861"
+)  # fmt: skip
+
+
+class Foretold(NamedTuple):
+    """What is drawn of a finding. now: UTC ns; due: near end, most likely, far end, None where no date is said; limit: that it leads to; usual: least and
+    most of what is usual.
+    """
+
+    now: int
+    due: tuple[int, int, int] | None = None
+    limit: float | None = None
+    usual: tuple[float, float] | None = None
+
+
+def draw(
+    history: History, start: int, end: int, interval_s: float, limits: Sequence[float], zone: tzinfo, text: Text,
+    foretold: Foretold | None = None, colours: Colours = LIGHT,
+) -> str:  # fmt: skip
     """The chart. start, end: UTC ns, what the axis spans; interval_s: between two readings, 0 where it is not known; limits: of the rules, the gravest
     first; zone: of the times. Words cannot be drawn, and say so.
     """
@@ -48,31 +85,39 @@ def draw(history: History, start: int, end: int, interval_s: float, limits: Sequ
     heading = f"{history.terminal} {history.component} {history.signal}"
     heading = _fitted(heading, MAX_HEADING - len(unit)) + unit
     parts = [
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{colours.paper}"/>',
         f'<text x="6" y="15" font-weight="bold">{_escaped(heading)}</text>',
-        f'<text x="{RIGHT}" y="15" text-anchor="end" fill="#667">{_escaped(_offset(end, zone))}</text>',
-        f'<rect x="{LEFT}" y="{TOP}" width="{RIGHT - LEFT}" height="{BOTTOM - TOP}" fill="none" stroke="#99a"/>',
+        f'<text x="{RIGHT}" y="15" text-anchor="end" fill="{colours.faint}">{_escaped(_offset(end, zone))}</text>',
+        f'<rect x="{LEFT}" y="{TOP}" width="{RIGHT - LEFT}" height="{BOTTOM - TOP}" fill="none" stroke="{colours.frame}"/>',
     ]
-    parts += _time_axis(start, end, zone)
+    parts += _time_axis(start, end, zone, colours)
     if numbers:
-        parts += _drawn(drawn, numbers, start, end, interval_s, limits[:MAX_LIMITS])
+        parts += _drawn(drawn, numbers, start, end, interval_s, limits[:MAX_LIMITS], text, foretold, colours)
     else:
         words = any(isinstance(point.value, str) for point in drawn.points)
         said = text("chart.no_numbers") if words else text("chart.no_readings")
-        parts.append(f'<text x="{(LEFT + RIGHT) // 2}" y="84" text-anchor="middle" fill="#667">{_escaped(said)}</text>')
+        parts.append(
+            f'<text x="{(LEFT + RIGHT) // 2}" y="84" text-anchor="middle" fill="{colours.faint}">{_escaped(said)}</text>'
+        )
     body = "\n".join(parts)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'font-family="sans-serif" font-size="11" role="img">\n<title>{_escaped(heading)}</title>\n{body}\n</svg>\n'
+        f'font-family="sans-serif" font-size="11"{_ink(colours)} role="img">\n<title>{_escaped(heading)}</title>\n{body}\n</svg>\n'
     )
 
 
+def _ink(colours: Colours) -> str:
+    return f' fill="{colours.ink}"' if colours.ink else ""
+
+
 def _drawn(
-    drawn: History, numbers: Sequence[Point], start: int, end: int, interval_s: float, limits: Sequence[float]
-) -> Iterator[str]:
+    drawn: History, numbers: Sequence[Point], start: int, end: int, interval_s: float, limits: Sequence[float],
+    text: Text, foretold: Foretold | None, colours: Colours,
+) -> Iterator[str]:  # fmt: skip
     """The values' axis, the gaps, the band of extremes, the line, the limits."""
     ends = [float(each) for point in numbers for each in (point.least, point.most, point.value) if _drawable(each)]
-    low, high = min(*ends, *limits, ends[0]), max(*ends, *limits, ends[0])
+    usual = foretold.usual if foretold is not None and foretold.usual is not None else ()
+    low, high = min(*ends, *limits, *usual, ends[0]), max(*ends, *limits, *usual, ends[0])
     size = max(abs(low), abs(high))
     # What does not change has a place all the same, and so has what changes by less than the numbers can tell.
     margin = (high - low) * 0.06 if high - low > max(size * 1e-9, MIN_SPAN) else size * 0.1
@@ -84,24 +129,52 @@ def _drawn(
     def y(value: float) -> float:
         return round(BOTTOM - (value - low) / (high - low) * (BOTTOM - TOP), 1)
 
+    if usual:
+        yield f'<rect x="{LEFT}" y="{y(usual[1])}" width="{RIGHT - LEFT}" height="{max(y(usual[0]) - y(usual[1]), 1):g}" fill="{colours.usual}"/>'
     for value in _ticks(low, high):
-        yield f'<path d="M{LEFT} {y(value)}H{RIGHT}" stroke="#e3e6ee"/>'
+        yield f'<path d="M{LEFT} {y(value)}H{RIGHT}" stroke="{colours.grid}"/>'
         yield f'<text x="{LEFT - 4}" y="{y(value) + 4:g}" text-anchor="end">{_short(value)}</text>'
     holes = gaps(drawn.points, gap_after(drawn, interval_s))
     for since, until in holes:
-        yield f'<rect x="{x(since)}" y="{TOP}" width="{x(until) - x(since):g}" height="{BOTTOM - TOP}" fill="#eceef3"/>'
+        yield f'<rect x="{x(since)}" y="{TOP}" width="{x(until) - x(since):g}" height="{BOTTOM - TOP}" fill="{colours.gap}"/>'
     for run in _runs(numbers, [since for since, _ in holes]):
         if any(_or(point.least, point) < _or(point.most, point) for point in run):
             upper = [f"{x(point.at)} {y(_or(point.most, point))}" for point in run]
             lower = [f"{x(point.at)} {y(_or(point.least, point))}" for point in reversed(run)]
-            yield f'<path d="M{"L".join([*upper, *lower])}Z" fill="#bcd3ee"/>'
+            yield f'<path d="M{"L".join([*upper, *lower])}Z" fill="{colours.band}"/>'
         line = "L".join(f"{x(point.at)} {y(_value(point))}" for point in run)
         # A reading between two gaps is a dot: a line of one point has no length.
-        yield f'<path d="M{line}{"h0.1" if len(run) == 1 else ""}" fill="none" stroke="#1c5fa8" stroke-width="{3 if len(run) == 1 else 1.5}" stroke-linecap="round"/>'
+        yield f'<path d="M{line}{"h0.1" if len(run) == 1 else ""}" fill="none" stroke="{colours.line}" stroke-width="{3 if len(run) == 1 else 1.5}" stroke-linecap="round"/>'
     for limit in limits:
-        yield f'<path d="M{LEFT} {y(limit)}H{RIGHT}" stroke="#b3261e" stroke-dasharray="5 3"/>'
+        yield f'<path d="M{LEFT} {y(limit)}H{RIGHT}" stroke="{colours.limit}" stroke-dasharray="5 3"/>'
         place = y(limit) - 3 if y(limit) > TOP + 14 else y(limit) + 11
-        yield f'<text x="{RIGHT - 4}" y="{place:g}" text-anchor="end" fill="#b3261e" stroke="#fff" stroke-width="3" paint-order="stroke">{_short(limit)}</text>'
+        yield f'<text x="{RIGHT - 4}" y="{place:g}" text-anchor="end" fill="{colours.limit}" stroke="{colours.paper}" stroke-width="3" paint-order="stroke">{_short(limit)}</text>'
+    if foretold is not None:
+        last = numbers[-1]
+        yield from _ahead(foretold, (x(last.at), y(_value(last))), x, y, end, text, colours)
+
+
+def _ahead(
+    foretold: Foretold, last: tuple[float, float], x: Callable[[int], float], y: Callable[[float], float], end: int, text: Text,
+    colours: Colours,
+) -> Iterator[str]:  # fmt: skip
+    """Today, the range of dates, and the way from the last reading to where it leads."""
+    today = x(min(foretold.now, end))
+    yield f'<path d="M{today} {TOP}V{BOTTOM}" stroke="{colours.faint}" stroke-dasharray="2 3"/>'
+    if foretold.now < end:
+        aside, anchor = (today + 3, "start") if today < RIGHT - LEFT else (today - 3, "end")
+        yield f'<text x="{aside:g}" y="{BOTTOM - 5}" text-anchor="{anchor}" fill="{colours.faint}">{_escaped(text("chart.today"))}</text>'
+    if foretold.due is None:
+        return
+    near, likely, far = (x(min(max(each, foretold.now), end)) for each in foretold.due)
+    yield f'<rect x="{near}" y="{TOP}" width="{max(far - near, 1):g}" height="{BOTTOM - TOP}" fill="{colours.ahead}" fill-opacity="0.14"/>'
+    if foretold.limit is not None:
+        goal = y(foretold.limit)
+        yield f'<path d="M{last[0]} {last[1]}L{near} {goal}H{far}Z" fill="{colours.ahead}" fill-opacity="0.22"/>'
+        yield f'<path d="M{last[0]} {last[1]}L{likely} {goal}" stroke="{colours.ahead}" stroke-dasharray="4 3" fill="none"/>'
+        yield f'<circle cx="{likely}" cy="{goal}" r="3.5" fill="{colours.ahead}"/>'
+    else:
+        yield f'<path d="M{likely} {TOP}V{BOTTOM}" stroke="{colours.ahead}" stroke-dasharray="4 3"/>'
 
 
 def _runs(points: Sequence[Point], breaks: Sequence[int]) -> Iterator[list[Point]]:
@@ -147,13 +220,13 @@ def _short(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _time_axis(start: int, end: int, zone: tzinfo) -> Iterator[str]:
+def _time_axis(start: int, end: int, zone: tzinfo, colours: Colours) -> Iterator[str]:
     span = (end - start) / 10**9
     step = next((each for each in _STEPS if span / each <= _MARKS), 0)
     form = "%Y-%m" if not step else "%m-%d" if step >= 86_400 else "%H:%M"
     for at in _marks(start, end, step, zone):
         place = round(LEFT + (at * 10**9 - start) / (end - start) * (RIGHT - LEFT), 1)
-        yield f'<path d="M{place} {BOTTOM}v4" stroke="#99a"/>'
+        yield f'<path d="M{place} {BOTTOM}v4" stroke="{colours.frame}"/>'
         label = datetime.fromtimestamp(at, UTC).astimezone(zone).strftime(form)
         yield f'<text x="{place}" y="{BOTTOM + 15}" text-anchor="middle">{label}</text>'
 

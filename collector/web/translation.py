@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from tillwatch.agent.model import Value
 from tillwatch.collector.alarm.diagnosis import Card, Cards
@@ -10,6 +12,7 @@ from tillwatch.collector.alarm.rules import Rule, Rules
 from tillwatch.collector.incident.incident_views import IncidentFile, IncidentView
 from tillwatch.collector.read import AlarmView, ComponentView
 
+NOTHING: Mapping[tuple[str, str, str], str] = MappingProxyType({})
 MAX_KEPT = 2_000
 """Cards that are kept at hand: every rule of a large table in both languages."""
 
@@ -33,7 +36,12 @@ class Translation:
         known = rules.by_id.get(rule)
         return self.card(known, language).text if known is not None else rule
 
-    def alarm(self, view: AlarmView, rules: Rules, language: str) -> AlarmView:
+    def alarm(
+        self, view: AlarmView, rules: Rules, language: str, foretold: Mapping[tuple[str, str, str], str] = NOTHING
+    ) -> AlarmView:
+        """foretold: (rule, terminal, component) -> what is foreseen, in the reader's language."""
+        if said := foretold.get((view.rule, view.terminal, view.component)):
+            view = replace(view, value=said)
         rule = rules.by_id.get(view.rule)
         if rule is None:
             return view

@@ -34,16 +34,16 @@ default_interval = "30d"
 
 
 class Desk:
-    """now: where the time of the store stands; it begins twenty minutes ago: what ends before a command, and comes back after it, is one episode."""
+    """now: where the time of the store stands; it begins `ago`, twenty minutes: what ends before a command, and comes back after it, is one episode."""
 
     def __init__(
-        self, folder: Path, capsys: pytest.CaptureFixture[str] | None = None, policy: str = "", rules: str = ""
-    ) -> None:
+        self, folder: Path, capsys: pytest.CaptureFixture[str] | None = None, policy: str = "", rules: str = "", ago: int = 20 * 60 * S
+    ) -> None:  # fmt: skip
         (folder / "site").mkdir(mode=0o700)
         self.path = folder / "site" / "collector.db"
         self.file = folder / "collector.toml"
         self.file.write_text(f'[collector]\ndata_dir = "{folder / "site"}"\n')
-        self.now = time.time_ns() - 20 * 60 * S
+        self.now = time.time_ns() - ago
         self.senders: dict[str, Sender] = {}
         self._capsys = capsys
         self._policy = policy

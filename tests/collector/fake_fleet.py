@@ -18,6 +18,7 @@ from tests.collector.fake_incidents import IN_FORCE, case_of, file_of, incident_
 from tillwatch.collector.incident.case import Why
 from tillwatch.collector.incident.incident_views import IncidentFile, IncidentView, InForce
 from tillwatch.collector.incident.why import explain
+from tillwatch.collector.predict.finding import Finding, Grade, Record
 from tillwatch.collector.read import (
     AlarmView,
     ComponentView,
@@ -26,6 +27,7 @@ from tillwatch.collector.read import (
     IdentityView,
     OutgoingView,
     Point,
+    RiskView,
     SignalView,
     StateView,
     TerminalView,
@@ -267,6 +269,27 @@ class FakeFleet:
         self, *, connector: str | None = None, limit: int = 500, offset: int = 0
     ) -> tuple[list[OutgoingView], int]:
         return [], 0
+
+    def at_risk(self, *, branch: str | None = None, region: str | None = None, limit: int = 500) -> Sequence[RiskView]:
+        return ()
+
+    def findings(self, terminal: str | None = None, *, open_only: bool = True, limit: int = 500) -> Sequence[Finding]:
+        return ()
+
+    def finding(self, number: str) -> Finding:
+        raise KeyError(number)
+
+    def records(self) -> Sequence[Record]:
+        return ()
+
+    def grades(self) -> Sequence[Grade]:
+        return ()
+
+    def foretold(self) -> tuple[int, int]:
+        return (0, -1)
+
+    def watched_since(self) -> int:
+        return self.base - 3 * 24 * HOUR
 
     def revision(self) -> int:
         return int(self._now().get("revision", 1))

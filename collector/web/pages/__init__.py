@@ -12,7 +12,15 @@ from nicegui import app as nicegui_app
 from nicegui import ui
 
 from tillwatch.collector.web.feed import Feed
-from tillwatch.collector.web.pages import alarms_page, delivery_page, fleet_page, incident_page, terminal_page
+from tillwatch.collector.web.pages import (
+    alarms_page,
+    at_risk_page,
+    delivery_page,
+    fleet_page,
+    incident_page,
+    terminal_page,
+    trend_page,
+)
 from tillwatch.collector.web.pages.theme import STATIC, static_version
 from tillwatch.collector.web.reads import Reads
 
@@ -44,6 +52,8 @@ def mount(app: FastAPI, reads: Reads, feed: Feed, now: Callable[[], int]) -> Non
     alarms_page.add(feed)
     delivery_page.add(feed)
     incident_page.add(reads, feed, now)
+    at_risk_page.add(reads, feed)
+    trend_page.add(feed)
     nicegui_app.config.socket_io_js_transports = ["websocket"]  # long polling would open a door without an Origin check
     ui.run_with(
         app,

@@ -17,6 +17,7 @@ from tillwatch.collector.web.feed import Change, Feed
 from tillwatch.collector.web.messages import Text
 from tillwatch.collector.web.pages import chart
 from tillwatch.collector.web.pages.alarms_page import AlarmList
+from tillwatch.collector.web.pages.at_risk_page import FindingList
 from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
 from tillwatch.collector.web.reads import Busy, Reads, Unreadable
 
@@ -57,6 +58,7 @@ def add(reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
             with ui.element("section").classes("tw-section"):
                 words("h2", text("terminal.alarms"))
                 AlarmList(terminal)
+            FindingList(terminal)
             query = request.query_params
             picked = await reads(
                 lambda reader: _first_signal(reader, terminal, query.get("component", ""), query.get("signal", ""))
@@ -71,7 +73,7 @@ def add(reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
             cards.on("pick", panel.on_pick)
 
         def on_change(change: Change) -> None:
-            if terminal in change.terminals or change.alarms or change.incidents:
+            if terminal in change.terminals or change.alarms or change.incidents or change.foretold:
                 if terminal in change.terminals and (fresh := feed.terminals.get(terminal)) is not None:
                     show_header(fresh)
                     panel.data_came()

@@ -89,7 +89,7 @@ def _head(text: Text, *, remember: bool, early: str) -> str:
         "remember": remember,
         "early": early,
     }
-    return f'<link rel="stylesheet" href="{base}/console.css"><script>window.TW={_script(settings)}</script><script src="{base}/console.js"></script><script src="{base}/parts.js"></script>'
+    return f'<link rel="stylesheet" href="{base}/console.css"><script>window.TW={_script(settings)}</script><script src="{base}/console.js"></script><script src="{base}/parts.js"></script><script src="{base}/foretold.js"></script>'
 
 
 @contextmanager
@@ -134,6 +134,7 @@ def frame(
             for key, address, label in (
                 ("fleet", "/", text("fleet.title")),
                 ("alarms", "/alarms", text("alarms.title")),
+                ("risk", "/at-risk", text("risk.title")),
             ):
                 ui.link(label, address).props('aria-current="page"' if key == active else "")
         ui.element("span").classes("tw-grow")

@@ -2,7 +2,7 @@
 const MESSAGES = 6; // the latest: what the ticket system has is said above them
 
 export default {
-  components: { "tw-alarm": tw.parts.alarm, "tw-clock": tw.parts.clock, "tw-message": tw.parts.message, "tw-why": tw.parts.why },
+  components: { "tw-foreseen": tw.parts.foreseen, "tw-alarm": tw.parts.alarm, "tw-clock": tw.parts.clock, "tw-message": tw.parts.message, "tw-why": tw.parts.why },
   template: `
     <div class="tw-file">
       <p v-if="failed" class="tw-note" role="status">{{ t("app.fetch_failed") }}</p>
@@ -36,6 +36,10 @@ export default {
             <section v-if="i.clocks.length" class="tw-section">
               <h2>{{ t("incident.clocks") }}</h2>
               <div class="tw-clocks tw-panel"><tw-clock v-for="c in i.clocks" :key="c.kind" :clock="c" :hold="i.hold_text" wide></tw-clock></div>
+            </section>
+            <section v-if="i.foretold.length" class="tw-section">
+              <h2>{{ t("risk.foretold") }}</h2>
+              <ol class="tw-panel tw-foreseens"><tw-foreseen v-for="f in i.foretold" :key="f.id" :finding="f" :days="days" class="tw-foreseen-tall"></tw-foreseen></ol>
             </section>
             <section class="tw-section">
               <h2>{{ t("incident.meaning") }}</h2>
@@ -119,6 +123,9 @@ export default {
     },
     extent() {
       return [this.i.terminals ? tw.t("incident.concerns", { n: this.i.terminals }) : "", this.i.cause].filter(Boolean).join(" · ");
+    },
+    days() {
+      return tw.reach(this.i.foretold);
     },
     messages() {
       return this.i.messages.slice(0, MESSAGES);

@@ -224,6 +224,13 @@ def test_openapi_describes_every_route_with_examples_and_problems(client):
             "/incidents",
             "/incidents/{incident}",
             "/deliveries",
+            "/risk",
+            "/terminals/{terminal}/findings",
+            "/findings",
+            "/findings/{finding}",
+            "/detectors",
+            "/inspections",
+            "/predictions",
             "/health",
             "/events",
         )
