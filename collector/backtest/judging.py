@@ -211,5 +211,6 @@ def _nearest(right: Sequence[Fault], episode: Episode) -> Fault:
 
 def _refuted(found: Iterable[Fault], episode: Episode) -> bool:
     """A technician was there while it stood, and found nothing, and nobody found anything."""
-    verdicts = {each.verdict for each in found if each.at <= (episode.ended or each.at)}
-    return REFUTED in verdicts and CONFIRMED not in verdicts
+    said = [each for each in found if each.verdict]
+    then = {each.verdict for each in said if each.at <= (episode.ended or each.at)}
+    return REFUTED in then and all(each.verdict == REFUTED for each in said)

@@ -8,7 +8,7 @@ import argparse
 import sqlite3
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from tillwatch.collector.commands.acting import reading
 from tillwatch.collector.commands.moments import day_or_time
 from tillwatch.collector.commands.output import DONE, NS, USAGE, CommandError, print_json, print_table, value_text
 from tillwatch.collector.commands.progress import Progress
-from tillwatch.collector.config import Config
+from tillwatch.collector.config import Config, ConfigError
 from tillwatch.collector.predict.finding import FAILURE, FAMILIES
 from tillwatch.collector.predict.past import Told
 from tillwatch.collector.web.lines import stamp
@@ -100,15 +100,15 @@ def _text(path: Path | None, option: str) -> str:
 
 
 def _tables(config: Config, options: argparse.Namespace) -> Tables:
-    from tillwatch.collector.predict.__main__ import tables_of  # noqa: PLC0415 - as the next
-    from tillwatch.collector.predict.settings import TablesError, parse_tables  # noqa: PLC0415 - numpy
+    from tillwatch.collector.predict.__main__ import tables_of  # noqa: PLC0415 - numpy
 
     if options.predictions is None:
         return tables_of(config)
+    trial = replace(config, predictions=replace(config.predictions, file=options.predictions))
     try:
-        return parse_tables(_text(options.predictions, "--predictions"))
-    except TablesError as error:
-        raise CommandError(f"{options.predictions}: {error}") from None
+        return tables_of(trial)
+    except ConfigError as error:
+        raise CommandError(str(error)) from None
 
 
 def _models(config: Config, asked: Asked) -> Models:
@@ -230,7 +230,9 @@ def _report(
         found.episodes, by_time, span, looked_at=looked, tickets=found.tickets, other=stood, left_out=found.left_out
     )
     branches = dict(db.execute("SELECT id, branch FROM terminal").fetchall())
-    before = judge(stood, by_time, span, looked_at=looked, tickets=tickets(stood, branches), other=tried.episodes, in_force=True)
+    before = judge(
+        stood, by_time, span, looked_at=looked, tickets=tickets(stood, branches), other=tried.episodes, in_force=True
+    )
     return Report(asked, span, tried, before, found.told)
 
 
@@ -302,6 +304,7 @@ def fields(report: Report) -> dict[str, Any]:
 
 def _episode(each: Episode) -> dict[str, Any]:
     plain = asdict(each)
+    del plain["lead"]
     return {
         **plain,
         "begun_at": plain.pop("begun"),

@@ -10,11 +10,11 @@ from dataclasses import asdict
 from typing import Any
 
 from tillwatch.collector.commands.acting import reading
-from tillwatch.collector.commands.output import NS, CommandError, coloured, print_json, print_table
+from tillwatch.collector.commands.output import NS, CommandError, coloured, iso, print_json, print_table
 from tillwatch.collector.config import Config
 from tillwatch.collector.predict import words
 from tillwatch.collector.predict.checkpoint import Status, read_status
-from tillwatch.collector.predict.finding import GRADES, LOW, Finding, Record
+from tillwatch.collector.predict.finding import GRADES, LOW, Finding, Grade, Record
 from tillwatch.collector.read import RiskView
 from tillwatch.collector.web.lines import stamp
 
@@ -52,8 +52,13 @@ def run_risk(config: Config, options: argparse.Namespace) -> int:
 def risk_fields(view: RiskView) -> dict[str, Any]:
     """As JSON: the grade, and each finding with its words."""
     fields = asdict(view)
+    fields["grade"] = grade_fields(view.grade)
     fields["findings"] = [finding_fields(each) for each in view.findings]
     return fields
+
+
+def grade_fields(grade: Grade) -> dict[str, Any]:
+    return {**asdict(grade), "inspect_by": iso(grade.inspect_by) if grade.inspect_by else None}
 
 
 def finding_fields(finding: Finding) -> dict[str, Any]:
@@ -114,7 +119,7 @@ def _one(config: Config, terminal: str, *, as_json: bool) -> int:
         view = next((v for v in reader.at_risk(limit=-1) if v.terminal == terminal), None)
         findings = reader.findings(terminal, open_only=False, limit=MOST_FINDINGS)
     if as_json:
-        risk = None if view is None else asdict(view.grade)
+        risk = None if view is None else grade_fields(view.grade)
         print_json({"terminal": terminal, "risk": risk, "findings": [finding_fields(each) for each in findings]})
         return 0
     if view is None:
@@ -160,7 +165,7 @@ def run_inspections(config: Config, options: argparse.Namespace) -> int:
     by_id = {view.terminal: view for view in views}
     if options.json:
         print_json([
-            {**asdict(each), "due": [{**asdict(due), "why": _why(by_id[due.terminal])} for due in each.due]} for each in made
+            {**asdict(each), "due": [{**asdict(due), "grade": grade_fields(due.grade), "why": _why(by_id[due.terminal])} for due in each.due]} for each in made
         ])  # fmt: skip
         return 0
     if not made:
