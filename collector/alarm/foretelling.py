@@ -111,6 +111,14 @@ class Foretelling:
             self._book.dirty.hit_rates[record.detector, record.kind] = record
         self._book.dirty.foretold = (*self.reached, self.left_out)
 
+    def of(self, rule: str, terminal: str, component: str) -> tuple[Finding, ...]:
+        """What an incident of this rule tells of now, the gravest first."""
+        them = [self.open[number] for number in self._of.get(terminal, ())]
+        told = [
+            each for each in them if RULES[each.family] == rule and each.component == component and not each.demoted
+        ]
+        return tuple(sorted(told, key=_gravity))
+
     def look_at(self, terminal: Terminal, at: int) -> None:
         """Its life cycle or its keys may have changed: of one that is gone for good nothing is foreseen any more."""
         if self._followed(terminal.id):
