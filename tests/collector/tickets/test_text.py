@@ -279,7 +279,7 @@ def named_by_it(name: str, kind: str, value: str) -> Finding:
     values = {"what": name, "unit": value, "value": 1.0, "low": value, "high": float("nan")}
     return replace(
         foreseen.part_fails("ATM-0417", AT), reason="anomaly.level", family="anomaly", kind=kind, values=values, factors=((name, value, 1.0), (kind, float("inf"), 1.0)),
-        readings=((kind, name, AT, value),), id=value,
+        readings=((kind, name, AT, value),),
     )  # fmt: skip
 
 
