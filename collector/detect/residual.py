@@ -66,7 +66,9 @@ class Residuals:
         known = np.isfinite(low) & np.isfinite(high)
         middle = np.where(known, (low + high) / 2, 0)
         scale = np.maximum(np.where(known, (high - low) / 6, 1), np.maximum(least, LEAST_SHARE * np.abs(middle)))
-        z = np.where(known, np.clip((values - middle) / np.maximum(scale, np.float32(1e-12)), -MOST, MOST), 0).astype(np.float32)
+        z = np.where(known, np.clip((values - middle) / np.maximum(scale, np.float32(1e-12)), -MOST, MOST), 0).astype(
+            np.float32
+        )
         x = self._state[:, rows]
         mean = x[0] + WEIGHT * (z - x[0])
         x[0] = np.where(known, mean, x[0])

@@ -164,9 +164,7 @@ def panel_of(
     """db: in one consistent state. Raises PastError where there is nothing to make rows of."""
     first, fleet = _fleet(db, tables, scope)
     if not fleet:
-        raise PastError(
-            "the store knows no such part; train when terminals have reported for some months"
-        )
+        raise PastError("the store knows no such part; train when terminals have reported for some months")
     days = max((scope.until - first) // DAY_NS, 0)
     every, chosen = _looks(fleet, days, scope)
     looks, failed = _Looks(scope, every, chosen), Failed()

@@ -16,6 +16,7 @@ from tillwatch.collector.learn.budget import Threshold, by_budget
 from tillwatch.collector.learn.calibration import Calibration, calibrate, log_odds, probability
 from tillwatch.collector.learn.holdout import Ranked
 from tillwatch.collector.learn.panel import Features, Floats, Ints, Panel, Probabilities
+from tillwatch.collector.learn.threads import one_thread
 
 MIN_FAILURES = 50
 """Failures (not rows) below which boosting learns the noise of the few: ten events for each of a handful of effects, the usual least for a
@@ -143,7 +144,8 @@ class Trees:
     def __call__(self, matrix: Floats) -> Probabilities:
         if not len(matrix):
             return np.zeros(0)
-        odds = np.mean([log_odds(member.predict_proba(matrix)[:, 1]) for member in self.members], axis=0)
+        with one_thread():
+            odds = np.mean([log_odds(member.predict_proba(matrix)[:, 1]) for member in self.members], axis=0)
         return probability(odds - self.offset)
 
 
@@ -341,17 +343,18 @@ def _boost(panel: Panel, weights: Probabilities, settings: Settings) -> tuple[En
 
     encoding = encode(panel.features, panel.failed, weights)
     matrix = encoding.matrix(panel.features)
-    members = tuple(
-        HistGradientBoostingClassifier(
-            max_iter=settings.iterations,
-            learning_rate=settings.rate,
-            max_leaf_nodes=settings.leaves,
-            min_samples_leaf=settings.leaf_rows,
-            l2_regularization=settings.l2,
-            max_features=settings.share_of_features,
-            early_stopping=False,
-            random_state=settings.seed + member,
-        ).fit(matrix, panel.failed)
-        for member in range(settings.members)
-    )
+    with one_thread():
+        members = tuple(
+            HistGradientBoostingClassifier(
+                max_iter=settings.iterations,
+                learning_rate=settings.rate,
+                max_leaf_nodes=settings.leaves,
+                min_samples_leaf=settings.leaf_rows,
+                l2_regularization=settings.l2,
+                max_features=settings.share_of_features,
+                early_stopping=False,
+                random_state=settings.seed + member,
+            ).fit(matrix, panel.failed)
+            for member in range(settings.members)
+        )
     return encoding, Trees(members, float(np.log(weights.max())))

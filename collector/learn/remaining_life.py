@@ -9,7 +9,6 @@ on them, part by part (`conformal.py`). Every prediction names the sensors that 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from tillwatch.collector.learn.conformal import Calibration, calibrate
 from tillwatch.collector.learn.histories import History, Scale, features, scale_of
+from tillwatch.collector.learn.threads import one_thread
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -259,24 +259,14 @@ def _teach(asked: Floats, remaining: Floats, settings: Settings, seeds: int) -> 
         )
         for seed in range(seeds)
     ]
-    with _alone():
+    with one_thread():
         return [model.fit(asked, remaining) for model in models]
 
 
 def _mean(models: Sequence[Any], asked: Floats, cap: float) -> Floats:
-    with _alone():
+    with one_thread():
         said: Floats = np.mean([model.predict(asked) for model in models], axis=0)
     return np.clip(said, 0, cap)
-
-
-def _alone() -> AbstractContextManager[Any]:
-    """One thread. OpenMP's threads spin for the slowest of them: with both cores of a machine busy, as beside a working collector, 60 rounds of boosting over
-    20,000 rows took 25 to 65 s and 9 to 22 s of processor time with two threads, 3 s and 1 s with one.
-    """
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415  comes with scikit-learn, as late as that
-
-    found: AbstractContextManager[Any] = threadpool_limits(1, "openmp")
-    return found
 
 
 def _plain(given: Scale | Calibration) -> dict[str, Any]:

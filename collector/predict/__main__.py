@@ -150,7 +150,9 @@ def main(config: Config, *, until_stdin_ends: bool = False) -> int:
     if until_stdin_ends:
         threading.Thread(target=_end_with_stdin, name="stdin", daemon=True).start()
     if hasattr(os, "nice"):
-        with contextlib.suppress(OSError):  # the service's sandbox lets nobody change priorities; its own shares hold there
+        with contextlib.suppress(
+            OSError
+        ):  # the service's sandbox lets nobody change priorities; its own shares hold there
             os.nice(NICE)
     follow(config.database, lambda: engine_of(config), ended, lambda: _stamp(config.predictions.folder(config)))
     return 0

@@ -71,8 +71,10 @@ class Anomalies:
             array = getattr(self, name)
             setattr(self, name, np.concatenate([array, np.zeros(count, array.dtype)]))
 
-    def observe(self, source: str, at: int, parts: Index, scores: Scores) -> tuple[int, ...]:
-        """Scores of a tick, at most one a part, of those that have learnt. Returns the parts whose episode it opened, in order."""
+    def observe(self, source: str, at: int, parts: Index, scores: Scores, until: int = 0) -> tuple[int, ...]:
+        """Scores of a tick, at most one a part, of those that have learnt. until: UTC ns, when it is looked at next, where that is not at once. Returns the
+        parts whose episode it opened, in order.
+        """
         if not len(parts):
             return ()
         which = SOURCES.index(source)
@@ -80,11 +82,12 @@ class Anomalies:
         height = scores / self.threshold[which, parts]
         is_open = self.open[parts] > 0
         goes_on = is_open & (height >= LASTS)
-        self.loud[parts[goes_on]] = at
+        self.loud[parts[goes_on]] = max(at, until)
         self.height[parts[goes_on]] = np.maximum(self.height[parts[goes_on]], height[goes_on])
         begins = ~is_open & (height >= np.maximum(1.0, self.memory[parts]))
         new = parts[begins]
-        self.open[new], self.loud[new], self.source[new], self.height[new] = at, at, which, height[begins]
+        self.open[new], self.loud[new], self.source[new] = at, max(at, until), which
+        self.height[new] = height[begins]
         return tuple(int(each) for each in new)
 
     def settle(self, now: int) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from tillwatch.agent.model import MS, Quality
+from tillwatch.agent.model import MS, Quality, device_of
 from tillwatch.collector.learn.drift import Drift
 from tillwatch.collector.predict.buffer import Buffer, Readings
 from tillwatch.collector.predict.daily import Daily
@@ -83,7 +83,7 @@ class Engine:
         self._ledger = Ledger()
         self._failures = Failures(tables, self.models.hazard, self.models.drift)
         self._gather = gather
-        self._unusual = Unusual(tables, self._registry, self._records, self._ledger, self._failures)
+        self._unusual = Unusual(tables, self._registry, self._daily, self._records, self._ledger, self._failures)
         self._spoken = Spoken()
         self._expected = Expected(tables, self._registry, self._daily)
         self._lifetimes = Lifetimes(tables, self._registry, self._daily, self._spoken)
@@ -146,6 +146,9 @@ class Engine:
         self._judged(self._records.happened(event, could))
         self._failures.happened(event)
         self._judged(self._foretelling.renew(self._lifetimes.changed(event, self._ledger)))
+        if event.what == "life_cycle" and self._places.of(event.terminal).away:
+            for finding in self._ledger.of_terminal(event.terminal):
+                self._ledger.end(finding.detector, finding.terminal, finding.component, event.at)
         self._concerned[event.terminal] = None
 
     def _watching(self, terminal: str, component: str) -> tuple[str, ...]:
@@ -192,6 +195,7 @@ class Engine:
 
     def _end_day(self, day: int, now: int) -> None:
         self._daily.grow(len(self._registry))
+        self._note(self._unusual.peers(day, now, self._like))
         self._unusual.end_day()
         expected, filled = self._expected.day(day)
         worn, replaced = self._lifetimes.day(day)
@@ -201,7 +205,8 @@ class Engine:
             failing = self._failures.day(now, self._asked(), self._ledger)
         else:
             self._gather(now, self._asked())
-        self._judged(self._foretelling.tell([*expected, *worn, *failing], (WEAR, TREND, RUNOUT, FAILURE), now))
+        told = [each for each in (*expected, *worn, *failing) if not self._places.of(each.terminal).away]
+        self._judged(self._foretelling.tell(told, (WEAR, TREND, RUNOUT, FAILURE), now))
         self._judged(self._records.advance(now, self._seen))
         for finding in self._ledger.open():
             self._ledger.put(self._as_of(finding, now))
@@ -226,6 +231,14 @@ class Engine:
         worn = [[self._lifetimes.share(u.terminal, c) for c in cs] for u, cs in zip(units, components, strict=True)]
         shares = np.array([max((s for s in each if s == s), default=np.nan) for each in worn], np.float32)  # noqa: PLR0124 - nan is unlike itself
         return Asked(units, shares, components)
+
+    def _like(self, terminal: str, component: str) -> str:
+        """What makes peers of two parts: kind, model of the part or its device, and class of the terminal."""
+        model = self._spoken.last(terminal, component, MODEL) or self._spoken.last(
+            terminal, device_of(component), MODEL
+        )
+        place = self._places.of(terminal)
+        return "" if place.away else f"{kind_of(component)}|{model}|{place.terminal_class}"
 
     def _as_of(self, finding: Finding, now: int) -> Finding:
         """With the record of its detector as of today."""

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from tillwatch.agent.model import device_of
 from tillwatch.collector.detect.streaming.surprise import Part
-from tillwatch.collector.predict.anomalies import DEVICE, SERIES, SOURCES, Anomalies
+from tillwatch.collector.predict.anomalies import DEVICE, PEERS, SERIES, SOURCES, Anomalies
 from tillwatch.collector.predict.buffer import Readings
+from tillwatch.collector.predict.daily import Daily
 from tillwatch.collector.predict.failures import Failures
 from tillwatch.collector.predict.finding import (
     ANOMALY,
@@ -26,10 +27,11 @@ from tillwatch.collector.predict.finding import (
 )
 from tillwatch.collector.predict.foretold import plain
 from tillwatch.collector.predict.ledger import Ledger
+from tillwatch.collector.predict.peering import Group, Odd, Peers
 from tillwatch.collector.predict.record import Records
 from tillwatch.collector.predict.senses import Seen, Senses
 from tillwatch.collector.predict.series import Registry
-from tillwatch.collector.predict.settings import Tables
+from tillwatch.collector.predict.settings import DAY_NS, Tables
 from tillwatch.collector.tickets.words import zone_of
 
 REASONS = {
@@ -47,7 +49,13 @@ MINUTE_NS = 60 * 10**9
 
 class Unusual:
     def __init__(
-        self, tables: Tables, registry: Registry, records: Records, ledger: Ledger, failures: Failures
+        self,
+        tables: Tables,
+        registry: Registry,
+        daily: Daily,
+        records: Records,
+        ledger: Ledger,
+        failures: Failures,
     ) -> None:
         self._tables = tables
         self._registry = registry
@@ -55,6 +63,7 @@ class Unusual:
         self._ledger = ledger
         self._failures = failures
         self.senses = Senses(tables.learn_ns)
+        self.peering = Peers(tables, registry, daily)
         self.anomalies = Anomalies(tables)
         self.late = 0
         self._part_of_row = np.zeros(0, np.intp)
@@ -142,9 +151,9 @@ class Unusual:
 
     def _say(self, source: str, part: int, seen: Seen, mine: NDArray[np.intp], now: int) -> str:
         """mine: places in `seen` of what it rests on."""
-        terminal, component = self._registry.components[part]
+        _, component = self._registry.components[part]
         order = mine[np.argsort(-seen.nats[mine], kind="stable")]
-        first, detector, kind = order[0], DETECTORS[source], kind_of(component)
+        first = order[0]
         row = int(seen.rows[first])
         signal = self._registry.names[row][2]
         unit = self._tables.units.get(signal, "")
@@ -152,18 +161,34 @@ class Unusual:
             unit = f"{unit}/h"
         notable = [i for i in order if i == first or seen.nats[i] >= NOTABLE]
         names = [self._registry.names[int(seen.rows[i])] for i in notable]
-        record = self._records.record(detector, kind)
         values: dict[str, Any] = {"what": signal, "unit": unit, "value": plain(seen.values[first])}
         if source == DEVICE:
             values["device"] = component
         else:
             values |= {"low": plain(seen.low[first]), "high": plain(seen.high[first])}
+        reason = REASONS.get(Part(int(seen.part[first])), "anomaly.level") if source == SERIES else "anomaly.device"
+        shown = [(n, plain(seen.values[i]), round(float(seen.nats[i]), 2)) for n, i in zip(names, notable, strict=True)]
+        return self._tell(source, part, signal, reason, values, shown, now)
+
+    def _tell(
+        self,
+        source: str,
+        part: int,
+        signal: str,
+        reason: str,
+        values: Mapping[str, Any],
+        shown: Sequence[tuple[tuple[str, str, str], float, float]],
+        now: int,
+    ) -> str:
+        """shown: name, value and nats of the series that it rests on, the strongest first."""
+        terminal, component = self._registry.components[part]
+        detector, kind = DETECTORS[source], kind_of(component)
+        record = self._records.record(detector, kind)
         finding = Finding(
             id=finding_id(detector, terminal, component, now), detector=detector, family=ANOMALY, terminal=terminal, component=component,
-            kind=kind, signal=signal, status=OPEN, word=LATER, begun=now, at=now,
-            reason=REASONS.get(Part(int(seen.part[first])), "anomaly.level") if source == SERIES else f"anomaly.{source}", values=values,
-            factors=tuple((n[2], plain(seen.values[i]), round(float(seen.nats[i]), 2)) for n, i in zip(names, notable, strict=True))[:MAX_FACTORS],
-            readings=tuple((n[1], n[2], now, plain(seen.values[i])) for n, i in zip(names, notable, strict=True))[:MAX_READINGS],
+            kind=kind, signal=signal, status=OPEN, word=LATER, begun=now, at=now, reason=reason, values=values,
+            factors=tuple((name[2], value, nats) for name, value, nats in shown)[:MAX_FACTORS],
+            readings=tuple((name[1], name[2], now, value) for name, value, _ in shown)[:MAX_READINGS],
             record=record, demoted=record.demoted, model=self._tables.digest,
         )  # fmt: skip
         if self._ledger.put(finding):
@@ -171,6 +196,27 @@ class Unusual:
             for given_up in self._records.opened(finding, now):
                 self._ledger.judged(given_up.id, given_up.outcome, now)
         return terminal
+
+    def peers(self, day: int, now: int, group: Group) -> Sequence[str]:
+        """Parts against their like, of the day that is over. They are looked at next tomorrow. Returns the terminals whose findings changed."""
+        strongest: dict[int, Odd] = {}
+        for odd in self.peering.day(day, group):
+            part = int(self._part_of_row[odd.row])
+            if part not in strongest or odd.nats > strongest[part].nats:
+                strongest[part] = odd
+        parts = np.array(list(strongest), np.intp)
+        nats = np.array([each.nats for each in strongest.values()], np.float32)
+        said = []
+        for part in self.anomalies.observe(PEERS, now, parts, nats, now + DAY_NS):
+            odd = strongest[part]
+            name = self._registry.names[odd.row]
+            values = {
+                "what": name[2], "unit": self._tables.units.get(name[2], ""), "value": plain(odd.value), "low": plain(odd.low),
+                "high": plain(odd.high), "peers": odd.peers,
+            }  # fmt: skip
+            shown = [(name, plain(odd.value), round(odd.nats, 2))]
+            said.append(self._tell(PEERS, part, name[2], "anomaly.peers", values, shown, now))
+        return said
 
     def settle(self, now: int) -> Sequence[str]:
         """Episodes that are over."""
@@ -203,7 +249,7 @@ class Unusual:
 
     def state(self) -> dict[str, Any]:
         return {
-            "senses": self.senses.state(), "anomalies": self.anomalies.state(), "late": self.late, "joined": self._joined,
+            "senses": self.senses.state(), "anomalies": self.anomalies.state(), "peers": self.peering.state(), "late": self.late, "joined": self._joined,
             "rows_yesterday": self._rows_yesterday,
         }  # fmt: skip
 
@@ -211,6 +257,7 @@ class Unusual:
         """The registry has been restored before."""
         self.senses.restore(state["senses"])
         self.anomalies.restore(state["anomalies"])
+        self.peering.restore(state["peers"])
         self.late, self._joined = int(state["late"]), int(state["joined"])
         self._rows_yesterday = int(state["rows_yesterday"])
         rows = len(self.senses.begun)

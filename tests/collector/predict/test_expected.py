@@ -159,3 +159,11 @@ def test_late_days_count():
     days(late, series, 41, 45, Heard())
     one, other = (each.state()["expected"]["groups"]["disk.space"]["stores"]["used"] for each in (usual, late))
     assert np.allclose(one, other, equal_nan=True)
+
+
+def test_of_a_terminal_that_leaves_service_nothing_stands():
+    engine, disk = Engine(TABLES), {("host/disk:C", "host.disk.percent"): lambda day: 50 + day * 0.75}
+    assert of_family(days(engine, disk, 0, 50, Heard()), "runout")
+    engine.happened(Happened(START + 50 * DAY_NS, "life_cycle", "T", value="scrapped"))
+    after = of_family(days(engine, disk, 50, 54, Heard()), "runout")
+    assert [(each.status, each.outcome) for each in after] == [(CLOSED, "")]

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+
+import pytest
 
 from tillwatch.collector.alarm.rules import PREDICTED
 from tillwatch.collector.predict.engine import Said
-from tillwatch.collector.predict.finding import CLOSED, LATER, OPEN, WEAR, Finding, Grade
+from tillwatch.collector.predict.finding import CLOSED, FALSE, HIT, LATER, OPEN, WEAR, Finding, Grade
 from tillwatch.collector.predict.settings import parse_tables
 from tillwatch.collector.simulate import year
 from tillwatch.collector.simulate.foresight import OFF, ON, SHADOW, Foresight, Foretold
+from tillwatch.collector.simulate.hindsight import Hindsight
 from tillwatch.collector.simulate.report import report
 from tillwatch.collector.simulate.times import DAY, HOUR
-from tillwatch.collector.simulate.year import START, Outcome, simulate
+from tillwatch.collector.simulate.year import START, simulate
 
-SMALL, PACE = (40, 30, 1), 10.0
-"""Terminals, days and seed: of test_report.py."""
-
-
-@cache
-def small(predictions: str) -> Outcome:
-    return simulate(*SMALL, pace=PACE, predictions=predictions)
+SMALL, BRIEF, PACE = (40, 30, 1), (10, 20, 2), 10.0
+"""Terminals, days and seed: of test_report.py, and what shows that two runs are one."""
+LONG_RECALL, LONG_PRECISION, LONG_WEAR = 0.7, 0.9, 0.8
+SUDDEN = ("shutter-jams", "pin-pad-fails", "receipts-fail", "program-ends", "switch-module")
+"""Nothing announces them."""
 
 
 def finding(**changed: object) -> Finding:
@@ -48,24 +48,54 @@ def test_what_was_over_when_it_was_told_is_not_a_finding():
     assert foretold.told == {}
 
 
-def test_in_the_shadow_they_see_and_nothing_else_changes():
-    off, shadow = small(OFF), small(SHADOW)
+def test_in_the_shadow_they_see_and_nothing_else_changes_and_the_same_seed_sees_the_same():
+    off, shadow, again = (simulate(*BRIEF, pace=PACE, predictions=how) for how in (OFF, SHADOW, SHADOW))
     assert off.foretold is None
     assert shadow.foretold is not None
-    assert shadow.foretold.told
+    assert again.foretold is not None
     assert off.log.incidents == shadow.log.incidents
     assert off.log.states == shadow.log.states
     assert off.entries == shadow.entries
-    assert report(shadow).met
+    assert shadow.foretold.told
+    assert shadow.foretold.told == again.foretold.told
+    assert shadow.foretold.grades == again.foretold.grades
 
 
-def test_the_same_seed_gives_the_same_findings():
-    one, other = (simulate(10, 20, 2, pace=PACE, predictions=SHADOW).foretold for _ in range(2))
-    assert one is not None
-    assert other is not None
-    assert one.told
-    assert one.told == other.told
-    assert one.grades == other.grades
+SUPPLIES = ("cassette-low", "cashbox-full", "receipts-out", "roll-ends")
+
+
+def pooled(found: Hindsight, *modes: str) -> tuple[float, float]:
+    """Recall of what was announced, and precision, of these modes together."""
+    rows = [found.rows[mode] for mode in modes if mode in found.rows]
+    hits, false = (sum(row.findings[what] for row in rows) for what in (HIT, FALSE))
+    return sum(row.rightly for row in rows) / sum(row.announced for row in rows), hits / (hits + false)
+
+
+def test_most_of_what_runs_out_is_foretold_where_the_device_tells_a_level():
+    found = report(simulate(20, 60, 2, pace=2.0, predictions=SHADOW)).foretold
+    assert sum(found.rows[mode].announced for mode in SUPPLIES if mode in found.rows) > 15
+    recall, precision = pooled(found, *SUPPLIES)
+    assert recall > 0.3
+    assert precision > 0.8
+    assert found.rows["cassette-low"].foretold <= found.rows["cassette-low"].faults
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_a_year_of_predictions_keeps_its_bars():
+    found = report(simulate(200, 365, 1, predictions=SHADOW)).foretold
+    recall, precision = pooled(found, *SUPPLIES)
+    assert recall >= LONG_RECALL
+    assert precision >= LONG_PRECISION
+    assert pooled(found, "drive-wears")[0] >= LONG_WEAR
+    assert max(row.foretold / row.faults for mode, row in found.rows.items() if mode in SUDDEN) < 0.2
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_where_nothing_breaks_the_budget_of_false_findings_holds():
+    found = report(simulate(100, 365, 1, pace=0.0, predictions=SHADOW))
+    assert [(bar.name, bar.found, bar.shown) for bar in found.bars if not bar.met] == []
 
 
 def sees_all(monkeypatch) -> None:
@@ -104,7 +134,7 @@ def sees_all(monkeypatch) -> None:
 
 def test_acted_on_they_prevent_what_is_going_bad_and_cost_visits_for_nothing(monkeypatch):
     sees_all(monkeypatch)
-    off, acted = small(OFF), simulate(*SMALL, pace=PACE, predictions=ON)
+    off, acted = (simulate(*SMALL, pace=PACE, predictions=how) for how in (OFF, ON))
     found = report(acted)
     assert [(bar.name, bar.found, bar.shown) for bar in found.bars if not bar.met] == []
     prevented = {omen.mode for omen in acted.ledger.omens if omen.prevented}
