@@ -51,7 +51,12 @@ def check(facts: Mapping[str, Any]) -> None:
         records = [record_of(each) for each in facts.get("records", ())]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SaidError(f"{type(error).__name__} {error}") from None
-    numbers = [*place, *(n for f in findings for n in (f.begun, f.at, f.ended)), *(g.at for g in grades)]
+    numbers = [
+        *place,
+        *(n for f in findings for n in (f.begun, f.at, f.ended, *(f.due or ()))),
+        *(g.at for g in grades),
+    ]
+    numbers += [at for f in findings for _, _, at, _ in f.readings]
     names = [name for f in findings for name in (f.id, f.terminal, f.component, f.detector, f.outcome)]
     names += [name for g in grades for name in (g.terminal, g.grade)]
     names += [name for r in records for name in (r.detector, r.kind)]

@@ -85,7 +85,7 @@ async def test_the_greatest_risk_comes_first_with_why_when_and_how_far_to_believ
     assert part["width"] / whole["width"] == pytest.approx(13 / 30, abs=0.02)
     await expect(risky(page, "atm-3")).to_contain_text("not judged yet")
     likely = risky(page, "atm-4").locator(".tw-foreseen", has_text="CardReader")
-    await expect(likely).to_contain_text("Probability 38 %")
+    await expect(likely).to_contain_text("38 %")
     assert await likely.locator(".tw-factors dt").first.inner_text() == "hardware alarms of this kind of part"
     for image in await page.locator(".tw-foreseen-chart img").all():
         await image.scroll_into_view_if_needed()
