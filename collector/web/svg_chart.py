@@ -162,7 +162,7 @@ def _ahead(
     yield f'<path d="M{today} {TOP}V{BOTTOM}" stroke="{colours.faint}" stroke-dasharray="2 3"/>'
     if foretold.now < end:
         aside, anchor = (today + 3, "start") if today < RIGHT - LEFT else (today - 3, "end")
-        yield f'<text x="{aside:g}" y="{BOTTOM - 5}" text-anchor="{anchor}" fill="{colours.faint}">{_escaped(text("chart.today"))}</text>'
+        yield f'<text x="{aside:g}" y="{BOTTOM - 5}" text-anchor="{anchor}" fill="{colours.faint}" stroke="{colours.paper}" stroke-width="3" paint-order="stroke">{_escaped(text("chart.today"))}</text>'
     if foretold.due is None:
         return
     near, likely, far = (x(min(max(each, foretold.now), end)) for each in foretold.due)

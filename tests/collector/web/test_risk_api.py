@@ -134,6 +134,10 @@ def test_one_finding_has_all_of_its_evidence(client: TestClient, bank: ForeseenB
         "weight": 1.21,
     }
     assert (reader["probability"], reader["chart"], reader["prove"]) == (0.38, "", [])
+    cash = client.get(f"{V1}/findings/{bank.foreseen['cash'].id}").json()
+    assert cash["prove"][0].startswith("prove atm-3 'atm/CashDispenser unit:2' atm.unit.count 20"), (
+        "as a shell takes it"
+    )
     assert client.get(f"{V1}/findings/nothing").status_code == 404
 
 
@@ -233,10 +237,14 @@ def test_how_far_they_are(
     assert said["stale"] == (state != "well")
 
 
-def test_switched_off_or_not_begun(bank: ForeseenBank) -> None:
+def test_switched_off_or_not_begun(tmp_path: Path, bank: ForeseenBank) -> None:
     assert how(bank, Predicting(enabled=False))["state"] == "off"
-    said = how(bank, Predicting())
+    young = Desk(tmp_path)
+    said = how(young, Predicting())
     assert (said["state"], said["stale"]) == ("new", False)
+    said = how(bank, Predicting())
+    assert (said["state"], said["stale"]) == ("stopped", True), "somebody has said what stands there"
+    assert said["entries"] > 0
 
 
 def test_which_kinds_still_learn(tmp_path: Path, bank: ForeseenBank) -> None:
