@@ -75,6 +75,7 @@ class Fold:
         self.masking = Masking(self.book, self.fleet, self.timers, self.handling)
         self.alarming = Alarming(self.book, self.fleet, self.timers, self.handling, self.masking, units)
         self.foretelling = Foretelling(self.book, self.fleet, self.alarming)
+        teller.foretold = self.foretelling.of
         self.losses = Losses(self.book, self.fleet, self.timers, self.handling)
         self.late = Late(self.book, self.fleet, self.timers, self.alarming.limits)
         self.presence = Presence(self.book, self.alarming, self.losses, self.timers)

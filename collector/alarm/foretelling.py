@@ -51,7 +51,12 @@ def check(facts: Mapping[str, Any]) -> None:
         records = [record_of(each) for each in facts.get("records", ())]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SaidError(f"{type(error).__name__} {error}") from None
-    numbers = [*place, *(n for f in findings for n in (f.begun, f.at, f.ended)), *(g.at for g in grades)]
+    numbers = [
+        *place,
+        *(n for f in findings for n in (f.begun, f.at, f.ended, *(f.due or ()))),
+        *(g.at for g in grades),
+    ]
+    numbers += [at for f in findings for _, _, at, _ in f.readings]
     names = [name for f in findings for name in (f.id, f.terminal, f.component, f.detector, f.outcome)]
     names += [name for g in grades for name in (g.terminal, g.grade)]
     names += [name for r in records for name in (r.detector, r.kind)]
@@ -110,6 +115,14 @@ class Foretelling:
             record = record_of(each)
             self._book.dirty.hit_rates[record.detector, record.kind] = record
         self._book.dirty.foretold = (*self.reached, self.left_out)
+
+    def of(self, rule: str, terminal: str, component: str) -> tuple[Finding, ...]:
+        """What an incident of this rule tells of now, the gravest first."""
+        them = [self.open[number] for number in self._of.get(terminal, ())]
+        told = [
+            each for each in them if RULES[each.family] == rule and each.component == component and not each.demoted
+        ]
+        return tuple(sorted(told, key=_gravity))
 
     def look_at(self, terminal: Terminal, at: int) -> None:
         """Its life cycle or its keys may have changed: of one that is gone for good nothing is foreseen any more."""

@@ -11,9 +11,11 @@ from tillwatch.collector.alarm.diagnosis import Card, Cards
 from tillwatch.collector.alarm.rules import Rule
 from tillwatch.collector.book import Book
 from tillwatch.collector.incident.incidents import CONSEQUENCE, ROOT, TERMINAL, Incident
+from tillwatch.collector.predict.finding import Finding
 from tillwatch.collector.terminal.fleet import Fleet
 from tillwatch.collector.tickets.message import (
     MAX_AFFECTED,
+    MAX_FORETOLD,
     Evidence,
     Op,
     Says,
@@ -41,7 +43,7 @@ class Stricken(NamedTuple):
 
 class Teller:
     """page: address of the console. cards, language: of the diagnosis cards, and with them of what tickets say. units: signal -> unit. stricken: whom an incident concerns
-    beyond its alarms, at a time.
+    beyond its alarms, at a time. foretold: of (rule, terminal, component), what is foreseen.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Teller:
         self._book = book
         self._fleet = fleet
         self._page = page
+        self.foretold: Callable[[str, str, str], tuple[Finding, ...]] = lambda _, __, ___: ()
         self.stricken: Callable[[Incident, int], tuple[Stricken, ...]] = lambda _, __: ()
 
     def place(self, terminal: str) -> tuple[str, str]:
@@ -98,7 +101,10 @@ class Teller:
         affected = [each.terminal for each in stricken] or sorted(
             {each.terminal for each in self._book.of(incident.corr_id)} | ({incident.terminal} - {""})
         )
-        evidence = [each for alarm in self._speakers(incident, own) for each in _evidence(rule, alarm)]
+        foretold = self.foretold(incident.fault, incident.terminal, incident.component)[:MAX_FORETOLD]
+        evidence = [each for finding in foretold for each in self._rests_on(finding)]
+        if not foretold:
+            evidence = [each for alarm in self._speakers(incident, own) for each in _evidence(rule, alarm)]
         evidence += self._beside(incident, {each.signal for each in evidence})
         evidence += [Evidence(each.terminal, each.why, "", each.since) for each in stricken]
         if incident.intermittent and not says:
@@ -141,6 +147,7 @@ class Teller:
             says=says,
             also={each: self._words(incident, rule, each) for each in LANGUAGES if each != self._language},
             zone=policy.branch(incident.branch).zone or policy.zone,
+            foretold=foretold,
         )
 
     def _words(self, incident: Incident, rule: Rule | None, language: str) -> Words:
@@ -171,6 +178,11 @@ class Teller:
             for name, part in terminal.components.items()
         }
         return self._cards.fill(card, incident.component, latest)
+
+    def _rests_on(self, finding: Finding) -> Iterator[Evidence]:
+        """The newest first."""
+        for component, signal, at, value in reversed(finding.readings):
+            yield Evidence(signal, value, self._units.get(signal, ""), at, component)
 
     def _beside(self, incident: Incident, told: set[str]) -> Iterator[Evidence]:
         """The latest numbers of what is broken, its own before those of its parts."""

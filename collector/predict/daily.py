@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -111,6 +111,13 @@ class Daily:
             for name in KEPT[1:]:
                 getattr(self, name)[passed, (day - back) % DAYS] = np.nan
         self.newest[ahead] = day
+
+    def forget(self, rows: Sequence[int]) -> None:
+        """All days: those of an old part say nothing of the new one. What was read last stays."""
+        chosen = np.array(rows, np.intp)
+        self.n[chosen] = 0
+        for name in KEPT[1:]:
+            getattr(self, name)[chosen] = np.nan
 
     def window(self, name: str, rows: NDArray[np.intp], today: int) -> Ring:
         """(rows x DAYS) of one of KEPT up to today, oldest first, nan (n: 0) for days without readings."""

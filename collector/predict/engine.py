@@ -17,7 +17,7 @@ from tillwatch.collector.predict.daily import Daily
 from tillwatch.collector.predict.expected import Expected
 from tillwatch.collector.predict.failures import Asked, Failures, units_of
 from tillwatch.collector.predict.finding import FAILURE, RUNOUT, TREND, WEAR, Finding, Grade, Happened, Record, kind_of
-from tillwatch.collector.predict.foretold import Foretelling, Foretold
+from tillwatch.collector.predict.foretold import REFILLED, Foretelling, Foretold, Renewed
 from tillwatch.collector.predict.grades import Places, differs, reckon
 from tillwatch.collector.predict.ledger import Ledger, standing
 from tillwatch.collector.predict.lifetimes import Lifetimes
@@ -137,7 +137,7 @@ class Engine:
             if self._spoken.hear((terminal, column.component, column.signal), at, word):
                 self._expected.word(terminal, column.component, column.signal, at, word)
                 renewed = self._lifetimes.word(terminal, column.component, column.signal, at, word)
-                self._judged(self._foretelling.renew(renewed))
+                self._renewed(renewed)
 
     def happened(self, event: Happened) -> None:
         """What predictions are held against, in the order of the journal."""
@@ -145,7 +145,7 @@ class Engine:
         could = self._watching(event.terminal, event.component) if event.what == "raised" else ()
         self._judged(self._records.happened(event, could))
         self._failures.happened(event)
-        self._judged(self._foretelling.renew(self._lifetimes.changed(event, self._ledger)))
+        self._renewed(self._lifetimes.changed(event, self._ledger))
         if event.what == "life_cycle" and self._places.of(event.terminal).away:
             for finding in self._ledger.of_terminal(event.terminal):
                 self._ledger.end(finding.detector, finding.terminal, finding.component, event.at)
@@ -199,7 +199,7 @@ class Engine:
         self._unusual.end_day()
         expected, filled = self._expected.day(day)
         worn, replaced = self._lifetimes.day(day)
-        self._judged(self._foretelling.renew([*filled, *replaced]))
+        self._renewed([*filled, *replaced])
         failing: list[Foretold] = []
         if self._gather is None:
             failing = self._failures.day(now, self._asked(), self._ledger)
@@ -256,6 +256,16 @@ class Engine:
         for each in judged:
             self._ledger.judged(each.id, each.outcome, each.at)
             self._concerned[each.terminal] = None
+
+    def _renewed(self, renewed: Sequence[Renewed]) -> None:
+        """Of a part that was replaced the old days are forgotten, too."""
+        self._judged(self._foretelling.renew(renewed))
+        for each in renewed:
+            if each.why != REFILLED:
+                rows = [
+                    r for r in self._registry.rows_of(each.terminal) if self._registry.names[r][1] == each.component
+                ]
+                self._daily.forget([r for r in rows if r < len(self._daily)])
 
     def _said(self, now: int) -> Said:
         findings = self._ledger.news(now)

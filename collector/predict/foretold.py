@@ -53,6 +53,11 @@ class Foretold:
     model: str = ""
 
     @property
+    def over(self) -> bool:
+        """Whether it is there already: a store that is empty, a value at its limit. A rated life that is past is still to be told."""
+        return self.family != WEAR and self.left is not None and self.left.high <= 0
+
+    @property
     def key(self) -> Key:
         return self.detector, self.terminal, self.component
 
@@ -85,6 +90,8 @@ class Foretelling:
             for finding in self.ledger.of_terminal(each.terminal):
                 if finding.component == each.component and finding.family in families:
                     self.silent.pop((finding.detector, finding.terminal, finding.component), None)
+                    if routine(finding):
+                        self.ledger.end(finding.detector, finding.terminal, finding.component, each.at)
         return judged
 
     def tell(self, foretold: Iterable[Foretold], families: Sequence[str], now: int) -> list[Judged]:
@@ -92,10 +99,12 @@ class Foretelling:
         judged: list[Judged] = []
         said: set[Key] = set()
         for each in foretold:
+            if each.over and self.ledger.get(*each.key) is None:
+                continue  # it has its alarm, and nothing was foretold
             said.add(each.key)
             self.silent.pop(each.key, None)
             finding = self._finding(each, now)
-            if self.ledger.put(finding):
+            if self.ledger.put(finding) and not routine(finding):
                 judged += self.records.opened(finding, now)
         for finding in self.ledger.open():
             key = finding.detector, finding.terminal, finding.component
@@ -127,6 +136,11 @@ class Foretelling:
 
     def restore(self, state: Iterable[Sequence[Any]]) -> None:
         self.silent = {(d, t, c): int(days) for d, t, c, days in state}
+
+
+def routine(finding: Finding) -> bool:
+    """Whether it asks for cleaning or maintenance: that no fault came says nothing of whether it was due, so it is held against nothing and stands."""
+    return finding.values.get("purpose") == "service"
 
 
 def _due(left: DaysLeft | None, now: int) -> tuple[int, int, int] | None:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from tillwatch.collector.predict.finding import GRADES, HIGH, LOW, MAX_FACTORS, MEDIUM, Finding, Grade, Happened
+from tillwatch.collector.predict.finding import GRADES, HIGH, LOW, MAX_FACTORS, MEDIUM, RUNOUT, Finding, Grade, Happened
+from tillwatch.collector.predict.foretold import routine
 from tillwatch.collector.predict.record import PART_FAULTS
 from tillwatch.collector.predict.settings import DAY_NS, YEAR_DAYS, Tables
 
@@ -116,7 +117,11 @@ def reckon(
     effort: dict[str, int] = {}
     by_part: dict[str, float] = {}
     for finding, trust in findings:
-        weight = trust * nearness(finding, now, tables.horizon_ns)
+        weight = (
+            trust
+            * nearness(finding, now, tables.horizon_ns)
+            * (table.routine if finding.family == RUNOUT or routine(finding) else 1.0)
+        )
         reasons.append((finding.id, round(weight, 4)))
         effort[finding.component] = tables.effort(finding.kind)
         by_part[finding.component] = max(weight, by_part.get(finding.component, 0.0))

@@ -248,7 +248,9 @@ class Lifetimes:
             and isfinite(value)
         ):
             return wear.begin(at, value)
-        return wear.begin(at, partly=rating.source != "device_percent")
+        if rating.source == "device_percent":
+            return wear.begin(at, life.share(value) if isfinite(value) else 0.0)
+        return wear.begin(at, partly=True)
 
     def _counts(self, part: Part) -> bool:
         return part.row != NONE and self._registry.counts[part.row]

@@ -37,7 +37,7 @@ class TablesError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class GradeTable:
-    """medium, high: scores from which; ease: share below that, from which it is left; hold_ns: not before; fault: what a hard fault adds, fading by
+    """medium, high: scores from which; ease: share below that, from which it is left; hold_ns: not before; routine: share of a run-out that counts; fault: what a hard fault adds, fading by
     half in fade_ns; overdue, age (a year): likewise.
     """
 
@@ -45,6 +45,7 @@ class GradeTable:
     high: float
     ease: float
     hold_ns: int
+    routine: float
     fault: float
     fade_ns: int
     overdue: float
@@ -122,6 +123,7 @@ def parse_tables(site: str = "", *, lives: str = "", watched: str = "", rules: R
         high=read.number("grade", "high", 0.01, 10),
         ease=read.number("grade", "ease", 0, 0.9),
         hold_ns=read.length("grade", "hold"),
+        routine=read.number("grade", "routine", 0, 1),
         fault=read.number("grade", "fault", 0, 1),
         fade_ns=read.length("grade", "fade"),
         overdue=read.number("grade", "overdue", 0, 1),

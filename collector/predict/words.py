@@ -88,7 +88,7 @@ def _said(name: str, values: Mapping[str, Any], language: str, zone: str) -> str
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     if name.endswith("_at"):
-        return datetime.fromtimestamp(value // 10**9, UTC).astimezone(zone_of(zone)).date().isoformat()
+        return day(int(value), zone)
     if name.endswith("_share"):
         return f"{100 * value:.0f}%"
     if name.endswith("_days"):
@@ -101,6 +101,11 @@ def factor(name: str, language: str) -> str:
     if name.startswith(WHOLE):
         return phrase("factor.elsewhere", language, {"name": factor(name.removeprefix(WHOLE), language)})
     return phrase(f"factor.{name}", language, {}) if f"factor.{name}" in catalogue() else name
+
+
+def day(at: int, zone: str) -> str:
+    """at: UTC ns; zone: an IANA name, UTC where it is none."""
+    return datetime.fromtimestamp(at // 10**9, UTC).astimezone(zone_of(zone)).date().isoformat()
 
 
 def number(value: float) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from tillwatch.agent.wire import Opened
+from tillwatch.collector.alarm.alarms import MAINTENANCE
 from tillwatch.collector.alarm.rules import PREDICTED
 from tillwatch.collector.book import Book
 from tillwatch.collector.changes import Dirty
+from tillwatch.collector.incident.incidents import CONSEQUENCE, ROOT
 from tillwatch.collector.predict.engine import Engine, Said
 from tillwatch.collector.predict.finding import CLOSED, Finding, Grade, Happened
 from tillwatch.collector.predict.settings import Tables, parse_tables
@@ -17,6 +20,7 @@ from tillwatch.collector.simulate.site import ZONE
 
 OFF, SHADOW, ON = "off", "shadow", "on"
 """No engine; it says what it sees and nobody is told; it opens tickets, and people go."""
+TURNS = frozenset({"raised", "recurred", "cleared"})
 SERVICE = "service"
 """`purpose` of a life that is an interval of service (predict/lives.toml)."""
 
@@ -74,6 +78,8 @@ class Foresight:
         tables = parse_tables()
         self.foretold = Foretold(tables)
         self._engine = Engine(tables)
+        self._parts: dict[int, tuple[str, str, str]] = {}
+        self._own: dict[str, dict[int, str]] = {}
         for unit in units:
             self._engine.place(unit.name, unit.branch, unit.region, unit.kind, ZONE)
 
@@ -88,26 +94,38 @@ class Foresight:
             self._engine.happened(Happened(at, "enrolled", terminal))
 
     def heard(self, dirty: Dirty, book: Book, since: tuple[int, int]) -> tuple[int, int]:
-        """What the fold found since so many events of alarms and of incidents; how many there are now."""
+        """What the fold found since so many events of alarms and of incidents, as `predict/events.py` reads it from the store; how many there are now."""
         alarms, incidents = since
-        for event in dirty.events[alarms:]:
-            if event.kind in {"raised", "recurred", "cleared"}:
-                alarm = dirty.alarms[event.alarm]
+        events = dirty.events[alarms:]
+        planned = {e.alarm for e in events if e.kind == "not told" and e.detail.get("because") == MAINTENANCE}
+        for event in events:
+            alarm = dirty.alarms[event.alarm]
+            if event.kind not in TURNS or alarm.drill:
+                continue
+            self._parts[alarm.id] = alarm.terminal, alarm.component, alarm.rule
+            if alarm.rule not in PREDICTED and event.alarm not in planned:
                 what = "cleared" if event.kind == "cleared" else "raised"
-                if alarm.rule not in PREDICTED and not alarm.drill:
-                    party = book.rules.by_id[alarm.rule].party if alarm.rule in book.rules.by_id else ""
-                    self._engine.happened(Happened(
-                        event.at, what, alarm.terminal, alarm.component, alarm.rule, level=event.level, party=party, incident=alarm.incident,
-                    ))  # fmt: skip
+                self._happened(book, event.at, what, alarm.id, level=event.level)
         for one in dirty.incident_events[incidents:]:
-            if one.kind in {"resolved", "verdict"} and (verdict := one.detail.get("verdict")):
-                incident = dirty.incidents[one.incident]
-                self._engine.happened(Happened(
-                    one.at, "verdict", incident.terminal, incident.component, incident.fault, value=str(verdict), level=incident.level, incident=one.incident,
-                ))  # fmt: skip
-                if verdict in {"part_changed", "no_fault_found"} and incident.terminal:
-                    self._engine.happened(Happened(one.at, "maintained", incident.terminal))
+            if one.kind == "joined":
+                self._own.setdefault(one.incident, {})[int(one.detail["alarm"])] = str(one.detail["role"])
+            elif one.kind in {"verdict", "in_repair"}:
+                value = str(one.detail.get("verdict", "")) if one.kind == "verdict" else ""
+                for alarm_id, role in self._own.get(one.incident, {}).items():
+                    if role in {ROOT, CONSEQUENCE}:
+                        what = "verdict" if value else "maintained"
+                        self._happened(book, one.at, what, alarm_id, value=value, incident=one.incident)
+            elif one.kind == "closed":
+                self._own.pop(one.incident, None)
         return len(dirty.events), len(dirty.incident_events)
+
+    def _happened(self, book: Book, at: int, what: str, alarm: int, **more: Any) -> None:
+        """Of an alarm that is not a drill."""
+        if alarm in self._parts:
+            terminal, component, name = self._parts[alarm]
+            rule = book.rules.by_id.get(name)
+            party = rule.party if rule is not None else ""
+            self._engine.happened(Happened(at, what, terminal, component, name, party=party, **more))
 
     def advance(self, at: int) -> Said:
         said = self._engine.advance(at)

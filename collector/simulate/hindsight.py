@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tillwatch.collector.predict.finding import FALSE, HIT, PREVENTED, UNKNOWN, Finding
+from tillwatch.collector.predict.finding import FALSE, HIT, PREVENTED, RUNOUT, TREND, UNKNOWN, WEAR, Finding
 from tillwatch.collector.simulate import modes
 from tillwatch.collector.simulate.foresight import Foretold, Told
 from tillwatch.collector.simulate.judge import Verdict
@@ -26,6 +26,7 @@ from tillwatch.collector.simulate.year import Outcome
 YEAR = 365 * DAY
 STILL = DAY
 """A finding that was taken back longer before the fault than this did not foretell it."""
+DATED = (WEAR, RUNOUT, TREND)
 NOT_FAULTS = ("glitch-", "works-", "replenished")
 """What is over before anybody has to know, and what people do on purpose."""
 
@@ -40,9 +41,9 @@ def shown_by(mode: str) -> tuple[Key, ...]:
 
 
 def may_be(finding: Finding, mode: str) -> bool:
-    """Whether a finding can be of this mode: its very signal where that announces some mode, else its part."""
+    """Whether a finding can be of this mode: by its very signal where that announces some mode, or where the finding says a date for it; else by its part."""
     key = finding.component, finding.signal
-    if any(key in each.shown for each in BY_MODE.values()):
+    if finding.family in DATED or any(key in each.shown for each in BY_MODE.values()):
         return key in shown_by(mode)
     return touches(shown_by(mode), finding.component)
 
@@ -123,7 +124,9 @@ def look_back(outcome: Outcome, verdict: Verdict) -> Hindsight:
     grave = sum(
         (f.end or outcome.end) - f.start for f in outcome.ledger.faults if f.mode in _MODES and f.level in (1, 2)
     )
-    years = len(outcome.bank.units) * (outcome.end - outcome.start) / YEAR
+    # What was told at the end is not judged any more, so that time is not counted either.
+    waits = foretold.tables.horizon_ns + foretold.tables.grace_ns if foretold is not None else 0
+    years = len(outcome.bank.units) * max(outcome.end - outcome.start - waits, DAY) / YEAR
     demoted = len(foretold.demoted - foretold.told.keys()) if foretold is not None else 0
     return Hindsight(dict(sorted(rows.items())), outcomes, dict(families), years, demoted, grave / HOUR)
 
@@ -157,7 +160,8 @@ class _Judged:
         known = (
             told
             for told in self._told[fault.where]
-            if told.at < fault.start <= self._until(told)
+            if not told.service
+            and told.at < fault.start <= self._until(told)
             and (not told.ended or told.ended >= fault.start - STILL)
             and may_be(told.first, fault.mode)
         )
@@ -173,10 +177,10 @@ class _Judged:
 
     def outcome(self, told: Told) -> str:
         finding, until = told.first, self._until(told)
-        if self.hit(told):
-            return HIT
         if told.service:
             return PREVENTED
+        if self.hit(told):
+            return HIT
         for omen in self._omens[finding.terminal]:
             # Seen rightly: it was mended before it came, or came to a terminal that was off.
             if omen.ended and not omen.fault and omen.begins <= told.at < omen.ended and may_be(finding, omen.mode):

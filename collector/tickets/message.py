@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgpack
 
 from tillwatch.agent.model import Value
+from tillwatch.collector.predict.finding import Finding
 from tillwatch.collector.tickets.words import catalogue, phrase
 
 OURS = "HWM-"
@@ -21,6 +22,9 @@ MAX_EVIDENCE = 40
 
 MAX_AFFECTED = 100
 """Terminals in one message; the count says how many there are."""
+
+MAX_FORETOLD = 3
+"""Findings in one message, the gravest: one part has rarely two of a family."""
 
 MAX_TEXT = 2000
 """Characters of one text. With MAX_EVIDENCE a message stays near the 20 kB that Standard Webhooks recommends as the most."""
@@ -131,7 +135,8 @@ class TicketMessage:
     that the ticket is to be in from now on, None where it stays as people have it. source: the connector whose own ticket said what this tells: that one
     knows. means, checks, brings, parts: the diagnosis card: what it means, what branch staff can check, what the
     engineer brings, and what the device told of its parts, as (label, value). says: what `note` was made of; also: its words in other
-    languages; zone: the branch's time zone, an IANA name. waited: updates that are told together with this one, the oldest first; not kept in
+    languages; zone: the branch's time zone, an IANA name. foretold: the findings that it tells of, of each the last
+    reading alone, since `evidence` has them. waited: updates that are told together with this one, the oldest first; not kept in
     its row, since they have rows of their own.
     """
 
@@ -171,6 +176,7 @@ class TicketMessage:
     says: Says = ()
     also: Mapping[str, Words] = field(default_factory=dict)
     zone: str = ""
+    foretold: tuple[Finding, ...] = ()
     waited: tuple[TicketMessage, ...] = ()
 
     @property
@@ -234,6 +240,7 @@ class TicketMessage:
             "says": [[each.key, {name: _cut(value) for name, value in each.values.items()}] for each in self.says],
             "also": {language: words.pack() for language, words in self.also.items()},
             "zone": self.zone,
+            "foretold": [_facts(each) for each in self.foretold[:MAX_FORETOLD]],
         }
         # Device texts may hold lone surrogates; a ticket with a question mark is better than no ticket.
         packed: bytes = msgpack.packb(body, unicode_errors="replace")
@@ -254,9 +261,16 @@ class TicketMessage:
             known["says"] = tuple(Saying(key, values) for key, values in known.get("says", ()))
             known["also"] = {language: Words.unpack(words) for language, words in known.get("also", {}).items()}
             known["told"] = tuple((role, person, channel) for role, person, channel in known.get("told", ()))
+            known["foretold"] = tuple(Finding.of(each) for each in known.get("foretold", ()))
             return cls(**known)
         except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
             raise ValueError(f"an outbox body that is no ticket message: {error!r}") from error
+
+
+def _facts(finding: Finding) -> dict[str, Any]:
+    facts = replace(finding, readings=finding.readings[-1:]).facts()
+    values = {name: _cut(value) if isinstance(value, str) else value for name, value in finding.values.items()}
+    return facts | ({"values": values} if values else {})
 
 
 def _cut(text: str) -> str:

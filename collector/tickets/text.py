@@ -10,6 +10,8 @@ from unicodedata import east_asian_width
 from urllib.parse import quote
 
 from tillwatch.agent.model import Value
+from tillwatch.collector.predict import words as foretelling
+from tillwatch.collector.predict.finding import Finding, Record
 from tillwatch.collector.tickets.message import Evidence, Op, TicketMessage
 from tillwatch.collector.tickets.words import lasting, phrase, stamp
 
@@ -19,6 +21,8 @@ MAX_BODY = 4000
 """Characters of a body or a note: ServiceNow's incident.description and em_event.description, the tightest."""
 MAX_READINGS = 12
 """Readings that are shown: a screenful with the rest. The others are counted, and on the page."""
+MAX_SIGNS = 4
+"""Factors that speak for what is foretold: the strongest, as the console shows them in a list."""
 MAX_NAMED = 20
 """Terminals that are named."""
 MAX_NEWS = 5
@@ -61,6 +65,7 @@ def body(message: TicketMessage, language: str, contracts: Sequence[str] = (), l
     lines: list[str] = [_say("drill", language)] if message.drill else []
     lines += _facts(message, language)
     sections = {
+        "foretold": [line for each in message.foretold for line in _foretold(each, language, message.zone)],
         "action": [_line(message.action)],
         "readings": _readings(message, language, MAX_READINGS),
         "part": [f"- {_say('labelled', language, label=_line(label), value=_line(value))}" for label, value in message.parts],
@@ -127,18 +132,31 @@ def mark(message: TicketMessage) -> str:
 
 
 def chart_address(message: TicketMessage) -> str:
-    """Of the chart of its first reading that is a number; empty where there is none, or no page."""
-    base = message.address
-    for page in (f"/incident/{message.incident}", f"/terminal/{message.terminal}"):
-        base = base.removesuffix(page)
+    """Of the chart of what it foretells, else of its first reading that is a number; empty where there is none, or no page."""
+    base = _base(message)
+    if base and (drawn := _drawn(message)):
+        return f"{base}/findings/{quote(drawn.id, safe='')}.svg"
     found = next((each for each in message.evidence if _is_number(each.value) and each.signal), None)
     component = found.component or message.component if found is not None else ""
-    if found is None or not component or not message.terminal or not base or base == message.address:
+    if found is None or not component or not message.terminal or not base:
         return ""
     since = message.since // 10**9
     names = "/".join(quote(_LONE.sub("?", name), safe="/") for name in (message.terminal, component, found.signal))
     address = f"{base}/chart/{names}.svg?from={since - AROUND_S}&to={since + AROUND_S}"
     return address if len(address) <= MAX_ADDRESS else ""
+
+
+def _base(message: TicketMessage) -> str:
+    """Of the console; empty where the message has no page there."""
+    base = message.address
+    for page in (f"/incident/{message.incident}", f"/terminal/{message.terminal}"):
+        base = base.removesuffix(page)
+    return base if base != message.address else ""
+
+
+def _drawn(message: TicketMessage) -> Finding | None:
+    """The first finding that has a reading which is a number."""
+    return next((each for each in message.foretold if any(_is_number(value) for *_, value in each.readings)), None)
 
 
 def _say(key: str, language: str, **values: object) -> str:
@@ -206,6 +224,29 @@ def _reading(message: TicketMessage, each: Evidence, language: str) -> str:
     return _say("reading", language, signal=signal, value=value, at=stamp(each.at, message.zone))
 
 
+def _foretold(finding: Finding, language: str, zone: str) -> Iterator[str]:
+    """Why, when, how likely, what speaks for it, and how often this detector was right."""
+    yield f"- {_line(foretelling.reason(finding, language, zone))}"
+    if told := foretelling.when(finding, language, zone):
+        yield f"  {_line(told)}"
+    if finding.probability is not None:
+        yield f"  {_say('probability', language, share=f'{100 * finding.probability:.0f}%')}"
+    if signs := [_factor(*each, language) for each in finding.factors[:MAX_SIGNS]]:
+        yield f"  {_say('signs', language, signs=phrase('joined.and', language, {}).join(signs))}"
+    record = finding.record or Record(finding.detector, finding.kind)
+    judged = record.hits + record.false
+    if judged:
+        since = foretelling.day(record.since, zone)
+        yield f"  {_say('right', language, hits=record.hits, judged=judged, kind=_line(record.kind), since=since)}"
+    else:
+        yield f"  {_say('unjudged', language, kind=_line(record.kind))}"
+
+
+def _factor(name: str, value: object, _: float, language: str) -> str:
+    told = foretelling.number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+    return _line(_say("labelled", language, label=foretelling.factor(name, language), value=told))
+
+
 def _is_number(value: Value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -236,7 +277,10 @@ def _told(message: TicketMessage, language: str) -> list[str]:
 
 
 def _links(message: TicketMessage, language: str) -> list[str]:
+    base = _base(message)
     links = [("page", message.address), ("chart", chart_address(message))]
+    if base:
+        links += [("finding", f"{base}/findings/{quote(each.id, safe='')}") for each in message.foretold]
     return [_say(key, language, address=_line(address)) for key, address in links if address]
 
 
@@ -262,7 +306,7 @@ def _wrapped(lines: Iterable[str]) -> Iterator[str]:
         for piece in _PIECE.findall(line):
             if row and _wide((row + piece).rstrip()) > WIDTH:
                 yield row.rstrip()
-                row = "  " if line.startswith("- ") else ""
+                row = "  " if line.startswith(("- ", "  ")) else ""
             row += piece
         yield row.rstrip()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from tillwatch.collector.web.chart_route import CACHE_S
 from tillwatch.collector.web.messages import TEXTS
 from tillwatch.collector.web.reads import Reads
 from tillwatch.collector.web.risk_schema import drawn
-from tillwatch.collector.web.svg_chart import DARK, LIGHT, Foretold, draw
+from tillwatch.collector.web.svg_chart import DARK, LIGHT, Foretold, draw, drawable
 
 BEFORE_NS, MOST_BEFORE_NS = 14 * DAY_NS, 180 * DAY_NS
 """History that stands before what is foretold: as much as lies ahead, within these."""
@@ -70,7 +69,7 @@ def span(finding: Finding, today: int) -> tuple[int, int]:
 def _limit(finding: Finding, tables: Tables) -> float | None:
     """Where it leads: as the finding says, else as the table does that watches for it."""
     told = finding.values.get("limit")
-    if isinstance(told, int | float) and math.isfinite(told):
+    if drawable(told):
         return float(told)
     watched = tables.watch.by_id.get(finding.detector.partition("/")[2])
     if watched is None or watched.share or watched.sensed is not None:
@@ -83,6 +82,4 @@ def _usual(finding: Finding, tables: Tables) -> tuple[float, float] | None:
     low, high = finding.values.get("low"), finding.values.get("high")
     if finding.family != ANOMALY or finding.signal in tables.counters:
         return None
-    if not isinstance(low, int | float) or not isinstance(high, int | float) or not low <= high:
-        return None
-    return float(low), float(high)
+    return (float(low), float(high)) if drawable(low) and drawable(high) and low <= high else None

@@ -27,7 +27,7 @@ class Predicting:
 
 @dataclass(frozen=True, slots=True)
 class HowFar:
-    """state: OFF, NEW (nothing was read yet), TROUBLE, STOPPED, STUCK (it does not move any more), BEHIND (it catches up) or WELL. entries: of the log
+    """state: OFF, NEW (nothing was read or said yet), TROUBLE, STOPPED, STUCK (it does not move any more), BEHIND (it catches up) or WELL. entries: of the log
     that are to be read yet; at: UTC ns, the journal's time that it has come to; lag_ns: how far that is behind the last entry.
     """
 
@@ -45,13 +45,14 @@ class HowFar:
         return self.state in {OFF, TROUBLE, STOPPED, STUCK, BEHIND}
 
 
-def how_far(predicting: Predicting, head: int, last_at: int, now: int) -> HowFar:
-    """head, last_at: the journal's last entry and its time, UTC ns; now: UTC ns."""
+def how_far(predicting: Predicting, head: int, last_at: int, said: tuple[int, int], now: int) -> HowFar:
+    """head, last_at: the journal's last entry and its time, UTC ns; said: the entry that something was said for last, 0 for none, and when; now: UTC ns."""
     status = predicting.status()
     if not predicting.enabled:
         return HowFar(OFF, at=status.at if status else 0)
     if status is None:
-        return HowFar(NEW, entries=head)
+        position, at = said
+        return HowFar(STOPPED, head - position, at) if position else HowFar(NEW, head)
     entries = max(head, status.head) - status.position
     state = WELL
     if status.trouble:

@@ -166,15 +166,17 @@ def add(api: APIRouter, reads: Reads, predicting: Predicting, now: Callable[[], 
     @api.get("/predictions", response_model=PredictionState, responses=SOME, summary="How far the predictions are")
     async def predictions(response: Response, lang: Language = "en") -> Any:
         response.headers["Cache-Control"] = "no-store"
-        health, since, records, found = await reads(
+        health, since, records, found, (position, _) = await reads(
             lambda reader: (
                 reader.health(),
                 reader.watched_since(),
                 reader.records(),
                 reader.findings(limit=MAX_LISTED),
+                reader.foretold(),
             )
         )
-        far = how_far(predicting, health.journal_entries, health.last_entry_at, now())
+        said = position, max((each.at for each in found), default=0)
+        far = how_far(predicting, health.journal_entries, health.last_entry_at, said, now())
         return PredictionState.of(far, list(learning(predicting, since, records, found, now())), lang)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -351,7 +352,7 @@ def _nearest(finding: Finding) -> tuple[bool, int, str]:
 
 def _prove(terminal: str, component: str, signal: str, at: int, _: Any) -> str:
     when = iso(at)
-    return f"prove {terminal} {component} {signal} {when.isoformat() if when else ''}"
+    return shlex.join(("prove", terminal, component, signal, when.isoformat() if when else ""))
 
 
 def _plain(value: Any) -> int | float | str | bool | None:

@@ -10,7 +10,6 @@ from html import escape
 from typing import NamedTuple, TypeGuard
 from unicodedata import east_asian_width
 
-from tillwatch.agent.model import Value
 from tillwatch.collector.read import History, Point
 from tillwatch.collector.web.messages import Text
 from tillwatch.collector.web.series import gap_after, gaps, thin
@@ -80,7 +79,7 @@ def draw(
     first; zone: of the times. Words cannot be drawn, and say so.
     """
     drawn, _ = thin(history, MAX_DRAWN)
-    numbers = [point for point in drawn.points if _drawable(point.value)]
+    numbers = [point for point in drawn.points if drawable(point.value)]
     unit = f" ({history.unit[:MAX_UNIT]})" if history.unit else ""
     heading = f"{history.terminal} {history.component} {history.signal}"
     heading = _fitted(heading, MAX_HEADING - len(unit)) + unit
@@ -115,7 +114,7 @@ def _drawn(
     text: Text, foretold: Foretold | None, colours: Colours,
 ) -> Iterator[str]:  # fmt: skip
     """The values' axis, the gaps, the band of extremes, the line, the limits."""
-    ends = [float(each) for point in numbers for each in (point.least, point.most, point.value) if _drawable(each)]
+    ends = [float(each) for point in numbers for each in (point.least, point.most, point.value) if drawable(each)]
     usual = foretold.usual if foretold is not None and foretold.usual is not None else ()
     low, high = min(*ends, *limits, *usual, ends[0]), max(*ends, *limits, *usual, ends[0])
     size = max(abs(low), abs(high))
@@ -163,7 +162,7 @@ def _ahead(
     yield f'<path d="M{today} {TOP}V{BOTTOM}" stroke="{colours.faint}" stroke-dasharray="2 3"/>'
     if foretold.now < end:
         aside, anchor = (today + 3, "start") if today < RIGHT - LEFT else (today - 3, "end")
-        yield f'<text x="{aside:g}" y="{BOTTOM - 5}" text-anchor="{anchor}" fill="{colours.faint}">{_escaped(text("chart.today"))}</text>'
+        yield f'<text x="{aside:g}" y="{BOTTOM - 5}" text-anchor="{anchor}" fill="{colours.faint}" stroke="{colours.paper}" stroke-width="3" paint-order="stroke">{_escaped(text("chart.today"))}</text>'
     if foretold.due is None:
         return
     near, likely, far = (x(min(max(each, foretold.now), end)) for each in foretold.due)
@@ -195,13 +194,13 @@ def _value(point: Point) -> float:
     return float(point.value)
 
 
-def _drawable(value: Value) -> TypeGuard[int | float]:
+def drawable(value: object) -> TypeGuard[int | float]:
     """A number that the axis can be divided for."""
     return isinstance(value, int | float) and abs(value) <= MAX_SIZE
 
 
 def _or(extreme: float | None, point: Point) -> float:
-    return float(extreme) if _drawable(extreme) else _value(point)
+    return float(extreme) if drawable(extreme) else _value(point)
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -1,9 +1,10 @@
 // One finding, whole: what is foreseen and why, when, what it rests on, how often its detector was right, and what became of it. Vue escapes every text.
 export default {
-  components: { "tw-range": tw.parts.range, "tw-record": tw.parts.record },
+  components: { "tw-predicting": tw.parts.predicting, "tw-range": tw.parts.range, "tw-record": tw.parts.record },
   mixins: [tw.list, tw.themed],
   template: `
     <div class="tw-file tw-finding">
+      <tw-predicting></tw-predicting>
       <p v-if="failed" class="tw-note" role="status">{{ t("app.fetch_failed") }}</p>
       <p v-if="!f && !failed" class="tw-note">{{ t("alarms.loading") }}</p>
       <template v-if="f">

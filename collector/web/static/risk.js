@@ -60,7 +60,7 @@ export default {
                 <div v-if="r.inspect_by"><dt>{{ t("risk.inspect") }}</dt><dd :class="{ 'tw-late': past(r.inspect_by) }">{{ day(r.inspect_by) }}</dd></div>
                 <div><dt>{{ t("risk.score") }}</dt><dd :title="reasons(r)">{{ number(r.score) }}</dd></div>
               </dl>
-              <p v-if="facts(r)" class="tw-risky-beside">{{ t("risk.beside", { facts: facts(r) }) }}</p>
+              <p v-if="facts(r)" class="tw-risky-beside">{{ t(r.findings.length ? "risk.beside" : "risk.alone", { facts: facts(r) }) }}</p>
             </div>
             <ol class="tw-foreseens"><tw-foreseen v-for="f in some(r)" :key="f.id" :finding="f" :days="days"></tw-foreseen></ol>
             <button v-if="r.findings.length > few" type="button" class="tw-button tw-more" :aria-expanded="String(Boolean(opened[r.terminal]))" @click="opened[r.terminal] = !opened[r.terminal]">

@@ -2,10 +2,11 @@
 const LIMIT = 50;
 
 export default {
-  components: { "tw-foreseen": tw.parts.foreseen },
+  components: { "tw-foreseen": tw.parts.foreseen, "tw-predicting": tw.parts.predicting },
   template: `
     <section v-if="list && list.length" class="tw-section tw-foretold">
       <h2>{{ t("risk.foretold") }}</h2>
+      <tw-predicting></tw-predicting>
       <ol class="tw-panel tw-foreseens"><tw-foreseen v-for="f in list" :key="f.id" :finding="f" :days="days"></tw-foreseen></ol>
       <p v-if="demoted" class="tw-unlisted"><a href="/trends">{{ t("risk.demoted", { n: demoted }) }}</a></p>
     </section>`,

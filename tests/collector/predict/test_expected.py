@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.collector.predict.feeding import START, Heard, column
 from tillwatch.collector.predict.engine import TICK_NS, Engine
-from tillwatch.collector.predict.finding import CLOSED, HIT, PREVENTED, Finding, Happened
+from tillwatch.collector.predict.finding import CLOSED, HIT, OPEN, PREVENTED, Finding, Happened
 from tillwatch.collector.predict.settings import DAY_NS, parse_tables
 from tillwatch.collector.predict.words import LANGUAGES, sentences
 
@@ -167,3 +167,29 @@ def test_of_a_terminal_that_leaves_service_nothing_stands():
     engine.happened(Happened(START + 50 * DAY_NS, "life_cycle", "T", value="scrapped"))
     after = of_family(days(engine, disk, 50, 54, Heard()), "runout")
     assert [(each.status, each.outcome) for each in after] == [(CLOSED, "")]
+
+
+def test_a_store_that_is_empty_when_it_is_first_seen_has_its_alarm_and_nothing_was_foretold():
+    def tray(level: Value) -> list[Finding]:
+        return of_family(days(Engine(TABLES), {("printer", "printer.tray.level"): level}, 0, 40, Heard()), "runout")
+
+    assert not tray(lambda _: 0.0)
+    used = tray(lambda day: 95 - (day % 10) * 9)
+    assert used
+    assert all(each.due is not None and each.due[2] > each.at for each in used if each.status == OPEN)
+    assert {each.outcome for each in used if each.status == CLOSED} == {PREVENTED}
+
+
+def test_a_drive_that_was_half_worn_when_it_came_is_not_taken_to_wear_by_half_a_day():
+    drive: dict[tuple[str, str], Value] = {("sda", "drive.wear"): lambda day: 45.0 + 0.02 * day}
+    assert not days(Engine(TABLES), drive, 0, 60, Heard()).findings
+
+
+def test_a_service_that_is_due_stands_until_it_is_done_and_is_held_against_nothing():
+    engine, reads = Engine(TABLES), {("atm/CardReader", "cardreader.reads"): lambda day: 1_000.0 + 200 * day}
+    heard = days(engine, reads, 0, 90, Heard())
+    (name,) = {each.id for each in of_family(heard, "wear")}
+    assert not [each for each in heard.records if each.detector == "wear/cardreader.cleaning"]
+    engine.happened(Happened(START + 90 * DAY_NS, "verdict", "T", "atm/CardReader", "predicted.wear", "part_changed"))
+    after = of_family(days(engine, reads, 90, 92, Heard()), "wear")
+    assert [(each.id, each.status, each.outcome) for each in after] == [(name, CLOSED, "")]

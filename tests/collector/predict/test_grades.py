@@ -16,6 +16,7 @@ from tillwatch.collector.predict.finding import (
     LOW,
     MEDIUM,
     OPEN,
+    RUNOUT,
     Finding,
     Grade,
     Happened,
@@ -45,6 +46,11 @@ def test_findings_add_up_over_parts_and_not_on_one_part():
     assert grade(0.3, 0.4).grade == HIGH
     same = [(replace(FINDING, id=name), 0.4) for name in "ab"]
     assert reckon(TABLES, "T", PLACE, same, before=None, now=NOW).score < 0.41
+
+
+def test_a_run_out_counts_in_part_since_somebody_comes_by_anyway():
+    paper = [(replace(FINDING, family=RUNOUT), 0.8)]
+    assert reckon(TABLES, "T", PLACE, paper, before=None, now=NOW).grade == LOW
 
 
 def test_a_graver_terminal_is_asked_more_often_and_looked_at_sooner():

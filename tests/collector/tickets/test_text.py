@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.collector.sending import S
-from tests.collector.stories.stage import MINUTE, PATIENT, Stage
+from tests.collector.stories import foreseen
+from tests.collector.stories.stage import HOUR, MINUTE, PATIENT, Stage
 from tillwatch.agent.model import State
 from tillwatch.collector.alarm.diagnosis import Card, parse_cards
 from tillwatch.collector.alarm.rules import parse_rules
+from tillwatch.collector.predict.finding import Finding
 from tillwatch.collector.tickets import text
 from tillwatch.collector.tickets.message import Evidence, Op, TicketMessage, Words, say
 from tillwatch.collector.tickets.port import Caps
@@ -79,7 +81,24 @@ def drill(stage: Stage) -> TicketMessage:
     return stage.told[0]
 
 
-@pytest.mark.parametrize("play", [on_battery, jam, jam_taken_on, silent_branch, no_paper, drill])
+def disk_fills(stage: Stage) -> TicketMessage:
+    atm = stage.terminal("ATM-0417", "Harbour Road", "South")
+    atm.says("host/disk:C", "host.disk.percent", 82.6)
+    stage.foretell(foreseen.disk_fills("ATM-0417", stage.now))
+    stage.wait(HOUR)
+    return stage.told[0]
+
+
+def part_fails(stage: Stage) -> TicketMessage:
+    stage.terminal("ATM-0417", "人民路支行", "华北")
+    stage.foretell(foreseen.part_fails("ATM-0417", stage.now))
+    stage.wait(HOUR)
+    return stage.told[0]
+
+
+@pytest.mark.parametrize(
+    "play", [on_battery, jam, jam_taken_on, silent_branch, no_paper, drill, disk_fills, part_fails]
+)
 def test_a_ticket_reads_as_it_was_found_right(
     play: Callable[[Stage], TicketMessage], tmp_path: Path, update_golden: bool
 ) -> None:
@@ -255,6 +274,15 @@ NASTY = st.text(
 )
 
 
+def named_by_it(name: str, kind: str, value: str) -> Finding:
+    """A finding of what a device calls itself."""
+    values = {"what": name, "unit": value, "value": 1.0, "low": value, "high": float("nan")}
+    return replace(
+        foreseen.part_fails("ATM-0417", AT), reason="anomaly.level", family="anomaly", kind=kind, values=values, factors=((name, value, 1.0), (kind, float("inf"), 1.0)),
+        readings=((kind, name, AT, value),),
+    )  # fmt: skip
+
+
 @settings(max_examples=60)
 @given(st.lists(NASTY, min_size=8, max_size=8), st.sampled_from(LANGUAGES), st.sampled_from(list(Op)), st.booleans())
 def test_whatever_is_told_does_no_harm(told: list[str], language: str, op: Op, unpacked: bool) -> None:
@@ -262,7 +290,7 @@ def test_whatever_is_told_does_no_harm(told: list[str], language: str, op: Op, u
     one = message(
         op=op, what=what, cause=cause, terminal=terminal, component=component, branch=branch, note=note, affected=(terminal,) * 30,
         evidence=(Evidence(value, value, value, AT, component), Evidence(value, 1.0, value, AT, component)), affected_count=30, parts=((part, part),), also={},
-        told=((part, note, cause),), says=(),
+        told=((part, note, cause),), says=(), foretold=(named_by_it(what, cause, value),),
     )  # fmt: skip
     if unpacked:
         one = TicketMessage.unpack(one.pack()).in_language(language)
@@ -281,6 +309,20 @@ def test_whatever_is_told_does_no_harm(told: list[str], language: str, op: Op, u
 def test_headings_are_the_catalogues() -> None:
     body = text.body(message(), "zh").splitlines()
     assert {catalogue()[f"text.{key}"]["zh"] for key in ("action", "readings", "part", "means")} <= set(body)
+
+
+def test_what_is_foretold_leads_to_its_own_chart_and_evidence() -> None:
+    disk, part = foreseen.disk_fills("ATM-0417", AT), foreseen.part_fails("ATM-0417", AT)
+    told = TicketMessage.unpack(message("predicted.trend", foretold=(disk,)).pack())
+    assert told.foretold[0].readings == disk.readings[-1:], "the others are its evidence"
+    assert text.chart_address(told) == f"{CONSOLE}/findings/{disk.id}.svg"
+    assert f"Evidence: {CONSOLE}/findings/{disk.id}\n" in text.body(told, "en")
+    without = message("predicted.failure", foretold=(part,), evidence=())
+    assert text.chart_address(without) == ""
+    assert f"/findings/{part.id}\n" in text.body(without, "en")
+    nowhere = text.body(replace(told, address=""), "en")
+    assert "right in 14 of 17" in nowhere
+    assert "/findings/" not in nowhere
 
 
 def test_a_text_message_of_a_change_says_what_changed() -> None:

@@ -13,6 +13,8 @@ import pytest
 from tests.collector.sending import T0, S, Sender
 from tests.collector.web.running import Running
 from tillwatch.agent.model import Reading
+from tillwatch.collector.commands.service_commands import console_arguments
+from tillwatch.collector.config import Config, PredictionsSection
 from tillwatch.collector.web.__main__ import Refused, listen, main
 
 
@@ -41,6 +43,21 @@ def test_cards_that_cannot_be_used_are_one_clear_error(world, tmp_path, capsys):
     assert main(["--db", str(world.path), "--port", "0", "--cards", str(tmp_path / "none.toml")]) == 2
     assert "none.toml" in capsys.readouterr().err
     world.store.close()
+
+
+def test_a_table_of_the_predictions_that_cannot_be_used_is_one_clear_error(world, tmp_path, capsys):
+    (tmp_path / "own.toml").write_text("[floor]\nluck = 1\n")
+    assert main(["--db", str(world.path), "--port", "0", "--predictions", str(tmp_path / "own.toml")]) == 2
+    assert "unknown key 'luck'" in capsys.readouterr().err
+    assert main(["--db", str(world.path), "--port", "0", "--predictions", str(tmp_path / "none.toml")]) == 2
+    assert "none.toml" in capsys.readouterr().err
+    world.store.close()
+
+
+def test_the_console_is_told_of_the_predictions(tmp_path):
+    own, off = PredictionsSection(file=tmp_path / "own.toml"), PredictionsSection(enabled=False)
+    assert console_arguments(Config(predictions=own))[-2:] == ("--predictions", str(tmp_path / "own.toml"))
+    assert console_arguments(Config(predictions=off))[-1] == "--no-predictions"
 
 
 def test_it_ends_cleanly_with_an_open_event_stream(tmp_path):

@@ -14,7 +14,19 @@ from hypothesis import strategies as st
 from tests.collector.fake_fleet import HOUR, NANO, SCRIPT, FakeFleet
 from tillwatch.collector.read import History, Point
 from tillwatch.collector.web.messages import TEXTS
-from tillwatch.collector.web.svg_chart import HEIGHT, LEFT, MAX_DRAWN, RIGHT, WIDTH, draw
+from tillwatch.collector.web.svg_chart import (
+    BOTTOM,
+    DARK,
+    HEIGHT,
+    LEFT,
+    LIGHT,
+    MAX_DRAWN,
+    RIGHT,
+    TOP,
+    WIDTH,
+    Foretold,
+    draw,
+)
 
 BASE = 1_790_000_000 * NANO
 GOLDEN = Path(__file__).parents[2] / "golden" / "svg_chart"
@@ -26,9 +38,23 @@ def chart(component="ups/battery", signal="battery.charge", hours=12, limits=(20
     return draw(history, BASE - hours * HOUR, BASE, 60, limits, ZoneInfo(zone), TEXTS[language])
 
 
+DAY = 24 * HOUR
+
+
+def foretold(colours=LIGHT, limit=20.0, due=(3, 5, 9), ahead=12, usual=None, language="en"):
+    """Two days of readings, and what is said of the days after."""
+    history = FakeFleet(60, BASE).history("ATM-001", "ups/battery", "battery.charge", BASE - 2 * DAY, BASE)
+    told = Foretold(BASE, tuple(BASE + n * DAY for n in due) if due else None, limit, usual)
+    limits = () if limit is None else (limit,)
+    return draw(history, BASE - 2 * DAY, BASE + ahead * DAY, 60, limits, UTC, TEXTS[language], told, colours)
+
+
 @pytest.mark.parametrize(
     ("name", "made"),
     [
+        ("foretold", foretold),
+        ("foretold_dark", lambda: foretold(DARK, language="zh")),
+        ("unusual", lambda: foretold(limit=None, due=None, ahead=1, usual=(55.0, 80.0))),
         ("half_a_day", chart),
         ("a_month", lambda: chart(hours=30 * 24, limits=(20, 50))),
         ("words", lambda: chart("ups", "output.source", language="zh")),
@@ -107,3 +133,28 @@ async def test_a_browser_shows_it_and_runs_nothing(console, browser):
     assert hostile.status == 200
     assert await page.evaluate("document.querySelectorAll('img, script').length + (window.pwned ? 1 : 0)") == 0
     await page.close()
+
+
+def test_what_is_foretold_is_a_range_of_dates_behind_today() -> None:
+    drawing = ET.fromstring(foretold())
+    (shade,) = [each for each in drawing.iter(f"{SVG}rect") if each.get("fill-opacity")]
+    place = [LEFT + (2 + n) / 14 * (RIGHT - LEFT) for n in (0, 3, 5, 9)]
+    assert float(shade.get("x", 0)) == pytest.approx(place[1], abs=0.1)
+    assert float(shade.get("width", 0)) == pytest.approx(place[3] - place[1], abs=0.2)
+    (goal,) = drawing.iter(f"{SVG}circle")
+    assert float(goal.get("cx", 0)) == pytest.approx(place[2], abs=0.1)
+    assert TOP < float(goal.get("cy", 0)) < BOTTOM
+    (today,) = [each for each in drawing.iter(f"{SVG}text") if each.text == "today"]
+    assert float(today.get("x", 0)) == pytest.approx(place[0] + 3, abs=0.1)
+
+
+def test_what_comes_after_the_edge_or_before_today_stays_inside() -> None:
+    for due in ((-3, -2, -1), (-3, 2, 4000), (4000, 5000, 9000)):
+        for limit in (20.0, None):
+            (shade,) = [
+                each
+                for each in ET.fromstring(foretold(due=due, limit=limit)).iter(f"{SVG}rect")
+                if each.get("fill-opacity")
+            ]
+            x, width = float(shade.get("x", 0)), float(shade.get("width", 0))
+            assert LEFT <= x <= x + width <= RIGHT + 1
