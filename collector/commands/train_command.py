@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["CommandError", "run_train"]
 
 DAY_NS = 86_400 * NS
+ROWS = 100_000
+"""That are taught at once, all failures among them: twelve models are fitted for the holdout and the folds, and twice the rows take twice the minutes."""
 LONGEST = 90 * DAY_NS
 """A failure that is told three months ahead is told of nearly every part."""
 
@@ -88,7 +90,7 @@ def _settings(tables: Tables, found: FromStore) -> Any:
     from tillwatch.collector.learn.hazard import Settings  # noqa: PLC0415
 
     units = max(len(found.units), 1)
-    return Settings(budget=tables.failure_budget * found.terminals / units)
+    return Settings(budget=tables.failure_budget * found.terminals / units, rows=ROWS)
 
 
 def _history(found: FromStore, scope: Scope) -> dict[str, Any]:
