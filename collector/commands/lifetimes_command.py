@@ -283,7 +283,7 @@ def show(report: Report) -> None:
     )
     for fault in report.faults:
         print(f"the log has a {fault.what} at entry {fault.n}: {fault.text}")
-    more = f"; not from {report.unused} others that few of them measure" if report.unused else ""
+    more = f"; and not from {report.unused} more that few of them measure" if report.unused else ""
     print(f"learnt from {', '.join(report.signals)}{more}")
     print(
         f"on lives that it did not know: off by {unseen.error:.3g}{unit} over the last {report.cap:.3g} (one figure for all parts: {unseen.usual_error:.3g}); the range at "
@@ -303,7 +303,7 @@ def show(report: Report) -> None:
         (*heads, "AGE", "LIKELY", f"RANGE AT {report.level:.0%}", "MOVED BY"),
         [
             (
-                *((each.terminal, each.component) if store else (each.terminal,)), f"{each.age:.4g}",
+                *((each.terminal, each.component) if store else (each.terminal,)), f"{round(each.age, 1):g}",
                 f"{each.likely:.3g}" if each.likely < report.cap else f"{report.cap:.3g} or more",
                 f"{each.low:.3g} or more" if math.isinf(each.high) else f"{each.low:.3g} to {each.high:.3g}",
                 ", ".join(f"{signal} {by:+.2g}" for signal, by in each.moved),

@@ -6,6 +6,8 @@ import pytest
 
 from tillwatch.agent.model import MS, Quality, State
 from tillwatch.agent.wire import Column
+from tillwatch.collector.learn import part_lives
+from tillwatch.collector.learn.from_store import PastError
 from tillwatch.collector.learn.part_lives import SERIAL, PartLives
 from tillwatch.collector.predict.finding import Happened
 from tillwatch.collector.predict.settings import DAY_NS
@@ -108,3 +110,14 @@ def test_parts_of_a_terminal_out_of_service_do_not_run() -> None:
     assert told(lives) == [("cut off", 100, 400)]
     lives.happened(Happened(310 * DAY_NS, "life_cycle", "atm-1", value="in_service"))
     assert told(lives) == [("running", 100, 400)]
+
+
+def test_alarms_of_other_parts_cost_nothing_and_too_many_of_these_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(part_lives, "MAX_FAILURES", 2)
+    lives = heard()
+    for day in range(110, 120):
+        lives.happened(Happened(day * DAY_NS, "raised", "atm-1", "printer", "printer.stopped", party="hardware"))
+    alarm(lives, 120)
+    alarm(lives, 121)
+    with pytest.raises(PastError, match="more than 2 alarms of these parts"):
+        alarm(lives, 122)
