@@ -19,8 +19,10 @@ LEAST = 14
 """Days of what was usual: two of each weekday."""
 LEAST_NEW = 2
 """Of the days looked at, so many were read."""
-MOST = 60.0
+MOST = 1000.0
 """Standard deviations beyond which a day says nothing more."""
+FAR = 10.0
+"""Standard deviations from which they count by their logarithm: a disk that is never written to has hardly any, and seven per cent of it is no fault."""
 LEAST_SHARE = 0.005
 """Of the usual value, the least standard deviation: sensors tell no less, and what stands still has no scale of its own."""
 TENTHS = (0.1, 0.9)
@@ -33,7 +35,7 @@ CHUNK = 8192
 
 @dataclass(frozen=True, slots=True)
 class Lasting:
-    """Of each series, nan where too few days are known. z: how far the last days are off, without sign; value: their mean; low, high: usual days."""
+    """Of each series, nan where too few days are known. z: how far the last days are off, without sign, from FAR on by the logarithm; value: their mean; low, high: usual days."""
 
     z: Floats
     value: Floats
@@ -66,7 +68,9 @@ def _lasting(days: Floats, least: Floats) -> Lasting:
     there = np.isfinite(new)
     mean = np.where(there, away, 0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
     value = np.where(there, new, 0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
-    found = (np.abs(mean), value, middle - BAND * spread, middle + BAND * spread)
+    size = np.abs(mean)
+    size = np.where(size > FAR, FAR * (1 + np.log(np.maximum(size, FAR) / FAR)), size)
+    found = (size, value, middle - BAND * spread, middle + BAND * spread)
     return Lasting(*(np.where(known, each, np.nan).astype(np.float32) for each in found))
 
 

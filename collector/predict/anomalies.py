@@ -19,12 +19,27 @@ from tillwatch.agent.model import device_of
 from tillwatch.collector.predict.finding import kind_of
 from tillwatch.collector.predict.series import Registry
 from tillwatch.collector.predict.settings import DAY_NS, YEAR_DAYS, Tables
-from tillwatch.collector.predict.tail import Tail
+from tillwatch.collector.predict.tail import First, Tail
 
 SERIES, DAYS, DEVICE, PEERS = "series", "days", "device", "peers"
 SOURCES = (SERIES, DAYS, DEVICE, PEERS)
 OF_ROWS = frozenset({SERIES, DAYS})
 """Sources that score a row of the registry; the others score a component."""
+FIRST = {
+    SERIES: First(float(np.log(96 / 0.05)), 6.0),
+    DAYS: First(2.5, 1.7),
+    DEVICE: First(float(np.log(96 / 0.05)), 6.0),
+    PEERS: First(3.0, 1.5),
+}
+"""Until a group has days of its own. The highest of 96 ticks a day, and a tail in which a disk that jumps and a program that was started lie; days
+beyond two and a half standard deviations, and warm rooms that lie at ten.
+"""
+FIRST_COUNTS = First(2.0, 0.8)
+"""Of counters over days: they count by chance, and what makes them count more does not come as a jump."""
+SHARE = {SERIES: 0.2, DAYS: 1.0, DEVICE: 0.2, PEERS: 1.0}
+"""Of the budget, for each place of a source: what lasted for days is what somebody can still be sent for."""
+CONFIRM_NS = 6 * 3600 * 10**9
+"""For which single readings must have been unusual: what jumps and stays has failed already, and its alarm comes within that."""
 LASTS = 0.5
 """Of the threshold: a score above this says that it goes on. Of an event's highest day: what is less is another event."""
 MEMORY_HALF_LIFE_DAYS = 30.0
@@ -37,8 +52,10 @@ SHADOW_DAYS = 7
 and a new fleet has to show first how high chance goes.
 """
 
-MUTE_NS = 4 * DAY_NS
+EXPLAINED_NS = 4 * DAY_NS
 """After an alarm of a part, or a visit to it: the days that `detect/lasting.py` looks at, and one."""
+RENEWED_NS = 30 * DAY_NS
+"""After it was replaced: until the new one has been learnt."""
 
 Scores = NDArray[np.float32]
 Index = NDArray[np.intp]
@@ -47,7 +64,8 @@ Index = NDArray[np.intp]
 @dataclass(slots=True)
 class Looked:
     """What one source looks at, arrays over its places (rows or components). part: the component of each; peak: the highest score of the day, -1 before one;
-    high: of the event that it is in, 0 outside of one; threshold: as of today; days: on which it was looked at, up to SHADOW_DAYS.
+    high: of the event that it is in, 0 outside of one; threshold: as of today; days: on which it was looked at, up to SHADOW_DAYS; since: UTC ns
+    since when it is beyond its threshold, 0 where it is not.
     """
 
     part: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
@@ -56,6 +74,7 @@ class Looked:
     high: Scores = field(default_factory=lambda: np.zeros(0, np.float32))
     threshold: Scores = field(default_factory=lambda: np.zeros(0, np.float32))
     days: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+    since: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def grow(self, parts: Iterable[int], groups: Iterable[int]) -> None:
         part, group = np.array(list(parts), np.int32), np.array(list(groups), np.int16)
@@ -66,6 +85,14 @@ class Looked:
         # What is new opens nothing before it has been looked at for SHADOW_DAYS.
         self.threshold = np.concatenate([self.threshold, np.full(more, np.inf, np.float32)])
         self.days = np.concatenate([self.days, np.zeros(more, np.uint8)])
+        self.since = np.concatenate([self.since, np.zeros(more, np.int64)])
+
+    def stands(self, at: int, places: Index, height: Scores) -> NDArray[np.bool_]:
+        """Which places have been beyond their threshold for CONFIRM_NS. height: in thresholds."""
+        since = np.where((self.since[places] == 0) & (height >= 1), at, self.since[places])
+        self.since[places] = np.where(height < LASTS, 0, since)
+        stands: NDArray[np.bool_] = (since > 0) & (at - since >= CONFIRM_NS)
+        return stands
 
     def end_day(self, tail: Tail, muted: NDArray[np.bool_]) -> None:
         """Its days go into the tail. muted: components of which nothing is learnt."""
@@ -120,12 +147,15 @@ class Anomalies:
             have = len(looked.part)
             if source in OF_ROWS:
                 new = [name for _, _, name in registry.names[have:]]
+                counts = registry.counts[have:]
                 parts: Iterable[int] = registry.component[have:]
             else:
                 new = [kind_of(part) for _, part in registry.components[have:]]
+                counts = [False] * len(new)
                 parts = range(have, len(registry.components))
             if new:
-                looked.grow(parts, [self.tail.group(source, kind) for kind in new])
+                firsts = [FIRST_COUNTS if source == DAYS and count else FIRST[source] for count in counts]
+                looked.grow(parts, [self.tail.group(source, *each) for each in zip(new, firsts, strict=True)])
         self._own(registry)
         count = len(registry.components) - len(self)
         for name in ("open", "loud", "source", "height", "memory", "muted"):
@@ -147,7 +177,8 @@ class Anomalies:
             return ()
         looked = self.looked[source]
         looked.peak[places] = np.maximum(looked.peak[places], scores)
-        every = scores / looked.threshold[places]
+        every = (scores / looked.threshold[places]).astype(np.float32)
+        stands = looked.stands(at, places, every) if not until else np.ones(len(places), np.bool_)
         # The highest of each part, the first of equals.
         order = np.lexsort((-every, looked.part[places]))
         parts = looked.part[places][order]
@@ -157,7 +188,7 @@ class Anomalies:
         goes_on = is_open & (height >= LASTS)
         self.loud[parts[goes_on]] = max(at, until)
         self.height[parts[goes_on]] = np.maximum(self.height[parts[goes_on]], height[goes_on])
-        begins = ~is_open & (height >= np.maximum(1.0, self.memory[parts])) & (at >= self.muted[parts])
+        begins = ~is_open & stands[first] & (height >= np.maximum(1.0, self.memory[parts])) & (at >= self.muted[parts])
         new = parts[begins]
         self.open[new], self.loud[new], self.source[new] = at, max(at, until), SOURCES.index(source)
         self.height[new] = height[begins]
@@ -174,14 +205,14 @@ class Anomalies:
         """Somebody replaced it, or the terminal has left: no episode, and no memory of one."""
         self.open[part], self.memory[part], self.height[part] = 0, 0, 0
 
-    def fault(self, registry: Registry, terminal: str, component: str, at: int) -> None:
-        """There is an alarm, or was one, or somebody was there: what the part showed until now was no chance, and what it shows next is told by the alarm."""
+    def explained(self, registry: Registry, terminal: str, component: str, until: int) -> None:
+        """What the part showed until now was no chance, and what it shows until then is known to others, UTC ns."""
         parts = {registry.component[row] for row in registry.rows_of(terminal)}
         mine = [part for part in parts if part < len(self) and _related(registry.components[part][1], component)]
         device = registry.known_part(terminal, device_of(component))
         if device is not None and device < len(self):
             mine.append(device)
-        self.muted[mine] = np.maximum(self.muted[mine], at + MUTE_NS)
+        self.muted[mine] = np.maximum(self.muted[mine], until)
         for looked in self.looked.values():
             looked.high[np.isin(looked.part, np.array(mine, np.int32))] = 0
 
@@ -190,14 +221,14 @@ class Anomalies:
         self._own(registry)
         self.tail.fade()
         shares = np.zeros(len(self._terminals))
-        for looked in self.looked.values():
-            np.add.at(shares, self._terminal[looked.part[looked.peak >= 0]], 1)
+        for source, looked in self.looked.items():
+            np.add.at(shares, self._terminal[looked.part[looked.peak >= 0]], SHARE[source])
         chance = self._tables.anomaly_budget / YEAR_DAYS / np.maximum(shares, 1)[self._terminal]
         for looked in self.looked.values():
             looked.end_day(self.tail, self.muted > now)
         self.tail.fit()
-        for looked in self.looked.values():
-            looked.set_thresholds(self.tail, chance)
+        for source, looked in self.looked.items():
+            looked.set_thresholds(self.tail, chance * SHARE[source])
         self.memory *= np.float32(0.5 ** (1 / MEMORY_HALF_LIFE_DAYS))
 
     _KEPT = ("open", "loud", "source", "height", "memory", "muted")

@@ -268,6 +268,7 @@ class Engine:
                     r for r in self._registry.rows_of(each.terminal) if self._registry.names[r][1] == each.component
                 ]
                 self._daily.forget([r for r in rows if r < len(self._daily)])
+                self._unusual.renewed(each.terminal, each.component, each.at)
 
     def _said(self, now: int) -> Said:
         findings = self._ledger.news(now)

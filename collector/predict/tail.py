@@ -6,6 +6,7 @@ month of warm days nor the faults themselves raise the bar that they must pass.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,11 @@ STEP = 0.125
 """Scores are natural logarithms of how rare a value is, or standard deviations of days; 64 is beyond anything that chance does."""
 USUAL = 0.05
 """Share of days from which a day is out of the ordinary."""
-TAIL = 0.005
+TAIL = 0.0025
 """Share of days from which the tail is taken to be exponential: what is harmless comes once or twice a year to each part, and lies beyond it."""
-TAIL_LEAST = 24
+TAIL_LEAST = 12
 """Days beyond the beginning of the tail, that it means something; at most USUAL of all."""
-FAR = 8.0
+FAR = 4.0
 """The slope is that from the beginning of the tail to where so many times fewer days lie: the last few of them may be faults that nobody told of."""
 LEAST = 300
 """Days of a group until it is looked at."""
@@ -32,45 +33,61 @@ MAX_GROUPS = 512
 """Signals and kinds of parts times sources of scores: 2 MB. What comes later shares the first place of its source."""
 LEAST_SLOPE = 0.5
 """A tail that falls off faster is not believed: the next value may be of another kind."""
-FIRST_LEVEL, FIRST_SLOPE = float(np.log(96 / USUAL)), 1.0
-"""Assumed before anything was seen: scores of 96 independent ticks a day that are as rare as they say."""
-MARGIN = 2.0
+MARGIN = 1.5
 """Standard errors that the slope is taken steeper by: what few days did not show is told late rather than wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """What is assumed of a group before anything was seen: the score beyond which USUAL of its days lie, and how far it goes for each factor e of rarity."""
+
+    level: float
+    slope: float
 
 
 class Tail:
     """seen: (groups x BINS) days by their highest score, halved with HALF_LIFE_DAYS. usual: of each group, the score from which a day is out of the ordinary;
     level, rate, slope: where its tail begins, which share of days lies beyond that, and how far it goes for each factor e of rarity; own: how much of
-    that is its own. All as of the last fit.
+    that is its own, beside what was assumed first. All as of the last fit.
     """
+
+    usual: NDArray[np.float64]
+    level: NDArray[np.float64]
+    rate: NDArray[np.float64]
+    slope: NDArray[np.float64]
+    own: NDArray[np.float64]
+    first_level: NDArray[np.float64]
+    first_slope: NDArray[np.float64]
+    _KEPT = ("usual", "level", "rate", "slope", "own", "first_level", "first_slope")
 
     def __init__(self) -> None:
         self.names: list[str] = []
         self.source: list[int] = []
         self.seen = np.zeros((0, BINS), np.float64)
-        self.usual, self.level, self.rate, self.slope, self.own = (np.zeros(0) for _ in range(5))
+        for name in self._KEPT:
+            setattr(self, name, np.zeros(0))
         self._index: dict[str, int] = {}
         self._first: dict[str, int] = {}
 
-    def group(self, source: str, kind: str) -> int:
-        """Of the scores of one source on series or parts of one kind."""
+    def group(self, source: str, kind: str, first: First) -> int:
+        """Of the scores of one source on series or parts of one kind, of which `first` is assumed where it is new."""
         name = f"{source}|{kind}"
         found = self._index.get(name)
         if found is None:
             if len(self.names) >= MAX_GROUPS and source in self._first:
                 found = self._first[source]
             else:
-                found = self._new(name, source)
+                found = self._new(name, source, first)
             self._index[name] = found
         return found
 
-    def _new(self, name: str, source: str) -> int:
+    def _new(self, name: str, source: str, first: First) -> int:
         index = len(self.names)
         self.names.append(name)
         self.source.append(self._first.setdefault(source, index))
         self.seen = np.concatenate([self.seen, np.zeros((1, BINS))])
-        first = {"usual": FIRST_LEVEL, "level": FIRST_LEVEL, "rate": USUAL, "slope": FIRST_SLOPE, "own": 0.0}
-        for field, value in first.items():
+        values = (first.level, first.level, USUAL, first.slope, 0.0, first.level, first.slope)
+        for field, value in zip(self._KEPT, values, strict=True):
             setattr(self, field, np.append(getattr(self, field), value))
         return index
 
@@ -99,25 +116,24 @@ class Tail:
             self.own[group] = min(float(np.log(count / LEAST) / np.log(ENOUGH / LEAST)), 1.0)
 
     def threshold(self, groups: NDArray[np.intp], chance: NDArray[np.float64]) -> NDArray[np.float32]:
-        """The score that a member of the group has on a day with this chance, at most."""
+        """The score that a member of the group has on a day with this chance, at most; infinite where that is beyond what is told apart."""
         rate, own = self.rate[groups], self.own[groups]
         seen = self.level[groups] + self.slope[groups] * np.log(rate / np.minimum(chance, rate))
-        assumed = FIRST_LEVEL + FIRST_SLOPE * np.log(USUAL / np.minimum(chance, USUAL))
-        beyond: NDArray[np.float64] = own * seen + (1 - own) * np.maximum(assumed, seen)
-        return beyond.astype(np.float32)
-
-    _FITTED = ("usual", "level", "rate", "slope", "own")
+        assumed = self.first_level[groups] + self.first_slope[groups] * np.log(USUAL / np.minimum(chance, USUAL))
+        beyond = own * seen + (1 - own) * np.maximum(assumed, seen)
+        # Scores beyond the last bin are not told apart.
+        return np.where(beyond < (BINS - 1) * STEP, beyond, np.inf).astype(np.float32)
 
     def state(self) -> dict[str, Any]:
         return {
             "names": list(self.names), "source": list(self.source), "seen": self.seen,
             "index": [[name, index] for name, index in self._index.items()],
-        } | {name: getattr(self, name) for name in self._FITTED}  # fmt: skip
+        } | {name: getattr(self, name) for name in self._KEPT}  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.names, self.source = [str(each) for each in state["names"]], [int(each) for each in state["source"]]
         self.seen = np.array(state["seen"], np.float64)
-        for name in self._FITTED:
+        for name in self._KEPT:
             setattr(self, name, np.array(state[name], np.float64))
         self._index = {str(name): int(index) for name, index in state["index"]}
         self._first = {}

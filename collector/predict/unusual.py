@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tillwatch.agent.model import device_of
-from tillwatch.collector.detect.lasting import increments, lasting
+from tillwatch.collector.detect.lasting import NEW, increments, lasting
 from tillwatch.collector.detect.streaming.surprise import Part
-from tillwatch.collector.predict.anomalies import DAYS, DEVICE, PEERS, SERIES, SOURCES, Anomalies
+from tillwatch.collector.predict.anomalies import DAYS, DEVICE, EXPLAINED_NS, PEERS, RENEWED_NS, SERIES, SOURCES, Anomalies
 from tillwatch.collector.predict.buffer import Readings
 from tillwatch.collector.predict.daily import Daily
 from tillwatch.collector.predict.failures import Failures
@@ -226,8 +226,8 @@ class Unusual:
         values = self._daily.window("mean", judged, day)
         values[counts] = increments(self._daily.window("last", judged[counts], day))
         whole = np.array(self._registry.whole, np.bool_)[judged]
-        # Of a count one more or less a day is no news, of other whole numbers half of one.
-        least = np.where(counts, np.float32(1), np.where(whole, np.float32(0.5), np.float32(0)))
+        # Of a count one more or less is no news, of other whole numbers half of one.
+        least = np.where(counts, np.float32(1 / NEW), np.where(whole, np.float32(0.5), np.float32(0)))
         found = lasting(values, least)
         known = np.flatnonzero(np.isfinite(found.z))
         said = []
@@ -246,7 +246,11 @@ class Unusual:
     def happened(self, event: Happened) -> None:
         """What explains what is unusual there, and is told by others."""
         if event.what in EXPLAIN:
-            self.anomalies.fault(self._registry, event.terminal, event.component, event.at)
+            self.anomalies.explained(self._registry, event.terminal, event.component, event.at + EXPLAINED_NS)
+
+    def renewed(self, terminal: str, component: str, at: int) -> None:
+        """A part was replaced: the new one has habits of its own."""
+        self.anomalies.explained(self._registry, terminal, component, at + RENEWED_NS)
 
     def settle(self, now: int) -> Sequence[str]:
         """Episodes that are over."""
