@@ -49,7 +49,7 @@ BELIEVED = 1.25
 
 SHADOW_DAYS = 7
 """Days on which something is looked at before it can be called unusual: the tails of its own series settle with the values that come after they were learnt,
-and a new fleet has to show first how high chance goes.
+and a new fleet has to show first how high chance goes. What is held against three weeks has none.
 """
 
 EXPLAINED_NS = 4 * DAY_NS
@@ -106,10 +106,10 @@ class Looked:
         self.high[day] = np.where(goes_on, np.maximum(high, peak), 0)
         self.days[day] = np.minimum(self.days[day] + 1, SHADOW_DAYS)
 
-    def set_thresholds(self, tail: Tail, chance: NDArray[np.float64]) -> None:
-        """chance: of a false alarm, of one place of each component."""
+    def set_thresholds(self, tail: Tail, chance: NDArray[np.float64], shadow: int) -> None:
+        """chance: of a false alarm, of one place of each component; shadow: days without one."""
         threshold = tail.threshold(self.group.astype(np.intp), chance[self.part])
-        self.threshold = np.where(self.days >= SHADOW_DAYS, threshold, np.float32(np.inf)).astype(np.float32)
+        self.threshold = np.where(self.days >= shadow, threshold, np.float32(np.inf)).astype(np.float32)
         self.peak[:] = -1
 
     def state(self) -> dict[str, Any]:
@@ -228,7 +228,7 @@ class Anomalies:
             looked.end_day(self.tail, self.muted > now)
         self.tail.fit()
         for source, looked in self.looked.items():
-            looked.set_thresholds(self.tail, chance * SHARE[source])
+            looked.set_thresholds(self.tail, chance * SHARE[source], 1 if source == DAYS else SHADOW_DAYS)
         self.memory *= np.float32(0.5 ** (1 / MEMORY_HALF_LIFE_DAYS))
 
     _KEPT = ("open", "loud", "source", "height", "memory", "muted")

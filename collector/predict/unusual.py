@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from tillwatch.agent.model import device_of
 from tillwatch.collector.detect.lasting import NEW, increments, lasting
 from tillwatch.collector.detect.streaming.surprise import Part
-from tillwatch.collector.predict.anomalies import DAYS, DEVICE, EXPLAINED_NS, PEERS, RENEWED_NS, SERIES, SOURCES, Anomalies
+from tillwatch.collector.predict.anomalies import (
+    DAYS,
+    DEVICE,
+    EXPLAINED_NS,
+    PEERS,
+    RENEWED_NS,
+    SERIES,
+    SOURCES,
+    Anomalies,
+)
 from tillwatch.collector.predict.buffer import Readings
 from tillwatch.collector.predict.daily import Daily
 from tillwatch.collector.predict.failures import Failures
