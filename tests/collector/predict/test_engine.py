@@ -13,7 +13,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.collector.predict.feeding import SIGNALS, START, Fleet, Heard, column
+from tests.collector.predict.feeding import START, Fleet, Heard, column
 from tillwatch.collector.predict import daily
 from tillwatch.collector.predict.anomalies import SHADOW_DAYS
 from tillwatch.collector.predict.engine import TICK_NS, Engine, Said
@@ -186,15 +186,13 @@ def test_a_state_of_another_version_is_refused():
 
 
 def test_what_is_kept_of_a_series_is_bounded():
-    """At most 2 kB beside the ring of its days, and what a device's covariance takes."""
-    engine, many = Engine(TABLES), 2_000
-    for terminal in range(many // len(SIGNALS)):
-        engine.read(f"T{terminal}", [column(*names, START, 1.0) for names in SIGNALS], START)
-    engine.advance(START + 2 * TICK_NS)
+    """At most 2 kB beside the ring of its days, once its device has been learnt; the tails are those of kinds, not of series."""
+    engine, fleet = Engine(TABLES), Fleet(60)
+    fleet.live(engine, 18)
     state = engine.state()
-    senses = state["unusual"]["senses"]
-    kept = size(state) - size(state["daily"]) - size(senses["sizes"]) - size(state["unusual"]["anomalies"]["tail"])
-    assert kept / many <= 2_048
+    assert all(len(each["buffer"]) == 0 for each in state["unusual"]["senses"]["sizes"])
+    kept = size(state) - size(state["daily"]) - size(state["unusual"]["anomalies"]["tail"])
+    assert kept / engine.series <= 2_048
     assert size(state["daily"]) / len(state["daily"]["newest"]) <= daily.BYTES + 1
 
 
