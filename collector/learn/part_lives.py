@@ -22,9 +22,7 @@ RUNNING, ENDED, CUT_OFF, BROKEN = "running", "ended", "cut off", "broken"
 """BROKEN: since `until` of an ended life the part has not been renewed; it may have been mended."""
 SERIAL = "identity.serial"
 MAX_FAILURES = 500_000
-"""Alarms of the parts of a kind, 200 B each: two a week on each of 2,000 terminals for three years are more than half of it. Beyond it the command says so and
-ends.
-"""
+"""Alarms of the parts of a kind, some 400 B each: one a week on each of 2,000 terminals for three years is 300,000. Beyond it the command says so and ends."""
 
 Place = tuple[str, str]
 """Terminal, component."""
