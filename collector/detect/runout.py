@@ -34,10 +34,17 @@ CHUNK = 4096
 """Series reckoned at a time: 4096 x 180 days in float32 are 3 MB."""
 
 
+HABIT = 4
+"""Past refills that say when a store is usually filled: at what level, after how many days."""
+LEAST_HABIT = 2
+"""Of them, that it is a habit."""
+
+
 class Stores(NamedTuple):
     """What is known of many stores, written in place. level: units left at the end of the last day that told one, nan before the first; last: that day, -1
     before; full: the highest level seen after a refill, or since the start; used: (series x DAYS) float32, units used on day d in column d % DAYS, nan
-    where not known; refilled: day of the last refill, -1 for none. Days are numbered from 1970-01-01, in the time of the branch.
+    where not known; refilled: day of the last refill, -1 for none; left, lasted: (series x HABIT) float32, of the last refills the units that were left and the
+    days since the one before, the last one first, nan where not known. Days are numbered from 1970-01-01, in the time of the branch.
     """
 
     level: NDArray[np.float64]
@@ -45,6 +52,8 @@ class Stores(NamedTuple):
     full: NDArray[np.float64]
     used: NDArray[np.float32]
     refilled: NDArray[np.int32]
+    left: NDArray[np.float32]
+    lasted: NDArray[np.float32]
 
 
 def unknown(count: int) -> Stores:
@@ -55,6 +64,8 @@ def unknown(count: int) -> Stores:
         np.full(count, np.nan),
         np.full((count, DAYS), np.nan, np.float32),
         np.full(count, -1, np.int32),
+        np.full((count, HABIT), np.nan, np.float32),
+        np.full((count, HABIT), np.nan, np.float32),
     )
 
 
@@ -83,6 +94,10 @@ def put(
         drained = np.where(
             rose, np.maximum(before - np.minimum(least, before), 0) + np.maximum(most - last, 0), before - last
         )
+    filled = rows[rose]
+    since = np.where(stores.refilled[filled] >= 0, day - stores.refilled[filled], np.nan)
+    for kept, new in ((stores.left, np.fmin(before, least)[rose]), (stores.lasted, since)):
+        kept[filled] = np.column_stack([new, kept[filled, :-1]])
     stores.full[rows] = highest
     stores.level[rows] = last
     stores.last[rows] = day
@@ -97,6 +112,17 @@ def put(
     found = np.zeros(len(newer), bool)
     found[newer] = rose
     return found
+
+
+def missed(stores: Stores, day: int) -> NDArray[np.bool_]:
+    """Which stores are lower than they used to be filled at, or were not filled for longer than usual. All of which no habit is known: what is always filled in
+    time runs out every day by its level, and never does.
+    """
+    known = np.isfinite(stores.left).sum(axis=1) >= LEAST_HABIT
+    lowest = np.where(np.isfinite(stores.left), stores.left, np.inf).min(axis=1)
+    longest = np.where(np.isfinite(stores.lasted), stores.lasted, -np.inf).max(axis=1)
+    late = np.isfinite(longest) & (day - stores.refilled > longest)
+    return ~known | (stores.level < lowest) | late
 
 
 def window(stores: Stores, today: int) -> NDArray[np.float32]:

@@ -168,7 +168,7 @@ class Expected:
         if day % WEEK == 0:
             remember(group.scores, day // WEEK, runout.score(used))
         fresh = (group.stores.last > day - STALE_DAYS) & np.isfinite(group.stores.level)
-        for place in np.flatnonzero(found.speaks(group.watched.horizon) & fresh):
+        for place in np.flatnonzero(found.speaks(group.watched.horizon) & fresh & runout.missed(group.stores, day)):
             values = self._daily.window("last", rows[place : place + 1], day)[0]
             numbers = {"used": plain(float(np.mean(habit.mean[place])))}
             left = found.of(int(place))
