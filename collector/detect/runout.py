@@ -34,10 +34,18 @@ CHUNK = 4096
 """Series reckoned at a time: 4096 x 180 days in float32 are 3 MB."""
 
 
+RECENT, PART, TIMES = 4, 0.09, 1.5
+"""Days in a row, the share of a full store that they use together, and times the most that as many days used before: something new uses it up. Large files
+that come and go are less.
+"""
+UNSURE = 0.15
+"""Of what such a day uses, the least standard deviation: four days are few."""
 HABIT = 4
 """Past refills that say when a store is usually filled: at what level, after how many days."""
 LEAST_HABIT = 2
 """Of them, that it is a habit."""
+FORGOTTEN = 0.1
+"""Share of a full store below which it was filled because it was empty."""
 
 
 class Stores(NamedTuple):
@@ -94,9 +102,12 @@ def put(
         drained = np.where(
             rose, np.maximum(before - np.minimum(least, before), 0) + np.maximum(most - last, 0), before - last
         )
-    filled = rows[rose]
+    # One that was filled after it had run out was forgotten, which is no habit.
+    left = np.fmin(before, least)
+    usual = rose & (left > FORGOTTEN * highest)
+    filled = rows[usual]
     since = np.where(stores.refilled[filled] >= 0, day - stores.refilled[filled], np.nan)
-    for kept, new in ((stores.left, np.fmin(before, least)[rose]), (stores.lasted, since)):
+    for kept, new in ((stores.left, left[usual]), (stores.lasted, since)):
         kept[filled] = np.column_stack([new, kept[filled, :-1]])
     stores.full[rows] = highest
     stores.level[rows] = last
@@ -118,11 +129,13 @@ def missed(stores: Stores, day: int) -> NDArray[np.bool_]:
     """Which stores are lower than they used to be filled at, or were not filled for longer than usual. All of which no habit is known: what is always filled in
     time runs out every day by its level, and never does.
     """
-    known = np.isfinite(stores.left).sum(axis=1) >= LEAST_HABIT
-    lowest = np.where(np.isfinite(stores.left), stores.left, np.inf).min(axis=1)
-    longest = np.where(np.isfinite(stores.lasted), stores.lasted, -np.inf).max(axis=1)
-    late = np.isfinite(longest) & (day - stores.refilled > longest)
-    return ~known | (stores.level < lowest) | late
+    there = np.isfinite(stores.left)
+    known = there.sum(axis=1) >= LEAST_HABIT
+    usual = np.where(there, stores.left, 0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+    after = np.isfinite(stores.lasted)
+    interval = np.where(after, stores.lasted, 0).sum(axis=1) / np.maximum(after.sum(axis=1), 1)
+    late = after.any(axis=1) & (day - stores.refilled > interval)
+    return ~known | (stores.level < usual) | late
 
 
 def window(stores: Stores, today: int) -> NDArray[np.float32]:
@@ -176,6 +189,25 @@ def use(used: NDArray[np.float32]) -> Use:
         np.where(enough, spread, np.nan),
         np.where(enough, error, np.nan),
         count,
+    )
+
+
+def sudden(used: NDArray[np.float32], full: NDArray[np.float64], found: Use) -> Use:
+    """found, but by the last days alone where those use a part of the whole as no days before them did: a disk on which something has begun to write."""
+    days = np.where(np.isfinite(used), used, 0)
+    sums = np.cumsum(np.pad(days, ((0, 0), (1, 0))), axis=1)
+    sums = sums[:, RECENT:] - sums[:, :-RECENT]
+    recent, last = sums[:, -1], used[:, -RECENT:]
+    before = sums[:, :-RECENT].max(axis=1)
+    with np.errstate(invalid="ignore"):
+        new = (last > 0).all(axis=1) & (recent >= PART * full) & (recent > TIMES * before) & (found.days >= LEAST)
+    mean = recent / RECENT
+    spread = np.maximum(last.std(axis=1), UNSURE * mean)
+    return Use(
+        np.where(new[:, None], mean[:, None], found.mean),
+        np.where(new, spread, found.spread),
+        np.where(new, spread / np.sqrt(RECENT), found.error),
+        found.days,
     )
 
 

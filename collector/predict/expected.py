@@ -163,7 +163,7 @@ class Expected:
 
     def _runout(self, group: Group, rows: Index, day: int) -> Iterator[Foretold]:
         used = runout.window(group.stores, day)
-        habit = runout.use(used)
+        habit = runout.sudden(used, group.stores.full, runout.use(used))
         found = runout.days_left(group.stores.level, habit, width(group.scores, group.scores.ravel()))
         if day % WEEK == 0:
             remember(group.scores, day // WEEK, runout.score(used))

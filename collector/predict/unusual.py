@@ -232,10 +232,10 @@ class Unusual:
         if not len(judged):
             return ()
         counts = np.array(self._registry.counts, np.bool_)[judged]
-        values = self._daily.window("mean", judged, day)
-        values[counts] = increments(self._daily.window("last", judged[counts], day))
+        values, last = self._daily.window("mean", judged, day), self._daily.window("last", judged, day)
+        values[counts] = increments(last[counts])
         # Of a count one more or less is no news, of what is told in whole numbers a step of one is none.
-        steps = np.where(_whole(values), np.float32(1), np.float32(0))
+        steps = np.where(_whole(last), np.float32(1), np.float32(0))
         least = np.where(counts, np.float32(1 / NEW), steps)
         found = lasting(values, least)
         known = np.flatnonzero(np.isfinite(found.z))
