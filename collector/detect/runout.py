@@ -34,10 +34,12 @@ CHUNK = 4096
 """Series reckoned at a time: 4096 x 180 days in float32 are 3 MB."""
 
 
-RECENT, PART, TIMES = 4, 0.09, 1.5
-"""Days in a row, the share of a full store that they use together, and times the most that as many days used before: something new uses it up. Large files
+RECENT, PART, TIMES = (8, 4), 0.09, 1.5
+"""Days in a row, the fewer the stronger, the share of a full store that they use together, and times the most that as many days used before: something new uses it up. Large files
 that come and go are less.
 """
+BEGUN = 21
+"""Days that it may have lasted: what was usual is taken from before them."""
 UNSURE = 0.15
 """Of what such a day uses, the least standard deviation: four days are few."""
 HABIT = 4
@@ -194,19 +196,23 @@ def use(used: NDArray[np.float32]) -> Use:
 
 def sudden(used: NDArray[np.float32], full: NDArray[np.float64], found: Use) -> Use:
     """found, but by the last days alone where those use a part of the whole as no days before them did: a disk on which something has begun to write."""
-    days = np.where(np.isfinite(used), used, 0)
-    sums = np.cumsum(np.pad(days, ((0, 0), (1, 0))), axis=1)
-    sums = sums[:, RECENT:] - sums[:, :-RECENT]
-    recent, last = sums[:, -1], used[:, -RECENT:]
-    before = sums[:, :-RECENT].max(axis=1)
+    for recent in RECENT:
+        found = _sudden(used, full, found, recent)
+    return found
+
+
+def _sudden(used: NDArray[np.float32], full: NDArray[np.float64], found: Use, recent: int) -> Use:
+    sums = np.cumsum(np.pad(np.where(np.isfinite(used), used, 0), ((0, 0), (1, 0))), axis=1)
+    sums = sums[:, recent:] - sums[:, :-recent]
+    now, last, before = sums[:, -1], used[:, -recent:], sums[:, :-BEGUN].max(axis=1)
     with np.errstate(invalid="ignore"):
-        new = (last > 0).all(axis=1) & (recent >= PART * full) & (recent > TIMES * before) & (found.days >= LEAST)
-    mean = recent / RECENT
+        new = (last > 0).all(axis=1) & (now >= PART * full) & (now > TIMES * before) & (found.days >= BEGUN + LEAST)
+    mean = now / recent
     spread = np.maximum(last.std(axis=1), UNSURE * mean)
     return Use(
         np.where(new[:, None], mean[:, None], found.mean),
         np.where(new, spread, found.spread),
-        np.where(new, spread / np.sqrt(RECENT), found.error),
+        np.where(new, spread / np.sqrt(recent), found.error),
         found.days,
     )
 
