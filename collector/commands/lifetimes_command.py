@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tillwatch.collector.commands.acting import reading
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tillwatch.collector.learn.part_lives import Life
     from tillwatch.collector.learn.remaining_life import RemainingLife, Settings
     from tillwatch.collector.learn.unseen import Unseen
+    from tillwatch.collector.store.log import Fault
 
 __all__ = ["CommandError", "run_lifetimes"]
 
@@ -65,7 +66,7 @@ class Foreseen:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """about: kind of part, or file; unit: of all ages; lives: (name, length) of those that were taught."""
+    """about: kind of part, or file; unit: of all ages; names: of the lives that were taught; unused: signals that were not learnt from; faults: of the log."""
 
     about: str
     unit: str
@@ -76,6 +77,8 @@ class Report:
     unseen: Unseen
     names: tuple[str, ...]
     parts: tuple[Foreseen, ...]
+    unused: int = 0
+    faults: Sequence[Fault] = ()
 
 
 class _TooFewError(Exception):
@@ -138,7 +141,8 @@ def _store(config: Config, options: argparse.Namespace, progress: Progress) -> R
             with reader.snapshot() as db:
                 asked = list(_histories(db, found, running[begin : begin + AT_ONCE]))
             parts += _foreseen(model, [(life.terminal, life.component, history) for life, history in asked])
-    return _report(options.component, "days", counts, model, taught.histories, parts)
+    report = _report(options.component, "days", counts, model, taught.histories, parts)
+    return replace(report, unused=found.unused, faults=found.faults)
 
 
 def _histories(db: Any, found: Found, lives: Sequence[Life]) -> Iterator[tuple[Life, History]]:
@@ -215,7 +219,7 @@ def _too_few(about: str, counts: Counts, *, as_json: bool) -> int:
     if as_json:
         print_json({"learnt": False, "about": about, "ended_needed": MIN_LIVES, "lives": _counted(counts)})
         return FAILED
-    print(f"too little to learn from: {counts.ended} lives of {about} ran to their end, it takes {MIN_LIVES}")
+    print(f"too little to learn from: {about} has {counts.ended} lives that ended, it takes {MIN_LIVES}")
     print(f"  {_others(counts)}")
     print(
         "a life ends with an alarm of hardware that no verdict took back; one that was cut off by a replacement does not tell how long it would have lasted"
@@ -233,21 +237,21 @@ def _counted(counts: Counts) -> dict[str, int]:
 def _others(counts: Counts) -> str:
     said = [f"{counts.running} still run"]
     for number, what in (
-        (counts.cut_off, "were cut off before a fault"),
-        (counts.broken, "were not replaced after their fault, and are not foreseen"),
-        (counts.silent, "more ended without having measured anything"),
+        (counts.cut_off, "cut off before a fault"),
+        (counts.broken, "not replaced after a fault, and not foreseen"),
+        (counts.silent, "more ended without any reading of these signals"),
         (counts.left_out, "more ended earlier than what fits into one training"),
     ):
         if number:
             said.append(f"{number} {what}")
-    return ", ".join(said)
+    return "; ".join(said)
 
 
 def fields(report: Report) -> dict[str, Any]:
     """For JSON. Ages and what is left in days, of a file in the unit of its ages; high is null where there is no upper end."""
     unseen = report.unseen
     return {
-        "learnt": True, "about": report.about, "unit": report.unit or "age", "signals": list(report.signals), "lives": _counted(report.counts),
+        "learnt": True, "about": report.about, "unit": report.unit or "age", "signals": list(report.signals), "signals_unused": report.unused, "lives": _counted(report.counts),
         "cap": _plain(report.cap), "level": report.level,
         "unseen": {
             "error": _plain(unseen.error), "usual_error": _plain(unseen.usual_error), "held": _plain(unseen.held),
@@ -263,6 +267,7 @@ def fields(report: Report) -> dict[str, Any]:
             }
             for each in report.parts
         ],
+        "faults": [asdict(each) for each in report.faults],
     }  # fmt: skip
 
 
@@ -274,9 +279,12 @@ def show(report: Report) -> None:
     unseen, unit = report.unseen, f" {report.unit}".rstrip()
     lives = sorted(each.life for each in unseen.parts)
     print(
-        f"{report.about}: {report.counts.ended} lives ran to their end, after {lives[0]:.3g} to {lives[-1]:.3g}{unit}; {_others(report.counts)}"
+        f"{report.about}: {report.counts.ended} lives that ended, after {lives[0]:.3g} to {lives[-1]:.3g}{unit}; {_others(report.counts)}"
     )
-    print(f"learnt from {', '.join(report.signals)}")
+    for fault in report.faults:
+        print(f"the log has a {fault.what} at entry {fault.n}: {fault.text}")
+    more = f"; and not from {report.unused} more that few of them measure" if report.unused else ""
+    print(f"learnt from {', '.join(report.signals)}{more}")
     print(
         f"on lives that it did not know: off by {unseen.error:.3g}{unit} over the last {report.cap:.3g} (one figure for all parts: {unseen.usual_error:.3g}); the range at "
         f"{report.level:.0%} held {unseen.held:.0%} of the time"
@@ -295,7 +303,7 @@ def show(report: Report) -> None:
         (*heads, "AGE", "LIKELY", f"RANGE AT {report.level:.0%}", "MOVED BY"),
         [
             (
-                *((each.terminal, each.component) if store else (each.terminal,)), f"{each.age:.4g}",
+                *((each.terminal, each.component) if store else (each.terminal,)), f"{round(each.age, 1):g}",
                 f"{each.likely:.3g}" if each.likely < report.cap else f"{report.cap:.3g} or more",
                 f"{each.low:.3g} or more" if math.isinf(each.high) else f"{each.low:.3g} to {each.high:.3g}",
                 ", ".join(f"{signal} {by:+.2g}" for signal, by in each.moved),

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -18,8 +18,9 @@ from tillwatch.collector.learn.histories import History
 from tillwatch.collector.learn.part_lives import ENDED, SERIAL, Life, PartLives, Place
 from tillwatch.collector.predict.feed import Feed, Surroundings
 from tillwatch.collector.predict.finding import kind_of
-from tillwatch.collector.predict.past import HOUR_NS, Past, Progress, Told
+from tillwatch.collector.predict.past import HOUR_NS, Past, Progress
 from tillwatch.collector.predict.settings import DAY_NS, Tables
+from tillwatch.collector.store.log import Fault
 from tillwatch.device_profiles.catalogue import kept_catalogue
 from tillwatch.device_profiles.model import Kind
 
@@ -35,11 +36,12 @@ _ROWS = "SELECT hour, signals FROM rollup WHERE terminal = ? AND component = ? A
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """signals: what the histories have in their columns; told: what was read for it."""
+    """signals: what the histories have in their columns; unused: how many others the parts measure; faults: what does not fit in the log."""
 
     lives: tuple[Life, ...]
     signals: tuple[str, ...]
-    told: Told
+    unused: int
+    faults: Sequence[Fault]
 
     def of(self, state: str) -> list[Life]:
         return [life for life in self.lives if life.state == state]
@@ -70,7 +72,7 @@ def find(
         raise PastError(
             f"the store knows no part of the kind {kind}; tillwatch-collector show TERMINAL lists what there is"
         )
-    chosen = _chosen(told, kind, tuple(signals))
+    chosen, unused = _chosen(told, tables, kind, tuple(signals))
     dates = frozenset(life.replaced for life in tables.lives.by_id.values() if life.replaced)
     words = dates | {SERIAL}
     lives = PartLives(frozenset(told), dates)
@@ -88,7 +90,7 @@ def find(
             lives.read(logged.entry.terminal, columns, logged.entry.at)
     feed.events(until)
     known.events.shut()
-    return Found(tuple(lives.lives(_first(db, told, until), until)), chosen, past.told)
+    return Found(tuple(lives.lives(_first(db, told, until), until)), chosen, unused, past.told.faults)
 
 
 def _series(db: sqlite3.Connection) -> Iterable[tuple[str, str, frozenset[str]]]:
@@ -110,7 +112,10 @@ def _speaking(db: sqlite3.Connection, words: frozenset[str]) -> Iterable[tuple[s
     return ((terminal, name, bool(words & series)) for terminal, name, series in _series(db))
 
 
-def _chosen(told: Mapping[Place, frozenset[str]], kind: str, asked: tuple[str, ...]) -> tuple[str, ...]:
+def _chosen(
+    told: Mapping[Place, frozenset[str]], tables: Tables, kind: str, asked: tuple[str, ...]
+) -> tuple[tuple[str, ...], int]:
+    """The signals that are learnt from, and how many of the parts' own are not."""
     known = kept_catalogue().signals
     count = Counter(
         signal
@@ -118,18 +123,20 @@ def _chosen(told: Mapping[Place, frozenset[str]], kind: str, asked: tuple[str, .
         for signal in series
         if signal in known and known[signal].kind in {Kind.GAUGE, Kind.COUNTER}
     )
-    if not count:
-        raise PastError(f"parts of the kind {kind} tell words only; how long they last is learnt from what is measured")
     if strange := [each for each in asked if each not in count]:
-        raise PastError(
-            f"--signal {strange[0]}: no part of this kind measures it; they measure {', '.join(sorted(count))}"
-        )
+        there = ", ".join(sorted(count)) or "nothing"
+        raise PastError(f"--signal {strange[0]}: no part of this kind measures it; they measure {there}")
+    if len(asked) > MAX_SIGNALS:
+        raise PastError(f"--signal: {len(asked)} of them; it takes {MAX_SIGNALS} at most")
     if asked:
-        return tuple(dict.fromkeys(asked))[:MAX_SIGNALS]
+        return tuple(dict.fromkeys(asked)), 0
+    watched = [each for each in count if each in tables.gauges | tables.counters]
+    if not watched:
+        raise PastError(f"parts of the kind {kind} tell words only; how long they last is learnt from what is measured")
     # Where makes differ so much that they share nothing, what most tell is still what there is.
-    least = min(TOLD_BY * len(told), max(count.values()))
-    often = sorted((each for each in count if count[each] >= least), key=lambda each: (-count[each], each))
-    return tuple(often[:MAX_SIGNALS])
+    least = min(TOLD_BY * len(told), max(count[each] for each in watched))
+    often = sorted((each for each in watched if count[each] >= least), key=lambda each: (-count[each], each))
+    return tuple(often[:MAX_SIGNALS]), len(watched) - len(often[:MAX_SIGNALS])
 
 
 def _first(db: sqlite3.Connection, known: Iterable[Place], until: int) -> dict[Place, int]:

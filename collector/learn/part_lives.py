@@ -14,13 +14,17 @@ from dataclasses import dataclass, field
 from tillwatch.agent.model import MS, Quality, device_of
 from tillwatch.agent.wire import Column
 from tillwatch.collector.detect import parts
-from tillwatch.collector.learn.from_store import Failed
+from tillwatch.collector.learn.from_store import Failed, PastError
 from tillwatch.collector.predict.finding import Happened
 from tillwatch.collector.terminal.fleet import IN_SERVICE
 
 RUNNING, ENDED, CUT_OFF, BROKEN = "running", "ended", "cut off", "broken"
 """BROKEN: since `until` of an ended life the part has not been renewed; it may have been mended."""
 SERIAL = "identity.serial"
+MAX_FAILURES = 500_000
+"""Alarms of the parts of a kind, 200 B each: two a week on each of 2,000 terminals for three years are more than half of it. Beyond it the command says so and
+ends.
+"""
 
 Place = tuple[str, str]
 """Terminal, component."""
@@ -53,6 +57,7 @@ class PartLives:
     known: frozenset[Place]
     dates: frozenset[str]
     failed: Failed = field(default_factory=Failed)
+    _alarms: int = 0
     _told: dict[Place, parts.PartState] = field(default_factory=dict)
     _renewed: dict[Place, list[int]] = field(default_factory=dict)
     _away: set[str] = field(default_factory=set)
@@ -80,8 +85,15 @@ class PartLives:
             self._evidence((terminal, column.component), parts.Dated(at, word), seen)
 
     def happened(self, event: Happened) -> None:
-        self.failed.happened(event)
+        """In the order of the log. PastError where there is more than can be kept."""
         where = event.terminal, event.component
+        if where in self.known:
+            self.failed.happened(event)
+            self._alarms += event.what == "raised"
+            if self._alarms > MAX_FAILURES:
+                raise PastError(
+                    f"more than {MAX_FAILURES:,} alarms of these parts; choose fewer kinds or an earlier --until"
+                )
         match event.what:
             case "verdict" if event.value == "part_changed" and where in self.known:
                 self._evidence(where, parts.Verdict(event.at, "part"), event.at)
