@@ -36,6 +36,7 @@ def run_train(config: Config, options: argparse.Namespace) -> int:
     from tillwatch.collector.learn.model_file import ModelFileError  # noqa: PLC0415
     from tillwatch.collector.learn.training import train  # noqa: PLC0415
     from tillwatch.collector.predict.__main__ import tables_of  # noqa: PLC0415
+    from tillwatch.collector.predict.failures import telling  # noqa: PLC0415
 
     tables, progress = tables_of(config), Progress()
     horizon = length(options.horizon, "--horizon") if options.horizon else tables.horizon_ns
@@ -51,7 +52,13 @@ def run_train(config: Config, options: argparse.Namespace) -> int:
             progress.end()
             return _too_little(found, scope, as_json=options.json)
         settings = _settings(tables, found)
-        trained = train(found.panel, settings, progress=lambda what, share: progress.at(what, 0.5 + 0.5 * share))
+        trained = train(
+            found.panel,
+            telling(tables),
+            settings,
+            terminals=found.terminals,
+            progress=lambda what, share: progress.at(what, 0.5 + 0.5 * share),
+        )
         progress.end()
         path = options.out or config.predictions.folder(config) / _name()
         card = {**trained.card, "history": _history(found, scope)}
@@ -159,8 +166,9 @@ def _say(path: Path, card: dict[str, Any], *, as_json: bool) -> None:
             f"{name} {measured[key]['value']:.3g}"
             for name, key in (
                 ("AUC", "auc"),
-                ("precision", "precision"),
+                ("precision of episodes", "precision"),
                 ("recall", "recall"),
+                ("false a terminal and year", "false_alarms_terminal"),
                 ("calibration slope", "calibration_slope"),
             )
             if measured[key]["value"] is not None

@@ -232,11 +232,11 @@ class Unusual:
         if not len(judged):
             return ()
         counts = np.array(self._registry.counts, np.bool_)[judged]
-        values = self._daily.window("mean", judged, day)
-        values[counts] = increments(self._daily.window("last", judged[counts], day))
-        whole = np.array(self._registry.whole, np.bool_)[judged]
-        # Of a count one more or less is no news, of other whole numbers half of one.
-        least = np.where(counts, np.float32(1 / NEW), np.where(whole, np.float32(0.5), np.float32(0)))
+        values, last = self._daily.window("mean", judged, day), self._daily.window("last", judged, day)
+        values[counts] = increments(last[counts])
+        # Of a count one more or less is no news, of what is told in whole numbers a step of one is none.
+        steps = np.where(_whole(last), np.float32(1), np.float32(0))
+        least = np.where(counts, np.float32(1 / NEW), steps)
         found = lasting(values, least)
         known = np.flatnonzero(np.isfinite(found.z))
         said = []
@@ -306,3 +306,9 @@ class Unusual:
         rows = len(self.senses.begun)
         self._part_of_row = np.array(self._registry.component[:rows], np.intp)
         self._zone_of_row = np.zeros(rows, np.int16)
+
+
+def _whole(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which rows have whole numbers only, beside nan."""
+    found: NDArray[np.bool_] = (np.isnan(values) | (values == np.rint(values))).all(axis=1)
+    return found

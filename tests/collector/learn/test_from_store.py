@@ -13,10 +13,12 @@ import pytest
 from tests.collector.simulated import DAYS, TERMINALS, bank, opened
 from tillwatch.collector.changes import Dirty
 from tillwatch.collector.learn import from_store
+from tillwatch.collector.learn.budget import NEVER, Threshold
+from tillwatch.collector.learn.fallback import Fallback
 from tillwatch.collector.learn.from_store import Failed, PastError, Scope, panel_of
 from tillwatch.collector.learn.panel import DAY_NS, Features
 from tillwatch.collector.predict import failures
-from tillwatch.collector.predict.engine import Engine
+from tillwatch.collector.predict.engine import Engine, Models
 from tillwatch.collector.predict.feed import Feed, Surroundings
 from tillwatch.collector.predict.finding import ANOMALY, Finding, Happened
 from tillwatch.collector.predict.past import Past
@@ -51,15 +53,16 @@ def _live(
     asked: dict[Key, tuple[Features, int]] = {}
     said: list[Finding] = []
 
-    def rows(units: Any, events: Any, unit: Any, at: Any, worn: Any = None) -> Features:
-        found = real(units, events, unit, at, worn)
+    def rows(units: Any, events: Any, unit: Any, at: Any, *readings: Any) -> Features:
+        found = real(units, events, unit, at, *readings)
         for index, (which, when) in enumerate(zip(unit, at, strict=True)):
             asked[units[which].terminal, units[which].kind, int(when)] = found, index
         return found
 
     real = failures.rows
     monkeypatch.setattr(failures, "rows", rows)
-    engine, known = Engine(EAGER), Surroundings()
+    # Of a model that has learnt more is asked than of the fixed rule.
+    engine, known = Engine(EAGER, Models(Fallback(0.1, 0.1, Threshold(NEVER, 0.0, 0.0, 0.0), HORIZON))), Surroundings()
     past = Past(db, frames=False)
     feed = Feed(engine, known, db, past.fault)
     known.events.open(db)
@@ -96,8 +99,14 @@ def test_a_model_is_taught_the_very_rows_that_it_is_asked(store: Path, monkeypat
     )
     for name in features.words:
         assert [_words(features, name, i) for i in range(len(panel))] == [_words(*_named(each, name)) for each in live]
-    for name in ("wear", "anomaly count 30 d", "hardware count 7 d", "terminal visited count 30 d"):
-        assert np.nansum(features.values[:, features.names.index(name)]) > 0, f"the history says something of {name}"
+    for name in (
+        "wear",
+        "anomaly count 30 d",
+        "hardware count 7 d",
+        "terminal visited count 30 d",
+        "counts faster 3 d",
+    ):
+        assert np.nanmax(features.values[:, features.names.index(name)]) > 0, f"the history says something of {name}"
 
 
 def _named(live: tuple[Features, int], name: str) -> tuple[Features, str, int]:
