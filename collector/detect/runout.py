@@ -137,7 +137,8 @@ def missed(stores: Stores, day: int) -> NDArray[np.bool_]:
     after = np.isfinite(stores.lasted)
     interval = np.where(after, stores.lasted, 0).sum(axis=1) / np.maximum(after.sum(axis=1), 1)
     late = after.any(axis=1) & (day - stores.refilled > interval)
-    return ~known | (stores.level < usual) | late
+    found: NDArray[np.bool_] = ~known | (stores.level < usual) | late
+    return found
 
 
 def window(stores: Stores, today: int) -> NDArray[np.float32]:
