@@ -1,5 +1,5 @@
 """The threshold that a budget of false alarms leaves: as many true alarms as the budget buys, and no alarm beyond the last true one. Each row
-above the threshold is an alarm, also where the day before was one: the most that a person can be told.
+above the threshold is an alarm here, also where the day before was one; episodes.py counts what people are told.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ Scores = NDArray[np.float64]
 @dataclass(frozen=True, slots=True)
 class Threshold:
     """value: alarm where the probability is at or above it (above 1: never). What it did on the rows that it was chosen on: false_alarms a
-    unit and year, recall, precision (nan where nothing was raised).
+    unit and year, recall, precision (nan where nothing was raised). counted: what an alarm is, a row or an episode.
     """
 
     value: float
     false_alarms: float
     recall: float
     precision: float
+    counted: str = "rows"
 
 
 NEVER = 2.0

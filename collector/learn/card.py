@@ -11,25 +11,27 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from tillwatch.collector.learn.holdout import Measure
+from tillwatch.collector.learn.holdout import Measure, scaled
 
 LIBRARIES = ("scikit-learn", "numpy", "skops")
 TITLES = {
     "auc": "ranks a failure above another row (AUC)",
     "ap": "average precision",
-    "precision": "alarms that were followed by a failure",
-    "recall": "failures that an alarm announced",
-    "false_alarms": "false alarms a unit and year",
+    "precision": "episodes that were followed by a failure",
+    "recall": "failures that an episode announced",
+    "false_alarms": "false episodes a unit and year",
+    "false_alarms_terminal": "false episodes a terminal and year",
     "calibration_slope": "calibration slope (1: as sure as right; below 1: too sure)",
     "calibration_ratio": "failures said / failures seen",
 }
 
 
-def measures(found: Mapping[str, Measure]) -> dict[str, dict[str, float | None]]:
-    """Not defined is None: a card is also JSON, which knows no nan."""
+def measures(found: Mapping[str, Measure], share: float) -> dict[str, dict[str, float | None]]:
+    """share: units a terminal. Not defined is None: a card is also JSON, which knows no nan."""
+    shown = dict(found) | {"false_alarms_terminal": scaled(found["false_alarms"], share)}
     return {
         name: {"value": _number(one.value), "low": _number(one.low), "high": _number(one.high)}
-        for name, one in found.items()
+        for name, one in shown.items()
     }
 
 
@@ -76,27 +78,27 @@ def markdown(card: Mapping[str, Any]) -> str:
         lines += [
             (
                 f"A model trained until {holdout['from']}, judged on {holdout['rows']} rows with {holdout['failures']} failures from then to "
-                f"{holdout['to']}. Intervals: nine of ten draws of the same units with replacement."
+                f"{holdout['to']}, in which it told of {holdout['episodes']} episodes. Beside it the fixed rule on the same rows. Intervals: nine of ten draws of the same units with replacement."
             ),
             "",
-            "| measure | value | from | to |",
-            "|---|---|---|---|",
+            "| measure | value | from | to | fixed rule |",
+            "|---|---|---|---|---|",
             *(
-                f"| {title} | {_said(one['value'])} | {_said(one['low'])} | {_said(one['high'])} |"
+                f"| {title} | {_said(one['value'])} | {_said(one['low'])} | {_said(one['high'])} | {_said(rule['value'])} |"
                 for name, title in TITLES.items()
-                for one in [holdout["measures"][name]]
+                for one, rule in [(holdout["measures"][name], holdout["fixed_rule"][name])]
             ),
             "",
         ]
     lines += [
         "## Alarm",
         "",
-        f"- budget: {alarm['budget']:g} false alarms a unit and year",
+        f"- budget: {alarm['budget']:.3g} false {alarm['counted']} a unit and year, {alarm['budget_terminal']:.3g} a terminal and year",
         f"- at a probability of {alarm['threshold']:.4g} or above"
         if alarm["threshold"] <= 1
         else "- never: no threshold keeps the budget",
         (
-            f"- on rows of units not learnt from: {_said(alarm['false_alarms'])} false alarms a unit and year, recall {_said(alarm['recall'])}, "
+            f"- on rows of units not learnt from: {_said(alarm['false_alarms'])} false {alarm['counted']} a unit and year, recall {_said(alarm['recall'])}, "
             f"precision {_said(alarm['precision'])}"
         ),
         "",

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tillwatch.collector.learn.budget import Threshold, by_budget
+from tillwatch.collector.learn.budget import NEVER, Threshold
+from tillwatch.collector.learn.episodes import EPISODES, Telling, by_episodes
 from tillwatch.collector.learn.hazard import Factor, failures
 from tillwatch.collector.learn.panel import YEAR_DAYS, Features, Panel, Probabilities
 
@@ -77,8 +78,8 @@ class Fallback:
         )
 
 
-def fallback(panel: Panel, budget: float) -> Fallback:
-    """Of any panel, also an empty one. Where no failure was seen nothing says what a false alarm is: it ranks, and raises nothing."""
+def fallback(panel: Panel, budget: float, telling: Telling) -> Fallback:
+    """Of any panel, also an empty one. budget: false episodes a unit and year. Where no failure was seen nothing says what a false alarm is: it ranks, and raises nothing."""
     watched = len(panel) * panel.years_a_row
     seen = failures(panel)
     rate = (seen + PRIOR_FAILURES) / (watched + PRIOR_YEARS)
@@ -92,10 +93,10 @@ def fallback(panel: Panel, budget: float) -> Fallback:
         "to": int(panel.at.max()) if len(panel) else 0,
     }
     years = panel.horizon / (panel.day * YEAR_DAYS)
-    unset = Fallback(rate, years, by_budget(np.zeros(0), np.zeros(0, bool), years=1.0, budget=budget), panel.horizon)
+    unset = Fallback(rate, years, Threshold(NEVER, 0.0, float("nan"), float("nan"), EPISODES), panel.horizon)
     threshold = unset.threshold
     if seen:
-        threshold = by_budget(unset.predict(panel.features), panel.failed, years=watched, budget=budget)
+        threshold = by_episodes(unset.predict(panel.features), panel, telling, budget=budget)
     return Fallback(rate, years, threshold, panel.horizon, learnt_from)
 
 

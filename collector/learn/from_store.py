@@ -21,10 +21,11 @@ from tillwatch.collector.predict.engine import Engine
 from tillwatch.collector.predict.failures import Asked
 from tillwatch.collector.predict.feed import Feed, Surroundings
 from tillwatch.collector.predict.finding import ANOMALY, Happened, kind_of
-from tillwatch.collector.predict.panel import UNUSUAL, Event, Unit, event_of, rows
+from tillwatch.collector.predict.panel import SEEN_UNUSUAL, Event, Unit, event_of, rows
 from tillwatch.collector.predict.past import Past, Progress, Told
 from tillwatch.collector.predict.record import PART_FAULTS, RIGHT, WRONG
 from tillwatch.collector.predict.settings import Tables, life_signals
+from tillwatch.collector.predict.strays import NAMES
 from tillwatch.collector.predict.watched import Watch
 
 FAILURES = frozenset({"hardware"})
@@ -78,7 +79,7 @@ class Failed:
     """What failed when, out of what happened. down: (unit, since, until or 0) of alarms of parts, during which a unit is broken already."""
 
     _of_rule: dict[tuple[str, str, str], _Failure] = field(default_factory=dict)
-    _all: list[tuple[tuple[str, str], _Failure]] = field(default_factory=list)
+    _all: list[tuple[str, str, _Failure]] = field(default_factory=list)
     _since: dict[tuple[str, str, str], int] = field(default_factory=dict)
     down: list[tuple[tuple[str, str], int, int]] = field(default_factory=list)
 
@@ -88,7 +89,7 @@ class Failed:
         match event.what:
             case "raised" if event.party in PART_FAULTS:
                 failure = self._of_rule[key] = _Failure(event.at, event.party in FAILURES)
-                self._all.append((unit, failure))
+                self._all.append((event.terminal, event.component, failure))
                 if event.party in FAILURES:
                     self._since.setdefault(key, event.at)
             case "cleared" if key in self._since:
@@ -98,7 +99,11 @@ class Failed:
 
     def times(self) -> Iterator[tuple[tuple[str, str], int]]:
         """(unit, UTC ns)."""
-        return ((unit, each.at) for unit, each in self._all if each.counts)
+        return (((terminal, kind_of(component)), at) for (terminal, component), at in self.of_parts())
+
+    def of_parts(self) -> Iterator[tuple[tuple[str, str], int]]:
+        """((terminal, component), UTC ns), in order of time."""
+        return (((terminal, component), each.at) for terminal, component, each in self._all if each.counts)
 
     def over(self, until: int) -> Iterator[tuple[tuple[str, str], int, int]]:
         """(unit, since, until), those that last yet until the end."""
@@ -138,6 +143,7 @@ class _Looks:
     unit: list[Ints] = field(default_factory=list)
     at: list[Ints] = field(default_factory=list)
     worn: list[NDArray[np.float32]] = field(default_factory=list)
+    strayed: list[NDArray[np.float32]] = field(default_factory=list)
 
     def __call__(self, now: int, asked: Asked) -> None:
         if now // DAY_NS % self.every or now > self.scope.until:
@@ -151,6 +157,8 @@ class _Looks:
         self.unit.append(index)
         self.at.append(np.full(len(index), now, np.int64))
         self.worn.append(asked.worn[mine])
+        if asked.strayed is not None:
+            self.strayed.append(asked.strayed[mine])
 
     def _index(self, unit: Unit) -> int:
         index = self.units.setdefault((unit.terminal, unit.kind), len(self.units))
@@ -187,7 +195,7 @@ def panel_of(
         if columns:
             engine.read(entry.terminal, columns, entry.at)
             for column in columns:
-                # Of a part that nothing wears it is enough that it is there.
+                # Of a part that nothing wears and nobody measures it is enough that it is there.
                 if not fleet.get(entry.terminal, {}).get(column.component, False):
                     past.hours.leave(entry.terminal, column.component)
     known.events.shut()
@@ -202,11 +210,11 @@ def _only_wear(tables: Tables) -> Tables:
 
 
 def _fleet(db: sqlite3.Connection, tables: Tables, scope: Scope) -> tuple[int, dict[str, dict[str, bool]]]:
-    """When the first terminal was enrolled, and of each terminal its parts: whether one of their signals tells wear."""
+    """When the first terminal was enrolled, and of each terminal its parts: whether one of their signals tells wear, or may stray."""
     from tillwatch.collector.terminal.fleet import Component  # noqa: PLC0415 - the fold's own
 
     row = db.execute("SELECT min(enrolled_at) FROM terminal").fetchone()
-    needed = life_signals(tables.lives)
+    needed = life_signals(tables.lives) | tables.compared
     fleet: dict[str, dict[str, bool]] = {}
     for terminal, name, state in db.execute("SELECT terminal, name, state FROM component ORDER BY terminal, name"):
         series = Component.unpack(name, state).series
@@ -234,28 +242,26 @@ def _unusual(db: sqlite3.Connection, until: int) -> Iterator[Happened]:
         "SELECT begun, terminal, component FROM finding WHERE family = ? AND begun <= ? ORDER BY begun, id",
         (ANOMALY, until),
     )
-    return (Happened(at, UNUSUAL_HAPPENED, terminal, component) for at, terminal, component in found)
-
-
-UNUSUAL_HAPPENED = "unusual"
-assert event_of(Happened(0, UNUSUAL_HAPPENED, "", "")) == Event(0, "", "", UNUSUAL)
+    return (Happened(at, SEEN_UNUSUAL, terminal, component) for at, terminal, component in found)
 
 
 def _panel(looks: _Looks, events: Iterable[Event], failed: Failed, scope: Scope) -> Panel:
     unit = np.concatenate(looks.unit) if looks.unit else np.zeros(0, np.int64)
     at = np.concatenate(looks.at) if looks.at else np.zeros(0, np.int64)
     worn = np.concatenate(looks.worn) if looks.worn else np.zeros(0, np.float32)
+    strayed = np.concatenate(looks.strayed) if looks.strayed else np.zeros((0, len(NAMES)), np.float32)
     units = [looks.named[i] for i in range(len(looks.named))]
     if not len(unit):
         raise PastError("no part was seen over a whole day of this time; give another --until, or wait")
     times = [(looks.units[name], when) for name, when in failed.times() if name in looks.units]
     pairs = np.array(times, np.int64).reshape(-1, 2)
-    hits, known = labels(
+    hits, _ = labels(
         unit, at, failed_unit=pairs[:, 0], failed_at=pairs[:, 1], horizon=scope.horizon, seen_until=scope.until
     )
-    keep = known & ~_down(looks.units, failed.over(scope.until), unit, at)
-    unit, at, worn, hits = unit[keep], at[keep], worn[keep], hits[keep]
-    features = rows(units, events, unit, at, worn)
+    # Of the last horizon only those that failed are known: kept alone, they would teach that everything fails in the end.
+    keep = (at + scope.horizon <= scope.until) & ~_down(looks.units, failed.over(scope.until), unit, at)
+    unit, at, hits = unit[keep], at[keep], hits[keep]
+    features = rows(units, events, unit, at, worn[keep], strayed[keep])
     return Panel(unit, at, features, hits, scope.horizon, looks.every * DAY_NS)
 
 

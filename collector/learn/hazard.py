@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tillwatch.collector.learn.budget import Threshold, by_budget
 from tillwatch.collector.learn.calibration import Calibration, calibrate, log_odds, probability
+from tillwatch.collector.learn.episodes import Telling, by_episodes
 from tillwatch.collector.learn.holdout import Ranked
 from tillwatch.collector.learn.panel import Features, Floats, Ints, Panel, Probabilities
 from tillwatch.collector.learn.threads import one_thread
@@ -244,14 +245,22 @@ class Fitted:
     weights: Probabilities
 
 
-def fit(panel: Panel, settings: Settings = Settings(), progress: Progress = silent) -> Fitted:
-    """ValueError where there is nothing to learn a failure from; ask enough() first. Deterministic for one seed and one version of the libraries."""
-    rows, weights, score = _cross_fit(panel, settings, progress)
+def fit(
+    panel: Panel, settings: Settings = Settings(), progress: Progress = silent, telling: Telling | None = None
+) -> Fitted:
+    """ValueError where there is nothing to learn a failure from; ask enough() first. Deterministic for one seed and one version of the libraries.
+    telling: the budget is counted in the episodes that it makes of all rows of the panel; otherwise in rows.
+    """
+    rows, weights, scores = _cross_fit(panel, settings, progress, all_rows=telling is not None)
+    score = scores if telling is None else scores[rows]
     learnt = panel.rows(rows)
     calibration = calibrate(score, learnt.failed, weights)
     out_of_fold = calibration(score)
-    years = float(weights.sum()) * panel.years_a_row
-    threshold = by_budget(out_of_fold, learnt.failed, years=years, budget=settings.budget, weights=weights)
+    if telling is None:
+        years = float(weights.sum()) * panel.years_a_row
+        threshold = by_budget(out_of_fold, learnt.failed, years=years, budget=settings.budget, weights=weights)
+    else:
+        threshold = by_episodes(calibration(scores), panel, telling, budget=settings.budget)
     progress("fitting", settings.folds / (settings.folds + 1))
     encoding, trees = _boost(learnt, weights, settings)
     learnt_from = {
@@ -282,8 +291,10 @@ def choose(panel: Panel, candidates: Sequence[Settings], progress: Progress = si
     return candidates[int(np.argmax(found))]
 
 
-def _cross_fit(panel: Panel, settings: Settings, progress: Progress) -> tuple[Ints, Probabilities, Probabilities]:
-    """Rows learnt from, what each stands for, and the score of each by trees that did not see its unit."""
+def _cross_fit(
+    panel: Panel, settings: Settings, progress: Progress, *, all_rows: bool = False
+) -> tuple[Ints, Probabilities, Probabilities]:
+    """Rows learnt from, what each stands for, and the score of each by trees that did not see its unit; with all_rows that of each row of the panel."""
     rng = np.random.default_rng(settings.seed)
     rows, weights = thinned(panel.failed, settings.rows, rng)
     learnt = panel.rows(rows)
@@ -292,13 +303,21 @@ def _cross_fit(panel: Panel, settings: Settings, progress: Progress) -> tuple[In
             f"fewer than {settings.folds} units failed, nothing can be learnt of the next: collect more, the fixed rule holds until then"
         )
     fold = folds(learnt.unit, learnt.failed, settings.folds, rng)
-    score = np.zeros(len(learnt))
+    asked, of = (panel, _of_units(panel.unit, learnt.unit, fold)) if all_rows else (learnt, fold)
+    score = np.zeros(len(asked))
     for index in np.unique(fold):
         progress("cross-fitting", float(index) / (settings.folds + 1))
         held = fold == index
         encoding, trees = _boost(learnt.rows(~held), weights[~held], settings)
-        score[held] = trees(encoding.matrix(learnt.features.rows(held)))
+        score[of == index] = trees(encoding.matrix(asked.features.rows(of == index)))
     return rows, weights, score
+
+
+def _of_units(unit: Ints, learnt: Ints, fold: Ints) -> Ints:
+    """The fold of each row by that of its unit; a unit that nothing was learnt from is as well in the first as in any."""
+    known, first = np.unique(learnt, return_index=True)
+    place = np.minimum(np.searchsorted(known, unit), len(known) - 1)
+    return np.where(known[place] == unit, fold[first][place], 0)
 
 
 def failures(panel: Panel) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tillwatch.collector.learn.calibration import slope
+from tillwatch.collector.learn.episodes import Counted, Telling, Told
 from tillwatch.collector.learn.panel import Ints, Panel, Probabilities
 
 DRAWS = 100
@@ -26,6 +27,11 @@ class Measure:
     value: float
     low: float
     high: float
+
+
+def scaled(measure: Measure, by: float) -> Measure:
+    """The same of something that is so many times as much."""
+    return Measure(measure.value * by, measure.low * by, measure.high * by)
 
 
 class Ranked:
@@ -73,18 +79,18 @@ class Ranked:
 
 
 def judge(
-    score: Probabilities, panel: Panel, threshold: float, *, draws: int = DRAWS, seed: int = 0
+    score: Probabilities, panel: Panel, threshold: float, telling: Telling, *, draws: int = DRAWS, seed: int = 0
 ) -> dict[str, Measure]:
-    """MEASURES of probabilities of a panel's rows; false_alarms a unit and year; calibration_ratio: failures that were said over failures that
-    were.
+    """MEASURES of probabilities of a panel's rows. Of rows: auc, ap and calibration (calibration_ratio: failures that were said over failures that
+    were). Of episodes: precision, the share that came true; recall, the share of failures that one told of; false_alarms a unit and year.
     """
     ranked = Ranked(score, panel.failed)
+    told = Told(score, panel, telling)
+    alarms = _Alarms(told.at_threshold(threshold), told.first_of_failures(), told.failures)
     everything = np.ones(len(score))
     start = slope(score, panel.failed)
-    point = _measures(ranked, score, panel, threshold, everything, start)
-    found = [
-        _measures(ranked, score, panel, threshold, weights, start) for weights in draws_of(panel.unit, draws, seed)
-    ]
+    point = _measures(ranked, score, panel, alarms, everything, start)
+    found = [_measures(ranked, score, panel, alarms, weights, start) for weights in draws_of(panel.unit, draws, seed)]
     table = np.array(found).reshape(-1, len(MEASURES))
     return {name: Measure(point[index], *_between(table[:, index])) for index, name in enumerate(MEASURES)}
 
@@ -107,20 +113,41 @@ def _between(values: Probabilities) -> tuple[float, float]:
     return float(low), float(high)
 
 
+@dataclass(frozen=True, slots=True)
+class _Alarms:
+    """Episodes, and a row of each failure, by which both are counted again under any weights of units."""
+
+    episodes: Counted
+    failures: Ints
+    count: int
+
+    def figures(self, weights: Probabilities) -> tuple[float, float, float]:
+        """(precision, recall, false episodes)."""
+        each = weights[self.episodes.first]
+        right, all_of_them = float(each[self.episodes.hit].sum()), float(each.sum())
+        told = np.zeros(self.count, bool)
+        told[self.episodes.failure[self.episodes.hit]] = True
+        failed = weights[self.failures]
+        nan = float("nan")
+        return (
+            right / all_of_them if all_of_them else nan,
+            float(failed[told].sum() / failed.sum()) if failed.sum() else nan,
+            all_of_them - right,
+        )
+
+
 def _measures(
-    ranked: Ranked, score: Probabilities, panel: Panel, threshold: float, weights: Probabilities, start: Probabilities
+    ranked: Ranked, score: Probabilities, panel: Panel, alarms: _Alarms, weights: Probabilities, start: Probabilities
 ) -> list[float]:
-    raised = score >= threshold
-    hits = float(np.sum(weights[raised & panel.failed]))
-    false = float(np.sum(weights[raised & ~panel.failed]))
+    precision, recall, false = alarms.figures(weights)
     failures, years = float(np.sum(weights[panel.failed])), float(np.sum(weights)) * panel.years_a_row
     nan = float("nan")
     known = failures > 0 and failures < np.sum(weights)
     return [
         ranked.auc(weights),
         ranked.average_precision(weights),
-        hits / (hits + false) if hits + false else nan,
-        hits / failures if failures else nan,
+        precision,
+        recall,
         false / years if years else nan,
         float(slope(score, panel.failed, weights, start)[0]) if known else nan,
         float(np.sum(weights * score)) / failures if failures else nan,

@@ -12,8 +12,9 @@ import numpy as np
 
 from tillwatch.collector.learn import card as cards
 from tillwatch.collector.learn.drift import Drift
+from tillwatch.collector.learn.episodes import Telling, Told
 from tillwatch.collector.learn.fallback import RULE, Fallback, fallback
-from tillwatch.collector.learn.hazard import MIN_FAILURES, Hazard, Progress, Settings, enough, failures, fit, silent
+from tillwatch.collector.learn.hazard import MIN_FAILURES, Hazard, Progress, Settings, enough, fit, silent
 from tillwatch.collector.learn.holdout import judge
 from tillwatch.collector.learn.model_file import ModelFile, ModelFileError
 from tillwatch.collector.learn.panel import Panel
@@ -23,7 +24,8 @@ HOLDOUT = 0.2
 
 METHOD = (
     "Gradient boosting as a discrete-time hazard: the probability that a unit that works now fails within the horizon, calibrated on units "
-    "that it was not fitted on, with the threshold that the budget of false alarms leaves on them."
+    "that it was not fitted on, with the threshold that the budget of false alarms leaves on them. An alarm is an episode: it begins where a unit reaches "
+    "the threshold and is one as long as the finding would stand; it is right where the unit fails within the horizon of its beginning."
 )
 FIXED = (
     f"A fixed rule, nothing learnt: fewer than {MIN_FAILURES} failures are on record. Probability = {RULE}. It ranks units by age and recent "
@@ -67,45 +69,62 @@ class Trained:
 
 def train(
     panel: Panel,
+    telling: Telling,
     settings: Settings = Settings(),  # noqa: B008  # frozen
     *,
+    terminals: int | None = None,
     holdout_from: int | None = None,
     progress: Progress = silent,
 ) -> Trained:
-    """holdout_from: what is at or after it is only judged; otherwise the last fifth of the time. The model that is given back has then learnt
-    from all of the panel: the latest failures are the ones most like the next.
+    """telling: how long what is told stands. terminals: that the units are parts of; None: each unit is one. holdout_from: what is at or after it is only
+    judged; otherwise the last fifth of the time. The model that is given back has then learnt from all of the panel: the latest failures are the
+    ones most like the next.
     """
+    share = 1.0 if terminals is None else len(np.unique(panel.unit)) / max(terminals, 1)
     if not enough(panel):
-        rule = fallback(panel, settings.budget)
-        return Trained(rule, _card(panel, rule, settings, None, FIXED), None, panel.features.names)
-    judged = _judged(panel, settings, holdout_from, progress)
-    fitted = fit(panel, settings, progress)
-    hazard = fitted.hazard
+        rule = fallback(panel, settings.budget, telling)
+        return Trained(rule, _card(panel, rule, settings, share, None, FIXED), None, panel.features.names)
+    judged = _judged(panel, telling, settings, share, holdout_from, progress)
+    hazard = fit(panel, settings, progress, telling).hazard
     matrix = hazard.encoding.matrix(panel.features)
     drift = Drift.learnt(panel.features.names, matrix, hazard.predict(panel.features))
-    return Trained(hazard, _card(panel, hazard, settings, judged, METHOD), drift, panel.features.names)
+    return Trained(hazard, _card(panel, hazard, settings, share, judged, METHOD), drift, panel.features.names)
 
 
-def _judged(panel: Panel, settings: Settings, since: int | None, progress: Progress) -> dict[str, Any] | None:
+def _judged(
+    panel: Panel, telling: Telling, settings: Settings, share: float, since: int | None, progress: Progress
+) -> dict[str, Any] | None:
+    """share: units a terminal."""
     first, last = int(panel.at.min()), int(panel.at.max())
     moment = last - int((last - first) * HOLDOUT) if since is None else since
     earlier, later = panel.before(moment), panel.since(moment)
     if not enough(earlier) or not len(later):
         return None
-    hazard = fit(earlier, settings, lambda what, share: progress(f"holdout: {what}", share)).hazard
-    found = judge(hazard.predict(later.features), later, hazard.threshold.value, seed=settings.seed)
+    hazard = fit(earlier, settings, lambda what, done: progress(f"holdout: {what}", done), telling).hazard
+    chance = hazard.predict(later.features)
+    found = judge(chance, later, hazard.threshold.value, telling, seed=settings.seed)
+    rule = fallback(earlier, settings.budget, telling)
+    fixed = judge(rule.predict(later.features), later, rule.threshold.value, telling, seed=settings.seed)
+    told = Told(chance, later, telling)
     return {
         "from": cards.when(moment),
         "to": cards.when(last),
         "rows": len(later),
         "units": len(np.unique(later.unit)),
-        "failures": failures(later),
-        "measures": cards.measures(found),
+        "failures": told.failures,
+        "episodes": len(told.at_threshold(hazard.threshold.value).first),
+        "measures": cards.measures(found, share),
+        "fixed_rule": cards.measures(fixed, share),
     }
 
 
 def _card(
-    panel: Panel, model: Hazard | Fallback, settings: Settings, holdout: dict[str, Any] | None, method: str
+    panel: Panel,
+    model: Hazard | Fallback,
+    settings: Settings,
+    share: float,
+    holdout: dict[str, Any] | None,
+    method: str,
 ) -> dict[str, Any]:
     threshold = asdict(model.threshold)
     learnt = dict(model.learnt_from)
@@ -119,6 +138,8 @@ def _card(
         "holdout": holdout,
         "alarm": {
             "budget": settings.budget,
+            "budget_terminal": settings.budget * share,
+            "counted": threshold["counted"],
             "threshold": threshold["value"],
             **{
                 name: None if np.isnan(threshold[name]) else threshold[name]

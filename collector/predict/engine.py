@@ -26,6 +26,7 @@ from tillwatch.collector.predict.record import Judged, Records
 from tillwatch.collector.predict.series import NONE, Registry
 from tillwatch.collector.predict.settings import DAY_NS, MODEL, Tables
 from tillwatch.collector.predict.spoken import Spoken
+from tillwatch.collector.predict.strays import Strays
 from tillwatch.collector.predict.unusual import Unusual
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Engine:
         self._expected = Expected(tables, self._registry, self._daily)
         self._lifetimes = Lifetimes(tables, self._registry, self._daily, self._spoken)
         self._foretelling = Foretelling(tables, self._records, self._ledger)
+        self._strays = Strays(self._registry, self._daily, tables.compared)
         self._grades: dict[str, Grade] = {}
         self._seen: dict[str, int] = {}
         self._tick = -1
@@ -204,9 +206,9 @@ class Engine:
         self._renewed([*filled, *replaced])
         failing: list[Foretold] = []
         if self._gather is None:
-            failing = self._failures.day(now, self._asked(), self._ledger)
+            failing = self._failures.day(now, self._asked(day), self._ledger)
         else:
-            self._gather(now, self._asked())
+            self._gather(now, self._asked(day))
         told = [each for each in (*expected, *worn, *failing) if not self._places.of(each.terminal).away]
         self._judged(self._foretelling.tell(told, (WEAR, TREND, RUNOUT, FAILURE), now))
         self._judged(self._records.advance(now, self._seen))
@@ -215,7 +217,7 @@ class Engine:
         for terminal in self._places.by_id:
             self._regraded[terminal] = None
 
-    def _asked(self) -> Asked:
+    def _asked(self, day: int) -> Asked:
         """Every kind of part of every terminal that is in service."""
 
         def parts() -> Iterator[tuple[str, str, Unit]]:
@@ -232,7 +234,10 @@ class Engine:
         units, components = units_of(parts())
         worn = [[self._lifetimes.share(u.terminal, c) for c in cs] for u, cs in zip(units, components, strict=True)]
         shares = np.array([max((s for s in each if s == s), default=np.nan) for each in worn], np.float32)  # noqa: PLR0124 - nan is unlike itself
-        return Asked(units, shares, components)
+        # The fixed rule does not look at it.
+        learns = self._gather is not None or self.models.hazard is not None
+        strayed = self._strays.day(day, [(unit.terminal, unit.kind) for unit in units]) if learns else None
+        return Asked(units, shares, components, strayed)
 
     def _like(self, terminal: str, component: str) -> str:
         """What makes peers of two parts: kind, model of the part or its device, and class of the terminal."""

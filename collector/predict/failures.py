@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from tillwatch.collector.learn.budget import NEVER, Threshold
 from tillwatch.collector.learn.drift import Drift
+from tillwatch.collector.learn.episodes import Telling
 from tillwatch.collector.learn.fallback import PRIOR_FAILURES, PRIOR_YEARS, Fallback
 from tillwatch.collector.learn.hazard import Factor, Hazard
 from tillwatch.collector.learn.panel import Features
-from tillwatch.collector.predict.finding import FAILURE, Happened, kind_of
-from tillwatch.collector.predict.foretold import Foretold, plain
-from tillwatch.collector.predict.ledger import Ledger
+from tillwatch.collector.predict.finding import FAILURE, FALSE, HIT, Happened, kind_of
+from tillwatch.collector.predict.foretold import SILENT_DAYS, Foretold, plain
+from tillwatch.collector.predict.ledger import RESTS, Ledger
 from tillwatch.collector.predict.panel import OTHER, PARTIES, UNUSUAL, Event, Unit, event_of, rows
 from tillwatch.collector.predict.settings import DAY_NS, YEAR_DAYS, Tables
 
@@ -39,11 +40,20 @@ Probabilities = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked for today: the units, how worn each is, and of each its components, the one with the latest event first."""
+    """What is asked for today: the units, how worn each is, of each its components, the one with the latest event first, and how far its readings lie from
+    their past: (units x strays.NAMES), None where nobody asks.
+    """
 
     units: list[Unit]
     worn: NDArray[np.float32]
     components: list[list[str]]
+    strayed: NDArray[np.float32] | None = None
+
+
+def telling(tables: Tables) -> Telling:
+    """How long a finding of failure stands and rests, to who reckons on stored rows what would have been told."""
+    grace = tables.grace_ns / DAY_NS
+    return Telling(STAYS, SILENT_DAYS, grace, RESTS[HIT] / DAY_NS, RESTS[FALSE] / DAY_NS)
 
 
 class Failures:
@@ -86,7 +96,7 @@ class Failures:
             return []
         events = [event for each in self._events.values() for event in each]
         unit = np.arange(len(asked.units), dtype=np.int64)
-        known = rows(asked.units, events, unit, np.full(len(unit), now, np.int64), asked.worn)
+        known = rows(asked.units, events, unit, np.full(len(unit), now, np.int64), asked.worn, asked.strayed)
         chance = self._model.predict(known)
         self._watch_drift(known, chance)
         detector = LEARNT if self._learnt else RULE
@@ -97,6 +107,10 @@ class Failures:
         chosen = (
             self._by_threshold(chance, stands) if self._learnt else self._by_allowance(chance, stands, known, asked)
         )
+        # The chance is the unit's: what was told of one of its parts is not told again of the next one.
+        rest = [any(ledger.resting(detector, u.terminal, c, now) for c in cs) for u, cs in
+                zip(asked.units, asked.components, strict=True)]  # fmt: skip
+        chosen = [row for row in chosen if stands[row] or not rest[row]]
         self._forget(now)
         return [self._foretold(row, chance, known, asked, detector, ledger) for row in chosen]
 

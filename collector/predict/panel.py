@@ -1,5 +1,5 @@
 """What was known of each kind of part of a terminal at a moment, for the hazard: alarms of each party, unusual readings, replacements and visits of the last
-days, how long ago, its age, class and model, and how worn it is. The same function serves who trains on years and who asks for today; nothing that
+days, how long ago, its age, class and model, how worn it is, and how far its readings lie from their own past. The same function serves who trains on years and who asks for today; nothing that
 happens after a row's time changes that row.
 """
 
@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from tillwatch.collector.learn.features import Facts, Happenings, Past, View, features
 from tillwatch.collector.learn.panel import Features
+from tillwatch.collector.predict import strays
 from tillwatch.collector.predict.finding import RULES, Happened, kind_of
 
 PARTIES = ("hardware", "supplies", "cash", "power", "network", "software", "vandalism")
 OTHER, UNUSUAL, CHANGED, VISITED = "other", "anomaly", "changed", "visited"
+SEEN_UNUSUAL = "unusual"
+"""What happened, to who trains on years in which anomalies were found: the engine notes its own by itself."""
 EVENTS = (*PARTIES, OTHER, UNUSUAL, CHANGED, VISITED)
 """Columns are of these and no others, so that a model fits whatever fleet it is asked of."""
 TERMINAL = "terminal"
@@ -56,7 +59,7 @@ def event_of(happened: Happened) -> Event | None:
             event = CHANGED
         case "maintained":
             event = VISITED
-        case "unusual":
+        case _ if happened.what == SEEN_UNUSUAL:
             event = UNUSUAL
         case _:
             return None
@@ -64,9 +67,14 @@ def event_of(happened: Happened) -> Event | None:
 
 
 def rows(
-    units: Sequence[Unit], events: Iterable[Event], unit: Ints, at: Ints, worn: NDArray[np.float32] | None = None
+    units: Sequence[Unit],
+    events: Iterable[Event],
+    unit: Ints,
+    at: Ints,
+    worn: NDArray[np.float32] | None = None,
+    strayed: NDArray[np.float32] | None = None,
 ) -> Features:
-    """One row for each (index in units, UTC ns). worn: of each row the used share of rated life, nan where it is not known."""
+    """One row for each (index in units, UTC ns). worn: of each row the used share of rated life; strayed: (rows x strays.NAMES); nan where it is not known."""
     own = {(each.terminal, each.kind): index for index, each in enumerate(units)}
     terminals = {name: index for index, name in enumerate(dict.fromkeys(each.terminal for each in units))}
     part: list[tuple[int, int, int]] = []
@@ -83,10 +91,11 @@ def rows(
     of_part = features(Past(_happenings(part), facts=Facts(born, words)), unit, at, VIEW)
     of_whole = features(Past(_happenings(whole)), of_terminal[unit] if len(units) else unit, at, VIEW)
     wear = np.full(len(unit), np.nan, np.float32) if worn is None else worn
+    far = np.full((len(unit), len(strays.NAMES)), np.nan, np.float32) if strayed is None else strayed
     return Features(
-        (*of_part.names, *(f"{TERMINAL} {name}" for name in of_whole.names), "wear"),
-        np.concatenate([of_part.values, of_whole.values, wear[:, None].astype(np.float32)], axis=1),
-        (*of_part.subjects, *(f"{TERMINAL} {name}" for name in of_whole.subjects), "wear"),
+        (*of_part.names, *(f"{TERMINAL} {name}" for name in of_whole.names), "wear", *strays.NAMES),
+        np.concatenate([of_part.values, of_whole.values, wear[:, None].astype(np.float32), far], axis=1),
+        (*of_part.subjects, *(f"{TERMINAL} {name}" for name in of_whole.subjects), "wear", *strays.SUBJECTS),
         of_part.words,
     )
 

@@ -19,6 +19,8 @@ from tillwatch.collector.store.log import Fault, Log, Logged
 from tillwatch.device_profiles.catalogue import kept_catalogue
 
 HOUR_NS = HOUR_MS * MS
+MAX_FAULTS = 20
+"""Told of a damaged log: `verify --log` tells all of them."""
 _ROLLUPS = (
     "SELECT hour, signals FROM rollup WHERE terminal = ? AND component = ? AND hour BETWEEN ? AND ? ORDER BY hour"
 )
@@ -43,7 +45,7 @@ class Told:
 
 
 class Hours:
-    """The last reading of each hour. first, last: hours since 1970 that are read at all."""
+    """The last reading of each hour, of each terminal once. first: the first hour since 1970 that is read."""
 
     def __init__(self, db: sqlite3.Connection, wanted: Wanted = everything, *, first: int = 0) -> None:
         self._db = db
@@ -128,7 +130,7 @@ class Past:
         """Every entry up to this time, UTC ns. With a batch that has no frame the hours of its terminal that were not told yet; else nothing beside it."""
         log = Log(self._db)
         head, _ = log.head()
-        for logged in log.walk(self._fault, frames=self._wants):
+        for logged in log.walk(self.fault, frames=self._wants):
             entry = logged.entry
             if entry.at > until:
                 break
@@ -147,15 +149,7 @@ class Past:
     def _wants(self, entry: Entry) -> bool:
         return self._frames and entry.at >= self._since
 
-    def _fault(self, fault: Fault) -> None:
-        """A frame that is not there is no fault here: that is what the hours are for."""
+    def fault(self, fault: Fault) -> None:
+        """Something in the log does not fit. A frame that is not there is no fault here: that is what the hours are for."""
         if fault.what != "hole" and len(self.told.faults) < MAX_FAULTS:
             self.told.faults.append(fault)
-
-    @property
-    def fault(self) -> Callable[[Fault], None]:
-        return self._fault
-
-
-MAX_FAULTS = 20
-"""Told of a damaged log: `verify --log` tells all of them."""

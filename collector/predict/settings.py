@@ -54,7 +54,8 @@ class GradeTable:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """counters: signals of the catalogue that count, gauges: those that measure; unjudged: those of them in which nothing is unusual; words: states and texts
+    """counters: signals of the catalogue that count, gauges: those that measure; unjudged: those of them in which nothing is unusual; compared: those whose days
+    are compared with their own past; words: states and texts
     that lives and watched values ask for; units: of the catalogue. Lengths in ns. anomaly_budget, failure_budget: false findings a
     terminal and year. floor, trust: by family; prior: judged findings that trust stands for; pace, inspect_ns: by grade; efforts: (pattern of the kind,
     minutes), the first that fits. digest: of the text that they were read from.
@@ -63,6 +64,7 @@ class Tables:
     gauges: frozenset[str]
     counters: frozenset[str]
     unjudged: frozenset[str]
+    compared: frozenset[str]
     words: frozenset[str]
     units: Mapping[str, str]
     horizon_ns: int
@@ -138,6 +140,7 @@ def parse_tables(site: str = "", *, lives: str = "", watched: str = "", rules: R
         gauges=gauges,
         counters=counters,
         unjudged=frozenset(name for name in gauges | counters if _fits(name, ignored)),
+        compared=frozenset(name for name in gauges | counters if not _fits(name, ignored)),
         words=frozenset(n for n, s in signals.items() if n in needed and s.kind in {Kind.STATE, Kind.TEXT}),
         units={name: signals[name].unit for name in gauges | counters},
         horizon_ns=read.length("horizon", "look"),

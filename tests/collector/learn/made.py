@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tillwatch.collector.learn.calibration import probability
+from tillwatch.collector.learn.episodes import Telling
 from tillwatch.collector.learn.panel import DAY_NS, Features, Panel
 
+TELLING = Telling(stays=0.5, silent=1, grace=0, rest_hit=2, rest_false=5)
 MODELS = ("sturdy", "usual", "weak")
 NAMES = ("jam count 7 d", "jam days since", "age", "noise", "model")
 SUBJECTS = ("jam", "jam", "age", "noise", "model")

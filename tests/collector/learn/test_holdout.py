@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tests.collector.learn import made
+from tillwatch.collector.learn.episodes import Told
 from tillwatch.collector.learn.holdout import MEASURES, Ranked, judge
 
 ROWS = st.lists(st.tuples(st.integers(0, 10), st.booleans(), st.integers(1, 3)), min_size=2, max_size=50)
@@ -41,15 +42,16 @@ def test_recall_at_a_rate_keeps_the_rate(rows: list[tuple[int, bool, int]], rate
 def test_the_law_itself_is_judged_right() -> None:
     whole = made.panel(400, 60, seed=1)
     chance = made.law(whole)
-    found = judge(chance, whole, 0.2)
+    found = judge(chance, whole, 0.2, made.TELLING)
     assert set(found) == set(MEASURES)
     for measure in found.values():
         assert measure.low <= measure.value <= measure.high
     assert found["calibration_slope"].low < 1 < found["calibration_slope"].high
-    raised = chance >= 0.2
-    assert found["precision"].value == pytest.approx(np.mean(whole.failed[raised]))
+    episodes = Told(chance, whole, made.TELLING).at_threshold(0.2)
+    assert 0 < len(episodes.first) < np.count_nonzero(chance >= 0.2)
+    assert found["precision"].value == pytest.approx(np.mean(whole.failed[episodes.first]))
     years = len(whole) * whole.years_a_row
-    assert found["false_alarms"].value == pytest.approx(np.count_nonzero(raised & ~whole.failed) / years)
+    assert found["false_alarms"].value == pytest.approx(episodes.false / years)
 
 
 def test_the_interval_is_that_of_units_not_of_rows() -> None:
@@ -59,15 +61,15 @@ def test_the_interval_is_that_of_units_not_of_rows() -> None:
     chance = np.repeat(np.where(rng.random(60) < 0.1, 0.3, 0.01), 100)
     clustered = replace(whole, failed=rng.random(len(whole)) < chance)
     score = np.full(len(whole), 0.05)
-    wide = judge(score, clustered, 0.5)["calibration_ratio"]
-    narrow = judge(score, replace(clustered, unit=np.arange(len(whole))), 0.5)["calibration_ratio"]
+    wide = judge(score, clustered, 0.5, made.TELLING)["calibration_ratio"]
+    narrow = judge(score, replace(clustered, unit=np.arange(len(whole))), 0.5, made.TELLING)["calibration_ratio"]
     assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
 
 
 def test_what_is_not_defined_is_nan() -> None:
     whole = made.panel(10, 10)
-    none = judge(np.full(100, 0.1), replace(whole, failed=np.zeros(100, bool)), 0.5)
+    none = judge(np.full(100, 0.1), replace(whole, failed=np.zeros(100, bool)), 0.5, made.TELLING)
     assert none["false_alarms"].value == 0
     assert all(np.isnan(none[name].value) for name in ("auc", "ap", "precision", "recall", "calibration_slope"))
-    empty = judge(np.zeros(0), whole.rows(np.zeros(100, bool)), 0.5)
+    empty = judge(np.zeros(0), whole.rows(np.zeros(100, bool)), 0.5, made.TELLING)
     assert all(np.isnan(measure.value) for measure in empty.values())

@@ -22,7 +22,7 @@ QUICK = Settings(budget=5.0, folds=3, iterations=40)
 
 @pytest.fixture(scope="module")
 def trained() -> Trained:
-    return train(made.panel(250, 60, seed=1), QUICK)
+    return train(made.panel(250, 60, seed=1), made.TELLING, QUICK)
 
 
 def test_it_is_judged_on_what_came_later_and_learns_from_all(trained: Trained) -> None:
@@ -38,7 +38,7 @@ def test_it_is_judged_on_what_came_later_and_learns_from_all(trained: Trained) -
 
 
 def test_a_moment_may_be_given() -> None:
-    found = train(made.panel(250, 60, seed=1), QUICK, holdout_from=50 * DAY_NS)
+    found = train(made.panel(250, 60, seed=1), made.TELLING, QUICK, holdout_from=50 * DAY_NS)
     assert found.card["holdout"]["rows"] == 250 * 10
 
 
@@ -48,7 +48,9 @@ def test_the_card_is_plain_values_and_a_page(trained: Trained) -> None:
     for said in (
         "250 units",
         "5 features of 4 subjects",
-        "5 false alarms a unit and year",
+        "5 false episodes a unit and year",
+        "false episodes a terminal and year",
+        "| fixed rule |",
         "scikit-learn ",
         "- seed: 0",
     ):
@@ -72,7 +74,7 @@ def test_it_is_stored_and_loaded_with_its_card_and_its_drift(trained: Trained, t
 
 
 def test_with_few_failures_the_fixed_rule_speaks_and_its_card_says_so(tmp_path: Path) -> None:
-    found = train(made.panel(20, 30, seed=1), QUICK)
+    found = train(made.panel(20, 30, seed=1), made.TELLING, QUICK)
     assert isinstance(found.model, Fallback)
     page = markdown(found.card)
     assert "fixed rule, nothing learnt" in page

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from tillwatch.collector.learn.budget import Threshold
+from tillwatch.collector.learn.episodes import Told
+from tillwatch.collector.learn.fallback import Fallback
 from tillwatch.collector.learn.hazard import Settings, fit
-from tillwatch.collector.learn.panel import Panel, labels
-from tillwatch.collector.predict.failures import LEARNT, MAX_EVENTS, RULE, Asked, Failures
-from tillwatch.collector.predict.finding import Happened, kind_of
+from tillwatch.collector.learn.panel import Features, Panel, labels
+from tillwatch.collector.predict.failures import LEARNT, MAX_EVENTS, RULE, Asked, Failures, telling
+from tillwatch.collector.predict.finding import FAILURE, Happened, kind_of
+from tillwatch.collector.predict.foretold import Foretelling
 from tillwatch.collector.predict.ledger import Ledger
 from tillwatch.collector.predict.panel import Event, Unit, rows
+from tillwatch.collector.predict.record import Records
 from tillwatch.collector.predict.settings import DAY_NS, YEAR_DAYS, parse_tables
 
 TABLES = parse_tables()
@@ -95,3 +104,48 @@ def test_of_old_events_the_last_is_kept_and_a_terminal_has_so_many():
         alarm(failures, "T0", "ups", 100)
     assert len(failures.state()["events"]) == MAX_EVENTS
     assert failures.forgotten == 6
+
+
+class Scripted(Fallback):
+    """Says what it was told to say."""
+
+    said = 0.0
+
+    def predict(self, features: Features) -> Any:
+        return np.full(len(features), self.said)
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(st.tuples(st.sampled_from([0.1, 0.5, 0.9]), st.integers(1, 12)), min_size=4, max_size=16),
+    st.none() | st.integers(20, 90),
+)
+def test_what_is_told_is_what_the_budget_counted(runs: list[tuple[float, int]], fails: int | None):
+    """Day by day through the ledger and the records, and at once over stored rows."""
+    scores = [score for score, days in runs for _ in range(days)]
+    model = Scripted(0.1, 0.1, Threshold(0.8, 0, 0, 0), TABLES.horizon_ns)
+    failures, records, ledger = Failures(TABLES, model), Records(TABLES), Ledger()
+    foretelling = Foretelling(TABLES, records, ledger)
+    units = [Unit("T", "ups", "atm", "", 1)]
+    asked = Asked(units, np.full(1, np.nan, np.float32), [["ups"]])
+    told, judged = set(), []
+    for day, score in enumerate(scores):
+        now = day * DAY_NS
+        object.__setattr__(model, "said", score)
+        if fails is not None and day == fails + 1:
+            event = Happened(fails * DAY_NS + DAY_NS // 2, "raised", "T", "ups", "x", level=2, party="hardware")
+            judged = records.happened(event)
+        for each in judged:
+            ledger.judged(each.id, each.outcome, each.at)
+        foretelling.tell(failures.day(now, asked, ledger), (FAILURE,), now)
+        judged = records.advance(now, {"T": now})
+        told |= {each.begun // DAY_NS for each in ledger.open()}
+    at = np.arange(len(scores)) * DAY_NS
+    unit = np.zeros(len(scores), np.int64)
+    failed, _ = labels(
+        unit, at, failed_unit=np.zeros(1, np.int64), failed_at=np.array([(fails or 10_000) * DAY_NS + DAY_NS // 2]),
+        horizon=TABLES.horizon_ns, seen_until=1_000 * DAY_NS,
+    )  # fmt: skip
+    panel = Panel(unit, at, rows(units, [], unit, at), failed, TABLES.horizon_ns, DAY_NS)
+    counted = Told(np.array(scores), panel, telling(TABLES)).at_threshold(0.8)
+    assert told == set((panel.at[counted.first] // DAY_NS).tolist())
