@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tillwatch.collector.learn.fallback import Fallback
     from tillwatch.collector.learn.hazard import Hazard
 
-VERSION = 1
+VERSION = 2
 """Of the state. One of another version is not read: the journal is walked again."""
 TICK_NS = 15 * 60 * 10**9
 """How often readings are looked at: a series has one value a tick, the last one, however often its terminal is asked, so that a grade that changes
