@@ -20,7 +20,7 @@ from tillwatch.collector.learn.panel import DAY_NS, Ints, Panel, labels
 from tillwatch.collector.predict.engine import Engine
 from tillwatch.collector.predict.failures import Asked
 from tillwatch.collector.predict.feed import Feed, Surroundings
-from tillwatch.collector.predict.finding import ANOMALY, Happened, kind_of
+from tillwatch.collector.predict.finding import ANOMALY, Happened, unit_of
 from tillwatch.collector.predict.panel import SEEN_UNUSUAL, Event, Unit, event_of, rows
 from tillwatch.collector.predict.past import Past, Progress, Told
 from tillwatch.collector.predict.record import PART_FAULTS, RIGHT, WRONG
@@ -85,7 +85,7 @@ class Failed:
 
     def happened(self, event: Happened) -> None:
         """In order of time."""
-        unit, key = (event.terminal, kind_of(event.component)), (event.rule, event.terminal, event.component)
+        unit, key = (event.terminal, unit_of(event.component)), (event.rule, event.terminal, event.component)
         match event.what:
             case "raised" if event.party in PART_FAULTS:
                 failure = self._of_rule[key] = _Failure(event.at, event.party in FAILURES)
@@ -109,7 +109,7 @@ class Failed:
         """(unit, since, until), those that last yet until the end."""
         yield from self.down
         for (_, terminal, component), since in self._since.items():
-            yield (terminal, kind_of(component)), since, until
+            yield (terminal, unit_of(component)), since, until
 
 
 class _Heard:
@@ -218,14 +218,14 @@ def _fleet(db: sqlite3.Connection, tables: Tables, scope: Scope) -> tuple[int, d
     fleet: dict[str, dict[str, bool]] = {}
     for terminal, name, state in db.execute("SELECT terminal, name, state FROM component ORDER BY terminal, name"):
         series = Component.unpack(name, state).series
-        if scope.covers(kind_of(name)):
+        if scope.covers(unit_of(name)):
             fleet.setdefault(terminal, {})[name] = any(signal in needed for signal in series)
     return int(row[0] or 0), fleet
 
 
 def _looks(fleet: Mapping[str, Mapping[str, bool]], days: int, scope: Scope) -> tuple[int, frozenset[str] | None]:
     """How often it is looked, in days, and at which terminals (None: all), so that there are no more rows than may be."""
-    units = {terminal: len({kind_of(name) for name in parts}) for terminal, parts in fleet.items()}
+    units = {terminal: len({unit_of(name) for name in parts}) for terminal, parts in fleet.items()}
     rows_a_look = sum(units.values())
     longest = max(scope.horizon // DAY_NS // LEAST_LOOKS, 1)
     every = min(max(-(-rows_a_look * days // scope.most), 1), longest)

@@ -16,7 +16,18 @@ from tillwatch.collector.predict.buffer import Buffer, Readings
 from tillwatch.collector.predict.daily import Daily
 from tillwatch.collector.predict.expected import Expected
 from tillwatch.collector.predict.failures import Asked, Failures, units_of
-from tillwatch.collector.predict.finding import FAILURE, RUNOUT, TREND, WEAR, Finding, Grade, Happened, Record, kind_of
+from tillwatch.collector.predict.finding import (
+    FAILURE,
+    RUNOUT,
+    TREND,
+    WEAR,
+    Finding,
+    Grade,
+    Happened,
+    Record,
+    kind_of,
+    unit_of,
+)
 from tillwatch.collector.predict.foretold import REFILLED, Foretelling, Foretold, Renewed
 from tillwatch.collector.predict.grades import Places, differs, reckon
 from tillwatch.collector.predict.ledger import Ledger, standing
@@ -228,7 +239,7 @@ class Engine:
                     yield (
                         terminal,
                         component,
-                        Unit(terminal, kind_of(component), place.terminal_class, model, place.since),
+                        Unit(terminal, unit_of(component), place.terminal_class, model, place.since),
                     )
 
         units, components = units_of(parts())

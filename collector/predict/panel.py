@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tillwatch.collector.learn.features import Facts, Happenings, Past, View, features
 from tillwatch.collector.learn.panel import Features
 from tillwatch.collector.predict import strays
-from tillwatch.collector.predict.finding import RULES, Happened, kind_of
+from tillwatch.collector.predict.finding import RULES, Happened, unit_of
 
 PARTIES = ("hardware", "supplies", "cash", "power", "network", "software", "vandalism")
 OTHER, UNUSUAL, CHANGED, VISITED = "other", "anomaly", "changed", "visited"
@@ -31,7 +31,9 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One kind of part of one terminal. born: UTC ns since when it is known, 0 where nobody says."""
+    """One kind of device of one terminal: what fails, and is told of and mended, together. kind: see unit_of; born: UTC ns since when it is
+    known, 0 where nobody says.
+    """
 
     terminal: str
     kind: str
@@ -81,7 +83,7 @@ def rows(
     whole: list[tuple[int, int, int]] = []
     for each in events:
         kind = EVENTS.index(each.event)
-        if (index := own.get((each.terminal, kind_of(each.component)))) is not None:
+        if (index := own.get((each.terminal, unit_of(each.component)))) is not None:
             part.append((index, each.at, kind))
         if (index := terminals.get(each.terminal)) is not None:
             whole.append((index, each.at, kind))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tillwatch.collector.predict.daily import Daily
-from tillwatch.collector.predict.finding import kind_of
+from tillwatch.collector.predict.finding import unit_of
 from tillwatch.collector.predict.series import Registry
 
 RECENT = (3, 10)
@@ -61,20 +61,16 @@ class Strays:
             away = away_from_past(paces(self._daily.window("last", rows, day)), 0.0, LEAST_COUNT)
             np.fmax.at(found, (where[:, None], 2 * few + columns), away)
         none = len(self._devices)
-        return found[[self._devices.get((terminal, _device(kind)), none) for terminal, kind in units]]
+        return found[[self._devices.get((terminal, kind), none) for terminal, kind in units]]
 
     def _grow(self) -> None:
         """Series get a row once and keep it."""
         for row in range(self._asked, len(self._registry)):
             terminal, component, signal = self._registry.names[row]
             if signal in self._signals:
-                device = self._devices.setdefault((terminal, _device(kind_of(component))), len(self._devices))
+                device = self._devices.setdefault((terminal, unit_of(component)), len(self._devices))
                 (self._counters if self._registry.counts[row] else self._gauges).append((row, device))
         self._asked = len(self._registry)
-
-
-def _device(kind: str) -> str:
-    return kind.partition(" ")[0]
 
 
 def paces(last: Floats) -> Floats:

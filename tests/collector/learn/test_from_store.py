@@ -16,11 +16,12 @@ from tillwatch.collector.learn import from_store
 from tillwatch.collector.learn.budget import NEVER, Threshold
 from tillwatch.collector.learn.fallback import Fallback
 from tillwatch.collector.learn.from_store import Failed, PastError, Scope, panel_of
+from tillwatch.collector.learn.hazard import Settings, fit
 from tillwatch.collector.learn.panel import DAY_NS, Features
 from tillwatch.collector.predict import failures
 from tillwatch.collector.predict.engine import Engine, Models
 from tillwatch.collector.predict.feed import Feed, Surroundings
-from tillwatch.collector.predict.finding import ANOMALY, Finding, Happened
+from tillwatch.collector.predict.finding import ANOMALY, FAILURE, HIT, Finding, Happened
 from tillwatch.collector.predict.past import Past
 from tillwatch.collector.predict.settings import parse_tables
 from tillwatch.collector.store import foretold
@@ -46,24 +47,10 @@ def _words(features: Features, name: str, index: int) -> str:
     return "" if np.isnan(said) else features.words[name][int(said)]
 
 
-def _live(
-    db: sqlite3.Connection, until: int, monkeypatch: pytest.MonkeyPatch
-) -> tuple[dict[Key, tuple[Features, int]], list[Finding]]:
-    """The whole engine over the log: what its failure model is asked, and what it finds unusual."""
-    asked: dict[Key, tuple[Features, int]] = {}
+def _lived(engine: Engine, db: sqlite3.Connection, until: int) -> list[Finding]:
+    """What an engine says over the whole log."""
     said: list[Finding] = []
-
-    def rows(units: Any, events: Any, unit: Any, at: Any, *readings: Any) -> Features:
-        found = real(units, events, unit, at, *readings)
-        for index, (which, when) in enumerate(zip(unit, at, strict=True)):
-            asked[units[which].terminal, units[which].kind, int(when)] = found, index
-        return found
-
-    real = failures.rows
-    monkeypatch.setattr(failures, "rows", rows)
-    # Of a model that has learnt more is asked than of the fixed rule.
-    engine, known = Engine(EAGER, Models(Fallback(0.1, 0.1, Threshold(NEVER, 0.0, 0.0, 0.0), HORIZON))), Surroundings()
-    past = Past(db, frames=False)
+    past, known = Past(db, frames=False), Surroundings()
     feed = Feed(engine, known, db, past.fault)
     known.events.open(db)
     for logged, columns in past.walk(until):
@@ -74,6 +61,25 @@ def _live(
             engine.read(logged.entry.terminal, columns, logged.entry.at)
     said += engine.advance(until).findings
     known.events.shut()
+    return said
+
+
+def _live(
+    db: sqlite3.Connection, until: int, monkeypatch: pytest.MonkeyPatch
+) -> tuple[dict[Key, tuple[Features, int]], list[Finding]]:
+    """The whole engine over the log: what its failure model is asked, and what it finds unusual."""
+    asked: dict[Key, tuple[Features, int]] = {}
+
+    def rows(units: Any, events: Any, unit: Any, at: Any, *readings: Any) -> Features:
+        found = real(units, events, unit, at, *readings)
+        for index, (which, when) in enumerate(zip(unit, at, strict=True)):
+            asked[units[which].terminal, units[which].kind, int(when)] = found, index
+        return found
+
+    real = failures.rows
+    monkeypatch.setattr(failures, "rows", rows)
+    # Of a model that has learnt more is asked than of the fixed rule.
+    said = _lived(Engine(EAGER, Models(Fallback(0.1, 0.1, Threshold(NEVER, 0.0, 0.0, 0.0), HORIZON))), db, until)
     monkeypatch.undo()
     return asked, [each for each in said if each.family == ANOMALY]
 
@@ -187,3 +193,22 @@ def test_a_verdict_confirms_a_failure_or_takes_it_away() -> None:
         assert _failed((1, "raised", "hardware", ""), (5, "verdict", "hardware", nothing)) == []
     again = [(1, "raised", "hardware", ""), (5, "verdict", "hardware", "false_alarm"), (9, "raised", "hardware", "")]
     assert _failed(*again) == [(unit, 9)], "a verdict is of the alarm that was there then"
+
+
+def test_what_was_learnt_of_the_first_weeks_tells_of_failures_in_the_last_ones(store: Path) -> None:
+    horizon = 7 * DAY_NS
+    tables = replace(parse_tables(), horizon_ns=horizon)
+    with opened(store) as db:
+        end = _end(db)
+        until = end - 20 * DAY_NS
+        panel = panel_of(db, tables, Scope(until, horizon)).panel
+        quick = Settings(budget=10.0, iterations=10, folds=2)
+        hazard = fit(panel, quick, telling=failures.telling(tables)).hazard
+        said = _lived(Engine(tables, Models(hazard)), db, end)
+    told = {each.id: each for each in said if each.family == FAILURE and each.begun > until}
+    assert told
+    assert {each.detector for each in told.values()} == {failures.LEARNT}
+    assert all(each.probability is not None for each in told.values())
+    assert any(each.factors for each in told.values())
+    outcomes = {each.outcome for each in told.values()}
+    assert HIT in outcomes, "what much breaks is told of before it does"
