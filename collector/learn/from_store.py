@@ -99,7 +99,7 @@ class Failed:
 
     def times(self) -> Iterator[tuple[tuple[str, str], int]]:
         """(unit, UTC ns)."""
-        return (((terminal, kind_of(component)), at) for (terminal, component), at in self.of_parts())
+        return (((terminal, unit_of(component)), at) for (terminal, component), at in self.of_parts())
 
     def of_parts(self) -> Iterator[tuple[tuple[str, str], int]]:
         """((terminal, component), UTC ns), in order of time."""
