@@ -67,6 +67,7 @@ MAY_PRINT = frozenset(
         "collector/commands/handling_commands.py",
         "collector/commands/identity_commands.py",
         "collector/commands/incident_commands.py",
+        "collector/commands/lifetimes_command.py",
         "collector/commands/maintenance_commands.py",
         "collector/commands/output.py",
         "collector/commands/prediction_commands.py",

@@ -46,6 +46,20 @@ FORESEE: tuple[str, tuple[Command, ...]] = ("Foresee", (
         "collector, whose predictions go on with the new model within some minutes. packaging/docs/predictions.md explains the card.",
     ),
     Command(
+        "lifetimes", "commands.lifetimes_command:run_lifetimes",
+        "say how long the parts of a kind still have, by those that ran to their end, and how well that can be told",
+        "tillwatch-collector lifetimes --component atm/CardReader",
+        (
+            _o("--component", metavar="KIND", help="a kind of part, such as host/disk; * stands for anything"),
+            _o("--csv", type=Path, metavar="FILE", help="histories from elsewhere instead: columns unit, age, the signals, and if wanted ended (1 on the last line)"),
+            _o("--signal", nargs="+", metavar="S", help="learn from these only (default: what most of these parts measure)"),
+            _o("--until", metavar="DATE", help="as if it were this day or time, ISO 8601 (default: all)"),
+        ),
+        json=True,
+        more="It takes 20 lives that ended; with fewer it says how many there are, and the exit code is 1. A life begins when the part was first seen or replaced,\n"
+        "and ends with an alarm of hardware that no verdict took back. packaging/docs/predictions.md explains the columns.",
+    ),
+    Command(
         "backtest", "commands.backtest_command:run_backtest",
         "run a rule, a detector or a model over the stored history without writing anything: what it would have raised, against what happened",
         "tillwatch-collector backtest disk.full --from 2026-10-01 --to 2026-11-01 --rules trial.toml",

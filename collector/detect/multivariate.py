@@ -118,10 +118,11 @@ class DeviceDistances:
         self.signals = signals
         self.devices = devices
         self._arrays = _fresh(devices, signals)
+        self._learning = _blocks(0, signals)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Copies of all arrays, the first axis the device. `restore` goes on from them bit by bit."""
-        return {name: array.copy() for name, array in self._arrays.items()}
+        """Copies of all arrays, the first axis the device, of those of `_blocks` the place that `slot` names. `restore` goes on from them bit by bit."""
+        return {name: array.copy() for name, array in (self._arrays | self._learning).items()}
 
     @classmethod
     def restore(cls, state: Mapping[str, NDArray[Any]], setting: Setting | None = None) -> DeviceDistances:
@@ -130,12 +131,18 @@ class DeviceDistances:
             raise ValueError("the state of device distances lacks a `centre` of (devices, signals)")
         devices, signals = state["centre"].shape
         found = cls(devices, signals, setting)
-        for name, empty in found._arrays.items():
+        found._take(found._arrays, state)
+        found._learning = _blocks(int((found._arrays["slot"] >= 0).sum()), signals)
+        found._take(found._learning, state)
+        return found
+
+    @staticmethod
+    def _take(arrays: dict[str, NDArray[Any]], state: Mapping[str, NDArray[Any]]) -> None:
+        for name, empty in arrays.items():
             given = state.get(name)
             if given is None or given.shape != empty.shape or given.dtype != empty.dtype:
                 raise ValueError(f"the state of device distances: `{name}` is not {empty.dtype} of {empty.shape}")
-            found._arrays[name] = given.copy()
-        return found
+            arrays[name] = given.copy()
 
     def grow(self, devices: int) -> None:
         """To `devices` devices; the new ones are unknown."""
@@ -147,9 +154,32 @@ class DeviceDistances:
 
     def forget(self, which: NDArray[np.intp]) -> None:
         """Learn these devices anew: another device, or one whose parts were changed."""
+        self._known(which)
         new = _fresh(1, self.signals)
         for name, array in self._arrays.items():
             array[which] = new[name]
+
+    def _begin(self, which: NDArray[np.intp]) -> NDArray[np.int32]:
+        """Where the blocks of devices that learn are held; those that begin to get a place."""
+        slots, have = self._arrays["slot"], len(self._learning["buffer"])
+        new = which[slots[which] < 0]
+        if new.size:
+            slots[new] = have + np.arange(new.size)
+            more = _blocks(new.size, self.signals)
+            self._learning = {name: np.concatenate([array, more[name]]) for name, array in self._learning.items()}
+        found: NDArray[np.int32] = slots[which]
+        return found
+
+    def _known(self, which: NDArray[np.intp]) -> None:
+        """The blocks of these devices are held no longer: of what a device takes while it learns, a sixth is left."""
+        slots = self._arrays["slot"]
+        done = slots[which]
+        kept = np.ones(len(self._learning["buffer"]), bool)
+        kept[done[done >= 0]] = False
+        slots[which] = -1
+        held = np.flatnonzero(slots >= 0)
+        slots[held] = (np.cumsum(kept) - 1)[slots[held]]
+        self._learning = {name: array[kept] for name, array in self._learning.items()}
 
     def step(self, which: NDArray[np.intp], rows: NDArray[np.floating], undisturbed: Flags | None = None) -> Distances:
         """One tick. which: (k,) distinct devices; rows: (k, signals), nan where there is no reading; undisturbed: (k,) false where the row
@@ -178,44 +208,46 @@ class DeviceDistances:
         return said
 
     def _gather(self, which: NDArray[np.intp], values: Floats) -> None:
-        arrays = self._arrays
+        arrays, slots = self._arrays, self._begin(which)
+        learning = self._learning
         at = arrays["rows"][which]
-        arrays["buffer"][which, at % BLOCK] = values
+        learning["buffer"][slots, at % BLOCK] = values
         arrays["rows"][which] = at + 1
         full = (at + 1) % BLOCK == 0
         if not full.any():
             return
-        ended, block = which[full], at[full] // BLOCK
-        rows, mean, variance = _block(arrays["buffer"][ended])
-        arrays["block_mean"][ended, block] = mean
-        arrays["block_variance"][ended, block] = variance
-        smoothed = np.where(np.isnan(arrays["smoothed_raw"][ended]), mean, arrays["smoothed_raw"][ended])
+        ended, block = slots[full], at[full] // BLOCK
+        rows, mean, variance = _block(learning["buffer"][ended])
+        learning["block_mean"][ended, block] = mean
+        learning["block_variance"][ended, block] = variance
+        smoothed = np.where(np.isnan(learning["smoothed_raw"][ended]), mean, learning["smoothed_raw"][ended])
         for row in range(BLOCK):
             value = rows[:, row]
             step = np.where(np.isnan(value), 0.0, self.setting.weight * (value - smoothed))
             smoothed = np.where(np.isnan(smoothed), value, smoothed + step)
-        arrays["smoothed_raw"][ended] = smoothed
-        arrays["block_end"][ended, block] = smoothed
+        learning["smoothed_raw"][ended] = smoothed
+        learning["block_end"][ended, block] = smoothed
         deviation = np.where(np.isnan(rows), 0.0, rows - mean[:, None])
         size = np.sqrt(np.where(variance > 0, variance, np.inf))
         unit = np.where(np.isnan(size)[:, None], 0.0, deviation / size[:, None])
-        arrays["correlation"][ended] += (np.swapaxes(unit, 1, 2) @ unit / LEARN).astype(np.float32)
-        done = arrays["rows"][ended] == LEARN
-        if done.any():
-            self._conclude(ended[done])
+        learning["correlation"][ended] += (np.swapaxes(unit, 1, 2) @ unit / LEARN).astype(np.float32)
+        done = which[full][arrays["rows"][which[full]] == LEARN]
+        if done.size:
+            self._conclude(done)
 
     def _conclude(self, which: NDArray[np.intp]) -> None:
         """The learning phase of these devices is over."""
         arrays, setting = self._arrays, self.setting
-        means, ends = arrays["block_mean"][which], arrays["block_end"][which]
+        slots, learning = arrays["slot"][which], self._learning
+        means, ends = learning["block_mean"][slots], learning["block_end"][slots]
         centre = _median(means[:, -RECENT:])
-        scale = _scale(means, arrays["block_variance"][which])
+        scale = _scale(means, learning["block_variance"][slots])
         usable = ~np.isnan(scale) & ~np.isnan(centre)
         scale, centre = np.where(usable, scale, 1.0), np.where(usable, centre, 0.0)
         levels = np.where(usable[:, None], (means - centre[:, None]) / scale[:, None], 0.0)
         both = usable[:, :, None] & usable[:, None, :]
         identity = np.eye(self.signals)
-        correlation = arrays["correlation"][which].astype(np.float64)
+        correlation = learning["correlation"][slots].astype(np.float64)
         correlation = np.where(both, (1 - setting.shrinkage) * correlation, 0.0) * (1 - identity) + identity
         noise = setting.weight / (2 - setting.weight)
         covariance = noise * correlation + identity * (setting.wander * _wander(levels))[:, None]
@@ -234,6 +266,7 @@ class DeviceDistances:
         arrays["tail_start"][which], arrays["tail_excess"][which] = start, np.maximum(excess, 1e-3)
         threshold = start + excess * math.log(0.5 / setting.false_alarms)
         arrays["threshold"][which] = np.clip(threshold, setting.limit, DEAF * setting.limit)
+        self._known(which)
         # A device of which no signal moves cannot be known; the next rows may tell more.
         nothing = which[~usable.any(axis=1)]
         if nothing.size:
@@ -303,12 +336,7 @@ class DeviceDistances:
 def _fresh(devices: int, signals: int) -> dict[str, NDArray[Any]]:
     shapes: dict[str, tuple[type[np.generic], tuple[int, ...], float]] = {
         "rows": (np.int32, (), 0),
-        "buffer": (np.float64, (BLOCK, signals), np.nan),
-        "block_mean": (np.float64, (BLOCKS, signals), np.nan),
-        "block_variance": (np.float64, (BLOCKS, signals), np.nan),
-        "block_end": (np.float64, (BLOCKS, signals), np.nan),
-        "smoothed_raw": (np.float64, (signals,), np.nan),
-        "correlation": (np.float32, (signals, signals), 0),
+        "slot": (np.int32, (), -1),
         "centre": (np.float64, (signals,), 0),
         "scale": (np.float64, (signals,), np.nan),
         "precision": (np.float32, (signals, signals), 0),
@@ -323,6 +351,19 @@ def _fresh(devices: int, signals: int) -> dict[str, NDArray[Any]]:
         "settling": (np.uint16, (), 0),
         "lasts": (np.uint16, (), 0),
         "firing": (np.bool_, (), 0),
+    }
+    return {name: np.full((devices, *shape), fill, dtype) for name, (dtype, shape, fill) in shapes.items()}
+
+
+def _blocks(devices: int, signals: int) -> dict[str, NDArray[Any]]:
+    """What is held of so many devices while they learn."""
+    shapes: dict[str, tuple[type[np.generic], tuple[int, ...], float]] = {
+        "buffer": (np.float64, (BLOCK, signals), np.nan),
+        "block_mean": (np.float64, (BLOCKS, signals), np.nan),
+        "block_variance": (np.float64, (BLOCKS, signals), np.nan),
+        "block_end": (np.float64, (BLOCKS, signals), np.nan),
+        "smoothed_raw": (np.float64, (signals,), np.nan),
+        "correlation": (np.float32, (signals, signals), 0),
     }
     return {name: np.full((devices, *shape), fill, dtype) for name, (dtype, shape, fill) in shapes.items()}
 

@@ -34,10 +34,27 @@ CHUNK = 4096
 """Series reckoned at a time: 4096 x 180 days in float32 are 3 MB."""
 
 
+RECENT, PART, TIMES = (8, 4), 0.09, 1.5
+"""Days in a row, the fewer the stronger, the share of a full store that they use together, and times the most that as many days used before: something new uses it up. Large files
+that come and go are less.
+"""
+BEGUN = 21
+"""Days that it may have lasted: what was usual is taken from before them."""
+UNSURE = 0.15
+"""Of what such a day uses, the least standard deviation: four days are few."""
+HABIT = 4
+"""Past refills that say when a store is usually filled: at what level, after how many days."""
+LEAST_HABIT = 2
+"""Of them, that it is a habit."""
+FORGOTTEN = 0.1
+"""Share of a full store below which it was filled because it was empty."""
+
+
 class Stores(NamedTuple):
     """What is known of many stores, written in place. level: units left at the end of the last day that told one, nan before the first; last: that day, -1
     before; full: the highest level seen after a refill, or since the start; used: (series x DAYS) float32, units used on day d in column d % DAYS, nan
-    where not known; refilled: day of the last refill, -1 for none. Days are numbered from 1970-01-01, in the time of the branch.
+    where not known; refilled: day of the last refill, -1 for none; left, lasted: (series x HABIT) float32, of the last refills the units that were left and the
+    days since the one before, the last one first, nan where not known. Days are numbered from 1970-01-01, in the time of the branch.
     """
 
     level: NDArray[np.float64]
@@ -45,6 +62,8 @@ class Stores(NamedTuple):
     full: NDArray[np.float64]
     used: NDArray[np.float32]
     refilled: NDArray[np.int32]
+    left: NDArray[np.float32]
+    lasted: NDArray[np.float32]
 
 
 def unknown(count: int) -> Stores:
@@ -55,6 +74,8 @@ def unknown(count: int) -> Stores:
         np.full(count, np.nan),
         np.full((count, DAYS), np.nan, np.float32),
         np.full(count, -1, np.int32),
+        np.full((count, HABIT), np.nan, np.float32),
+        np.full((count, HABIT), np.nan, np.float32),
     )
 
 
@@ -83,6 +104,13 @@ def put(
         drained = np.where(
             rose, np.maximum(before - np.minimum(least, before), 0) + np.maximum(most - last, 0), before - last
         )
+    # One that was filled after it had run out was forgotten, which is no habit.
+    left = np.fmin(before, least)
+    usual = rose & (left > FORGOTTEN * highest)
+    filled = rows[usual]
+    since = np.where(stores.refilled[filled] >= 0, day - stores.refilled[filled], np.nan)
+    for kept, new in ((stores.left, left[usual]), (stores.lasted, since)):
+        kept[filled] = np.column_stack([new, kept[filled, :-1]])
     stores.full[rows] = highest
     stores.level[rows] = last
     stores.last[rows] = day
@@ -96,6 +124,20 @@ def put(
     stores.used[rows[fresh], day % DAYS] = np.nan
     found = np.zeros(len(newer), bool)
     found[newer] = rose
+    return found
+
+
+def missed(stores: Stores, day: int) -> NDArray[np.bool_]:
+    """Which stores are lower than they used to be filled at, or were not filled for longer than usual. All of which no habit is known: what is always filled in
+    time runs out every day by its level, and never does.
+    """
+    there = np.isfinite(stores.left)
+    known = there.sum(axis=1) >= LEAST_HABIT
+    usual = np.where(there, stores.left, 0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+    after = np.isfinite(stores.lasted)
+    interval = np.where(after, stores.lasted, 0).sum(axis=1) / np.maximum(after.sum(axis=1), 1)
+    late = after.any(axis=1) & (day - stores.refilled > interval)
+    found: NDArray[np.bool_] = ~known | (stores.level < usual) | late
     return found
 
 
@@ -150,6 +192,29 @@ def use(used: NDArray[np.float32]) -> Use:
         np.where(enough, spread, np.nan),
         np.where(enough, error, np.nan),
         count,
+    )
+
+
+def sudden(used: NDArray[np.float32], full: NDArray[np.float64], found: Use) -> Use:
+    """found, but by the last days alone where those use a part of the whole as no days before them did: a disk on which something has begun to write."""
+    for recent in RECENT:
+        found = _sudden(used, full, found, recent)
+    return found
+
+
+def _sudden(used: NDArray[np.float32], full: NDArray[np.float64], found: Use, recent: int) -> Use:
+    sums = np.cumsum(np.pad(np.where(np.isfinite(used), used, 0), ((0, 0), (1, 0))), axis=1)
+    sums = sums[:, recent:] - sums[:, :-recent]
+    now, last, before = sums[:, -1], used[:, -recent:], sums[:, :-BEGUN].max(axis=1)
+    with np.errstate(invalid="ignore"):
+        new = (last > 0).all(axis=1) & (now >= PART * full) & (now > TIMES * before) & (found.days >= BEGUN + LEAST)
+    mean = now / recent
+    spread = np.maximum(last.std(axis=1), UNSURE * mean)
+    return Use(
+        np.where(new[:, None], mean[:, None], found.mean),
+        np.where(new, spread, found.spread),
+        np.where(new, spread / np.sqrt(recent), found.error),
+        found.days,
     )
 
 

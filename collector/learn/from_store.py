@@ -79,7 +79,7 @@ class Failed:
     """What failed when, out of what happened. down: (unit, since, until or 0) of alarms of parts, during which a unit is broken already."""
 
     _of_rule: dict[tuple[str, str, str], _Failure] = field(default_factory=dict)
-    _all: list[tuple[tuple[str, str], _Failure]] = field(default_factory=list)
+    _all: list[tuple[str, str, _Failure]] = field(default_factory=list)
     _since: dict[tuple[str, str, str], int] = field(default_factory=dict)
     down: list[tuple[tuple[str, str], int, int]] = field(default_factory=list)
 
@@ -89,7 +89,7 @@ class Failed:
         match event.what:
             case "raised" if event.party in PART_FAULTS:
                 failure = self._of_rule[key] = _Failure(event.at, event.party in FAILURES)
-                self._all.append((unit, failure))
+                self._all.append((event.terminal, event.component, failure))
                 if event.party in FAILURES:
                     self._since.setdefault(key, event.at)
             case "cleared" if key in self._since:
@@ -99,7 +99,11 @@ class Failed:
 
     def times(self) -> Iterator[tuple[tuple[str, str], int]]:
         """(unit, UTC ns)."""
-        return ((unit, each.at) for unit, each in self._all if each.counts)
+        return (((terminal, unit_of(component)), at) for (terminal, component), at in self.of_parts())
+
+    def of_parts(self) -> Iterator[tuple[tuple[str, str], int]]:
+        """((terminal, component), UTC ns), in order of time."""
+        return (((terminal, component), each.at) for terminal, component, each in self._all if each.counts)
 
     def over(self, until: int) -> Iterator[tuple[tuple[str, str], int, int]]:
         """(unit, since, until), those that last yet until the end."""

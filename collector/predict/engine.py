@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from tillwatch.collector.learn.fallback import Fallback
     from tillwatch.collector.learn.hazard import Hazard
 
-VERSION = 1
+VERSION = 2
 """Of the state. One of another version is not read: the journal is walked again."""
 TICK_NS = 15 * 60 * 10**9
 """How often readings are looked at: a series has one value a tick, the last one, however often its terminal is asked, so that a grade that changes
@@ -156,6 +156,7 @@ class Engine:
         """What predictions are held against, in the order of the journal."""
         self._places.happened(event)
         could = self._watching(event.terminal, event.component) if event.what == "raised" else ()
+        self._unusual.happened(event)
         self._judged(self._records.happened(event, could))
         self._failures.happened(event)
         self._renewed(self._lifetimes.changed(event, self._ledger))
@@ -208,8 +209,9 @@ class Engine:
 
     def _end_day(self, day: int, now: int) -> None:
         self._daily.grow(len(self._registry))
+        self._note(self._unusual.days(day, now))
         self._note(self._unusual.peers(day, now, self._like))
-        self._unusual.end_day()
+        self._unusual.end_day(now)
         expected, filled = self._expected.day(day)
         worn, replaced = self._lifetimes.day(day)
         self._renewed([*filled, *replaced])
@@ -282,6 +284,7 @@ class Engine:
                     r for r in self._registry.rows_of(each.terminal) if self._registry.names[r][1] == each.component
                 ]
                 self._daily.forget([r for r in rows if r < len(self._daily)])
+                self._unusual.renewed(each.terminal, each.component, each.at)
 
     def _said(self, now: int) -> Said:
         findings = self._ledger.news(now)

@@ -163,12 +163,12 @@ class Expected:
 
     def _runout(self, group: Group, rows: Index, day: int) -> Iterator[Foretold]:
         used = runout.window(group.stores, day)
-        habit = runout.use(used)
+        habit = runout.sudden(used, group.stores.full, runout.use(used))
         found = runout.days_left(group.stores.level, habit, width(group.scores, group.scores.ravel()))
         if day % WEEK == 0:
             remember(group.scores, day // WEEK, runout.score(used))
         fresh = (group.stores.last > day - STALE_DAYS) & np.isfinite(group.stores.level)
-        for place in np.flatnonzero(found.speaks(group.watched.horizon) & fresh):
+        for place in np.flatnonzero(found.speaks(group.watched.horizon) & fresh & runout.missed(group.stores, day)):
             values = self._daily.window("last", rows[place : place + 1], day)[0]
             numbers = {"used": plain(float(np.mean(habit.mean[place])))}
             left = found.of(int(place))

@@ -58,7 +58,7 @@ class SeenDevices:
 
 
 class Senses:
-    """begun: UTC ns of the first value of each row; bucket: the last tick that it was looked at in."""
+    """begun: UTC ns of the first value of each row; bucket: the last tick that it was looked at in; counts: whether it is a counter."""
 
     def __init__(self, learn_ns: int) -> None:
         self._learn_ns = learn_ns
@@ -66,7 +66,7 @@ class Senses:
         self.residuals = residual.Residuals()
         self.begun = np.zeros(0, np.int64)
         self.bucket = np.full(0, -1, np.int64)
-        self._counts = np.zeros(0, np.bool_)
+        self.counts = np.zeros(0, np.bool_)
         self._judged = np.zeros(0, np.bool_)
         self._least = np.zeros(0, np.float32)
         self._count = np.zeros(0, np.float64)
@@ -87,7 +87,7 @@ class Senses:
         self._least = np.concatenate([self._least, np.array(registry.whole[have:], np.float32) * HALF])
         self.begun = np.concatenate([self.begun, np.zeros(more, np.int64)])
         self.bucket = np.concatenate([self.bucket, np.full(more, -1, np.int64)])
-        self._counts = np.concatenate([self._counts, np.array(registry.counts[have:], np.bool_)])
+        self.counts = np.concatenate([self.counts, np.array(registry.counts[have:], np.bool_)])
         self._judged = np.concatenate([self._judged, np.array(registry.judged[have:], np.bool_)])
         self._count = np.concatenate([self._count, np.full(more, np.nan)])
         self._counted = np.concatenate([self._counted, np.zeros(more, np.int64)])
@@ -179,7 +179,7 @@ class Senses:
 
     def _rates(self, at: NDArray[np.int64], rows: Index, given: NDArray[np.float64]) -> NDArray[np.float64]:
         """Values as they are looked at. A counter that went back, or was not told for days, has no rate now."""
-        counts = np.flatnonzero(self._counts[rows])
+        counts = np.flatnonzero(self.counts[rows])
         if not len(counts):
             return given
         values = given.copy()
@@ -190,7 +190,7 @@ class Senses:
         self._count[mine], self._counted[mine] = given[counts], now
         return values
 
-    _KEPT = ("begun", "bucket", "_counts", "_judged", "_least", "_count", "_counted", "_slot", "_device")
+    _KEPT = ("begun", "bucket", "counts", "_judged", "_least", "_count", "_counted", "_slot", "_device")
 
     def state(self) -> dict[str, Any]:
         return {name.strip("_"): getattr(self, name) for name in self._KEPT} | {

@@ -70,6 +70,10 @@ class Registry:
             self.components.append(key)
         return index
 
+    def known_part(self, terminal: str, component: str) -> int | None:
+        """Index in `components` of one that is there."""
+        return self._component.get((terminal, component))
+
     def see(self, terminal: str, component: str) -> None:
         """A part that speaks, also one that tells words only: it can fail like any other."""
         if (terminal, component) not in self._component:

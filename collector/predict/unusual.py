@@ -10,8 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tillwatch.agent.model import device_of
+from tillwatch.collector.detect.lasting import NEW, increments, lasting
 from tillwatch.collector.detect.streaming.surprise import Part
-from tillwatch.collector.predict.anomalies import DEVICE, PEERS, SERIES, SOURCES, Anomalies
+from tillwatch.collector.predict.anomalies import (
+    DAYS,
+    DEVICE,
+    EXPLAINED_NS,
+    PEERS,
+    RENEWED_NS,
+    SERIES,
+    SOURCES,
+    Anomalies,
+)
 from tillwatch.collector.predict.buffer import Readings
 from tillwatch.collector.predict.daily import Daily
 from tillwatch.collector.predict.failures import Failures
@@ -22,6 +32,7 @@ from tillwatch.collector.predict.finding import (
     MAX_READINGS,
     OPEN,
     Finding,
+    Happened,
     finding_id,
     kind_of,
 )
@@ -41,6 +52,8 @@ REASONS = {
     Part.SEASONAL: "anomaly.seasonal",
 }
 DETECTORS = {source: f"{ANOMALY}/{source}" for source in SOURCES}
+EXPLAIN = frozenset({"raised", "cleared", "verdict", "maintained"})
+"""Of `Happened`."""
 NOTABLE = 3.0
 """Nats: a signal that is unusual once in twenty values is shown beside the strongest one."""
 HOUR_S = 3600
@@ -63,6 +76,7 @@ class Unusual:
         self._ledger = ledger
         self._failures = failures
         self.senses = Senses(tables.learn_ns)
+        self._daily = daily
         self.peering = Peers(tables, registry, daily)
         self.anomalies = Anomalies(tables)
         self.late = 0
@@ -122,39 +136,33 @@ class Unusual:
         return hours[self._zone_of_row[rows]]
 
     def _series(self, seen: Seen, now: int) -> Sequence[str]:
-        learnt = np.flatnonzero(seen.part > 0)
+        learnt = np.flatnonzero((seen.part > 0) & ~self.senses.counts[seen.rows])
         if not len(learnt):
             return ()
         parts = self._part_of_row[seen.rows[learnt]]
-        order = np.argsort(parts, kind="stable")
-        ordered = parts[order]
-        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-        highest = np.maximum.reduceat(seen.nats[learnt][order], starts)
-        opened = self.anomalies.observe(SERIES, now, ordered[starts], highest)
-        return [self._say(SERIES, part, seen, learnt[parts == part], now) for part in opened]
+        opened = self.anomalies.observe(SERIES, now, seen.rows[learnt], seen.nats[learnt])
+        return [self._say(SERIES, part, seen, learnt[parts == part], row, now) for part, row in opened]
 
     def _devices(self, seen: Seen, now: int) -> Sequence[str]:
         found = self.senses.devices(seen)
         opened = self.anomalies.observe(DEVICE, now, found.parts, found.nats)
         said = []
-        for part in opened:
+        for part, _ in opened:
             terminal, device = self._registry.components[part]
-            detector = DETECTORS[SERIES]
             if any(
-                f.detector == detector and device_of(f.component) == device for f in self._ledger.of_terminal(terminal)
+                f.family == ANOMALY and device_of(f.component) == device for f in self._ledger.of_terminal(terminal)
             ):
                 self.anomalies.close(part)  # one of its parts is told of already
                 continue
-            strongest = np.flatnonzero(seen.rows == found.rows[found.parts == part][0])
-            said.append(self._say(DEVICE, part, seen, strongest, now))
+            row = int(found.rows[found.parts == part][0])
+            said.append(self._say(DEVICE, part, seen, np.flatnonzero(seen.rows == row), row, now))
         return said
 
-    def _say(self, source: str, part: int, seen: Seen, mine: NDArray[np.intp], now: int) -> str:
-        """mine: places in `seen` of what it rests on."""
+    def _say(self, source: str, part: int, seen: Seen, mine: NDArray[np.intp], row: int, now: int) -> str:
+        """mine: places in `seen` of what it rests on; row: of the registry, what is farthest from usual."""
         _, component = self._registry.components[part]
-        order = mine[np.argsort(-seen.nats[mine], kind="stable")]
+        order = mine[np.lexsort((-seen.nats[mine], seen.rows[mine] != row))]
         first = order[0]
-        row = int(seen.rows[first])
         signal = self._registry.names[row][2]
         unit = self._tables.units.get(signal, "")
         if unit and self._registry.counts[row]:
@@ -207,7 +215,7 @@ class Unusual:
         parts = np.array(list(strongest), np.intp)
         nats = np.array([each.nats for each in strongest.values()], np.float32)
         said = []
-        for part in self.anomalies.observe(PEERS, now, parts, nats, now + DAY_NS):
+        for part, _ in self.anomalies.observe(PEERS, now, parts, nats, now + DAY_NS):
             odd = strongest[part]
             name = self._registry.names[odd.row]
             values = {
@@ -217,6 +225,41 @@ class Unusual:
             shown = [(name, plain(odd.value), round(odd.nats, 2))]
             said.append(self._tell(PEERS, part, name[2], "anomaly.peers", values, shown, now))
         return said
+
+    def days(self, day: int, now: int) -> Sequence[str]:
+        """Series over days, of the day that is over. They are looked at next tomorrow. Returns the terminals whose findings changed."""
+        judged = np.flatnonzero(np.array(self._registry.judged, np.bool_))
+        if not len(judged):
+            return ()
+        counts = np.array(self._registry.counts, np.bool_)[judged]
+        values, last = self._daily.window("mean", judged, day), self._daily.window("last", judged, day)
+        values[counts] = increments(last[counts])
+        # Of a count one more or less is no news, of what is told in whole numbers a step of one is none.
+        steps = np.where(_whole(last), np.float32(1), np.float32(0))
+        least = np.where(counts, np.float32(1 / NEW), steps)
+        found = lasting(values, least)
+        known = np.flatnonzero(np.isfinite(found.z))
+        said = []
+        for part, row in self.anomalies.observe(DAYS, now, judged[known], found.z[known], now + DAY_NS):
+            place = int(np.searchsorted(judged, row))
+            name = self._registry.names[row]
+            unit = self._tables.units.get(name[2], "")
+            values_said = {
+                "what": name[2], "unit": f"{unit}/d" if unit and counts[place] else unit, "value": plain(found.value[place]),
+                "low": plain(found.low[place]), "high": plain(found.high[place]),
+            }  # fmt: skip
+            shown = [(name, plain(found.value[place]), round(float(found.z[place]), 2))]
+            said.append(self._tell(DAYS, part, name[2], "anomaly.days", values_said, shown, now))
+        return said
+
+    def happened(self, event: Happened) -> None:
+        """What explains what is unusual there, and is told by others."""
+        if event.what in EXPLAIN:
+            self.anomalies.explained(self._registry, event.terminal, event.component, event.at + EXPLAINED_NS)
+
+    def renewed(self, terminal: str, component: str, at: int) -> None:
+        """A part was replaced: the new one has habits of its own."""
+        self.anomalies.explained(self._registry, terminal, component, at + RENEWED_NS)
 
     def settle(self, now: int) -> Sequence[str]:
         """Episodes that are over."""
@@ -231,12 +274,12 @@ class Unusual:
                 self._ledger.judged(judged.id, judged.outcome, now)
         return terminal
 
-    def end_day(self) -> None:
+    def end_day(self, now: int) -> None:
         """Thresholds of tomorrow, and the devices whose signals are known by now."""
         self.senses.join(self._registry, self._joined, self._rows_yesterday)
         self._joined, self._rows_yesterday = self._rows_yesterday, len(self._registry)
         self.anomalies.grow(self._registry)
-        self.anomalies.end_day(self._registry)
+        self.anomalies.end_day(self._registry, now)
 
     def watches(self, terminal: str, component: str) -> tuple[str, ...]:
         """Those that look at a component: it has a signal that has learnt what is usual."""
@@ -245,7 +288,7 @@ class Unusual:
             row < len(self.senses.begun) and self.senses.begun[row] and self._registry.names[row][1] == component
             for row in rows
         )
-        return (DETECTORS[SERIES],) if looked else ()
+        return (DETECTORS[SERIES], DETECTORS[DAYS]) if looked else ()
 
     def state(self) -> dict[str, Any]:
         return {
@@ -256,10 +299,16 @@ class Unusual:
     def restore(self, state: Mapping[str, Any]) -> None:
         """The registry has been restored before."""
         self.senses.restore(state["senses"])
-        self.anomalies.restore(state["anomalies"])
+        self.anomalies.restore(state["anomalies"], self._registry)
         self.peering.restore(state["peers"])
         self.late, self._joined = int(state["late"]), int(state["joined"])
         self._rows_yesterday = int(state["rows_yesterday"])
         rows = len(self.senses.begun)
         self._part_of_row = np.array(self._registry.component[:rows], np.intp)
         self._zone_of_row = np.zeros(rows, np.int16)
+
+
+def _whole(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which rows have whole numbers only, beside nan."""
+    found: NDArray[np.bool_] = (np.isnan(values) | (values == np.rint(values))).all(axis=1)
+    return found

@@ -18,9 +18,11 @@ from tillwatch.collector.detect.runout import (
     Stores,
     after_low,
     days_left,
+    missed,
     put,
     score,
     sense,
+    sudden,
     unknown,
     use,
     window,
@@ -114,6 +116,39 @@ def test_the_weekday_pattern_decides_the_day() -> None:
     near, far = (days_left(np.array([level]), found, 0.0).of(0).median for level in (25.0, 35.0))
     assert near < 1
     assert far > 3
+
+
+def test_what_is_always_filled_at_a_level_is_missed_below_it_or_when_it_is_late() -> None:
+    stores, level, number = unknown(1), 100.0, 100
+    for cycle in range(3):
+        for _ in range(6):
+            assert missed(stores, number)[0] == (cycle < 2 or number == 112)
+            level -= 10
+            day(stores, number, level)
+            number += 1
+        level = 100.0
+    assert stores.left[0, :2].tolist() == [40, 40]
+    assert stores.lasted[0, 0] == 6
+    day(stores, number, 90)
+    assert not missed(stores, number)[0]
+    assert missed(stores, number + 7)[0]
+    day(stores, number + 1, 35)
+    assert missed(stores, number + 1)[0]
+    day(stores, number + 2, 2)
+    assert day(stores, number + 3, 100)
+    assert stores.left[0, :2].tolist() == [40, 40]
+
+
+def test_what_begins_to_fill_a_disk_is_reckoned_by_its_own_days() -> None:
+    used_up = np.random.default_rng(2).normal(0, 0.1, (3, DAYS)).astype(np.float32)
+    used_up[0, -4:] = 3
+    used_up[1, -4:] = [7, 0.1, 0.1, 0.1]
+    used_up[2, 20:24] = used_up[2, -4:] = 3
+    before = use(used_up)
+    found = sudden(used_up, np.full(3, 100.0), before)
+    assert found.mean[0].tolist() == pytest.approx([3] * 7)
+    assert np.array_equal(found.mean[1:], before.mean[1:])
+    assert days_left(np.full(3, 30.0), found, NORMAL).median[0] == pytest.approx(10, rel=0.05)
 
 
 def test_its_end_is_exact_for_what_is_used_evenly() -> None:

@@ -192,7 +192,8 @@ async def test_people_find_their_place_at_the_door(world: World, monkeypatch: py
             follower.step()
         (count,) = world.store.conn.execute("SELECT count(*) FROM operator_request").fetchone()
         assert count == 10
-        assert follower.position < world.pipeline.journal.n
+        # How far a step reads is a matter of time; what it found beyond the door's place waits with it.
+        assert follower.unsent
         await all_read(world, follower)
         assert follower.position == world.pipeline.journal.n
     world.store.close()
