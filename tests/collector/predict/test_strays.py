@@ -13,12 +13,7 @@ from tillwatch.collector.predict.strays import MOST, NAMES, Strays, away_from_pa
 
 TABLES = parse_tables()
 READS, RATE = "cardreader.reads.failed", "atm.unit.reject.rate"
-UNITS = [
-    ("T", "atm/CashDispenser dispenser"),
-    ("T", "atm/CashDispenser unit"),
-    ("T", "cardreader"),
-    ("U", "cardreader"),
-]
+UNITS = [("T", "atm/CashDispenser"), ("T", "atm"), ("T", "cardreader"), ("U", "cardreader")]
 
 
 def lived(days: int, rate: float, pace: float, since: int) -> tuple[Registry, Daily, np.ndarray]:
