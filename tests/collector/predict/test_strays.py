@@ -13,7 +13,7 @@ from tillwatch.collector.predict.strays import MOST, NAMES, Strays, away_from_pa
 
 TABLES = parse_tables()
 READS, RATE = "cardreader.reads.failed", "atm.unit.reject.rate"
-UNITS = [("T", "atm/CashDispenser"), ("T", "atm"), ("T", "cardreader"), ("U", "cardreader")]
+UNITS = [("T", "atm/CashDispenser"), ("T", "cardreader"), ("U", "cardreader"), ("U", "atm/CashDispenser")]
 
 
 def lived(days: int, rate: float, pace: float, since: int) -> tuple[Registry, Daily, np.ndarray]:
@@ -37,17 +37,17 @@ def test_a_rate_that_rises_is_seen_of_the_whole_device_and_of_no_other() -> None
     _, _, found = lived(50, 3.0, 5.0, 45)
     higher, faster = NAMES.index("readings higher 3 d"), NAMES.index("counts faster 3 d")
     assert found[0, higher] == MOST
-    assert np.isnan(found[1, higher])
+    assert np.isnan(found[3, higher])
     assert found[0, NAMES.index("readings lower 3 d")] == -MOST
-    assert np.isnan(found[2, higher])
-    assert abs(found[3, faster]) < 3
+    assert np.isnan(found[1, higher])
+    assert abs(found[2, faster]) < 3
     assert np.isnan(found[0, faster])
 
 
 def test_a_counter_that_runs_faster_is_seen_and_one_that_began_anew_is_not() -> None:
     _, _, found = lived(50, 0.6, 40.0, 47)
     faster = NAMES.index("counts faster 3 d")
-    assert found[2, faster] > 5 > abs(found[3, faster])
+    assert found[1, faster] > 5 > abs(found[2, faster])
     anew = np.cumsum(np.full((1, 64), 5.0, np.float32), axis=1)
     anew[0, 60:] -= anew[0, 59]
     assert away_from_past(paces(anew), 0.0, 0.5)[0].tolist() == pytest.approx([0, 0])
