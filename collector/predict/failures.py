@@ -1,4 +1,4 @@
-"""Failure within the horizon, once a day for each kind of part of each terminal: the learnt hazard where there is one, else the fixed rule, of which no more
+"""Failure within the horizon, once a day for each kind of device of each terminal: the learnt hazard where there is one, else the fixed rule, of which no more
 is said than the budget of false alarms would bear if all of it were false.
 """
 

@@ -19,13 +19,14 @@ from tillwatch.collector.learn.model_file import load
 from tillwatch.collector.learn.training import Trained
 from tillwatch.collector.predict.learnt import load_models
 
-LEAST = 20
+LEAST = 8
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A bank in which much breaks in two months, and a small model of it: the whole one takes years, and minutes."""
     monkeypatch.setattr(hazard, "MIN_FAILURES", LEAST)
+    monkeypatch.setattr(hazard, "MIN_FAILED_UNITS", 4)
     monkeypatch.setattr(train_command, "_settings", lambda *_: Settings(budget=2.0, iterations=15, folds=2))
     return bank(tmp_path / "bank")
 
