@@ -16,6 +16,7 @@ from typing import Any
 from tillwatch.collector.alarm.diagnosis import CardsError, load_cards
 from tillwatch.collector.alarm.rules import RulesError, parse_rules, shipped_text
 from tillwatch.collector.callers import Callers
+from tillwatch.collector.child import end
 from tillwatch.collector.clock import SteadyClock
 from tillwatch.collector.commands.service_commands import console_arguments
 from tillwatch.collector.config import Config, ConfigError, is_loopback
@@ -107,16 +108,6 @@ async def _console(config: Config) -> asyncio.subprocess.Process:
     )
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), STOP_S)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-
-
 async def _serve(config: Config, *, console: bool) -> int:
     site, year = site_rules(config), datetime.now(UTC).year
     policy, rules = checked_policy(config, year), parse_rules(site)
@@ -200,7 +191,7 @@ async def _serve(config: Config, *, console: bool) -> int:
             await switched_off(pipeline)
         if console:
             process = await _console(config)
-            stack.push_async_callback(_end, process)
+            stack.push_async_callback(end, process, STOP_S)
             tasks.add(asyncio.create_task(process.wait(), name="console"))
         # A group of opened batches is some ten thousand lists that live until it is stored: at the default of 700 the collector of cycles looks
         # at each of them twenty times and finds nothing, for 5 % of the work.

@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from importlib.util import find_spec
 
+from tillwatch.collector.child import end
 from tillwatch.collector.config import Config
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.predict.finding import CLOSED, OVER, UNKNOWN
@@ -71,14 +72,4 @@ class PredictionsProcess:
         try:
             return await process.wait()
         finally:
-            await _end(process)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), STOP_S)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+            await end(process, STOP_S)

@@ -229,8 +229,8 @@ class SupplyTrace(_Base):
         """Filled now: until the usual day of filling, or until it runs out, if that day is missed."""
         sign = self.sign
         self.filled.append(at)
-        while self.ends and self.ends[0] <= at:
-            self.ends.pop(0)
+        while self.ends and self.ends[0] <= at + HOUR:
+            self.ends.pop(0)  # what was filled within the hour shows nothing of it
         usual = at + round(sign.days * DAY * self.rng.uniform(0.95, 1.05))
         usual = usual // DAY * DAY + REFILL_H * HOUR + round(self.rng.random() * 4 * HOUR)
         left = self.rng.uniform(*sign.spare)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tillwatch.collector.simulate.fleet import ATM
@@ -30,6 +30,7 @@ def test_more_is_done_by_day_and_on_fridays_than_by_night_and_on_sundays():
     assert busy(7 * 24 + 100) == 1 + busy(100)
 
 
+@example(0, [348 * HOUR, 373 * HOUR + 1])
 @given(st.integers(0, 2**32), st.lists(st.integers(10 * DAY, 360 * DAY), max_size=6, unique=True))
 def test_a_supply_never_runs_low_by_itself_and_is_low_when_it_is_to_be(seed, ends):
     trace = SupplyTrace.make(CASH, Random(seed), 0, sorted(ends))
