@@ -194,7 +194,9 @@ async def test_what_people_do_comes_back_and_what_the_readings_say_goes_there(si
     tracker.person(tickets[DELETED], "delete")
     tracker.person(tickets[MERGED], "merge", mine)
     await site.noticed(
-        f"SELECT 1 WHERE (SELECT count(DISTINCT incident) FROM incident_event WHERE kind IN ('acknowledged', 'held', 'reopened')) >= 3"
+        f"SELECT 1 WHERE EXISTS (SELECT 1 FROM incident_event WHERE incident = '{ids[OWNED]}' AND kind = 'acknowledged')"
+        f" AND EXISTS (SELECT 1 FROM incident_event WHERE incident = '{ids[HELD]}' AND kind = 'held')"
+        f" AND EXISTS (SELECT 1 FROM incident_event WHERE incident = '{ids[CLOSED]}' AND kind = 'reopened')"
         f" AND (SELECT external_id FROM ticket_link WHERE incident = '{ids[DELETED]}') NOT IN ('', '{tickets[DELETED]}')"
         f" AND (SELECT external_id FROM ticket_link WHERE incident = '{ids[MERGED]}') = '{mine}'"
         " AND NOT EXISTS (SELECT 1 FROM outbox WHERE state <> 'done')",
