@@ -38,10 +38,13 @@ from tillwatch.agent.messages import (
     DIGEST,
     EPOCH,
     FIRST_PREV,
+    LEAST_PACE,
     MAX_REASON,
     MAX_REFUSED,
     MAX_TERMINAL,
+    MOST_PACE,
     TOPIC_ROOT,
+    USUAL_PACE,
     Ack,
     AckState,
     Claim,
@@ -64,6 +67,7 @@ from tillwatch.agent.rotation import MAX_ROTATIONS, MAX_STATEMENT, Rotation, ope
 __all__ = [
     "ACK_DIGEST",
     "FIRST_PREV",
+    "LEAST_PACE",
     "MAX_BODY",
     "MAX_DEVICES",
     "MAX_HEADER",
@@ -75,8 +79,10 @@ __all__ = [
     "MAX_SPAN_MS",
     "MAX_TERMINAL",
     "MAX_TEXT",
+    "MOST_PACE",
     "SIGNATURE",
     "TOPIC_ROOT",
+    "USUAL_PACE",
     "Ack",
     "AckState",
     "Claim",
@@ -213,7 +219,7 @@ def seal_ack(key: SigningKey, terminal: str, ack: Ack) -> bytes:
     }
     if ack.digest:
         header["digest"] = ack.digest[:ACK_DIGEST]
-    if ack.pace != 100:
+    if ack.pace != USUAL_PACE:
         header["pace"] = ack.pace
     # The refused batches stand in the body: their reasons may outgrow a header.
     refused = [
@@ -463,7 +469,7 @@ def _ack(members: dict[str, Any], refused: object) -> Ack:
             time=time_ns(members, "time"),
             refused=_refused(refused),
             digest=exactly(members, "digest", ACK_DIGEST) if "digest" in members else b"",
-            pace=integer(members, "pace") if "pace" in members else 100,
+            pace=integer(members, "pace") if "pace" in members else USUAL_PACE,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise WireError(Refusal.HEADER, f"ack: {error}") from None

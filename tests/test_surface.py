@@ -12,10 +12,10 @@ import pytest
 
 MODEL = "AGENT Batch Clock MS PollClass Quality Reading Sample State Value device_of"
 WIRE = """
-    ACK_DIGEST Ack AckState Claim Column FIRST_PREV Header Keys Life MAX_BODY MAX_DEVICES MAX_HEADER MAX_NAME MAX_PAYLOAD MAX_READINGS MAX_REFUSED
-    MAX_ROTATIONS MAX_SPAN_MS MAX_TERMINAL MAX_TEXT Opened Refusal Rotation SIGNATURE Sealed SigningKey TOPIC_ROOT VerifyKey WireError ack_topic
-    batch_topic claim_of frame_of life_topic new_epoch open_ack open_batch open_batch_frame open_header open_life open_life_frame open_rotation
-    seal seal_ack seal_life seal_rotation split_frame stored_column stored_columns valid_terminal
+    Ack ACK_DIGEST AckState Claim Column FIRST_PREV Header Keys LEAST_PACE Life MAX_BODY MAX_DEVICES MAX_HEADER MAX_NAME MAX_PAYLOAD MAX_READINGS
+    MAX_REFUSED MAX_ROTATIONS MAX_SPAN_MS MAX_TERMINAL MAX_TEXT MOST_PACE Opened Refusal Rotation Sealed SIGNATURE SigningKey TOPIC_ROOT USUAL_PACE
+    VerifyKey WireError ack_topic batch_topic claim_of frame_of life_topic new_epoch open_ack open_batch open_batch_frame open_header open_life
+    open_life_frame open_rotation seal seal_ack seal_life seal_rotation split_frame stored_column stored_columns valid_terminal
 """
 PROFILES = """
     Absent Axis Condition DeviceProfile Edge Field Form Item Kind Life Limits Match Piece Poll Recognition Signal Stress Table Test Words

@@ -10,6 +10,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
+from tillwatch.agent.wire import LEAST_PACE, MOST_PACE, USUAL_PACE
 from tillwatch.collector.alarm.rules import Rules, parse_rules
 from tillwatch.collector.predict.finding import FAMILIES, GRADES, HIGH, LOW, MEDIUM
 from tillwatch.collector.predict.lives import Lives, parse_lives
@@ -23,10 +24,6 @@ DAY_NS = 86_400 * NS
 YEAR_DAYS = 365.25
 FILE = "predictions.toml"
 
-PACE_LEAST, PACE_MOST = 0.25, 4.0
-"""A terminal is asked at most four times as often, for the load that it puts on its devices, and at least a quarter as often, so that a fault is still
-seen within minutes.
-"""
 MAX_FALSE_ALARMS = 12.0
 """A terminal and year: who accepts more than one false finding a month reads none of them."""
 
@@ -154,7 +151,7 @@ def parse_tables(site: str = "", *, lives: str = "", watched: str = "", rules: R
         trust={family: read.number("trust", family, 0, 1) for family in FAMILIES},
         prior=read.number("trust", "prior", 0, 1000),
         grade=grade,
-        pace={each: read.number("pace", each, PACE_LEAST, PACE_MOST) for each in GRADES},
+        pace={each: read.number("pace", each, LEAST_PACE / USUAL_PACE, MOST_PACE / USUAL_PACE) for each in GRADES},
         inspect_ns={each: read.length("inspect", each) for each in (LOW, MEDIUM, HIGH)},
         visit_min=round(read.number("effort", "visit", 0, 600)),
         effort_min=round(read.number("effort", "default", 1, 600)),
