@@ -14,7 +14,7 @@ from tillwatch.agent.wire import LEAST_PACE, MOST_PACE, USUAL_PACE
 from tillwatch.collector.alarm.rules import Rules, parse_rules
 from tillwatch.collector.predict.finding import FAMILIES, GRADES, HIGH, LOW, MEDIUM
 from tillwatch.collector.predict.lives import Lives, parse_lives
-from tillwatch.collector.predict.watched import Watch, parse_watched
+from tillwatch.collector.predict.watched import Watch, check_rules, parse_watched
 from tillwatch.collector.values import duration
 from tillwatch.device_profiles.catalogue import kept_catalogue
 from tillwatch.device_profiles.model import Kind
@@ -113,7 +113,8 @@ def parse_tables(site: str = "", *, lives: str = "", watched: str = "", rules: R
             "predictions, [watch] ignore: write a list of names of signals, in which * stands for anything"
         )
     signals = kept_catalogue().signals
-    rated, watch = parse_lives(lives), parse_watched(watched)
+    rated, watch, in_force = parse_lives(lives), parse_watched(watched), rules or parse_rules()
+    check_rules(watch, in_force)
     needed = _needed(rated, watch)
     gauges = _chosen([n for n, s in signals.items() if s.kind is Kind.GAUGE], ignored, needed)
     counters = _chosen([n for n, s in signals.items() if s.kind is Kind.COUNTER], ignored, needed)
@@ -158,7 +159,7 @@ def parse_tables(site: str = "", *, lives: str = "", watched: str = "", rules: R
         efforts=tuple((kind.lower(), round(read.of(efforts[kind], "effort.kinds", kind, 1, 600))) for kind in efforts),
         lives=rated,
         watch=watch,
-        rules=rules or parse_rules(),
+        rules=in_force,
         digest=sha256("\n".join((shipped, site, lives, watched)).encode()).hexdigest()[:12],
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tillwatch.collector.predict.settings import DAY_NS, TablesError, parse_tables
+from tillwatch.collector.predict.tables import TableError
 
 
 def test_a_site_changes_single_keys_and_its_own_parts_come_first():
@@ -19,6 +20,11 @@ def test_a_site_changes_single_keys_and_its_own_parts_come_first():
     assert shipped.effort("host/disk") != 7
     assert shipped.effort("nothing") == shipped.effort_min
     assert tables.digest != shipped.digest
+
+
+def test_a_watched_value_whose_rule_has_no_such_limit_is_said():
+    with pytest.raises(TableError, match=r"disk\.space, rule: ups\.battery-low has no limit above"):
+        parse_tables(watched='[[watched]]\nid = "disk.space"\nrule = "ups.battery-low"\n')
 
 
 def test_what_lives_and_trends_ask_for_is_kept_also_where_nothing_is_unusual_in_it():
