@@ -89,7 +89,7 @@ def csv_text(table: Table, zone: ZoneInfo) -> str:
     return "".join(csv_pieces(table, zone))
 
 
-def _plain(cell: Cell, zone: ZoneInfo) -> str | int | float:  # noqa: PLR0911 - one for each kind of cell
+def _plain(cell: Cell, zone: ZoneInfo) -> str | int | float:
     match cell:
         case None:
             return ""

@@ -45,7 +45,7 @@ def write_workbook(path: Path, table: Table, zone: ZoneInfo, name: str, about: M
             sheet.set_column(column, column, max(LEAST_WIDTH, min(MAX_WIDTH, len(head) + 3)))
             sheet.write_string(0, column, head, styles["head"])
         count = 0
-        for count, row in enumerate(table.rows, 1):  # noqa: B007 - the last one is the number of rows
+        for count, row in enumerate(table.rows, 1):
             for column, cell in enumerate(row):
                 _put(sheet, count, column, cell, zone, styles)
         sheet.autofilter(0, 0, max(count, 1), max(len(table.heads) - 1, 0))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,8 @@ from pydantic import BaseModel
 
 from tillwatch.collector.figures.table import Cell, Length, Moment, Table, csv_pieces, moment
 from tillwatch.collector.figures.workbook import write_workbook
+from tillwatch.collector.people.roles import asking
+from tillwatch.collector.web.reads import Reads
 
 MAX_ROWS = 100_000
 """Rows of one file: some 20 MB. Past it the file says in its last row how many are left out: ask for less, by scope or by time."""
@@ -31,6 +33,8 @@ WAITING_BOOKS = 8
 CHUNK = 64 * 1024
 MAX_NAME = 60
 TYPES = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
+WORDS = ("text", "reason")
+"""Fields in which a member of a list says what it is."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -78,14 +82,43 @@ def _book(table: Table, zone: ZoneInfo, name: str, about: Mapping[str, str]) -> 
 _BOOKS = Books()
 
 
+class Exports:
+    """Lists as files, in the time zone of who asks. now: UTC ns."""
+
+    def __init__(self, reads: Reads, now: Callable[[], int]) -> None:
+        self._reads = reads
+        self._now = now
+
+    async def __call__(
+        self, model: type[BaseModel], items: Iterable[BaseModel], form: str, name: str, *, total: int = 0
+    ) -> Response:
+        """total: of the whole list, where items are not all of it."""
+        return await answer(
+            table_of(model, items), form, name=name, zone=await self.zone(), now=self._now(), total=total
+        )
+
+    async def zone(self) -> str:
+        """IANA name: the asker's own, else the bank's."""
+        return asking().zone or await self._reads(lambda reader: reader.in_force().policy.zone)
+
+
 async def answer(
-    table: Table, form: str, *, name: str, zone: str, now: int, about: Mapping[str, str] | None = None
+    table: Table,
+    form: str,
+    *,
+    name: str,
+    zone: str,
+    now: int,
+    total: int = 0,
+    about: Mapping[str, str] | None = None,
 ) -> Response:
-    """The file as an answer. form: `csv` or `xlsx`; name: of the list, in English; zone: IANA name, of the times in it; now: UTC ns."""
+    """The file as an answer. form: `csv` or `xlsx`; name: of the list, in English; zone: IANA name, of the times in it; now: UTC ns; total: rows that there
+    are, where the table does not have all of them.
+    """
     place = ZoneInfo(zone)
     file = file_name(name, form, now, place)
     headers = {"Content-Disposition": f'attachment; filename="{file}"', "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}  # fmt: skip
-    bounded = Table(table.heads, _bounded(table))
+    bounded = Table(table.heads, _bounded(table, total))
     if form == "csv":
         # Iterated on a thread: a row may take some work.
         return StreamingResponse(csv_pieces(bounded, place), media_type=TYPES["csv"], headers=headers)
@@ -100,12 +133,13 @@ def _read(file: IO[bytes]) -> Iterator[bytes]:
             yield piece
 
 
-def _bounded(table: Table) -> Iterator[Sequence[Cell]]:
-    rows = iter(table.rows)
-    yield from islice(rows, MAX_ROWS)
-    left = sum(1 for _ in rows)
+def _bounded(table: Table, total: int) -> Iterator[Sequence[Cell]]:
+    rows, count = iter(table.rows), 0
+    for count, row in enumerate(islice(rows, MAX_ROWS), 1):  # noqa: B007 - the last one is the number of rows
+        yield row
+    left = max(total - count, sum(1 for _ in rows))
     if left:
-        yield [f"{left} more rows are left out: {MAX_ROWS} is the limit of one file; ask for less, by scope or by time"]
+        yield [f"{left} more rows are left out: this file has {count}; ask for less, by scope or by time"]
 
 
 def file_name(name: str, form: str, now: int, zone: ZoneInfo) -> str:
@@ -119,17 +153,18 @@ def file_name(name: str, form: str, now: int, zone: ZoneInfo) -> str:
 
 def table_of(model: type[BaseModel], items: Iterable[BaseModel]) -> Table:
     """A column for each plain field, in the schema's order; a member with fields of its own becomes columns with its name before theirs. Lists of
-    plain values are joined; lists of more than that are left out.
+    plain values are joined, and so is what members of a list say in words; lists of what has no words are left out.
     """
     paths = list(_paths(model, ()))
     return Table(
-        [".".join(names) for names, _ in paths], ([_cell(item, attributes) for _, attributes in paths] for item in items)
+        [".".join(names) for names, _ in paths],
+        ([_cell(item, attributes) for _, attributes in paths] for item in items),
     )
 
 
 def _paths(model: type[BaseModel], before: tuple[tuple[str, str], ...]) -> Iterator[tuple[list[str], list[str]]]:
     for name, field in model.model_fields.items():
-        step = (*before, (field.alias or name, name))
+        step = (*before, (field.serialization_alias or field.alias or name, name))
         inner = _inner(field.annotation)
         if inner is None:
             continue
@@ -144,7 +179,8 @@ def _inner(annotation: Any) -> Any:
     origin = get_origin(annotation)
     if origin in (list, tuple):
         item = _inner((get_args(annotation) or (str,))[0])
-        return None if item is None or (isinstance(item, type) and issubclass(item, BaseModel)) else str
+        wordless = isinstance(item, type) and issubclass(item, BaseModel) and not set(WORDS) & set(item.model_fields)
+        return None if item is None or wordless else str
     if origin is dict or annotation is dict:
         return None
     members = [each for each in get_args(annotation) if each is not type(None)] if origin is not Literal else []
@@ -170,7 +206,15 @@ def _cell(item: Any, attributes: Sequence[str]) -> Cell:
         case int() | float() if last.endswith("_s"):
             return Length(round(item * 10**9))
         case list() | tuple():
-            return "; ".join(map(str, item))
+            return "; ".join(map(_words, item))
         case str() | int() | float():
             return item
     return str(item)
+
+
+def _words(item: Any) -> str:
+    return (
+        next((str(getattr(item, name)) for name in WORDS if hasattr(item, name)), "")
+        if isinstance(item, BaseModel)
+        else str(item)
+    )

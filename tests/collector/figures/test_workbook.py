@@ -36,7 +36,9 @@ def test_text_is_text_and_numbers_are_numbers(tmp_path):
 
 
 def test_times_are_of_the_zone_that_the_file_names(tmp_path):
-    _, book, _ = written(tmp_path, Table(list("abcd"), [[Moment(AT), Moment(0), Length(90 * 60 * 10**9), Share(0.125)]]))
+    _, book, _ = written(
+        tmp_path, Table(list("abcd"), [[Moment(AT), Moment(0), Length(90 * 60 * 10**9), Share(0.125)]])
+    )
     first, second, third, fourth = book["figures"][2]
     assert first.value == datetime(2026, 9, 21, 22, 13, 20)
     assert second.value is None
