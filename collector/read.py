@@ -5,7 +5,7 @@ Times are UTC nanoseconds. `condition` is `ok`, `warn`, `crit` or `unknown`; no 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -322,6 +322,10 @@ class FleetReader(Protocol):
         ...
 
     def terminal(self, terminal: str) -> TerminalView: ...
+
+    def places(self, only: set[str] | None = None) -> Mapping[str, tuple[str, str]]:
+        """Terminal -> (branch, region), of these or of all. Cheap beside `terminals`."""
+        ...
 
     def components(self, terminal: str) -> Sequence[ComponentView]: ...
 

@@ -159,6 +159,12 @@ class SqliteReader:
             )
         return views
 
+    def places(self, only: set[str] | None = None) -> Mapping[str, tuple[str, str]]:
+        some = f" WHERE id IN ({','.join('?' * len(only))})" if only is not None else ""
+        with self.snapshot() as db:
+            rows = db.execute(f"SELECT id, branch, region FROM terminal{some}", tuple(only or ()))  # noqa: S608 - question marks
+            return {name: (branch, region) for name, branch, region in rows}
+
     def identity(self, terminal: str) -> IdentityView:
         with self.snapshot() as db:
             row = db.execute("SELECT state, status FROM terminal WHERE id = ?", (terminal,)).fetchone()

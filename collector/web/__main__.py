@@ -73,14 +73,20 @@ def serve(
     port: int,
     cards: Path | None = None,
     predicting: Predicting | None = None,
+    database: Path | None = None,
+    configured: Path | None = None,
 ) -> None:
-    """Runs the console until SIGTERM or SIGINT. cards: the bank's own. Raises Refused before anything is served."""
+    """Runs the console until SIGTERM or SIGINT. cards: the bank's own; database: where acts are left for the collector, None where
+    nothing can be done; configured: the collector's configuration file. Raises Refused before anything is served.
+    """
     listener = listen(host, port)
     from tillwatch.collector.alarm.diagnosis import CardsError, load_cards  # noqa: PLC0415  # as the next
-    from tillwatch.collector.web.app import Console  # noqa: PLC0415  # half a second of imports: wrong input is told before
+    from tillwatch.collector.web.acting import ActsDoor  # noqa: PLC0415  # as the next
+    from tillwatch.collector.web.app import Console, nothing_taken  # noqa: PLC0415  # half a second of imports: wrong input is told before
 
     try:
-        console = Console(open_reader, cards=load_cards(cards), predicting=predicting)
+        acts = ActsDoor(database) if database is not None else nothing_taken
+        console = Console(open_reader, cards=load_cards(cards), predicting=predicting, acts=acts, config=configured)
     except CardsError as error:
         listener.close()
         raise Refused(f"--cards: {error}") from None
@@ -126,9 +132,10 @@ def _end_with_stdin() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="tillwatch-collector console",
-        description="The fleet console and REST API, read-only over the collector's store.",
+        description="The fleet console and REST API over the collector's store.",
     )
     parser.add_argument("--db", required=True, type=Path, help="the collector's store")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the collector's configuration file, for proofs")
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default: %(default)s)")
     parser.add_argument("--port", default=8080, type=int, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--cards", type=Path, metavar="FILE", help="the bank's own diagnosis cards")
@@ -150,7 +157,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (StoreError, sqlite3.Error) as error:
             raise Refused(f"--db {options.db}: cannot be read as the collector's store: {error}") from None
         predicting = _predicting(options.db, options.predictions, enabled=not options.no_predictions)
-        serve(lambda: SqliteReader(options.db), options.host, options.port, options.cards, predicting)
+        serve(
+            lambda: SqliteReader(options.db), options.host, options.port, options.cards, predicting, options.db,
+            options.config,
+        )  # fmt: skip
     except Refused as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

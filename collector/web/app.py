@@ -1,20 +1,28 @@
-"""The console as one ASGI application: the REST API, the pages, and the door before both. Read-only over the store."""
+"""The console as one ASGI application: the REST API, the pages, and the door before both. It reads the
+store; what people do is left there for the collector to journal.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.gzip import GZipMiddleware
 
 from tillwatch.collector.alarm.diagnosis import Cards, load_cards
 from tillwatch.collector.incident.incident_views import ConsoleReader
+from tillwatch.collector.people.roles import Visitor
 from tillwatch.collector.web import answers, api, chart_route, finding_chart, pages
+from tillwatch.collector.web.acting import Acts, NotTaken
+from tillwatch.collector.web.door import Authenticate, Door, anybody
 from tillwatch.collector.web.feed import Feed
 from tillwatch.collector.web.guard import Guard
+from tillwatch.collector.web.parts import Parts
 from tillwatch.collector.web.predicting import Predicting
 from tillwatch.collector.web.reads import Reads
 
@@ -26,9 +34,15 @@ def release() -> str:
         return "0"
 
 
+async def nothing_taken(_: Visitor, __: Mapping[str, Any]) -> None:
+    """Acts of a console without a store to write."""
+    raise NotTaken("this console only shows; nothing was done")
+
+
 class Console:
     """The application and what it lives on. `open_reader` is called once on each reading thread. with_pages=False: the API alone. cards: None for those
-    that ship; predicting: None where they are switched on and nothing is known of their process.
+    that ship; predicting: None where they are switched on and nothing is known of their process; acts: how what people do becomes record; authenticate: who
+    asks; config: see Parts.
     """
 
     def __init__(
@@ -39,8 +53,10 @@ class Console:
         with_pages: bool = True,
         cards: Cards | None = None,
         predicting: Predicting | None = None,
+        acts: Acts = nothing_taken,
+        authenticate: Authenticate = anybody,
+        config: Path | None = None,
     ) -> None:
-        predicting = predicting or Predicting()
         self.reads = Reads(open_reader)
         self.feed = Feed(self.reads, now=now)
         self.app = FastAPI(
@@ -58,15 +74,17 @@ class Console:
                 "auto_configure": False,
             },  # nothing leaves the bank
         )
+        parts = Parts(self.reads, self.feed, now, acts, cards or load_cards(None), predicting or Predicting(), config)
         answers.add_problem_handlers(self.app)
-        self.app.include_router(api.router(self.reads, self.feed, now, cards or load_cards(None), predicting))
+        self.app.include_router(api.router(parts))
         chart_route.add(self.app, self.reads, now)
-        finding_chart.add(self.app, self.reads, predicting.tables, now)
+        finding_chart.add(self.app, self.reads, parts.predicting.tables, now)
         if with_pages:
-            pages.mount(self.app, self.reads, self.feed, now)
+            pages.mount(self.app, parts)
         self.app.add_middleware(
             GZipMiddleware, minimum_size=1_000, compresslevel=4
         )  # 9 takes three times as long for 5 %
+        self.app.add_middleware(Door, authenticate=authenticate)
         self.app.add_middleware(Guard)
 
     @asynccontextmanager

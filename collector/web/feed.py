@@ -9,11 +9,12 @@ import gzip
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tillwatch.agent.model import MS
 from tillwatch.collector.incident.incident_views import ConsoleReader
+from tillwatch.collector.people.roles import Scope
 from tillwatch.collector.read import AlarmView, TerminalView, WaitingView
 from tillwatch.collector.web.reads import Reads
 
@@ -68,6 +69,9 @@ ROW_FIELDS = (
     "state", "stated",
 )  # fmt: skip
 """The names of a row's places; console.js reads rows by them. `at` and `stated` are UTC milliseconds."""
+
+_BRANCH, _REGION = ROW_FIELDS.index("branch"), ROW_FIELDS.index("region")
+WHOLE = Scope()
 
 
 def row(view: TerminalView, worst: AlarmView | None) -> Row:
@@ -144,7 +148,7 @@ class Feed:
         self._handled = -1
         self._life = time.time_ns() // MS  # a page that outlived the process asks with a tick of another life
         self._listeners: dict[object, Callable[[Change], None]] = {}
-        self._documents: dict[int, bytes] = {}
+        self._documents: dict[tuple[int, Scope], bytes] = {}
         self._first = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -175,29 +179,41 @@ class Feed:
 
         return forget
 
-    def document(self, since: str) -> bytes:
-        """The fleet for the table, gzipped JSON: the rows that changed after `since`, a token of an earlier document, or all of them.
+    def summary_of(self, scope: Scope) -> Summary:
+        """The figures above one part of the fleet."""
+        if scope.whole:
+            return self.summary
+        terminals = self.terminals_of(scope)
+        return summarise(terminals.values(), [alarm for alarm in self.alarms if alarm.terminal in terminals])
 
-        Made once for all pages that ask the same, so fifty viewers cost what one costs.
+    def terminals_of(self, scope: Scope) -> Mapping[str, TerminalView]:
+        if scope.whole:
+            return self.terminals
+        return {name: view for name, view in self.terminals.items() if scope.covers(view.branch, view.region)}
+
+    def document(self, since: str, scope: Scope = WHOLE) -> bytes:
+        """The fleet for the table, gzipped JSON: the rows that changed after `since`, a token of an earlier document, or all of them, of whose part of
+        the fleet it is for. Made once for all pages that ask the same, so fifty viewers cost what one costs.
         """
         life, _, number = since.partition("-")
         tick = int(number) if life == str(self._life) and number.isdecimal() else -1
         fleet = self._fleet
         if not fleet.forgotten <= tick <= fleet.tick:
             tick = -1
-        if (made := self._documents.get(tick)) is not None:
+        if (made := self._documents.get((tick, scope))) is not None:
             return made
         rows = fleet.rows.values() if tick < 0 else [fleet.rows[key] for key, at in fleet.changed.items() if at > tick]
+        rows = [row for row in rows if scope.covers(str(row[_BRANCH]), str(row[_REGION]))]
         body = {
             "token": f"{self._life}-{fleet.tick}",
             "whole": tick < 0,
             "fields": ROW_FIELDS,
-            "rows": list(rows),
+            "rows": rows,
             "removed": [] if tick < 0 else [key for at, key in fleet.removed if at > tick and key not in fleet.rows],
         }
         made = gzip.compress(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(), compresslevel=4)
         if len(self._documents) < DOCUMENTS_KEPT:
-            self._documents[tick] = made
+            self._documents[tick, scope] = made
         return made
 
     async def _poll(self) -> None:
@@ -231,7 +247,7 @@ class Feed:
             # What waits becomes late by time alone, and nothing is written where the collector itself is down.
             late = self._look()
             return Change(revision, frozenset(), alarms=False, store=False, undelivered=True) if late else None
-        terminals, alarms, rows, handled, self._waiting, undone, foretold = await self._reads(_read_fleet)
+        terminals, alarms, rows, handled, self._waiting, undone, foretold = await self._reads.whole(_read_fleet)
         moved = self._fleet.take(rows)
         told = Change(
             revision, moved, alarms=alarms != self.alarms, store=False, incidents=handled != self._handled, undelivered=self._look(),

@@ -9,8 +9,10 @@ from fastapi import APIRouter, Query, Request, Response
 
 from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.incident.incident_views import ConsoleReader, IncidentFile
+from tillwatch.collector.people.roles import Permission
 from tillwatch.collector.read import ComponentView
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Language, Limit, Offset, Tags, known, unchanged
+from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.incident_schema import AlarmWhy, Incident, IncidentDetail, Why
 from tillwatch.collector.web.messages import TEXTS
 from tillwatch.collector.web.reads import Reads
@@ -31,6 +33,7 @@ def add(api: APIRouter, reads: Reads, words: Translation, now: Callable[[], int]
         "/alarms",
         response_model=Page[Alarm],
         responses={**SOME, **UNCHANGED},
+        dependencies=[needs(Permission.SEE)],
         summary="Alarms, level 1 first, newest first within a level",
     )
     async def alarms(
@@ -68,6 +71,7 @@ def add(api: APIRouter, reads: Reads, words: Translation, now: Callable[[], int]
         "/alarms/{alarm}/why",
         response_model=AlarmWhy,
         responses={**PROBLEMS, **UNCHANGED},
+        dependencies=[needs(Permission.SEE)],
         summary="Why somebody was told of an alarm, or why not",
     )
     async def why(request: Request, response: Response, alarm: int, lang: Language = "en") -> Any:
@@ -83,6 +87,7 @@ def add(api: APIRouter, reads: Reads, words: Translation, now: Callable[[], int]
         "/incidents",
         response_model=Page[Incident],
         responses={**SOME, **UNCHANGED},
+        dependencies=[needs(Permission.SEE)],
         summary="Incidents, level 1 first, newest first within a level",
     )
     async def incidents(
@@ -114,6 +119,7 @@ def add(api: APIRouter, reads: Reads, words: Translation, now: Callable[[], int]
         "/incidents/{incident}",
         response_model=IncidentDetail,
         responses={**PROBLEMS, **UNCHANGED},
+        dependencies=[needs(Permission.SEE)],
         summary="One incident: its alarms, clocks, escalation, history, ticket and card, and why somebody was told",
     )
     async def one(request: Request, response: Response, incident: str, lang: Language = "en") -> Any:

@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,6 +114,9 @@ class FakeFleet:
 
     def terminal(self, terminal: str) -> TerminalView:
         return self._all()[terminal]
+
+    def places(self, only: set[str] | None = None) -> Mapping[str, tuple[str, str]]:
+        return {name: (view.branch, view.region) for name, view in self._all().items() if only is None or name in only}
 
     def identity(self, terminal: str) -> IdentityView:
         return IdentityView("active", "", (), 0, (), "")

@@ -17,11 +17,15 @@ from nicegui.element import Element
 from nicegui.elements.mixins.text_element import TextElement
 
 from tillwatch.agent.model import MS
+from tillwatch.collector.people.roles import asking, on_behalf_of
 from tillwatch.collector.read import WaitingView
 from tillwatch.collector.web.feed import Change, Feed
-from tillwatch.collector.web.messages import Text, choose
+from tillwatch.collector.web.messages import CATALOGUE, TEXTS, Text, choose
+from tillwatch.collector.web.pages.navigation import shown
 
 STATIC = Path(__file__).parent.parent / "static"
+SCRIPTS = ("console", "parts", "foretold")
+"""Of every page, in this order."""
 
 QUIET_S = 180
 """Three of the usual minute intervals without anything from any terminal: then it is the collector or the network, not a terminal."""
@@ -54,9 +58,19 @@ class UndeliveredBanner(Element, component=STATIC / "banner.js"):
 def static_version() -> str:
     """A name that changes with the files, so that browsers may keep them for ever."""
     digest = hashlib.sha256()
-    for path in sorted(STATIC.iterdir()):
+    for path in (*sorted(STATIC.iterdir()), *sorted(CATALOGUE.iterdir())):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def texts_script(name: str) -> str | None:
+    """The catalogue of one language as the browser takes it, `texts-en.js`; kept there, so that a page does not carry it. None for another name."""
+    language = name.removeprefix("texts-").removesuffix(".js")
+    return (
+        f"window.TW_TEXTS={_script(TEXTS[language].texts)}"
+        if name == f"texts-{language}.js" and language in TEXTS
+        else None
+    )
 
 
 def words(tag: str, text: str = "") -> TextElement:
@@ -65,9 +79,8 @@ def words(tag: str, text: str = "") -> TextElement:
 
 
 def text_of(request: Request) -> Text:
-    return choose(
-        request.query_params.get("lang"), request.cookies.get("tw_lang"), request.headers.get("accept-language", "")
-    )
+    remembered = asking().language or request.cookies.get("tw_lang")
+    return choose(request.query_params.get("lang"), remembered, request.headers.get("accept-language", ""))
 
 
 def _script(value: object) -> str:
@@ -80,16 +93,17 @@ def _script(value: object) -> str:
     )
 
 
-def _head(text: Text, *, remember: bool, early: str) -> str:
+def _head(text: Text, *, remember: bool, early: str, files: Iterable[str]) -> str:
     base = f"/console/{static_version()}"
     settings = {
         "lang": text.language,
-        "texts": text.texts,
         "now": time.time_ns() // MS,
         "remember": remember,
         "early": early,
     }
-    return f'<link rel="stylesheet" href="{base}/console.css"><script>window.TW={_script(settings)}</script><script src="{base}/console.js"></script><script src="{base}/parts.js"></script><script src="{base}/foretold.js"></script>'
+    styles = "".join(f'<link rel="stylesheet" href="{base}/{name}.css">' for name in ("console", *files))
+    scripts = "".join(f'<script src="{base}/{name}.js"></script>' for name in (f"texts-{text.language}", *SCRIPTS))
+    return f"{styles}<script>window.TW={_script(settings)}</script>{scripts}"
 
 
 @contextmanager
@@ -102,13 +116,14 @@ def frame(
     *,
     on_theme: Callable[[], None] = lambda: None,
     early: str = "",
+    files: Iterable[str] = (),
 ) -> Iterator[None]:
     """Navigation above, the page's content inside.
 
     on_theme: called after the theme changed, for what is drawn and not styled. early: what the page will fetch first; the
-    browser asks for it while the scripts still load.
+    browser asks for it while the scripts still load. files: style sheets of this page's own, static/NAME.css.
     """
-    ui.add_head_html(_head(text, remember="lang" in request.query_params, early=early))
+    ui.add_head_html(_head(text, remember="lang" in request.query_params, early=early, files=files))
     remembered = request.cookies.get("tw_theme", "auto")
     names = list(THEMES)
     dark = ui.dark_mode(THEMES.get(remembered))
@@ -131,12 +146,11 @@ def frame(
         ui.link(text("app.skip"), "#tw-main").classes("tw-skip")
         ui.link(text("app.name"), "/").classes("tw-brand")
         with ui.element("nav").props(f'aria-label="{text("app.nav")}"'):
-            for key, address, label in (
-                ("fleet", "/", text("fleet.title")),
-                ("alarms", "/alarms", text("alarms.title")),
-                ("risk", "/at-risk", text("risk.title")),
-            ):
-                ui.link(label, address).props('aria-current="page"' if key == active else "")
+            for group in shown(asking()):
+                for place in group.places:
+                    ui.link(text(place.label), place.address).props(
+                        'aria-current="page"' if place.key == active else ""
+                    )
         ui.element("span").classes("tw-grow")
         with ui.element("span").classes("tw-live").props("role=status"):
             words("span", text("app.live"))
@@ -173,10 +187,11 @@ def frame(
 
 
 def listen(client: Client, feed: Feed, on_change: Callable[[Change], None]) -> None:
-    """Tells this page of changes for as long as it lives."""
+    """Tells this page of changes for as long as it lives, on behalf of whoever opened it."""
+    visitor = asking()
 
     def told(change: Change) -> None:
-        with client:
+        with client, on_behalf_of(visitor):
             on_change(change)
 
     client.on_delete(feed.listen(told))

@@ -9,7 +9,7 @@ const tw = {
   chart: null,
 
   t(key, values = {}) {
-    let text = window.TW.texts[key] ?? key;
+    let text = window.TW_TEXTS[key] ?? key;
     for (const [name, value] of Object.entries(values)) text = text.replaceAll(`{${name}}`, () => value);
     return text;
   },
@@ -203,6 +203,22 @@ const tw = {
   },
   refresh() {
     for (const reader of tw.readers) reader.run();
+  },
+  // ---- acts: each has a key of its own, so that one that is sent again after a broken connection is done once.
+  // Gives the answer's body; throws an Error whose message is the problem's detail in one line, with status and problem.
+  async act(method, address, body) {
+    const answer = await fetch(address, {
+      method,
+      headers: { "Content-Type": "application/json", "Idempotency-Key": tw.key(), "X-TW-CSRF": window.TW.csrf ?? "" },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    const said = (answer.headers.get("Content-Type") ?? "").includes("json") ? await answer.json() : null;
+    if (!answer.ok) throw Object.assign(new Error(said?.detail ?? `${answer.status}`), { status: answer.status, problem: said });
+    tw.refresh();
+    return said;
+  },
+  key() {
+    return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   },
 
   // ---- the chart

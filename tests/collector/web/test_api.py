@@ -167,7 +167,7 @@ def test_what_cannot_be_answered_is_a_problem(client, path, status, word):
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-def test_the_api_only_reads(client, method):
+def test_another_method_is_told_which_ones_there_are(client, method):
     answer = client.request(method, f"{V1}/terminals")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
 

@@ -1,0 +1,28 @@
+"""What every page and every route of the console is made with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tillwatch.collector.alarm.diagnosis import Cards
+from tillwatch.collector.web.acting import Acts
+from tillwatch.collector.web.feed import Feed
+from tillwatch.collector.web.predicting import Predicting
+from tillwatch.collector.web.reads import Reads
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """now: UTC ns; acts: raises NotTaken where there is no store to write; config: the collector's configuration file, for what is done by a command of
+    its own; None where nobody said which.
+    """
+
+    reads: Reads
+    feed: Feed
+    now: Callable[[], int]
+    acts: Acts
+    cards: Cards
+    predicting: Predicting
+    config: Path | None = None
