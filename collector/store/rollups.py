@@ -14,7 +14,9 @@ from tillwatch.collector.terminal.fleet import Component
 
 DAY_HOURS = 24
 HOUR_NS = HOUR_MS * MS
-_DAY = "SELECT hour, signals FROM rollup WHERE terminal = ? AND component = ? AND hour BETWEEN ? AND ? ORDER BY hour DESC"
+_DAY = (
+    "SELECT hour, signals FROM rollup WHERE terminal = ? AND component = ? AND hour BETWEEN ? AND ? ORDER BY hour DESC"
+)
 _FIRST = "SELECT hour FROM rollup WHERE terminal = ? AND component = ? ORDER BY hour LIMIT 1"
 ROW, MEMBERS = 64, 6
 """Bytes and members of one signal's hour without text: a count, a sum, two extremes, a value and its time, with 9 bytes at most each."""
@@ -64,7 +66,7 @@ def daily(
     for day in range(start // HOUR_NS // DAY_HOURS, (end - 1) // HOUR_NS // DAY_HOURS + 1):
         row = day_last(db, terminal, component, signal, day, key)
         if row is not None:
-            yield row[5] , row[4]
+            yield row[5], row[4]
 
 
 def turns(

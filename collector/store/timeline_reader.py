@@ -97,7 +97,9 @@ def timeline(
             if len(made) > MAX_MOMENTS:
                 left_out[kind] = len(made) - MAX_MOMENTS
             found += made[-MAX_MOMENTS:]
-    return Timeline(start, end, tuple(sorted(found, key=lambda moment: (moment.at, KINDS.index(moment.kind)))), left_out)
+    return Timeline(
+        start, end, tuple(sorted(found, key=lambda moment: (moment.at, KINDS.index(moment.kind)))), left_out
+    )
 
 
 def _states(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> list[Moment]:
@@ -135,7 +137,13 @@ def _incidents(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Mo
     for each in incidents_of(db, wanted["terminal"], wanted["limit"]):
         begun, ended = each.occurred_at or each.opened_at, each.restored_at or each.resolved_at or each.closed_at
         if begun < wanted["end"] and (not ended or ended > wanted["start"]) and each.announced:
-            values = {"scope": each.scope, "state": each.state, "branch": each.branch, "verdict": each.verdict, "drill": each.drill}
+            values = {
+                "scope": each.scope,
+                "state": each.state,
+                "branch": each.branch,
+                "verdict": each.verdict,
+                "drill": each.drill,
+            }
             yield Moment(
                 INCIDENT, begun, ended, not ended, each.fault, each.component, each.level, each.corr_id, each.owner, each.cause, values
             )  # fmt: skip
@@ -196,7 +204,9 @@ def _versions(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Mom
     for name, packed in rows.fetchall():
         signals = [signal for signal in Component.unpack(name, packed).series if signal.startswith(IDENTITY)]
         if signals:
-            for signal, turns in rollups.turns(db, wanted["terminal"], name, signals, wanted["start"], wanted["end"]).items():
+            for signal, turns in rollups.turns(
+                db, wanted["terminal"], name, signals, wanted["start"], wanted["end"]
+            ).items():
                 for at, before, after in turns:
                     yield Moment(CHANGE, at, what=signal, component=name, values={"before": before, "after": after})
 
@@ -216,7 +226,9 @@ def _restarts(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Mom
 def repairs(db: sqlite3.Connection, terminal: str, limit: int) -> list[RepairView]:
     """Verdicts on its incidents, the newest first."""
     found = [
-        RepairView(each.resolved_at or each.closed_at, each.corr_id, each.component, each.fault, "", each.verdict, each.part)
+        RepairView(
+            each.resolved_at or each.closed_at, each.corr_id, each.component, each.fault, "", each.verdict, each.part
+        )
         for each in incidents_of(db, terminal)
         if each.verdict and each.terminal == terminal and not each.drill
     ]
@@ -227,7 +239,9 @@ def _parts(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Moment
     for each in repairs(db, wanted["terminal"], wanted["limit"]):
         if each.part or each.verdict == "part_changed":
             if wanted["start"] <= each.at < wanted["end"]:
-                yield Moment(PART, each.at, what=each.fault, component=each.component, ref=each.incident, text=each.part)
+                yield Moment(
+                    PART, each.at, what=each.fault, component=each.component, ref=each.incident, text=each.part
+                )
 
 
 def _notes(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Moment]:

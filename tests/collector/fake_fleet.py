@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.collector.fake_incidents import IN_FORCE, case_of, file_of, incident_of
+from tests.collector.fake_oversight import FakeOversight
 from tillwatch.collector.incident.case import Why
 from tillwatch.collector.incident.incident_views import IncidentFile, IncidentView, InForce
 from tillwatch.collector.incident.why import explain
@@ -111,7 +112,7 @@ def places(branches: int) -> list[tuple[str, str]]:
     ]
 
 
-class FakeFleet:
+class FakeFleet(FakeOversight):
     """A FleetReader over nothing. base: the "now" of the fleet, UTC ns; branches: 0 for the six that have names of their own."""
 
     def __init__(

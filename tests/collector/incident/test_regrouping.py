@@ -143,7 +143,9 @@ def test_who_had_taken_on_a_mild_one_has_not_taken_on_a_grave_one(stage: Stage) 
 @pytest.mark.parametrize("way", ["elsewhere", "itself", "settled", "forgotten"])
 def test_what_is_no_one_cause_is_not_put_together(stage: Stage, way: str) -> None:
     first = full(stage)
-    second = {"elsewhere": lambda: full(stage, "atm-9"), "itself": lambda: first}.get(way, lambda: full(stage, "atm-2"))()
+    second = {"elsewhere": lambda: full(stage, "atm-9"), "itself": lambda: first}.get(
+        way, lambda: full(stage, "atm-2")
+    )()
     if way == "settled":
         stage.players["atm-2"].disk(10)
         stage.act("resolve", incident=second, verdict="true_fault")
@@ -257,7 +259,9 @@ times = st.integers(1, 1000)
 @st.composite
 def standing(draw: st.DrawFn, name: str) -> Incident:
     opened = draw(times)
-    begun = split_off(Incident(name, "atm-1", "hill", draw(st.integers(1, 3)), OPEN, opened, 0, 0, fault="disk.full"), opened)
+    begun = split_off(
+        Incident(name, "atm-1", "hill", draw(st.integers(1, 3)), OPEN, opened, 0, 0, fault="disk.full"), opened
+    )
     responded = draw(st.integers(opened, 2000)) if draw(st.booleans()) else 0
     state = draw(st.sampled_from((ACKNOWLEDGED, IN_REPAIR))) if responded else OPEN
     since = draw(st.integers(opened, 2000))

@@ -149,9 +149,15 @@ class Desk(RuleBasedStateMachine):
     @rule(which=whichever)
     def merge_neighbours(self, which: int) -> None:
         """Two of one place, which any two rarely are."""
-        living = sorted(each.corr_id for each in self.stage.incidents("open", "acknowledged", "in_repair") if each.corr_id in self.stage.fold.book.incidents)
+        living = sorted(
+            each.corr_id
+            for each in self.stage.incidents("open", "acknowledged", "in_repair")
+            if each.corr_id in self.stage.fold.book.incidents
+        )
         book = self.stage.fold.book
-        pairs = [(a, b) for a in living for b in living if a != b and book.incidents[a].branch == book.incidents[b].branch]
+        pairs = [
+            (a, b) for a in living for b in living if a != b and book.incidents[a].branch == book.incidents[b].branch
+        ]
         if pairs:
             one, other = pairs[which % len(pairs)]
             self.stage.act("merge", incident=one, into=other)
