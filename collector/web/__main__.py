@@ -119,7 +119,7 @@ def serve(
         people, recorder = _people(database, settings) if database is not None else (None, None)
         console = Console(
             open_reader, cards=load_cards(cards), predicting=predicting, acts=acts, people=people, recorder=recorder,
-            config=configured.source if configured is not None else None,
+            config=configured.source if configured is not None else None, database=database,
         )  # fmt: skip
         config = uvicorn.Config(
             console.app,

@@ -52,7 +52,7 @@ async def nothing_taken(_: Visitor, __: Mapping[str, Any]) -> None:
 class Console:
     """The application and what it lives on. `open_reader` is called once on each reading thread. with_pages=False: the API alone. cards: None for those
     that ship; predicting: None where they are switched on and nothing is known of their process; acts: how what people do becomes record; people: accounts and
-    sessions, None where everybody looks and nobody acts; recorder: hands over what is told of them; config: see Parts.
+    sessions, None where everybody looks and nobody acts; recorder: hands over what is told of them; config, database: see Parts.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Console:
         people: SigningIn | None = None,
         recorder: Recorder | None = None,
         config: Path | None = None,
+        database: Path | None = None,
     ) -> None:
         self.people, self._recorder = people, recorder
         settings = people.settings if people is not None else ConsoleSection()
@@ -90,7 +91,15 @@ class Console:
             },  # nothing leaves the bank
         )
         parts = Parts(
-            self.reads, self.feed, now, acts, cards or load_cards(None), predicting or Predicting(), config, people
+            self.reads,
+            self.feed,
+            now,
+            acts,
+            cards or load_cards(None),
+            predicting or Predicting(),
+            config,
+            database,
+            people,
         )
         answers.add_problem_handlers(self.app)
         self.app.include_router(api.router(parts))

@@ -17,7 +17,8 @@ from tillwatch.collector.web.reads import Reads
 @dataclass(frozen=True, slots=True)
 class Parts:
     """now: UTC ns; acts: raises NotTaken where there is no store to write; config: the collector's configuration file, for what is done by a command of
-    its own; None where nobody said which. people: accounts and sessions; None where everybody only looks.
+    its own; database: the collector's store, for what is done in a process of its own; None where nobody said which. people: accounts and
+    sessions; None where everybody only looks.
     """
 
     reads: Reads
@@ -27,4 +28,5 @@ class Parts:
     cards: Cards
     predicting: Predicting
     config: Path | None = None
+    database: Path | None = None
     people: SigningIn | None = None

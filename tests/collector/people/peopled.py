@@ -87,9 +87,7 @@ def peopled(folder: Path, settings: ConsoleSection | None = None, **more: Any) -
     settings = settings or ConsoleSection()
     directory = Directory(folder / "console.db", anonymous=settings.anonymous, far=settings.far, now=clock)
     people = SigningIn(directory, settings, CHEAP)
-    console = Console(
-        lambda: FakeFleet(60, BASE), now=clock, people=people, **{"with_pages": False, **more}
-    )
+    console = Console(lambda: FakeFleet(60, BASE), now=clock, people=people, **{"with_pages": False, **more})
     with TestClient(console.app, base_url=URL, follow_redirects=False) as client:
         yield Peopled(directory, people, console, clock, client)
     directory.close()

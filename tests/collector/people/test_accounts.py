@@ -142,7 +142,7 @@ def test_a_scope_is_bounded():
 
 
 def test_a_change_and_its_record_are_one(db):
-    with pytest.raises(RuntimeError), transaction(db):
+    with pytest.raises(RuntimeError), transaction(db):  # noqa: PT012 - both belong to one transaction
         accounts.add(db, Person("li.wei", "", Role.VIEWER), BY)
         raise RuntimeError
     assert (accounts.count(db), unsaid(db)) == (0, [])

@@ -44,7 +44,12 @@ def test_any_text_is_judged(password):
 
 def test_it_is_argon2id_of_the_parameters_that_are_named():
     found = extract_parameters(Passwords().hash("violet tundra kayak"))
-    assert (found.type.name, found.time_cost, found.memory_cost, found.parallelism) == ("ID", TIME_COST, MEMORY_KIB, LANES)
+    assert (found.type.name, found.time_cost, found.memory_cost, found.parallelism) == (
+        "ID",
+        TIME_COST,
+        MEMORY_KIB,
+        LANES,
+    )
 
 
 def test_only_the_right_one_is_verified_and_nobody_has_none():

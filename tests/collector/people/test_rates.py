@@ -5,7 +5,17 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillwatch.collector.people.rates import FORGET_S, FREE, MAX_DELAY_S, MAX_KEPT, NANO, Attempts, Buckets, Rate, place_of
+from tillwatch.collector.people.rates import (
+    FORGET_S,
+    FREE,
+    MAX_DELAY_S,
+    MAX_KEPT,
+    NANO,
+    Attempts,
+    Buckets,
+    Rate,
+    place_of,
+)
 
 ADMIN, ELSEWHERE, HOME = ("name", "admin"), ("address", "203.0.113.9"), ("device", "ab12")
 

@@ -68,9 +68,21 @@ def test_a_wrong_name_is_answered_as_a_wrong_password(house):
     house.add("gone", active=False)
     house.add("vouched", password="")
     said = set()
-    for name, password in (("li.wei", "wrong"), ("nobody", WORD), ("gone", WORD), ("vouched", ""), ("vouched", "x"), ("<b>", "x")):
+    for name, password in (
+        ("li.wei", "wrong"),
+        ("nobody", WORD),
+        ("gone", WORD),
+        ("vouched", ""),
+        ("vouched", "x"),
+        ("<b>", "x"),
+    ):
         answer = house.client.post("/sign-in", data={"name": name, "password": password or " "}, headers=FORM)
-        said.add((answer.status_code, answer.text.replace(name, "").replace(name.replace("<", "&lt;").replace(">", "&gt;"), "")))
+        said.add(
+            (
+                answer.status_code,
+                answer.text.replace(name, "").replace(name.replace("<", "&lt;").replace(">", "&gt;"), ""),
+            )
+        )
         assert "tw_session" not in house.client.cookies
     assert len(said) == 1
 
@@ -213,7 +225,11 @@ def test_a_password_that_was_given_has_to_be_changed(house):
     browser = house.browser("li.wei")
     assert step_of(house, browser) == "password"
     assert browser.get("/api/v1/terminals").status_code == 401
-    for password, again, status in (("short", "short", 422), ("violet tundra 4711", "other", 422), (WORD[:-1] + "7", WORD[:-1] + "7", 303)):
+    for password, again, status in (
+        ("short", "short", 422),
+        ("violet tundra 4711", "other", 422),
+        (WORD[:-1] + "7", WORD[:-1] + "7", 303),
+    ):
         answer = browser.post("/sign-in/password", data={"password": password, "again": again}, headers=FORM)
         assert answer.status_code == status
     assert browser.get("/api/v1/terminals").status_code == 200
