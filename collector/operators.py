@@ -33,7 +33,13 @@ class Operators:
     """answered: told that a person has settled an incident."""
 
     def __init__(
-        self, book: Book, fleet: Fleet, alarming: Alarming, masking: Masking, following: Following, regrouping: Regrouping
+        self,
+        book: Book,
+        fleet: Fleet,
+        alarming: Alarming,
+        masking: Masking,
+        following: Following,
+        regrouping: Regrouping,
     ) -> None:
         self._book = book
         self._fleet = fleet

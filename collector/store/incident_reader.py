@@ -137,6 +137,7 @@ def _incident_view(row: tuple[object, ...], counted: tuple[int, int], book: InFo
         parent=incident.parent, reopened=incident.reopened, intermittent=incident.intermittent, tamper=incident.tamper,
         drill=incident.drill, verdict=incident.verdict, part=incident.part, alarms=counted[0], terminals=counted[1],
         clocks=_clocks(incident, str(terminal_class), book.policy, now), ticket=TicketView(*ticket),  # type: ignore[arg-type]  # columns
+        seq=incident.seq,
     )  # fmt: skip
 
 

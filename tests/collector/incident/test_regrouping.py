@@ -4,7 +4,7 @@ of events is in stories/test_model.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -143,7 +143,9 @@ def test_who_had_taken_on_a_mild_one_has_not_taken_on_a_grave_one(stage: Stage) 
 @pytest.mark.parametrize("way", ["elsewhere", "itself", "settled", "forgotten"])
 def test_what_is_no_one_cause_is_not_put_together(stage: Stage, way: str) -> None:
     first = full(stage)
-    second = {"elsewhere": lambda: full(stage, "atm-9"), "itself": lambda: first}.get(way, lambda: full(stage, "atm-2"))()
+    second = {"elsewhere": lambda: full(stage, "atm-9"), "itself": lambda: first}.get(
+        way, lambda: full(stage, "atm-2")
+    )()
     if way == "settled":
         stage.players["atm-2"].disk(10)
         stage.act("resolve", incident=second, verdict="true_fault")
@@ -159,11 +161,11 @@ def test_what_is_no_one_cause_is_not_put_together(stage: Stage, way: str) -> Non
 
 def outage(stage: Stage) -> tuple[str, str]:
     """A branch without its line, and a terminal in it that cannot reach its host: one incident, which explains the other."""
-    stage.players["atm-1"].says("switch", "net.wan.state", "failed", State.CRIT)
+    stage.terminal("server-hill", kind="server").says("switch", "net.wan.state", "failed", State.CRIT)
     stage.wait(MINUTE)
     stage.players["atm-2"].lost()
     stage.wait(5 * MINUTE)
-    wan = stage.alarm("net.wan", "atm-1", "switch").incident
+    wan = stage.alarm("net.wan", "server-hill", "switch").incident
     return wan, stage.alarm("terminal.silent", "atm-2").incident
 
 
@@ -195,8 +197,8 @@ def test_what_was_split_stays_apart_whatever_the_rules_say(stage: Stage) -> None
     own = stage.alarm("terminal.silent", "atm-2").incident
     assert own != wan
     assert stage.alarm("terminal.silent", "atm-2").mask(CHILD) is None
-    stage.players["atm-1"].says("switch", "net.wan.state", "degraded", State.WARN)
-    stage.players["atm-1"].says("switch", "net.wan.state", "failed", State.CRIT)
+    stage.players["server-hill"].says("switch", "net.wan.state", "degraded", State.WARN)
+    stage.players["server-hill"].says("switch", "net.wan.state", "failed", State.CRIT)
     stage.wait(HOUR)
     stage.players["atm-2"].back()
     stage.players["atm-2"].lost()
@@ -257,7 +259,9 @@ times = st.integers(1, 1000)
 @st.composite
 def standing(draw: st.DrawFn, name: str) -> Incident:
     opened = draw(times)
-    begun = split_off(Incident(name, "atm-1", "hill", draw(st.integers(1, 3)), OPEN, opened, 0, 0, fault="disk.full"), opened)
+    begun = split_off(
+        Incident(name, "atm-1", "hill", draw(st.integers(1, 3)), OPEN, opened, 0, 0, fault="disk.full"), opened
+    )
     responded = draw(st.integers(opened, 2000)) if draw(st.booleans()) else 0
     state = draw(st.sampled_from((ACKNOWLEDGED, IN_REPAIR))) if responded else OPEN
     since = draw(st.integers(opened, 2000))
