@@ -32,6 +32,8 @@ from tillwatch.collector.journal import Entry, Kind
 from tillwatch.collector.operators import Operators
 from tillwatch.collector.records import StateChange
 from tillwatch.collector.terminal.causes import farewell
+from tillwatch.collector.terminal.device_files import ACTS as OF_DEVICE_FILES
+from tillwatch.collector.terminal.device_files import DeviceFiles
 from tillwatch.collector.terminal.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fleet, Series, Terminal
 from tillwatch.collector.terminal.late import Late
 from tillwatch.collector.terminal.latest import Seen, keep
@@ -86,6 +88,7 @@ class Fold:
         regrouping = Regrouping(self.book, following, self.handling)
         self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, following, regrouping)
         self.alerting = Alerting(self.book, self.fleet, following)
+        self.device_files = DeviceFiles(self.book, self.fleet)
         self.ticketing = Ticketing(self.book, self.alarming, following)
         self.operators.answered = self.ticketing.answered = self._answered
         self.advanced_to = 0
@@ -363,6 +366,9 @@ class Fold:
                 self.alarming.judge(FORK, terminal, "", "fork", entry.at, {"rotation": facts["detail"]})
             case "alert":
                 self.alerting.heard(facts, entry.at)
+                return
+            case action if action in OF_DEVICE_FILES:
+                self.device_files.act(entry, facts)
                 return
             case "ticket-link":
                 self.ticketing.changed({**facts, "origin": "linked"}, entry.at)

@@ -12,6 +12,7 @@ from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.incident.applies import Part
 from tillwatch.collector.incident.case import Line, Why
+from tillwatch.collector.oversight import OversightReader
 from tillwatch.collector.read import AlarmView, FleetReader, OutgoingView, RiskReader, TicketView
 
 
@@ -200,5 +201,5 @@ class IncidentReader(Protocol):
         ...
 
 
-class ConsoleReader(FleetReader, IncidentReader, RiskReader, Protocol):
+class ConsoleReader(FleetReader, IncidentReader, RiskReader, OversightReader, Protocol):
     """All that the console may ask of the store. The contract is that of its parts."""
