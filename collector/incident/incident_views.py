@@ -190,6 +190,16 @@ class IncidentReader(Protocol):
         """The ids that begin with this text, or have it behind their `HWM-`; the newest first."""
         ...
 
+    def asked(self, actor: str, request: str, since: int) -> str:
+        """What became of the act of this person with this key, which was asked for at the earliest at this time, UTC ns: `waits` for the collector, `done`, or
+        empty: there is none.
+        """
+        ...
+
+    def forgotten(self) -> frozenset[int]:
+        """Open alarms that somebody had taken on for longer than that counts: nobody has them any more."""
+        ...
+
     def handled(self) -> int:
         """A number that changes whenever something happens to an incident: cheap, for live pages."""
         ...

@@ -22,7 +22,6 @@ BUSY_S = 5.0
 """For the collector's own transaction to end."""
 
 
-
 class NotTaken(Exception):  # noqa: N818  # a state of the collector, answered with 503
     """The act is not in effect, and does not wait either, unless it is Kept. The text says what becomes of it."""
 
@@ -54,12 +53,14 @@ class ActsDoor:
         return {**facts, "actor": visitor.name or "console", "role": str(visitor.role or ""), "via": "console"}
 
     def _journal(self, acts: list[dict[str, Any]], *, wait: bool) -> None:
+        asked = 0
         try:
             uri = f"{self._database.absolute().as_uri()}?mode=rw"
             with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_S)) as db:
                 db.execute("BEGIN IMMEDIATE")
                 number = max(requests.ask(db, facts) for facts in acts)
                 db.execute("COMMIT")
+                asked = number
                 until = time.monotonic() + ANSWER_S
                 while wait and requests.waits(db, number):
                     if time.monotonic() > until:
@@ -67,6 +68,8 @@ class ActsDoor:
                         raise Kept(msg)
                     time.sleep(POLL_S)
         except sqlite3.Error as error:
+            if asked:
+                raise Kept(f"this is kept, and whether it is done cannot be read: {error}") from error
             raise NotTaken(f"the store cannot be written: {error}; nothing was done") from error
         except requests.RequestError as error:
             raise NotTaken(str(error)) from error
