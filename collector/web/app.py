@@ -44,7 +44,7 @@ def release() -> str:
         return "0"
 
 
-async def nothing_taken(_: Visitor, __: Mapping[str, Any]) -> None:
+async def nothing_taken(visitor: Visitor, *facts: Mapping[str, Any]) -> None:  # noqa: ARG001 - an answer to any
     """Acts of a console without a store to write."""
     raise NotTaken("this console only shows; nothing was done")
 
