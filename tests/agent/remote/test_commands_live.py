@@ -1,6 +1,7 @@
 """Commands over a real broker to the agent as its service manager runs it: each kind, and everything that is no command."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import zlib
 
 import pytest
 
-from tillwatch.agent import identity
+from tillwatch.agent import identity, spool_file
 from tillwatch.agent.model import MS
 from tillwatch.agent.wire import (
     Assembly,
@@ -59,6 +60,11 @@ class Agent:
     def end(self, number=signal.SIGTERM):
         self.child.send_signal(number)
         self.child.wait(15)
+
+
+def outcome_in(spool, number):
+    with contextlib.closing(spool_file.connect(spool, read_only=True)) as db:
+        return db.execute("SELECT outcome FROM command WHERE number = ?", (number,)).fetchone()[0]
 
 
 @pytest.fixture
@@ -248,7 +254,8 @@ async def test_a_raised_sampling_outlives_a_restart_only_to_its_end(run, giver, 
     await giver.greeted()
     raised = await giver.ask("raise-sampling", {"minutes": 1, "factor": 3})
     assert raised.outcome is Outcome.DONE
+    spool = giver.collector.terminal.state_dir / identity.SPOOL
+    await until(lambda: outcome_in(spool, raised.number) == "done", what="the outcome to be written down")
     agent.end(signal.SIGKILL)
     agent.start()
     await until(lambda: [one.value for one in giver.told("monitor.sampling")].count(3) == 2, 60)
-    assert identity.load(giver.collector.terminal.state_dir).terminal == giver.terminal
