@@ -94,7 +94,7 @@ def test_a_search_puts_what_begins_so_first_and_is_bounded() -> None:
     fleet = FakeFleet(60, BASE)
     terminals, (incidents, _) = fleet.terminals(), fleet.incidents(BASE)
     assert [hit.id for hit in find("atm-00", terminals, incidents) if hit.kind == "terminal"] == ["ATM-001", "ATM-003", "ATM-006", "ATM-007"]  # fmt: skip
-    assert [(hit.kind, hit.id) for hit in find("harbour", terminals, incidents)][0] == ("branch", "Harbour Road")
+    assert next((hit.kind, hit.id) for hit in find("harbour", terminals, incidents)) == ("branch", "Harbour Road")
     assert [hit.kind for hit in find("South", terminals, incidents)] == ["region"]
     found = find("INC0012001", terminals, incidents)
     assert [(hit.kind, hit.title) for hit in found] == [
