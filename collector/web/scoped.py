@@ -19,9 +19,11 @@ from tillwatch.collector.read import (
     IdentityView,
     OutgoingView,
     RiskView,
+    StoredReadings,
     TerminalView,
     WaitingView,
 )
+from tillwatch.collector.web.scoped_oversight import ScopedOversight
 
 FEW = 20
 """Places looked up one by one; for more the whole map is read."""
@@ -37,7 +39,7 @@ class _OfTerminal(Protocol):
 _T = TypeVar("_T", bound=_OfTerminal)
 
 
-class ScopedReader:
+class ScopedReader(ScopedOversight):
     """A ConsoleReader. Limits of lists are kept: more is read where some of it is left out."""
 
     def __init__(self, whole: ConsoleReader, visitor: Visitor) -> None:
@@ -87,6 +89,10 @@ class ScopedReader:
     def history(self, terminal: str, component: str, signal: str, start: int, end: int) -> History:
         self._check(terminal)
         return self._whole.history(terminal, component, signal, start, end)
+
+    def readings(self, terminal: str, component: str, signal: str, at: int, count: int) -> StoredReadings:
+        self._check(terminal)
+        return self._whole.readings(terminal, component, signal, at, count)
 
     # Alarms and incidents.
 

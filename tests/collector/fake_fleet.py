@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.collector.fake_incidents import IN_FORCE, case_of, file_of, incident_of
+from tests.collector.fake_oversight import FakeOversight
 from tillwatch.collector.incident.case import Why
 from tillwatch.collector.incident.incident_views import IncidentFile, IncidentView, InForce
 from tillwatch.collector.incident.why import explain
@@ -30,6 +31,8 @@ from tillwatch.collector.read import (
     RiskView,
     SignalView,
     StateView,
+    StoredReading,
+    StoredReadings,
     TerminalView,
     WaitingView,
 )
@@ -109,7 +112,7 @@ def places(branches: int) -> list[tuple[str, str]]:
     ]
 
 
-class FakeFleet:
+class FakeFleet(FakeOversight):
     """A FleetReader over nothing. base: the "now" of the fleet, UTC ns; branches: 0 for the six that have names of their own."""
 
     def __init__(
@@ -332,6 +335,17 @@ class FakeFleet:
                 Point(at, mean, mean * 0.9 - 1, mean * 1.08 + 1, 60) if hourly else Point(at, mean, mean, mean, 1)
             )
         return History(terminal, component, signal, found.unit, "hour" if hourly else "reading", tuple(points))
+
+    def readings(self, terminal: str, component: str, signal: str, at: int, count: int) -> StoredReadings:
+        points = self.history(terminal, component, signal, at - 2 * HOUR, at + 2 * HOUR).points
+        nearest = [p for p in points if p.at <= at][-count:] + [p for p in points if p.at > at][:count]
+        return StoredReadings(
+            tuple(
+                StoredReading(p.at, p.value, "good", "ok", p.at // (60 * NANO), 0, p.at + 2 * NANO, "5f0d3c1a9b8e7f60", p.at // (60 * NANO))
+                for p in nearest
+            ),
+            retired=False,
+        )  # fmt: skip
 
     def health(self) -> Health:
         return Health(
