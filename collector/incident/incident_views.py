@@ -12,6 +12,7 @@ from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.incident.case import Line, Why
 from tillwatch.collector.read import AlarmView, FleetReader, OutgoingView, RiskReader, TicketView
+from tillwatch.collector.terminal.dossier import DossierReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,5 +188,5 @@ class IncidentReader(Protocol):
         ...
 
 
-class ConsoleReader(FleetReader, IncidentReader, RiskReader, Protocol):
+class ConsoleReader(FleetReader, IncidentReader, RiskReader, DossierReader, Protocol):
     """All that the console may ask of the store. The contract is that of its parts."""

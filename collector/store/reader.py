@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgpack
 
@@ -19,6 +20,7 @@ from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.incident.case import Why
 from tillwatch.collector.incident.incident_views import Addressed, IncidentFile, IncidentView, InForce
 from tillwatch.collector.predict.finding import Finding, Grade, Record
+from tillwatch.collector.predict.lives import Lives
 from tillwatch.collector.read import (
     AlarmView,
     ComponentView,
@@ -34,10 +36,19 @@ from tillwatch.collector.read import (
 )
 from tillwatch.collector.records import Correction
 from tillwatch.collector.refusals import culprits
-from tillwatch.collector.store import foretold, history_reader, incident_reader
+from tillwatch.collector.store import (
+    dossier_reader,
+    foretold,
+    history_reader,
+    incident_reader,
+    life_reader,
+    timeline_reader,
+)
 from tillwatch.collector.store.delivery_reader import backlog, queues, undone, waiting
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, plain
 from tillwatch.collector.store.state_reader import corrections, states
+from tillwatch.collector.terminal import asset
+from tillwatch.collector.terminal.dossier import EVERYWHERE, KINDS, DossierView, LifeView, Similar, Strip, Timeline
 from tillwatch.collector.terminal.fleet import Component, Terminal
 from tillwatch.device_profiles.catalogue import kept_catalogue
 
@@ -348,6 +359,44 @@ class SqliteReader:
     def watched_since(self) -> int:
         with self.snapshot() as db:
             return foretold.watched_since(db)
+
+    # The dossier of a terminal.
+
+    def asset(self, terminal: str) -> tuple[Mapping[str, Any], str]:
+        with self.snapshot() as db:
+            kept = dossier_reader.device_file(db, terminal)
+        return asset.unpack(kept), asset.version(kept)
+
+    def amended(self, terminal: str, fields: Mapping[str, Any]) -> tuple[str, str]:
+        with self.snapshot() as db:
+            kept = dossier_reader.device_file(db, terminal)
+        after = asset.changed(kept, {"fields": fields})
+        return asset.version(kept), asset.version(kept if after is None else after)
+
+    def assets(self) -> Mapping[str, Mapping[str, Any]]:
+        with self.snapshot() as db:
+            return dossier_reader.device_files(db)
+
+    def dossier(self, terminal: str, now: int) -> DossierView:
+        with self.snapshot() as db:
+            return dossier_reader.dossier(db, terminal, now, self._policy_now(db))
+
+    def timeline(self, terminal: str, start: int, end: int, kinds: Sequence[str] = KINDS) -> Timeline:
+        with self.snapshot() as db:
+            return timeline_reader.timeline(db, terminal, start, end, kinds, self._policy_now(db).windows)
+
+    def strip(self, terminal: str, start: int, end: int) -> Strip:
+        with self.snapshot() as db:
+            return dossier_reader.strip(db, terminal, self._rules_now(db), start, end)
+
+    def lives(self, terminal: str, lives: Lives, now: int) -> Sequence[LifeView]:
+        with self.snapshot() as db:
+            open_ = foretold.findings(db, terminal, open_only=True, limit=500)
+            return life_reader.lives(db, terminal, lives, open_, now)
+
+    def similar(self, terminal: str, now: int, covers: Callable[[str, str], bool] = EVERYWHERE) -> Similar:
+        with self.snapshot() as db:
+            return dossier_reader.similar(db, terminal, covers, lambda name: self._terminals(db, name)[0], now)
 
     # History.
 

@@ -4,16 +4,15 @@ terminal, and every kind has a bound: a year of one terminal costs the same in a
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import msgpack
 
-from tillwatch.agent.model import MS
 from tillwatch.collector.alarm.rules import PREDICTED
-from tillwatch.collector.changes import HOUR_MS
 from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.incident.incidents import COLUMNS, Incident
 from tillwatch.collector.journal import Kind
@@ -79,7 +78,7 @@ def timeline(
     if place is None:
         raise KeyError(terminal)
     wanted = {"terminal": terminal, "start": start, "end": end, "limit": MAX_MOMENTS + 1}
-    makers = {
+    makers: Mapping[str, Callable[[], Iterable[Moment]]] = {
         STATE: lambda: _states(db, wanted),
         ALARM: lambda: _alarms(db, wanted),
         INCIDENT: lambda: _incidents(db, wanted),
@@ -97,7 +96,9 @@ def timeline(
             if len(made) > MAX_MOMENTS:
                 left_out[kind] = len(made) - MAX_MOMENTS
             found += made[-MAX_MOMENTS:]
-    return Timeline(start, end, tuple(sorted(found, key=lambda moment: (moment.at, KINDS.index(moment.kind)))), left_out)
+    return Timeline(
+        start, end, tuple(sorted(found, key=lambda moment: (moment.at, KINDS.index(moment.kind)))), left_out
+    )
 
 
 def _states(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> list[Moment]:
@@ -116,7 +117,7 @@ def _states(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> list[Moment]:
         begins[change.since] = len(found)
         values = {"reason": change.reason, "party": change.party, "cause": change.cause, "lost": list(change.lost)}
         found.append(Moment(STATE, change.since, what=change.state, level=change.level, text=change.why, values=values))
-    ended = [replace(each, until=then.at) for each, then in zip(found, found[1:], strict=False)]
+    ended = [replace(each, until=then.at) for each, then in itertools.pairwise(found)]
     return [*ended, *(replace(each, lasts=True) for each in found[-1:])]
 
 
@@ -135,7 +136,13 @@ def _incidents(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Mo
     for each in incidents_of(db, wanted["terminal"], wanted["limit"]):
         begun, ended = each.occurred_at or each.opened_at, each.restored_at or each.resolved_at or each.closed_at
         if begun < wanted["end"] and (not ended or ended > wanted["start"]) and each.announced:
-            values = {"scope": each.scope, "state": each.state, "branch": each.branch, "verdict": each.verdict, "drill": each.drill}
+            values = {
+                "scope": each.scope,
+                "state": each.state,
+                "branch": each.branch,
+                "verdict": each.verdict,
+                "drill": each.drill,
+            }
             yield Moment(
                 INCIDENT, begun, ended, not ended, each.fault, each.component, each.level, each.corr_id, each.owner, each.cause, values
             )  # fmt: skip
@@ -194,17 +201,17 @@ def _versions(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Mom
     """Words that devices say of themselves and that changed: firmware, serial numbers, models."""
     rows = db.execute("SELECT name, state FROM component WHERE terminal = ? ORDER BY name", (wanted["terminal"],))
     for name, packed in rows.fetchall():
-        signals = [signal for signal in Component.unpack(name, packed).series if signal.startswith(IDENTITY)]
-        if signals:
-            for signal, turns in rollups.turns(db, wanted["terminal"], name, signals, wanted["start"], wanted["end"]).items():
-                for at, before, after in turns:
+        for signal in Component.unpack(name, packed).series:
+            if signal.startswith(IDENTITY):
+                told = rollups.Told(db, wanted["terminal"], name, signal)
+                for at, before, after in told.turns(wanted["start"], wanted["end"]):
                     yield Moment(CHANGE, at, what=signal, component=name, values={"before": before, "after": after})
 
 
 def _restarts(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Moment]:
     """When the machine started: where its uptime is less than the time since it was read before."""
     before = 0
-    for at, up_s in rollups.daily(db, wanted["terminal"], HOST, UPTIME, wanted["start"], wanted["end"]):
+    for at, up_s in rollups.Told(db, wanted["terminal"], HOST, UPTIME).daily(wanted["start"], wanted["end"]):
         if not isinstance(up_s, int | float):
             continue
         begun = at - int(up_s * 1e9)
@@ -216,7 +223,9 @@ def _restarts(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Mom
 def repairs(db: sqlite3.Connection, terminal: str, limit: int) -> list[RepairView]:
     """Verdicts on its incidents, the newest first."""
     found = [
-        RepairView(each.resolved_at or each.closed_at, each.corr_id, each.component, each.fault, "", each.verdict, each.part)
+        RepairView(
+            each.resolved_at or each.closed_at, each.corr_id, each.component, each.fault, each.verdict, each.part
+        )
         for each in incidents_of(db, terminal)
         if each.verdict and each.terminal == terminal and not each.drill
     ]
@@ -225,9 +234,8 @@ def repairs(db: sqlite3.Connection, terminal: str, limit: int) -> list[RepairVie
 
 def _parts(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Moment]:
     for each in repairs(db, wanted["terminal"], wanted["limit"]):
-        if each.part or each.verdict == "part_changed":
-            if wanted["start"] <= each.at < wanted["end"]:
-                yield Moment(PART, each.at, what=each.fault, component=each.component, ref=each.incident, text=each.part)
+        if (each.part or each.verdict == "part_changed") and wanted["start"] <= each.at < wanted["end"]:
+            yield Moment(PART, each.at, what=each.fault, component=each.component, ref=each.incident, text=each.part)
 
 
 def _notes(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Moment]:
@@ -236,6 +244,3 @@ def _notes(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Moment
         wanted,
     ):
         yield Moment(NOTE, at, ref=str(n), by=by, text=text)
-
-
-HOUR_NS = HOUR_MS * MS

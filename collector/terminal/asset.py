@@ -216,7 +216,11 @@ def _fits(field: Field, value: Any) -> bool:
         case "days":
             return isinstance(value, int) and not isinstance(value, bool) and value > 0
         case "serials":
-            return isinstance(value, Mapping) and bool(value) and all(isinstance(x, str) for x in (*value, *value.values()))
+            return (
+                isinstance(value, Mapping)
+                and bool(value)
+                and all(isinstance(x, str) for x in (*value, *value.values()))
+            )
     return isinstance(value, str) and bool(value)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tests.collector.fake_dossiers import FakeDossiers
 from tests.collector.fake_incidents import IN_FORCE, case_of, file_of, incident_of
 from tillwatch.collector.incident.case import Why
 from tillwatch.collector.incident.incident_views import IncidentFile, IncidentView, InForce
@@ -67,7 +68,7 @@ SILENT = ("SRV-005", "POS-014")
 WORST = {"crit": 0, "unknown": 1, "warn": 2, "ok": 3}
 
 
-class FakeFleet:
+class FakeFleet(FakeDossiers):
     """A FleetReader over nothing. base: the "now" of the fleet, UTC ns."""
 
     def __init__(self, count: int = 60, base: int = 1_790_000_000 * NANO, changes: Path | None = None) -> None:
