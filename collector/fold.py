@@ -23,6 +23,7 @@ from tillwatch.collector.incident.alerting import Alerting
 from tillwatch.collector.incident.following import Following
 from tillwatch.collector.incident.handling import Handling
 from tillwatch.collector.incident.incidents import Incident
+from tillwatch.collector.incident.regrouping import Regrouping
 from tillwatch.collector.incident.regulator import Regulating
 from tillwatch.collector.incident.telling import Teller
 from tillwatch.collector.incident.ticketing import Ticketing
@@ -84,7 +85,8 @@ class Fold:
         states: dict[str, StateChange] = {}
         self.regulating = Regulating(self.book, self.fleet, self.timers, following, states)
         self.standing = Standing(self.book, self.fleet, self.masking, self.losses, self.regulating, states)
-        self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, following)
+        regrouping = Regrouping(self.book, following, self.handling)
+        self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, following, regrouping)
         self.alerting = Alerting(self.book, self.fleet, following)
         self.device_files = DeviceFiles(self.book, self.fleet)
         self.ticketing = Ticketing(self.book, self.alarming, following)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -14,23 +15,28 @@ from tillwatch.agent.model import MS
 from tillwatch.collector.alarm.rules import COMPONENT_SILENT, PREDICTED, Rules
 from tillwatch.collector.changes import HOUR_MS
 from tillwatch.collector.duty.policy import Policy
+from tillwatch.collector.predict.lives import Lives
 from tillwatch.collector.read import TerminalView
 from tillwatch.collector.records import LIFE_CYCLE, OFFLINE
-from tillwatch.collector.store import rollups, timeline_reader
+from tillwatch.collector.store import foretold, life_reader, rollups, timeline_reader
 from tillwatch.collector.store.sqlite import plain
 from tillwatch.collector.terminal import asset, bands
 from tillwatch.collector.terminal.asset import Note, Told
 from tillwatch.collector.terminal.bands import CRIT, NEW, OUT, UNKNOWN, WARN, Band, Mark
 from tillwatch.collector.terminal.dossier import (
     ALARM,
+    EVERYWHERE,
+    KINDS,
     MAX_NOTES,
     MAX_SIMILAR,
     STATE,
     ComponentBands,
     DossierView,
+    LifeView,
     Similar,
     SimilarView,
     Strip,
+    Timeline,
     VersionView,
 )
 from tillwatch.collector.terminal.fleet import Component
@@ -53,6 +59,58 @@ _COUNTED = """
 _RANK = {CRIT: 0, UNKNOWN: 1, WARN: 2}
 
 
+class Dossiers:
+    """Of SqliteReader."""
+
+    def snapshot(self) -> AbstractContextManager[sqlite3.Connection]:
+        raise NotImplementedError
+
+    def _policy_now(self, db: sqlite3.Connection) -> Policy:
+        raise NotImplementedError
+
+    def _rules_now(self, db: sqlite3.Connection) -> Rules:
+        raise NotImplementedError
+
+    def _terminals(self, db: sqlite3.Connection, only: str | None) -> list[TerminalView]:
+        raise NotImplementedError
+
+    def asset(self, terminal: str) -> tuple[Mapping[str, Any], str]:
+        with self.snapshot() as db:
+            kept = device_file(db, terminal)
+        return asset.unpack(kept), asset.version(kept)
+
+    def amended(self, terminal: str, fields: Mapping[str, Any]) -> tuple[str, str]:
+        with self.snapshot() as db:
+            kept = device_file(db, terminal)
+        after = asset.changed(kept, {"fields": fields})
+        return asset.version(kept), asset.version(kept if after is None else after)
+
+    def assets(self) -> Mapping[str, Mapping[str, Any]]:
+        with self.snapshot() as db:
+            return device_files(db)
+
+    def dossier(self, terminal: str, now: int) -> DossierView:
+        with self.snapshot() as db:
+            return dossier_of(db, terminal, now, self._policy_now(db))
+
+    def timeline(self, terminal: str, start: int, end: int, kinds: Sequence[str] = KINDS) -> Timeline:
+        with self.snapshot() as db:
+            return timeline_reader.timeline(db, terminal, start, end, kinds, self._policy_now(db).windows)
+
+    def strip(self, terminal: str, start: int, end: int) -> Strip:
+        with self.snapshot() as db:
+            return strip_of(db, terminal, self._rules_now(db), start, end)
+
+    def lives(self, terminal: str, lives: Lives, now: int) -> Sequence[LifeView]:
+        with self.snapshot() as db:
+            open_ = foretold.findings(db, terminal, open_only=True, limit=500)
+            return life_reader.lives(db, terminal, lives, open_, now)
+
+    def similar(self, terminal: str, now: int, covers: Callable[[str, str], bool] = EVERYWHERE) -> Similar:
+        with self.snapshot() as db:
+            return similar_to(db, terminal, covers, lambda name: self._terminals(db, name)[0], now)
+
+
 def device_file(db: sqlite3.Connection, terminal: str) -> bytes:
     """As it is kept, empty where there is none. Raises KeyError."""
     if db.execute("SELECT 1 FROM terminal WHERE id = ?", (terminal,)).fetchone() is None:
@@ -66,7 +124,7 @@ def device_files(db: sqlite3.Connection) -> dict[str, Mapping[str, Any]]:
     return {name: asset.unpack(detail) for name, detail in rows}
 
 
-def dossier(db: sqlite3.Connection, terminal: str, now: int, policy: Policy) -> DossierView:
+def dossier_of(db: sqlite3.Connection, terminal: str, now: int, policy: Policy) -> DossierView:
     """Days are counted by the clocks of its branch. Raises KeyError."""
     kept = device_file(db, terminal)
     known = asset.unpack(kept)
@@ -115,7 +173,7 @@ def _versions(
 # Bands of states.
 
 
-def strip(db: sqlite3.Connection, terminal: str, rules: Rules, start: int, end: int) -> Strip:
+def strip_of(db: sqlite3.Connection, terminal: str, rules: Rules, start: int, end: int) -> Strip:
     """Raises KeyError."""
     told = timeline_reader.timeline(db, terminal, start, end, (STATE, ALARM), ())
     states = [each for each in told.moments if each.kind == STATE]
@@ -189,7 +247,7 @@ class _Kin:
     incidents: int
 
 
-def similar(
+def similar_to(
     db: sqlite3.Connection,
     terminal: str,
     covers: Callable[[str, str], bool],

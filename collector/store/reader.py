@@ -6,21 +6,18 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgpack
 
 from tillwatch.agent.model import MS, Quality, State
 from tillwatch.collector.alarm.rules import FORK, PREDICTED, SILENT, Rules, parse_rules
 from tillwatch.collector.duty.policy import Policy, parse_policy
-from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.incident.case import Why
 from tillwatch.collector.incident.incident_views import Addressed, IncidentFile, IncidentView, InForce
 from tillwatch.collector.predict.finding import Finding, Grade, Record
-from tillwatch.collector.predict.lives import Lives
 from tillwatch.collector.read import (
     AlarmView,
     ComponentView,
@@ -31,24 +28,18 @@ from tillwatch.collector.read import (
     OutgoingView,
     RiskView,
     SignalView,
+    StoredReadings,
     TerminalView,
     WaitingView,
 )
 from tillwatch.collector.records import Correction
 from tillwatch.collector.refusals import culprits
-from tillwatch.collector.store import (
-    dossier_reader,
-    foretold,
-    history_reader,
-    incident_reader,
-    life_reader,
-    timeline_reader,
-)
+from tillwatch.collector.store import foretold, history_reader, incident_reader, readings_reader
 from tillwatch.collector.store.delivery_reader import backlog, queues, undone, waiting
+from tillwatch.collector.store.dossier_reader import Dossiers
+from tillwatch.collector.store.oversight_reader import Oversight
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, plain
 from tillwatch.collector.store.state_reader import corrections, states
-from tillwatch.collector.terminal import asset
-from tillwatch.collector.terminal.dossier import EVERYWHERE, KINDS, DossierView, LifeView, Similar, Strip, Timeline
 from tillwatch.collector.terminal.fleet import Component, Terminal
 from tillwatch.device_profiles.catalogue import kept_catalogue
 
@@ -70,13 +61,14 @@ _SILENCE = {
 _UNKNOWN = {"silent": "nothing comes of it any more", "unreadable": "the agent cannot read it"}
 
 
-class SqliteReader:
+class SqliteReader(Dossiers, Oversight):
     """A FleetReader over the collector's file."""
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             msg = f"{path} is not there; has the collector been started once with this data directory?"
             raise StoreError(msg)
+        self.path = path
         self._db = sqlite3.connect(
             f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=10
         )
@@ -166,6 +158,7 @@ class SqliteReader:
                     holes=terminal.holes,
                     state=rolled.get(terminal.id),
                     life_cycle=terminal.life_cycle,
+                    skew_ms=terminal.skew_ms if terminal.skews_ms else None,
                 )
             )
         return views
@@ -308,11 +301,6 @@ class SqliteReader:
         with self.snapshot() as db:
             return corrections(db, terminal)
 
-    def windows(self) -> Mapping[str, Window]:
-        """The maintenance windows by id: the policy's, and those that people made."""
-        with self.snapshot() as db:
-            return incident_reader.windows(db, self._policy_now(db))
-
     def _book(self, db: sqlite3.Connection) -> InForce:
         return InForce(self._rules_now(db), self._policy_now(db))
 
@@ -360,50 +348,18 @@ class SqliteReader:
         with self.snapshot() as db:
             return foretold.watched_since(db)
 
-    # The dossier of a terminal.
-
-    def asset(self, terminal: str) -> tuple[Mapping[str, Any], str]:
-        with self.snapshot() as db:
-            kept = dossier_reader.device_file(db, terminal)
-        return asset.unpack(kept), asset.version(kept)
-
-    def amended(self, terminal: str, fields: Mapping[str, Any]) -> tuple[str, str]:
-        with self.snapshot() as db:
-            kept = dossier_reader.device_file(db, terminal)
-        after = asset.changed(kept, {"fields": fields})
-        return asset.version(kept), asset.version(kept if after is None else after)
-
-    def assets(self) -> Mapping[str, Mapping[str, Any]]:
-        with self.snapshot() as db:
-            return dossier_reader.device_files(db)
-
-    def dossier(self, terminal: str, now: int) -> DossierView:
-        with self.snapshot() as db:
-            return dossier_reader.dossier(db, terminal, now, self._policy_now(db))
-
-    def timeline(self, terminal: str, start: int, end: int, kinds: Sequence[str] = KINDS) -> Timeline:
-        with self.snapshot() as db:
-            return timeline_reader.timeline(db, terminal, start, end, kinds, self._policy_now(db).windows)
-
-    def strip(self, terminal: str, start: int, end: int) -> Strip:
-        with self.snapshot() as db:
-            return dossier_reader.strip(db, terminal, self._rules_now(db), start, end)
-
-    def lives(self, terminal: str, lives: Lives, now: int) -> Sequence[LifeView]:
-        with self.snapshot() as db:
-            open_ = foretold.findings(db, terminal, open_only=True, limit=500)
-            return life_reader.lives(db, terminal, lives, open_, now)
-
-    def similar(self, terminal: str, now: int, covers: Callable[[str, str], bool] = EVERYWHERE) -> Similar:
-        with self.snapshot() as db:
-            return dossier_reader.similar(db, terminal, covers, lambda name: self._terminals(db, name)[0], now)
-
     # History.
 
     def history(self, terminal: str, component: str, signal: str, start: int, end: int) -> History:
         with self.snapshot() as db:
             points, resolution = history_reader.points(db, terminal, component, signal, start, end)
         return History(terminal, component, signal, self._unit(signal), resolution, tuple(points))
+
+    def readings(self, terminal: str, component: str, signal: str, at: int, count: int) -> StoredReadings:
+        with self.snapshot() as db:
+            if db.execute("SELECT 1 FROM terminal WHERE id = ?", (terminal,)).fetchone() is None:
+                raise KeyError(terminal)
+            return readings_reader.around(db, terminal, component, signal, at, count)
 
     def health(self) -> Health:
         with self.snapshot() as db:

@@ -4,14 +4,13 @@ exists. Every question of the console passes here, and one that has no form here
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from tillwatch.collector.incident.case import Why
 from tillwatch.collector.incident.incident_views import ConsoleReader, IncidentFile, IncidentView, InForce
 from tillwatch.collector.people.roles import Scope, Visitor
 from tillwatch.collector.predict.finding import Finding, Grade, Record
-from tillwatch.collector.predict.lives import Lives
 from tillwatch.collector.read import (
     AlarmView,
     ComponentView,
@@ -20,21 +19,12 @@ from tillwatch.collector.read import (
     IdentityView,
     OutgoingView,
     RiskView,
+    StoredReadings,
     TerminalView,
     WaitingView,
 )
-from tillwatch.collector.terminal import asset
-from tillwatch.collector.terminal.dossier import (
-    EVERYWHERE,
-    KINDS,
-    DossierView,
-    LifeView,
-    Similar,
-    Strip,
-    Timeline,
-    masked_dossier,
-    masked_timeline,
-)
+from tillwatch.collector.web.scoped_dossier import ScopedDossiers
+from tillwatch.collector.web.scoped_oversight import ScopedOversight
 
 FEW = 20
 """Places looked up one by one; for more the whole map is read."""
@@ -50,7 +40,7 @@ class _OfTerminal(Protocol):
 _T = TypeVar("_T", bound=_OfTerminal)
 
 
-class ScopedReader:
+class ScopedReader(ScopedDossiers, ScopedOversight):
     """A ConsoleReader. Limits of lists are kept: more is read where some of it is left out."""
 
     def __init__(self, whole: ConsoleReader, visitor: Visitor) -> None:
@@ -101,42 +91,9 @@ class ScopedReader:
         self._check(terminal)
         return self._whole.history(terminal, component, signal, start, end)
 
-    # The dossier of a terminal: serial numbers and addresses are masked, whoever asks.
-
-    def asset(self, terminal: str) -> tuple[Mapping[str, Any], str]:
+    def readings(self, terminal: str, component: str, signal: str, at: int, count: int) -> StoredReadings:
         self._check(terminal)
-        kept, version = self._whole.asset(terminal)
-        return asset.masked(kept), version
-
-    def amended(self, terminal: str, fields: Mapping[str, Any]) -> tuple[str, str]:
-        self._check(terminal)
-        return self._whole.amended(terminal, fields)
-
-    def assets(self) -> Mapping[str, Mapping[str, Any]]:
-        places = self.places()
-        return {name: asset.masked(kept) for name, kept in self._whole.assets().items() if name in places}
-
-    def dossier(self, terminal: str, now: int) -> DossierView:
-        self._check(terminal)
-        return masked_dossier(self._whole.dossier(terminal, now))
-
-    def timeline(self, terminal: str, start: int, end: int, kinds: Sequence[str] = KINDS) -> Timeline:
-        self._check(terminal)
-        return masked_timeline(self._whole.timeline(terminal, start, end, kinds))
-
-    def strip(self, terminal: str, start: int, end: int) -> Strip:
-        self._check(terminal)
-        return self._whole.strip(terminal, start, end)
-
-    def lives(self, terminal: str, lives: Lives, now: int) -> Sequence[LifeView]:
-        self._check(terminal)
-        return self._whole.lives(terminal, lives, now)
-
-    def similar(self, terminal: str, now: int, covers: Callable[[str, str], bool] = EVERYWHERE) -> Similar:
-        self._check(terminal)
-        return self._whole.similar(
-            terminal, now, lambda branch, region: self._scope.covers(branch, region) and covers(branch, region)
-        )
+        return self._whole.readings(terminal, component, signal, at, count)
 
     # Alarms and incidents.
 
