@@ -161,12 +161,10 @@ def _versions(
             series = component.series.get(signal)
             if series is None or not isinstance(series.value, str) or not series.value:
                 continue
-            turns = rollups.Told(db, terminal, component.name, signal).turns(now - YEAR_NS, now)
+            turns = rollups.Told(db, terminal, component.name, signal, series).turns(now - YEAR_NS, now)
             since, before = 0, ""
             if turns:
                 since, before = turns[-1][0], str(turns[-1][1] or "")
-                if turns[-1][2] != series.value:
-                    since, before = series.at, str(turns[-1][2] or "")
             yield VersionView(component.name, signal, series.value, since, before, series.at)
 
 

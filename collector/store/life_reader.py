@@ -82,7 +82,7 @@ def _part(
     now: int,
 ) -> Part:
     series = component.series[signal]
-    told = rollups.Told(db, terminal, component.name, signal)
+    told = rollups.Told(db, terminal, component.name, signal, series)
     today = rollups.day_of(now)
     days = [] if life.rating.source == "calendar" else [told.of_day(today - back) for back in range(DAYS - 1, -1, -1)]
     since = rollups.first_hour(db, terminal, component.name) or max(series.at, 0)
@@ -103,7 +103,7 @@ def _celsius(
     for signal in life.temperature:
         for where in near:
             if device_of(where) == device and signal in components[where].series:
-                told = rollups.Told(db, terminal, where, signal)
+                told = rollups.Told(db, terminal, where, signal, components[where].series[signal])
                 rows = [row for back in range(DAYS) if (row := told.of_day(today - back)) is not None and row[0]]
                 if rows:
                     return fmean(row[1] / row[0] for row in rows)

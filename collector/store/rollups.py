@@ -10,6 +10,7 @@ import msgpack
 
 from tillwatch.agent.model import MS, Value
 from tillwatch.collector.changes import HOUR_MS
+from tillwatch.collector.terminal.fleet import Series
 
 DAY_HOURS = 24
 HOUR_NS = HOUR_MS * MS
@@ -18,6 +19,7 @@ BACK_DAYS = 7
 _ROW, _MEMBERS = 64, 6
 """Bytes and members of a roll-up without text: a count, a sum, two extremes, a value and its time, with 9 bytes at most each."""
 _HOURS = "SELECT hour, signals FROM rollup WHERE terminal = ? AND component = ? AND hour BETWEEN ? AND ? ORDER BY hour"
+NEWEST = " DESC"
 _FIRST = "SELECT hour FROM rollup WHERE terminal = ? AND component = ? ORDER BY hour LIMIT 1"
 
 
@@ -42,22 +44,28 @@ def member(packed: bytes, key: bytes, signal: str) -> list[Any] | None:
 
 
 class Told:
-    """What one signal of one component told."""
+    """What one signal of one component told. series: with its open hour, which is in no roll-up yet."""
 
-    def __init__(self, db: sqlite3.Connection, terminal: str, component: str, signal: str) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, terminal: str, component: str, signal: str, series: Series | None = None
+    ) -> None:
         self._db = db
+        self._series = series
         self._of = terminal, component
         self._signal, self._key = signal, msgpack.packb(signal)
 
     def rows(self, first: int, last: int, order: str = "") -> Iterator[list[Any]]:
-        """Of the hours from first to last (since 1970, UTC) in which it was read. order: empty, or ` DESC`."""
+        """Of the hours from first to last (since 1970, UTC) in which it was read. order: empty, or NEWEST."""
+        opened = [self._series.rollup()] if self._series is not None and first <= self._series.hour <= last else []
+        yield from opened if order else ()
         for _, packed in self._db.execute(f"{_HOURS}{order}", (*self._of, first, last)):
             if (row := member(packed, self._key, self._signal)) is not None:
                 yield row
+        yield from () if order else opened
 
     def of_day(self, day: int) -> list[Any] | None:
         """The last hour of a day (since 1970, UTC) in which it was read."""
-        return next(self.rows(day * DAY_HOURS, day * DAY_HOURS + DAY_HOURS - 1, " DESC"), None)
+        return next(self.rows(day * DAY_HOURS, day * DAY_HOURS + DAY_HOURS - 1, NEWEST), None)
 
     def by(self, day: int) -> list[Any] | None:
         """The last hour up to a day, at most BACK_DAYS before it."""

@@ -60,6 +60,9 @@ _INCIDENTS = f"""
     SELECT {", ".join(f"i.{each.strip()}" for each in COLUMNS.split(","))} FROM incident i WHERE i.corr_id IN
         (SELECT incident FROM alarm WHERE terminal = :terminal AND incident <> '')
     ORDER BY i.opened_at DESC LIMIT :limit"""  # noqa: S608 - constant columns
+_VERDICTS = """
+    SELECT incident, at, body FROM incident_event WHERE kind = 'verdict' AND incident IN
+        (SELECT incident FROM alarm WHERE terminal = ? AND incident <> '')"""
 _ACTS = """
     SELECT n, at, facts FROM journal INDEXED BY journal_of_terminal
     WHERE terminal = :terminal AND at >= :start AND at < :end AND kind = 5 AND payload IS NULL ORDER BY at DESC LIMIT :limit"""
@@ -201,17 +204,23 @@ def _versions(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Mom
     """Words that devices say of themselves and that changed: firmware, serial numbers, models."""
     rows = db.execute("SELECT name, state FROM component WHERE terminal = ? ORDER BY name", (wanted["terminal"],))
     for name, packed in rows.fetchall():
-        for signal in Component.unpack(name, packed).series:
+        for signal, series in Component.unpack(name, packed).series.items():
             if signal.startswith(IDENTITY):
-                told = rollups.Told(db, wanted["terminal"], name, signal)
+                told = rollups.Told(db, wanted["terminal"], name, signal, series)
                 for at, before, after in told.turns(wanted["start"], wanted["end"]):
                     yield Moment(CHANGE, at, what=signal, component=name, values={"before": before, "after": after})
 
 
 def _restarts(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Moment]:
     """When the machine started: where its uptime is less than the time since it was read before."""
+    row = db.execute(
+        "SELECT state FROM component WHERE terminal = ? AND name = ?", (wanted["terminal"], HOST)
+    ).fetchone()
+    series = Component.unpack(HOST, row[0]).series.get(UPTIME) if row is not None else None
+    if series is None:
+        return
     before = 0
-    for at, up_s in rollups.Told(db, wanted["terminal"], HOST, UPTIME).daily(wanted["start"], wanted["end"]):
+    for at, up_s in rollups.Told(db, wanted["terminal"], HOST, UPTIME, series).daily(wanted["start"], wanted["end"]):
         if not isinstance(up_s, int | float):
             continue
         begun = at - int(up_s * 1e9)
@@ -221,13 +230,20 @@ def _restarts(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Mom
 
 
 def repairs(db: sqlite3.Connection, terminal: str, limit: int) -> list[RepairView]:
-    """Verdicts on its incidents, the newest first."""
+    """Verdicts on its incidents, the newest first: an incident that was open again had several."""
+    own = {each.corr_id: each for each in incidents_of(db, terminal) if each.terminal == terminal and not each.drill}
+    said = [(name, at, msgpack.unpackb(body)) for name, at, body in db.execute(_VERDICTS, (terminal,)) if name in own]
+    judged = {name for name, _, _ in said}
+    said += [
+        (name, each.resolved_at or each.closed_at, {"verdict": each.verdict, "part": each.part})
+        for name, each in own.items()
+        if each.verdict and name not in judged
+    ]
     found = [
         RepairView(
-            each.resolved_at or each.closed_at, each.corr_id, each.component, each.fault, each.verdict, each.part
+            at, name, own[name].component, own[name].fault, str(what.get("verdict", "")), str(what.get("part", ""))
         )
-        for each in incidents_of(db, terminal)
-        if each.verdict and each.terminal == terminal and not each.drill
+        for name, at, what in said
     ]
     return sorted(found, key=lambda each: -each.at)[:limit]
 
