@@ -14,6 +14,7 @@ from tillwatch.collector.incident.applies import Part
 from tillwatch.collector.incident.case import Line, Why
 from tillwatch.collector.oversight import OversightReader
 from tillwatch.collector.read import AlarmView, FleetReader, OutgoingView, RiskReader, TicketView
+from tillwatch.collector.terminal.dossier import DossierReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,5 +212,5 @@ class IncidentReader(Protocol):
         ...
 
 
-class ConsoleReader(FleetReader, IncidentReader, RiskReader, OversightReader, Protocol):
+class ConsoleReader(FleetReader, IncidentReader, RiskReader, DossierReader, OversightReader, Protocol):
     """All that the console may ask of the store. The contract is that of its parts."""

@@ -25,6 +25,7 @@ from tillwatch.collector.read import (
     Touched,
     WaitingView,
 )
+from tillwatch.collector.web.scoped_dossier import ScopedDossiers
 from tillwatch.collector.web.scoped_oversight import ScopedOversight
 
 FEW = 20
@@ -41,7 +42,7 @@ class _OfTerminal(Protocol):
 _T = TypeVar("_T", bound=_OfTerminal)
 
 
-class ScopedReader(ScopedOversight):
+class ScopedReader(ScopedDossiers, ScopedOversight):
     """A ConsoleReader. Limits of lists are kept: more is read where some of it is left out."""
 
     def __init__(self, whole: ConsoleReader, visitor: Visitor) -> None:
