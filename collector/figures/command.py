@@ -45,7 +45,7 @@ def run_report(config: Config, options: argparse.Namespace) -> int:
             zone = _zone(options.zone or policy.zone)
             name, start, end = period(options.month, options.since, options.until, zone, time.time_ns())
             asked = Asked(name, start, end, zone, scope, options.language, settings)
-            log = read_log(db, start, end, scope)
+            log = read_log(db, start, end, (scope,))
     except (StoreError, CardsError) as error:
         raise CommandError(str(error)) from None
     if not log.places:
