@@ -67,7 +67,8 @@ class TerminalView:
     """One terminal as the fleet page shows it. lost: readings that it declared lost; holes: batches that will never come, also those that a
     collector restored from a backup has no more. connection: `online`, `offline`, `silent` or `revoked`; level: of its worst open alarm, 0 for none;
     refused: messages since the collector's start that were not taken, with over_limit the reasons for calling it a culprit: readings of
-    more components or signals than one terminal may have; state: None before anything was rolled up.
+    more components or signals than one terminal may have; state: None before anything was rolled up;
+    skew_ms: how far its clock lags behind the collector's, None while nobody could tell.
     """
 
     id: str
@@ -88,6 +89,7 @@ class TerminalView:
     holes: int = 0
     state: StateView | None = None
     life_cycle: str = "in_service"
+    skew_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

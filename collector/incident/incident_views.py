@@ -11,6 +11,7 @@ from typing import Protocol
 from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.incident.case import Line, Why
+from tillwatch.collector.oversight import OversightReader
 from tillwatch.collector.read import AlarmView, FleetReader, OutgoingView, RiskReader, TicketView
 
 
@@ -187,5 +188,5 @@ class IncidentReader(Protocol):
         ...
 
 
-class ConsoleReader(FleetReader, IncidentReader, RiskReader, Protocol):
+class ConsoleReader(FleetReader, IncidentReader, RiskReader, OversightReader, Protocol):
     """All that the console may ask of the store. The contract is that of its parts."""

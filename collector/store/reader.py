@@ -15,7 +15,6 @@ import msgpack
 from tillwatch.agent.model import MS, Quality, State
 from tillwatch.collector.alarm.rules import FORK, PREDICTED, SILENT, Rules, parse_rules
 from tillwatch.collector.duty.policy import Policy, parse_policy
-from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.incident.case import Why
 from tillwatch.collector.incident.incident_views import Addressed, IncidentFile, IncidentView, InForce
 from tillwatch.collector.predict.finding import Finding, Grade, Record
@@ -37,6 +36,7 @@ from tillwatch.collector.records import Correction
 from tillwatch.collector.refusals import culprits
 from tillwatch.collector.store import foretold, history_reader, incident_reader, readings_reader
 from tillwatch.collector.store.delivery_reader import backlog, queues, undone, waiting
+from tillwatch.collector.store.oversight_reader import Oversight
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, plain
 from tillwatch.collector.store.state_reader import corrections, states
 from tillwatch.collector.terminal.fleet import Component, Terminal
@@ -60,13 +60,14 @@ _SILENCE = {
 _UNKNOWN = {"silent": "nothing comes of it any more", "unreadable": "the agent cannot read it"}
 
 
-class SqliteReader:
+class SqliteReader(Oversight):
     """A FleetReader over the collector's file."""
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             msg = f"{path} is not there; has the collector been started once with this data directory?"
             raise StoreError(msg)
+        self.path = path
         self._db = sqlite3.connect(
             f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=10
         )
@@ -156,6 +157,7 @@ class SqliteReader:
                     holes=terminal.holes,
                     state=rolled.get(terminal.id),
                     life_cycle=terminal.life_cycle,
+                    skew_ms=terminal.skew_ms if terminal.skews_ms else None,
                 )
             )
         return views
@@ -297,11 +299,6 @@ class SqliteReader:
         """What people said of stretches of its time, in the order in which they said it."""
         with self.snapshot() as db:
             return corrections(db, terminal)
-
-    def windows(self) -> Mapping[str, Window]:
-        """The maintenance windows by id: the policy's, and those that people made."""
-        with self.snapshot() as db:
-            return incident_reader.windows(db, self._policy_now(db))
 
     def _book(self, db: sqlite3.Connection) -> InForce:
         return InForce(self._rules_now(db), self._policy_now(db))

@@ -86,7 +86,9 @@ def serve(
 
     try:
         acts = ActsDoor(database) if database is not None else nothing_taken
-        console = Console(open_reader, cards=load_cards(cards), predicting=predicting, acts=acts, config=configured)
+        console = Console(
+            open_reader, cards=load_cards(cards), predicting=predicting, acts=acts, config=configured, database=database
+        )
     except CardsError as error:
         listener.close()
         raise Refused(f"--cards: {error}") from None

@@ -42,7 +42,7 @@ async def nothing_taken(_: Visitor, __: Mapping[str, Any]) -> None:
 class Console:
     """The application and what it lives on. `open_reader` is called once on each reading thread. with_pages=False: the API alone. cards: None for those
     that ship; predicting: None where they are switched on and nothing is known of their process; acts: how what people do becomes record; authenticate: who
-    asks; config: see Parts.
+    asks; config, database: see Parts.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Console:
         acts: Acts = nothing_taken,
         authenticate: Authenticate = anybody,
         config: Path | None = None,
+        database: Path | None = None,
     ) -> None:
         self.reads = Reads(open_reader)
         self.feed = Feed(self.reads, now=now)
@@ -74,7 +75,9 @@ class Console:
                 "auto_configure": False,
             },  # nothing leaves the bank
         )
-        parts = Parts(self.reads, self.feed, now, acts, cards or load_cards(None), predicting or Predicting(), config)
+        parts = Parts(
+            self.reads, self.feed, now, acts, cards or load_cards(None), predicting or Predicting(), config, database
+        )
         answers.add_problem_handlers(self.app)
         self.app.include_router(api.router(parts))
         chart_route.add(self.app, self.reads, now)

@@ -16,7 +16,7 @@ from tillwatch.collector.web.reads import Reads
 @dataclass(frozen=True, slots=True)
 class Parts:
     """now: UTC ns; acts: raises NotTaken where there is no store to write; config: the collector's configuration file, for what is done by a command of
-    its own; None where nobody said which.
+    its own; database: the collector's store, for what is done in a process of its own; None where nobody said which.
     """
 
     reads: Reads
@@ -26,3 +26,4 @@ class Parts:
     cards: Cards
     predicting: Predicting
     config: Path | None = None
+    database: Path | None = None

@@ -23,6 +23,7 @@ from tillwatch.collector.read import (
     TerminalView,
     WaitingView,
 )
+from tillwatch.collector.web.scoped_oversight import ScopedOversight
 
 FEW = 20
 """Places looked up one by one; for more the whole map is read."""
@@ -38,7 +39,7 @@ class _OfTerminal(Protocol):
 _T = TypeVar("_T", bound=_OfTerminal)
 
 
-class ScopedReader:
+class ScopedReader(ScopedOversight):
     """A ConsoleReader. Limits of lists are kept: more is read where some of it is left out."""
 
     def __init__(self, whole: ConsoleReader, visitor: Visitor) -> None:
