@@ -119,9 +119,9 @@ def _stretches(it: Computed) -> Iterator[tuple[Any, ...]]:
 def _incidents(it: Computed) -> Iterator[tuple[Any, ...]]:
     for one in it.judged:
         course, row, spent = one.course, one.course.incident, one.spent or {}
-        place = it.places.get(row.terminal, NOWHERE)
+        place = it.places.get(row.terminal) or Place("", row.branch, row.region, "")
         yield (
-            row.corr_id, row.terminal, row.component, row.branch or place.branch, row.region or place.region, place.terminal_class, place.vendor,
+            row.corr_id, row.terminal, row.component, *_where(place),
             course.level, row.fault, row.drill, course.told, row.state, course.verdict,
             course.failed, course.opened, course.responded, course.restored, course.resolved,
             one.response, one.restored[True], one.restored[False], one.resolved[True], one.resolved[False],

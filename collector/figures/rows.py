@@ -51,7 +51,11 @@ _EVENTS = """
     WHERE i.opened_at >= :start AND i.opened_at < :end ORDER BY e.seq
 """
 _TURNS = """
-    SELECT e.alarm, e.at, e.kind, a.rule, a.terminal, a.component, e.level, a.drill FROM alarm_event e JOIN alarm a ON a.id = e.alarm
+    SELECT e.alarm, e.at, e.kind, a.rule, a.terminal, a.component, e.level, a.drill,
+        CASE WHEN a.acked_at OR EXISTS (
+            SELECT 1 FROM incident_event p WHERE p.incident = a.incident AND p.kind IN ('acknowledged', 'assigned', 'in_repair')
+        ) THEN 1 WHEN a.condition = 'normal' THEN 0 END
+    FROM alarm_event e JOIN alarm a ON a.id = e.alarm
     WHERE e.at >= :start AND e.at < :end AND e.kind IN ('raised', 'recurred', 'cleared') ORDER BY e.at, e.seq
 """
 _MUTED = "SELECT alarm, at FROM alarm_event WHERE at >= :start AND at < :end AND kind IN ('masked', 'not told')"
@@ -151,8 +155,10 @@ def _read(db: sqlite3.Connection, start: int, end: int, scopes: frozenset[Scope]
         incidents=incidents,
         events=events,
         turns=[
-            Turn(at, kind, rule, terminal, component, level, (alarm, at) in muted, bool(drill))
-            for alarm, at, kind, rule, terminal, component, level, drill in db.execute(_TURNS, span)
+            Turn(
+                at, kind, rule, terminal, component, level, (alarm, at) in muted, bool(drill), None if acted is None else bool(acted)
+            )  # fmt: skip
+            for alarm, at, kind, rule, terminal, component, level, drill, acted in db.execute(_TURNS, span)
             if terminal in places and rule not in PREDICTED
         ],
         episodes=[

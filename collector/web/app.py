@@ -78,6 +78,7 @@ class Console:
         parts = Parts(
             self.reads, self.feed, now, acts, cards or load_cards(None), predicting or Predicting(), config, database
         )
+        self._at_end = parts.at_end
         answers.add_problem_handlers(self.app)
         self.app.include_router(api.router(parts))
         chart_route.add(self.app, self.reads, now)
@@ -97,4 +98,6 @@ class Console:
             yield
         finally:
             await self.feed.stop()
+            for end in self._at_end:
+                await end()
             self.reads.close()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tillwatch.collector.alarm.diagnosis import Cards
@@ -16,7 +16,8 @@ from tillwatch.collector.web.reads import Reads
 @dataclass(frozen=True, slots=True)
 class Parts:
     """now: UTC ns; acts: raises NotTaken where there is no store to write; config: the collector's configuration file, for what is done by a command of
-    its own; database: the collector's store, for what is done in a process of its own; None where nobody said which.
+    its own; database: the collector's store, for what is done in a process of its own; None where nobody said which. at_end: what is to be ended with the
+    console.
     """
 
     reads: Reads
@@ -27,3 +28,4 @@ class Parts:
     predicting: Predicting
     config: Path | None = None
     database: Path | None = None
+    at_end: list[Callable[[], Awaitable[None]]] = field(default_factory=list)

@@ -186,10 +186,10 @@ def test_alarms_are_muted_when_something_masked_them_at_that_moment(tmp_path):
     make_store(path, dirty, TERMINALS, known=end)
     log = read(path, start, end)
     assert log.turns == [
-        Turn(start + 1, "raised", "atm.jam", "t", "c", 2),
-        Turn(start + 5, "raised", "x", "t", "c", 1, muted=True),
-        Turn(start + 6, "recurred", "atm.jam", "t", "c", 2, muted=True),
-        Turn(start + 9, "cleared", "atm.jam", "t", "c", 2),
+        Turn(start + 1, "raised", "atm.jam", "t", "c", 2, acted=False),
+        Turn(start + 5, "raised", "x", "t", "c", 1, muted=True, acted=False),
+        Turn(start + 6, "recurred", "atm.jam", "t", "c", 2, muted=True, acted=False),
+        Turn(start + 9, "cleared", "atm.jam", "t", "c", 2, acted=False),
     ]
     assert log.episodes == [Standing("atm.jam", "t", "c", 2, start + 1, start + 9), Standing("x", "t", "c", 2, 1, 0)]
 
