@@ -313,7 +313,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
                 _o("--month", metavar="YYYY-MM", help="a whole month (default: the last one that is over)"),
                 _o("--from", dest="since", metavar="DATE", help="from this day on, or from a time as in ISO 8601"),
                 _o("--to", dest="until", metavar="DATE", help="up to, and without, this day or time (default: now)"),
-                _o("--scope", default="fleet", metavar="KIND:NAME", help="region:NAME, branch:NAME, vendor:NAME or terminal:ID (default: all)"),
+                _o("--scope", default="fleet", metavar="KIND:NAME", help="region:NAME, branch:NAME, class:NAME, vendor:NAME or terminal:ID (default: all)"),
                 _o("--zone", metavar="ZONE", help="time zone of its days, such as Asia/Shanghai (default: that of the policy)"),
                 _o("--language", choices=("en", "zh"), default="en", help="of the page (default: en)"),
                 _o("--weights", type=Path, metavar="FILE", help="168 numbers: expected transactions of each hour of a week, from Monday 00:00"),

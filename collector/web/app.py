@@ -101,6 +101,7 @@ class Console:
             database,
             people,
         )
+        self._at_end = parts.at_end
         answers.add_problem_handlers(self.app)
         self.app.include_router(api.router(parts))
         chart_route.add(self.app, self.reads, now)
@@ -130,6 +131,8 @@ class Console:
                 task.cancel()
             await asyncio.gather(*at_work, return_exceptions=True)
             await self.feed.stop()
+            for end in self._at_end:
+                await end()
             self.reads.close()
 
     async def _tell(self, people: SigningIn) -> None:
