@@ -277,6 +277,31 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredReading:
+    """A reading as it stands in the log. at: corrected, UTC ns; correction_ms: what was added to the terminal's own time; n: the journal's entry of its batch;
+    epoch, seq: the batch's place in the terminal's stream, epoch in hexadecimal; received: when the collector got the batch.
+    """
+
+    at: int
+    value: Value
+    quality: str
+    state: str
+    n: int
+    correction_ms: int
+    received: int = 0
+    epoch: str = ""
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReadings:
+    """Oldest first. retired: some of the time that was looked at is retired: the digests are kept, the readings are not."""
+
+    readings: tuple[StoredReading, ...]
+    retired: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RiskView:
     """A terminal at risk, with what is foreseen of it: the findings that are open, also those that only stand on the page."""
 
@@ -338,6 +363,10 @@ class FleetReader(Protocol):
         ...
 
     def history(self, terminal: str, component: str, signal: str, start: int, end: int) -> History: ...
+
+    def readings(self, terminal: str, component: str, signal: str, at: int, count: int) -> StoredReadings:
+        """Up to `count` readings until `at`, UTC ns, and as many after it, with the batches that hold them. None of what it never told."""
+        ...
 
     def health(self) -> Health: ...
 

@@ -243,7 +243,7 @@ class EmbeddedBroker:
         self._tasks.add(task)
         try:
             if await self._admit(door) and self._broker is not None:
-                await self._broker.external_connected(door, StreamWriterAdapter(door.writer), "default")
+                await self._broker.external_connected(door, _Answers(door.writer), "default")
         except (OSError, AMQTTError, MQTTError, NoDataError) as error:
             log.debug("MQTT client %s: %s", door.client_id, error)
         finally:
@@ -425,6 +425,25 @@ class _Door(ReaderAdapter):  # type: ignore[misc] # amqtt has no types
         self._credit = (credit, now)
         if credit < 0:
             await asyncio.sleep(-credit / PACE)
+
+
+class _Answers(StreamWriterAdapter):  # type: ignore[misc] # amqtt has no types
+    """What amqtt writes to one client; nothing, at once, where that is gone. amqtt ends the answers to such a client wherever they are, and looks at none of
+    them: one that waited, or failed otherwise than by a reset, would be told as a fault of this program. That the client is gone its reader says, after what
+    it said last.
+    """
+
+    def write(self, data: bytes) -> None:
+        if not self._writer.is_closing():
+            super().write(data)
+
+    async def drain(self) -> None:
+        if self._writer.is_closing():
+            return
+        try:
+            await super().drain()
+        except OSError as error:
+            raise ConnectionResetError(str(error)) from error
 
 
 def _certified(writer: asyncio.StreamWriter) -> tuple[str, str]:

@@ -81,7 +81,8 @@ class Scope:
 @dataclass(frozen=True, slots=True)
 class Visitor:
     """Who asks. name: empty for nobody; session: which one of that person's, empty for a token; anonymous: has not signed in, and may look by the
-    installation's leave. language: `en`, `zh` or empty for the browser's; zone: IANA name, empty for the browser's.
+    installation's leave. language: `en`, `zh` or empty for the browser's; zone: IANA name, empty for the browser's; theme: `dark`, `light` or empty
+    for the system's; csrf: what the acts of this session's pages carry.
     """
 
     name: str
@@ -91,6 +92,8 @@ class Visitor:
     language: str = ""
     zone: str = ""
     anonymous: bool = False
+    theme: str = ""
+    csrf: str = field(default="", repr=False)
 
     def may(self, permission: Permission) -> bool:
         """Somebody anonymous has no account that would be theirs."""

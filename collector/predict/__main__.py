@@ -106,17 +106,20 @@ def follow(
     if not lock.take(TAKEN_S):
         msg = f"another process ({lock.holder()}) makes the predictions of {database} already; end it first"
         raise StoreError(msg)
-    checkpoint = Checkpoint(beside(database))
     try:
         while not ended.is_set():
             was, make = stamp(), anew()
             try:
-                _follow(database, checkpoint, make, ended, partial(_differs, stamp, was))
+                with contextlib.closing(Checkpoint(beside(database))) as checkpoint:
+                    _follow(database, checkpoint, make, ended, partial(_differs, stamp, was))
             except sqlite3.Error as error:
-                log.error("the store cannot be read: %s; the predictions look again in %g s", error, RETRY_S)
+                log.error(
+                    "the store, or what they keep beside it, cannot be used: %s; the predictions look again in %g s",
+                    error,
+                    RETRY_S,
+                )
                 ended.wait(RETRY_S)
     finally:
-        checkpoint.close()
         lock.release()
 
 

@@ -25,6 +25,18 @@ BUSY_S = 5.0
 """Waiting for who reads the status."""
 MAX_WAL = 64 * 1024**2
 """Bytes of the file beside it that stay for the next time; a state of a large fleet is larger."""
+_PASSING = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+    }
+)
+"""What says nothing against the file."""
 _ARRAY = 1
 _TABLES = """
     CREATE TABLE IF NOT EXISTS part (name TEXT PRIMARY KEY, digest BLOB NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
@@ -86,13 +98,17 @@ def read_status(database: Path) -> Status | None:
 
 
 class Checkpoint:
-    """The open file. A damaged one is set aside when it is opened or loaded."""
+    """The open file. A damaged one is set aside when it is opened or loaded. Raises sqlite3.OperationalError where the disk is full, or the file cannot be
+    had now: then it is as good as it was.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
             self._db = _open(path)
         except sqlite3.DatabaseError as error:
+            if not _damaged(error):
+                raise
             self._set_aside(str(error))
 
     def close(self) -> None:
@@ -115,6 +131,8 @@ class Checkpoint:
             state = {name.removeprefix("engine/"): body for name, body in parts.items() if name.startswith("engine/")}
             return Kept(head["position"], head["digest"], state, parts["mind"])
         except (sqlite3.DatabaseError, ValueError, KeyError, TypeError, msgpack.UnpackException) as error:
+            if isinstance(error, sqlite3.DatabaseError) and not _damaged(error):
+                raise
             self._set_aside(f"{type(error).__name__} {error}")
             return None
 
@@ -155,6 +173,12 @@ class Checkpoint:
             if there.exists():
                 there.replace(aside.with_name(aside.name + end))
         self._db = _open(self.path)
+
+
+def _damaged(error: sqlite3.DatabaseError) -> bool:
+    """Whether it is the file's own: neither the disk's nor that of somebody who holds it just now. One that ends too early counts as its own."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    return code == sqlite3.SQLITE_IOERR_SHORT_READ or code & 0xFF not in _PASSING
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -377,7 +377,7 @@ class Lifetimes:
                 }
             )
             self._enter(part)
-        self._new = dict.fromkeys(state["new"])
+        self._new = dict.fromkeys((terminal, component, signal) for terminal, component, signal in state["new"])
         self._used = trend.History(
             **{name: np.array(state["used"][name], array.dtype) for name, array in self._used._asdict().items()}
         )

@@ -28,12 +28,13 @@ from tillwatch.collector.read import (
     OutgoingView,
     RiskView,
     SignalView,
+    StoredReadings,
     TerminalView,
     WaitingView,
 )
 from tillwatch.collector.records import Correction
 from tillwatch.collector.refusals import culprits
-from tillwatch.collector.store import foretold, history_reader, incident_reader
+from tillwatch.collector.store import foretold, history_reader, incident_reader, readings_reader
 from tillwatch.collector.store.delivery_reader import backlog, queues, undone, waiting
 from tillwatch.collector.store.oversight_reader import Oversight
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, plain
@@ -352,6 +353,12 @@ class SqliteReader(Oversight):
         with self.snapshot() as db:
             points, resolution = history_reader.points(db, terminal, component, signal, start, end)
         return History(terminal, component, signal, self._unit(signal), resolution, tuple(points))
+
+    def readings(self, terminal: str, component: str, signal: str, at: int, count: int) -> StoredReadings:
+        with self.snapshot() as db:
+            if db.execute("SELECT 1 FROM terminal WHERE id = ?", (terminal,)).fetchone() is None:
+                raise KeyError(terminal)
+            return readings_reader.around(db, terminal, component, signal, at, count)
 
     def health(self) -> Health:
         with self.snapshot() as db:

@@ -17,9 +17,10 @@ from starlette.routing import Match
 
 from tillwatch.agent.model import MS
 from tillwatch.collector.people.roles import Permission
-from tillwatch.collector.web import delivery_api, incident_api, risk_api
+from tillwatch.collector.web import delivery_api, incident_api, prove_api, risk_api
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Limit, Offset, Tags, known, moment, unchanged
 from tillwatch.collector.web.door import needs
+from tillwatch.collector.web.exports import FILES, Exports, Format
 from tillwatch.collector.web.feed import Change, Feed
 from tillwatch.collector.web.parts import Parts
 from tillwatch.collector.web.schema import (
@@ -56,12 +57,12 @@ def router(parts: Parts) -> APIRouter:
     """All routes."""
     reads, feed, now = parts.reads, parts.feed, parts.now
     api = APIRouter(prefix=PREFIX, tags=["fleet"])
-    tag = Tags(reads)
+    tag, export = Tags(reads), Exports(reads, now)
 
     @api.get(
         "/terminals",
         response_model=Page[Terminal],
-        responses={**SOME, **UNCHANGED},
+        responses={**SOME, **UNCHANGED, **FILES},
         dependencies=[needs(Permission.SEE)],
         summary="Terminals, worst first",
     )
@@ -75,8 +76,9 @@ def router(parts: Parts) -> APIRouter:
         ] = None,
         limit: Limit = 100,
         offset: Offset = 0,
+        form: Format = None,
     ) -> Any:
-        if await tag(request, response):
+        if form is None and await tag(request, response):
             return unchanged(response)
         wanted = [
             view
@@ -85,6 +87,8 @@ def router(parts: Parts) -> APIRouter:
             and (condition is None or view.condition == condition)
             and (terminal_class is None or view.terminal_class == terminal_class)
         ]
+        if form is not None:
+            return await export(Terminal, map(Terminal.of, wanted), form, "terminals")
         return Page[Terminal](
             items=[Terminal.of(view) for view in wanted[offset : offset + limit]],
             total=len(wanted),
@@ -160,6 +164,7 @@ def router(parts: Parts) -> APIRouter:
 
     incident_api.add(api, reads, Translation(parts.cards), now)
     delivery_api.add(api, reads)
+    prove_api.add(api, parts)
     risk_api.add(api, reads, parts.predicting, now)
 
     @api.get(

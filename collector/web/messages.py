@@ -23,10 +23,10 @@ def _flatten(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, Mappi
             yield from _flatten(name, value)
 
 
-def catalogue(folder: Path = CATALOGUE) -> dict[str, Mapping[str, str]]:
-    """Every message: key -> {language: text}. Raises ValueError for one that stands in two files."""
+def catalogue(place: Path = CATALOGUE) -> dict[str, Mapping[str, str]]:
+    """Every message of a folder, or of one file: key -> {language: text}. Raises ValueError for one that stands in two files."""
     found: dict[str, Mapping[str, str]] = {}
-    for path in sorted(folder.glob("*.toml")):
+    for path in sorted(place.glob("*.toml")) if place.is_dir() else (place,):
         for key, texts in _flatten("", tomllib.loads(path.read_text(encoding="utf-8"))):
             if key in found:
                 raise ValueError(f"{path}: {key} stands in another file of the catalogue, too")

@@ -15,6 +15,7 @@ from tillwatch.collector.predict.inspection import rounds
 from tillwatch.collector.read import RiskView
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Language, Limit, Offset, Tags, known, unchanged
 from tillwatch.collector.web.door import needs
+from tillwatch.collector.web.exports import FILES, Exports, Format
 from tillwatch.collector.web.predicting import Predicting, how_far, learning
 from tillwatch.collector.web.reads import Reads
 from tillwatch.collector.web.risk_schema import (
@@ -38,12 +39,12 @@ _GRADE, _FAMILY = "^(low|medium|high)$", "^(wear|runout|trend|anomaly|failure)$"
 
 def add(api: APIRouter, reads: Reads, predicting: Predicting, now: Callable[[], int]) -> None:
     """now: UTC ns."""
-    tag = Tags(reads)
+    tag, export = Tags(reads), Exports(reads, now)
 
     @api.get(
         "/risk",
         response_model=RiskPage,
-        responses={**SOME, **UNCHANGED},
+        responses={**SOME, **UNCHANGED, **FILES},
         dependencies=[needs(Permission.SEE)],
         summary="Terminals at risk, the greatest first",
     )
@@ -59,8 +60,9 @@ def add(api: APIRouter, reads: Reads, predicting: Predicting, now: Callable[[], 
         lang: Language = "en",
         limit: Limit = 100,
         offset: Offset = 0,
+        form: Format = None,
     ) -> Any:
-        if await tag(request, response):
+        if form is None and await tag(request, response):
             return unchanged(response)
 
         def ask(reader: ConsoleReader) -> tuple[Sequence[RiskView], Beside]:
@@ -69,6 +71,8 @@ def add(api: APIRouter, reads: Reads, predicting: Predicting, now: Callable[[], 
         listed, beside = await reads(ask)
         shown = [each for each in listed if _threatened(each)]
         wanted = [each for each in shown if _wanted(each, grade, family)]
+        if form is not None:
+            return await export(TerminalRisk, (TerminalRisk.of(each, beside) for each in wanted), form, "at-risk")
         return RiskPage(
             items=[TerminalRisk.of(each, beside) for each in wanted[offset : offset + limit]],
             total=len(wanted),

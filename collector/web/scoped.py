@@ -19,6 +19,7 @@ from tillwatch.collector.read import (
     IdentityView,
     OutgoingView,
     RiskView,
+    StoredReadings,
     TerminalView,
     WaitingView,
 )
@@ -88,6 +89,10 @@ class ScopedReader(ScopedOversight):
     def history(self, terminal: str, component: str, signal: str, start: int, end: int) -> History:
         self._check(terminal)
         return self._whole.history(terminal, component, signal, start, end)
+
+    def readings(self, terminal: str, component: str, signal: str, at: int, count: int) -> StoredReadings:
+        self._check(terminal)
+        return self._whole.readings(terminal, component, signal, at, count)
 
     # Alarms and incidents.
 

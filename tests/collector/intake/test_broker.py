@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import ssl
@@ -152,6 +153,31 @@ async def test_a_client_may_come_while_a_message_is_handed_out(
     assert subscribed == [(0,)]
     gc.collect()
     assert failures == []
+
+
+async def test_a_client_that_goes_while_it_is_answered_looks_like_no_fault_of_the_program(
+    authority, broker, certified, terminal, intake, messages, caplog
+):
+    """Batches and the end of the connection in one go: the answers are under way when there is nobody left to take them."""
+    collector = await intake(**internal(broker))
+    for number in range(5):
+        tls = certified(authority, f"t{number}")
+        reader, writer = await asyncio.open_connection("127.0.0.1", broker.port, ssl=tls)
+        writer.write(b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02t1")
+        assert await asyncio.wait_for(reader.readexactly(4), 5) == b"\x20\x02\x00\x00"
+        topic = f"tw/1/t{number}/batch".encode()
+        for batch in range(1, 9):
+            body = len(topic).to_bytes(2, "big") + topic + batch.to_bytes(2, "big") + b"sealed"
+            writer.write(bytes((0x32, len(body))) + body)
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        again = await terminal(f"t{number}", broker.port, tls).connect()
+        again.publish(topic.decode(), b"again")
+        while (await messages(collector, 1))[-1].payload != b"again":
+            pass
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
 async def test_the_will_comes_when_the_power_goes(authority, broker, certified, terminal, intake, messages):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from tests.chaos.disk import Disk, only_root_mounts
 from tillwatch.collector.predict.checkpoint import Checkpoint, Kept, Status, beside, read_status
 
 STATE = {
@@ -100,6 +101,31 @@ def test_what_cannot_be_kept_leaves_what_was(tmp_path: Path) -> None:
         back = checkpoint.load()
     assert back is not None
     assert back.position == 41
+
+
+def kept_again(path: Path) -> None:
+    with closing(Checkpoint(path)) as checkpoint:
+        checkpoint.load()
+        checkpoint.save(KEPT)
+
+
+@only_root_mounts
+def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
+    disk = Disk(tmp_path / "disk", 4 << 20)
+    disk.mount()
+    try:
+        path = disk.path / "c.db.predictions"
+        with closing(Checkpoint(path)) as checkpoint:
+            checkpoint.save(KEPT)
+        disk.fill()
+        with pytest.raises(sqlite3.OperationalError):
+            kept_again(path)
+        disk.free()
+        with closing(Checkpoint(path)) as checkpoint:
+            assert checkpoint.load() is not None
+        assert not list(disk.path.glob("*.aside*"))
+    finally:
+        disk.close()
 
 
 def test_the_status_is_read_beside_the_one_who_writes(tmp_path: Path) -> None:

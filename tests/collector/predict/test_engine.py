@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from contextlib import closing
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import msgpack
 import numpy as np
@@ -16,6 +21,7 @@ from numpy.typing import NDArray
 from tests.collector.predict.feeding import START, Fleet, Heard, column
 from tillwatch.collector.predict import daily
 from tillwatch.collector.predict.anomalies import SHADOW_DAYS
+from tillwatch.collector.predict.checkpoint import Checkpoint, Kept
 from tillwatch.collector.predict.engine import TICK_NS, Engine, Said
 from tillwatch.collector.predict.finding import FALSE, HIT, Happened
 from tillwatch.collector.predict.settings import DAY_NS, YEAR_DAYS, parse_tables
@@ -138,6 +144,14 @@ def test_the_backlog_of_a_day_counts_for_the_hours_in_which_it_was_read():
 
 
 STEPS = 56
+STORY = replace(QUICK, learn_ns=2 * DAY_NS, failure_budget=12.0)
+"""With a budget that lets the fixed rule speak within days."""
+FAULT_AT, SERIAL_AT, SILENT_FROM, JUDGED_AT, REFILLED_AT = 29, 30, 37, 40, 50
+"""Steps of the story: an alarm that stays the only one, a drive that is another, a level that no longer sinks, eight findings that were false, a supply
+that is full again.
+"""
+NEVER_FILLED = {"unusual/senses/streams/free"}
+"""The engine gives no row of a stream back."""
 
 
 @cache
@@ -145,39 +159,96 @@ def whole() -> tuple[Said, dict[str, object]]:
     return _run([])
 
 
-def _run(cuts: list[int]) -> tuple[Said, dict[str, object]]:
-    """28 days of 12 terminals with faults, alarms and verdicts; after each of these steps the engine is taken apart and put together again."""
-    engine, fleet, heard = Engine(replace(QUICK, learn_ns=2 * DAY_NS)), Fleet(12, fault=ill, every_s=3 * 3600), Heard()
+def _run(cuts: Collection[int], states: list[dict[str, Any]] | None = None) -> tuple[Said, dict[str, object]]:
+    """28 days of 12 terminals with faults, alarms and verdicts; after each of these steps the engine is kept in its file, and another one goes on. states:
+    is given what was kept.
+    """
+    engine, fleet, heard = Engine(STORY), Fleet(12, fault=ill, every_s=3 * 3600), Heard()
     for terminal in range(12):
         engine.place(f"T{terminal}", f"B{terminal % 3}", "north", "atm", "Asia/Shanghai")
-    for step in range(STEPS):
-        fleet.live(engine, 0.5, heard)
-        at = fleet.now
-        paper = column("printer", "printer.supply.level", at, 90.0 - step * 1.5)
-        words = [
-            column("ups", "identity.model", at, "UPS 1500"),
-            column("printer", "printer.paper", at, "low" if step % 9 > 5 else "ok"),
-        ]
-        engine.read("T3", [paper, *words], at)
-        if step % 7 == 3:
-            engine.happened(Happened(at, "raised", "T5", "ups", "ups.fault", level=2, party="hardware"))
-        if step == STEPS - 3:
-            engine.happened(Happened(at, "maintained", "T0"))
-        if step in cuts:
-            state = engine.state()
-            assert same(state, Engine.restore(state, engine.tables).state())
-            engine = Engine.restore(state, engine.tables)
+    with TemporaryDirectory() as folder, closing(Checkpoint(Path(folder) / "predictions")) as checkpoint:
+        for step in range(STEPS):
+            fleet.live(engine, 0.5, heard)
+            _happens(engine, step, fleet.now)
+            if step in cuts:
+                state = engine.state()
+                checkpoint.save(Kept(step, b"", state, {}))
+                kept = checkpoint.load()
+                assert kept is not None
+                engine = Engine.restore(kept.state, engine.tables)
+                assert same(state, engine.state())
+                if states is not None:
+                    states.append(state)
     return Said(tuple(heard.findings), tuple(heard.grades), tuple(heard.records)), engine.state()
+
+
+def _happens(engine: Engine, step: int, at: int) -> None:
+    """What comes of each terminal beside the numbers of the fleet, and what people do."""
+    for terminal in range(1, 12):
+        sunk = min(step, SILENT_FROM) if terminal == 1 else step
+        level = 100.0 if terminal == 2 and step >= REFILLED_AT else 90.0 - sunk * 1.5
+        engine.read(f"T{terminal}", [column("printer", "printer.supply.level", at, level)], at)
+    words = [
+        column("ups", "identity.model", at, "UPS 1500"),
+        column("ups", "ups.battery.status", at, "normal"),
+        column("ups", "ups.battery.replaced", at, "2021-03-01"),
+        column("printer", "printer.paper", at, "low" if step % 9 in {2, 3, 4} else "empty" if step % 18 == 5 else "ok"),
+    ]
+    engine.read("T3", words, at)
+    serial = column("host/disk:C", "identity.serial", at, "S1" if step < SERIAL_AT else "S2")
+    engine.read("T4", [serial, column("host/disk:C", "drive.loads", at, 1_000.0 + 40 * step)], at)
+    if step in {3, 10}:
+        engine.happened(Happened(at, "raised", "T5", "ups", "ups.fault", level=2, party="hardware"))
+    if step == FAULT_AT:
+        engine.happened(Happened(at, "raised", "T9", "ups", "ups.fault", level=2, party="hardware"))
+    if step == JUDGED_AT:
+        for terminal in range(4, 12):
+            engine.happened(
+                Happened(at, "verdict", f"T{terminal}", "printer", "predicted.runout", "no_fault_found", incident="I1")
+            )
+    if step == STEPS - 3:
+        engine.happened(Happened(at, "maintained", "T0"))
 
 
 @given(cuts=st.lists(st.integers(0, STEPS - 1), min_size=1, max_size=3))
 @settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.generate])
-def test_it_goes_on_exactly_where_it_stopped(cuts: list[int]):
+def test_it_goes_on_exactly_where_it_stopped(cuts: list[int]) -> None:
     said, state = whole()
     again, after = _run(cuts)
     assert said.findings
     assert again == said
     assert same(after, state)
+
+
+def test_every_part_of_its_state_comes_back_from_the_file_that_keeps_it() -> None:
+    """Kept after every step of a story in which each container is filled at some time."""
+    states: list[dict[str, Any]] = []
+    again, after = _run(range(STEPS), states)
+    said, state = whole()
+    assert again == said
+    assert same(after, state)
+    filled: dict[str, bool] = {}
+    for each in states:
+        _filled(each, "", filled)
+    assert {path for path, was in filled.items() if not was} == NEVER_FILLED
+
+
+def _filled(value: object, path: str, filled: dict[str, bool]) -> None:
+    """Which containers and fields hold something at any time, by their path. What is in a list has one path together, and so has what is kept by a name with
+    a dot: of an entry of a table, or of a signal.
+    """
+    if isinstance(value, dict):
+        filled[path] = filled.get(path, False) or bool(value)
+        for name, each in value.items():
+            _filled(each, f"{path}/{'*' if '.' in str(name) else name}".lstrip("/"), filled)
+    elif isinstance(value, list | tuple):
+        filled[path] = filled.get(path, False) or bool(value)
+        for each in value:
+            _filled(each, f"{path}/*", filled)
+    elif isinstance(value, np.ndarray):
+        filled[path] = filled.get(path, False) or value.size > 0
+    else:
+        filled[path] = filled.get(path, False) or value is not None
 
 
 def test_a_state_of_another_version_is_refused():

@@ -27,6 +27,7 @@ from tests.collector.test_service import Line
 from tests.collector.watch.running import until
 from tillwatch.collector.config import ConfigError, parse_config
 from tillwatch.collector.predict import __main__ as predictions
+from tillwatch.collector.predict import checkpoint as checkpoint_module
 from tillwatch.collector.predict import process
 from tillwatch.collector.predict.__main__ import tables_of
 from tillwatch.collector.predict.check import examine_predictions
@@ -176,6 +177,39 @@ async def test_other_models_are_gone_by_from_where_it_stands(world: World, monke
         ended.set()
         await running
     assert states == [("old", False), ("new", True)]
+    world.store.close()
+
+
+async def test_what_it_keeps_cannot_be_used_for_a_while(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It waits for it, as for the store, and goes on from it."""
+    monkeypatch.setattr(checkpoint_module, "BUSY_S", 0.01)
+    monkeypatch.setattr(predictions, "RETRY_S", 0.01)
+    monkeypatch.setattr(predictions, "POLL_S", 0.01)
+    await filled(world, 20, "atm-1")
+    with following(world) as follower:
+        await all_read(world, follower)
+        follower.save()
+    states = []
+
+    def begin(state: Mapping[str, Any] | None) -> ThresholdEngine:
+        states.append(state is not None)
+        return make(state)
+
+    ended = threading.Event()
+    with closing(sqlite3.connect(beside(world.path), isolation_level=None)) as held_by:
+        held_by.execute("PRAGMA locking_mode=EXCLUSIVE")
+        held_by.execute("BEGIN EXCLUSIVE")
+        running = asyncio.create_task(asyncio.to_thread(predictions.follow, world.path, lambda: begin, ended))
+        await until(lambda: "database is locked" in caplog.text)
+    try:
+        await until(lambda: bool(states))
+    finally:
+        ended.set()
+        await running
+    assert states == [True]
+    assert not list(world.path.parent.glob("*.aside*"))
     world.store.close()
 
 
