@@ -17,7 +17,7 @@ from fastapi.middleware.gzip import GZipMiddleware
 from tillwatch.collector.alarm.diagnosis import Cards, load_cards
 from tillwatch.collector.incident.incident_views import ConsoleReader
 from tillwatch.collector.people.roles import Visitor
-from tillwatch.collector.web import answers, api, chart_route, finding_chart, pages
+from tillwatch.collector.web import answers, api, chart_route, finding_chart, monitoring_api, pages
 from tillwatch.collector.web.acting import Acts, NotTaken
 from tillwatch.collector.web.door import Authenticate, Door, anybody
 from tillwatch.collector.web.feed import Feed
@@ -80,6 +80,7 @@ class Console:
         )
         answers.add_problem_handlers(self.app)
         self.app.include_router(api.router(parts))
+        monitoring_api.add_metrics(self.app, parts, release())
         chart_route.add(self.app, self.reads, now)
         finding_chart.add(self.app, self.reads, parts.predicting.tables, now)
         if with_pages:
