@@ -35,7 +35,7 @@ from tillwatch.collector.duty.windows import Window, moment_ns
 from tillwatch.collector.incident.incident_views import ConsoleReader
 from tillwatch.collector.people.roles import Permission, asking
 from tillwatch.collector.read import AlarmView
-from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Language, Tags, moment, problem, unchanged
+from tillwatch.collector.web.answers import PROBLEMS, SOME, Language, moment, problem
 from tillwatch.collector.web.calendar_schema import (
     MAX_SCOPE,
     MAX_TIME,
@@ -79,7 +79,6 @@ class _Fleet:
 
 def add(api: APIRouter, parts: Parts) -> None:
     reads, now = parts.reads, parts.now
-    tag = Tags(reads)
     translation = Translation(parts.cards)
 
     async def fleet(scope: str, *, alarms: bool = False) -> _Fleet:
@@ -101,20 +100,17 @@ def add(api: APIRouter, parts: Parts) -> None:
     @api.get(
         "/windows",
         response_model=WindowPlan,
-        responses={**SOME, **UNCHANGED},
+        responses=SOME,
         dependencies=[needs(Permission.SEE)],
         summary="Maintenance windows, and when each is open",
     )
     async def windows(
-        request: Request,
         response: Response,
         start: Annotated[str | None, Query(alias="from", max_length=MAX_TIME, description="ISO 8601 or seconds since 1970; by default a day ago")] = None,
         end: Annotated[str | None, Query(alias="to", max_length=MAX_TIME, description="By default 31 days later")] = None,
     ) -> Any:  # fmt: skip
         since, until = _span(start, end, now())
-        if start and end and await tag(request, response):
-            return unchanged(response)
-        response.headers["Cache-Control"] = "no-store" if not (start and end) else "private, no-cache"
+        response.headers["Cache-Control"] = "no-store"  # what is to come is open by time alone
         found, policy = await reads(lambda reader: (reader.windows(), reader.in_force().policy))
         laid, left_out = occurrences(found.values(), since, until)
         own = {each.window.id for each in laid}
