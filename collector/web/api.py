@@ -23,6 +23,7 @@ from tillwatch.collector.web import (
     delivery_api,
     incident_api,
     monitoring_api,
+    overview_api,
     prove_api,
     risk_api,
 )
@@ -175,6 +176,7 @@ def router(parts: Parts) -> APIRouter:
     incident_api.add(api, reads, Translation(parts.cards), now)
     delivery_api.add(api, reads)
     monitoring_api.add(api, parts)
+    overview_api.add(api, parts)
     prove_api.add(api, parts)
     risk_api.add(api, reads, parts.predicting, now)
 
