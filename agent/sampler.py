@@ -20,8 +20,7 @@ from tillwatch.agent.settings import Intervals
 from tillwatch.agent.sources import Source, SourceError, Sparing
 from tillwatch.agent.thinning import Taken
 from tillwatch.agent.transition import Condition
-from tillwatch.agent.wire import LEAST_PACE, USUAL_PACE
-from tillwatch.agent.wire import MAX_NAME, MAX_TEXT
+from tillwatch.agent.wire import LEAST_PACE, MAX_NAME, MAX_TEXT, USUAL_PACE
 
 log = logging.getLogger(__name__)
 

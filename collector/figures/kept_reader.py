@@ -162,7 +162,9 @@ class KeptFigures:
         where, given = _within(within)
         where += " AND told AND NOT drill"
         if measure is not None:
-            where += f" AND {measure} IS NULL" if verdict == "open" else f" AND {measure} = {1 if verdict == '1' else 0}"
+            where += (
+                f" AND {measure} IS NULL" if verdict == "open" else f" AND {measure} = {1 if verdict == '1' else 0}"
+            )
         order = "opened DESC, id"
         if slowest is not None:
             column = "detect + respond + travel + repair" if slowest == "restore" else slowest

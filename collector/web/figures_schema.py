@@ -110,7 +110,9 @@ class Service(_Model):
     resolved_gross: Ratio
     acknowledge: Annotated[Mean, Field(description="From found to the first word of a person (MTTA)")]
     restore: Annotated[Mean, Field(description="From fault to restored (MTTR)")]
-    phases: Annotated[dict[str, Mean], Field(description="`detect`, `respond`, `travel`, `repair`, and `verify` after it")]
+    phases: Annotated[
+        dict[str, Mean], Field(description="`detect`, `respond`, `travel`, `repair`, and `verify` after it")
+    ]
     mtbf_s: Annotated[float | None, Field(description="Time up (network) / incidents of level 1 and 2")]
     reopened: Ratio
     first_fix_7: Ratio
@@ -152,7 +154,9 @@ class AlarmLoad(_Model):
     per_operator_hour: float | None
     operators: int
     floods: Annotated[Ratio, Field(description="10-minute steps with 10 or more alarms for each operator")]
-    without_action: Annotated[Ratio, Field(description="Alarms that nobody took on, of those that are over or taken on")]
+    without_action: Annotated[
+        Ratio, Field(description="Alarms that nobody took on, of those that are over or taken on")
+    ]
     peak_10_minutes: int
     peak_hour: int
     levels: dict[str, int]
@@ -164,8 +168,19 @@ class AlarmLoad(_Model):
 
     @classmethod
     def of(cls, plain: Mapping[str, Any], titles: Mapping[str, str]) -> AlarmLoad:
-        counted = {name: len(plain[name]) + plain["left_out"].get(name, 0) for name in ("chattering", "standing", "shelved")}
-        plain_names = ("alarms", "muted", "per_operator_hour", "operators", "peak_10_minutes", "peak_hour", "levels", "top_share")
+        counted = {
+            name: len(plain[name]) + plain["left_out"].get(name, 0) for name in ("chattering", "standing", "shelved")
+        }
+        plain_names = (
+            "alarms",
+            "muted",
+            "per_operator_hour",
+            "operators",
+            "peak_10_minutes",
+            "peak_hour",
+            "levels",
+            "top_share",
+        )
         return cls(
             **{name: plain[name] for name in plain_names}, **counted, per_day=plain["alarms"] * 24 / plain["hours"] if plain["hours"] else None,
             floods=Ratio(**plain["floods"]), without_action=Ratio(**plain["without_action"]),
