@@ -72,12 +72,24 @@ class Reference:
         self._off_ms: int | None = None
         self._up = 0
         self._base = 0
+        self._theirs = 0
+        """The collector's UTC minus this machine's uptime, in ns; 0 before the first ack of the connection."""
 
     def heard(self, theirs: int) -> None:
         """An ack has come. theirs: the collector's UTC ns in it; what it took on its way counts against the clock."""
         self._up = uptime_ns()
         self._base = time.time_ns() - self._up
         self._off_ms = (time.time_ns() - theirs) // MS
+        # An old ack that is sent again must not set the collector's time back.
+        self._theirs = max(self._theirs, theirs - self._up)
+
+    def connected(self) -> None:
+        """A new connection: where the collector's clock was set back, this is when it is learned anew."""
+        self._theirs = 0
+
+    def theirs(self) -> int | None:
+        """The collector's time now, UTC ns, whatever the clock of this machine says; None before an ack on this connection has told it."""
+        return self._theirs + uptime_ns() if self._theirs else None
 
     def off_ms(self) -> int | None:
         """How far this clock is ahead, in ms; None where nobody has said so of late."""

@@ -16,6 +16,7 @@ MODULES = (
     ("record", "record", "record what a profile or a shim reads of a device, several times"),
     ("selftest", "selftest", "check every profile and shim against its recording"),
     ("smart", "smart_file", "show what becomes of a recorded `smartctl -j -x`"),
+    ("bundle", "remote.bundle", "collect what support needs to know of this agent, without secrets"),
     ("decode", "decode", "show what becomes of recorded exchanges with serial devices"),
 )
 """Commands that are modules of their own, with `add_arguments(parser)` and `run(args)`: name, module, help. Only the one that is asked for

@@ -32,6 +32,7 @@ from tillwatch.agent.model import AGENT
 from tillwatch.agent.settings import (
     MAX_SEAL,
     CollectorConfig,
+    CommandsConfig,
     Config,
     ConfigError,
     Intervals,
@@ -45,6 +46,7 @@ from tillwatch.agent.settings import (
     loopback,
 )
 from tillwatch.agent.tables import Lines, Table, WrongError
+from tillwatch.agent.wire import CommandKind
 
 MAX_SOURCES = 150
 """Devices of one terminal. A batch holds 200 (wire.MAX_DEVICES); the agent itself and the machine are two of them."""
@@ -124,6 +126,7 @@ def _config(root: Table, path: Path, state_dir: Path | None) -> Config:
     xfs = tuple(read_xfs(table, intervals, path) for table in root.each("xfs"))
     traps = read_traps(root.sub("traps"), intervals, path)
     windows = read_windows(root.sub("windows"), intervals)
+    commands = _commands(root.sub("commands"))
     root.done()
     config = Config(
         path,
@@ -143,6 +146,7 @@ def _config(root: Table, path: Path, state_dir: Path | None) -> Config:
         traps,
         windows,
         by_risk,
+        commands,
     )
     _unique(root, config)
     return config
@@ -249,6 +253,17 @@ def _ipmi(table: Table, intervals: Intervals) -> IpmiConfig:
     )
     table.done()
     return ipmi
+
+
+def _commands(table: Table) -> CommandsConfig:
+    enabled = table.take("enabled", False, as_bool)
+    allow = table.take("allow", tuple(kind.value for kind in CommandKind), as_texts)
+    table.done()
+    if strange := [kind for kind in allow if kind not in set(CommandKind)]:
+        raise table.wrong("allow", f"lists {strange[0]!r}; there are {', '.join(CommandKind)}")
+    if enabled and not allow:
+        raise table.wrong("allow", "lists nothing; name what may be asked, or set enabled = false")
+    return CommandsConfig(enabled, tuple(dict.fromkeys(allow)))
 
 
 def _drives(value: Any) -> tuple[tuple[str, str], ...]:

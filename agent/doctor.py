@@ -48,7 +48,7 @@ class Finding:
 
 def run(args: argparse.Namespace) -> int:
     """Exit code 5 if the collector refuses this terminal's key, 1 if anything else fails."""
-    findings = asyncio.run(_all(args))
+    findings = asyncio.run(look(args))
     if args.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
     else:
@@ -66,7 +66,8 @@ def _line(finding: Finding) -> str:
     return f"{mark} {finding.check}: {finding.text}{mend}"
 
 
-async def _all(args: argparse.Namespace) -> list[Finding]:
+async def look(args: argparse.Namespace, *, sources: bool = True) -> list[Finding]:
+    """sources: whether each of them is polled; the running agent knows that better, and it takes up to TIMEOUT each."""
     try:
         settings = config.load(args.config, args.state_dir)
     except ConfigError as error:
@@ -86,7 +87,9 @@ async def _all(args: argparse.Namespace) -> list[Finding]:
     except IdentityError as error:
         found.append(Finding("identity", "fail", str(error), "see the text"))
     found += [*_spool(settings), *_filter(settings, here()), _clock(), _disk(settings)]
-    found += [finding async for finding in _sources(settings)]
+    found.append(_commands(settings))
+    if sources:
+        found += [finding async for finding in _sources(settings)]
     if who is not None:
         found.append(await _broker(settings, who))
         found += _certificate(who)
@@ -176,7 +179,7 @@ def _spool(settings: Config) -> Iterator[Finding]:
 
 def _why(db: sqlite3.Connection) -> str:
     """Why the present epoch began; empty too in a spool that an older agent left."""
-    if db.execute("PRAGMA user_version").fetchone()[0] < spool_file.SCHEMA_VERSION:
+    if db.execute("PRAGMA user_version").fetchone()[0] < spool_file.WHY_SINCE:
         return ""
     row = db.execute("SELECT why FROM epochs ORDER BY gen DESC LIMIT 1").fetchone()
     return str(row[0]) if row else ""
@@ -213,6 +216,12 @@ def _clock() -> Finding:
             "start the machine's NTP client; until then reading times are corrected by the collector",
         )
     return Finding("clock", "ok", f"{source.src}, error up to {source.err_ms} ms" if source.err_ms else source.src)
+
+
+def _commands(settings: Config) -> Finding:
+    if not settings.commands.enabled:
+        return Finding("commands", "ok", "off: nobody can ask this terminal anything from a distance")
+    return Finding("commands", "ok", f"this terminal takes {', '.join(settings.commands.allow)} from its collector")
 
 
 def _disk(settings: Config) -> Finding:

@@ -180,6 +180,10 @@ def ack_topic(terminal: str) -> str:
     return f"{TOPIC_ROOT}/{terminal}/ack"
 
 
+def command_topic(terminal: str) -> str:
+    return f"{TOPIC_ROOT}/{terminal}/command"
+
+
 def new_epoch(now_ns: int, random: bytes) -> bytes:
     """An epoch id: creation time in seconds (4 bytes, for people; it decides nothing) and 8 random bytes."""
     return (now_ns // 1_000_000_000 & 0xFFFFFFFF).to_bytes(4, "big") + random[: EPOCH - 4].ljust(EPOCH - 4, b"\0")

@@ -102,7 +102,7 @@ class Link:
         self.lost = asyncio.Event()
         self._unanswered = _Unanswered()
         self._on_message = on_message
-        self._unheard = False
+        self._unheard = self.denied = False
         self._granted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._client = gmqtt.Client(
             client_id,
@@ -126,13 +126,18 @@ class Link:
         will: tuple[str, bytes],
         subscribe: str,
         on_message: OnMessage,
+        also: str = "",
     ) -> Link:
-        """Connect and subscribe (QoS 0); both are done when this returns. Raises LinkError within CONNECT_TIMEOUT."""
+        """Connect and subscribe (QoS 0); both are done when this returns. also: a topic that the connection can do without; `denied` says whether
+        the broker refuses it. Raises LinkError within CONNECT_TIMEOUT.
+        """
         link = cls(client_id, will, on_message)
         where = f"broker {host}:{port}"
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await link._start(host, port, tls, subscribe)
+                if also:
+                    link.denied = not await link._may_hear(also)
         except BaseException as error:
             link._cut()
             if isinstance(error, TimeoutError):
@@ -150,9 +155,13 @@ class Link:
         self._unheard = tls is not None
         await self._unless_lost(connecting)
         self._unheard = False
-        self._client.subscribe(subscribe, qos=0)
-        if await self._unless_lost(self._granted) >= 128:
+        if not await self._may_hear(subscribe):
             raise LinkError(f"not allowed to subscribe to {subscribe}; look at the broker's access list")
+
+    async def _may_hear(self, topic: str) -> bool:
+        self._granted = asyncio.get_running_loop().create_future()
+        self._client.subscribe(topic, qos=0)
+        return bool(await self._unless_lost(self._granted) < 128)
 
     async def _unless_lost(self, wanted: asyncio.Future[Any]) -> Any:
         lost = asyncio.ensure_future(self.lost.wait())

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from tillwatch.agent import clock
@@ -20,7 +20,7 @@ from tillwatch.agent.settings import Intervals
 from tillwatch.agent.sources import Source, SourceError, Sparing
 from tillwatch.agent.thinning import Taken
 from tillwatch.agent.transition import Condition
-from tillwatch.agent.wire import MAX_NAME, MAX_TEXT
+from tillwatch.agent.wire import LEAST_PACE, MAX_NAME, MAX_TEXT, USUAL_PACE
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Schedule:
 
     def __init__(self, classes: Collection[PollClass], intervals: Intervals, now: float) -> None:
         self._every = {wanted: intervals.of(wanted) for wanted in PollClass if wanted in classes}
-        self._normal = intervals.normal
+        self._normal, self._fast = intervals.normal, intervals.fast
         spread = min(FIRST_SPREAD, *self._every.values())
         start = now + random.uniform(0, spread)  # noqa: S311 - spreads load, hides nothing
         self._due = dict.fromkeys(self._every, start)
@@ -54,8 +54,14 @@ class Schedule:
         return min((due, self._every[wanted], wanted) for wanted, due in self._due.items())[::2]
 
     def repace(self, pace: float, now: float) -> None:
-        """pace: times its own interval at which NORMAL is read. Who waits less than before waits from now on; FAST and SLOW stay as they are."""
-        if PollClass.NORMAL in self._every and (every := self._normal * pace) != self._every[PollClass.NORMAL]:
+        """pace: times its own interval at which NORMAL is read. Who waits less than before waits from now on; FAST and SLOW stay as they are.
+        Below what the collector asks for by itself, as somebody who repairs wants it, it is never read faster than FAST is meant to be.
+        """
+        every = self._normal * pace
+        least = LEAST_PACE / USUAL_PACE
+        if pace < least:
+            every = max(every, min(self._fast, self._normal * least))
+        if PollClass.NORMAL in self._every and every != self._every[PollClass.NORMAL]:
             self._every[PollClass.NORMAL] = every
             self._due[PollClass.NORMAL] = min(self._due[PollClass.NORMAL], now + every)
 
@@ -89,6 +95,18 @@ class _Known:
     told_at: float
 
 
+How = Callable[[Source], Awaitable[list[Sample]]]
+"""Another way to read a source than to poll it."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    """Somebody waits for a poll before its time. how: None for an ordinary one. answer: why it failed, or nothing, and what was read."""
+
+    how: How | None
+    answer: asyncio.Future[tuple[str, list[Sample]]]
+
+
 class Sampler:
     """names: the catalogue's signals; another is sent as `unmapped.<name>` and told once. told_every: seconds between two tellings that
     a source is well, or still failed. hints: by the name of a source, what may ask to read it before its time. pace: times its own interval
@@ -106,6 +124,8 @@ class Sampler:
         self._buffer, self._names, self._told_every = buffer, names, told_every
         self._pace = pace
         self._hints = hints or {}
+        self._asked: dict[str, list[_Asked]] = {}
+        self._watching: dict[str, _Watched] = {}
         self._known: dict[str, _Known] = {}
         self._odd: set[str] = set()
 
@@ -117,11 +137,41 @@ class Sampler:
             # An agent without sources still tells that it lives.
             await asyncio.Event().wait()
 
+    def standing(self) -> dict[str, str]:
+        """Why each source cannot be read now, empty where it can."""
+        return {name: watched.trouble for name, watched in self._watching.items()}
+
+    def hurry(self, names: Collection[str]) -> None:
+        """Read these sources before their time, as soon as their hints allow it."""
+        for name in names:
+            self._hints[name].give()
+
+    async def poll_now(self, names: Collection[str]) -> dict[str, str]:
+        """Read these sources before their time, each by the task that polls it anyway; why each that could not be read could not, else empty.
+        They must have hints, which bound how often this is granted.
+        """
+        waiting = {name: self._ask(name, None) for name in names}
+        self.hurry(names)
+        return {name: (await asked)[0] for name, asked in waiting.items()}
+
+    async def read_by(self, name: str, how: How) -> list[Sample]:
+        """The same with another way to read one source. Raises what `how` raises."""
+        asked = self._ask(name, how)
+        self.hurry([name])
+        return (await asked)[1]
+
+    def _ask(self, name: str, how: How | None) -> asyncio.Future[tuple[str, list[Sample]]]:
+        asked = _Asked(how, asyncio.get_running_loop().create_future())
+        self._asked.setdefault(name, []).append(asked)
+        return asked.answer
+
     async def _watch(self, source: Source, intervals: Intervals) -> None:
         loop = asyncio.get_running_loop()
         watched = _Watched(source, self, max(self._told_every, min(intervals.of(c) for c in source.classes)))
+        self._watching[source.name] = watched
         schedule = Schedule(source.classes, intervals, loop.time())
         hint = self._hints.get(source.name)
+        asked: list[_Asked] = []
         task = asyncio.current_task()
         assert task is not None
         try:
@@ -132,12 +182,18 @@ class Sampler:
                 if hint is None:
                     await asyncio.sleep(max(0.0, due - loop.time()))
                 elif await hint.before(due):
+                    asked += self._asked.pop(source.name, [])
+                    schedule.repace(self._pace(), loop.time())
                     schedule.hurry(loop.time())
                     due, wanted = schedule.next()
                 failed = await watched.poll(wanted, schedule.every(wanted))
                 schedule.polled(wanted, now := loop.time())
                 if (rest := watched.rest) > 0:
                     schedule.rest(now, now + rest, failed=failed)
+                # Who asked is answered once everything that was due with it is read.
+                if asked and schedule.next()[0] > loop.time():
+                    await watched.answer(asked, schedule)
+                    asked = []
         finally:
             try:
                 await source.close()
@@ -216,6 +272,11 @@ class _Watched:
         self._told_at = -math.inf
 
     @property
+    def trouble(self) -> str:
+        """Why it cannot be read now, empty where it can."""
+        return self._trouble.text.removeprefix(f"{self._source.name}: ")
+
+    @property
     def rest(self) -> float:
         return self._source.rest if isinstance(self._source, Sparing) else 0.0
 
@@ -249,12 +310,29 @@ class _Watched:
         self._sampler.take(samples, up, interval, self.rest, "" if reason else name)
         return bool(reason)
 
+    async def answer(self, asked: Iterable[_Asked], schedule: Schedule) -> None:
+        for each in asked:
+            if each.answer.done():
+                continue
+            if each.how is None:
+                each.answer.set_result((self.trouble, []))
+                continue
+            try:
+                async with asyncio.timeout(POLL_TIMEOUT):
+                    samples = await each.how(self._source)
+            except Exception as error:  # it is whoever asked who is to know, and nothing else stops
+                each.answer.set_exception(error)
+                continue
+            up = clock.uptime_ns() // MS * MS
+            self._sampler.take(samples, up, max(map(schedule.every, self._source.classes)), self.rest)
+            each.answer.set_result(("", samples))
+
     def _state(self, *, changed: bool) -> list[Sample]:
         name = self._source.name
         if self._failing:
             return [
                 Sample(name, "monitor.source", "failed", State.UNKNOWN, Quality.ERROR),
-                Sample(name, "monitor.reason", self._trouble.text.removeprefix(f"{name}: ")),
+                Sample(name, "monitor.reason", self.trouble),
             ]
         told = [Sample(name, "monitor.source", "ok", State.OK)]
         return [*told, Sample(name, "monitor.reason", "")] if changed else told

@@ -49,6 +49,7 @@ class Sealer:
         self._thinner, self._reference = thinner or Thinner(()), reference or clock.Reference()
         self._interval, self._least, self._before, self._sealed = interval, least, before, sealed
         self._woken = asyncio.Event()
+        self._settling: list[asyncio.Future[bool]] = []
         self.trouble = Condition(log, "the spool can be written again")
         self._poison = Condition(log, "")
 
@@ -59,6 +60,13 @@ class Sealer:
     def wake(self) -> None:
         """A batch is full, or former ones wait to be sealed again."""
         self._woken.set()
+
+    async def settle(self) -> bool:
+        """Seal all that waits ahead of its interval, for somebody who waits for it; whether it is in the spool. While `run` runs."""
+        settled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._settling.append(settled)
+        self._woken.set()
+        return await settled
 
     async def run(self) -> None:
         """Until cancelled. `flush` after that seals the rest."""
@@ -82,6 +90,7 @@ class Sealer:
     async def _all(self, *, rest: bool) -> None:
         """Seal full batches, and at the end of an interval the rest too."""
         self._woken.clear()
+        settling, self._settling = self._settling, []
         try:
             self._spool.expire()
             # What is older goes first, so that the stream stays in the order of reading.
@@ -90,7 +99,7 @@ class Sealer:
                 self._sealed()
                 await asyncio.sleep(0)
             # What comes in meanwhile waits for its own interval, unless it makes a batch.
-            left = len(self._buffer) if rest else 0
+            left = len(self._buffer) if rest or settling else 0
             while left > 0 or self._buffer.ripe:
                 left -= self.one()
                 self._sealed()
@@ -98,6 +107,10 @@ class Sealer:
             self.trouble.ends()
         except SpoolFullError as error:
             self.trouble.begins(f"{error}; what is read waits in memory, the oldest numbers go first when it is full")
+        finally:
+            for each in settling:
+                if not each.done():
+                    each.set_result(not self.trouble.text)
 
     def one(self) -> int:
         """Seal one batch; how many readings it took from those that wait."""

@@ -37,10 +37,12 @@ from tillwatch.agent.sources import Source, SourceError
 from tillwatch.agent.spool import Spool, SpoolFullError
 from tillwatch.agent.thinning import Thinner
 from tillwatch.agent.uplink import Uplink, small_tls_buffers, tls_context, where_to
+from tillwatch.agent.wire import ALLOWED, OFF
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tillwatch.agent.remote.orders import Orders
     from tillwatch.agent.sources.snmp_client import SnmpTarget
     from tillwatch.device_profiles.compiled import Library
 
@@ -193,6 +195,9 @@ async def _serve(prepared: Prepared, who: Identity) -> None:
     config = prepared.config
     hints: dict[str, Hint] = {}
     sources = sources_of(config, compiled_library, hints)
+    if config.commands.enabled:
+        for source, _ in sources:
+            hints.setdefault(source.name, Hint())
     former = {key.public for key in who.former.values()}
     spool = Spool(config.state_dir / identity.SPOOL, who.terminal, who.key.public, config.spool, former)
     # What cannot be written now is told by the first sealing, and again when it can.
@@ -241,14 +246,20 @@ class _Agent:
         self._buffer = Buffer(prepared.counters)
         self._thinner = Thinner(prepared.counters)
         by_risk = config.by_risk
+        self._told_commands = False
+        self._orders: Orders | None = None
         self._sampler = Sampler(
-            self._buffer, prepared.names, config.seal, hints, lambda: uplink.sampling if by_risk else 1.0
+            self._buffer,
+            prepared.names,
+            config.seal,
+            hints,
+            lambda: (uplink.sampling if by_risk else 1.0) / self._raised,
         )
         self._sealer = Sealer(
             who,
             spool,
             self._buffer,
-            interval=lambda: min(config.seal * uplink.pace, MAX_SEAL),
+            interval=lambda: self._seal_interval(min(config.seal * uplink.pace, MAX_SEAL)),
             least=lambda: uplink.min_interval,
             before=self._own_state,
             sealed=uplink.wake,
@@ -256,6 +267,8 @@ class _Agent:
             reference=reference,
         )
         self._buffer.on_ripe = uplink.on_new_epoch = self._sealer.wake
+        if config.commands.enabled:
+            self._orders = uplink.commands = self._take_orders(who, reference, list(hints))
         self._renewal = renewal.Renewal(who, spool, ("--state-dir", str(config.state_dir)), self._renew)
         log.info("terminal %s, %s, state in %s", who.terminal, config.path or "no configuration file", config.state_dir)
 
@@ -266,12 +279,14 @@ class _Agent:
         sending = asyncio.create_task(self._uplink.run(), name="uplink")
         renewing = asyncio.create_task(self._renewal.run(), name="renewal")
         parts = [sampling, sealing, sending, renewing, asyncio.create_task(_watchdog(), name="watchdog")]
+        ordering = [asyncio.create_task(self._orders.run(), name="commands")] if self._orders is not None else []
+        parts += ordering
         asking = [asyncio.create_task(self._ask_filter(), name="write filter")] if sys.platform == "win32" else []
         stopping = asyncio.create_task(stop.wait())
         notify("READY=1")
         await asyncio.wait([*parts, stopping], return_when=asyncio.FIRST_COMPLETED)
         notify("STOPPING=1")
-        await _end(sampling, sealing, renewing, stopping, *asking)
+        await _end(sampling, sealing, renewing, stopping, *asking, *ordering)
         self._own_state(self._config.seal)
         self._sealer.flush()
         await self._farewell(sending)
@@ -284,8 +299,28 @@ class _Agent:
                 raise error
         log.info("stopped")
 
+    @property
+    def _raised(self) -> int:
+        return self._orders.raised if self._orders is not None else 1
+
+    def _seal_interval(self, seconds: float) -> float:
+        return self._orders.seal_interval(seconds) if self._orders is not None else seconds
+
+    def _take_orders(self, who: Identity, reference: clock.Reference, names: list[str]) -> Orders:
+        from tillwatch.agent.remote.assembling import Bundles  # noqa: PLC0415 - only where the operator lets commands in
+        from tillwatch.agent.remote.orders import Means, Orders  # noqa: PLC0415 - the same
+
+        def tell(samples: list[Sample]) -> None:
+            self._sampler.take(samples, clock.uptime_ns(), self._config.seal)
+
+        bundles = Bundles(self._config, self._sampler, self._uplink, self._spool)
+        means = Means(self._sampler, names, tell, self._sealer.settle, bundles.make)
+        return Orders(who, self._config.commands.allow, self._spool, reference, means)
+
     def _renew(self, who: Identity) -> None:
         self._sealer.renew(who)
+        if self._orders is not None:
+            self._orders.renew(who)
         config = self._config
         self._uplink.renew(who, tls_context(config.collector, config.state_dir) if self._uplink.tls else None)
 
@@ -302,6 +337,10 @@ class _Agent:
             self._told_end = True
             judged = State.OK if self._spool.ended == "clean" else State.WARN
             self._sampler.take([Sample(AGENT, "agent.ended", self._spool.ended, judged)], clock.uptime_ns(), interval)
+        if self._orders is None and not self._told_commands:
+            # Whoever would ask knows that nobody listens.
+            self._told_commands = True
+            self._sampler.take([Sample(AGENT, ALLOWED, OFF)], clock.uptime_ns(), interval)
         samples = health.samples(self._spool, self._uplink, self._buffer.lost)
         notices, self._spool.notices = self._spool.notices, []
         for notice in notices:

@@ -181,6 +181,14 @@ class TrapsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandsConfig:
+    """Remote diagnosis. allow: kinds of commands that are taken, of wire.CommandKind."""
+
+    enabled: bool = False
+    allow: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """seal: seconds between batches. by_risk: the collector may have the ordinary class read at half to twice its interval. path: where it came from, None without a file. `where` of a device: `file:line`, for later errors."""
 
@@ -201,6 +209,7 @@ class Config:
     traps: TrapsConfig = field(default_factory=TrapsConfig)
     windows: WindowsConfig = field(default_factory=WindowsConfig)
     by_risk: bool = True
+    commands: CommandsConfig = field(default_factory=CommandsConfig)
 
 
 def loopback(host: str) -> bool:

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     file = settings.state_dir / identity.SPOOL
     if file.exists():
         try:
-            shown["spool"] = _spool(file)
+            shown["spool"] = spool_figures(file)
         except sqlite3.Error as error:
             shown["spool"] = {"error": f"{file}: {error}"}
     if args.json:
@@ -49,9 +49,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _spool(file: Path) -> dict[str, Any]:
+def spool_figures(file: Path) -> dict[str, Any]:
     with closing(spool_file.connect(file, read_only=True)) as db:
-        why = "why" if db.execute("PRAGMA user_version").fetchone()[0] >= spool_file.SCHEMA_VERSION else "''"
+        why = "why" if db.execute("PRAGMA user_version").fetchone()[0] >= spool_file.WHY_SINCE else "''"
         row = db.execute(f"SELECT epoch, next_seq, acked, lost, {why} FROM epochs ORDER BY gen DESC LIMIT 1").fetchone()  # noqa: S608 - one of two constants
         batches, size, oldest = db.execute(
             "SELECT count(*), coalesce(sum(length(bytes)), 0), min(at) FROM sealed"

@@ -281,6 +281,12 @@ class Spool:
             if not book.former:
                 book.db.execute("DELETE FROM epochs WHERE gen < ?", (book.now.gen,))
 
+    @contextmanager
+    def beside(self) -> Iterator[tuple[sqlite3.Connection, int]]:
+        """One transaction for what is kept beside the batches, and the ms that agents have run over this file."""
+        with self._transaction() as book:
+            yield book.db, self._ran_ms()
+
     def parked(self) -> int:
         """Refused batches that are kept."""
         book = self.book

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+WHY_SINCE = 2
+"""The first schema that says why an epoch began."""
 CACHE_KIB = 256
 """SQLite's page cache: the spool is written once and read once, a larger one is only resident memory."""
 WAL_LIMIT = 4 << 20

@@ -12,6 +12,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from tillwatch.agent import clock, identity
 from tillwatch.agent.identity import Broker, Identity
@@ -96,6 +97,20 @@ def small_tls_buffers() -> None:
     asyncio.sslproto.SSLProtocol.max_size = TLS_BUFFER
 
 
+class Commands(Protocol):
+    """What takes the collector's commands, where the operator lets it. Called from the loop's own thread, and none of it waits: `heard` with each
+    message on `topic`, `ready` once and again after the collector has answered on a connection, `lost` at its end.
+    """
+
+    topic: str
+
+    def heard(self, payload: bytes) -> None: ...
+
+    def ready(self) -> None: ...
+
+    def lost(self) -> None: ...
+
+
 class Uplink:
     """One per spool. `run` ends on cancellation only; `wake` after each sealing. on_new_epoch: called when there are batches to be sealed again."""
 
@@ -110,6 +125,8 @@ class Uplink:
         self._who, self._spool, self._broker, self._tls = who, spool, broker, tls
         self._reference = reference or clock.Reference()
         self.on_new_epoch: Callable[[], None] = lambda: None
+        self.commands: Commands | None = None
+        """Without it the topic of commands is not even subscribed to."""
         self._window: Window | None = None
         self._link: Link | None = None
         self._woken = asyncio.Event()
@@ -124,6 +141,7 @@ class Uplink:
         self._halted = Condition(log, "the collector accepts this terminal again")
         self._refusing = Condition(log, "the collector takes batches again")
         self._false = Condition(log, "acks are genuine again")
+        self._deaf = Condition(log, "the broker lets commands through")
         self._resent = 0
         self.bad_acks = 0
 
@@ -211,7 +229,14 @@ class Uplink:
             will=(life_topic(terminal), self._life("offline", birth)),
             subscribe=ack_topic(terminal),
             on_message=self._hear,
+            also=self.commands.topic if self.commands is not None else "",
         )
+        if link.denied and self.commands is not None:
+            self._deaf.begins(
+                f"the broker does not let this terminal hear {self.commands.topic}; write its access list anew: tillwatch-collector broker-config"
+            )
+        else:
+            self._deaf.ends()
         self._unreachable.ends()
         self._turned_away.ends()
         try:
@@ -222,6 +247,8 @@ class Uplink:
             await link.close()
             raise
         finally:
+            if self.commands is not None:
+                self.commands.lost()
             window.disconnect()
             spool.offering = False
         await link.close()
@@ -235,6 +262,7 @@ class Uplink:
         self._window.sealed(spool.next_seq, spool.floor, 0.0)
         self._renewed = False
         self._heard.clear()
+        self._reference.connected()
         return self._window, spool.next_life()
 
     async def _serve(self, link: Link, window: Window) -> None:
@@ -273,6 +301,8 @@ class Uplink:
             action, *actions = actions
             actions += self._carry_out(link, window, action, now)
             settled = settled or isinstance(action, Discard)
+        if self.commands is not None and window.greeted and self._spool.epoch == window.epoch:
+            self.commands.ready()
         return settled
 
     def _carry_out(self, link: Link, window: Window, action: Action, now: float) -> list[Action]:
@@ -360,7 +390,10 @@ class Uplink:
         except (SpoolFullError, WireError):
             return b""
 
-    def _hear(self, _: str, payload: bytes) -> None:
+    def _hear(self, topic: str, payload: bytes) -> None:
+        if self.commands is not None and topic == self.commands.topic:
+            self.commands.heard(payload)
+            return
         self._heard.append(payload)
         self._woken.set()
 

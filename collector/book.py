@@ -130,6 +130,11 @@ class Book:
         found = [self.alarms[key] for key, member in members.items() if not roles or member.role in roles]
         return sorted(found, key=lambda alarm: (alarm.level, alarm.id))
 
+    def apart(self, alarm: Alarm, corr_id: str) -> bool:
+        """Whether people said that the incident which the alarm is part of, or was last, has nothing to do with this one."""
+        own = self.incidents.get(alarm.incident)
+        return own is not None and corr_id in own.apart
+
     def load_incident(self, incident: Incident) -> None:
         self.incidents[incident.corr_id] = incident
         self._index(incident)
@@ -141,6 +146,12 @@ class Book:
             last = self.incidents.get(self.alerts.get(incident.alert, ""))
             if last is None or last.opened_at <= incident.opened_at:
                 self.alerts[incident.alert] = incident.corr_id
+
+    def adopt(self, former: str, corr_id: str, at: int) -> None:
+        """What was explained by one incident is explained by another one, which has taken that in."""
+        for each in sorted(self.parts.pop(former, ())):
+            if each in self.incidents:
+                self.put_incident(replace(self.incidents[each], parent=corr_id), "note", at, parent=corr_id)
 
     def conclude(self, incident: Incident) -> Incident | None:
         """It is the last one of its place now, where it is of one; the one before, which nothing can reopen any more."""

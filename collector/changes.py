@@ -11,6 +11,7 @@ from tillwatch.collector.alarm.alarms import Key as AlarmKey
 from tillwatch.collector.incident.incidents import Incident
 from tillwatch.collector.predict.finding import Finding, Grade, Record
 from tillwatch.collector.records import Correction, IncidentEvent, LateSpan, StateChange
+from tillwatch.collector.terminal.asset import Note
 from tillwatch.collector.tickets.message import TicketMessage
 
 HOUR_MS = 3_600_000
@@ -60,6 +61,7 @@ class Dirty:
     from one to the other at a start, or when the clock was set; outages: those of them in which the collector was away; backlogs: see late.py, packed;
     retries: (incident or empty for all, connector or empty) of messages that a person wants tried again now. findings, grades, hit_rates: by id, terminal,
     and (detector, kind of part); foretold: (position, part, findings left out) of what the predictions said last, see foretelling.py.
+    assets: the device file of each terminal, packed (asset.py), None for one that was emptied.
     """
 
     terminals: set[str] = field(default_factory=set)
@@ -82,6 +84,8 @@ class Dirty:
     backlogs: dict[AlarmKey, bytes | None] = field(default_factory=dict)
     outages: list[tuple[int, int]] = field(default_factory=list)
     corrections: list[Correction] = field(default_factory=list)
+    assets: dict[str, bytes | None] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
     windows: dict[str, bytes | None] = field(default_factory=dict)
     findings: dict[str, Finding] = field(default_factory=dict)
     grades: dict[str, Grade | None] = field(default_factory=dict)

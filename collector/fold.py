@@ -23,6 +23,7 @@ from tillwatch.collector.incident.alerting import Alerting
 from tillwatch.collector.incident.following import Following
 from tillwatch.collector.incident.handling import Handling
 from tillwatch.collector.incident.incidents import Incident
+from tillwatch.collector.incident.regrouping import Regrouping
 from tillwatch.collector.incident.regulator import Regulating
 from tillwatch.collector.incident.telling import Teller
 from tillwatch.collector.incident.ticketing import Ticketing
@@ -31,6 +32,8 @@ from tillwatch.collector.journal import Entry, Kind
 from tillwatch.collector.operators import Operators
 from tillwatch.collector.records import StateChange
 from tillwatch.collector.terminal.causes import farewell
+from tillwatch.collector.terminal.device_files import ACTS as OF_DEVICE_FILES
+from tillwatch.collector.terminal.device_files import DeviceFiles
 from tillwatch.collector.terminal.fleet import MAX_COMPONENTS, MAX_SIGNALS, Component, Fleet, Series, Terminal
 from tillwatch.collector.terminal.late import Late
 from tillwatch.collector.terminal.latest import Seen, keep
@@ -82,8 +85,10 @@ class Fold:
         states: dict[str, StateChange] = {}
         self.regulating = Regulating(self.book, self.fleet, self.timers, following, states)
         self.standing = Standing(self.book, self.fleet, self.masking, self.losses, self.regulating, states)
-        self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, following)
+        regrouping = Regrouping(self.book, following, self.handling)
+        self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, following, regrouping)
         self.alerting = Alerting(self.book, self.fleet, following)
+        self.device_files = DeviceFiles(self.book, self.fleet)
         self.ticketing = Ticketing(self.book, self.alarming, following)
         self.operators.answered = self.ticketing.answered = self._answered
         self.advanced_to = 0
@@ -365,6 +370,9 @@ class Fold:
                 self.alarming.judge(FORK, terminal, "", "fork", entry.at, {"rotation": facts["detail"]})
             case "alert":
                 self.alerting.heard(facts, entry.at)
+                return
+            case action if action in OF_DEVICE_FILES:
+                self.device_files.act(entry, facts)
                 return
             case "ticket-link":
                 self.ticketing.changed({**facts, "origin": "linked"}, entry.at)

@@ -17,6 +17,7 @@ from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.incident import incidents
 from tillwatch.collector.incident.following import Following
 from tillwatch.collector.incident.incidents import ROOT, Incident
+from tillwatch.collector.incident.regrouping import Regrouping
 from tillwatch.collector.journal import Entry
 from tillwatch.collector.records import LIFE_CYCLE, Correction
 from tillwatch.collector.terminal.fleet import IN_SERVICE, Fleet
@@ -24,19 +25,28 @@ from tillwatch.collector.tickets.message import Op, Says, TicketState, say
 
 ACTS = frozenset({
     "acknowledge", "shelve", "unshelve", "window", "window-cancel", "life-cycle", "hold", "resume", "assign", "in-repair", "resolve", "close",
-    "note", "drill", "correct",
+    "note", "drill", "correct", "split", "merge",
 })  # fmt: skip
 
 
 class Operators:
     """answered: told that a person has settled an incident."""
 
-    def __init__(self, book: Book, fleet: Fleet, alarming: Alarming, masking: Masking, following: Following) -> None:
+    def __init__(
+        self,
+        book: Book,
+        fleet: Fleet,
+        alarming: Alarming,
+        masking: Masking,
+        following: Following,
+        regrouping: Regrouping,
+    ) -> None:
         self._book = book
         self._fleet = fleet
         self._alarming = alarming
         self._masking = masking
         self._following = following
+        self._regrouping = regrouping
         self.answered: Callable[[Incident, int], None] = lambda _, __: None
 
     def act(self, entry: Entry, facts: Mapping[str, Any]) -> None:
@@ -102,6 +112,15 @@ class Operators:
                 after = incidents.resume(incident, at)
             case "resolve":
                 self._resolve(incident, by, at, facts)
+                return
+            case "split":
+                numbers = [int(each) for each in facts["alarms"]]
+                self._regrouping.split(incident, numbers, by, str(facts.get("note", "")), at)
+                return
+            case "merge":
+                into = self._book.incidents.get(str(facts["into"]))
+                if into is not None:
+                    self._regrouping.merge(incident, into, by, str(facts.get("note", "")), at)
                 return
             case "close":
                 after = incidents.close(incident, at)

@@ -5,12 +5,13 @@ Times are UTC nanoseconds. `condition` is `ok`, `warn`, `crit` or `unknown`; no 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tillwatch.agent.model import Value
 from tillwatch.collector.predict.finding import Finding, Grade, Record
+from tillwatch.collector.terminal.component_groups import NO_CELLS, Cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ class TerminalView:
     """One terminal as the fleet page shows it. lost: readings that it declared lost; holes: batches that will never come, also those that a
     collector restored from a backup has no more. connection: `online`, `offline`, `silent` or `revoked`; level: of its worst open alarm, 0 for none;
     refused: messages since the collector's start that were not taken, with over_limit the reasons for calling it a culprit: readings of
-    more components or signals than one terminal may have; state: None before anything was rolled up.
+    more components or signals than one terminal may have; state: None before anything was rolled up;
+    skew_ms: how far its clock lags behind the collector's, None while nobody could tell; cells: its row of the fleet grid.
     """
 
     id: str
@@ -88,6 +90,8 @@ class TerminalView:
     holes: int = 0
     state: StateView | None = None
     life_cycle: str = "in_service"
+    skew_ms: int | None = None
+    cells: Cells = NO_CELLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +279,31 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredReading:
+    """A reading as it stands in the log. at: corrected, UTC ns; correction_ms: what was added to the terminal's own time; n: the journal's entry of its batch;
+    epoch, seq: the batch's place in the terminal's stream, epoch in hexadecimal; received: when the collector got the batch.
+    """
+
+    at: int
+    value: Value
+    quality: str
+    state: str
+    n: int
+    correction_ms: int
+    received: int = 0
+    epoch: str = ""
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReadings:
+    """Oldest first. retired: some of the time that was looked at is retired: the digests are kept, the readings are not."""
+
+    readings: tuple[StoredReading, ...]
+    retired: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RiskView:
     """A terminal at risk, with what is foreseen of it: the findings that are open, also those that only stand on the page."""
 
@@ -314,6 +343,22 @@ class Health:
     waiting: tuple[WaitingView, ...] = ()
 
 
+class Mark(NamedTuple):
+    """How far the store was read: the last rows of the journal and of the logs of alarms and states."""
+
+    entry: int
+    event: int
+    change: int
+
+
+class Touched(NamedTuple):
+    """What may have changed since a mark. terminals: None for all of them; alarms: whether an alarm may have."""
+
+    mark: Mark
+    terminals: frozenset[str] | None
+    alarms: bool
+
+
 class FleetReader(Protocol):
     """Every call sees one consistent state of the store. Unknown terminals and signals raise KeyError with the name."""
 
@@ -321,7 +366,21 @@ class FleetReader(Protocol):
         """All terminals, worst first: level, then condition, then id."""
         ...
 
+    def terminals_of(self, only: Collection[str]) -> Sequence[TerminalView]:
+        """These of them, as far as they exist, in the same order."""
+        ...
+
+    def touched(self, since: Mark | None) -> Touched:
+        """What may have changed since that mark: cheap, so that a large fleet need not be read whole after each batch. Not all that changes shows
+        there: who follows it reads the whole now and then.
+        """
+        ...
+
     def terminal(self, terminal: str) -> TerminalView: ...
+
+    def places(self, only: set[str] | None = None) -> Mapping[str, tuple[str, str]]:
+        """Terminal -> (branch, region), of these or of all. Cheap beside `terminals`."""
+        ...
 
     def components(self, terminal: str) -> Sequence[ComponentView]: ...
 
@@ -332,6 +391,10 @@ class FleetReader(Protocol):
         ...
 
     def history(self, terminal: str, component: str, signal: str, start: int, end: int) -> History: ...
+
+    def readings(self, terminal: str, component: str, signal: str, at: int, count: int) -> StoredReadings:
+        """Up to `count` readings until `at`, UTC ns, and as many after it, with the batches that hold them. None of what it never told."""
+        ...
 
     def health(self) -> Health: ...
 

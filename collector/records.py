@@ -60,7 +60,7 @@ class StateChange:
 @dataclass(frozen=True, slots=True)
 class IncidentEvent:
     """kind: `opened`, `joined`, `left`, `level`, `root`, `announced`, `note`, `notified`, `escalated`, `acknowledged`, `assigned`, `in_repair`, `held`,
-    `resumed`, `restored`, `reopened`, `resolved`, `closed`, `verdict`, `absorbed`, `intermittent`, `steady`, `target_missed`.
+    `resumed`, `restored`, `reopened`, `resolved`, `closed`, `verdict`, `absorbed`, `intermittent`, `steady`, `target_missed`, `split`, `merged`, `took_in`.
     detail: what belongs to it, such as by, alarm, role, step, reason, due, verdict.
     """
 

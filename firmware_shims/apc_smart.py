@@ -202,4 +202,6 @@ SHIM = Shim(
     pause=0.05,  # the maker asks for time between two letters
     tries=3,
     protocols=("apc", "apc-smart"),
+    # X is the result of the last self-test; W, which would start one, is not in the table.
+    report=(TEST, STATUS, FAULTS, EVENTS),
 )

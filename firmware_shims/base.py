@@ -237,6 +237,8 @@ class Shim:
     faults: frames by which the device says that it cannot answer now, and what they say.
     timeout: seconds for one answer. gap: seconds of silence after which a begun answer is cut off. tries: per query.
     pause: seconds of silence before each request, where the protocol wants them.
+    report: queries of the rows by which the device gives its own account of itself, such as its last self-test and its fault registers, read and
+    never caused; empty where the protocol has none.
     protocols: what the protocol is called elsewhere, such as in recordings; `a` also covers `a-b`.
 
     For whoever only listens: host is the form of what the host may send, where an answer can look like it. within: seconds in which
@@ -262,6 +264,7 @@ class Shim:
     tallies: tuple[Tally, ...] = ()
     host: re.Pattern[bytes] | None = None
     within: float = 0.1
+    report: tuple[Query, ...] = ()
     queries: tuple[Query, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -274,6 +277,8 @@ class Shim:
             listened = query.tells or query.asked is not None
             if query.request not in self.whitelist and (query.request or not listened):
                 raise ValueError(f"shim {self.name}: {query.request!r} is asked but is not in the whitelist")
+        if strange := [query.request for query in self.report if query not in queries]:
+            raise ValueError(f"shim {self.name}: the self-report asks {strange!r}, which no row reads")
         if self.check and self.check.name not in CHECKSUMS:
             raise ValueError(f"shim {self.name}: no checksum {self.check.name!r}; there are {', '.join(CHECKSUMS)}")
 

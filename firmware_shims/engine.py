@@ -5,7 +5,7 @@ What comes out is what the device said, or a ShimError; noise, a cut answer, an 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from tillwatch.firmware_shims.base import (
@@ -102,9 +102,20 @@ class Dialogue:
                 if query.first and query.every != every and self._may_ask(query):
                     await self._ask_optional(query)
             self._met = True
+        return await self._answers(query for query in self._shim.queries if query.every == every)
+
+    async def report(self) -> list[Decoded]:
+        """The device's own account of itself, by the requests that the shim lists for it. Raises ShimError as `poll`, and where none is answered."""
+        if not self._met:
+            await self.poll(self._shim.claim.every)
+        if found := await self._answers(iter(self._shim.report)):
+            return found
+        raise NoAnswerError(f"{self._shim.name}: none of the requests of its self-report is answered")
+
+    async def _answers(self, queries: Iterator[Query]) -> list[Decoded]:
         found: list[Decoded] = []
-        for query in self._shim.queries:
-            if query.every == every and self._may_ask(query):
+        for query in queries:
+            if self._may_ask(query):
                 found += await (self._ask_optional(query) if query.optional else self._ask(query))
         return found
 

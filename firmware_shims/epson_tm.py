@@ -73,4 +73,5 @@ SHIM = Shim(
     gap=0.1,
     tries=3,
     protocols=("epson",),
+    report=escpos.SHIM.report,
 )

@@ -149,4 +149,6 @@ SHIM = Shim(
     gap=0.1,
     tries=3,
     protocols=("escpos",),
+    # DLE EOT alone. GS ( A and the feed button's test, which print, are not in the table.
+    report=(PRINTER, OFFLINE, ERROR, PAPER),
 )

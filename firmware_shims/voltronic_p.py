@@ -236,4 +236,5 @@ SHIM = Shim(
     gap=0.5,
     tries=3,
     protocols=("voltronic", "voltronic-qgs"),
+    report=(QGS,),
 )

@@ -12,10 +12,12 @@ import pytest
 
 MODEL = "AGENT Batch Clock MS PollClass Quality Reading Sample State Value device_of"
 WIRE = """
-    Ack ACK_DIGEST AckState Claim Column FIRST_PREV Header Keys LEAST_PACE Life MAX_BODY MAX_DEVICES MAX_HEADER MAX_NAME MAX_PAYLOAD MAX_READINGS
-    MAX_REFUSED MAX_ROTATIONS MAX_SPAN_MS MAX_TERMINAL MAX_TEXT MOST_PACE Opened Refusal Rotation Sealed SIGNATURE SigningKey TOPIC_ROOT USUAL_PACE
-    VerifyKey WireError ack_topic batch_topic claim_of frame_of life_topic new_epoch open_ack open_batch open_batch_frame open_header open_life
-    open_life_frame open_rotation seal seal_ack seal_life seal_rotation split_frame stored_column stored_columns valid_terminal
+    ACK_DIGEST Ack AckState Claim Column FIRST_PREV Header Keys LEAST_PACE Life MAX_BODY MAX_DEVICES MAX_HEADER MAX_NAME MAX_PAYLOAD MAX_READINGS MAX_REFUSED
+    MAX_ROTATIONS MAX_SPAN_MS MAX_TERMINAL MAX_TEXT MOST_PACE Opened Refusal Rotation SIGNATURE Sealed SigningKey TOPIC_ROOT USUAL_PACE VerifyKey WireError ack_topic
+    batch_topic claim_of frame_of life_topic new_epoch open_ack open_batch open_batch_frame open_header open_life open_life_frame open_rotation
+    ALLOWED MAX_BUNDLE MAX_COMMAND_LIFE MAX_FACTOR MAX_MINUTES MIN_FACTOR OFF PIECE REJECTED RESULT Assembly Command CommandKind Outcome Result
+    pieces_of result_of open_command seal_command command_topic
+    seal seal_ack seal_life seal_rotation split_frame stored_column stored_columns valid_terminal
 """
 PROFILES = """
     Absent Axis Condition DeviceProfile Edge Field Form Item Kind Life Limits Match Piece Poll Recognition Signal Stress Table Test Words
@@ -36,6 +38,16 @@ def test_public_names(name: str, expected: str) -> None:
         ("model.Quality", {"GOOD": 0, "STALE": 1, "CLOCK_SUSPECT": 2, "ERROR": 3}),
         ("model.State", {"NONE": 0, "OK": 1, "WARN": 2, "CRIT": 3, "UNKNOWN": 4}),
         ("model.PollClass", {"FAST": "fast", "NORMAL": "normal", "SLOW": "slow"}),
+        (
+            "wire.CommandKind",
+            {
+                "POLL_NOW": "poll-now",
+                "RAISE_SAMPLING": "raise-sampling",
+                "COLLECT_BUNDLE": "collect-bundle",
+                "SELF_REPORT": "self-report",
+            },
+        ),
+        ("wire.Outcome", {name.upper(): name for name in ("done", "refused", "failed", "interrupted")}),
         ("wire.AckState", {name.upper(): name for name in ("ok", "resend", "refused", "enrol", "slow", "fork")}),
     ],
 )
@@ -54,6 +66,8 @@ def test_words_and_numbers_that_travel(name: str, expected: dict[str, int | str]
         ("wire.Header", "terminal key epoch seq prev floor sent boot up clock lost n codec schema"),
         ("wire.Life", "terminal key epoch floor next lost boot up now n state rotations"),
         ("wire.Ack", "epoch seq want state window min_interval time refused digest pace"),
+        ("wire.Command", "terminal number kind issued expires epoch arguments key"),
+        ("wire.Result", "number outcome reason words"),
     ],
 )
 def test_members_that_travel(name: str, expected: str) -> None:

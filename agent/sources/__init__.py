@@ -29,6 +29,15 @@ class Source(Protocol):
 
 
 @runtime_checkable
+class SelfReporting(Protocol):
+    """A Source whose device has an account of itself that can be read without causing anything: no test, no print, no load on a battery.
+    `self_report` is called in the place of `poll`, by the same task and under the same rules; None where this device has none.
+    """
+
+    async def self_report(self) -> list[Sample] | None: ...
+
+
+@runtime_checkable
 class Sparing(Protocol):
     """A Source whose device may need to be left alone. `rest` is looked at after each poll, also after one that failed: seconds from then on in which
     it is not polled. After a poll that failed no class is; after another one, those classes still are that were due already.

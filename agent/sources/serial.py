@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
@@ -80,9 +80,16 @@ class SerialSource:
 
     async def poll(self, wanted: PollClass) -> list[Sample]:
         """All samples of one class. SourceError: the port cannot be had or was lost, or the device gives no good answer."""
+        return await self._asked(lambda dialogue: dialogue.poll(wanted.value))
+
+    async def self_report(self) -> list[Sample] | None:
+        """What the shim lists as the device's own account. SourceError as `poll`."""
+        return await self._asked(Dialogue.report) if self._shim.report else None
+
+    async def _asked(self, ask: Callable[[Dialogue], Awaitable[list[Decoded]]]) -> list[Sample]:
         try:
             async with asyncio.timeout(POLL_BOUND_S):
-                found = await (self._dialogue or self._open()).poll(wanted.value)
+                found = await ask(self._dialogue or self._open())
         except ShimError as error:
             raise SourceError(
                 f"{error}; is it connected to {self._path}, switched on, and at {self._baud} baud?"

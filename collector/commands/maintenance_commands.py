@@ -9,24 +9,31 @@ import secrets
 import sys
 import time
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from typing import Any
 
-from tillwatch.collector.commands.acting import another, journal, moment, reading, the_terminal, unknown, words, zone_of
+from tillwatch.collector.commands.acting import journal, moment, reading, the_terminal, unknown, words
+from tillwatch.collector.commands.acts import actor
 from tillwatch.collector.commands.output import USAGE, CommandError, print_json, print_table
 from tillwatch.collector.config import Config
-from tillwatch.collector.duty.policy import Policy
-from tillwatch.collector.duty.windows import EVERYWHERE, PLACES, Window, check_node
-from tillwatch.collector.read import TerminalView
-from tillwatch.collector.store.reader import SqliteReader
+from tillwatch.collector.duty.planning import (
+    Extent,
+    Place,
+    PlanError,
+    UnknownError,
+    check_approval,
+    check_span,
+    check_words,
+    extent,
+    overlapping,
+    state_of,
+    window_facts,
+    zone_of_scope,
+)
+from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.terminal.fleet import IN_SERVICE
 from tillwatch.collector.web.lines import stamp
 
 __all__ = ["CommandError", "run_life_cycle", "run_maintain"]
-
-DAY_NS = 86_400 * 10**9
-MAX_DAYS = 92
-"""A longer window is a slip of the pen, such as another year, and would silence its scope for as long: what is away for longer has a life-cycle state."""
 
 
 def run_maintain(config: Config, options: argparse.Namespace) -> int:
@@ -38,37 +45,45 @@ def run_maintain(config: Config, options: argparse.Namespace) -> int:
     return _cancel(config, options) if options.cancel is not None else _make(config, options)
 
 
+_OPTIONS = {"to": "--to", "reason": "--reason", "approved_by": "--approved-by", "change_ref": "--change"}
+"""What a field of planned work is called here."""
+
+
 def _make(config: Config, options: argparse.Namespace) -> int:
+    try:
+        return _make_checked(config, options)
+    except UnknownError as error:
+        raise CommandError(str(error)) from None
+    except PlanError as error:
+        asked = f"SCOPE {options.scope!r}" if error.field == "scope" else _OPTIONS[error.field]
+        raise CommandError(f"{asked}: {error}", USAGE) from None
+
+
+def _make_checked(config: Config, options: argparse.Namespace) -> int:
     now = time.time_ns()
     missing = [name for name in ("until", "reason", "approved_by") if not getattr(options, name)]
     if missing:
         flag = {"until": "--to", "reason": "--reason", "approved_by": "--approved-by"}[missing[0]]
         raise CommandError(f"{flag} is missing: a window has an end, a reason, and somebody who agreed to it", USAGE)
-    reason, change = words(options.reason, "--reason", needed=True), words(options.change, "--change")
-    approved = another(options.approved_by, "--approved-by")
+    reason = check_words(options.reason, "reason", needed=True)
+    change = check_words(options.change or "", "change_ref")
+    approved = check_approval(options.approved_by, actor())
     with reading(config) as reader:
-        terminals = {view.id: view for view in reader.terminals()}
-        touched = _touched(reader, options.scope, terminals)
+        places = {view.id: Place(view.branch, view.region) for view in reader.terminals()}
+        owner = options.scope.partition("/")[0]
+        parts = [one.name for one in reader.components(owner)] if owner in places else []
+        covered = extent(options.scope, places, parts)
         policy, windows = reader.in_force().policy, reader.windows()
-    zone = _zone(options.scope, policy, terminals)
+    zone = zone_of_scope(options.scope, policy, places)
     since, until = moment(options.since, zone, "--from", now), moment(options.until, zone, "--to", now)
-    if until <= max(since, now):
-        raise CommandError(f"--to is {stamp(until)}: it must lie after --from and after now", USAGE)
-    if until - since > MAX_DAYS * DAY_NS:
-        raise CommandError(
-            f"from {stamp(since)} to {stamp(until)} is longer than {MAX_DAYS} days; what is away for so long: tillwatch-collector life-cycle",
-            USAGE,
-        )
+    check_span(since, until, now)
     window = Window(f"M-{secrets.token_hex(4)}", options.scope, since, until, reason=reason)
-    for other in _overlaps(window, windows, terminals):
+    for other in overlapping(window, windows.values(), places):
         print(
             f"note: it overlaps {other.id} ({other.scope}, {other.reason}); what both cover is silent while either is open",
             file=sys.stderr,
         )
-    facts = {
-        "action": "window", "id": window.id, "scope": options.scope, "from": since, "to": until, "reason": reason, "approved_by": approved,
-        "change_ref": change, "terminal": options.scope.partition("/")[0] if options.scope.partition("/")[0] in terminals else "",
-    }  # fmt: skip
+    facts = window_facts(window, approved, change, owner if owner in places else "")
     journal(config, facts)
     with reading(config) as reader:
         made = reader.windows().get(window.id)
@@ -78,54 +93,19 @@ def _make(config: Config, options: argparse.Namespace) -> int:
         print_json(_fields(made, time.time_ns(), made_by_people=True))
         return 0
     state = "is open" if made.active(time.time_ns()) else "is set up"
-    print(f"{made.id} {state}: {made.scope} ({touched}), {stamp(since)} to {stamp(until)}")
+    print(f"{made.id} {state}: {made.scope} ({_whom(covered, places)}), {stamp(since)} to {stamp(until)}")
     print("Nobody is called for what it covers; that is followed, and what lasts at its end is told.")
     print(f"To end it sooner: tillwatch-collector maintain --cancel {made.id}")
     return 0
 
 
-def _touched(reader: SqliteReader, scope: str, terminals: Mapping[str, TerminalView]) -> str:
-    """Whom it covers, in words. Raises CommandError for a scope that nobody has."""
-    if scope == EVERYWHERE:
-        return f"all {len(terminals)} terminals"
-    try:
-        check_node(scope)
-    except ValueError as error:
-        raise CommandError(f'SCOPE {scope!r}: {error}, or "{EVERYWHERE}"', USAGE) from None
-    kind, _, name = scope.partition(":")
-    if kind in PLACES:
-        places = [view.branch if kind == "branch" else view.region for view in terminals.values()]
-        if name not in places:
-            raise unknown(kind, name, set(places))
-        return f"{places.count(name)} terminals"
-    owner, _, pattern = scope.partition("/")
-    the_terminal(reader, owner)
-    if not pattern:
-        return terminals[owner].branch
-    parts = [one.name for one in reader.components(owner) if fnmatchcase(one.name, pattern)]
-    if not parts:
-        raise unknown(f"component of {owner}", pattern, [one.name for one in reader.components(owner)])
-    return ", ".join(parts[:5]) + (f" and {len(parts) - 5} more" if len(parts) > 5 else "")
-
-
-def _zone(scope: str, policy: Policy, terminals: Mapping[str, TerminalView]) -> str:
-    kind, _, name = scope.partition(":")
-    if kind == "branch":
-        return zone_of(policy, name)
-    owner = terminals.get(scope.partition("/")[0])
-    return zone_of(policy, owner.branch if owner is not None else "")
-
-
-def _overlaps(window: Window, others: Mapping[str, Window], terminals: Mapping[str, TerminalView]) -> list[Window]:
-    """Windows of others at the same time, over a terminal that both touch."""
-    mine = [view for view in terminals.values() if window.touches(view.id, view.branch, view.region)]
-    found = []
-    for other in others.values():
-        if next(iter(other.spans(window.since, window.until)), None) is None:
-            continue
-        if any(other.touches(view.id, view.branch, view.region) for view in mine):
-            found.append(other)
-    return found
+def _whom(covered: Extent, places: Mapping[str, Place]) -> str:
+    if covered.components:
+        more = len(covered.components) - 5
+        return ", ".join(covered.components[:5]) + (f" and {more} more" if more > 0 else "")
+    if len(covered.terminals) == len(places):
+        return f"all {len(places)} terminals"
+    return places[covered.terminals[0]].branch if len(covered.terminals) == 1 else f"{len(covered.terminals)} terminals"
 
 
 def _list(config: Config, options: argparse.Namespace) -> int:
@@ -152,12 +132,7 @@ def _list(config: Config, options: argparse.Namespace) -> int:
 
 def _fields(window: Window, now: int, *, made_by_people: bool) -> dict[str, Any]:
     """since, until: of the one that is open, or of the next."""
-    change, active = window.next_change(now), window.active(now)
-    if active or change is None:
-        begin, end = window.since, change or window.until
-    else:
-        begin, end = change, window.next_change(change) or 0
-    state = "open" if active else "over" if change is None else "to come"
+    state, begin, end = state_of(window, now)
     return {
         "id": window.id, "scope": window.scope, "state": state, "since": begin, "until": end, "weekly": window.weekly is not None, "reason": window.reason,
         "by": window.by, "approved_by": window.approved_by, "change_ref": window.change_ref, "made_in": "journal" if made_by_people else "policy",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from tillwatch.collector.commands.acts import prepare_data_dir
 from tillwatch.collector.config import Config
+from tillwatch.collector.store import done
 from tillwatch.collector.store.backup import Backup, BackupError, Progress
 from tillwatch.collector.store.backup import make as make_backup
 from tillwatch.collector.store.backup import restore as restore_backup
@@ -31,6 +33,10 @@ def run_backup(config: Config, options: argparse.Namespace) -> int:
     target = options.file.absolute()
     prepare_data_dir(config.collector.data_dir)
     made = backup(config, target, keys=not options.without_keys, passphrase_file=options.passphrase_file)
+    with contextlib.suppress(OSError):  # the backup is made all the same
+        done.keep(
+            config.database, done.BACKUP, made.at, ok=not made.faults, text=made.faults[0] if made.faults else "", entries=made.entries
+        )  # fmt: skip
     print(json.dumps(asdict(made), ensure_ascii=False, indent=2, default=str) if options.json else described(made))
     return 1 if made.faults else 0
 

@@ -58,6 +58,7 @@ def console_arguments(config: Config) -> tuple[str, ...]:
     own = ["--cards", str(config.cards.file)] if config.cards.file is not None else []
     own += ["--predictions", str(config.predictions.file)] if config.predictions.file is not None else []
     own += ["--no-predictions"] if not config.predictions.enabled else []
+    own += ["--config", str(config.source.absolute())] if config.source is not None else []
     return ("--db", str(config.database), "--host", config.console.host, "--port", str(config.console.port), *own)
 
 

@@ -75,7 +75,9 @@ def course_of(incident: Incident, events: Iterable[IncidentEvent], known: int) -
             repair = repair or event.at
         elif kind == "restored":
             restored = int(event.detail.get("since") or event.at)
-        elif kind == "resolved" or (kind == "closed" and not resolved):
+        elif kind == "took_in" and (first := int(event.detail.get("responded_at", 0))):
+            responded = min(first, responded or first)
+        elif kind in ("resolved", "merged") or (kind == "closed" and not resolved):
             resolved, settled_by = event.at, by
         elif kind == "reopened":
             ended = min((each for each in (restored, resolved) if each), default=event.at)

@@ -15,6 +15,7 @@ from tillwatch.collector.figures import sheets, time_view, work_view
 from tillwatch.collector.figures.blocks import Facts, Page, Section, Tile, render
 from tillwatch.collector.figures.intervals import intersect, union
 from tillwatch.collector.figures.rollup import FLEET, KINDS, USUAL, Computed, Log, Scope, Settings, compute
+from tillwatch.collector.figures.table import csv_text, moment
 from tillwatch.collector.figures.tally import share
 from tillwatch.collector.figures.time_view import Subject
 from tillwatch.collector.figures.wording import Wording
@@ -64,10 +65,10 @@ class Report:
         zone, named = ZoneInfo(self.asked.zone), self.asked.files
         return {
             named["report"]: render(self.page()),
-            named["availability"]: sheets.availability(self.computed),
-            named["incidents"]: sheets.incidents(self.computed, zone),
-            named["kpi"]: sheets.kpi(self.computed),
-            named["intervals"]: sheets.intervals(self.computed, zone),
+            named["availability"]: csv_text(sheets.availability(self.computed), zone),
+            named["incidents"]: csv_text(sheets.incidents(self.computed), zone),
+            named["kpi"]: csv_text(sheets.kpi(self.computed), zone),
+            named["intervals"]: csv_text(sheets.intervals(self.computed), zone),
         }
 
     def plain(self) -> dict[str, Any]:
@@ -75,7 +76,7 @@ class Report:
         it, asked, zone = self.computed, self.asked, ZoneInfo(self.asked.zone)
 
         def at(ns: int) -> str:
-            return sheets.moment(ns, zone)
+            return moment(ns, zone)
 
         corrections = [
             {
@@ -161,7 +162,7 @@ def _outside(value: Any, zone: ZoneInfo) -> Any:
     """Times of rows as they leave: ISO 8601, None for not yet."""
     if isinstance(value, dict):
         return {
-            key: (sheets.moment(one, zone) or None)
+            key: (moment(one, zone) or None)
             if key in ("since", "until", "at") and isinstance(one, int)
             else _outside(one, zone)
             for key, one in value.items()

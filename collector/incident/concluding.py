@@ -63,8 +63,9 @@ class Concluding:
             return False
         terminal = self._fleet.terminals[alarm.terminal]
         place = (INFERRED[rule.common], terminal.branch)
-        if beside and self._book.concluded.get(place) == beside:
-            return False  # it was released from that very cause: what is left is broken by itself
+        last = self._book.concluded.get(place, "")
+        if last and (last == beside or self._book.apart(alarm, last)):
+            return False  # it was released from that very cause, or told apart: what is left is broken by itself
         alike = self._alike(rule, alarm, terminal.branch)
         window = self._book.policy.incident.infer_within_ns
         near = [each for each in alike if abs(each.since - alarm.since) <= window]

@@ -144,7 +144,7 @@ class Handling:
         if not found and not alarm.mask(alarms.FLAPPING):
             found = self._explained(rule, alarm, at, beside) or self.concluding.common(rule, alarm, at, beside)
         if not found and not self._anew(rule, alarm, at, wait):
-            self._own(rule, alarm, at, wait)
+            self._own(rule, alarm, at, wait, beside)
         if self._may_explain(rule, alarm):
             self._take_over(rule, self._book.alarms[alarm.key], at)
         self._foreseen.came_true(rule, self._book.alarms[alarm.key], at)
@@ -221,6 +221,8 @@ class Handling:
                 continue
             if not other.open or other.key == alarm.key or (other.rule in PREDICTED) != (rule.id in PREDICTED):
                 continue
+            if self._book.apart(alarm, incident.corr_id):
+                continue
             if other.rule in rule.follows and together(rule.within, alarm.component, other.component):
                 joined = self._book.join(incident.corr_id, alarm, CONSEQUENCE, at)
             elif (
@@ -244,7 +246,7 @@ class Handling:
     def _explained(self, rule: Rule, alarm: Alarm, at: int, beside: str) -> bool:
         """To the wider incident that explains it, if one is open."""
         for incident in self._wider(rule, alarm) if rule.symptom_of else ():
-            if incident.corr_id != beside:
+            if incident.corr_id != beside and not self._book.apart(alarm, incident.corr_id):
                 self.child(incident, alarm, at)
                 return True
         return False
@@ -263,7 +265,9 @@ class Handling:
                 yield incident
 
     def child(self, incident: Incident, alarm: Alarm, at: int) -> None:
-        """An alarm that is explained elsewhere is followed, and not told by itself."""
+        """An alarm that is explained elsewhere is followed, and not told by itself. What people have told apart stays so."""
+        if self._book.apart(alarm, incident.corr_id):
+            return
         former = self._book.incidents.get(alarm.incident)
         told = former is not None and former.announced and alarm.key in self._book.members.get(former.corr_id, {})
         if former is not None and told and former.living and former.corr_id != incident.corr_id:
@@ -277,10 +281,7 @@ class Handling:
             )
             self._following.rearm(former.corr_id, at)  # what was to be told of it soon is told with this
             return
-        joined = self._book.join(incident.corr_id, alarm, SYMPTOM, at)
-        mask = Mask(alarms.CHILD, at, ref=incident.corr_id, reason=self._teller.title(incident))
-        if (changed := alarms.masked(joined, mask)) is not None:
-            self._book.put(*changed, at, {"kind": mask.kind, "ref": mask.ref, "reason": mask.reason})
+        self.under(incident, alarm, at)
         if former is not None and former.state == SETTLING and not self._book.of(former.corr_id, ROOT, CONSEQUENCE):
             left = self._book.of(former.corr_id)
             if left and former.scope == TERMINAL:  # what that one explained is explained by what explains it
@@ -291,11 +292,21 @@ class Handling:
                 self._following.follow_up(former.corr_id, at)
         self._following.tell_soon(incident.corr_id, at)
 
-    def _own(self, rule: Rule, alarm: Alarm, at: int, wait: int) -> None:
+    def under(self, incident: Incident, alarm: Alarm, at: int) -> None:
+        """It is a symptom of that one from now on, and silent."""
+        joined = self._book.join(incident.corr_id, alarm, SYMPTOM, at)
+        mask = Mask(alarms.CHILD, at, ref=incident.corr_id, reason=self._teller.title(incident))
+        if (changed := alarms.masked(joined, mask)) is not None:
+            self._book.put(*changed, at, {"kind": mask.kind, "ref": mask.ref, "reason": mask.reason})
+
+    def _own(self, rule: Rule, alarm: Alarm, at: int, wait: int, beside: str) -> None:
         branch, region = self._teller.place(alarm.terminal)
         corr_id = incidents.correlation_id(branch, alarm.terminal, alarm.component, alarm.rule, alarm.episode)
         # Its symptom had an incident of its own in this very episode, which has ended; that of a prediction perhaps long ago.
-        if corr_id in self._book.incidents or rule.id in PREDICTED:
+        # So had one that was merged into what it comes from, and nothing may be told of that any more.
+        released = self._book.incidents.get(beside)
+        taken = released is not None and corr_id in released.took
+        if corr_id in self._book.incidents or taken or rule.id in PREDICTED:
             corr_id = incidents.correlation_id(
                 branch, alarm.terminal, alarm.component, f"{alarm.rule}|{at}", alarm.episode
             )

@@ -39,6 +39,9 @@ ASKED = 8
 ticket's own state is believed.
 """
 
+MAX_REGROUPED = 100
+"""Incidents that one has taken in, or is told apart from: people do that one by one, a loop gone wild ends here."""
+
 VERDICTS = ("true_fault", "part_changed", "false_alarm", "no_fault_found", "drill")
 """What the person who resolves says of it."""
 
@@ -77,7 +80,8 @@ class Incident:
     on duty; missed: the clocks whose target was missed. release_at: when what is left of its
     symptoms gets incidents of its own; tell_at: when its changes are told. tickets: one for each connector that has told of its own; asked: the states
     that tickets were asked for last; claim: that it is over, by a ticket, against the readings. alert: `source/fingerprint` of the
-    alert of another system that it stands for.
+    alert of another system that it stands for. apart: incidents of which people said that they explain nothing of this one; took: those that people
+    merged into it.
     """
 
     corr_id: str
@@ -123,6 +127,8 @@ class Incident:
     asked: tuple[str, ...] = ()
     claim: Claim | None = None
     alert: str = ""
+    apart: tuple[str, ...] = ()
+    took: tuple[str, ...] = ()
 
     @property
     def living(self) -> bool:
@@ -160,7 +166,7 @@ class Incident:
     def of_row(cls, row: tuple[Any, ...]) -> Incident:
         body = msgpack.unpackb(row[13]) if row[13] else {}
         body["held"] = tuple((a, b, why) for a, b, why in body.get("held", ()))
-        for name in ("steps", "unstaffed", "missed", "asked"):
+        for name in ("steps", "unstaffed", "missed", "asked", "apart", "took"):
             body[name] = tuple(body.get(name, ()))
         body["tickets"] = tuple(
             Linked(name, ticket_id, state, owner, updated, tuple(asked), (verdict[0], verdict[1]))
@@ -304,3 +310,42 @@ def link(incident: Incident, linked: Linked) -> Incident:
 
 def close(incident: Incident, at: int) -> Incident | None:
     return replace(incident, state=CLOSED, closed_at=at) if incident.state == RESOLVED else None
+
+
+def split_off(incident: Incident, at: int) -> Incident:
+    """A part of another one that is told by itself from now on. The repair is as late as the fault is old, whoever had it; nobody has responded to it as
+    an incident of its own.
+    """
+    return replace(incident, state=OPEN, announced_at=at, settle_until=0, response_from=at)
+
+
+def take_in(incident: Incident, other: Incident, level: int) -> Incident:
+    """With another one that has the same cause, at the level of both together. The repair clock runs from the earlier beginning. So does that of the
+    response, of those that are as grave as both are now: who took on a mild fault has not taken on a grave one.
+    """
+    grave = [each for each in (incident, other) if each.level <= level] or [incident, other]
+    responded = min((each.responded_at for each in grave if each.responded_at), default=0)
+    working = responded and IN_REPAIR in (incident.state, other.state)
+    apart = {*incident.apart, *other.apart} - {incident.corr_id, other.corr_id}
+    begun = incident.opened_at  # a pause of the other one counts as long as there was no other to work on
+    paused = tuple((a, min(b or begun, begun), why) for a, b, why in other.held if a < begun)
+    return replace(
+        incident, level=level,
+        state=(IN_REPAIR if working else ACKNOWLEDGED) if responded else OPEN,
+        owner=incident.owner or (other.owner if responded else ""),
+        opened_at=min(incident.opened_at, other.opened_at),
+        occurred_at=min(incident.occurred_at or incident.opened_at, other.occurred_at or other.opened_at),
+        response_from=min(each.response_from or each.opened_at for each in grave), responded_at=responded,
+        repair_at=min((each for each in (incident.repair_at, other.repair_at) if each), default=0) if working else 0,
+        steps=tuple(sorted({step for each in grave for step in each.steps})),
+        unstaffed=tuple(sorted({step for each in grave for step in each.unstaffed})),
+        missed=tuple(sorted({*incident.missed, *other.missed})), held=(*paused, *incident.held),
+        intermittent=incident.intermittent or other.intermittent, apart=tuple(sorted(apart)),
+        took=tuple(sorted({*incident.took, *other.took, other.corr_id})),
+    )  # fmt: skip
+
+
+def give_up(incident: Incident, into: str, at: int) -> Incident:
+    """It is the same as another one, which goes on in its place."""
+    ended = resume(incident, at) or incident
+    return replace(ended, state=CLOSED, closed_at=at, parent=into, apart=(), tell_at=0, release_at=0, claim=None)

@@ -45,7 +45,7 @@ def acts(db: sqlite3.Connection) -> Iterator[Act]:
     ).fetchall()
     for n, at, kind, terminal, facts, payload_digest, digest in rows:
         entry = Entry(n, at, Kind(kind), terminal, facts, None, payload_digest, digest)
-        yield _act(entry, ok=_holds(log, entry))
+        yield act_of(entry, ok=holds(log, entry))
 
 
 def waiting(db: sqlite3.Connection) -> list[dict[str, Any]]:
@@ -59,7 +59,8 @@ def fields(act: Act) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _holds(log: Log, entry: Entry) -> bool:
+def holds(log: Log, entry: Entry) -> bool:
+    """Whether the entry is what the chain says, by the digests around it."""
     try:
         near = log.entries(entry.n, entry.n)
     except PageError:
@@ -70,7 +71,8 @@ def _holds(log: Log, entry: Entry) -> bool:
     return chain(prev, entry.n, entry.at, entry.kind, entry.terminal, entry.facts, entry.payload_digest) == entry.digest
 
 
-def _act(entry: Entry, *, ok: bool) -> Act:
+def act_of(entry: Entry, *, ok: bool) -> Act:
+    """An entry of one of KINDS in the words of people."""
     facts: dict[str, Any] = msgpack.unpackb(entry.facts) if entry.facts else {}
     match entry.kind:
         case Kind.OPERATOR:

@@ -9,7 +9,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from hashlib import sha256
@@ -23,6 +23,7 @@ from tillwatch.collector.config import Config
 from tillwatch.collector.proof import audit, bundle
 from tillwatch.collector.proof.prove import ProofError, prove
 from tillwatch.collector.proof.verify import Verified, verify_log
+from tillwatch.collector.store import done
 from tillwatch.collector.store.requests import RequestError
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError
 from tillwatch.collector.trust.authority import AuthorityError, open_authority
@@ -125,6 +126,9 @@ def _verify_log(config: Config, options: argparse.Namespace) -> int:
         found = verify_log(db, authority, progress, own)
         if shown:
             print("\r", end="", file=sys.stderr)
+    said = "" if found.ok else f"{found.faults[0].what} at entry {found.faults[0].n}: {found.faults[0].text}"
+    with suppress(OSError):  # it is said here all the same
+        done.keep(config.database, done.VERIFIED, time.time_ns(), ok=found.ok, text=said, entries=found.entries)
     if options.json:
         print(json.dumps(_log_fields(found), ensure_ascii=False, indent=2))
     else:

@@ -72,6 +72,11 @@ def unpack(blob: bytes) -> Iterator[tuple[bytes, int]]:
 
 def slices(blob: bytes, component: str, signal: str) -> Iterator[tuple[dict[str, Any], int]]:
     """For each batch that has it, a body with this signal alone, and the correction (ms). Raises BodiesError."""
+    return ((body, correction) for _, body, correction in placed(blob, component, signal))
+
+
+def placed(blob: bytes, component: str, signal: str) -> Iterator[tuple[int, dict[str, Any], int]]:
+    """The same with the batch's place in the blob. Raises BodiesError."""
     runs, corrections, shapes = _open(blob)
     try:
         sources = [shape.slices(component, signal) for shape in shapes]
@@ -81,7 +86,7 @@ def slices(blob: bytes, component: str, signal: str) -> Iterator[tuple[dict[str,
             for i in range(place, place + count) if source is not None else ():
                 body = next(source)  # type: ignore[arg-type]  # None has no turns
                 if body is not None:
-                    yield body, corrections.get(i, 0)
+                    yield i, body, corrections.get(i, 0)
             place += count
     except (ValueError, TypeError, IndexError, KeyError, RuntimeError, StopIteration, msgpack.UnpackException) as error:
         raise BodiesError(f"bodies cannot be read: {type(error).__name__} {error}") from None

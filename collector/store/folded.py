@@ -66,6 +66,7 @@ def load(db: sqlite3.Connection, fold: Fold) -> None:
     fold.away = db.execute("SELECT since, until FROM outage ORDER BY until DESC LIMIT 1").fetchone() or fold.away
     for window_id, body in db.execute("SELECT id, body FROM maintenance"):
         fold.masking.made[window_id] = Window.unpack(body)
+    fold.device_files.of = dict(db.execute("SELECT terminal, detail FROM asset"))
     foretold.load(db, fold)
 
 
@@ -100,6 +101,9 @@ def rows(dirty: Dirty) -> Rows:
          [key for key, body in dirty.backlogs.items() if body is None]),
         ("INSERT OR REPLACE INTO maintenance VALUES (?,?)", [(name, body) for name, body in dirty.windows.items() if body is not None]),
         ("DELETE FROM maintenance WHERE id = ?", [(name,) for name, body in dirty.windows.items() if body is None]),
+        ("INSERT OR REPLACE INTO asset VALUES (?,?)", [(name, body) for name, body in dirty.assets.items() if body is not None]),
+        ("DELETE FROM asset WHERE terminal = ?", [(name,) for name, body in dirty.assets.items() if body is None]),
+        ("INSERT OR REPLACE INTO terminal_note VALUES (?,?,?,?,?)", [(e.n, e.terminal, e.at, e.by, e.text) for e in dirty.notes]),
         *foretold.rows(dirty),
     ]  # fmt: skip
 

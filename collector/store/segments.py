@@ -87,6 +87,17 @@ def unpack(packed: Packed) -> Iterator[tuple[int, bytes]]:
         raise SegmentError(msg) from None
 
 
+def numbers(heads: bytes) -> list[int]:
+    """Of the journal's entries, in order, out of the heads alone. Raises SegmentError."""
+    try:
+        return list(accumulate(msgpack.unpackb(bodies.inflate(heads)[0], strict_map_key=False)[0]))
+    except bodies.BodiesError as error:
+        raise SegmentError(str(error)) from None
+    except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
+        msg = f"the headers cannot be read: {type(error).__name__} {error}"
+        raise SegmentError(msg) from None
+
+
 def find(db: sqlite3.Connection, terminal: str, epoch: bytes, seq: int) -> tuple[int, bytes] | None:
     """Entry and frame of a batch that is in some segment, or None. Raises SegmentError if that one is damaged."""
     row = db.execute(

@@ -32,7 +32,7 @@ from tillwatch.collector.tickets.message import TicketMessage
 from tillwatch.collector.tickets.outbox import enqueue, hand_over, retry, ticket_of
 from tillwatch.collector.tickets.port import DRILLS, Destination
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 BUSY_MS = 10_000
 """Waiting for the outbox's or a command's short transaction: ten times the longest that was ever needed."""
 _DAMAGED = {11, 26}
@@ -40,7 +40,7 @@ _DAMAGED = {11, 26}
 FOLD_TABLES = (
     "terminal", "terminal_key", "stream", "component", "rollup", "detector", "alarm", "alarm_event", "incident", "incident_alarm",
     "incident_event", "state_change", "late_span", "correction", "outage", "maintenance", "finding", "risk",
-    "hit_rate", "foretold",
+    "hit_rate", "foretold", "asset", "terminal_note", "command",
 )  # fmt: skip
 """What a rebuild makes anew."""
 

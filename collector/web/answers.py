@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -12,6 +13,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from tillwatch.collector.people.roles import asking
+from tillwatch.collector.web.acting import NotTaken
 from tillwatch.collector.web.reads import Busy, Reads, Unreadable
 from tillwatch.collector.web.schema import Problem
 
@@ -56,7 +59,15 @@ def add_problem_handlers(app: FastAPI) -> None:
             request, 503, "the store cannot be read; the console's log says why", headers={"Retry-After": "5"}
         )
 
+    async def on_nobody(request: Request, _: Exception) -> Response:
+        return problem(request, 401, "sign in first", headers={"WWW-Authenticate": "Bearer"})
+
+    async def on_not_taken(request: Request, error: Exception) -> Response:
+        return problem(request, 503, str(error), headers={"Retry-After": "5"})
+
     app.add_exception_handler(Unreadable, on_unreadable)
+    app.add_exception_handler(PermissionError, on_nobody)
+    app.add_exception_handler(NotTaken, on_not_taken)
     app.add_exception_handler(StarletteHTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(Busy, on_busy)
@@ -110,12 +121,18 @@ class Tags:
 
     async def __call__(self, request: Request, response: Response) -> bool:
         """Sets the ETag; True if the asker has that already. Taken before the answer is read: a later change can only make the tag too old."""
-        current = f'"{await self._reads.revision()}"'
-        response.headers["ETag"] = current
-        response.headers["Cache-Control"] = "no-cache"
-        return current in {
-            part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "").split(",")
-        }
+        return tagged(request, response, await self._reads.revision())
+
+
+def tagged(request: Request, response: Response, token: str) -> bool:
+    """Sets the ETag of an answer that depends on nothing but `token` and who asks; True if the asker has that already."""
+    # Two who see different parts of the fleet never share an answer.
+    sight = zlib.crc32(repr(asking().sees).encode())
+    current = f'"{token}-{sight:x}"'
+    response.headers["ETag"] = current
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.headers["Vary"] = "Cookie, Authorization"
+    return current in {part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "").split(",")}
 
 
 def unchanged(response: Response) -> Response:

@@ -1,4 +1,4 @@
-"""The REST API under /api/v1: read-only, typed, described by its own OpenAPI document; errors are problem+json, answers carry the
+"""The REST API under /api/v1: typed, described by its own OpenAPI document; errors are problem+json, answers carry the
 store's revision as ETag so that asking again costs little. What the pages show, they fetch here.
 """
 
@@ -12,14 +12,28 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from fastapi.routing import APIRoute
+from starlette.routing import Match
 
 from tillwatch.agent.model import MS
-from tillwatch.collector.alarm.diagnosis import Cards
-from tillwatch.collector.web import delivery_api, incident_api, risk_api
+from tillwatch.collector.people.roles import Permission
+from tillwatch.collector.web import (
+    acts_api,
+    audit_api,
+    calendar_api,
+    delivery_api,
+    dossier_api,
+    incident_api,
+    monitoring_api,
+    overview_api,
+    prove_api,
+    risk_api,
+)
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Limit, Offset, Tags, known, moment, unchanged
+from tillwatch.collector.web.door import needs
+from tillwatch.collector.web.exports import FILES, Exports, Format
 from tillwatch.collector.web.feed import Change, Feed
-from tillwatch.collector.web.predicting import Predicting
-from tillwatch.collector.web.reads import Reads
+from tillwatch.collector.web.parts import Parts
 from tillwatch.collector.web.schema import (
     Component,
     Condition,
@@ -50,13 +64,18 @@ MAX_EVENT_STREAMS = 200
 NANO = 1_000_000_000
 
 
-def router(reads: Reads, feed: Feed, now: Callable[[], int], cards: Cards, predicting: Predicting) -> APIRouter:
-    """All routes. now: UTC ns; cards: the words of alarms in the reader's language."""
+def router(parts: Parts) -> APIRouter:
+    """All routes."""
+    reads, feed, now = parts.reads, parts.feed, parts.now
     api = APIRouter(prefix=PREFIX, tags=["fleet"])
-    tag = Tags(reads)
+    tag, export = Tags(reads), Exports(reads, now)
 
     @api.get(
-        "/terminals", response_model=Page[Terminal], responses={**SOME, **UNCHANGED}, summary="Terminals, worst first"
+        "/terminals",
+        response_model=Page[Terminal],
+        responses={**SOME, **UNCHANGED, **FILES},
+        dependencies=[needs(Permission.SEE)],
+        summary="Terminals, worst first",
     )
     async def terminals(
         request: Request,
@@ -68,8 +87,9 @@ def router(reads: Reads, feed: Feed, now: Callable[[], int], cards: Cards, predi
         ] = None,
         limit: Limit = 100,
         offset: Offset = 0,
+        form: Format = None,
     ) -> Any:
-        if await tag(request, response):
+        if form is None and await tag(request, response):
             return unchanged(response)
         wanted = [
             view
@@ -78,6 +98,8 @@ def router(reads: Reads, feed: Feed, now: Callable[[], int], cards: Cards, predi
             and (condition is None or view.condition == condition)
             and (terminal_class is None or view.terminal_class == terminal_class)
         ]
+        if form is not None:
+            return await export(Terminal, map(Terminal.of, wanted), form, "terminals")
         return Page[Terminal](
             items=[Terminal.of(view) for view in wanted[offset : offset + limit]],
             total=len(wanted),
@@ -86,7 +108,11 @@ def router(reads: Reads, feed: Feed, now: Callable[[], int], cards: Cards, predi
         )
 
     @api.get(
-        "/terminals/{terminal}", response_model=Terminal, responses={**PROBLEMS, **UNCHANGED}, summary="One terminal"
+        "/terminals/{terminal}",
+        response_model=Terminal,
+        responses={**PROBLEMS, **UNCHANGED},
+        dependencies=[needs(Permission.SEE)],
+        summary="One terminal",
     )
     async def one_terminal(request: Request, response: Response, terminal: str) -> Any:
         if await tag(request, response):
@@ -97,6 +123,7 @@ def router(reads: Reads, feed: Feed, now: Callable[[], int], cards: Cards, predi
         "/terminals/{terminal}/components",
         response_model=list[Component],
         responses={**PROBLEMS, **UNCHANGED},
+        dependencies=[needs(Permission.SEE)],
         summary="Its components with their latest values",
     )
     async def components(request: Request, response: Response, terminal: str) -> Any:
@@ -111,6 +138,7 @@ def router(reads: Reads, feed: Feed, now: Callable[[], int], cards: Cards, predi
         "/terminals/{terminal}/history",
         response_model=SignalHistory,
         responses={**PROBLEMS, **UNCHANGED},
+        dependencies=[needs(Permission.SEE)],
         summary="One signal over time, oldest first",
     )
     async def history(
@@ -145,11 +173,24 @@ def router(reads: Reads, feed: Feed, now: Callable[[], int], cards: Cards, predi
         )
         return SignalHistory.of(*thin(found, points))
 
-    incident_api.add(api, reads, Translation(cards), now)
+    acts_api.add(api, parts)
+    audit_api.add(api, parts)
+    calendar_api.add(api, parts)
+    incident_api.add(api, reads, Translation(parts.cards), now)
     delivery_api.add(api, reads)
-    risk_api.add(api, reads, predicting, now)
+    monitoring_api.add(api, parts)
+    overview_api.add(api, parts)
+    dossier_api.add(api, parts)
+    prove_api.add(api, parts)
+    risk_api.add(api, reads, parts.predicting, now)
 
-    @api.get("/health", response_model=MonitoringHealth, responses=SOME, summary="The health of the monitoring itself")
+    @api.get(
+        "/health",
+        response_model=MonitoringHealth,
+        responses=SOME,
+        dependencies=[needs(Permission.SEE)],
+        summary="The health of the monitoring itself",
+    )
     async def health(response: Response) -> Any:
         response.headers["Cache-Control"] = "no-store"
         return MonitoringHealth.of(await reads(lambda reader: reader.health()), now())
@@ -163,6 +204,7 @@ def router(reads: Reads, feed: Feed, now: Callable[[], int], cards: Cards, predi
             200: {"content": {"text/event-stream": {"example": 'event: revision\ndata: {"revision": "18c2f-7"}\n\n'}}},
             503: PROBLEMS[503],
         },
+        dependencies=[needs(Permission.SEE)],
         summary="Server-sent events: `revision` whenever anything shown may have changed",
     )
     async def events() -> StreamingResponse:
@@ -177,11 +219,21 @@ def router(reads: Reads, feed: Feed, now: Callable[[], int], cards: Cards, predi
         )
 
     @api.api_route(
-        "/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"], include_in_schema=False
+        "/{rest:path}",
+        methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"],
+        include_in_schema=False,
+        dependencies=[needs(Permission.OPEN)],
     )
     async def nothing_here(request: Request, rest: str) -> None:
-        if request.method != "GET":
-            raise HTTPException(405, "the API only reads: use GET", {"Allow": "GET"})
+        # This route takes what no other one takes whole; one that fits but for the method knows its own.
+        others = {
+            method
+            for route in api.routes
+            if isinstance(route, APIRoute) and route.matches(request.scope)[0] is Match.PARTIAL
+            for method in route.methods or ()
+        }
+        if others:
+            raise HTTPException(405, f"use {' or '.join(sorted(others))}", {"Allow": ", ".join(sorted(others))})
         raise HTTPException(404, f"no {PREFIX}/{rest}; see {PREFIX}/openapi.json")
 
     return api

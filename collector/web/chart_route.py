@@ -10,10 +10,12 @@ from fastapi import FastAPI, HTTPException, Query, Response
 
 from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.incident.incident_views import ConsoleReader
+from tillwatch.collector.people.roles import Permission
 from tillwatch.collector.read import History
 from tillwatch.collector.tickets.words import zone_of
 from tillwatch.collector.web.answers import known, moment
 from tillwatch.collector.web.api import DAY_S, MAX_SPAN_S, NANO
+from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.messages import TEXTS
 from tillwatch.collector.web.reads import Reads
 from tillwatch.collector.web.svg_chart import draw
@@ -25,7 +27,9 @@ CACHE_S = 60
 def add(app: FastAPI, reads: Reads, now: Callable[[], int]) -> None:
     """The route, before those of the pages."""
 
-    @app.get("/chart/{terminal}/{component:path}/{signal}.svg", include_in_schema=False)
+    @app.get(
+        "/chart/{terminal}/{component:path}/{signal}.svg", include_in_schema=False, dependencies=[needs(Permission.SEE)]
+    )
     async def chart(
         terminal: str,
         component: str,

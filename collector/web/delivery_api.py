@@ -6,8 +6,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from tillwatch.collector.people.roles import Permission
 from tillwatch.collector.web.answers import SOME, UNCHANGED, Limit, Offset, Tags, unchanged
 from tillwatch.collector.web.delivery_schema import Delivery
+from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.reads import Reads
 from tillwatch.collector.web.schema import Page
 
@@ -19,6 +21,7 @@ def add(api: APIRouter, reads: Reads) -> None:
         "/deliveries",
         response_model=Page[Delivery],
         responses={**SOME, **UNCHANGED},
+        dependencies=[needs(Permission.SEE)],
         summary="Messages that wait or were given up, level 1 first, the oldest first within a level",
     )
     async def deliveries(

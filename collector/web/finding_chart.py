@@ -8,11 +8,13 @@ from typing import Annotated
 from fastapi import FastAPI, Query, Response
 
 from tillwatch.collector.incident.incident_views import ConsoleReader
+from tillwatch.collector.people.roles import Permission
 from tillwatch.collector.predict.finding import ANOMALY, Finding
 from tillwatch.collector.predict.settings import DAY_NS, Tables
 from tillwatch.collector.tickets.words import zone_of
 from tillwatch.collector.web.answers import known
 from tillwatch.collector.web.chart_route import CACHE_S
+from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.messages import TEXTS
 from tillwatch.collector.web.reads import Reads
 from tillwatch.collector.web.risk_schema import drawn
@@ -27,7 +29,7 @@ MOST_AHEAD_NS = 366 * DAY_NS
 def add(app: FastAPI, reads: Reads, tables: Tables, now: Callable[[], int]) -> None:
     """The route, before those of the pages."""
 
-    @app.get("/findings/{finding}.svg", include_in_schema=False)
+    @app.get("/findings/{finding}.svg", include_in_schema=False, dependencies=[needs(Permission.SEE)])
     async def chart(
         finding: str,
         language: Annotated[str, Query(alias="lang", pattern="^(en|zh)$")] = "en",

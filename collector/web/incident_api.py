@@ -9,8 +9,11 @@ from fastapi import APIRouter, Query, Request, Response
 
 from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.incident.incident_views import ConsoleReader, IncidentFile
+from tillwatch.collector.people.roles import Permission
 from tillwatch.collector.read import ComponentView
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Language, Limit, Offset, Tags, known, unchanged
+from tillwatch.collector.web.door import needs
+from tillwatch.collector.web.exports import FILES, Exports, Format
 from tillwatch.collector.web.incident_schema import AlarmWhy, Incident, IncidentDetail, Why
 from tillwatch.collector.web.messages import TEXTS
 from tillwatch.collector.web.reads import Reads
@@ -25,12 +28,13 @@ MAX_LISTED = 5_000
 
 def add(api: APIRouter, reads: Reads, words: Translation, now: Callable[[], int]) -> None:
     """now: UTC ns."""
-    tag = Tags(reads)
+    tag, export = Tags(reads), Exports(reads, now)
 
     @api.get(
         "/alarms",
         response_model=Page[Alarm],
-        responses={**SOME, **UNCHANGED},
+        responses={**SOME, **UNCHANGED, **FILES},
+        dependencies=[needs(Permission.SEE)],
         summary="Alarms, level 1 first, newest first within a level",
     )
     async def alarms(
@@ -47,8 +51,9 @@ def add(api: APIRouter, reads: Reads, words: Translation, now: Callable[[], int]
         lang: Language = "en",
         limit: Limit = 100,
         offset: Offset = 0,
+        form: Format = None,
     ) -> Any:
-        if await tag(request, response):
+        if form is None and await tag(request, response):
             return unchanged(response)
         found, rules, foretold = await reads(
             lambda reader: (
@@ -57,6 +62,9 @@ def add(api: APIRouter, reads: Reads, words: Translation, now: Callable[[], int]
                 said_of(reader, lang, terminal),
             )
         )
+        if form is not None:
+            said = (Alarm.of(words.alarm(view, rules, lang, foretold)) for view in found)
+            return await export(Alarm, said, form, f"alarms-{state}")
         return Page[Alarm](
             items=[Alarm.of(words.alarm(view, rules, lang, foretold)) for view in found[offset : offset + limit]],
             total=len(found),
@@ -68,6 +76,7 @@ def add(api: APIRouter, reads: Reads, words: Translation, now: Callable[[], int]
         "/alarms/{alarm}/why",
         response_model=AlarmWhy,
         responses={**PROBLEMS, **UNCHANGED},
+        dependencies=[needs(Permission.SEE)],
         summary="Why somebody was told of an alarm, or why not",
     )
     async def why(request: Request, response: Response, alarm: int, lang: Language = "en") -> Any:
@@ -82,7 +91,8 @@ def add(api: APIRouter, reads: Reads, words: Translation, now: Callable[[], int]
     @api.get(
         "/incidents",
         response_model=Page[Incident],
-        responses={**SOME, **UNCHANGED},
+        responses={**SOME, **UNCHANGED, **FILES},
+        dependencies=[needs(Permission.SEE)],
         summary="Incidents, level 1 first, newest first within a level",
     )
     async def incidents(
@@ -94,15 +104,21 @@ def add(api: APIRouter, reads: Reads, words: Translation, now: Callable[[], int]
         lang: Language = "en",
         limit: Limit = 100,
         offset: Offset = 0,
+        form: Format = None,
     ) -> Any:
-        if await tag(request, response):
+        if form is None and await tag(request, response):
             return unchanged(response)
         (found, total), rules = await reads(
             lambda reader: (
-                reader.incidents(now(), living=state == "open", limit=min(offset + limit, MAX_LISTED)),
+                reader.incidents(
+                    now(), living=state == "open", limit=min(offset + limit, MAX_LISTED) if form is None else MAX_LISTED
+                ),
                 reader.in_force().rules,
             )
         )
+        if form is not None:
+            said = (Incident.of(words.incident(view, rules, lang)) for view in found)
+            return await export(Incident, said, form, f"incidents-{state}", total=total)
         return Page[Incident](
             items=[Incident.of(words.incident(view, rules, lang)) for view in found[offset : offset + limit]],
             total=total,
@@ -114,6 +130,7 @@ def add(api: APIRouter, reads: Reads, words: Translation, now: Callable[[], int]
         "/incidents/{incident}",
         response_model=IncidentDetail,
         responses={**PROBLEMS, **UNCHANGED},
+        dependencies=[needs(Permission.SEE)],
         summary="One incident: its alarms, clocks, escalation, history, ticket and card, and why somebody was told",
     )
     async def one(request: Request, response: Response, incident: str, lang: Language = "en") -> Any:

@@ -1,4 +1,6 @@
-"""What people read, in English and Simplified Chinese, out of one catalogue (messages.toml): pages, chart and scripts take it from here."""
+"""What people read, in English and Simplified Chinese, out of one catalogue (messages/*.toml, a file a room of the console): pages, chart and scripts
+take it from here.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import Any
 
 LANGUAGES = ("en", "zh")
 
-CATALOGUE = Path(__file__).with_name("messages.toml")
+CATALOGUE = Path(__file__).with_name("messages")
 
 
 def _flatten(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, str]]]:
@@ -21,9 +23,15 @@ def _flatten(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, Mappi
             yield from _flatten(name, value)
 
 
-def catalogue(path: Path = CATALOGUE) -> dict[str, Mapping[str, str]]:
-    """Every message: key -> {language: text}."""
-    return dict(_flatten("", tomllib.loads(path.read_text(encoding="utf-8"))))
+def catalogue(place: Path = CATALOGUE) -> dict[str, Mapping[str, str]]:
+    """Every message of a folder, or of one file: key -> {language: text}. Raises ValueError for one that stands in two files."""
+    found: dict[str, Mapping[str, str]] = {}
+    for path in sorted(place.glob("*.toml")) if place.is_dir() else (place,):
+        for key, texts in _flatten("", tomllib.loads(path.read_text(encoding="utf-8"))):
+            if key in found:
+                raise ValueError(f"{path}: {key} stands in another file of the catalogue, too")
+            found[key] = texts
+    return found
 
 
 class Text:

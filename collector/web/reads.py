@@ -11,7 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from tillwatch.collector.incident.incident_views import ConsoleReader
+from tillwatch.collector.people.roles import Permission, asking
 from tillwatch.collector.store.sqlite import StoreError
+from tillwatch.collector.web.scoped import ScopedReader
 
 T = TypeVar("T")
 
@@ -45,7 +47,16 @@ class Reads:
         self._count = 0
 
     async def __call__(self, question: Callable[[ConsoleReader], T]) -> T:
-        """The answer of `question`, asked on one of the threads. Raises Busy, Unreadable, or the reader's KeyError."""
+        """The answer of `question`, asked on one of the threads and on behalf of whoever asks: of their part of the fleet. Raises Busy, Unreadable, or
+        the reader's KeyError; PermissionError where nobody asks.
+        """
+        visitor = asking()
+        if not visitor.may(Permission.SEE):
+            raise PermissionError("nobody asks who may see the fleet")
+        return await self.whole(lambda reader: question(ScopedReader(reader, visitor)))
+
+    async def whole(self, question: Callable[[ConsoleReader], T]) -> T:
+        """The same of all of the fleet: for the console itself, which filters what it hands out."""
         if self._waiting >= MAX_WAITING:
             raise Busy(f"{MAX_WAITING} questions already wait for the store")
         self._waiting += 1
@@ -60,7 +71,7 @@ class Reads:
         A reader's own revision says only that *it* saw a change (SQLite's data_version): numbers of two readers, or of two
         lives of the process, must not be compared. So one reader watches, and what it sees is counted.
         """
-        return await self(lambda _: self._look())
+        return await self.whole(lambda _: self._look())
 
     def _look(self) -> str:
         with self._watching:

@@ -8,11 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from tillwatch.collector.incident.incident_views import ConsoleReader
+from tillwatch.collector.people.roles import Permission
 from tillwatch.collector.predict import words
 from tillwatch.collector.predict.finding import LOW, RULES, SOON, Finding, Record
 from tillwatch.collector.predict.inspection import rounds
 from tillwatch.collector.read import RiskView
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Language, Limit, Offset, Tags, known, unchanged
+from tillwatch.collector.web.door import needs
+from tillwatch.collector.web.exports import FILES, Exports, Format
 from tillwatch.collector.web.predicting import Predicting, how_far, learning
 from tillwatch.collector.web.reads import Reads
 from tillwatch.collector.web.risk_schema import (
@@ -36,12 +39,13 @@ _GRADE, _FAMILY = "^(low|medium|high)$", "^(wear|runout|trend|anomaly|failure)$"
 
 def add(api: APIRouter, reads: Reads, predicting: Predicting, now: Callable[[], int]) -> None:
     """now: UTC ns."""
-    tag = Tags(reads)
+    tag, export = Tags(reads), Exports(reads, now)
 
     @api.get(
         "/risk",
         response_model=RiskPage,
-        responses={**SOME, **UNCHANGED},
+        responses={**SOME, **UNCHANGED, **FILES},
+        dependencies=[needs(Permission.SEE)],
         summary="Terminals at risk, the greatest first",
     )
     async def risk(
@@ -56,8 +60,9 @@ def add(api: APIRouter, reads: Reads, predicting: Predicting, now: Callable[[], 
         lang: Language = "en",
         limit: Limit = 100,
         offset: Offset = 0,
+        form: Format = None,
     ) -> Any:
-        if await tag(request, response):
+        if form is None and await tag(request, response):
             return unchanged(response)
 
         def ask(reader: ConsoleReader) -> tuple[Sequence[RiskView], Beside]:
@@ -66,6 +71,8 @@ def add(api: APIRouter, reads: Reads, predicting: Predicting, now: Callable[[], 
         listed, beside = await reads(ask)
         shown = [each for each in listed if _threatened(each)]
         wanted = [each for each in shown if _wanted(each, grade, family)]
+        if form is not None:
+            return await export(TerminalRisk, (TerminalRisk.of(each, beside) for each in wanted), form, "at-risk")
         return RiskPage(
             items=[TerminalRisk.of(each, beside) for each in wanted[offset : offset + limit]],
             total=len(wanted),
@@ -78,6 +85,7 @@ def add(api: APIRouter, reads: Reads, predicting: Predicting, now: Callable[[], 
         "/terminals/{terminal}/findings",
         response_model=Page[Foreseen],
         responses={**PROBLEMS, **UNCHANGED},
+        dependencies=[needs(Permission.SEE)],
         summary="What is foreseen of a terminal, and was",
     )
     async def of_terminal(
@@ -105,6 +113,7 @@ def add(api: APIRouter, reads: Reads, predicting: Predicting, now: Callable[[], 
         "/findings",
         response_model=Page[Foreseen],
         responses={**SOME, **UNCHANGED},
+        dependencies=[needs(Permission.SEE)],
         summary="What is foreseen now, the newest first",
     )
     async def findings(
@@ -126,6 +135,7 @@ def add(api: APIRouter, reads: Reads, predicting: Predicting, now: Callable[[], 
         "/findings/{finding}",
         response_model=FindingDetail,
         responses={**PROBLEMS, **UNCHANGED},
+        dependencies=[needs(Permission.SEE)],
         summary="One finding with its evidence, and what became of it",
     )
     async def one(request: Request, response: Response, finding: str, lang: Language = "en") -> Any:
@@ -138,6 +148,7 @@ def add(api: APIRouter, reads: Reads, predicting: Predicting, now: Callable[[], 
         "/detectors",
         response_model=Page[HitRate],
         responses={**SOME, **UNCHANGED},
+        dependencies=[needs(Permission.SEE)],
         summary="How often each detector was right, demoted ones first",
     )
     async def detectors(
@@ -153,6 +164,7 @@ def add(api: APIRouter, reads: Reads, predicting: Predicting, now: Callable[[], 
         "/inspections",
         response_model=Page[InspectionRound],
         responses=SOME,
+        dependencies=[needs(Permission.SEE)],
         summary="Branches to be visited, where an hour of work avoids the most visits first",
     )
     async def inspections(response: Response, lang: Language = "en", limit: Limit = 100, offset: Offset = 0) -> Any:
@@ -163,7 +175,13 @@ def add(api: APIRouter, reads: Reads, predicting: Predicting, now: Callable[[], 
         items = [InspectionRound.of(each, lang) for each in made[offset : offset + limit]]
         return Page[InspectionRound](items=items, total=len(made), limit=limit, offset=offset)
 
-    @api.get("/predictions", response_model=PredictionState, responses=SOME, summary="How far the predictions are")
+    @api.get(
+        "/predictions",
+        response_model=PredictionState,
+        responses=SOME,
+        dependencies=[needs(Permission.SEE)],
+        summary="How far the predictions are",
+    )
     async def predictions(response: Response, lang: Language = "en") -> Any:
         response.headers["Cache-Control"] = "no-store"
         health, since, records, found, (position, _) = await reads(

@@ -15,7 +15,7 @@ import pytest
 from tillwatch.agent import wire
 from tillwatch.agent.model import MS, Batch, Clock, Quality, Reading, State
 from tillwatch.agent.preset import PRESETS, SCHEMA
-from tillwatch.agent.wire import Ack, AckState, Life, Opened, Refusal, Sealed, SigningKey, VerifyKey, WireError
+from tillwatch.agent.wire import Ack, AckState, Command, Life, Opened, Refusal, Sealed, SigningKey, VerifyKey, WireError
 
 KEY, STRANGER, REVOKED = (SigningKey(bytes([i]) * 32) for i in (1, 2, 3))
 ATM, OTHER = "atm-0417", "atm-0418"
@@ -78,6 +78,21 @@ def ack(**changes: Any) -> Ack:
     return Ack(**members | {"time": BASE * MS, "refused": ((8, "body: why"),)} | changes)
 
 
+def command(**changes: Any) -> Command:
+    members = {
+        "terminal": ATM,
+        "number": BASE,
+        "kind": "poll-now",
+        "issued": BASE * MS,
+        "expires": (BASE + 600_000) * MS,
+    }
+    return Command(**members | {"epoch": EPOCH, "arguments": {"component": "ups1"}, "key": KEY.key_id} | changes)
+
+
+def open_command(payload: bytes, terminal: str = ATM) -> Command:
+    return wire.open_command(terminal, payload, pinned)
+
+
 def open_ack(payload: bytes, terminal: str = ATM) -> Ack:
     return wire.open_ack(terminal, payload, pinned)
 
@@ -92,10 +107,12 @@ def volts(n: int = 6) -> list[Reading]:
 
 
 BATCH, LIFE, ACK = seal(volts()).payload, wire.seal_life(KEY, life()), wire.seal_ack(KEY, ATM, ack())
+COMMAND = wire.seal_command(KEY, command())
 OPENERS: dict[str, tuple[bytes, Callable[[bytes], Any]]] = {
     "batch": (BATCH, open_batch),
     "life": (LIFE, open_life),
     "ack": (ACK, open_ack),
+    "command": (COMMAND, open_command),
 }
 every_kind = pytest.mark.parametrize("kind", OPENERS)
 

@@ -114,8 +114,9 @@ def test_a_message_is_not_one_of_another_kind() -> None:
         for kind, (payload, _) in OPENERS.items():
             if kind != sent_as:
                 refusal(opener, payload)
-    # One frame that has the members of all three.
+    # One frame that has the members of all four.
     every = HEADER | {"next": 8, "now": BASE, "state": "ok", "want": 0, "window": 8, "min_interval": 0, "time": BASE}
+    every |= {"number": 1, "kind": "poll-now", "issued": BASE, "expires": BASE, "arguments": {}}
     for kind, (_, opener) in OPENERS.items():
         body = BODY if kind == "batch" else b""
         opener(plain(frame(every, body, kind=kind)))

@@ -10,11 +10,13 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tests.collector.fake_dossiers import FakeDossiers
 from tests.collector.fake_incidents import IN_FORCE, case_of, file_of, incident_of
+from tests.collector.fake_oversight import FakeOversight
 from tillwatch.collector.incident.case import Why
 from tillwatch.collector.incident.incident_views import IncidentFile, IncidentView, InForce
 from tillwatch.collector.incident.why import explain
@@ -25,12 +27,16 @@ from tillwatch.collector.read import (
     Health,
     History,
     IdentityView,
+    Mark,
     OutgoingView,
     Point,
     RiskView,
     SignalView,
     StateView,
+    StoredReading,
+    StoredReadings,
     TerminalView,
+    Touched,
     WaitingView,
 )
 
@@ -44,6 +50,19 @@ BRANCHES = (
     ("人民路支行", "North"),
     ("<b onclick=alert(1)>Airport</b>", "North"),
 )
+STREETS = (
+    "High Street",
+    "Station Square",
+    "Mill Lane",
+    "North Gate",
+    "River Bank",
+    "Old Market",
+    "Castle Hill",
+    "Queen Street",
+    "Dock Road",
+    "Park Row",
+)
+TOWNS = ("Ashford", "Belmont", "Carrick", "Dunmore", "Elstow", "Farley", "Granton", "Hexley", "Ilford", "Kelso", "Lowick", "Marden", "Norwell", "Oakham", "Penrith", "Radley", "Selby", "Thornby", "Upton", "Warwick")  # fmt: skip
 SCRIPT = "<img src=x onerror=window.pwned=1>"
 HOSTILE = "ATM-006"
 """The terminal whose component, text values and alarm carry markup."""
@@ -64,22 +83,56 @@ FAULTS = {
     HOSTILE: (3, "warn", f"Printer reports {SCRIPT}", f"printer/{SCRIPT}", "console.text", SCRIPT, ""),
 }
 SILENT = ("SRV-005", "POS-014")
+NAMED = 60
+"""Terminals that are as the tests of pages know them; those of a larger fleet are ill by the table below."""
+ILL = (
+    (41, 7, "out_of_service", 1, "crit", "Cash dispenser jammed", "atm/CashDispenser", "atm.cash", "jam", "hardware", ""),
+    (31, 3, "degraded", 2, "crit", "The card reader does not read", "atm/CardReader", "atm.device", "fault", "hardware", ""),
+    (23, 5, "supply_low", 3, "warn", "Receipt paper is low", "printer", "paper.remaining", 8, "supply", ""),
+    (67, 11, "offline", 1, "unknown", "Nothing comes of the terminal any more", "host", "", None, "network", "network"),
+    (151, 20, "offline", 1, "unknown", "Nothing comes of the terminal any more", "host", "", None, "power", "power"),
+    (173, 13, "offline", 2, "unknown", "Nothing comes of the terminal any more", "host", "", None, "unknown", "unknown"),
+    (89, 17, "maintenance", 0, "ok", "", "", "", None, "", ""),
+    (211, 2, "spare", 0, "unknown", "", "", "", None, "", ""),
+    (59, 19, "unmonitored", 3, "unknown", "PIN pad cannot be read", "atm/PinPad", "atm.epp", None, "monitoring", ""),
+)  # fmt: skip
+"""Every how many, from which on, state, level, condition, what is said, component, signal, value, party, cause."""
+CUT_OFF = 13
+"""Branch of a larger fleet of which nothing is heard."""
 WORST = {"crit": 0, "unknown": 1, "warn": 2, "ok": 3}
 
 
-class FakeFleet:
-    """A FleetReader over nothing. base: the "now" of the fleet, UTC ns."""
+def places(branches: int) -> list[tuple[str, str]]:
+    """(branch, region) of a bank of so many branches, ten to a region; 0 for the six that have names of their own."""
+    if not branches:
+        return list(BRANCHES)
+    return [
+        (
+            f"{STREETS[k % 10]}, {TOWNS[k // 10 % 20]}{f' {k // 200 + 1}' if k >= 200 else ''}",
+            f"Region {TOWNS[k // 10 % 20]}",
+        )
+        for k in range(branches)
+    ]
 
-    def __init__(self, count: int = 60, base: int = 1_790_000_000 * NANO, changes: Path | None = None) -> None:
+
+class FakeFleet(FakeDossiers, FakeOversight):
+    """A FleetReader over nothing. base: the "now" of the fleet, UTC ns; branches: 0 for the six that have names of their own."""
+
+    def __init__(
+        self, count: int = 60, base: int = 1_790_000_000 * NANO, changes: Path | None = None, branches: int = 0
+    ) -> None:
         self.base = base
         self._changes = changes
+        self._places = places(branches)
         self._terminals = {view.id: view for view in (self._make(k) for k in range(count))}
 
     def _make(self, k: int) -> TerminalView:
-        branch, region = BRANCHES[k % len(BRANCHES)]
+        branch, region = self._places[k % len(self._places)]
         kind = ("ATM", "POS", "ATM", "POS", "SRV")[k % 5] if k % 6 != 5 else "ATM"
         name = f"{kind}-{k + 1:03d}" if k >= 15 else ("ATM-001", "POS-002", "ATM-003", "POS-004", "SRV-005", HOSTILE, "ATM-007", "POS-008", "POS-009",
                 "SRV-010", "ATM-011", "ATM-012", "ATM-013", "POS-014", "SRV-015")[k]  # fmt: skip
+        if k >= NAMED:
+            return self._ill(k, name, branch, region)
         fault = FAULTS.get(name)
         silent = name in SILENT
         condition = fault[1] if fault else "unknown" if silent or k % 17 == 16 else "ok"
@@ -94,7 +147,28 @@ class FakeFleet:
             name, branch, region, {"ATM": "atm", "POS": "pos", "SRV": "server"}[name[:3]], condition, reason, "silent" if silent else "offline" if k % 23 == 22 else "online",
             fault[0] if fault else 0, 1 if fault else 0, self.base - (47 * 60 * NANO if silent else (k % 50 + 1) * NANO), 120 if k % 11 == 7 else 0, 7,
             7 if silent else 1 if condition == "unknown" else 0,
-            state=StateView("degraded", self.base - 7 * 60 * NANO, "ups.on-battery", fault[2], "power", "", ("withdrawal", "deposit"), fault[0]) if fault else None,
+            state=StateView("degraded", self.base - 7 * 60 * NANO, "ups.on-battery", fault[2], "power", "", ("withdrawal", "deposit"), fault[0]) if fault
+            else StateView("offline", self.base - 47 * 60 * NANO, "", "", "unknown", "unknown", (), 0) if silent
+            else StateView("in_service" if condition == "ok" else "unmonitored", self.base - 40 * HOUR, "", "", "", "", (), 0) if k % 7 else None,
+        )  # fmt: skip
+
+    def _ill(self, k: int, name: str, branch: str, region: str) -> TerminalView:
+        """One of a large fleet: some are ill, by their number."""
+        found = next((row for row in ILL if k % row[0] == row[1]), None)
+        if k % len(self._places) == CUT_OFF:
+            found = next(row for row in ILL if row[-1] == "network")
+        since = self.base - (k * 7_919 % 86_400 + 60) * NANO
+        gone = found is not None and found[2] == "offline"
+        spare = found is not None and found[2] == "spare"
+        state, level, condition, text, party, cause = (
+            (found[2], found[3], found[4], found[5], found[9], found[10])
+            if found
+            else ("in_service", 0, "ok", "", "", "")
+        )
+        return TerminalView(
+            name, branch, region, {"ATM": "atm", "POS": "pos", "SRV": "server"}[name[:3]], condition, text, "silent" if gone else "offline" if spare else "online",
+            level, int(level > 0), since if gone else self.base - (k % 50 + 1) * NANO, 0, 7, 7 if gone or spare else int(condition == "unknown"),
+            state=StateView(state, since, "", text, party, cause, (), level), life_cycle="spare" if spare else "in_service",
         )  # fmt: skip
 
     def _now(self) -> dict[str, object]:
@@ -112,8 +186,17 @@ class FakeFleet:
     def terminals(self) -> Sequence[TerminalView]:
         return sorted(self._all().values(), key=lambda view: (view.level or 4, WORST[view.condition], view.id))
 
+    def terminals_of(self, only: Collection[str]) -> Sequence[TerminalView]:
+        return [view for view in self.terminals() if view.id in only]
+
+    def touched(self, since: Mark | None) -> Touched:
+        return Touched(Mark(self.revision(), 0, 0), None, alarms=True)
+
     def terminal(self, terminal: str) -> TerminalView:
         return self._all()[terminal]
+
+    def places(self, only: set[str] | None = None) -> Mapping[str, tuple[str, str]]:
+        return {name: (view.branch, view.region) for name, view in self._all().items() if only is None or name in only}
 
     def identity(self, terminal: str) -> IdentityView:
         return IdentityView("active", "", (), 0, (), "")
@@ -187,6 +270,16 @@ class FakeFleet:
             )
             if not open_only:
                 out.append(AlarmView(number + 100, *common[1:7], "normal", *common[8:], self.base - 90 * HOUR, self.base - 88 * HOUR, f"9a0c{number}d20-8b1e-4c55", f"INC00{11000 + number}", "resolved", isa_state="NORM"))  # fmt: skip
+        for number, view in enumerate(views.values()):
+            if number < NAMED or not view.level or (terminal and view.id != terminal):
+                continue
+            row = next((row for row in ILL if row[5] == view.reason and row[3] == view.level), ILL[0])
+            out.append(
+                AlarmView(
+                    10_000 + number, f"ill-{row[0]}", view.id, view.branch, row[6], row[7], view.level, "active", row[5], row[8], "", "A part of it failed", "Customers are turned away",
+                    "Send somebody", view.state.since if view.state else self.base, 0, f"b{number:07d}-8b1e-4c55-9d0a-77aa12f0c000", f"INC{number:07d}", "open", isa_state="UNACK",
+                )
+            )  # fmt: skip
         for key, changed in self._now().get("terminals", {}).items():
             if changed.get("level") and key not in FAULTS and (not terminal or terminal == key):
                 out.append(AlarmView(900, "fresh", key, views[key].branch, "ups", "output.source", changed["level"], "active", "Fresh alarm of the test", "battery", "", "c", "c", "a", self.base, 0, "inc-900", "", "", isa_state="UNACK"))  # fmt: skip
@@ -208,6 +301,12 @@ class FakeFleet:
 
     def find_incident(self, text: str) -> list[str]:
         return [alarm.incident for alarm in self.alarms(open_only=False) if alarm.incident.startswith(text)]
+
+    def asked(self, actor: str, request: str, since: int) -> str:
+        return ""
+
+    def forgotten(self) -> frozenset[int]:
+        return frozenset()
 
     def handled(self) -> int:
         return self.revision()
@@ -251,6 +350,17 @@ class FakeFleet:
                 Point(at, mean, mean * 0.9 - 1, mean * 1.08 + 1, 60) if hourly else Point(at, mean, mean, mean, 1)
             )
         return History(terminal, component, signal, found.unit, "hour" if hourly else "reading", tuple(points))
+
+    def readings(self, terminal: str, component: str, signal: str, at: int, count: int) -> StoredReadings:
+        points = self.history(terminal, component, signal, at - 2 * HOUR, at + 2 * HOUR).points
+        nearest = [p for p in points if p.at <= at][-count:] + [p for p in points if p.at > at][:count]
+        return StoredReadings(
+            tuple(
+                StoredReading(p.at, p.value, "good", "ok", p.at // (60 * NANO), 0, p.at + 2 * NANO, "5f0d3c1a9b8e7f60", p.at // (60 * NANO))
+                for p in nearest
+            ),
+            retired=False,
+        )  # fmt: skip
 
     def health(self) -> Health:
         return Health(
@@ -301,10 +411,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--branches", type=int, default=0)
     parser.add_argument("--changes", type=Path)
     options = parser.parse_args()
     base = time.time_ns()
-    serve(lambda: FakeFleet(options.count, base, options.changes), "127.0.0.1", options.port)
+    serve(lambda: FakeFleet(options.count, base, options.changes, options.branches), "127.0.0.1", options.port)
 
 
 if __name__ == "__main__":

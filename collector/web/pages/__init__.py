@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -11,41 +10,49 @@ from fastapi.responses import FileResponse
 from nicegui import app as nicegui_app
 from nicegui import ui
 
-from tillwatch.collector.web.feed import Feed
+from tillwatch.collector.people.roles import Permission, asking
+from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.pages import (
     alarms_page,
     at_risk_page,
+    audit_page,
+    calendar_page,
     delivery_page,
     fleet_page,
     incident_page,
+    monitoring_page,
     terminal_page,
     trend_page,
 )
-from tillwatch.collector.web.pages.theme import STATIC, static_version
-from tillwatch.collector.web.reads import Reads
+from tillwatch.collector.web.pages.theme import STATIC, static_version, texts_script
+from tillwatch.collector.web.parts import Parts
 
+FOR_EVER = "public, max-age=31536000, immutable"
 RECONNECT_S = 20.0
 """How long a page that lost its connection may come back to its state: a phone between two cells."""
 
 
-def mount(app: FastAPI, reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
+def mount(app: FastAPI, parts: Parts) -> None:
     """Adds the pages to `app`. NiceGUI keeps one set of pages per process, so this is called once."""
+    reads, feed, now = parts.reads, parts.feed, parts.now
 
-    @app.get("/console/fleet.json", include_in_schema=False)
+    @app.get("/console/fleet.json", include_in_schema=False, dependencies=[needs(Permission.SEE)])
     async def fleet_document(since: Annotated[str, Query(max_length=40)] = "") -> Response:
         await feed.ready()
         return Response(
-            feed.document(since),
+            feed.document(since, asking().scope),
             media_type="application/json",
             headers={"Content-Encoding": "gzip", "Cache-Control": "no-store"},
         )
 
-    @app.get(f"/console/{static_version()}/{{name}}", include_in_schema=False)
+    @app.get(f"/console/{static_version()}/{{name}}", include_in_schema=False, dependencies=[needs(Permission.OPEN)])
     async def static_file(name: str) -> Response:
+        if (texts := texts_script(name)) is not None:
+            return Response(texts, media_type="text/javascript", headers={"Cache-Control": FOR_EVER})
         path = Path(STATIC, name)
         if path.parent != STATIC or path.suffix not in {".css", ".js", ".svg"} or not path.is_file():
             return Response(status_code=404)
-        return FileResponse(path, headers={"Cache-Control": "public, max-age=31536000, immutable"})
+        return FileResponse(path, headers={"Cache-Control": FOR_EVER})
 
     fleet_page.add(feed)
     terminal_page.add(reads, feed, now)
@@ -54,6 +61,9 @@ def mount(app: FastAPI, reads: Reads, feed: Feed, now: Callable[[], int]) -> Non
     incident_page.add(reads, feed, now)
     at_risk_page.add(reads, feed)
     trend_page.add(feed)
+    audit_page.add(parts)
+    calendar_page.add(parts)
+    monitoring_page.add(parts)
     nicegui_app.config.socket_io_js_transports = ["websocket"]  # long polling would open a door without an Origin check
     ui.run_with(
         app,

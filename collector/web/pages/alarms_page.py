@@ -6,6 +6,8 @@ from fastapi import Request
 from nicegui import Client, ui
 from nicegui.element import Element
 
+from tillwatch.collector.people.roles import Permission
+from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.feed import Change, Feed
 from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
 
@@ -23,7 +25,7 @@ class IncidentList(Element, component=STATIC / "incidents.js"):
 
 
 def add(feed: Feed) -> None:
-    @ui.page("/alarms", title="tillwatch")
+    @ui.page("/alarms", title="tillwatch", dependencies=[needs(Permission.SEE)])
     async def alarms(request: Request, client: Client) -> None:
         await feed.ready()
         text = text_of(request)

@@ -10,6 +10,8 @@ from fastapi import Request
 from nicegui import Client, ui
 from nicegui.element import Element
 
+from tillwatch.collector.people.roles import Permission
+from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.feed import Change, Feed
 from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
 from tillwatch.collector.web.reads import Busy, Reads, Unreadable
@@ -36,7 +38,7 @@ class FindingSheet(Element, component=STATIC / "finding.js"):
 
 
 def add(reads: Reads, feed: Feed) -> None:
-    @ui.page("/at-risk", title="tillwatch")
+    @ui.page("/at-risk", title="tillwatch", dependencies=[needs(Permission.SEE)])
     async def at_risk(request: Request, client: Client) -> None:
         await feed.ready()
         text = text_of(request)
@@ -45,7 +47,7 @@ def add(reads: Reads, feed: Feed) -> None:
             RiskList()
         _refresh(client, feed)
 
-    @ui.page("/findings/{finding}", title="tillwatch")
+    @ui.page("/findings/{finding}", title="tillwatch", dependencies=[needs(Permission.SEE)])
     async def one(request: Request, client: Client, finding: str) -> None:
         await feed.ready()
         text = text_of(request)

@@ -6,6 +6,8 @@ from fastapi import Request
 from nicegui import Client, ui
 from nicegui.element import Element
 
+from tillwatch.collector.people.roles import Permission
+from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.feed import Change, Feed
 from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
 
@@ -15,7 +17,7 @@ class DeliveryList(Element, component=STATIC / "deliveries.js"):
 
 
 def add(feed: Feed) -> None:
-    @ui.page("/deliveries", title="tillwatch")
+    @ui.page("/deliveries", title="tillwatch", dependencies=[needs(Permission.SEE)])
     async def deliveries(request: Request, client: Client) -> None:
         await feed.ready()
         text = text_of(request)

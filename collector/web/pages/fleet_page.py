@@ -9,13 +9,15 @@ from nicegui import Client, ui
 from nicegui.elements.mixins.text_element import TextElement
 
 from tillwatch.agent.model import MS
+from tillwatch.collector.people.roles import Permission
+from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.feed import CONDITIONS, Change, Feed
 from tillwatch.collector.web.messages import Text
 from tillwatch.collector.web.pages.theme import QUIET_S, frame, listen, text_of, words
 
 
 def add(feed: Feed) -> None:
-    @ui.page("/", title="tillwatch")
+    @ui.page("/", title="tillwatch", dependencies=[needs(Permission.SEE)])
     async def fleet(request: Request, client: Client) -> None:
         await feed.ready()
         text = text_of(request)

@@ -9,6 +9,8 @@ from fastapi import Request
 from nicegui import Client, ui
 from nicegui.element import Element
 
+from tillwatch.collector.people.roles import Permission
+from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.feed import Change, Feed
 from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
 from tillwatch.collector.web.reads import Busy, Reads, Unreadable
@@ -23,7 +25,7 @@ class IncidentSheet(Element, component=STATIC / "incident.js"):
 
 
 def add(reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
-    @ui.page("/incident/{incident}", title="tillwatch")
+    @ui.page("/incident/{incident}", title="tillwatch", dependencies=[needs(Permission.SEE)])
     async def incident_page(request: Request, client: Client, incident: str) -> None:
         await feed.ready()
         text = text_of(request)

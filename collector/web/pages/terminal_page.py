@@ -12,7 +12,9 @@ from nicegui import Client, background_tasks, events, ui
 from nicegui.element import Element
 
 from tillwatch.agent.model import MS
+from tillwatch.collector.people.roles import Permission
 from tillwatch.collector.read import ComponentView, FleetReader, History, StateView, TerminalView
+from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.feed import Change, Feed
 from tillwatch.collector.web.messages import Text
 from tillwatch.collector.web.pages import chart
@@ -41,7 +43,7 @@ class ComponentCards(Element, component=STATIC / "components.js"):
 
 
 def add(reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
-    @ui.page("/terminal/{terminal}", title="tillwatch")
+    @ui.page("/terminal/{terminal}", title="tillwatch", dependencies=[needs(Permission.SEE)])
     async def terminal_page(request: Request, client: Client, terminal: str) -> None:
         await feed.ready()
         text = text_of(request)

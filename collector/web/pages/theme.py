@@ -13,15 +13,20 @@ from typing import Any
 
 from fastapi import Request
 from nicegui import Client, ui
+from nicegui import app as nicegui_app
 from nicegui.element import Element
 from nicegui.elements.mixins.text_element import TextElement
 
 from tillwatch.agent.model import MS
+from tillwatch.collector.people.roles import Permission, Visitor, asking, on_behalf_of
 from tillwatch.collector.read import WaitingView
 from tillwatch.collector.web.feed import Change, Feed
-from tillwatch.collector.web.messages import Text, choose
+from tillwatch.collector.web.messages import CATALOGUE, TEXTS, Text, choose
+from tillwatch.collector.web.pages.navigation import current, shown
 
 STATIC = Path(__file__).parent.parent / "static"
+SCRIPTS = ("console", "parts", "foretold")
+"""Of every page, in this order."""
 
 QUIET_S = 180
 """Three of the usual minute intervals without anything from any terminal: then it is the collector or the network, not a terminal."""
@@ -50,13 +55,55 @@ class UndeliveredBanner(Element, component=STATIC / "banner.js"):
         self.update()
 
 
+class Header(Element, component=STATIC / "header.js"):
+    """The top of every page: where one can go, what one looks for, who one is. Emits `theme` when the next one is asked for."""
+
+    def __init__(self, visitor: Visitor, here: str, language: str) -> None:
+        """here: the key of the place that is shown; language: the address of the same page in the other one."""
+        super().__init__()
+        there = {getattr(route, "path", "") for route in nicegui_app.routes}
+        self._props["groups"] = [
+            {
+                "label": group.label,
+                "places": [
+                    {"address": place.address, "label": place.label, "here": place.key == here}
+                    for place in group.places
+                ],
+            }
+            for group in shown(visitor, there)
+        ]
+        self._props["who"] = {
+            "name": visitor.name,
+            "role": str(visitor.role or ""),
+            "scope": [*sorted(visitor.scope.regions), *sorted(visitor.scope.branches)],
+            "anonymous": visitor.anonymous,
+            "profile": "/profile" in there and visitor.may(Permission.SELF),
+            "enter": "/sign-in" in there and not visitor.name,
+        }
+        self._props["language"] = language
+
+    def theme(self, name: str) -> None:
+        self._props["theme"] = name
+        self.update()
+
+
 @lru_cache(maxsize=1)
 def static_version() -> str:
     """A name that changes with the files, so that browsers may keep them for ever."""
     digest = hashlib.sha256()
-    for path in sorted(STATIC.iterdir()):
+    for path in (*sorted(STATIC.iterdir()), *sorted(CATALOGUE.iterdir())):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def texts_script(name: str) -> str | None:
+    """The catalogue of one language as the browser takes it, `texts-en.js`; kept there, so that a page does not carry it. None for another name."""
+    language = name.removeprefix("texts-").removesuffix(".js")
+    return (
+        f"window.TW_TEXTS={_script(TEXTS[language].texts)}"
+        if name == f"texts-{language}.js" and language in TEXTS
+        else None
+    )
 
 
 def words(tag: str, text: str = "") -> TextElement:
@@ -65,9 +112,8 @@ def words(tag: str, text: str = "") -> TextElement:
 
 
 def text_of(request: Request) -> Text:
-    return choose(
-        request.query_params.get("lang"), request.cookies.get("tw_lang"), request.headers.get("accept-language", "")
-    )
+    remembered = asking().language or request.cookies.get("tw_lang")
+    return choose(request.query_params.get("lang"), remembered, request.headers.get("accept-language", ""))
 
 
 def _script(value: object) -> str:
@@ -80,16 +126,19 @@ def _script(value: object) -> str:
     )
 
 
-def _head(text: Text, *, remember: bool, early: str) -> str:
+def _head(text: Text, *, remember: bool, early: str, files: Iterable[str]) -> str:
     base = f"/console/{static_version()}"
     settings = {
         "lang": text.language,
-        "texts": text.texts,
+        "zone": asking().zone,
         "now": time.time_ns() // MS,
         "remember": remember,
         "early": early,
+        "csrf": asking().csrf,
     }
-    return f'<link rel="stylesheet" href="{base}/console.css"><script>window.TW={_script(settings)}</script><script src="{base}/console.js"></script><script src="{base}/parts.js"></script><script src="{base}/foretold.js"></script>'
+    styles = "".join(f'<link rel="stylesheet" href="{base}/{name}.css">' for name in ("console", *files))
+    scripts = "".join(f'<script src="{base}/{name}.js"></script>' for name in (f"texts-{text.language}", *SCRIPTS))
+    return f"{styles}<script>window.TW={_script(settings)}</script>{scripts}"
 
 
 @contextmanager
@@ -102,54 +151,31 @@ def frame(
     *,
     on_theme: Callable[[], None] = lambda: None,
     early: str = "",
+    files: Iterable[str] = (),
 ) -> Iterator[None]:
     """Navigation above, the page's content inside.
 
-    on_theme: called after the theme changed, for what is drawn and not styled. early: what the page will fetch first; the
-    browser asks for it while the scripts still load.
+    active: the key of the place that is marked where the address says none. on_theme: called after the theme changed, for what is drawn and not styled. early: what the page will fetch first; the
+    browser asks for it while the scripts still load. files: style sheets of this page's own, static/NAME.css.
     """
-    ui.add_head_html(_head(text, remember="lang" in request.query_params, early=early))
+    ui.add_head_html(_head(text, remember="lang" in request.query_params, early=early, files=files))
     remembered = request.cookies.get("tw_theme", "auto")
     names = list(THEMES)
     dark = ui.dark_mode(THEMES.get(remembered))
     chosen = [names.index(remembered) if remembered in THEMES else 0]
-
-    def theme_label() -> str:
-        return {"auto": text("app.theme_auto"), "dark": text("app.theme_dark"), "light": text("app.theme_light")}[
-            names[chosen[0]]
-        ]
 
     def next_theme() -> None:
         chosen[0] = (chosen[0] + 1) % len(names)
         name = names[chosen[0]]
         dark.value = THEMES[name]
         ui.run_javascript(f"tw.remember('tw_theme', '{name}')")
-        toggle.props(f'aria-label="{theme_label()}" title="{theme_label()}" data-theme={name}')
+        header.theme(name)
         on_theme()
 
-    with ui.element("header").classes("tw-top"):
-        ui.link(text("app.skip"), "#tw-main").classes("tw-skip")
-        ui.link(text("app.name"), "/").classes("tw-brand")
-        with ui.element("nav").props(f'aria-label="{text("app.nav")}"'):
-            for key, address, label in (
-                ("fleet", "/", text("fleet.title")),
-                ("alarms", "/alarms", text("alarms.title")),
-                ("risk", "/at-risk", text("risk.title")),
-            ):
-                ui.link(label, address).props('aria-current="page"' if key == active else "")
-        ui.element("span").classes("tw-grow")
-        with ui.element("span").classes("tw-live").props("role=status"):
-            words("span", text("app.live"))
-        ui.link(text("app.language"), _with_language(request, "en" if text.language == "zh" else "zh")).classes(
-            "tw-quiet"
-        ).props(f'title="{text("app.language_hint")}" lang={"en" if text.language == "zh" else "zh-CN"}')
-        ui.link(text("app.api"), "/api/v1/openapi.json").classes("tw-quiet tw-wide")
-        toggle = (
-            ui.element("button")
-            .classes("tw-theme")
-            .props(f'type=button aria-label="{theme_label()}" title="{theme_label()}" data-theme={names[chosen[0]]}')
-        )
-        toggle.on("click", next_theme)
+    here = current(request.url.path) or active
+    header = Header(asking(), here, _with_language(request, "en" if text.language == "zh" else "zh"))
+    header.theme(names[chosen[0]])
+    header.on("theme", next_theme)
     undelivered = UndeliveredBanner(feed.undelivered)
     ui.element("div").classes("tw-banner tw-lost").props(f'role=alert data-text="{text("app.lost_connection")}"')
     problem = words("div", text("app.problem")).classes("tw-banner").props("role=alert")
@@ -173,10 +199,11 @@ def frame(
 
 
 def listen(client: Client, feed: Feed, on_change: Callable[[Change], None]) -> None:
-    """Tells this page of changes for as long as it lives."""
+    """Tells this page of changes for as long as it lives, on behalf of whoever opened it."""
+    visitor = asking()
 
     def told(change: Change) -> None:
-        with client:
+        with client, on_behalf_of(visitor):
             on_change(change)
 
     client.on_delete(feed.listen(told))

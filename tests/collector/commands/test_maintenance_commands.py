@@ -113,7 +113,7 @@ def test_an_overlap_is_told_and_taken(tmp_path: Path, capsys: pytest.CaptureFixt
         (("atm-1/upss", "--to", "+2h", *AGREED), 1, "no component of atm-1 is called upss"),
         (("atm-1", "--to", "tomorrow", *AGREED), 2, "'tomorrow' is no time"),
         (("atm-1", "--to", "+2w", *AGREED), 2, "is no length of time"),
-        (("atm-1", "--to", "2020-01-01", *AGREED), 2, "it must lie after --from and after now"),
+        (("atm-1", "--to", "2020-01-01", *AGREED), 2, "--to: it must lie after the beginning and after now"),
         (("atm-1", "--to", "+93d", *AGREED), 2, "longer than 92 days"),
         (("--cancel", "M-nothing"), 1, "no maintenance window is called M-nothing"),
     ],

@@ -133,6 +133,29 @@ class Desk(RuleBasedStateMachine):
             words = {"to": "chen", "reason": "parts", "text": "seen", "verdict": "true_fault"}
             self.stage.act(act, incident=incident.corr_id, **words)
 
+    @rule(which=whichever, n=st.integers(1, 3))
+    def split(self, which: int, n: int) -> None:
+        incident = self._incident(which)
+        if incident is not None:
+            them = [each.id for each in self.stage.fold.book.of(incident.corr_id)]
+            self.stage.act("split", incident=incident.corr_id, alarms=them[-n:])
+
+    @rule(which=whichever, into=whichever)
+    def merge(self, which: int, into: int) -> None:
+        incident, other = self._incident(which), self._incident(into)
+        if incident is not None and other is not None:
+            self.stage.act("merge", incident=incident.corr_id, into=other.corr_id)
+
+    @rule(which=whichever)
+    def merge_neighbours(self, which: int) -> None:
+        """Two of one place, which any two rarely are."""
+        known = sorted(self.stage.fold.book.incidents.values(), key=lambda each: each.corr_id)
+        living = [each for each in known if each.living and each.announced]
+        pairs = [(a.corr_id, b.corr_id) for a in living for b in living if a is not b and a.branch == b.branch]
+        if pairs:
+            one, other = pairs[which % len(pairs)]
+            self.stage.act("merge", incident=one, into=other)
+
     @rule(scope=st.sampled_from(("all", "branch:hill", "hill-1", "hill-1/ups*")), after=st.integers(-1, 2), length=st.integers(1, 6), n=st.integers(1, 3))  # fmt: skip
     def plan(self, scope: str, after: int, length: int, n: int) -> None:
         since = self.stage.now + after * 20 * MINUTE
@@ -182,6 +205,19 @@ class Desk(RuleBasedStateMachine):
         self._what_is_told_was_announced()
         self._numbers_follow_each_other()
         self._nobody_is_asked_twice()
+        self._what_people_said_of_causes_holds()
+
+    def _what_people_said_of_causes_holds(self) -> None:
+        """What was merged has one ticket that lives; what was split is not explained by what it was split from; each is told of."""
+        book = self.stage.fold.book
+        for incident in book.incidents.values():
+            for each in incident.took:
+                merged = book.incidents.get(each)
+                assert merged is None or not merged.living, f"{each} lives beside {incident.corr_id}, which took it in"
+                assert not book.of(each), "it still holds alarms"
+            assert not incident.parent or incident.parent not in incident.apart, "explained by what it was split from"
+            if incident.living and incident.announced:
+                assert incident.corr_id in self.asked, f"{incident.corr_id} lives, and has no ticket"
 
     def _what_is_open_has_one_incident(self) -> None:
         book = self.stage.fold.book
