@@ -273,6 +273,14 @@ class SqliteReader(Oversight):
         with self.snapshot() as db:
             return incident_reader.alarm(db, self._book(db), alarm)
 
+    def asked(self, actor: str, request: str, since: int) -> str:
+        with self.snapshot() as db:
+            return incident_reader.asked(db, actor, request, since)
+
+    def forgotten(self) -> frozenset[int]:
+        with self.snapshot() as db:
+            return incident_reader.forgotten(db)
+
     def handled(self) -> int:
         with self.snapshot() as db:
             return int(db.execute("SELECT coalesce(max(seq), 0) FROM incident_event").fetchone()[0])

@@ -133,6 +133,13 @@ class ScopedReader(ScopedOversight):
         own = {view.id for view in self.incidents(0, living=False, limit=len(found))[0]} if found else set()
         return [each for each in found if each in own]
 
+    def asked(self, actor: str, request: str, since: int) -> str:
+        return self._whole.asked(actor, request, since)
+
+    def forgotten(self) -> frozenset[int]:
+        """Numbers say nothing of what is outside: they are looked up among the alarms that are listed."""
+        return self._whole.forgotten()
+
     def handled(self) -> int:
         return self._whole.handled()
 

@@ -293,6 +293,12 @@ class FakeFleet(FakeOversight):
     def find_incident(self, text: str) -> list[str]:
         return [alarm.incident for alarm in self.alarms(open_only=False) if alarm.incident.startswith(text)]
 
+    def asked(self, actor: str, request: str, since: int) -> str:
+        return ""
+
+    def forgotten(self) -> frozenset[int]:
+        return frozenset()
+
     def handled(self) -> int:
         return self.revision()
 
