@@ -15,6 +15,7 @@ from tillwatch.collector.incident.applies import Part
 from tillwatch.collector.incident.case import Line, Why
 from tillwatch.collector.oversight import OversightReader
 from tillwatch.collector.read import AlarmView, FleetReader, OutgoingView, RiskReader, TicketView
+from tillwatch.collector.terminal.dossier import DossierReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,5 +213,7 @@ class IncidentReader(Protocol):
         ...
 
 
-class ConsoleReader(FleetReader, IncidentReader, RiskReader, OversightReader, DiagnosisReader, Protocol):
+class ConsoleReader(
+    FleetReader, IncidentReader, RiskReader, DossierReader, OversightReader, DiagnosisReader, Protocol
+):
     """All that the console may ask of the store. The contract is that of its parts."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tillwatch.collector.alarm.diagnosis import Cards
@@ -18,7 +18,7 @@ from tillwatch.collector.web.reads import Reads
 class Parts:
     """now: UTC ns; acts: raises NotTaken where there is no store to write; config: the collector's configuration file, for what is done by a command of
     its own; database: the collector's store, for what is done in a process of its own; None where nobody said which. people: accounts and
-    sessions; None where everybody only looks.
+    sessions; None where everybody only looks. at_end: what is to be ended with the console.
     """
 
     reads: Reads
@@ -30,3 +30,4 @@ class Parts:
     config: Path | None = None
     database: Path | None = None
     people: SigningIn | None = None
+    at_end: list[Callable[[], Awaitable[None]]] = field(default_factory=list)

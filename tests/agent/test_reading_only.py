@@ -169,7 +169,9 @@ def test_what_takes_commands_knows_no_way_to_a_device() -> None:
     """Everything that it does goes through the sampler: no protocol, no port, no program but the agent itself."""
     for path in sorted((ROOT / "agent/remote").glob("*.py")):
         modules = imported(path.read_text("utf-8"))
-        assert not [module for module in modules if module.startswith(("tillwatch.firmware_shims", "tillwatch.agent.sources."))]
+        assert not [
+            module for module in modules if module.startswith(("tillwatch.firmware_shims", "tillwatch.agent.sources."))
+        ]
         assert not of_package(modules, "serial") | of_package(modules, "socket") | of_package(modules, "subprocess")
 
 
