@@ -25,6 +25,7 @@ from tillwatch.collector.web.guard import Guard
 from tillwatch.collector.web.parts import Parts
 from tillwatch.collector.web.predicting import Predicting
 from tillwatch.collector.web.reads import Reads
+from tillwatch.collector.web.translation import Translation
 
 
 def release() -> str:
@@ -59,7 +60,8 @@ class Console:
         database: Path | None = None,
     ) -> None:
         self.reads = Reads(open_reader)
-        self.feed = Feed(self.reads, now=now)
+        cards = cards or load_cards(None)
+        self.feed = Feed(self.reads, now, Translation(cards))
         self.app = FastAPI(
             title="tillwatch",
             summary="The state of a fleet of terminals, read-only",
@@ -75,9 +77,7 @@ class Console:
                 "auto_configure": False,
             },  # nothing leaves the bank
         )
-        parts = Parts(
-            self.reads, self.feed, now, acts, cards or load_cards(None), predicting or Predicting(), config, database
-        )
+        parts = Parts(self.reads, self.feed, now, acts, cards, predicting or Predicting(), config, database)
         answers.add_problem_handlers(self.app)
         self.app.include_router(api.router(parts))
         chart_route.add(self.app, self.reads, now)
