@@ -25,6 +25,7 @@ from tillwatch.collector.read import (
     Touched,
     WaitingView,
 )
+from tillwatch.collector.web.scoped_dossier import ScopedDossiers
 from tillwatch.collector.web.scoped_oversight import ScopedOversight
 
 FEW = 20
@@ -41,7 +42,7 @@ class _OfTerminal(Protocol):
 _T = TypeVar("_T", bound=_OfTerminal)
 
 
-class ScopedReader(ScopedOversight):
+class ScopedReader(ScopedDossiers, ScopedOversight):
     """A ConsoleReader. Limits of lists are kept: more is read where some of it is left out."""
 
     def __init__(self, whole: ConsoleReader, visitor: Visitor) -> None:
@@ -143,6 +144,13 @@ class ScopedReader(ScopedOversight):
             return found
         own = {view.id for view in self.incidents(0, living=False, limit=len(found))[0]} if found else set()
         return [each for each in found if each in own]
+
+    def asked(self, actor: str, request: str, since: int) -> str:
+        return self._whole.asked(actor, request, since)
+
+    def forgotten(self) -> frozenset[int]:
+        """Numbers say nothing of what is outside: they are looked up among the alarms that are listed."""
+        return self._whole.forgotten()
 
     def handled(self) -> int:
         return self._whole.handled()

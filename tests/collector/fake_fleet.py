@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tests.collector.fake_dossiers import FakeDossiers
 from tests.collector.fake_incidents import IN_FORCE, case_of, file_of, incident_of
 from tests.collector.fake_oversight import FakeOversight
 from tillwatch.collector.incident.case import Why
@@ -129,7 +130,7 @@ def cells_of(kind: str, condition: str, component: str, *, whole: bool) -> Cells
     return cells([(part, condition if whole or part.group == ill else "ok") for part in parts])
 
 
-class FakeFleet(FakeOversight):
+class FakeFleet(FakeDossiers, FakeOversight):
     """A FleetReader over nothing. base: the "now" of the fleet, UTC ns; branches: 0 for the six that have names of their own."""
 
     def __init__(
@@ -317,6 +318,12 @@ class FakeFleet(FakeOversight):
 
     def find_incident(self, text: str) -> list[str]:
         return [alarm.incident for alarm in self.alarms(open_only=False) if alarm.incident.startswith(text)]
+
+    def asked(self, actor: str, request: str, since: int) -> str:
+        return ""
+
+    def forgotten(self) -> frozenset[int]:
+        return frozenset()
 
     def handled(self) -> int:
         return self.revision()

@@ -135,6 +135,7 @@ def _head(text: Text, *, remember: bool, early: str, files: Iterable[str], scrip
         "now": time.time_ns() // MS,
         "remember": remember,
         "early": early,
+        "csrf": asking().csrf,
     }
     styles = "".join(f'<link rel="stylesheet" href="{base}/{name}.css">' for name in ("console", *files))
     run = "".join(

