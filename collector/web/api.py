@@ -17,7 +17,7 @@ from starlette.routing import Match
 
 from tillwatch.agent.model import MS
 from tillwatch.collector.people.roles import Permission
-from tillwatch.collector.web import delivery_api, dossier_api, incident_api, prove_api, risk_api
+from tillwatch.collector.web import delivery_api, dossier_api, incident_api, overview_api, prove_api, risk_api
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Limit, Offset, Tags, known, moment, unchanged
 from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.exports import FILES, Exports, Format
@@ -165,6 +165,7 @@ def router(parts: Parts) -> APIRouter:
     incident_api.add(api, reads, Translation(parts.cards), now)
     delivery_api.add(api, reads)
     dossier_api.add(api, parts)
+    overview_api.add(api, parts)
     prove_api.add(api, parts)
     risk_api.add(api, reads, parts.predicting, now)
 

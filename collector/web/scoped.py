@@ -4,7 +4,7 @@ exists. Every question of the console passes here, and one that has no form here
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from tillwatch.collector.incident.case import Why
@@ -17,10 +17,12 @@ from tillwatch.collector.read import (
     Health,
     History,
     IdentityView,
+    Mark,
     OutgoingView,
     RiskView,
     StoredReadings,
     TerminalView,
+    Touched,
     WaitingView,
 )
 from tillwatch.collector.web.scoped_dossier import ScopedDossiers
@@ -69,6 +71,15 @@ class ScopedReader(ScopedDossiers, ScopedOversight):
 
     def terminals(self) -> Sequence[TerminalView]:
         return [view for view in self._whole.terminals() if self._scope.covers(view.branch, view.region)]
+
+    def terminals_of(self, only: Collection[str]) -> Sequence[TerminalView]:
+        return [view for view in self._whole.terminals_of(only) if self._scope.covers(view.branch, view.region)]
+
+    def touched(self, since: Mark | None) -> Touched:
+        found = self._whole.touched(since)
+        if self._scope.whole or found.terminals is None:
+            return found
+        return found._replace(terminals=frozenset(self.places(set(found.terminals))))
 
     def terminal(self, terminal: str) -> TerminalView:
         view = self._whole.terminal(terminal)
