@@ -156,8 +156,16 @@ def _read(db: sqlite3.Connection, start: int, end: int, scopes: frozenset[Scope]
         events=events,
         turns=[
             Turn(
-                at, kind, rule, terminal, component, level, (alarm, at) in muted, bool(drill), None if acted is None else bool(acted)
-            )  # fmt: skip
+                at,
+                kind,
+                rule,
+                terminal,
+                component,
+                level,
+                (alarm, at) in muted,
+                bool(drill),
+                None if acted is None else bool(acted),
+            )
             for alarm, at, kind, rule, terminal, component, level, drill, acted in db.execute(_TURNS, span)
             if terminal in places and rule not in PREDICTED
         ],
@@ -187,9 +195,7 @@ def head(db: sqlite3.Connection) -> int:
     return int(db.execute("SELECT coalesce(max(n), 0) FROM journal").fetchone()[0])
 
 
-def _concerns(
-    scopes: frozenset[Scope], places: Mapping[str, Place], terminal: str, branch: str, region: str
-) -> bool:
+def _concerns(scopes: frozenset[Scope], places: Mapping[str, Place], terminal: str, branch: str, region: str) -> bool:
     """Whether it belongs to the scopes: that of a terminal with it, that of a whole branch or region where the scope is not smaller."""
     if terminal:
         return terminal in places

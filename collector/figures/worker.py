@@ -52,9 +52,7 @@ def _make(database: Path, out: Path, start: int, end: int, scopes: Sequence[Scop
         made = kept.Made(head(db), time.time_ns(), fingerprint(db))
         log = read_log(db, start, end, scopes, progress=lambda done, whole: told(READ * done // max(whole, 1)))
     span = COMPUTED - READ
-    computed = compute(
-        log, policy, start, end, progress=lambda done, whole: told(READ + span * done // max(whole, 1))
-    )
+    computed = compute(log, policy, start, end, progress=lambda done, whole: told(READ + span * done // max(whole, 1)))
     kept.write(out, computed, log, policy, rules, made)
     told(100)
 

@@ -17,7 +17,7 @@ from starlette.routing import Match
 
 from tillwatch.agent.model import MS
 from tillwatch.collector.people.roles import Permission
-from tillwatch.collector.web import delivery_api, incident_api, prove_api, risk_api
+from tillwatch.collector.web import delivery_api, figures_api, incident_api, prove_api, risk_api
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Limit, Offset, Tags, known, moment, unchanged
 from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.exports import FILES, Exports, Format
@@ -164,6 +164,7 @@ def router(parts: Parts) -> APIRouter:
 
     incident_api.add(api, reads, Translation(parts.cards), now)
     delivery_api.add(api, reads)
+    figures_api.add(api, parts)
     prove_api.add(api, parts)
     risk_api.add(api, reads, parts.predicting, now)
 

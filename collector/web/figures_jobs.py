@@ -87,9 +87,7 @@ def part_of(visitor: Visitor) -> frozenset[Scope]:
 class FiguresJobs:
     """database: the collector's store; None: nothing can be computed. now: UTC ns; command: how the worker is started."""
 
-    def __init__(
-        self, database: Path | None, now: Callable[[], int], command: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, database: Path | None, now: Callable[[], int], command: tuple[str, ...] = ()) -> None:
         self._database = database
         self._folder = database.with_name(database.name + SUFFIX) if database is not None else None
         self._now = now
@@ -99,7 +97,14 @@ class FiguresJobs:
         self._looked: tuple[float, bytes] = (-LOOK_S, b"")
 
     async def find(
-        self, start: int, until: int, scopes: frozenset[Scope], *, wait_s: float = 0.0, urgent: bool = True, anew: bool = False
+        self,
+        start: int,
+        until: int,
+        scopes: frozenset[Scope],
+        *,
+        wait_s: float = 0.0,
+        urgent: bool = True,
+        anew: bool = False,
     ) -> Found:
         """What is kept of [start, until); what is not, or is too old, is made meanwhile. wait_s: for it to be made; anew: even where it is fresh. Raises
         NoFigures and Busy.
