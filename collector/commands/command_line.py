@@ -101,10 +101,21 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             json=True,
         ),
         Command(
-            "incidents", "commands.incident_commands:run_incidents", "list the open incidents, gravest first: one for each cause, with the time to its next target",
-            "tillwatch-collector incidents",
-            (_o("--all", action="store_true", help="those that are settled, too"),),
+            "incidents", "commands.regrouping_commands:run_incidents",
+            "list the open incidents, gravest first: one for each cause, with the time to its next target; split one, or merge two",
+            "tillwatch-collector incidents split HWM-3f2a 41 42",
+            (
+                _o("action", nargs="?", choices=("list", "split", "merge"), default="list",
+                   help="list them (default); split alarms off an incident, which are an incident of their own then; merge an incident into another one "
+                   "of the same branch, which has the same cause"),
+                _o("incident", nargs="?", default="", metavar="INCIDENT", help="of split and merge"),
+                _o("what", nargs="*", default=[], metavar="ALARM|INCIDENT", help="of split: numbers of its alarms; of merge: the incident that goes on"),
+                _NOTE,
+                _o("--all", action="store_true", help="of list: those that are settled, too"),
+            ),
             json=True,
+            more="What was split stays apart, whatever the rules group. What was merged has its ticket closed as a duplicate; the repair clock runs from the\n"
+            "earlier beginning of both.",
         ),
         Command(
             "incident", "commands.incident_commands:run_incident",
@@ -252,6 +263,18 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
                 _o("--reason", required=True, metavar="TEXT", help="why"),
             ),
             json=True,
+        ),
+        Command(
+            "assets", "commands.asset_commands:run_assets",
+            "device files (serial numbers, custody, purchase, warranty, service) as a table: import, export, or show one terminal's",
+            "tillwatch-collector assets import devices.csv --dry-run",
+            (
+                _o("what", choices=("import", "export", "show"), help="import a CSV file, all of it or nothing; export all, to standard output; show one terminal's"),
+                _o("about", nargs="?", default="", metavar="FILE|TERMINAL", help="of import and show"),
+                _o("--dry-run", action="store_true", help="of import: say what would be changed, and change nothing"),
+            ),
+            json=True,
+            more="The first line names the columns, in any order; assets export writes them all. An empty cell leaves a field as it is, - empties it.",
         ),
         Command(
             "drill", "commands.correction_commands:run_drill", "inject a fault to see who comes: marked as a drill up to its ticket, and out of all figures",

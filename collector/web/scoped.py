@@ -4,7 +4,7 @@ exists. Every question of the console passes here, and one that has no form here
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from tillwatch.collector.incident.case import Why
@@ -17,12 +17,15 @@ from tillwatch.collector.read import (
     Health,
     History,
     IdentityView,
+    Mark,
     OutgoingView,
     RiskView,
     StoredReadings,
     TerminalView,
+    Touched,
     WaitingView,
 )
+from tillwatch.collector.web.scoped_dossier import ScopedDossiers
 from tillwatch.collector.web.scoped_oversight import ScopedOversight
 
 FEW = 20
@@ -39,7 +42,7 @@ class _OfTerminal(Protocol):
 _T = TypeVar("_T", bound=_OfTerminal)
 
 
-class ScopedReader(ScopedOversight):
+class ScopedReader(ScopedDossiers, ScopedOversight):
     """A ConsoleReader. Limits of lists are kept: more is read where some of it is left out."""
 
     def __init__(self, whole: ConsoleReader, visitor: Visitor) -> None:
@@ -68,6 +71,15 @@ class ScopedReader(ScopedOversight):
 
     def terminals(self) -> Sequence[TerminalView]:
         return [view for view in self._whole.terminals() if self._scope.covers(view.branch, view.region)]
+
+    def terminals_of(self, only: Collection[str]) -> Sequence[TerminalView]:
+        return [view for view in self._whole.terminals_of(only) if self._scope.covers(view.branch, view.region)]
+
+    def touched(self, since: Mark | None) -> Touched:
+        found = self._whole.touched(since)
+        if self._scope.whole or found.terminals is None:
+            return found
+        return found._replace(terminals=frozenset(self.places(set(found.terminals))))
 
     def terminal(self, terminal: str) -> TerminalView:
         view = self._whole.terminal(terminal)
@@ -132,6 +144,13 @@ class ScopedReader(ScopedOversight):
             return found
         own = {view.id for view in self.incidents(0, living=False, limit=len(found))[0]} if found else set()
         return [each for each in found if each in own]
+
+    def asked(self, actor: str, request: str, since: int) -> str:
+        return self._whole.asked(actor, request, since)
+
+    def forgotten(self) -> frozenset[int]:
+        """Numbers say nothing of what is outside: they are looked up among the alarms that are listed."""
+        return self._whole.forgotten()
 
     def handled(self) -> int:
         return self._whole.handled()

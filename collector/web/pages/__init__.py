@@ -15,9 +15,12 @@ from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.pages import (
     alarms_page,
     at_risk_page,
+    audit_page,
+    calendar_page,
     delivery_page,
     fleet_page,
     incident_page,
+    monitoring_page,
     terminal_page,
     trend_page,
 )
@@ -58,6 +61,9 @@ def mount(app: FastAPI, parts: Parts) -> None:
     incident_page.add(reads, feed, now)
     at_risk_page.add(reads, feed)
     trend_page.add(feed)
+    audit_page.add(parts)
+    calendar_page.add(parts)
+    monitoring_page.add(parts)
     nicegui_app.config.socket_io_js_transports = ["websocket"]  # long polling would open a door without an Origin check
     ui.run_with(
         app,

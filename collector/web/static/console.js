@@ -60,12 +60,32 @@ const tw = {
     const ms = tw.now() - at;
     return ms < 2000 ? tw.t("age.now") : tw.t("age.ago", { span: tw.span(ms) });
   },
-  stamp(at, seconds = false) {
+  // ---- times and numbers as the reader writes them, in the zone that they chose, else in the browser's. at: UTC ms; 0 or null is "".
+  locale() {
+    const own = navigator.languages.find((name) => name.toLowerCase().startsWith(window.TW.lang));
+    return own ?? { zh: "zh-CN" }[window.TW.lang] ?? "en-GB";
+  },
+  clock(name, options) {
+    if (!tw.clocks[name]) {
+      const all = { hourCycle: "h23", ...options };
+      try {
+        tw.clocks[name] = new Intl.DateTimeFormat(tw.locale(), { ...all, timeZone: window.TW.zone || undefined });
+      } catch {
+        tw.clocks[name] = new Intl.DateTimeFormat(tw.locale(), all); // a zone that this browser does not know
+      }
+    }
+    return tw.clocks[name];
+  },
+  clocks: {},
+  time(at, seconds = false) {
     if (!at) return "";
-    const d = new Date(at);
-    const two = (n) => String(n).padStart(2, "0");
-    const time = `${two(d.getHours())}:${two(d.getMinutes())}${seconds ? ":" + two(d.getSeconds()) : ""}`;
-    return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ${time}`;
+    return tw.clock(seconds ? "second" : "minute", { hour: "2-digit", minute: "2-digit", second: seconds ? "2-digit" : undefined }).format(at);
+  },
+  date(at) {
+    return at ? tw.clock("date", { dateStyle: "medium", hourCycle: undefined }).format(at) : "";
+  },
+  stamp(at, seconds = false) {
+    return at ? `${tw.date(at)} ${tw.time(at, seconds)}` : "";
   },
   // A number with its unit apart, so that both can be set: [text, unit].
   value(value, unit) {
@@ -85,9 +105,15 @@ const tw = {
     if (unit === "s" && Math.abs(value) >= 120) return [tw.span(value * 1000), ""];
     return [tw.number(value), unit];
   },
-  number(n) {
-    const digits = Number.isInteger(n) || Math.abs(n) >= 1000 ? 0 : Math.abs(n) >= 100 ? 1 : Math.abs(n) >= 1 ? 2 : 4;
-    return n.toLocaleString("en", { maximumFractionDigits: digits });
+  number(n, digits) {
+    const usual = Number.isInteger(n) || Math.abs(n) >= 1000 ? 0 : Math.abs(n) >= 100 ? 1 : Math.abs(n) >= 1 ? 2 : 4;
+    return n.toLocaleString(tw.locale(), { minimumFractionDigits: digits, maximumFractionDigits: digits ?? usual });
+  },
+  // A share as per cent. Cut, not rounded: 99.96 is not 100.
+  percent(share, digits = 1) {
+    if (share === null || share === undefined) return "–";
+    const scale = 10 ** digits;
+    return `${tw.number(Math.floor(share * 100 * scale + 1e-9) / scale, digits)} %`;
   },
   say(value, unit) {
     const [text, after] = tw.value(value, unit);
@@ -415,8 +441,8 @@ tw.fleet = {
     const node = document.getElementById("tw-count");
     if (!node || !tw.fleet.api) return;
     node.textContent = tw.t("fleet.shown", {
-      n: tw.fleet.api.getDisplayedRowCount().toLocaleString("en"),
-      total: tw.fleet.rows.size.toLocaleString("en"),
+      n: tw.number(tw.fleet.api.getDisplayedRowCount()),
+      total: tw.number(tw.fleet.rows.size),
     });
     document.getElementById("tw-nomatch").hidden = !tw.fleet.rows.size || tw.fleet.api.getDisplayedRowCount() > 0;
   },
