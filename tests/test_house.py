@@ -60,6 +60,7 @@ MAY_PRINT = frozenset(
         "collector/proof/evidence.py",
         "collector/figures/command.py",
         "collector/commands/alarm_commands.py",
+        "collector/commands/asset_commands.py",
         "collector/commands/backtest_command.py",
         "collector/commands/correction_commands.py",
         "collector/commands/handling_commands.py",

@@ -254,6 +254,18 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             json=True,
         ),
         Command(
+            "assets", "commands.asset_commands:run_assets",
+            "device files (serial numbers, custody, purchase, warranty, service) as a table: import, export, or show one terminal's",
+            "tillwatch-collector assets import devices.csv --dry-run",
+            (
+                _o("what", choices=("import", "export", "show"), help="import a CSV file, all of it or nothing; export all, to standard output; show one terminal's"),
+                _o("about", nargs="?", default="", metavar="FILE|TERMINAL", help="of import and show"),
+                _o("--dry-run", action="store_true", help="of import: say what would be changed, and change nothing"),
+            ),
+            json=True,
+            more="The first line names the columns, in any order; assets export writes them all. An empty cell leaves a field as it is, - empties it.",
+        ),
+        Command(
             "drill", "commands.correction_commands:run_drill", "inject a fault to see who comes: marked as a drill up to its ticket, and out of all figures",
             "tillwatch-collector drill till-0042 --rule ups.on-battery --component ups --minutes 20 --level 2",
             (

@@ -13,6 +13,7 @@ from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.incident.case import Line, Why
 from tillwatch.collector.oversight import OversightReader
 from tillwatch.collector.read import AlarmView, FleetReader, OutgoingView, RiskReader, TicketView
+from tillwatch.collector.terminal.dossier import DossierReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,5 +189,5 @@ class IncidentReader(Protocol):
         ...
 
 
-class ConsoleReader(FleetReader, IncidentReader, RiskReader, OversightReader, Protocol):
+class ConsoleReader(FleetReader, IncidentReader, RiskReader, DossierReader, OversightReader, Protocol):
     """All that the console may ask of the store. The contract is that of its parts."""

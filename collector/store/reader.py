@@ -36,6 +36,7 @@ from tillwatch.collector.records import Correction
 from tillwatch.collector.refusals import culprits
 from tillwatch.collector.store import foretold, history_reader, incident_reader, readings_reader
 from tillwatch.collector.store.delivery_reader import backlog, queues, undone, waiting
+from tillwatch.collector.store.dossier_reader import Dossiers
 from tillwatch.collector.store.oversight_reader import Oversight
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, plain
 from tillwatch.collector.store.state_reader import corrections, states
@@ -60,7 +61,7 @@ _SILENCE = {
 _UNKNOWN = {"silent": "nothing comes of it any more", "unreadable": "the agent cannot read it"}
 
 
-class SqliteReader(Oversight):
+class SqliteReader(Dossiers, Oversight):
     """A FleetReader over the collector's file."""
 
     def __init__(self, path: Path) -> None:

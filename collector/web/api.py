@@ -21,6 +21,7 @@ from tillwatch.collector.web import (
     audit_api,
     calendar_api,
     delivery_api,
+    dossier_api,
     incident_api,
     monitoring_api,
     overview_api,
@@ -175,6 +176,7 @@ def router(parts: Parts) -> APIRouter:
     calendar_api.add(api, parts)
     incident_api.add(api, reads, Translation(parts.cards), now)
     delivery_api.add(api, reads)
+    dossier_api.add(api, parts)
     monitoring_api.add(api, parts)
     overview_api.add(api, parts)
     prove_api.add(api, parts)

@@ -23,6 +23,7 @@ from tillwatch.collector.read import (
     TerminalView,
     WaitingView,
 )
+from tillwatch.collector.web.scoped_dossier import ScopedDossiers
 from tillwatch.collector.web.scoped_oversight import ScopedOversight
 
 FEW = 20
@@ -39,7 +40,7 @@ class _OfTerminal(Protocol):
 _T = TypeVar("_T", bound=_OfTerminal)
 
 
-class ScopedReader(ScopedOversight):
+class ScopedReader(ScopedDossiers, ScopedOversight):
     """A ConsoleReader. Limits of lists are kept: more is read where some of it is left out."""
 
     def __init__(self, whole: ConsoleReader, visitor: Visitor) -> None:

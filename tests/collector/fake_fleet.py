@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tests.collector.fake_dossiers import FakeDossiers
 from tests.collector.fake_incidents import IN_FORCE, case_of, file_of, incident_of
 from tests.collector.fake_oversight import FakeOversight
 from tillwatch.collector.incident.case import Why
@@ -112,7 +113,7 @@ def places(branches: int) -> list[tuple[str, str]]:
     ]
 
 
-class FakeFleet(FakeOversight):
+class FakeFleet(FakeDossiers, FakeOversight):
     """A FleetReader over nothing. base: the "now" of the fleet, UTC ns; branches: 0 for the six that have names of their own."""
 
     def __init__(
