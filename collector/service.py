@@ -130,7 +130,7 @@ async def _serve(config: Config, *, console: bool) -> int:
         store = SqliteStore(config.database)
         stack.callback(store.close)
         units = {name: known.unit for name, known in load_catalogue().signals.items()}
-        page = f"http://{config.console.host}:{config.console.port}"
+        page = config.console.address
         clock = SteadyClock()
         language = next((each.language for each in config.desks.values()), "en")
         pipeline = Pipeline(

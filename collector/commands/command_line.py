@@ -101,10 +101,21 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             json=True,
         ),
         Command(
-            "incidents", "commands.incident_commands:run_incidents", "list the open incidents, gravest first: one for each cause, with the time to its next target",
-            "tillwatch-collector incidents",
-            (_o("--all", action="store_true", help="those that are settled, too"),),
+            "incidents", "commands.regrouping_commands:run_incidents",
+            "list the open incidents, gravest first: one for each cause, with the time to its next target; split one, or merge two",
+            "tillwatch-collector incidents split HWM-3f2a 41 42",
+            (
+                _o("action", nargs="?", choices=("list", "split", "merge"), default="list",
+                   help="list them (default); split alarms off an incident, which are an incident of their own then; merge an incident into another one "
+                   "of the same branch, which has the same cause"),
+                _o("incident", nargs="?", default="", metavar="INCIDENT", help="of split and merge"),
+                _o("what", nargs="*", default=[], metavar="ALARM|INCIDENT", help="of split: numbers of its alarms; of merge: the incident that goes on"),
+                _NOTE,
+                _o("--all", action="store_true", help="of list: those that are settled, too"),
+            ),
             json=True,
+            more="What was split stays apart, whatever the rules group. What was merged has its ticket closed as a duplicate; the repair clock runs from the\n"
+            "earlier beginning of both.",
         ),
         Command(
             "incident", "commands.incident_commands:run_incident",
@@ -302,7 +313,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
                 _o("--month", metavar="YYYY-MM", help="a whole month (default: the last one that is over)"),
                 _o("--from", dest="since", metavar="DATE", help="from this day on, or from a time as in ISO 8601"),
                 _o("--to", dest="until", metavar="DATE", help="up to, and without, this day or time (default: now)"),
-                _o("--scope", default="fleet", metavar="KIND:NAME", help="region:NAME, branch:NAME, vendor:NAME or terminal:ID (default: all)"),
+                _o("--scope", default="fleet", metavar="KIND:NAME", help="region:NAME, branch:NAME, class:NAME, vendor:NAME or terminal:ID (default: all)"),
                 _o("--zone", metavar="ZONE", help="time zone of its days, such as Asia/Shanghai (default: that of the policy)"),
                 _o("--language", choices=("en", "zh"), default="en", help="of the page (default: en)"),
                 _o("--weights", type=Path, metavar="FILE", help="168 numbers: expected transactions of each hour of a week, from Monday 00:00"),

@@ -18,6 +18,7 @@ from starlette.routing import Match
 from tillwatch.agent.model import MS
 from tillwatch.collector.people.roles import Permission
 from tillwatch.collector.web import (
+    acts_api,
     audit_api,
     calendar_api,
     delivery_api,
@@ -172,6 +173,7 @@ def router(parts: Parts) -> APIRouter:
         )
         return SignalHistory.of(*thin(found, points))
 
+    acts_api.add(api, parts)
     audit_api.add(api, parts)
     calendar_api.add(api, parts)
     incident_api.add(api, reads, Translation(parts.cards), now)

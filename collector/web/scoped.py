@@ -4,7 +4,7 @@ exists. Every question of the console passes here, and one that has no form here
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from tillwatch.collector.incident.case import Why
@@ -17,10 +17,12 @@ from tillwatch.collector.read import (
     Health,
     History,
     IdentityView,
+    Mark,
     OutgoingView,
     RiskView,
     StoredReadings,
     TerminalView,
+    Touched,
     WaitingView,
 )
 from tillwatch.collector.web.scoped_dossier import ScopedDossiers
@@ -69,6 +71,15 @@ class ScopedReader(ScopedDossiers, ScopedOversight):
 
     def terminals(self) -> Sequence[TerminalView]:
         return [view for view in self._whole.terminals() if self._scope.covers(view.branch, view.region)]
+
+    def terminals_of(self, only: Collection[str]) -> Sequence[TerminalView]:
+        return [view for view in self._whole.terminals_of(only) if self._scope.covers(view.branch, view.region)]
+
+    def touched(self, since: Mark | None) -> Touched:
+        found = self._whole.touched(since)
+        if self._scope.whole or found.terminals is None:
+            return found
+        return found._replace(terminals=frozenset(self.places(set(found.terminals))))
 
     def terminal(self, terminal: str) -> TerminalView:
         view = self._whole.terminal(terminal)
@@ -133,6 +144,13 @@ class ScopedReader(ScopedDossiers, ScopedOversight):
             return found
         own = {view.id for view in self.incidents(0, living=False, limit=len(found))[0]} if found else set()
         return [each for each in found if each in own]
+
+    def asked(self, actor: str, request: str, since: int) -> str:
+        return self._whole.asked(actor, request, since)
+
+    def forgotten(self) -> frozenset[int]:
+        """Numbers say nothing of what is outside: they are looked up among the alarms that are listed."""
+        return self._whole.forgotten()
 
     def handled(self) -> int:
         return self._whole.handled()

@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from tillwatch.collector.read import (
     Health,
     History,
     IdentityView,
+    Mark,
     OutgoingView,
     Point,
     RiskView,
@@ -35,6 +36,7 @@ from tillwatch.collector.read import (
     StoredReading,
     StoredReadings,
     TerminalView,
+    Touched,
     WaitingView,
 )
 
@@ -184,6 +186,12 @@ class FakeFleet(FakeDossiers, FakeOversight):
     def terminals(self) -> Sequence[TerminalView]:
         return sorted(self._all().values(), key=lambda view: (view.level or 4, WORST[view.condition], view.id))
 
+    def terminals_of(self, only: Collection[str]) -> Sequence[TerminalView]:
+        return [view for view in self.terminals() if view.id in only]
+
+    def touched(self, since: Mark | None) -> Touched:
+        return Touched(Mark(self.revision(), 0, 0), None, alarms=True)
+
     def terminal(self, terminal: str) -> TerminalView:
         return self._all()[terminal]
 
@@ -293,6 +301,12 @@ class FakeFleet(FakeDossiers, FakeOversight):
 
     def find_incident(self, text: str) -> list[str]:
         return [alarm.incident for alarm in self.alarms(open_only=False) if alarm.incident.startswith(text)]
+
+    def asked(self, actor: str, request: str, since: int) -> str:
+        return ""
+
+    def forgotten(self) -> frozenset[int]:
+        return frozenset()
 
     def handled(self) -> int:
         return self.revision()

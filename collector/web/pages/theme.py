@@ -134,6 +134,7 @@ def _head(text: Text, *, remember: bool, early: str, files: Iterable[str]) -> st
         "now": time.time_ns() // MS,
         "remember": remember,
         "early": early,
+        "csrf": asking().csrf,
     }
     styles = "".join(f'<link rel="stylesheet" href="{base}/{name}.css">' for name in ("console", *files))
     scripts = "".join(f'<script src="{base}/{name}.js"></script>' for name in (f"texts-{text.language}", *SCRIPTS))
