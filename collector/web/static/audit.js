@@ -29,7 +29,7 @@ export default {
         <label class="tw-audit-date"><span>{{ t("audit.until") }}</span><input type="date" v-model="f.to" @change="fresh"></label>
         <button type="submit" class="tw-visually-hidden">{{ t("audit.title") }}</button>
         <span class="tw-grow"></span>
-        <a class="tw-button tw-audit-export" :href="address(0, 1) + '&format=csv'" download>{{ t("audit.export") }}</a>
+        <a class="tw-button tw-audit-export" :href="address(0, 50) + '&format=csv'" download>{{ t("audit.export") }}</a>
       </form>
       <p v-if="failed" class="tw-note" role="status">{{ t("app.fetch_failed") }}</p>
       <p v-else-if="!list" class="tw-note">{{ t("alarms.loading") }}</p>
@@ -46,7 +46,7 @@ export default {
                   <td class="tw-audit-when"><time :datetime="e.at">{{ stamp(e.at) }}</time></td>
                   <td><b>{{ e.actor }}</b></td>
                   <td>{{ e.action }} <span class="tw-tag">{{ t("audit.group_" + e.group) }}</span></td>
-                  <td><a v-if="e.terminal" :href="'/terminal/' + encodeURIComponent(e.terminal)">{{ e.terminal }}</a><a v-else-if="e.detail.incident" :href="'/incident/' + encodeURIComponent(e.detail.incident)" class="tw-code">{{ e.detail.incident }}</a></td>
+                  <td><a v-if="e.terminal" :href="'/terminal/' + encodeURIComponent(e.terminal)">{{ e.terminal }}</a><a v-else-if="e.detail.incident" :href="'/incident/' + encodeURIComponent(e.detail.incident)" class="tw-code">{{ e.detail.incident }}</a><template v-else>{{ e.detail.scope || "" }}</template></td>
                   <td class="tw-whole tw-code tw-audit-facts">{{ e.text }}</td>
                 </tr>
                 <tr v-if="open === e.n" class="tw-audit-proof">
