@@ -121,8 +121,8 @@ export default {
           <p class="tw-faint">{{ t("window.about") }}</p>
           <div class="tw-form">
             <label><span>{{ t("window.kind") }}</span>
-              <select v-model="form.kind" @change="changed"><option v-for="k in ['branch', 'terminal', 'component', 'region', 'all']" :key="k" :value="k">{{ t("window.kind_" + k) }}</option></select></label>
-            <label v-if="form.kind !== 'all'"><span>{{ t("window.kind_" + (form.kind === "component" ? "terminal" : form.kind)) }}</span>
+              <select v-model="form.kind" @change="changed"><option v-for="k in ['branch', 'terminal', 'component', 'region', 'all']" :key="k" :value="k">{{ kindOf(k) }}</option></select></label>
+            <label v-if="form.kind !== 'all'"><span>{{ kindOf(form.kind === "component" ? "terminal" : form.kind) }}</span>
               <input v-model="form.name" list="tw-cal-names" required maxlength="120" autocomplete="off" @input="changed"></label>
             <label v-if="form.kind === 'component'"><span>{{ t("window.component") }}</span><input v-model="form.component" required maxlength="80" autocomplete="off" @input="changed"></label>
             <label><span>{{ t("window.since") }}</span><input type="datetime-local" v-model="form.from" required @input="changed"></label>
@@ -459,6 +459,7 @@ export default {
       this.reader.run();
     },
     // ---- words
+    kindOf: (kind) => tw.t(`window.kind_${kind}`),
     t: (name, values) => tw.t(name, values),
     stamp: (at) => tw.stamp(at),
     dateOf: (at) => tw.date(at + DAY / 2),
@@ -481,7 +482,7 @@ export default {
       return s.b <= this.clock ? "over" : s.a <= this.clock ? "open" : "to_come";
     },
     stateOf(s) {
-      return tw.t("calendar.state_" + this.status(s));
+      return tw.t(`calendar.state_${this.status(s)}`);
     },
     glyph(s) {
       return { over: "✓", open: "●", to_come: "○" }[this.status(s)];
