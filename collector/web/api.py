@@ -31,7 +31,6 @@ from tillwatch.collector.web import (
     prove_api,
     risk_api,
 )
-from tillwatch.collector.web import delivery_api, dossier_api, incident_api, overview_api, prove_api, risk_api
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Limit, Offset, Tags, known, moment, unchanged
 from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.exports import FILES, Exports, Format
