@@ -100,6 +100,7 @@ class Console:
             config,
             database,
             people,
+            self.house,
         )
         self._at_end = parts.at_end
         answers.add_problem_handlers(self.app)
