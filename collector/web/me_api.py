@@ -390,7 +390,7 @@ def _preferences(api: APIRouter, people: SigningIn) -> None:
         responses=REFUSALS,
         dependencies=[SELF],
         tags=["me"],
-        summary="Keep it; null forgets it",
+        summary="Keep it",
     )
     async def keep(key: Key, value: Annotated[Any, Body(examples=[{"branch": "Harbour Road"}])]) -> Preference:
         name = asking().name
@@ -403,12 +403,21 @@ def _preferences(api: APIRouter, people: SigningIn) -> None:
             raise HTTPException(422, f"body: at most {MAX_PREFERENCE} bytes")
 
         def work(db: sqlite3.Connection) -> None:
-            db.execute("DELETE FROM preference WHERE person = ? AND key = ?", (name, key))
-            if value is None:
-                return
+            _forget(db, name, key)
             if db.execute("SELECT count(*) FROM preference WHERE person = ?", (name,)).fetchone()[0] >= MAX_PREFERENCES:
                 raise AccountError("preferences", f"{MAX_PREFERENCES} preferences are the most of one person")
             db.execute("INSERT INTO preference (person, key, value) VALUES (?, ?, ?)", (name, key, packed))
 
         await tried(directory.write(work))
         return Preference(key=key, value=value)
+
+    @api.delete(
+        "/me/preferences/{key}", status_code=204, responses=REFUSALS, dependencies=[SELF], tags=["me"], summary="Forget it"
+    )
+    async def forget(key: Key) -> None:
+        name = asking().name
+        await directory.write(lambda db: _forget(db, name, key))
+
+
+def _forget(db: sqlite3.Connection, name: str, key: str) -> None:
+    db.execute("DELETE FROM preference WHERE person = ? AND key = ?", (name, key))

@@ -173,7 +173,7 @@ def test_preferences_are_kept_for_each_and_bounded(house, li, root):
     for k in range(MAX_PREFERENCES - 1):
         assert li.put(f"{V1}/me/preferences/k{k}", json=k).status_code == 200
     assert li.put(f"{V1}/me/preferences/more", json=1).status_code == 422
-    assert li.put(f"{V1}/me/preferences/k0", json=None).status_code == 200
+    assert li.delete(f"{V1}/me/preferences/k0").status_code == 204
     assert li.put(f"{V1}/me/preferences/more", json=1).status_code == 200
 
 

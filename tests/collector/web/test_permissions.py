@@ -138,6 +138,7 @@ ROUTES: dict[str, Permission | Route] = {
     f"DELETE {V1}/me/tokens/{{number}}": SELF,
     f"GET {V1}/me/preferences/{{key}}": SELF,
     f"PUT {V1}/me/preferences/{{key}}": SELF,
+    f"DELETE {V1}/me/preferences/{{key}}": SELF,
     f"GET {V1}/people": PEOPLE,
     f"POST {V1}/people": PEOPLE,
     f"GET {V1}/people/{{name}}": PEOPLE,
