@@ -59,7 +59,7 @@ def test_nothing_of_it_reaches_what_is_folded(desk, tmp_path):
     rebuild(desk.path, tmp_path / "again.db")
     with closing(sqlite3.connect(desk.path)) as before, closing(sqlite3.connect(tmp_path / "again.db")) as again:
         assert tables(before) == tables(again)
-assert WORD not in "".join(before.iterdump())
+        assert WORD not in "".join(before.iterdump())
 
 
 @pytest.mark.parametrize(
