@@ -26,8 +26,10 @@ from tillwatch.collector.web import (
     dossier_api,
     figures_api,
     incident_api,
+    me_api,
     monitoring_api,
     overview_api,
+    people_api,
     prove_api,
     risk_api,
 )
@@ -176,6 +178,9 @@ def router(parts: Parts) -> APIRouter:
         return SignalHistory.of(*thin(found, points))
 
     acts_api.add(api, parts)
+    if parts.people is not None:
+        me_api.add(api, parts.people, parts.house)
+        people_api.add(api, parts.people, parts.house)
     audit_api.add(api, parts)
     calendar_api.add(api, parts)
     incident_api.add(api, reads, Translation(parts.cards), now)
