@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, R
 from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.incident.incident_views import ConsoleReader
 from tillwatch.collector.people.console_db import open_console, place
-from tillwatch.collector.people.roles import Permission, Visitor, asking
+from tillwatch.collector.people.roles import Permission, asking
 from tillwatch.collector.web.acting import NotTaken
 from tillwatch.collector.web.acts import ALARM, INCIDENT, Act, Came, Fault, Ready, Wanted, look, outcomes
 from tillwatch.collector.web.acts_schema import Acted, IncidentId, Item, ItemAnswer, ItemAnswers, Items, Refused
@@ -188,7 +188,7 @@ class _Acting:
             raise NotTaken("the collector has not taken this yet; it is kept and done as soon as it can")
         if not state:
             return None
-        return await self._parts.reads(lambda reader: _standing(reader, wanted, visitor, now()))
+        return await self._parts.reads(lambda reader: _standing(reader, wanted, now()))
 
     async def _answered(
         self,
@@ -241,7 +241,7 @@ class _Acting:
         )
 
 
-def _standing(reader: ConsoleReader, wanted: Sequence[Wanted], visitor: Visitor, now: int) -> list[Came | Fault]:
+def _standing(reader: ConsoleReader, wanted: Sequence[Wanted], now: int) -> list[Came | Fault]:
     """How what they were on stands now; whether each applied is not known any more."""
     found: list[Came | Fault] = []
     for each in wanted:

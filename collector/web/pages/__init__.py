@@ -17,6 +17,7 @@ from tillwatch.collector.web.pages import (
     at_risk_page,
     delivery_page,
     fleet_page,
+    inbox_page,
     incident_page,
     terminal_page,
     trend_page,
@@ -55,6 +56,7 @@ def mount(app: FastAPI, parts: Parts) -> None:
     terminal_page.add(reads, feed, now)
     alarms_page.add(feed)
     delivery_page.add(feed)
+    inbox_page.add(parts)
     incident_page.add(reads, feed, now)
     at_risk_page.add(reads, feed)
     trend_page.add(feed)

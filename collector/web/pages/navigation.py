@@ -27,6 +27,7 @@ class Group:
 GROUPS = (
     Group("nav.watch", (
         Place("fleet", "/", "fleet.title"),
+        Place("inbox", "/inbox", "inbox.title"),
         Place("alarms", "/alarms", "alarms.title"),
     )),
     Group("nav.foresee", (

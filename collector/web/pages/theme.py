@@ -93,7 +93,7 @@ def _script(value: object) -> str:
     )
 
 
-def _head(text: Text, *, remember: bool, early: str, files: Iterable[str]) -> str:
+def _head(text: Text, *, remember: bool, early: str, files: Iterable[str], also: Iterable[str]) -> str:
     base = f"/console/{static_version()}"
     settings = {
         "lang": text.language,
@@ -102,7 +102,9 @@ def _head(text: Text, *, remember: bool, early: str, files: Iterable[str]) -> st
         "early": early,
     }
     styles = "".join(f'<link rel="stylesheet" href="{base}/{name}.css">' for name in ("console", *files))
-    scripts = "".join(f'<script src="{base}/{name}.js"></script>' for name in (f"texts-{text.language}", *SCRIPTS))
+    scripts = "".join(
+        f'<script src="{base}/{name}.js"></script>' for name in (f"texts-{text.language}", *SCRIPTS, *also)
+    )
     return f"{styles}<script>window.TW={_script(settings)}</script>{scripts}"
 
 
@@ -117,13 +119,15 @@ def frame(
     on_theme: Callable[[], None] = lambda: None,
     early: str = "",
     files: Iterable[str] = (),
+    scripts: Iterable[str] = (),
 ) -> Iterator[None]:
     """Navigation above, the page's content inside.
 
     on_theme: called after the theme changed, for what is drawn and not styled. early: what the page will fetch first; the
-    browser asks for it while the scripts still load. files: style sheets of this page's own, static/NAME.css.
+    browser asks for it while the scripts still load. files: style sheets of this page's own, static/NAME.css; scripts: parts that it shares with
+    others, static/NAME.js.
     """
-    ui.add_head_html(_head(text, remember="lang" in request.query_params, early=early, files=files))
+    ui.add_head_html(_head(text, remember="lang" in request.query_params, early=early, files=files, also=scripts))
     remembered = request.cookies.get("tw_theme", "auto")
     names = list(THEMES)
     dark = ui.dark_mode(THEMES.get(remembered))
