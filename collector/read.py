@@ -5,12 +5,13 @@ Times are UTC nanoseconds. `condition` is `ok`, `warn`, `crit` or `unknown`; no 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tillwatch.agent.model import Value
 from tillwatch.collector.predict.finding import Finding, Grade, Record
+from tillwatch.collector.terminal.component_groups import NO_CELLS, Cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class TerminalView:
     collector restored from a backup has no more. connection: `online`, `offline`, `silent` or `revoked`; level: of its worst open alarm, 0 for none;
     refused: messages since the collector's start that were not taken, with over_limit the reasons for calling it a culprit: readings of
     more components or signals than one terminal may have; state: None before anything was rolled up;
-    skew_ms: how far its clock lags behind the collector's, None while nobody could tell.
+    skew_ms: how far its clock lags behind the collector's, None while nobody could tell; cells: its row of the fleet grid.
     """
 
     id: str
@@ -90,6 +91,7 @@ class TerminalView:
     state: StateView | None = None
     life_cycle: str = "in_service"
     skew_ms: int | None = None
+    cells: Cells = NO_CELLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,11 +343,37 @@ class Health:
     waiting: tuple[WaitingView, ...] = ()
 
 
+class Mark(NamedTuple):
+    """How far the store was read: the last rows of the journal and of the logs of alarms and states."""
+
+    entry: int
+    event: int
+    change: int
+
+
+class Touched(NamedTuple):
+    """What may have changed since a mark. terminals: None for all of them; alarms: whether an alarm may have."""
+
+    mark: Mark
+    terminals: frozenset[str] | None
+    alarms: bool
+
+
 class FleetReader(Protocol):
     """Every call sees one consistent state of the store. Unknown terminals and signals raise KeyError with the name."""
 
     def terminals(self) -> Sequence[TerminalView]:
         """All terminals, worst first: level, then condition, then id."""
+        ...
+
+    def terminals_of(self, only: Collection[str]) -> Sequence[TerminalView]:
+        """These of them, as far as they exist, in the same order."""
+        ...
+
+    def touched(self, since: Mark | None) -> Touched:
+        """What may have changed since that mark: cheap, so that a large fleet need not be read whole after each batch. Not all that changes shows
+        there: who follows it reads the whole now and then.
+        """
         ...
 
     def terminal(self, terminal: str) -> TerminalView: ...

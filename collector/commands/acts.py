@@ -8,6 +8,7 @@ import asyncio
 import getpass
 import os
 import time
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,18 @@ def act(config: Config, facts: dict[str, Any]) -> None:
     with closing(open_db(config.database)) as db:
         number = requests.ask(db, {**facts, "actor": actor()})
         await_act(config, db, number)
+
+
+def act_all(config: Config, many: Sequence[dict[str, Any]], done: Callable[[int], None] = lambda _: None) -> None:
+    """The same of many acts, in their order. done: told how many are in effect. Those before a failure stay."""
+    with closing(open_db(config.database)) as db:
+        for first in range(0, len(many), requests.AT_ONCE):
+            some = many[first : first + requests.AT_ONCE]
+            number = 0
+            for facts in some:
+                number = requests.ask(db, {**facts, "actor": actor()})
+            await_act(config, db, number)
+            done(first + len(some))
 
 
 def await_act(config: Config, db: Any, number: int) -> None:

@@ -139,6 +139,27 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             json=True,
         ),
     )),
+    ("Ask a terminal", (
+        Command(
+            "diagnose", "commands.diagnose_command:run_diagnose",
+            "ask a terminal something that changes nothing there: read its devices now, more often for a while, its diagnostic bundle, a device's own report",
+            'tillwatch-collector diagnose till-0042 poll-now --component ups --reason "is the UPS there?" --wait',
+            (
+                _o("terminal", nargs="?", default="", metavar="TERMINAL", help="its id; see tillwatch-collector terminals"),
+                _o("kind", nargs="?", default="", choices=("", "poll-now", "raise-sampling", "bundle", "self-report"), metavar="KIND",
+                   help="poll-now, raise-sampling, bundle or self-report"),
+                _o("--component", default="", metavar="DEVICE", help="of poll-now (without it all) and self-report"),
+                _o("--minutes", type=int, metavar="N", help="of raise-sampling: for how long, 1 to 15 (default: 15)"),
+                _o("--factor", type=int, metavar="N", help="of raise-sampling: times as often, 2 to 4 (default: 4)"),
+                _o("--reason", default="", metavar="TEXT", help="why: for the record"),
+                _o("--wait", action="store_true", help="until it is settled; exit code 1 unless it was done"),
+                _o("--out", type=Path, metavar="FILE", help="of bundle: wait for it and write it there"),
+                _o("--list", action="store_true", help="what was asked, of TERMINAL or of all, and what became of it"),
+            ),
+            json=True,
+            more="Off until [diagnosis] enabled here and [commands] enabled on the terminal say otherwise; packaging/docs/remote-diagnosis.md.",
+        ),
+    )),
     ("Act on alarms and incidents", (
         Command(
             "acknowledge", "commands.handling_commands:run_acknowledge",
@@ -265,6 +286,18 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             json=True,
         ),
         Command(
+            "assets", "commands.asset_commands:run_assets",
+            "device files (serial numbers, custody, purchase, warranty, service) as a table: import, export, or show one terminal's",
+            "tillwatch-collector assets import devices.csv --dry-run",
+            (
+                _o("what", choices=("import", "export", "show"), help="import a CSV file, all of it or nothing; export all, to standard output; show one terminal's"),
+                _o("about", nargs="?", default="", metavar="FILE|TERMINAL", help="of import and show"),
+                _o("--dry-run", action="store_true", help="of import: say what would be changed, and change nothing"),
+            ),
+            json=True,
+            more="The first line names the columns, in any order; assets export writes them all. An empty cell leaves a field as it is, - empties it.",
+        ),
+        Command(
             "drill", "commands.correction_commands:run_drill", "inject a fault to see who comes: marked as a drill up to its ticket, and out of all figures",
             "tillwatch-collector drill till-0042 --rule ups.on-battery --component ups --minutes 20 --level 2",
             (
@@ -301,7 +334,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
                 _o("--month", metavar="YYYY-MM", help="a whole month (default: the last one that is over)"),
                 _o("--from", dest="since", metavar="DATE", help="from this day on, or from a time as in ISO 8601"),
                 _o("--to", dest="until", metavar="DATE", help="up to, and without, this day or time (default: now)"),
-                _o("--scope", default="fleet", metavar="KIND:NAME", help="region:NAME, branch:NAME, vendor:NAME or terminal:ID (default: all)"),
+                _o("--scope", default="fleet", metavar="KIND:NAME", help="region:NAME, branch:NAME, class:NAME, vendor:NAME or terminal:ID (default: all)"),
                 _o("--zone", metavar="ZONE", help="time zone of its days, such as Asia/Shanghai (default: that of the policy)"),
                 _o("--language", choices=("en", "zh"), default="en", help="of the page (default: en)"),
                 _o("--weights", type=Path, metavar="FILE", help="168 numbers: expected transactions of each hour of a week, from Monday 00:00"),

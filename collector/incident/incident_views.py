@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tillwatch.collector.alarm.rules import Rules
+from tillwatch.collector.diagnosis.reading import DiagnosisReader
 from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.incident.applies import Part
 from tillwatch.collector.incident.case import Line, Why
 from tillwatch.collector.oversight import OversightReader
 from tillwatch.collector.read import AlarmView, FleetReader, OutgoingView, RiskReader, TicketView
+from tillwatch.collector.terminal.dossier import DossierReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,5 +215,5 @@ class IncidentReader(Protocol):
         ...
 
 
-class ConsoleReader(FleetReader, IncidentReader, RiskReader, OversightReader, Protocol):
+class ConsoleReader(FleetReader, IncidentReader, RiskReader, DossierReader, OversightReader, DiagnosisReader, Protocol):
     """All that the console may ask of the store. The contract is that of its parts."""

@@ -15,7 +15,7 @@ from tillwatch.agent.model import MS
 from tillwatch.agent.wire import WireError, frame_of, split_frame, stored_column
 from tillwatch.collector.changes import HOUR_MS
 from tillwatch.collector.read import Point
-from tillwatch.collector.store import bodies
+from tillwatch.collector.store import bodies, rollups
 from tillwatch.collector.store.sqlite import merge
 from tillwatch.collector.terminal.fleet import Component
 
@@ -25,8 +25,6 @@ READINGS_SPAN_NS = 48 * 3600 * 10**9
 """Longer histories come from the roll-ups: two days of readings are what a chart can show."""
 MAX_POINTS = 20_000
 """Readings in one answer; where there are more, the roll-ups answer."""
-_ROLLUP, _MEMBERS = 64, 6
-"""Bytes and members of a roll-up without text: a count, a sum, two extremes, a value and its time, with 9 bytes at most each."""
 _SEGMENT = "SELECT bodies FROM segment WHERE terminal = ? AND kind = 3 AND t1 >= ? AND t0 <= ?"
 
 
@@ -94,7 +92,7 @@ def _bodies(
 def _hours(db: sqlite3.Connection, terminal: str, kept: Component, signal: str, start: int, end: int) -> list[Point]:
     key = msgpack.packb(signal)
     rows = [
-        (hour, _rollup(packed, key, signal))
+        (hour, rollups.member(packed, key, signal))
         for hour, packed in db.execute(
             "SELECT hour, signals FROM rollup WHERE terminal = ? AND component = ? AND hour BETWEEN ? AND ? ORDER BY hour",
             (terminal, kept.name, start // MS // HOUR_MS, end // MS // HOUR_MS),
@@ -114,21 +112,3 @@ def _hours(db: sqlite3.Connection, terminal: str, kept: Component, signal: str, 
                 mean = None  # the sum of an hour outgrew a float; its extremes are still true
             points.append(Point(hour * HOUR_MS * MS, mean, least, most, n or 1))
     return points
-
-
-def _rollup(packed: bytes, key: bytes, signal: str) -> list[Any] | None:
-    """One signal of an hour. Most components have many signals: only the wanted one is unpacked, from behind its name."""
-    place = packed.find(key)
-    if place < 0:
-        return None
-    try:
-        row = msgpack.unpackb(packed[place + len(key) : place + len(key) + _ROLLUP])
-    except msgpack.ExtraData as error:
-        row = error.unpacked
-    except ValueError:
-        row = None
-    if type(row) is list and len(row) == _MEMBERS:
-        return row
-    # The name was part of something else, or the latest value is a long text.
-    found: list[Any] | None = msgpack.unpackb(packed).get(signal)
-    return found

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgpack
 
 from tillwatch.agent.model import MS, Quality, State
-from tillwatch.collector.alarm.rules import FORK, PREDICTED, SILENT, Rules, parse_rules
+from tillwatch.collector.alarm.rules import FORK, PREDICTED, Rules, parse_rules
 from tillwatch.collector.duty.policy import Policy, parse_policy
 from tillwatch.collector.incident.case import Why
 from tillwatch.collector.incident.incident_views import Addressed, IncidentFile, IncidentView, InForce
@@ -25,42 +25,31 @@ from tillwatch.collector.read import (
     History,
     IdentityView,
     KeyView,
+    Mark,
     OutgoingView,
     RiskView,
     SignalView,
     StoredReadings,
     TerminalView,
+    Touched,
     WaitingView,
 )
 from tillwatch.collector.records import Correction
 from tillwatch.collector.refusals import culprits
-from tillwatch.collector.store import foretold, history_reader, incident_reader, readings_reader
+from tillwatch.collector.store import foretold, history_reader, incident_reader, readings_reader, terminal_reader
 from tillwatch.collector.store.delivery_reader import backlog, queues, undone, waiting
+from tillwatch.collector.store.dossier_reader import Dossiers
+from tillwatch.collector.store.order_reader import OrderReader
 from tillwatch.collector.store.oversight_reader import Oversight
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, plain
-from tillwatch.collector.store.state_reader import corrections, states
+from tillwatch.collector.store.state_reader import corrections
 from tillwatch.collector.terminal.fleet import Component, Terminal
 from tillwatch.device_profiles.catalogue import kept_catalogue
 
-_COUNTS = """
-    SELECT terminal, count(*), sum(unknown <> ''), max(worst) FROM component
-    WHERE :only IS NULL OR terminal = :only GROUP BY terminal
-"""
-_TERMINALS = """
-    SELECT id, branch, region, class, state, enrolled_at, status FROM terminal WHERE :only IS NULL OR id = :only
-"""
-_RANK = {"crit": 0, "unknown": 1, "warn": 2, "ok": 3}
-_CONDITION = {int(State.WARN): "warn", int(State.CRIT): "crit"}
-_SILENCE = {
-    "new": "enrolled, not heard of yet",
-    "offline": "the connection was closed",
-    "silent": "nothing comes any more",
-    "revoked": "its keys were revoked",
-}
 _UNKNOWN = {"silent": "nothing comes of it any more", "unreadable": "the agent cannot read it"}
 
 
-class SqliteReader(Oversight):
+class SqliteReader(Dossiers, Oversight, OrderReader):
     """A FleetReader over the collector's file."""
 
     def __init__(self, path: Path) -> None:
@@ -79,6 +68,7 @@ class SqliteReader(Oversight):
         self._catalogue = kept_catalogue().signals
         self._rules: tuple[bytes, Rules] = (b"", parse_rules())
         self._policy: tuple[bytes, Policy] = (b"", parse_policy())
+        self._sorter = terminal_reader.Sorter()
 
     def close(self) -> None:
         self._db.close()
@@ -100,67 +90,21 @@ class SqliteReader(Oversight):
 
     def terminals(self) -> Sequence[TerminalView]:
         with self.snapshot() as db:
-            views = self._terminals(db, None)
-        return sorted(views, key=lambda v: (v.level or 9, _RANK[v.condition], v.id))
+            return terminal_reader.terminals(db, self._rules_now(db), self._sorter)
+
+    def terminals_of(self, only: Collection[str]) -> Sequence[TerminalView]:
+        with self.snapshot() as db:
+            return terminal_reader.terminals(db, self._rules_now(db), self._sorter, only)
+
+    def touched(self, since: Mark | None) -> Touched:
+        with self.snapshot() as db:
+            return terminal_reader.touched(db, since)
 
     def terminal(self, terminal: str) -> TerminalView:
-        with self.snapshot() as db:
-            views = self._terminals(db, terminal)
+        views = self.terminals_of({terminal})
         if not views:
             raise KeyError(terminal)
         return views[0]
-
-    def _terminals(self, db: sqlite3.Connection, only: str | None) -> list[TerminalView]:
-        wanted = {"only": only}
-        counted = {row[0]: row[1:] for row in db.execute(_COUNTS, wanted)}
-        alarms: dict[str, list[tuple[int, str]]] = {}
-        for name, level, rule in db.execute(
-            "SELECT terminal, level, rule FROM alarm WHERE condition <> 'normal' ORDER BY level, id"
-        ):
-            if rule not in PREDICTED:
-                alarms.setdefault(name, []).append((level, rule))
-        rules = self._rules_now(db)
-        rolled = states(db, rules, only)
-        named = db.execute("SELECT value FROM meta WHERE key = 'culprits'").fetchone()
-        refused = {one.terminal: one.refused for one in culprits(named and named[0])}
-        views = []
-        for row in db.execute(_TERMINALS, wanted):
-            terminal = Terminal(row[0], row[1], row[2], row[3], row[5], row[4])
-            terminal.unpack_status(row[6])
-            components, unknown, worst = counted.get(terminal.id, (0, 0, 0))
-            open_alarms = alarms.get(terminal.id, [])
-            level = open_alarms[0][0] if open_alarms else 0
-            condition, reason = _judge(terminal.connection, level, worst, unknown)
-            if terminal.state == "revoked":
-                reason = f"revoked: {terminal.why}"
-            if open_alarms and (terminal.connection == "online" or open_alarms[0][1] == SILENT):
-                rule = rules.by_id.get(open_alarms[0][1])
-                reason = rule.text if rule is not None else open_alarms[0][1]
-            online = terminal.connection == "online"
-            views.append(
-                TerminalView(
-                    id=terminal.id,
-                    branch=terminal.branch,
-                    region=terminal.region,
-                    terminal_class=terminal.terminal_class,
-                    condition=condition,
-                    reason=reason,
-                    connection=terminal.connection,
-                    level=level,
-                    open_alarms=len(open_alarms),
-                    last_received=terminal.received,
-                    lost=terminal.lost,
-                    components=components,
-                    unknown_components=unknown if online else components,
-                    refused=refused.get(terminal.id, 0),
-                    over_limit=terminal.over_limit,
-                    holes=terminal.holes,
-                    state=rolled.get(terminal.id),
-                    life_cycle=terminal.life_cycle,
-                    skew_ms=terminal.skew_ms if terminal.skews_ms else None,
-                )
-            )
-        return views
 
     def places(self, only: set[str] | None = None) -> Mapping[str, tuple[str, str]]:
         some = f" WHERE id IN ({','.join('?' * len(only))})" if only is not None else ""
@@ -234,14 +178,14 @@ class SqliteReader(Oversight):
         interval = component.interval_s or rules.default_interval_s
         allowed = max(round(interval * rules.silent_after * 1e9), rules.silent_least_ns)
         if terminal.connection != "online":
-            condition, reason = "unknown", _SILENCE[terminal.connection]
+            condition, reason = "unknown", terminal_reader.SILENCE[terminal.connection]
         elif component.unknown:
             condition, reason = "unknown", _UNKNOWN[component.unknown]
             why = component.series.get("monitor.reason")
             if component.unknown == "unreadable" and why is not None and why.value:
                 reason = f"{reason}: {why.value}"
         else:
-            condition, reason = _judge("online", alarm[0], component.worst(), 0)
+            condition, reason = terminal_reader.judge("online", alarm[0], component.worst(), 0)
             reason = alarm[1] or reason
         newest = max((s.at for s in signals if not s.signal.startswith("monitor.")), default=0)
         due = component.heard + allowed if component.heard else 0
@@ -406,16 +350,3 @@ class SqliteReader(Oversight):
     ) -> tuple[list[OutgoingView], int]:
         with self.snapshot() as db:
             return backlog(db, connector, limit, offset)
-
-
-def _judge(connection: str, level: int, worst: int, unknown: int) -> tuple[str, str]:
-    """The condition of a terminal or a component, and the reason for it where no alarm gives a better one."""
-    if connection != "online":
-        return "unknown", _SILENCE[connection]
-    if level:
-        return ("crit" if level <= 2 else "warn"), ""
-    if worst in _CONDITION:
-        return _CONDITION[worst], "a value is out of its range"
-    if unknown:
-        return "unknown", f"{unknown} of its components are unknown"
-    return "ok", ""

@@ -31,3 +31,7 @@ CREATE TABLE command (
 );
 CREATE INDEX command_terminal ON command (terminal, n);
 CREATE INDEX command_open ON command (terminal) WHERE state IN ('asked', 'sent');
+
+-- Where the timeline of one terminal looks: the acts that concern it, and its alarms, also those that are over.
+CREATE INDEX journal_of_terminal ON journal (terminal, at) WHERE kind = 5 AND payload IS NULL;
+CREATE INDEX alarm_of_terminal ON alarm (terminal, raised_at);

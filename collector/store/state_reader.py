@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Collection
 
 from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.read import StateView
@@ -17,15 +19,16 @@ _LAST = """
     SELECT s.terminal, s.since, s.at, s.kind, s.body FROM terminal t JOIN state_change s ON s.seq =
         (SELECT max(seq) FROM
             (SELECT seq, kind FROM state_change WHERE terminal = t.id ORDER BY since DESC, seq DESC LIMIT :latest) WHERE kind = 'state')
-    WHERE :only IS NULL OR t.id = :only"""
+    WHERE :only IS NULL OR t.id IN (SELECT value FROM json_each(:only))"""
 _CAUSE = """
     SELECT terminal, since, at, kind, body FROM state_change WHERE terminal = ? AND since = ? AND kind = 'cause' ORDER BY seq DESC LIMIT 1"""
 
 
-def states(db: sqlite3.Connection, rules: Rules, only: str | None) -> dict[str, StateView]:
-    """The state of each terminal now; none of those that were never rolled up."""
+def states(db: sqlite3.Connection, rules: Rules, only: Collection[str] | None) -> dict[str, StateView]:
+    """The state of each terminal now, or of these; none of those that were never rolled up."""
     found = {}
-    for row in db.execute(_LAST, {"only": only, "latest": _LATEST}).fetchall():
+    wanted = {"only": json.dumps(sorted(only)) if only is not None else None, "latest": _LATEST}
+    for row in db.execute(_LAST, wanted).fetchall():
         change = state_of(*row)
         if change.state == OFFLINE:
             later = db.execute(_CAUSE, (change.terminal, change.since)).fetchone()

@@ -4,16 +4,15 @@ terminal, and every kind has a bound: a year of one terminal costs the same in a
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import msgpack
 
-from tillwatch.agent.model import MS
 from tillwatch.collector.alarm.rules import PREDICTED
-from tillwatch.collector.changes import HOUR_MS
 from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.incident.incidents import COLUMNS, Incident
 from tillwatch.collector.journal import Kind
@@ -61,6 +60,9 @@ _INCIDENTS = f"""
     SELECT {", ".join(f"i.{each.strip()}" for each in COLUMNS.split(","))} FROM incident i WHERE i.corr_id IN
         (SELECT incident FROM alarm WHERE terminal = :terminal AND incident <> '')
     ORDER BY i.opened_at DESC LIMIT :limit"""  # noqa: S608 - constant columns
+_VERDICTS = """
+    SELECT incident, at, body FROM incident_event WHERE kind = 'verdict' AND incident IN
+        (SELECT incident FROM alarm WHERE terminal = ? AND incident <> '')"""
 _ACTS = """
     SELECT n, at, facts FROM journal INDEXED BY journal_of_terminal
     WHERE terminal = :terminal AND at >= :start AND at < :end AND kind = 5 AND payload IS NULL ORDER BY at DESC LIMIT :limit"""
@@ -79,7 +81,7 @@ def timeline(
     if place is None:
         raise KeyError(terminal)
     wanted = {"terminal": terminal, "start": start, "end": end, "limit": MAX_MOMENTS + 1}
-    makers = {
+    makers: Mapping[str, Callable[[], Iterable[Moment]]] = {
         STATE: lambda: _states(db, wanted),
         ALARM: lambda: _alarms(db, wanted),
         INCIDENT: lambda: _incidents(db, wanted),
@@ -118,7 +120,7 @@ def _states(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> list[Moment]:
         begins[change.since] = len(found)
         values = {"reason": change.reason, "party": change.party, "cause": change.cause, "lost": list(change.lost)}
         found.append(Moment(STATE, change.since, what=change.state, level=change.level, text=change.why, values=values))
-    ended = [replace(each, until=then.at) for each, then in zip(found, found[1:], strict=False)]
+    ended = [replace(each, until=then.at) for each, then in itertools.pairwise(found)]
     return [*ended, *(replace(each, lasts=True) for each in found[-1:])]
 
 
@@ -202,19 +204,23 @@ def _versions(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Mom
     """Words that devices say of themselves and that changed: firmware, serial numbers, models."""
     rows = db.execute("SELECT name, state FROM component WHERE terminal = ? ORDER BY name", (wanted["terminal"],))
     for name, packed in rows.fetchall():
-        signals = [signal for signal in Component.unpack(name, packed).series if signal.startswith(IDENTITY)]
-        if signals:
-            for signal, turns in rollups.turns(
-                db, wanted["terminal"], name, signals, wanted["start"], wanted["end"]
-            ).items():
-                for at, before, after in turns:
+        for signal, series in Component.unpack(name, packed).series.items():
+            if signal.startswith(IDENTITY):
+                told = rollups.Told(db, wanted["terminal"], name, signal, series)
+                for at, before, after in told.turns(wanted["start"], wanted["end"]):
                     yield Moment(CHANGE, at, what=signal, component=name, values={"before": before, "after": after})
 
 
 def _restarts(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Moment]:
     """When the machine started: where its uptime is less than the time since it was read before."""
+    row = db.execute(
+        "SELECT state FROM component WHERE terminal = ? AND name = ?", (wanted["terminal"], HOST)
+    ).fetchone()
+    series = Component.unpack(HOST, row[0]).series.get(UPTIME) if row is not None else None
+    if series is None:
+        return
     before = 0
-    for at, up_s in rollups.daily(db, wanted["terminal"], HOST, UPTIME, wanted["start"], wanted["end"]):
+    for at, up_s in rollups.Told(db, wanted["terminal"], HOST, UPTIME, series).daily(wanted["start"], wanted["end"]):
         if not isinstance(up_s, int | float):
             continue
         begun = at - int(up_s * 1e9)
@@ -224,24 +230,28 @@ def _restarts(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Mom
 
 
 def repairs(db: sqlite3.Connection, terminal: str, limit: int) -> list[RepairView]:
-    """Verdicts on its incidents, the newest first."""
+    """Verdicts on its incidents, the newest first: an incident that was open again had several."""
+    own = {each.corr_id: each for each in incidents_of(db, terminal) if each.terminal == terminal and not each.drill}
+    said = [(name, at, msgpack.unpackb(body)) for name, at, body in db.execute(_VERDICTS, (terminal,)) if name in own]
+    judged = {name for name, _, _ in said}
+    said += [
+        (name, each.resolved_at or each.closed_at, {"verdict": each.verdict, "part": each.part})
+        for name, each in own.items()
+        if each.verdict and name not in judged
+    ]
     found = [
         RepairView(
-            each.resolved_at or each.closed_at, each.corr_id, each.component, each.fault, "", each.verdict, each.part
+            at, name, own[name].component, own[name].fault, str(what.get("verdict", "")), str(what.get("part", ""))
         )
-        for each in incidents_of(db, terminal)
-        if each.verdict and each.terminal == terminal and not each.drill
+        for name, at, what in said
     ]
     return sorted(found, key=lambda each: -each.at)[:limit]
 
 
 def _parts(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Moment]:
     for each in repairs(db, wanted["terminal"], wanted["limit"]):
-        if each.part or each.verdict == "part_changed":
-            if wanted["start"] <= each.at < wanted["end"]:
-                yield Moment(
-                    PART, each.at, what=each.fault, component=each.component, ref=each.incident, text=each.part
-                )
+        if (each.part or each.verdict == "part_changed") and wanted["start"] <= each.at < wanted["end"]:
+            yield Moment(PART, each.at, what=each.fault, component=each.component, ref=each.incident, text=each.part)
 
 
 def _notes(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Moment]:
@@ -250,6 +260,3 @@ def _notes(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Moment
         wanted,
     ):
         yield Moment(NOTE, at, ref=str(n), by=by, text=text)
-
-
-HOUR_NS = HOUR_MS * MS

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from hashlib import sha256
 from typing import Any
+from unicodedata import category
 
 import msgpack
 
@@ -121,8 +122,8 @@ def _text(name: str, value: str, limit: int, *, lines: bool = False) -> str:
     said = value.strip()
     if len(said) > limit:
         raise FieldError(name, f"has {len(said)} characters; the limit is {limit}")
-    for line in said.splitlines() if lines else (said,):
-        if not line.replace("\t", " ").isprintable():
+    for line in said.replace("\r\n", "\n").replace("\t", " ").split("\n") if lines else (said,):
+        if not all(each.isprintable() or category(each) == "Zs" for each in line):
             raise FieldError(name, "has characters that cannot be printed; take them out")
     if FIELDS.get(name, Field("", TEXT, "")).protected and MASK in said:
         raise FieldError(name, f"{said!r} is what is shown in place of the value; write the value itself")

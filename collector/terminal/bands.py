@@ -4,6 +4,7 @@ terminal was. What was not seen is unknown, whatever was seen before and after. 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -60,7 +61,7 @@ def bands(start: int, end: int, first: int, known: Iterable[Span], marks: Iterab
         edges |= {at for at in (since, until) if start < at < end}
     places = sorted(edges)
     found: list[Band] = []
-    for since, until in zip(places, places[1:], strict=False):
+    for since, until in itertools.pairwise(places):
         state, texts = _state(since, first, seen, [mark for mark in held if mark.since <= since < mark.until])
         if found and (found[-1].state, found[-1].texts) == (state, texts):
             found[-1] = Band(found[-1].since, until, state, texts)

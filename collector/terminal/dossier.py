@@ -4,11 +4,13 @@ happened to it, bands of states, and how terminals like it do. Read-only values;
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from tillwatch.collector.detect.days_left import DaysLeft
+from tillwatch.collector.predict.lives import Lives
+from tillwatch.collector.terminal import asset
 from tillwatch.collector.terminal.asset import Due, Note, SerialCheck
 from tillwatch.collector.terminal.bands import Band
 
@@ -73,13 +75,12 @@ class VersionView:
 
 @dataclass(frozen=True, slots=True)
 class RepairView:
-    """A verdict on an incident of the terminal. part: what was changed."""
+    """A verdict on an incident of the terminal. fault: the rule; part: what was changed."""
 
     at: int
     incident: str
     component: str
     fault: str
-    text: str
     verdict: str
     part: str
 
@@ -171,6 +172,10 @@ class Similar:
     terminals: tuple[SimilarView, ...]
 
 
+def EVERYWHERE(_branch: str, _region: str) -> bool:  # noqa: N802 - a constant that is called
+    return True
+
+
 class DossierReader(Protocol):
     """Every call sees one consistent state of the store. An unknown terminal raises KeyError with its name. now: UTC ns."""
 
@@ -178,6 +183,10 @@ class DossierReader(Protocol):
 
     def asset(self, terminal: str) -> tuple[Mapping[str, Any], str]:
         """The device file, empty where there is none, and its version."""
+        ...
+
+    def amended(self, terminal: str, fields: Mapping[str, Any]) -> tuple[str, str]:
+        """The version of the device file, and that which it will have once these fields are changed."""
         ...
 
     def assets(self) -> Mapping[str, Mapping[str, Any]]:
@@ -188,4 +197,44 @@ class DossierReader(Protocol):
 
     def strip(self, terminal: str, start: int, end: int) -> Strip: ...
 
-    def similar(self, terminal: str, now: int) -> Similar: ...
+    def lives(self, terminal: str, lives: Lives, now: int) -> Sequence[LifeView]:
+        """Of each wear part that a life is rated for, or counted; the most used first."""
+        ...
+
+    def similar(self, terminal: str, now: int, covers: Callable[[str, str], bool] = EVERYWHERE) -> Similar:
+        """covers: whether a (branch, region) is to be looked at."""
+        ...
+
+
+# What somebody is shown who may not see protected values whole.
+
+SERIAL = "identity.serial"
+
+
+def masked_dossier(view: DossierView) -> DossierView:
+    return replace(
+        view,
+        asset=asset.masked(view.asset),
+        serials=tuple(
+            replace(each, listed=each.listed and asset.mask(each.listed), told=each.told and asset.mask(each.told))
+            for each in view.serials
+        ),
+        versions=tuple(
+            replace(each, value=asset.mask(each.value), before=each.before and asset.mask(each.before))
+            if each.signal == SERIAL
+            else each
+            for each in view.versions
+        ),
+    )
+
+
+def masked_timeline(view: Timeline) -> Timeline:
+    return replace(
+        view,
+        moments=tuple(
+            replace(each, values={name: asset.mask(value) for name, value in each.values.items()})
+            if each.what == SERIAL
+            else each
+            for each in view.moments
+        ),
+    )

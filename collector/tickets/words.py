@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -55,6 +55,11 @@ def _causes() -> tuple[tuple[re.Pattern[str], str], ...]:
 def stamp(at: int, zone: str) -> str:
     """A time of day that cannot be misread. at: UTC ns; zone: an IANA name, UTC where it is none."""
     return datetime.fromtimestamp(at // 10**9, UTC).astimezone(zone_of(zone)).isoformat(sep=" ", timespec="seconds")
+
+
+def day_at(at: int, zone: str) -> date:
+    """The day by the clocks of a zone. at: UTC ns; zone: an IANA name, UTC where it is none."""
+    return datetime.fromtimestamp(at // 10**9, UTC).astimezone(zone_of(zone)).date()
 
 
 def zone_of(name: str) -> tzinfo:

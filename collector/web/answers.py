@@ -121,15 +121,18 @@ class Tags:
 
     async def __call__(self, request: Request, response: Response) -> bool:
         """Sets the ETag; True if the asker has that already. Taken before the answer is read: a later change can only make the tag too old."""
-        # Two who see different parts of the fleet never share an answer.
-        sight = zlib.crc32(repr(asking().sees).encode())
-        current = f'"{await self._reads.revision()}-{sight:x}"'
-        response.headers["ETag"] = current
-        response.headers["Cache-Control"] = "private, no-cache"
-        response.headers["Vary"] = "Cookie, Authorization"
-        return current in {
-            part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "").split(",")
-        }
+        return tagged(request, response, await self._reads.revision())
+
+
+def tagged(request: Request, response: Response, token: str) -> bool:
+    """Sets the ETag of an answer that depends on nothing but `token` and who asks; True if the asker has that already."""
+    # Two who see different parts of the fleet never share an answer.
+    sight = zlib.crc32(repr(asking().sees).encode())
+    current = f'"{token}-{sight:x}"'
+    response.headers["ETag"] = current
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.headers["Vary"] = "Cookie, Authorization"
+    return current in {part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "").split(",")}
 
 
 def unchanged(response: Response) -> Response:

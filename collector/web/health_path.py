@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from tillwatch.collector.read import TerminalView
 from tillwatch.collector.records import LIFE_CYCLE, PLANNED
-from tillwatch.collector.web.component_groups import CRIT, NONE, OK, UNKNOWN, WARN
+from tillwatch.collector.terminal.component_groups import CRIT, NONE, OK, UNKNOWN, WARN
 from tillwatch.collector.web.overview import counts_as, state_of
 
 HOPS = ("device", "lan", "wan", "broker", "collector")

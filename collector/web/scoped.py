@@ -4,9 +4,10 @@ exists. Every question of the console passes here, and one that has no form here
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from tillwatch.collector.diagnosis.order import Order
 from tillwatch.collector.incident.case import Why
 from tillwatch.collector.incident.incident_views import ConsoleReader, IncidentFile, IncidentView, InForce
 from tillwatch.collector.people.roles import Scope, Visitor
@@ -17,12 +18,16 @@ from tillwatch.collector.read import (
     Health,
     History,
     IdentityView,
+    Mark,
     OutgoingView,
     RiskView,
     StoredReadings,
     TerminalView,
+    Touched,
     WaitingView,
 )
+from tillwatch.collector.web.scoped_diagnosis import ScopedDiagnosis
+from tillwatch.collector.web.scoped_dossier import ScopedDossiers
 from tillwatch.collector.web.scoped_oversight import ScopedOversight
 
 FEW = 20
@@ -39,7 +44,7 @@ class _OfTerminal(Protocol):
 _T = TypeVar("_T", bound=_OfTerminal)
 
 
-class ScopedReader(ScopedOversight):
+class ScopedReader(ScopedDossiers, ScopedOversight, ScopedDiagnosis):
     """A ConsoleReader. Limits of lists are kept: more is read where some of it is left out."""
 
     def __init__(self, whole: ConsoleReader, visitor: Visitor) -> None:
@@ -64,10 +69,22 @@ class ScopedReader(ScopedOversight):
         places = self._whole.places(names if len(names) <= FEW else None)
         return [each for each in listed if self._scope.covers(*places.get(each.terminal, ("", "")))]
 
+    def _within_part(self, found: Iterable[Order]) -> list[Order]:
+        return self._within(found)
+
     # The fleet.
 
     def terminals(self) -> Sequence[TerminalView]:
         return [view for view in self._whole.terminals() if self._scope.covers(view.branch, view.region)]
+
+    def terminals_of(self, only: Collection[str]) -> Sequence[TerminalView]:
+        return [view for view in self._whole.terminals_of(only) if self._scope.covers(view.branch, view.region)]
+
+    def touched(self, since: Mark | None) -> Touched:
+        found = self._whole.touched(since)
+        if self._scope.whole or found.terminals is None:
+            return found
+        return found._replace(terminals=frozenset(self.places(set(found.terminals))))
 
     def terminal(self, terminal: str) -> TerminalView:
         view = self._whole.terminal(terminal)

@@ -13,15 +13,16 @@ from typing import Any
 
 from fastapi import Request
 from nicegui import Client, ui
+from nicegui import app as nicegui_app
 from nicegui.element import Element
 from nicegui.elements.mixins.text_element import TextElement
 
 from tillwatch.agent.model import MS
-from tillwatch.collector.people.roles import asking, on_behalf_of
+from tillwatch.collector.people.roles import Permission, Visitor, asking, on_behalf_of
 from tillwatch.collector.read import WaitingView
 from tillwatch.collector.web.feed import Change, Feed
 from tillwatch.collector.web.messages import CATALOGUE, TEXTS, Text, choose
-from tillwatch.collector.web.pages.navigation import shown
+from tillwatch.collector.web.pages.navigation import current, shown
 
 STATIC = Path(__file__).parent.parent / "static"
 SCRIPTS = ("console", "parts", "foretold")
@@ -51,6 +52,38 @@ class UndeliveredBanner(Element, component=STATIC / "banner.js"):
             line["since"] = min(line["since"], each.oldest_at // MS)
             line["answer"] = line["answer"] or each.answer
         self._props["waiting"] = sorted(lines.values(), key=lambda line: (line["levels"][0][0], line["since"]))
+        self.update()
+
+
+class Header(Element, component=STATIC / "header.js"):
+    """The top of every page: where one can go, what one looks for, who one is. Emits `theme` when the next one is asked for."""
+
+    def __init__(self, visitor: Visitor, here: str, language: str) -> None:
+        """here: the key of the place that is shown; language: the address of the same page in the other one."""
+        super().__init__()
+        there = {getattr(route, "path", "") for route in nicegui_app.routes}
+        self._props["groups"] = [
+            {
+                "label": group.label,
+                "places": [
+                    {"address": place.address, "label": place.label, "here": place.key == here}
+                    for place in group.places
+                ],
+            }
+            for group in shown(visitor, there)
+        ]
+        self._props["who"] = {
+            "name": visitor.name,
+            "role": str(visitor.role or ""),
+            "scope": [*sorted(visitor.scope.regions), *sorted(visitor.scope.branches)],
+            "anonymous": visitor.anonymous,
+            "profile": "/profile" in there and visitor.may(Permission.SELF),
+            "enter": "/sign-in" in there and not visitor.name,
+        }
+        self._props["language"] = language
+
+    def theme(self, name: str) -> None:
+        self._props["theme"] = name
         self.update()
 
 
@@ -93,19 +126,22 @@ def _script(value: object) -> str:
     )
 
 
-def _head(text: Text, *, remember: bool, early: str, files: Iterable[str], also: Iterable[str]) -> str:
+def _head(text: Text, *, remember: bool, early: str, files: Iterable[str], scripts: Iterable[str]) -> str:
     base = f"/console/{static_version()}"
     settings = {
         "lang": text.language,
+        "zone": asking().zone,
+        "account": asking().may(Permission.SELF),
         "now": time.time_ns() // MS,
         "remember": remember,
         "early": early,
+        "csrf": asking().csrf,
     }
     styles = "".join(f'<link rel="stylesheet" href="{base}/{name}.css">' for name in ("console", *files))
-    scripts = "".join(
-        f'<script src="{base}/{name}.js"></script>' for name in (f"texts-{text.language}", *SCRIPTS, *also)
+    run = "".join(
+        f'<script src="{base}/{name}.js"></script>' for name in (f"texts-{text.language}", *SCRIPTS, *scripts)
     )
-    return f"{styles}<script>window.TW={_script(settings)}</script>{scripts}"
+    return f"{styles}<script>window.TW={_script(settings)}</script>{run}"
 
 
 @contextmanager
@@ -123,51 +159,27 @@ def frame(
 ) -> Iterator[None]:
     """Navigation above, the page's content inside.
 
-    on_theme: called after the theme changed, for what is drawn and not styled. early: what the page will fetch first; the
-    browser asks for it while the scripts still load. files: style sheets of this page's own, static/NAME.css; scripts: parts that it shares with
-    others, static/NAME.js.
+    active: the key of the place that is marked where the address says none. on_theme: called after the theme changed, for what is drawn and not styled. early: what the page will fetch first; the
+    browser asks for it while the scripts still load. files, scripts: style sheets and scripts of this page's own, static/NAME.css and .js.
     """
-    ui.add_head_html(_head(text, remember="lang" in request.query_params, early=early, files=files, also=scripts))
+    ui.add_head_html(_head(text, remember="lang" in request.query_params, early=early, files=files, scripts=scripts))
     remembered = request.cookies.get("tw_theme", "auto")
     names = list(THEMES)
     dark = ui.dark_mode(THEMES.get(remembered))
     chosen = [names.index(remembered) if remembered in THEMES else 0]
-
-    def theme_label() -> str:
-        return {"auto": text("app.theme_auto"), "dark": text("app.theme_dark"), "light": text("app.theme_light")}[
-            names[chosen[0]]
-        ]
 
     def next_theme() -> None:
         chosen[0] = (chosen[0] + 1) % len(names)
         name = names[chosen[0]]
         dark.value = THEMES[name]
         ui.run_javascript(f"tw.remember('tw_theme', '{name}')")
-        toggle.props(f'aria-label="{theme_label()}" title="{theme_label()}" data-theme={name}')
+        header.theme(name)
         on_theme()
 
-    with ui.element("header").classes("tw-top"):
-        ui.link(text("app.skip"), "#tw-main").classes("tw-skip")
-        ui.link(text("app.name"), "/").classes("tw-brand")
-        with ui.element("nav").props(f'aria-label="{text("app.nav")}"'):
-            for group in shown(asking()):
-                for place in group.places:
-                    ui.link(text(place.label), place.address).props(
-                        'aria-current="page"' if place.key == active else ""
-                    )
-        ui.element("span").classes("tw-grow")
-        with ui.element("span").classes("tw-live").props("role=status"):
-            words("span", text("app.live"))
-        ui.link(text("app.language"), _with_language(request, "en" if text.language == "zh" else "zh")).classes(
-            "tw-quiet"
-        ).props(f'title="{text("app.language_hint")}" lang={"en" if text.language == "zh" else "zh-CN"}')
-        ui.link(text("app.api"), "/api/v1/openapi.json").classes("tw-quiet tw-wide")
-        toggle = (
-            ui.element("button")
-            .classes("tw-theme")
-            .props(f'type=button aria-label="{theme_label()}" title="{theme_label()}" data-theme={names[chosen[0]]}')
-        )
-        toggle.on("click", next_theme)
+    here = current(request.url.path) or active
+    header = Header(asking(), here, _with_language(request, "en" if text.language == "zh" else "zh"))
+    header.theme(names[chosen[0]])
+    header.on("theme", next_theme)
     undelivered = UndeliveredBanner(feed.undelivered)
     ui.element("div").classes("tw-banner tw-lost").props(f'role=alert data-text="{text("app.lost_connection")}"')
     problem = words("div", text("app.problem")).classes("tw-banner").props("role=alert")

@@ -9,6 +9,8 @@ import time
 import pytest
 
 from tests.collector.fake_fleet import NANO, FakeFleet
+from tillwatch.collector.people.roles import Scope
+from tillwatch.collector.read import Mark, Touched
 from tillwatch.collector.web import feed as module
 from tillwatch.collector.web.feed import Feed, summarise
 from tillwatch.collector.web.reads import Busy, Reads
@@ -113,3 +115,52 @@ async def test_what_waits_becomes_late_by_time_alone_and_is_told_once(tmp_path):
     assert (await feed._once()).undelivered is True
     assert feed.undelivered == ()
     reads.close()
+
+
+class Partly(FakeFleet):
+    """Says what was touched, as a store does, and counts what is read."""
+
+    names: frozenset[str] | None = frozenset()
+    wholes = 0
+
+    def terminals(self):
+        Partly.wholes += 1
+        return super().terminals()
+
+    def terminals_of(self, only):
+        return [view for view in super().terminals() if view.id in only]
+
+    def touched(self, since):
+        return Touched(Mark(self.revision(), 0, 0), Partly.names if since else None, alarms=False)
+
+
+async def test_only_what_was_touched_is_read_until_the_whole_is_due(tmp_path, monkeypatch):
+    changes = tmp_path / "changes.json"
+    reads = Reads(lambda: Partly(60, BASE, changes))
+    feed = Feed(reads)
+    await feed._once()
+    Partly.wholes, Partly.names = 0, frozenset({"ATM-011", "ATM-999"})
+    changes.write_text('{"revision": 2, "terminals": {"ATM-011": {"lost": 9}, "ATM-012": {"lost": 7}}}')
+    assert (await feed._once()).terminals == {"ATM-011"}
+    assert (Partly.wholes, len(feed.terminals), feed.terminals["ATM-012"].lost) == (0, 60, 0)
+    assert await feed._once() is None
+    monkeypatch.setattr(module, "WHOLE_S", -1.0)
+    assert (await feed._once()).terminals == {
+        "ATM-012"
+    }  # nothing was written meanwhile, and the whole is read all the same
+    Partly.names = None
+    changes.write_text('{"revision": 3}')
+    assert (await feed._once()).terminals == {"ATM-011", "ATM-012"}
+    reads.close()
+
+
+async def test_a_terminal_that_moves_leaves_the_one_part_and_joins_the_other(world):
+    changes, feed, _ = world
+    south, north = (Scope(regions=frozenset({name})) for name in ("South", "North"))
+    tokens = {scope: json.loads(gzip.decompress(feed.document("", scope)))["token"] for scope in (south, north)}
+    changes.write_text('{"revision": 2, "terminals": {"ATM-001": {"branch": "Airport", "region": "North"}}}')
+    await feed._once()
+    told = {scope: json.loads(gzip.decompress(feed.document(token, scope))) for scope, token in tokens.items()}
+    assert (told[south]["removed"], told[south]["rows"]) == (["ATM-001"], [])
+    assert (told[north]["removed"], [row[0] for row in told[north]["rows"]]) == ([], ["ATM-001"])
+    assert json.loads(gzip.decompress(feed.document(tokens[south])))["removed"] == []

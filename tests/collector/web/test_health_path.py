@@ -9,7 +9,7 @@ import pytest
 from tests.collector.fake_fleet import NANO, FakeFleet
 from tests.collector.web.test_overview import terminal
 from tillwatch.collector.records import CAUSES
-from tillwatch.collector.web.component_groups import NONE
+from tillwatch.collector.terminal.component_groups import NONE
 from tillwatch.collector.web.health_path import HEALTH, HOPS, Network, judge, networks, path
 
 BASE = 1_790_000_000 * NANO

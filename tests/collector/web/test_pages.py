@@ -186,7 +186,7 @@ async def test_every_alarm_answers_why(watched):
     await ask.click()
     why = page.locator(".tw-incident").first.locator(".tw-why")
     await expect(why.locator(".tw-why-head")).to_contain_text(
-        f"Told: incident {INCIDENT.format(n=1)} was announced at 20"
+        f"Told: incident {INCIDENT.format(n=1)} was announced at "
     )
     for topic in ("What decided", "Which incident", "Who was told", "Deadlines", "Ticket"):
         await expect(why).to_contain_text(topic)

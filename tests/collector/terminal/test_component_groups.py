@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tillwatch.collector.simulate.fleet import PARTS
-from tillwatch.collector.web.component_groups import GROUPS, NONE, Part, cells, group_of, part_of, tells
+from tillwatch.collector.terminal.component_groups import GROUPS, NONE, Part, cells, group_of, part_of, tells
 from tillwatch.device_profiles.catalogue import kept_catalogue
 
 

@@ -102,6 +102,9 @@ class Cells:
     wan: str = NONE
 
 
+NO_CELLS = Cells()
+
+
 def cells(parts: Iterable[tuple[Part, str]]) -> Cells:
     """The worst of the components of each column. parts: with their conditions."""
     found = dict.fromkeys((*GROUPS, *HOPS), NONE)
