@@ -4,6 +4,7 @@ reason where it changes nothing; an answer comes once the collector has it on re
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
@@ -78,6 +79,7 @@ Seq = Annotated[int | None, Depends(matched)]
 
 def add(api: APIRouter, parts: Parts) -> None:
     acting = _Acting(parts)
+    parts.at_end.append(acting.end)
     for name, act in INCIDENT.items():
         _on_incident(api, acting, name, act)
     for name, act in ALARM.items():
@@ -126,6 +128,9 @@ class _Acting:
         self._words = Translation(parts.cards)
         store = parts.database
         self._once = Once((lambda: open_console(place(store))) if store is not None else _nowhere, parts.now)
+
+    async def end(self) -> None:
+        await asyncio.to_thread(self._once.close)
 
     async def one(self, request: Request, wanted: Wanted, lang: str, key: str) -> Response:
         async def work() -> Answer:

@@ -18,6 +18,7 @@ from tests.collector.desk import Desk
 from tests.collector.sending import S, Sender, reading
 from tillwatch.agent.model import State
 from tillwatch.collector.alarm.rules import shipped_text
+from tillwatch.collector.people.directory import Asker
 from tillwatch.collector.people.roles import Role, Scope, Visitor
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.store.reader import SqliteReader
@@ -26,6 +27,7 @@ from tillwatch.collector.trust.authority import open_authority
 from tillwatch.collector.web.__main__ import listen
 from tillwatch.collector.web.acting import ActsDoor
 from tillwatch.collector.web.app import Console
+from tillwatch.collector.web.door import Shown
 
 POLICY = """
 [person.chen]
@@ -92,9 +94,13 @@ class Collector:
             self._lines.append(line)
 
 
-def who(headers: Headers) -> Visitor:
-    name, role, *branch = headers.get("x-who", "chen:technician").split(":")
-    return Visitor(name, Role(role), Scope(branches=frozenset(branch)))
+def shown(headers: Headers) -> Shown:
+    return Shown(bearer=headers.get("x-who", "chen:technician"))
+
+
+def who(said: Shown) -> Asker:
+    name, role, *branch = (said.bearer or "").split(":")
+    return Asker(Visitor(name, Role(role), Scope(branches=frozenset(branch))))
 
 
 def main() -> None:
@@ -105,7 +111,9 @@ def main() -> None:
     collector = Collector(desk)
     threading.Thread(target=lambda: asyncio.run(collector.run()), daemon=True).start()
     threading.Thread(target=collector.hear, daemon=True).start()
-    console = Console(lambda: SqliteReader(desk.path), acts=ActsDoor(desk.path), authenticate=who, database=desk.path)
+    console = Console(lambda: SqliteReader(desk.path), acts=ActsDoor(desk.path), database=desk.path)
+    console.house.shown = shown  # type: ignore[method-assign]
+    console.house.who = who  # type: ignore[method-assign]
     listener = listen("127.0.0.1", 0)
     print(f"bank on http://127.0.0.1:{listener.getsockname()[1]}/", flush=True)
     server = uvicorn.Server(uvicorn.Config(console.app, log_level="error", lifespan="on", ws="websockets-sansio"))
