@@ -25,6 +25,7 @@ from tillwatch.collector.web import (
     diagnosis_api,
     dossier_api,
     figures_api,
+    inbox_api,
     incident_api,
     me_api,
     monitoring_api,
@@ -183,6 +184,7 @@ def router(parts: Parts) -> APIRouter:
         people_api.add(api, parts.people, parts.house)
     audit_api.add(api, parts)
     calendar_api.add(api, parts)
+    inbox_api.add(api, parts)
     incident_api.add(api, reads, Translation(parts.cards), now)
     delivery_api.add(api, reads)
     diagnosis_api.add(api, parts)

@@ -150,6 +150,10 @@ ROUTES: dict[str, Permission | Route] = {
     f"DELETE {V1}/people/{{name}}/sessions": PEOPLE,
     f"GET {V1}/people/{{name}}/tokens": PEOPLE,
     f"DELETE {V1}/people/{{name}}/tokens/{{number}}": PEOPLE,
+    # Acts on incidents and alarms.
+    "GET /inbox": SEE,
+    f"GET {V1}/inbox": SEE,
+    f"GET {V1}/handling": ACT,
     # Coming in and going out.
     f"POST {V1}/sign-in": OPEN,
     f"POST {V1}/sign-out": Route(SELF, leaves=True),
