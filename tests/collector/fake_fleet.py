@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.collector.fake_dossiers import FakeDossiers
 from tests.collector.fake_incidents import IN_FORCE, case_of, file_of, incident_of
+from tests.collector.fake_diagnosis import FakeDiagnosis
 from tests.collector.fake_oversight import FakeOversight
 from tillwatch.collector.incident.case import Why
 from tillwatch.collector.incident.incident_views import IncidentFile, IncidentView, InForce
@@ -115,7 +116,7 @@ def places(branches: int) -> list[tuple[str, str]]:
     ]
 
 
-class FakeFleet(FakeDossiers, FakeOversight):
+class FakeFleet(FakeDossiers, FakeOversight, FakeDiagnosis):
     """A FleetReader over nothing. base: the "now" of the fleet, UTC ns; branches: 0 for the six that have names of their own."""
 
     def __init__(
