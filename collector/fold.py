@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tillwatch.agent.model import MS, Value
+from tillwatch.agent.model import AGENT, MS, Value
 from tillwatch.agent.wire import RESULT, Header, Life, Opened
 from tillwatch.collector import sequence
 from tillwatch.collector.alarm.alarming import BEHIND_NS, Alarming
@@ -250,10 +250,14 @@ class Fold:
         self.book.ease(terminal.id, series.at)
 
     def _interval(self, terminal: Terminal, component: Component, said: Value) -> None:
-        """How often the agent means to read the component: believed up to MAX_INTERVAL_S, or a liar would never be missed."""
+        """How often the agent means to read the component: believed up to MAX_INTERVAL_S, or a liar would never be missed. The terminal itself is due by
+        it at once: a deadline that only a later look corrected would be another one where the fold was loaded meanwhile.
+        """
         if isinstance(said, int | float) and said > 0:
             component.interval_s = float(min(said, MAX_INTERVAL_S))
             terminal.next_due = 0
+            if component.name == AGENT:
+                self.presence.rearm(terminal)
 
     def _component(self, terminal: Terminal, name: str) -> Component | None:
         """None where the terminal has as many as it may: its batches are kept all the same, and what is in them can be read again."""

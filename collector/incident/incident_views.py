@@ -213,7 +213,5 @@ class IncidentReader(Protocol):
         ...
 
 
-class ConsoleReader(
-    FleetReader, IncidentReader, RiskReader, DossierReader, OversightReader, DiagnosisReader, Protocol
-):
+class ConsoleReader(FleetReader, IncidentReader, RiskReader, DossierReader, OversightReader, DiagnosisReader, Protocol):
     """All that the console may ask of the store. The contract is that of its parts."""

@@ -24,6 +24,7 @@ from tillwatch.collector.web import (
     delivery_api,
     diagnosis_api,
     dossier_api,
+    figures_api,
     incident_api,
     monitoring_api,
     overview_api,
@@ -183,6 +184,7 @@ def router(parts: Parts) -> APIRouter:
     monitoring_api.add(api, parts)
     overview_api.add(api, parts)
     dossier_api.add(api, parts)
+    figures_api.add(api, parts)
     prove_api.add(api, parts)
     risk_api.add(api, reads, parts.predicting, now)
 

@@ -14,9 +14,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tests.collector.fake_diagnosis import FakeDiagnosis
 from tests.collector.fake_dossiers import FakeDossiers
 from tests.collector.fake_incidents import IN_FORCE, case_of, file_of, incident_of
-from tests.collector.fake_diagnosis import FakeDiagnosis
 from tests.collector.fake_oversight import FakeOversight
 from tillwatch.collector.incident.case import Why
 from tillwatch.collector.incident.incident_views import IncidentFile, IncidentView, InForce
@@ -116,7 +116,7 @@ def places(branches: int) -> list[tuple[str, str]]:
     ]
 
 
-class FakeFleet(FakeDossiers, FakeOversight, FakeDiagnosis):
+class FakeFleet("card", "cash", "computer", "disk", "network", "pin", "power", "printer", "site", FakeDiagnosis, FakeDossiers, FakeOversight):
     """A FleetReader over nothing. base: the "now" of the fleet, UTC ns; branches: 0 for the six that have names of their own."""
 
     def __init__(
@@ -148,6 +148,7 @@ class FakeFleet(FakeDossiers, FakeOversight, FakeDiagnosis):
             name, branch, region, {"ATM": "atm", "POS": "pos", "SRV": "server"}[name[:3]], condition, reason, "silent" if silent else "offline" if k % 23 == 22 else "online",
             fault[0] if fault else 0, 1 if fault else 0, self.base - (47 * 60 * NANO if silent else (k % 50 + 1) * NANO), 120 if k % 11 == 7 else 0, 7,
             7 if silent else 1 if condition == "unknown" else 0,
+            cells=cells_of(name[:3], condition, fault[3] if fault else "printer" if condition == "unknown" else "", whole=silent),
             state=StateView("degraded", self.base - 7 * 60 * NANO, "ups.on-battery", fault[2], "power", "", ("withdrawal", "deposit"), fault[0]) if fault
             else StateView("offline", self.base - 47 * 60 * NANO, "", "", "unknown", "unknown", (), 0) if silent
             else StateView("in_service" if condition == "ok" else "unmonitored", self.base - 40 * HOUR, "", "", "", "", (), 0) if k % 7 else None,
@@ -169,6 +170,7 @@ class FakeFleet(FakeDossiers, FakeOversight, FakeDiagnosis):
         return TerminalView(
             name, branch, region, {"ATM": "atm", "POS": "pos", "SRV": "server"}[name[:3]], condition, text, "silent" if gone else "offline" if spare else "online",
             level, int(level > 0), since if gone else self.base - (k % 50 + 1) * NANO, 0, 7, 7 if gone or spare else int(condition == "unknown"),
+            cells=cells_of(name[:3], condition, found[6] if found else "", whole=gone or spare),
             state=StateView(state, since, "", text, party, cause, (), level), life_cycle="spare" if spare else "in_service",
         )  # fmt: skip
 

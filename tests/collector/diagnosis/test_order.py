@@ -97,11 +97,19 @@ def test_an_offline_terminal_can_be_asked_and_one_that_takes_none_cannot() -> No
         ({"connection": "revoked"}, "revoked"),
         ({"waiting": MAX_OPEN}, "too-many"),
     ):
-        members = {"enabled": True, "allowed": frozenset({"poll-now"}), "told_at": T0, "connection": "online", "waiting": 0}
+        members = {
+            "enabled": True,
+            "allowed": frozenset({"poll-now"}),
+            "told_at": T0,
+            "connection": "online",
+            "waiting": 0,
+        }
         assert refusal(Reach(**{**members, **changes}), "poll-now") == why
 
 
-results = st.builds(Result, st.just(1), st.sampled_from(list(Outcome)), st.sampled_from(["", "rate"]), st.text(max_size=5))
+results = st.builds(
+    Result, st.just(1), st.sampled_from(list(Outcome)), st.sampled_from(["", "rate"]), st.text(max_size=5)
+)
 steps = st.lists(
     st.tuples(st.sampled_from(["sent", "told", "expire"]), st.integers(0, 3 * 24 * 3600), results), max_size=12
 )
