@@ -40,6 +40,7 @@ from tillwatch.collector.read import (
     Touched,
     WaitingView,
 )
+from tillwatch.collector.terminal.component_groups import Cells, Part, cells, group_of
 
 NANO = 1_000_000_000
 HOUR = 3600 * NANO
@@ -116,7 +117,21 @@ def places(branches: int) -> list[tuple[str, str]]:
     ]
 
 
-class FakeFleet("card", "cash", "computer", "disk", "network", "pin", "power", "printer", "site", FakeDiagnosis, FakeDossiers, FakeOversight):
+HAVE = {
+    "ATM": ("cash", "card", "pin", "printer", "computer", "disk", "power", "network", "site"),
+    "POS": ("card", "printer", "computer", "disk", "power", "network"),
+    "SRV": ("computer", "disk", "power", "network", "camera", "site"),
+}
+
+
+def cells_of(kind: str, condition: str, component: str, *, whole: bool) -> Cells:
+    """What a terminal of this kind shows. component: that is in this condition; whole: all of it is."""
+    ill = group_of(component) if component else ""
+    parts = [Part(group, "wan" if group == "network" and kind == "SRV" else "") for group in HAVE[kind]]
+    return cells([(part, condition if whole or part.group == ill else "ok") for part in parts])
+
+
+class FakeFleet(FakeDossiers, FakeOversight, FakeDiagnosis):
     """A FleetReader over nothing. base: the "now" of the fleet, UTC ns; branches: 0 for the six that have names of their own."""
 
     def __init__(
