@@ -20,6 +20,7 @@ from tillwatch.collector.web.messages import Text
 from tillwatch.collector.web.pages import chart
 from tillwatch.collector.web.pages.alarms_page import AlarmList
 from tillwatch.collector.web.pages.at_risk_page import FindingList
+from tillwatch.collector.web.pages.diagnosis_panel import Diagnosis
 from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
 from tillwatch.collector.web.reads import Busy, Reads, Unreadable
 
@@ -51,7 +52,7 @@ def add(reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
         if view is not None and not asking().scope.covers(view.branch, view.region):
             view = None  # for this visitor it is not there
         panel = ChartPanel(client, reads, now, text, terminal)
-        with frame(request, client, feed, text, "terminal", on_theme=panel.restyle):
+        with frame(request, client, feed, text, "terminal", on_theme=panel.restyle, files=("diagnosis",)):
             if view is None:
                 client.status_code = 404
                 words("h1", text("terminal.missing", id=terminal)).classes("tw-title")
@@ -75,6 +76,9 @@ def add(reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
                     words("h2", text("terminal.history"))
                     panel.build(query.get("range", "h24"))
             cards.on("pick", panel.on_pick)
+            with ui.element("section").classes("tw-section"):
+                words("h2", text("diagnosis.title"))
+                Diagnosis(terminal)
 
         def on_change(change: Change) -> None:
             if terminal in change.terminals or change.alarms or change.incidents or change.foretold:
