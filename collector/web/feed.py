@@ -249,6 +249,10 @@ class Feed:
             return self.terminals
         return {name: view for name, view in self.terminals.items() if scope.covers(view.branch, view.region)}
 
+    def worst(self, terminal: str) -> AlarmView | None:
+        """The gravest open alarm of a terminal."""
+        return self._last.worst.get(terminal) if self._last is not None else None
+
     def document(self, since: str, scope: Scope = WHOLE, language: str = "en") -> bytes:
         """The fleet for the table, gzipped JSON: the rows that changed after `since`, a token of an earlier document, or all of them, of whose part of
         the fleet it is for, with the words of their alarms. Made once for all pages that ask the same, so fifty viewers cost what one costs.
