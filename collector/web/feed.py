@@ -332,7 +332,9 @@ class Feed:
             self._whole_at = time.monotonic()
         self._partly = not whole
         self._last = read
-        moved = self._fleet.take(read.rows)
+        before = last.terminals if last is not None else {}
+        others = {key for key, view in read.terminals.items() if before.get(key) != view}  # also by what no row shows
+        moved = self._fleet.take(read.rows) | others
         told = Change(
             revision, moved, alarms=read.alarms != self.alarms, store=False, incidents=last is None or read.handled != last.handled, undelivered=self._look(),
             deliveries=last is None or read.undone != last.undone, foretold=last is None or read.foretold != last.foretold,

@@ -24,6 +24,7 @@ from tillwatch.collector.web.answers import (
 )
 from tillwatch.collector.web.branch_week import Weeks
 from tillwatch.collector.web.door import needs
+from tillwatch.collector.web.incident_schema import Incident
 from tillwatch.collector.web.overview import RollUp, by_place, find, missed, roll_up, worst_first
 from tillwatch.collector.web.overview_schema import (
     BranchDay,
@@ -179,6 +180,32 @@ def add(api: APIRouter, parts: Parts) -> None:
         if tagged(request, response, await view.moment()):
             return unchanged(response)
         return PlaceRollUp.of(await branch_called(name))
+
+    @api.get(
+        "/branch/incidents",
+        response_model=Page[Incident],
+        responses={**PROBLEMS, **UNCHANGED},
+        dependencies=[needs(Permission.SEE)],
+        summary="Living incidents of a branch, level 1 first, the newest first within a level",
+    )
+    async def branch_incidents(
+        request: Request,
+        response: Response,
+        name: Annotated[str, Query(max_length=200)],
+        lang: Language = "en",
+        limit: Limit = 100,
+        offset: Offset = 0,
+    ) -> Any:
+        await branch_called(name)
+        if tagged(request, response, await view.moment()):
+            return unchanged(response)
+        found = [each for each in await view.worded(words, lang) if each.branch == name]
+        return Page[Incident](
+            items=[Incident.of(each) for each in found[offset : offset + limit]],
+            total=len(found),
+            limit=limit,
+            offset=offset,
+        )
 
     @api.get(
         "/branch/week",

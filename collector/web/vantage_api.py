@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from tillwatch.collector.people.roles import Permission
 from tillwatch.collector.predict.finding import Grade
 from tillwatch.collector.read import TerminalView
-from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, tagged, unchanged
+from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Limit, Offset, tagged, unchanged
 from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.health_path import STANDS_STILL_NS, Network, networks, path
 from tillwatch.collector.web.overview_schema import HeatCells, PathHealth
 from tillwatch.collector.web.parts import Parts
+from tillwatch.collector.web.schema import Page
 from tillwatch.collector.web.vantage import Vantage
 
 Name = Annotated[str, Query(max_length=200)]
@@ -56,6 +57,42 @@ def add(api: APIRouter, parts: Parts, view: Vantage) -> None:
             return PathHealth.of(kind, name, path(wanted, by_branch, stands_still=still))
 
         return await view.once(("path", kind, name), found)
+
+    @api.get(
+        "/paths",
+        response_model=Page[PathHealth],
+        responses={**SOME, **UNCHANGED},
+        dependencies=[needs(Permission.SEE)],
+        summary="The same of every region, or of every branch of one, the gravest first",
+    )
+    async def ways(
+        request: Request,
+        response: Response,
+        by: Annotated[Literal["region", "branch"], Query()] = "region",
+        region: Name = "",
+        limit: Limit = 100,
+        offset: Offset = 0,
+    ) -> Any:
+        still = await view.once(("still",), stands_still)
+        if tagged(request, response, await view.moment()):
+            return unchanged(response)
+        by_branch = await view.once(("networks",), around)
+
+        async def found() -> list[PathHealth]:
+            places: dict[str, list[TerminalView]] = {}
+            for one in view.terminals():
+                if region in ("", one.region):
+                    places.setdefault(getattr(one, by), []).append(one)
+            made = [
+                PathHealth.of(by, name, path(own, by_branch, stands_still=still))
+                for name, own in sorted(places.items())
+            ]
+            return sorted(made, key=lambda one: -sum(hop.health.get("guilty", 0) for hop in one.hops))
+
+        all_of_them = await view.once(("paths", by, region), found)
+        return Page[PathHealth](
+            items=all_of_them[offset : offset + limit], total=len(all_of_them), limit=limit, offset=offset
+        )
 
     @api.get(
         "/heat",
