@@ -84,6 +84,9 @@ const tw = {
   date(at) {
     return at ? tw.clock("date", { dateStyle: "medium", hourCycle: undefined }).format(at) : "";
   },
+  weekday(at) {
+    return at ? tw.clock("weekday", { weekday: "short", hourCycle: undefined }).format(at) : "";
+  },
   stamp(at, seconds = false) {
     return at ? `${tw.date(at)} ${tw.time(at, seconds)}` : "";
   },
@@ -110,7 +113,7 @@ const tw = {
     return n.toLocaleString(tw.locale(), { minimumFractionDigits: digits, maximumFractionDigits: digits ?? usual });
   },
   // A share as per cent. Cut, not rounded: 99.96 is not 100.
-  percent(share, digits = 1) {
+  share(share, digits = 1) {
     if (share === null || share === undefined) return "–";
     const scale = 10 ** digits;
     return `${tw.number(Math.floor(share * 100 * scale + 1e-9) / scale, digits)} %`;
