@@ -105,7 +105,8 @@ def add(api: APIRouter, parts: Parts) -> None:
         terminal: str,
         change: AssetFields,  # type: ignore[valid-type]  # made from the list of fields
         if_match: Annotated[
-            str | None, Header(description="`asset.version` of the dossier over which the change was made")
+            str | None,
+            Header(description="The version of the device file, as the dossier has it, over which the change was made"),
         ] = None,
     ) -> Any:
         fields = _checked(change.model_dump(exclude_unset=True))  # type: ignore[attr-defined]
