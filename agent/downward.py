@@ -20,6 +20,7 @@ from tillwatch.agent.messages import (
     MAX_REASON,
     MAX_REFUSED,
     MAX_TERMINAL,
+    USUAL_PACE,
     Ack,
     AckState,
     Refusal,
@@ -45,7 +46,7 @@ def seal_ack(key: SigningKey, terminal: str, ack: Ack) -> bytes:
     }
     if ack.digest:
         header["digest"] = ack.digest[:ACK_DIGEST]
-    if ack.pace != 100:
+    if ack.pace != USUAL_PACE:
         header["pace"] = ack.pace
     # The refused batches stand in the body: their reasons may outgrow a header.
     refused = [
@@ -150,7 +151,7 @@ def _ack(members: dict[str, Any], refused: object) -> Ack:
             time=time_ns(members, "time"),
             refused=_refused(refused),
             digest=exactly(members, "digest", ACK_DIGEST) if "digest" in members else b"",
-            pace=integer(members, "pace") if "pace" in members else 100,
+            pace=integer(members, "pace") if "pace" in members else USUAL_PACE,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise WireError(Refusal.HEADER, f"ack: {error}") from None

@@ -133,12 +133,18 @@ class AckState(StrEnum):
     FORK = "fork"
 
 
+USUAL_PACE, LEAST_PACE, MOST_PACE = 100, 50, 200
+"""Percent of its own interval, within which the collector may ask for a terminal's ordinary readings: twice as often is what every device here bears, and
+half as often still shows a level that sinks within its hour.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Ack:
     """What the collector has stored. seq: cumulative; want: seq to go back to, 0 for none; min_interval: ms between seals, 0 for free;
     time: the collector's UTC ns; digest: the first ACK_DIGEST bytes of that of the frame stored as seq, empty where there is none to compare:
     two machines under one identity count alike, and only the digest tells whose batch it was. pace: percent of its own interval at which the
-    terminal's ordinary readings are wanted, by its risk; 100 is not sent.
+    terminal's ordinary readings are wanted, by its risk; USUAL_PACE is not sent.
     """
 
     epoch: bytes
@@ -150,7 +156,7 @@ class Ack:
     time: int
     refused: tuple[tuple[int, str], ...] = ()
     digest: bytes = b""
-    pace: int = 100
+    pace: int = USUAL_PACE
 
 
 def valid_terminal(terminal: str) -> bool:

@@ -20,8 +20,7 @@ from tillwatch.agent.settings import Intervals
 from tillwatch.agent.sources import Source, SourceError, Sparing
 from tillwatch.agent.thinning import Taken
 from tillwatch.agent.transition import Condition
-from tillwatch.agent.window import MIN_SAMPLING
-from tillwatch.agent.wire import MAX_NAME, MAX_TEXT
+from tillwatch.agent.wire import LEAST_PACE, MAX_NAME, MAX_TEXT, USUAL_PACE
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +55,12 @@ class Schedule:
 
     def repace(self, pace: float, now: float) -> None:
         """pace: times its own interval at which NORMAL is read. Who waits less than before waits from now on; FAST and SLOW stay as they are.
-        Below MIN_SAMPLING, as somebody who repairs wants it, it is never read faster than FAST is meant to be.
+        Below what the collector asks for by itself, as somebody who repairs wants it, it is never read faster than FAST is meant to be.
         """
         every = self._normal * pace
-        if pace < MIN_SAMPLING:
-            every = max(every, min(self._fast, self._normal * MIN_SAMPLING))
+        least = LEAST_PACE / USUAL_PACE
+        if pace < least:
+            every = max(every, min(self._fast, self._normal * least))
         if PollClass.NORMAL in self._every and every != self._every[PollClass.NORMAL]:
             self._every[PollClass.NORMAL] = every
             self._due[PollClass.NORMAL] = min(self._due[PollClass.NORMAL], now + every)

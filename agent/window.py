@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tillwatch.agent.wire import Ack, AckState
+from tillwatch.agent.wire import LEAST_PACE, MOST_PACE, USUAL_PACE, Ack, AckState
 
 WINDOW = 8
 """Batches in flight. One round trip of some 100 ms then carries 80 batches a second: a day's backlog in under a minute."""
@@ -24,10 +24,6 @@ MAX_PACE = 8
 """How far `slow` stretches the seal interval."""
 MAX_MIN_INTERVAL = 3_600.0
 """Seconds that a collector may ask for between seals: a batch spans at most one hour."""
-MIN_SAMPLING, MAX_SAMPLING = 0.5, 2.0
-"""Times its own interval, within which the collector may ask a terminal to be read: twice as often is what every device here bears, and half as often
-still shows a level that sinks within its hour.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +138,7 @@ class Window:
         if ack.window:
             self.limit = min(ack.window, MAX_WINDOW)
         self.min_interval = min(ack.min_interval / 1000, MAX_MIN_INTERVAL)
-        self.sampling = min(max(ack.pace / 100, MIN_SAMPLING), MAX_SAMPLING)
+        self.sampling = min(max(ack.pace, LEAST_PACE), MOST_PACE) / USUAL_PACE
         self.pace = min(self.pace * 2, MAX_PACE) if ack.state is AckState.SLOW else max(self.pace // 2, 1)
         actions: list[Action] = []
         if ack.seq >= self.base:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from tillwatch.collector import values
 from tillwatch.collector.intake.alertmanager import AlertsSettings
+from tillwatch.collector.people.settings import ConsoleSection, OidcSection
 from tillwatch.collector.tickets.settings import KINDS, ReceiverSettings, settings_of
 from tillwatch.collector.values import setting
 
@@ -65,12 +66,6 @@ class EnrolmentSection:
     port: int = setting(values.port, 8843)
     address: str = setting(values.host, "")
     hosts: tuple[str, ...] = setting(values.hosts, ())
-
-
-@dataclass(frozen=True, slots=True)
-class ConsoleSection:
-    host: str = setting(values.host, "127.0.0.1")
-    port: int = setting(values.port, 8080)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +158,13 @@ class PredictionsSection:
 
 
 @dataclass(frozen=True, slots=True)
+class DiagnosisSection:
+    """enabled: whether terminals may be asked anything from here."""
+
+    enabled: bool = setting(values.flag, False)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """source: the file it was read from, None for the defaults. alerts: by name, the other monitoring systems that may send theirs."""
 
@@ -171,6 +173,7 @@ class Config:
     broker: BrokerSection = BrokerSection()
     enrolment: EnrolmentSection = EnrolmentSection()
     console: ConsoleSection = ConsoleSection()
+    oidc: OidcSection | None = None
     rules: RulesSection = RulesSection()
     policy: PolicySection = PolicySection()
     cards: CardsSection = CardsSection()
@@ -181,6 +184,7 @@ class Config:
     intake: IntakeSection = IntakeSection()
     retention: RetentionSection = RetentionSection()
     predictions: PredictionsSection = PredictionsSection()
+    diagnosis: DiagnosisSection = DiagnosisSection()
     watchdog: WatchdogSection | None = None
 
     @property
@@ -233,6 +237,7 @@ _SECTIONS: Mapping[str, tuple[str, type]] = {
     "broker": ("broker", BrokerSection),
     "enrolment": ("enrolment", EnrolmentSection),
     "console": ("console", ConsoleSection),
+    "oidc": ("oidc", OidcSection),
     "rules": ("rules", RulesSection),
     "policy": ("policy", PolicySection),
     "cards": ("cards", CardsSection),
@@ -240,6 +245,7 @@ _SECTIONS: Mapping[str, tuple[str, type]] = {
     "intake": ("intake", IntakeSection),
     "retention": ("retention", RetentionSection),
     "predictions": ("predictions", PredictionsSection),
+    "diagnosis": ("diagnosis", DiagnosisSection),
     "watchdog": ("watchdog", WatchdogSection),
 }
 
@@ -367,13 +373,10 @@ class _Reader:
 
     def _check(self, config: Config, tables: dict[str, Any]) -> None:
         """What no single key can say."""
-        if not is_loopback(config.console.host):
-            raise self._error(
-                "console",
-                "host",
-                f"there are no console users yet, so the console must stay on this machine: write host = "
-                f'"127.0.0.1" instead of "{config.console.host}" and reach it through an SSH tunnel',
-            )
+        if problem := config.console.problem():
+            raise self._error("console", *problem)
+        if config.oidc is not None and (problem := config.oidc.problem()):
+            raise self._error("oidc", *problem)
         broker = config.broker
         if broker.embedded and not broker.tls and not is_loopback(broker.host):
             raise self._error(

@@ -155,6 +155,10 @@ class OversightReader(Protocol):
         """The chain followed from one entry to another: bounded, some tenths of a second."""
         ...
 
+    def verified(self) -> DoneView:
+        """When all of the log was last verified, as far as somebody noted it."""
+        ...
+
     def rules_fired(self, since: int, shown: Shown = everything) -> Mapping[str, RuleCount]:
         """By rule; none of those that did nothing."""
         ...

@@ -71,6 +71,7 @@ class Incoming(NamedTuple):
 
 class Pipeline:
     """clock: UTC ns; steady: the clock to use instead, and to take the jumps of. refusals: what was not taken, by reason and by terminal;
+    by_risk: whether terminals are told to be read at the pace of their last grade.
     on_refused: told the terminal of each message that cannot be opened. bind: the authority's word for an act's public key of a terminal from a time on; on_identity: called with the terminals whose keys or
     certificates have changed, once that is stored; on_act: with the facts of each act, likewise.
     """
@@ -101,6 +102,7 @@ class Pipeline:
         self._time = JournalTime(steady)
         self._running_since = 0
         self._asked: set[str] = set()
+        self.by_risk = True
         self.on_identity: Callable[[set[str]], None] = lambda _: None
         self._bind = bind
         self._forks: Counter[str] = Counter()
@@ -230,7 +232,9 @@ class Pipeline:
 
     def _changed(self) -> bool:
         dirty = self.fold.dirty
-        return bool(dirty.terminals or dirty.components or dirty.limits or dirty.alarms or dirty.messages)
+        return bool(
+            dirty.terminals or dirty.components or dirty.limits or dirty.alarms or dirty.messages or dirty.commands
+        )
 
     def _batch(
         self, message: Message, opened: Opened | WireError, entries: list[Entry], replies: dict[str, Reply]
@@ -478,7 +482,7 @@ class Pipeline:
         state = self.fold.fleet.terminals[terminal]
         epoch = reply.epoch or state.epoch
         stream = state.streams.get(epoch) or sequence.Stream(epoch)
-        pace = self.fold.foretelling.paces.get(terminal, 1.0)
+        pace = self.fold.foretelling.paces.get(terminal, 1.0) if self.by_risk else 1.0
         return seal_ack(self._key, terminal, reply.ack(epoch, stream, slow=slow, time=self._clock(), pace=pace))
 
     def _refuse(self, message: Message, error: WireError | UnfitError) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tillwatch.agent.wire import ACK_DIGEST, FIRST_PREV, Ack, AckState
+from tillwatch.agent.wire import ACK_DIGEST, FIRST_PREV, USUAL_PACE, Ack, AckState
 from tillwatch.collector.sequence import WINDOW, Stream
 
 SLOW_MS = 120_000
@@ -42,7 +42,7 @@ class Reply:
             time=time,
             refused=self.refused,
             digest=stream.tail[:ACK_DIGEST] if stream.tail != FIRST_PREV else b"",
-            pace=round(100 * pace),
+            pace=round(USUAL_PACE * pace),
         )
 
 

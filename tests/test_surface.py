@@ -12,8 +12,8 @@ import pytest
 
 MODEL = "AGENT Batch Clock MS PollClass Quality Reading Sample State Value device_of"
 WIRE = """
-    ACK_DIGEST Ack AckState Claim Column FIRST_PREV Header Keys Life MAX_BODY MAX_DEVICES MAX_HEADER MAX_NAME MAX_PAYLOAD MAX_READINGS MAX_REFUSED
-    MAX_ROTATIONS MAX_SPAN_MS MAX_TERMINAL MAX_TEXT Opened Refusal Rotation SIGNATURE Sealed SigningKey TOPIC_ROOT VerifyKey WireError ack_topic
+    ACK_DIGEST Ack AckState Claim Column FIRST_PREV Header Keys LEAST_PACE Life MAX_BODY MAX_DEVICES MAX_HEADER MAX_NAME MAX_PAYLOAD MAX_READINGS MAX_REFUSED
+    MAX_ROTATIONS MAX_SPAN_MS MAX_TERMINAL MAX_TEXT MOST_PACE Opened Refusal Rotation SIGNATURE Sealed SigningKey TOPIC_ROOT USUAL_PACE VerifyKey WireError ack_topic
     batch_topic claim_of frame_of life_topic new_epoch open_ack open_batch open_batch_frame open_header open_life open_life_frame open_rotation
     ALLOWED MAX_BUNDLE MAX_COMMAND_LIFE MAX_FACTOR MAX_MINUTES MIN_FACTOR OFF PIECE REJECTED RESULT Assembly Command CommandKind Outcome Result
     pieces_of result_of open_command seal_command command_topic

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from tillwatch.agent.wire import LEAST_PACE, MOST_PACE, USUAL_PACE
 from tillwatch.collector.alarm.alarming import Alarming
 from tillwatch.collector.book import Book
 from tillwatch.collector.incident.incidents import Incident
@@ -28,8 +29,6 @@ from tillwatch.collector.terminal.fleet import Fleet, Terminal
 
 MAX_OPEN = 64
 """Findings that are open on one terminal: nobody reads more of one machine. What comes beyond is left out, counted and shown."""
-MAX_PACE = 10.0
-"""A terminal that is read ten times as seldom is hardly watched at all: whoever asks for that is mistaken."""
 RETIRED = "retired"
 
 Place = tuple[str, str, str]
@@ -63,9 +62,12 @@ def check(facts: Mapping[str, Any]) -> None:
     if not all(type(n) is int and -(2**63) <= n < 2**63 for n in numbers) or not all(type(n) is str for n in names):
         raise SaidError("a number, or a name, is of another kind")
     if not all(
-        isinstance(g.score, int | float) and isinstance(g.pace, int | float) and 0 < g.pace <= MAX_PACE for g in grades
+        isinstance(g.score, int | float)
+        and isinstance(g.pace, int | float)
+        and LEAST_PACE <= g.pace * USUAL_PACE <= MOST_PACE
+        for g in grades
     ):
-        raise SaidError("a grade without a score, or with a pace beyond reason")
+        raise SaidError("a grade without a score, or with a pace that no terminal goes")
     for each in findings:
         if each.family not in RULES or each.status not in (OPEN, CLOSED) or not (each.id and each.terminal):
             raise SaidError(f"finding {each.id!r}: family {each.family!r}, status {each.status!r}")

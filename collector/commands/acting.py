@@ -15,15 +15,16 @@ from tillwatch.collector.commands.output import USAGE, CommandError
 from tillwatch.collector.config import Config
 from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.duty.windows import moment_ns
-from tillwatch.collector.incident.incident_views import EventView, IncidentFile
+from tillwatch.collector.incident.applies import MAX_WORDS
+from tillwatch.collector.incident.case import Line
+from tillwatch.collector.incident.incident_views import IncidentFile
 from tillwatch.collector.read import AlarmView, TerminalView
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.requests import RequestError
 from tillwatch.collector.store.sqlite import StoreError
 from tillwatch.collector.trust.authority import AuthorityError
-
-MAX_WORDS = 200
-"""Characters of a note, a reason or a name: one line on a page."""
+from tillwatch.collector.web.lines import say
+from tillwatch.collector.web.messages import TEXTS
 
 
 @contextmanager
@@ -42,6 +43,12 @@ def journal(config: Config, facts: dict[str, Any]) -> None:
         act(config, facts)
     except (ActError, RequestError, StoreError, AuthorityError) as error:
         raise CommandError(str(error)) from None
+
+
+def refuse(line: Line | None) -> None:
+    """Raises CommandError with why an act does not apply."""
+    if line is not None:
+        raise CommandError(say(TEXTS["en"], line))
 
 
 def words(text: str | None, option: str, *, needed: bool = False) -> str:
@@ -127,9 +134,3 @@ def unknown(what: str, name: str, known: Iterable[str]) -> CommandError:
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.4)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     return CommandError(f"no {what} is called {name}{hint}")
-
-
-def news(before: IncidentFile, after: IncidentFile) -> tuple[EventView, ...]:
-    """What has happened to it since. The journal gives every act a time of its own."""
-    last = max((each.at for each in before.events), default=0)
-    return tuple(each for each in after.events if each.at > last)

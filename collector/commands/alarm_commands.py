@@ -7,11 +7,13 @@ import time
 from dataclasses import asdict
 
 from tillwatch.collector.alarm.alarms import SHELF_NS, SHELVED
-from tillwatch.collector.commands.acting import another, journal, reading, the_alarm, words
+from tillwatch.collector.commands.acting import another, journal, reading, refuse, the_alarm, words
 from tillwatch.collector.commands.output import USAGE, CommandError, age, print_json, print_table, value_text
 from tillwatch.collector.config import Config
+from tillwatch.collector.incident import applies
 from tillwatch.collector.read import AlarmView, MaskView
-from tillwatch.collector.web.lines import stamp
+from tillwatch.collector.web.lines import say, stamp
+from tillwatch.collector.web.messages import TEXTS
 
 __all__ = ["CommandError", "run_alarms", "run_shelve", "run_unshelve"]
 
@@ -51,10 +53,8 @@ def run_shelve(config: Config, options: argparse.Namespace) -> int:
     second = another(options.second, "--second") if options.second else ""
     with reading(config) as reader:
         alarm = the_alarm(reader, options.alarm)
-    if alarm.level == 1 and not second:
-        raise CommandError(
-            f"alarm {alarm.id} is level 1, core business stopped: a second person has to agree, --second NAME", USAGE
-        )
+    if (refused := applies.to_shelve(alarm.id, alarm.level, second)) is not None:
+        raise CommandError(f"{say(TEXTS['en'], refused)}, --second NAME", USAGE)
     until = time.time_ns() + round(options.hours * HOUR_NS)
     facts = {
         "action": "shelve", "terminal": alarm.terminal, "alarm": alarm.id, "until": until, "reason": reason, "second": second,
@@ -76,8 +76,7 @@ def run_shelve(config: Config, options: argparse.Namespace) -> int:
 def run_unshelve(config: Config, options: argparse.Namespace) -> int:
     with reading(config) as reader:
         alarm = the_alarm(reader, options.alarm)
-    if not any(mask.kind == SHELVED for mask in alarm.masks):
-        raise CommandError(f"alarm {alarm.id} is not shelved: it is {alarm.isa_state}")
+    refuse(applies.to_unshelve(alarm.id, alarm.isa_state, shelved=any(mask.kind == SHELVED for mask in alarm.masks)))
     journal(config, {"action": "unshelve", "terminal": alarm.terminal, "alarm": alarm.id})
     now, mask = _shelf(config, alarm.id)
     if mask is not None:

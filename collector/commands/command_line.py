@@ -101,10 +101,21 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             json=True,
         ),
         Command(
-            "incidents", "commands.incident_commands:run_incidents", "list the open incidents, gravest first: one for each cause, with the time to its next target",
-            "tillwatch-collector incidents",
-            (_o("--all", action="store_true", help="those that are settled, too"),),
+            "incidents", "commands.regrouping_commands:run_incidents",
+            "list the open incidents, gravest first: one for each cause, with the time to its next target; split one, or merge two",
+            "tillwatch-collector incidents split HWM-3f2a 41 42",
+            (
+                _o("action", nargs="?", choices=("list", "split", "merge"), default="list",
+                   help="list them (default); split alarms off an incident, which are an incident of their own then; merge an incident into another one "
+                   "of the same branch, which has the same cause"),
+                _o("incident", nargs="?", default="", metavar="INCIDENT", help="of split and merge"),
+                _o("what", nargs="*", default=[], metavar="ALARM|INCIDENT", help="of split: numbers of its alarms; of merge: the incident that goes on"),
+                _NOTE,
+                _o("--all", action="store_true", help="of list: those that are settled, too"),
+            ),
             json=True,
+            more="What was split stays apart, whatever the rules group. What was merged has its ticket closed as a duplicate; the repair clock runs from the\n"
+            "earlier beginning of both.",
         ),
         Command(
             "incident", "commands.incident_commands:run_incident",
@@ -126,6 +137,27 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             "tillwatch-collector why 41",
             (_ABOUT,),
             json=True,
+        ),
+    )),
+    ("Ask a terminal", (
+        Command(
+            "diagnose", "commands.diagnose_command:run_diagnose",
+            "ask a terminal something that changes nothing there: read its devices now, more often for a while, its diagnostic bundle, a device's own report",
+            'tillwatch-collector diagnose till-0042 poll-now --component ups --reason "is the UPS there?" --wait',
+            (
+                _o("terminal", nargs="?", default="", metavar="TERMINAL", help="its id; see tillwatch-collector terminals"),
+                _o("kind", nargs="?", default="", choices=("", "poll-now", "raise-sampling", "bundle", "self-report"), metavar="KIND",
+                   help="poll-now, raise-sampling, bundle or self-report"),
+                _o("--component", default="", metavar="DEVICE", help="of poll-now (without it all) and self-report"),
+                _o("--minutes", type=int, metavar="N", help="of raise-sampling: for how long, 1 to 15 (default: 15)"),
+                _o("--factor", type=int, metavar="N", help="of raise-sampling: times as often, 2 to 4 (default: 4)"),
+                _o("--reason", default="", metavar="TEXT", help="why: for the record"),
+                _o("--wait", action="store_true", help="until it is settled; exit code 1 unless it was done"),
+                _o("--out", type=Path, metavar="FILE", help="of bundle: wait for it and write it there"),
+                _o("--list", action="store_true", help="what was asked, of TERMINAL or of all, and what became of it"),
+            ),
+            json=True,
+            more="Off until [diagnosis] enabled here and [commands] enabled on the terminal say otherwise; packaging/docs/remote-diagnosis.md.",
         ),
     )),
     ("Act on alarms and incidents", (
@@ -302,7 +334,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
                 _o("--month", metavar="YYYY-MM", help="a whole month (default: the last one that is over)"),
                 _o("--from", dest="since", metavar="DATE", help="from this day on, or from a time as in ISO 8601"),
                 _o("--to", dest="until", metavar="DATE", help="up to, and without, this day or time (default: now)"),
-                _o("--scope", default="fleet", metavar="KIND:NAME", help="region:NAME, branch:NAME, vendor:NAME or terminal:ID (default: all)"),
+                _o("--scope", default="fleet", metavar="KIND:NAME", help="region:NAME, branch:NAME, class:NAME, vendor:NAME or terminal:ID (default: all)"),
                 _o("--zone", metavar="ZONE", help="time zone of its days, such as Asia/Shanghai (default: that of the policy)"),
                 _o("--language", choices=("en", "zh"), default="en", help="of the page (default: en)"),
                 _o("--weights", type=Path, metavar="FILE", help="168 numbers: expected transactions of each hour of a week, from Monday 00:00"),

@@ -10,27 +10,28 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tillwatch.collector.commands.acting import journal, news, reading, the_alarm, the_incident, words
+from tillwatch.collector.commands.acting import journal, reading, refuse, the_alarm, the_incident, words
 from tillwatch.collector.commands.incident_commands import TEXT, file_fields, names_of, state
 from tillwatch.collector.commands.output import USAGE, CommandError, print_json
 from tillwatch.collector.config import Config
-from tillwatch.collector.incident.incident_views import IncidentFile
-from tillwatch.collector.incident.incidents import LIVING, RESOLVED, RESTORED, SETTLING
+from tillwatch.collector.incident import applies
+from tillwatch.collector.incident.case import Line
+from tillwatch.collector.incident.incident_views import IncidentFile, news
+from tillwatch.collector.incident.incidents import RESOLVED
 from tillwatch.collector.web.lines import say, stamp
 
 __all__ = [
-    "CommandError", "run_acknowledge", "run_assign", "run_close", "run_hold", "run_note", "run_repair", "run_resolve", "run_resume",
+    "CommandError", "handle", "run_acknowledge", "run_assign", "run_close", "run_hold", "run_note", "run_repair", "run_resolve", "run_resume",
 ]  # fmt: skip
 
 
 def run_acknowledge(config: Config, options: argparse.Namespace) -> int:
     note = words(options.note, "--note")
     if not options.about.isdecimal():
-        return _handle(config, options, "acknowledge", {"note": note}, _told)
+        return handle(config, options, "acknowledge", {"note": note}, _to_take)
     with reading(config) as reader:
         alarm = the_alarm(reader, options.about)
-    if alarm.condition == "normal" and not alarm.returned:
-        raise CommandError(f"alarm {alarm.id} is over; tillwatch-collector alarms lists those that are open")
+    refuse(applies.to_acknowledge(alarm.id, listed=alarm.condition != "normal" or alarm.returned))
     journal(config, {"action": "acknowledge", "terminal": alarm.terminal, "alarm": alarm.id, "note": note})
     with reading(config) as reader:
         now = reader.alarm(alarm.id)
@@ -58,16 +59,11 @@ def run_assign(config: Config, options: argparse.Namespace) -> int:
         roster = reader.in_force().policy.roster
     if roster.people and person not in roster.people and person not in {each.name for each in roster.people.values()}:
         print(f"note: the roster does not know {person}", file=sys.stderr)
-    return _handle(config, options, "assign", {"to": person}, _told)
+    return handle(config, options, "assign", {"to": person}, _to_take)
 
 
 def run_repair(config: Config, options: argparse.Namespace) -> int:
-    def check(found: IncidentFile) -> None:
-        _told(found)
-        if found.view.state == RESTORED:
-            raise CommandError(f"{found.view.id} is restored: by its readings it works again; resolve it")
-
-    return _handle(config, options, "in-repair", {}, check)
+    return handle(config, options, "in-repair", {}, lambda found: applies.to_repair(found.view.id, found.view))
 
 
 def run_hold(config: Config, options: argparse.Namespace) -> int:
@@ -76,69 +72,47 @@ def run_hold(config: Config, options: argparse.Namespace) -> int:
     if options.reason not in reasons:
         known = "; ".join(f"{word} ({text})" for word, text in reasons.items())
         raise CommandError(f"--reason {options.reason!r} is none of the policy's: {known}", USAGE)
-
-    def check(found: IncidentFile) -> None:
-        _told(found)
-        if found.view.on_hold:
-            raise CommandError(f"{found.view.id} is on hold already: {found.view.on_hold}")
-
-    return _handle(config, options, "hold", {"reason": options.reason}, check)
+    return handle(
+        config, options, "hold", {"reason": options.reason}, lambda found: applies.to_hold(found.view.id, found.view, options.reason, reasons)
+    )  # fmt: skip
 
 
 def run_resume(config: Config, options: argparse.Namespace) -> int:
-    def check(found: IncidentFile) -> None:
-        if not found.view.on_hold:
-            raise CommandError(f"{found.view.id} is not on hold: it is {found.view.state}")
-
-    return _handle(config, options, "resume", {}, check)
+    return handle(config, options, "resume", {}, lambda found: applies.to_resume(found.view.id, found.view))
 
 
 def run_resolve(config: Config, options: argparse.Namespace) -> int:
     part, note = words(options.part, "--part"), words(options.note, "--note")
     if options.verdict == "part_changed" and not part:
         raise CommandError("--verdict part_changed needs --part: which one, with its number if it has one", USAGE)
-
-    def check(found: IncidentFile) -> None:
-        if found.view.state != RESOLVED:
-            _told(found)
-
-    return _handle(config, options, "resolve", {"verdict": options.verdict, "part": part, "note": note}, check)
+    facts = {"verdict": options.verdict, "part": part, "note": note}
+    return handle(config, options, "resolve", facts, lambda found: applies.to_resolve(found.view.id, found.view))
 
 
 def run_close(config: Config, options: argparse.Namespace) -> int:
-    def check(found: IncidentFile) -> None:
-        if found.view.state != RESOLVED:
-            raise CommandError(f"{found.view.id} is {found.view.state}; what is closed was resolved before")
-
-    return _handle(config, options, "close", {}, check)
+    return handle(config, options, "close", {}, lambda found: applies.to_close(found.view.id, found.view))
 
 
 def run_note(config: Config, options: argparse.Namespace) -> int:
-    return _handle(config, options, "note", {"text": words(options.text, "TEXT", needed=True)}, lambda _: None)
+    return handle(config, options, "note", {"text": words(options.text, "TEXT", needed=True)}, lambda _: None)
 
 
-def _told(found: IncidentFile) -> None:
-    view = found.view
-    if view.state == SETTLING:
-        raise CommandError(
-            f"{view.id} is not told yet, it may be part of something wider: wait until {stamp(view.settle_until)}"
-        )
-    if view.state not in LIVING:
-        raise CommandError(f"{view.id} is {view.state}; tillwatch-collector incidents lists those that are open")
+def _to_take(found: IncidentFile) -> Line | None:
+    return applies.to_take(found.view.id, found.view)
 
 
-def _handle(
+def handle(
     config: Config,
     options: argparse.Namespace,
     action: str,
     facts: dict[str, Any],
-    check: Callable[[IncidentFile], None],
+    check: Callable[[IncidentFile], Line | None],
 ) -> int:
     """Look at the incident, have the act journaled, and say what it has changed."""
     asked = options.incident if hasattr(options, "incident") else options.about
     with reading(config) as reader:
         before = the_incident(reader, asked, time.time_ns())
-    check(before)
+    refuse(check(before))
     journal(config, {"action": action, "incident": before.view.id, "terminal": before.view.terminal, **facts})
     with reading(config) as reader:
         after, names = reader.incident(before.view.id, time.time_ns()), names_of(reader.in_force().rules)

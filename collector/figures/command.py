@@ -10,7 +10,6 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -18,20 +17,16 @@ from tillwatch.collector.alarm.diagnosis import Cards, CardsError, load_cards
 from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.commands.output import DONE, USAGE, CommandError
 from tillwatch.collector.config import Config
-from tillwatch.collector.duty.calendars import instant
 from tillwatch.collector.figures.impact import FLAT, HOURS_OF_WEEK, Profile
+from tillwatch.collector.figures.period import PeriodError, period
 from tillwatch.collector.figures.report import Asked, Report, make
 from tillwatch.collector.figures.rollup import FLEET, KINDS, Scope, Settings
 from tillwatch.collector.figures.rows import open_log, read_log, read_policy, read_rules
 from tillwatch.collector.figures.wording import Wording
 from tillwatch.collector.store.sqlite import StoreError
 
-DAY_NS = 86_400 * 10**9
-MAX_PERIOD_NS = 5 * 366 * DAY_NS
-"""Every stretch and incident of a period is in memory at once; five years of 500 terminals take a few GiB."""
 MAX_WEIGHTS = 64 * 1024
 """Bytes of a file of 168 numbers."""
-_MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 
 
 def run_report(config: Config, options: argparse.Namespace) -> int:
@@ -43,9 +38,9 @@ def run_report(config: Config, options: argparse.Namespace) -> int:
             policy, rules = read_policy(db), read_rules(db)
             cards = load_cards(config.cards.file, rules.by_id)
             zone = _zone(options.zone or policy.zone)
-            name, start, end = period(options.month, options.since, options.until, zone, time.time_ns())
+            name, start, end = _period(options, zone)
             asked = Asked(name, start, end, zone, scope, options.language, settings)
-            log = read_log(db, start, end, scope)
+            log = read_log(db, start, end, (scope,))
     except (StoreError, CardsError) as error:
         raise CommandError(str(error)) from None
     if not log.places:
@@ -60,6 +55,13 @@ def run_report(config: Config, options: argparse.Namespace) -> int:
         folder = options.out if options.out is not None else Path(f"tillwatch-report-{asked.label}")
         _write(folder, report, said=not options.json)
     return DONE
+
+
+def _period(options: argparse.Namespace, zone: str) -> tuple[str, int, int]:
+    try:
+        return period(options.month, options.since, options.until, zone, time.time_ns())
+    except PeriodError as error:
+        raise CommandError(str(error), USAGE) from None
 
 
 def titles(rules: Rules, cards: Cards, language: str) -> Mapping[str, str]:
@@ -82,57 +84,6 @@ def _write(folder: Path, report: Report, *, said: bool) -> None:
                 print(folder / name)
     except OSError as error:
         raise CommandError(f"{folder}: {error.strerror}; name a folder with --out that this user may write") from None
-
-
-def period(month: str | None, since: str | None, until: str | None, zone: str, now: int) -> tuple[str, int, int]:
-    """Name, start and end of what is asked for: a month, a span, or without either the last month that is over. Raises CommandError."""
-    if month and (since or until):
-        raise CommandError("write either --month, or --from and --to", USAGE)
-    if until and not since:
-        raise CommandError("--to needs --from", USAGE)
-    if since:
-        start, end = _moment(since, zone), _moment(until, zone) if until else now
-        if not start < end <= start + MAX_PERIOD_NS:
-            raise CommandError(
-                "the period must go forward, over five years at most: --from 2026-10-01 --to 2026-10-08 is a week",
-                USAGE,
-            )
-        return f"{_label(since)}_{_label(until) if until else _today(zone, now).isoformat()}", start, end
-    if not month:
-        first = _today(zone, now).replace(day=1)
-        month = f"{date.fromordinal(first.toordinal() - 1):%Y-%m}"
-    match = _MONTH.fullmatch(month)
-    if match is None or int(match[1]) < 1970:
-        raise CommandError(f"{month!r} is no month; write it as 2026-10", USAGE)
-    first = date(int(match[1]), int(match[2]), 1)
-    following = date(first.year + first.month // 12, first.month % 12 + 1, 1)
-    return month, _midnight(first, zone), _midnight(following, zone)
-
-
-def _today(zone: str, now: int) -> date:
-    return datetime.fromtimestamp(now // 10**9, UTC).astimezone(ZoneInfo(zone)).date()
-
-
-def _midnight(day: date, zone: str) -> int:
-    return instant(ZoneInfo(zone), day.toordinal(), 0)
-
-
-def _moment(text: str, zone: str) -> int:
-    """Of a day its beginning; a time without an offset is one of the zone."""
-    try:
-        if len(text) == len("2026-10-01"):
-            return _midnight(date.fromisoformat(text), zone)
-        at = datetime.fromisoformat(text)
-        at = at if at.tzinfo is not None else at.replace(tzinfo=ZoneInfo(zone))
-        return int(at.timestamp()) * 10**9
-    except (ValueError, OverflowError):
-        raise CommandError(
-            f"{text!r} is no day or time; write 2026-10-01 or 2026-10-01T08:00:00+08:00", USAGE
-        ) from None
-
-
-def _label(text: str) -> str:
-    return re.sub(r"[^0-9TZ-]+", "", text)
 
 
 def _zone(name: str) -> str:

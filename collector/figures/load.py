@@ -8,6 +8,7 @@ annunciated: raised or recurred without a mask. Drills are not alarms.
 - standing: alarms that had lasted more than 24 hours at a time of the period; shelved: those that people put away in it;
 - chattering: conditions that turned (raised or cleared) 5 times within 30 minutes, the limits of the policy at which they flap. ISA-18.2's three
   times in a minute cannot happen here: every rule holds its alarm for longer;
+- without action: of those that are over or that somebody took on, the share that nobody took on, neither the alarm nor its incident;
 - top ten: the sources with the most alarms, and their share of all.
 """
 
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tillwatch.collector.figures.tally import Ratio, share
+from tillwatch.collector.figures.tally import Ratio, ratio_of, share
 
 MINUTE_NS = 60 * 10**9
 STEP_NS = 10 * MINUTE_NS
@@ -31,13 +32,17 @@ TOP = 10
 MAX_LISTED = 500
 """Rows in a list: no one reads more, and what is left out is counted."""
 
+NOTHING = Ratio()
+
 Source = tuple[str, str, str]
 """(rule, terminal, component)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A change of an alarm: `raised`, `recurred` or `cleared`. muted: masked at that moment."""
+    """A change of an alarm: `raised`, `recurred` or `cleared`. muted: masked at that moment; acted: whether somebody took the alarm or its incident on, None
+    where that may still come.
+    """
 
     at: int
     kind: str
@@ -47,6 +52,7 @@ class Turn:
     level: int
     muted: bool = False
     drill: bool = False
+    acted: bool | None = None
 
     @property
     def source(self) -> Source:
@@ -106,6 +112,7 @@ class Load:
     standing: tuple[Standing, ...]
     shelved: tuple[Shelf, ...]
     left_out: Mapping[str, int]
+    without_action: Ratio = NOTHING
 
     @property
     def per_operator_hour(self) -> float | None:
@@ -128,6 +135,7 @@ class Load:
             "hours": self.hours,
             "per_operator_hour": self.per_operator_hour,
             "floods": self.floods.plain(),
+            "without_action": self.without_action.plain(),
             "peak_10_minutes": self.peak_step,
             "peak_hour": self.peak_hour,
             "levels": {str(level): n for level, n in self.levels.items()},
@@ -175,6 +183,7 @@ def load(
         chattering=tuple(lists["chattering"][:MAX_LISTED]),
         standing=tuple(lists["standing"][:MAX_LISTED]),
         shelved=tuple(lists["shelved"][:MAX_LISTED]),
+        without_action=ratio_of(None if turn.acted is None else not turn.acted for turn in told),
         left_out={name: len(rows) - MAX_LISTED for name, rows in lists.items() if len(rows) > MAX_LISTED},
     )
 

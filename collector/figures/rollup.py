@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -21,7 +21,9 @@ from tillwatch.collector.figures.shares import Availability, Shares, measure, to
 from tillwatch.collector.incident.incidents import Incident
 from tillwatch.collector.records import Correction, IncidentEvent
 
-KINDS = ("fleet", "region", "branch", "vendor", "terminal")
+Progress = Callable[[int, int], None]
+"""Told how many terminals of how many are done."""
+KINDS = ("fleet", "region", "branch", "class", "vendor", "terminal")
 NOTHING = History()
 
 
@@ -51,6 +53,7 @@ class Place:
             FLEET,
             Scope("region", self.region),
             Scope("branch", self.branch),
+            Scope("class", self.terminal_class),
             Scope("vendor", self.vendor),
             Scope("terminal", self.terminal),
         )
@@ -135,14 +138,22 @@ class Computed:
         return self.figures[FLEET]
 
 
-def compute(log: Log, policy: Policy, start: int, end: int, settings: Settings = USUAL) -> Computed:
+def compute(
+    log: Log,
+    policy: Policy,
+    start: int,
+    end: int,
+    settings: Settings = USUAL,
+    progress: Progress = lambda _, __: None,
+) -> Computed:
     """The figures of [start, end), as far as the log knows it."""
     end = max(start, min(end, log.known))
-    cut = {name: _stretches(log, policy, place, start, end) for name, place in sorted(log.places.items())}
+    cut: dict[str, list[Stretch]] = {}
     measured: dict[Scope, list[Availability]] = defaultdict(list)
     over: Counter[Scope] = Counter()
-    for name, them in cut.items():
-        place = log.places[name]
+    for done, (name, place) in enumerate(sorted(log.places.items())):
+        progress(done, len(log.places))
+        cut[name] = them = _stretches(log, policy, place, start, end)
         calendar = policy.schedule(place.terminal_class, place.branch)
         one = measure(them, Profile(settings.weights, calendar.zone))
         ratio = one.parts["network"].shares.interruption_net

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tillwatch.collector.duty.policy import Policy, parse_policy
 from tillwatch.collector.figures.availability import HEARD, History
 from tillwatch.collector.figures.kpi import Delivery
 from tillwatch.collector.figures.load import Shelf, Standing, Turn
-from tillwatch.collector.figures.rollup import FLEET, Log, Place, Scope
+from tillwatch.collector.figures.rollup import FLEET, Log, Place, Progress, Scope
 from tillwatch.collector.incident.incidents import COLUMNS, Incident
 from tillwatch.collector.records import IncidentEvent, StateChange
 from tillwatch.collector.store.folded import correction_of, late_of, state_of
@@ -29,6 +30,7 @@ from tillwatch.collector.terminal.fleet import Component
 
 BUSY_S = 10.0
 """Waiting for the collector, which holds the file for milliseconds."""
+MAKER = "identity.maker"
 MACHINE = "host"
 """The component that tells who made the machine itself."""
 
@@ -49,7 +51,11 @@ _EVENTS = """
     WHERE i.opened_at >= :start AND i.opened_at < :end ORDER BY e.seq
 """
 _TURNS = """
-    SELECT e.alarm, e.at, e.kind, a.rule, a.terminal, a.component, e.level, a.drill FROM alarm_event e JOIN alarm a ON a.id = e.alarm
+    SELECT e.alarm, e.at, e.kind, a.rule, a.terminal, a.component, e.level, a.drill,
+        CASE WHEN a.acked_at OR EXISTS (
+            SELECT 1 FROM incident_event p WHERE p.incident = a.incident AND p.kind IN ('acknowledged', 'assigned', 'in_repair')
+        ) THEN 1 WHEN a.condition = 'normal' THEN 0 END
+    FROM alarm_event e JOIN alarm a ON a.id = e.alarm
     WHERE e.at >= :start AND e.at < :end AND e.kind IN ('raised', 'recurred', 'cleared') ORDER BY e.at, e.seq
 """
 _MUTED = "SELECT alarm, at FROM alarm_event WHERE at >= :start AND at < :end AND kind IN ('masked', 'not told')"
@@ -65,6 +71,8 @@ _DELIVERIES = """
     SELECT o.incident, o.level, o.created_at, coalesce(o.done_at, 0), i.terminal, i.branch, i.region
     FROM outbox o JOIN incident i ON i.corr_id = o.incident WHERE o.created_at >= :start AND o.created_at < :end AND o.op <> 'notify' AND NOT i.drill
 """
+_LAST_ROWS = "SELECT (SELECT max(n) FROM correction), (SELECT max(seq) FROM late_span), (SELECT max(until) FROM outage)"
+_BELONGING = "SELECT id, branch, region, class FROM terminal ORDER BY id"
 
 
 def open_log(path: Path) -> sqlite3.Connection:
@@ -99,32 +107,38 @@ def read_rules(db: sqlite3.Connection) -> Rules:
     return parse_rules(site, shipped=shipped, replay=True)
 
 
-def read_log(db: sqlite3.Connection, start: int, end: int, scope: Scope = FLEET) -> Log:
-    """All that is needed for the figures of [start, end) of the terminals in scope, in one consistent state of the store. What was only foreseen
-    is in none of them.
+def read_log(
+    db: sqlite3.Connection,
+    start: int,
+    end: int,
+    scopes: Collection[Scope] = (FLEET,),
+    progress: Progress = lambda _, __: None,
+) -> Log:
+    """All that is needed for the figures of [start, end) of the terminals that are in any of the scopes, in one consistent state of the store. What
+    was only foreseen is in none of them.
     """
     db.execute("BEGIN")
     try:
-        return _read(db, start, end, scope)
+        return _read(db, start, end, frozenset(scopes), progress)
     finally:
         db.execute("COMMIT")
 
 
-def _read(db: sqlite3.Connection, start: int, end: int, scope: Scope) -> Log:
+def _read(db: sqlite3.Connection, start: int, end: int, scopes: frozenset[Scope], progress: Progress) -> Log:
     span: dict[str, Any] = {"start": start, "end": end}
-    places = {place.terminal: place for place in _places(db) if scope in place.scopes}
-    histories = {
-        name: History(
+    places = _places(db, scopes)
+    histories = {}
+    for done, name in enumerate(places):
+        progress(done, len(places))
+        histories[name] = History(
             list(_states(db, name, start, end)),
             [late_of(name, *row) for row in db.execute(_LATE, {"terminal": name, **span})],
             [correction_of(row[0], name, *row[1:]) for row in db.execute(_CORRECTIONS, {"terminal": name, **span})],
         )
-        for name in places
-    }
     incidents = [
         incident
         for row in db.execute(_INCIDENTS, span)
-        if _concerns(scope, places, (incident := Incident.of_row(row)).terminal, incident.branch, incident.region)
+        if _concerns(scopes, places, (incident := Incident.of_row(row)).terminal, incident.branch, incident.region)
         and incident.fault not in PREDICTED
     ]
     events: dict[str, list[IncidentEvent]] = defaultdict(list)
@@ -141,8 +155,18 @@ def _read(db: sqlite3.Connection, start: int, end: int, scope: Scope) -> Log:
         incidents=incidents,
         events=events,
         turns=[
-            Turn(at, kind, rule, terminal, component, level, (alarm, at) in muted, bool(drill))
-            for alarm, at, kind, rule, terminal, component, level, drill in db.execute(_TURNS, span)
+            Turn(
+                at,
+                kind,
+                rule,
+                terminal,
+                component,
+                level,
+                (alarm, at) in muted,
+                bool(drill),
+                None if acted is None else bool(acted),
+            )
+            for alarm, at, kind, rule, terminal, component, level, drill, acted in db.execute(_TURNS, span)
             if terminal in places and rule not in PREDICTED
         ],
         episodes=[
@@ -151,15 +175,31 @@ def _read(db: sqlite3.Connection, start: int, end: int, scope: Scope) -> Log:
             if terminal in places and rule not in PREDICTED
         ],
         shelves=[shelf for shelf in _shelves(db, start, end) if shelf.terminal in places],
-        deliveries=[Delivery(*row) for row in db.execute(_DELIVERIES, span) if _concerns(scope, places, *row[4:])],
+        deliveries=[Delivery(*row) for row in db.execute(_DELIVERIES, span) if _concerns(scopes, places, *row[4:])],
     )
 
 
-def _concerns(scope: Scope, places: Mapping[str, Place], terminal: str, branch: str, region: str) -> bool:
-    """Whether it belongs to the scope: that of a terminal with it, that of a whole branch or region where the scope is not smaller."""
+def fingerprint(db: sqlite3.Connection) -> bytes:
+    """Of all that the figures of a period long over can still depend on: corrections, late readings, absences, policy and rules, and where each terminal
+    belongs. The same: the figures are the same.
+    """
+    said = sha256()
+    for query in (_LAST_ROWS, "SELECT value FROM meta WHERE key IN ('policy', 'rules') ORDER BY key", _BELONGING):
+        for row in db.execute(query):
+            said.update(repr(row).encode())
+    return said.digest()
+
+
+def head(db: sqlite3.Connection) -> int:
+    """The number of the journal's last entry."""
+    return int(db.execute("SELECT coalesce(max(n), 0) FROM journal").fetchone()[0])
+
+
+def _concerns(scopes: frozenset[Scope], places: Mapping[str, Place], terminal: str, branch: str, region: str) -> bool:
+    """Whether it belongs to the scopes: that of a terminal with it, that of a whole branch or region where the scope is not smaller."""
     if terminal:
         return terminal in places
-    return scope in (FLEET, Scope("region", region), Scope("branch", branch))
+    return not scopes.isdisjoint((FLEET, Scope("region", region), Scope("branch", branch)))
 
 
 def _known(db: sqlite3.Connection) -> int:
@@ -169,30 +209,38 @@ def _known(db: sqlite3.Connection) -> int:
     return max(int(row[0]) if row else 0, int(last[0]) if last else 0)
 
 
-def _places(db: sqlite3.Connection) -> Iterator[Place]:
-    makers = _makers(db)
+def _places(db: sqlite3.Connection, scopes: frozenset[Scope]) -> dict[str, Place]:
+    """The terminals in any of the scopes. Who made one is looked up of those only that may be among them: it is what takes time here."""
+    found = {}
+    by_maker = any(scope.kind == "vendor" for scope in scopes)
     for name, branch, region, terminal_class in db.execute(
         "SELECT id, branch, region, class FROM terminal ORDER BY id"
-    ):
-        if terminal_class != WATCHDOG:
-            yield Place(name, branch, region, terminal_class, makers.get(name, ""))
+    ).fetchall():
+        place = Place(name, branch, region, terminal_class)
+        if terminal_class == WATCHDOG or (not by_maker and scopes.isdisjoint(place.scopes)):
+            continue
+        place = replace(place, vendor=_maker(db, name))
+        if not scopes.isdisjoint(place.scopes):
+            found[name] = place
+    return found
 
 
-def _makers(db: sqlite3.Connection) -> dict[str, str]:
-    """Who made each terminal: of a self-service terminal what its own services say, else what the machine says."""
-    makers: dict[str, str] = {}
-    for terminal, name, state in db.execute(
-        "SELECT terminal, name, state FROM component WHERE instr(name, '/') = 0 ORDER BY name"
+def _maker(db: sqlite3.Connection, terminal: str) -> str:
+    """Who made a terminal: of a self-service terminal what its own services say, else what the machine says."""
+    machine = ""
+    for name, state in db.execute(
+        "SELECT name, state FROM component WHERE terminal = ? AND instr(name, '/') = 0 ORDER BY name", (terminal,)
     ):
+        if MAKER.encode() not in state:
+            continue
         series = Component.unpack(name, state).series
-        maker = series["identity.maker"].value if "identity.maker" in series else None
+        maker = series[MAKER].value if MAKER in series else None
         if not isinstance(maker, str) or not maker.strip():
             continue
         if "atm.services" in series:
-            makers[terminal] = maker.strip()
-        elif name == MACHINE:
-            makers.setdefault(terminal, maker.strip())
-    return makers
+            return maker.strip()
+        machine = maker.strip() if name == MACHINE else machine
+    return machine
 
 
 def _states(db: sqlite3.Connection, terminal: str, start: int, end: int) -> Iterator[StateChange]:

@@ -83,6 +83,8 @@ def _figures(one: Figures) -> Iterator[list[Cell]]:
     floods, rate = one.load.floods, one.load.per_operator_hour
     yield [*scope, "alarms", one.load.alarms, "", "", "", ""]
     yield [*scope, "alarms.per_operator_hour", None if rate is None else round(rate, 6), "1/h", "", "", ""]
+    quiet = one.load.without_action
+    yield [*scope, "alarms.without_action", Share(quiet.share), "share", quiet.part, quiet.base, quiet.open]
     yield [*scope, "alarms.floods", Share(floods.share), "share", floods.part, floods.base, ""]
 
 

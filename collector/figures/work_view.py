@@ -171,6 +171,11 @@ def _load_rows(say: Wording, it: Load) -> Iterator[tuple[Cell, ...]]:
         cell(say.percent(it.top_share, 1), bad=(it.top_share or 0) > ADVISED_TOP),
         say("load.top_advised"),
     )
+    yield (
+        say("load.without_action"),
+        f"{say.percent(it.without_action.share, 1)} ({it.without_action.part} / {it.without_action.base})",
+        "",
+    )
     yield say("load.standing_n"), cell(str(standing), bad=standing >= ADVISED_STANDING), say("load.standing_advised")
     yield say("load.chattering_n"), cell(str(chattering), bad=chattering > 0), say("load.chattering_advised")
 

@@ -11,6 +11,9 @@ from tillwatch.collector.alarm.rules import EXTERNAL, INFERRED, PREDICTED
 from tillwatch.collector.incident.case import Line
 from tillwatch.collector.incident.incidents import CONSEQUENCE, LIVING, RESOLVED, RESTORED, ROOT, SETTLING, TERMINAL
 
+MAX_WORDS = 200
+"""Characters of a note, a reason or a name: one line on a page."""
+
 
 class Standing(Protocol):
     """How an incident stands: as the fold has it, or as it is shown. Read at one moment, by anybody; nothing is raised."""

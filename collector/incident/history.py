@@ -50,6 +50,12 @@ def _lines(event: IncidentEvent, case: Case) -> Iterator[Line]:
             yield Line("", "event.target_missed", {"clock_key": f"clock.{detail.get('clock', 'repair')}"})
         case "verdict":
             yield Line("", "event.verdict", {"verdict_key": f"verdict.{detail.get('verdict', '')}"})
+        case "split" | "merged":
+            yield Line("", f"event.{event.kind}", {"into": _plain(detail, "into")})
+        case "took_in":
+            yield Line("", "event.took_in", {"other": _plain(detail, "other")})
+        case "opened" if detail.get("split_from"):
+            yield Line("", "event.split_from", {"from": _plain(detail, "split_from")})
         case "note" | "assigned":
             yield Line("", f"event.{event.kind}")
         case kind if kind in PLAIN:

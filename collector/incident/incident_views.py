@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tillwatch.collector.alarm.rules import Rules
+from tillwatch.collector.diagnosis.reading import DiagnosisReader
 from tillwatch.collector.duty.policy import Policy
+from tillwatch.collector.incident.applies import Part
 from tillwatch.collector.incident.case import Line, Why
 from tillwatch.collector.oversight import OversightReader
 from tillwatch.collector.read import AlarmView, FleetReader, OutgoingView, RiskReader, TicketView
@@ -59,7 +61,8 @@ class MemberView:
 @dataclass(frozen=True, slots=True)
 class IncidentView:
     """One incident as a list shows it. text: what is broken; cause: what led to a conclusion, in words; alarms: the open ones that belong to it; terminals: whom they
-    concern; on_hold: the reason, empty while nothing holds it, hold_text: in words; settle_until: when it is told, while it may still turn out to be part of something wider.
+    concern; on_hold: the reason, empty while nothing holds it, hold_text: in words; settle_until: when it is told, while it may still turn out to be part of something wider; seq: counts
+    what its ticket was told, so that whoever looked before somebody else did something can be told so.
     """
 
     id: str
@@ -96,6 +99,7 @@ class IncidentView:
     terminals: int
     clocks: tuple[ClockView, ...]
     ticket: TicketView
+    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,16 @@ class IncidentFile:
     steps: tuple[StepView, ...]
     messages: tuple[OutgoingView, ...]
     why: Why
+
+    def parts_now(self) -> list[Part]:
+        """Its alarms that belong to it now."""
+        return [Part(each.alarm.id, each.role, each.alarm.rule) for each in self.members if not each.until]
+
+
+def news(before: IncidentFile, after: IncidentFile) -> tuple[EventView, ...]:
+    """What has happened to it since. The journal gives every act a time of its own."""
+    last = max((each.at for each in before.events), default=0)
+    return tuple(each for each in after.events if each.at > last)
 
 
 def next_acts(view: IncidentView) -> list[str]:
@@ -178,6 +192,16 @@ class IncidentReader(Protocol):
         """The ids that begin with this text, or have it behind their `HWM-`; the newest first."""
         ...
 
+    def asked(self, actor: str, request: str, since: int) -> str:
+        """What became of the act of this person with this key, which was asked for at the earliest at this time, UTC ns: `waits` for the collector, `done`, or
+        empty: there is none.
+        """
+        ...
+
+    def forgotten(self) -> frozenset[int]:
+        """Open alarms that somebody had taken on for longer than that counts: nobody has them any more."""
+        ...
+
     def handled(self) -> int:
         """A number that changes whenever something happens to an incident: cheap, for live pages."""
         ...
@@ -189,5 +213,5 @@ class IncidentReader(Protocol):
         ...
 
 
-class ConsoleReader(FleetReader, IncidentReader, RiskReader, DossierReader, OversightReader, Protocol):
+class ConsoleReader(FleetReader, IncidentReader, RiskReader, DossierReader, OversightReader, DiagnosisReader, Protocol):
     """All that the console may ask of the store. The contract is that of its parts."""

@@ -348,4 +348,4 @@ def take_in(incident: Incident, other: Incident, level: int) -> Incident:
 def give_up(incident: Incident, into: str, at: int) -> Incident:
     """It is the same as another one, which goes on in its place."""
     ended = resume(incident, at) or incident
-    return replace(ended, state=CLOSED, closed_at=at, parent=into, tell_at=0, release_at=0, claim=None)
+    return replace(ended, state=CLOSED, closed_at=at, parent=into, apart=(), tell_at=0, release_at=0, claim=None)

@@ -210,7 +210,8 @@ def _history(case: Case) -> Iterator[Line]:
     assert incident is not None
     if incident.parent:
         fault = case.parent.fault if case.parent is not None else ""
-        yield Line(PLACE, "why.parent", {"parent": incident.parent, "text_rule": fault})
+        merged = case.parent is not None and incident.corr_id in case.parent.took
+        yield Line(PLACE, "why.merged" if merged else "why.parent", {"parent": incident.parent, "text_rule": fault})
     if incident.reopened:
         within = case.policy.incident.verify_ns / NS
         yield Line(PLACE, "why.reopened", {"times": incident.reopened, "within_s": within})

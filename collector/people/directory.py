@@ -144,8 +144,10 @@ class Directory:
         return row is not None and now - row.seen_at >= SEEN_NS
 
     async def write_down(self, session: Session) -> None:
-        at = self._alive.pop(session.id, 0)
+        at = self._alive.get(session.id, 0)
         await self.write(lambda db: sessions.seen(db, session.id, at))
+        if self._alive.get(session.id) == at:  # until the file says it, this is what is known
+            del self._alive[session.id]
 
 
 def visitor_of(person: Person, session: Session) -> Visitor:

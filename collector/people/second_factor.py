@@ -14,7 +14,6 @@ from io import BytesIO
 from typing import Any
 
 import pyotp
-import segno
 
 STEP_S = 30
 DRIFT = 1
@@ -59,6 +58,8 @@ def address(secret: str, name: str, issuer: str) -> str:
 
 def picture(text: str) -> str:
     """A QR code as SVG, dark on white whatever the theme: cameras need it so."""
+    import segno  # noqa: PLC0415 - the command line reads the configuration, too, and draws nothing
+
     out = BytesIO()
     segno.make(text, error="m").save(out, kind="svg", scale=5, border=4, dark="#000", light="#fff", xmldecl=False)
     return out.getvalue().decode().strip()

@@ -101,6 +101,13 @@ class ConsoleSection:
         """Whether browsers of other machines reach it: by its own address, or through a proxy that knows its names."""
         return not _loopback(self.host) or bool(self.names)
 
+    @property
+    def address(self) -> str:
+        """Where people find it, for tickets: the first name, with the port unless a proxy stands before it."""
+        if self.certificate is None:
+            return f"https://{self.names[0]}" if self.names else f"http://{self.host}:{self.port}"
+        return f"https://{self.names[0] if self.names else self.host}:{self.port}"
+
     def problem(self) -> tuple[str, str] | None:
         """(key or "", what to write instead) if these settings cannot work together."""
         if bool(self.certificate) != bool(self.key):

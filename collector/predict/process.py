@@ -28,7 +28,8 @@ WELL_S = 3600.0
 
 
 async def switched_off(pipeline: Pipeline) -> None:
-    """Nobody looks after what is open any more: it ends. Blocks while the collector journals it."""
+    """Nobody looks after what is open any more: it ends, and terminals are read at their own pace again. Blocks while the collector journals it."""
+    pipeline.by_risk = False
     found = sorted(pipeline.fold.foretelling.open.values(), key=lambda each: each.id)
     for i in range(0, len(found), AT_ONCE):
         at, (position, part) = pipeline.now(), pipeline.fold.foretelling.reached

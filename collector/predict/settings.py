@@ -10,10 +10,11 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
+from tillwatch.agent.wire import LEAST_PACE, MOST_PACE, USUAL_PACE
 from tillwatch.collector.alarm.rules import Rules, parse_rules
 from tillwatch.collector.predict.finding import FAMILIES, GRADES, HIGH, LOW, MEDIUM
 from tillwatch.collector.predict.lives import Lives, parse_lives
-from tillwatch.collector.predict.watched import Watch, parse_watched
+from tillwatch.collector.predict.watched import Watch, check_rules, parse_watched
 from tillwatch.collector.values import duration
 from tillwatch.device_profiles.catalogue import kept_catalogue
 from tillwatch.device_profiles.model import Kind
@@ -23,10 +24,6 @@ DAY_NS = 86_400 * NS
 YEAR_DAYS = 365.25
 FILE = "predictions.toml"
 
-PACE_LEAST, PACE_MOST = 0.25, 4.0
-"""A terminal is asked at most four times as often, for the load that it puts on its devices, and at least a quarter as often, so that a fault is still
-seen within minutes.
-"""
 MAX_FALSE_ALARMS = 12.0
 """A terminal and year: who accepts more than one false finding a month reads none of them."""
 
@@ -116,7 +113,8 @@ def parse_tables(site: str = "", *, lives: str = "", watched: str = "", rules: R
             "predictions, [watch] ignore: write a list of names of signals, in which * stands for anything"
         )
     signals = kept_catalogue().signals
-    rated, watch = parse_lives(lives), parse_watched(watched)
+    rated, watch, in_force = parse_lives(lives), parse_watched(watched), rules or parse_rules()
+    check_rules(watch, in_force)
     needed = _needed(rated, watch)
     gauges = _chosen([n for n, s in signals.items() if s.kind is Kind.GAUGE], ignored, needed)
     counters = _chosen([n for n, s in signals.items() if s.kind is Kind.COUNTER], ignored, needed)
@@ -154,14 +152,14 @@ def parse_tables(site: str = "", *, lives: str = "", watched: str = "", rules: R
         trust={family: read.number("trust", family, 0, 1) for family in FAMILIES},
         prior=read.number("trust", "prior", 0, 1000),
         grade=grade,
-        pace={each: read.number("pace", each, PACE_LEAST, PACE_MOST) for each in GRADES},
+        pace={each: read.number("pace", each, LEAST_PACE / USUAL_PACE, MOST_PACE / USUAL_PACE) for each in GRADES},
         inspect_ns={each: read.length("inspect", each) for each in (LOW, MEDIUM, HIGH)},
         visit_min=round(read.number("effort", "visit", 0, 600)),
         effort_min=round(read.number("effort", "default", 1, 600)),
         efforts=tuple((kind.lower(), round(read.of(efforts[kind], "effort.kinds", kind, 1, 600))) for kind in efforts),
         lives=rated,
         watch=watch,
-        rules=rules or parse_rules(),
+        rules=in_force,
         digest=sha256("\n".join((shipped, site, lives, watched)).encode()).hexdigest()[:12],
     )
 

@@ -56,7 +56,6 @@ EXPLAIN = frozenset({"raised", "cleared", "verdict", "maintained"})
 """Of `Happened`."""
 NOTABLE = 3.0
 """Nats: a signal that is unusual once in twenty values is shown beside the strongest one."""
-HOUR_S = 3600
 MINUTE_NS = 60 * 10**9
 
 

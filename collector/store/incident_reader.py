@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 import msgpack
 
@@ -29,6 +30,7 @@ from tillwatch.collector.incident.incident_views import (
 from tillwatch.collector.incident.incidents import COLUMNS, PLANNED, ROOT, Incident
 from tillwatch.collector.incident.service_clocks import clocks_of, escalation_of, hours_of, on_duty_for, target_of
 from tillwatch.collector.incident.why import explain, explain_incident, hold_text
+from tillwatch.collector.journal import Kind
 from tillwatch.collector.read import AlarmView, MaskView, OutgoingView, TicketView
 from tillwatch.collector.records import IncidentEvent
 from tillwatch.collector.store.delivery_reader import outgoing
@@ -45,6 +47,9 @@ MAX_MESSAGES = 200
 """Messages of one incident that are listed, the newest."""
 LEAST_TO_FIND = 4
 """Characters of an id by which it is looked for: fewer fit many."""
+
+MAX_LOOKED_BACK = 20_000
+"""Acts among which one is looked for by its key: more than people do in the day in which its answer is known."""
 
 _STATE = """
     coalesce(l.state, (SELECT state FROM outbox o WHERE o.incident = {of} AND o.op <> 'notify' ORDER BY seq DESC LIMIT 1), '')"""
@@ -137,6 +142,7 @@ def _incident_view(row: tuple[object, ...], counted: tuple[int, int], book: InFo
         parent=incident.parent, reopened=incident.reopened, intermittent=incident.intermittent, tamper=incident.tamper,
         drill=incident.drill, verdict=incident.verdict, part=incident.part, alarms=counted[0], terminals=counted[1],
         clocks=_clocks(incident, str(terminal_class), book.policy, now), ticket=TicketView(*ticket),  # type: ignore[arg-type]  # columns
+        seq=incident.seq,
     )  # fmt: skip
 
 
@@ -180,6 +186,30 @@ def addressed(db: sqlite3.Connection, book: InForce, corr_id: str) -> Addressed:
         for channel in channels
     )
     return Addressed(place[0] if place else "", told, at if told else 0, ticket_of(db, corr_id))
+
+
+def asked(db: sqlite3.Connection, actor: str, request: str, since: int) -> str:
+    def meant(packed: bytes) -> bool:
+        facts = msgpack.unpackb(packed)
+        return bool(facts.get("request") == request and facts.get("actor") == actor)
+
+    if any(meant(facts) for (facts,) in db.execute("SELECT facts FROM operator_request")):
+        return "waits"
+    rows = db.execute(
+        "SELECT facts, at FROM journal WHERE kind = ? AND payload IS NULL ORDER BY n DESC LIMIT ?",
+        (Kind.OPERATOR, MAX_LOOKED_BACK),
+    )
+    # The journal's time never goes back; it may be ahead of that of whoever asked.
+    return "done" if any(meant(facts) for facts, _ in takewhile(lambda row: row[1] >= since, rows)) else ""
+
+
+def forgotten(db: sqlite3.Connection) -> frozenset[int]:
+    rows = db.execute(
+        "SELECT a.id FROM alarm a WHERE a.condition <> 'normal' AND a.acked_at = 0 AND 'ack expired' ="
+        " (SELECT kind FROM alarm_event e WHERE e.alarm = a.id AND kind IN ('raised', 'recurred', 'level', 'acknowledged', 'ack expired', 'unmasked')"
+        " ORDER BY seq DESC LIMIT 1)"
+    )
+    return frozenset(number for (number,) in rows)
 
 
 # One of them, whole.

@@ -75,6 +75,9 @@ class Oversight:
         with self.snapshot() as db:
             return acts_page.follow(db, first, last)
 
+    def verified(self) -> DoneView:
+        return _done(done.read(self.path).get(done.VERIFIED))
+
     def rules_fired(self, since: int, shown: Shown = everything) -> Mapping[str, RuleCount]:
         with self.snapshot() as db:
             return rule_reader.fired(db, since, shown)

@@ -12,6 +12,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -19,9 +20,12 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from tillwatch.collector.incident.incident_views import ConsoleReader
-from tillwatch.collector.web.guard import LOOPBACK
 
 if TYPE_CHECKING:
+    from tillwatch.collector.config import Config
+    from tillwatch.collector.people.recording import Recorder
+    from tillwatch.collector.people.settings import ConsoleSection
+    from tillwatch.collector.people.signing_in import SigningIn
     from tillwatch.collector.web.predicting import Predicting
 
 GOODBYE_S = 3
@@ -48,11 +52,7 @@ class Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket on a loopback address, or Refused."""
-    if host not in LOOPBACK:
-        raise Refused(
-            f"--host {host}: the console has no users yet and answers on the loopback address only; use 127.0.0.1 and an SSH tunnel"
-        )
+    """A bound socket, or Refused."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -67,6 +67,33 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def checked(settings: ConsoleSection) -> ConsoleSection:
+    """Raises Refused for what must not be: passwords in the clear, calls for any name."""
+    if problem := settings.problem():
+        raise Refused(f"--host {settings.host}: {problem[1]}")
+    return settings
+
+
+def _people(database: Path, settings: ConsoleSection) -> tuple[SigningIn, Recorder]:
+    """Raises Refused."""
+    from tillwatch.collector.people import accounts  # noqa: PLC0415  # --help must not wait for it
+    from tillwatch.collector.people.console_db import ConsoleDbError, place  # noqa: PLC0415
+    from tillwatch.collector.people.directory import Directory  # noqa: PLC0415
+    from tillwatch.collector.people.recording import Recorder  # noqa: PLC0415
+    from tillwatch.collector.people.signing_in import SigningIn  # noqa: PLC0415
+
+    try:
+        directory = Directory(place(database), anonymous=settings.anonymous, far=settings.far)
+        if settings.far and not accounts.count(directory.db):
+            raise Refused(
+                f"--host {settings.host}: nobody has an account yet, and other machines reach this console: make the first one with "
+                "tillwatch-collector people add NAME --role administrator"
+            )
+        return SigningIn(directory, settings), Recorder(place(database), database)
+    except ConsoleDbError as error:
+        raise Refused(str(error)) from None
+
+
 def serve(
     open_reader: Callable[[], ConsoleReader],
     host: str,
@@ -74,32 +101,50 @@ def serve(
     cards: Path | None = None,
     predicting: Predicting | None = None,
     database: Path | None = None,
-    configured: Path | None = None,
+    configured: Config | None = None,
 ) -> None:
-    """Runs the console until SIGTERM or SIGINT. cards: the bank's own; database: where acts are left for the collector, None where
-    nothing can be done; configured: the collector's configuration file. Raises Refused before anything is served.
+    """Runs the console until SIGTERM or SIGINT. cards: the bank's own; database: the store, beside which the accounts stand and where acts are left for
+    the collector, None where nothing can be done; configured: the collector's configuration. Raises Refused before anything is served.
     """
-    listener = listen(host, port)
+    from tillwatch.collector.people.settings import ConsoleSection  # noqa: PLC0415  # as the next
+
+    settings = replace(configured.console if configured is not None else ConsoleSection(), host=host, port=port)
+    listener = listen(checked(settings).host, port)
     from tillwatch.collector.alarm.diagnosis import CardsError, load_cards  # noqa: PLC0415  # as the next
     from tillwatch.collector.web.acting import ActsDoor  # noqa: PLC0415  # as the next
     from tillwatch.collector.web.app import Console, nothing_taken  # noqa: PLC0415  # half a second of imports: wrong input is told before
 
     try:
         acts = ActsDoor(database) if database is not None else nothing_taken
+        people, recorder = _people(database, settings) if database is not None else (None, None)
         console = Console(
-            open_reader, cards=load_cards(cards), predicting=predicting, acts=acts, config=configured, database=database
+            open_reader, cards=load_cards(cards), predicting=predicting, acts=acts, people=people, recorder=recorder,
+            config=configured.source if configured is not None else None, database=database,
+        )  # fmt: skip
+        config = uvicorn.Config(
+            console.app,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=GOODBYE_S,
+            limit_concurrency=MAX_CONNECTIONS,
+            server_header=False,
+            # A proxy on this machine says over which name and from where somebody came; anybody else would only claim it.
+            proxy_headers=settings.far and settings.certificate is None,
+            ssl_certfile=settings.certificate,
+            ssl_keyfile=settings.key,
         )
+        config.load()
     except CardsError as error:
         listener.close()
         raise Refused(f"--cards: {error}") from None
-    config = uvicorn.Config(
-        console.app,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=GOODBYE_S,
-        limit_concurrency=MAX_CONNECTIONS,
-        server_header=False,
-    )
+    except Refused:
+        listener.close()
+        raise
+    except OSError as error:  # ssl.SSLError is one
+        listener.close()
+        raise Refused(
+            f"[console] certificate {settings.certificate}, key {settings.key}: {error}; write the two PEM files that belong together"
+        ) from None
     server = Server(config, console.feed.close)
     for number in (
         signal.SIGTERM,
@@ -107,7 +152,8 @@ def serve(
     ):  # uvicorn raises the signal again when it is done; the end was asked for and is clean
         signal.signal(number, lambda *_: None)
     place = f"[{host}]" if ":" in host else host
-    print(f"the console is at http://{place}:{listener.getsockname()[1]}/", flush=True)
+    scheme = "https" if settings.certificate is not None else "http"
+    print(f"the console is at {scheme}://{place}:{listener.getsockname()[1]}/", flush=True)
     server.run([listener])
 
 
@@ -137,8 +183,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="The fleet console and REST API over the collector's store.",
     )
     parser.add_argument("--db", required=True, type=Path, help="the collector's store")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the collector's configuration file, for proofs")
-    parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default: %(default)s)")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="the collector's configuration file, for [console], [oidc] and proofs",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="where it answers (default: %(default)s)")
     parser.add_argument("--port", default=8080, type=int, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--cards", type=Path, metavar="FILE", help="the bank's own diagnosis cards")
     parser.add_argument("--predictions", type=Path, metavar="FILE", help="the bank's own table of the predictions")
@@ -150,6 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.until_stdin_ends:
         threading.Thread(target=_end_with_stdin, name="stdin", daemon=True).start()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    from tillwatch.collector.config import ConfigError, load_config  # noqa: PLC0415  # as the next
     from tillwatch.collector.store.reader import SqliteReader  # noqa: PLC0415  # --help must not need the store
     from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
 
@@ -161,8 +213,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         predicting = _predicting(options.db, options.predictions, enabled=not options.no_predictions)
         serve(
             lambda: SqliteReader(options.db), options.host, options.port, options.cards, predicting, options.db,
-            options.config,
+            load_config(options.config) if options.config is not None else None,
         )  # fmt: skip
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     except Refused as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

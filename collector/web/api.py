@@ -17,7 +17,20 @@ from starlette.routing import Match
 
 from tillwatch.agent.model import MS
 from tillwatch.collector.people.roles import Permission
-from tillwatch.collector.web import delivery_api, dossier_api, incident_api, overview_api, prove_api, risk_api
+from tillwatch.collector.web import (
+    acts_api,
+    audit_api,
+    calendar_api,
+    delivery_api,
+    diagnosis_api,
+    dossier_api,
+    figures_api,
+    incident_api,
+    monitoring_api,
+    overview_api,
+    prove_api,
+    risk_api,
+)
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Limit, Offset, Tags, known, moment, unchanged
 from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.exports import FILES, Exports, Format
@@ -162,10 +175,16 @@ def router(parts: Parts) -> APIRouter:
         )
         return SignalHistory.of(*thin(found, points))
 
+    acts_api.add(api, parts)
+    audit_api.add(api, parts)
+    calendar_api.add(api, parts)
     incident_api.add(api, reads, Translation(parts.cards), now)
     delivery_api.add(api, reads)
-    dossier_api.add(api, parts)
+    diagnosis_api.add(api, parts)
+    monitoring_api.add(api, parts)
     overview_api.add(api, parts)
+    dossier_api.add(api, parts)
+    figures_api.add(api, parts)
     prove_api.add(api, parts)
     risk_api.add(api, reads, parts.predicting, now)
 

@@ -1,9 +1,10 @@
-"""The door of the console: strict headers on every answer, and only requests that were meant for this machine. Without users,
-the loopback address is the only protection, so a name that merely resolves to it (DNS rebinding) and a page of another origin are refused.
+"""The outermost wall of the console: strict headers on every answer, only requests that were meant for this console, and none of any size. A name that
+merely resolves to this machine (DNS rebinding) and a page of another origin are refused.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -12,10 +13,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
+MAX_BODY = 2 * 1024 * 1024
+"""Bytes of a request: a policy or a list of ten thousand devices fits."""
+
 # NiceGUI writes its start script into the page and Vue compiles templates there: hence unsafe-inline and unsafe-eval.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
 HEADERS = {
@@ -27,6 +31,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+TRANSPORT = {"Strict-Transport-Security": "max-age=31536000"}
+"""Over TLS: a browser that was here once never asks in the clear again."""
 
 
 def host_of(authority: str) -> str:
@@ -37,11 +43,30 @@ def host_of(authority: str) -> str:
         return ""
 
 
-class Guard:
-    """ASGI: refuses other hosts and origins, adds the headers."""
+def origin_of(origin: str) -> str:
+    """Host and port of an Origin header; empty if it names none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
-    def __init__(self, app: ASGIApp) -> None:
+
+class TooLarge(Exception):  # noqa: N818 - what was sent is wrong
+    """The body is larger than any that is taken."""
+
+
+class Guard:
+    """ASGI: refuses other hosts, other origins and what is too large, adds the headers. names: under which browsers of other machines reach it."""
+
+    def __init__(self, app: ASGIApp, names: Iterable[str] = (), *, secure: bool = False) -> None:
         self._app = app
+        self._names = LOOPBACK | {name.lower() for name in names}
+        self._headers = {**HEADERS, **(TRANSPORT if secure else {})}
+        self._use = (
+            "this console answers under the names of [console] names only"
+            if self._names > LOOPBACK
+            else "this console answers on the loopback address only: use http://127.0.0.1"
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
@@ -50,27 +75,45 @@ class Guard:
         headers = Headers(scope=scope)
         origin = headers.get("origin")
         own = headers.get("host", "")
-        if host_of(own) not in LOOPBACK:
-            await self._refuse(
-                scope, receive, send, "this console answers on the loopback address only: use http://127.0.0.1"
-            )
+        if host_of(own) not in self._names:
+            await self._refuse(scope, receive, send, self._use)
             return
-        if origin is not None and urlsplit(origin).netloc != own:
+        if origin is not None and origin_of(origin) != own:
             await self._refuse(scope, receive, send, "this console answers its own pages only")
             return
+        length = headers.get("content-length", "0")
+        if not length.isascii() or not length.isdecimal() or int(length) > MAX_BODY:
+            await self._refuse(scope, receive, send, f"at most {MAX_BODY} bytes", 413)
+            return
+        begun, taken = False, 0
 
         async def send_with_headers(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 out = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in self._headers.items():
                     out[name] = value
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        async def receive_some() -> Message:
+            nonlocal taken
+            message = await receive()
+            if message["type"] == "http.request":  # in pieces, without a length said before
+                taken += len(message.get("body", b""))
+                if taken > MAX_BODY:
+                    raise TooLarge
+            return message
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send, text: str) -> None:
+        try:
+            await self._app(scope, receive_some, send_with_headers)
+        except TooLarge:
+            if not begun:
+                await self._refuse(scope, receive, send, f"at most {MAX_BODY} bytes", 413)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, text: str, status: int = 421) -> None:
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": text})
         else:
-            await PlainTextResponse(text, 421, headers=HEADERS)(scope, receive, send)
+            await PlainTextResponse(text, status, headers=self._headers)(scope, receive, send)

@@ -138,6 +138,7 @@ class Incident(_Model):
     terminals: Annotated[int, Field(description="Whom these concern")]
     clocks: list[Clock]
     ticket: Ticket
+    seq: Annotated[int, Field(description="Grows with what its ticket is told; for If-Match", examples=[3])]
 
     @classmethod
     def of(cls, view: IncidentView) -> Incident:

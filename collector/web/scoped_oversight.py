@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from tillwatch.collector.duty.windows import EVERYWHERE, PLACES, Window
 from tillwatch.collector.incident.incident_views import ConsoleReader
-from tillwatch.collector.oversight import MonitoringFacts, RuleCount, RuleRecord, Shown, everything
+from tillwatch.collector.oversight import DoneView, MonitoringFacts, RuleCount, RuleRecord, Shown, everything
 from tillwatch.collector.people.roles import Scope, Visitor
 from tillwatch.collector.proof.acts_page import ActsPage, EntryCheck, Stretch, Wanted
 
@@ -59,6 +59,9 @@ class ScopedOversight:
 
     def stretch(self, first: int, last: int) -> Stretch:
         return self._whole.stretch(first, last)
+
+    def verified(self) -> DoneView:
+        return self._whole.verified()
 
     def rules_fired(self, since: int, shown: Shown = everything) -> Mapping[str, RuleCount]:  # noqa: ARG002 - as above
         return self._whole.rules_fired(since, self._shown())

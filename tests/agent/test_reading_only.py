@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tillwatch.agent.wire import CommandKind
+from tillwatch.firmware_shims.base import Shim, load_all
+
 ROOT = Path(__file__).resolve().parents[2]
 SENDS = frozenset(
     {
@@ -26,6 +29,10 @@ PLACES = {
     "agent/walk.py progress_on.show: stream.write": "the progress, on a terminal",
     "agent/walk.py write_new: file.write": "a file of the person who walks",
     "agent/notify.py notify: sock.sendto": "systemd",
+    "agent/remote/assembling.py Bundles.make: asyncio.create_subprocess_exec": "the agent itself",
+    "agent/remote/bundle.py run: sys.stderr.write": "a person at a command line",
+    "agent/remote/bundle.py run: sys.stdout.buffer.write": "the agent that started it",
+    "agent/remote/bundle.py run: sys.stdout.write": "a person at a command line",
     "agent/renewal.py Renewal._rotate: asyncio.create_subprocess_exec": "the agent itself",
     "agent/write_filter.py _powershell: subprocess.run": "one question to Windows, a constant",
     "agent/mqtt.py Link.publish: self._client.publish": "the collector",
@@ -132,6 +139,47 @@ def test_nothing_is_called_that_could_set(module: str) -> None:
         if ast.unparse(node.value) in ("session", "self._session", "hlapi")
     }
     assert used & OFFERED == ASKING[module]
+
+
+CARRIED_OUT = {
+    CommandKind.POLL_NOW: {"self._means.sampler.poll_now"},
+    CommandKind.RAISE_SAMPLING: {"self._raise"},
+    CommandKind.COLLECT_BUNDLE: {"self._means.bundle", "self._means.tell"},
+    CommandKind.SELF_REPORT: {"self._means.sampler.read_by"},
+}
+"""All that a command of each kind sets in motion: polls as the schedule makes them, a shorter interval, a look at the agent, a source's report."""
+
+
+def test_a_command_sets_nothing_in_motion_but_what_is_listed() -> None:
+    tree = ast.parse((ROOT / "agent/remote/orders.py").read_text("utf-8"))
+    carries = next(node for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef) and node.name == "_do")
+    matching = next(node for node in carries.body if isinstance(node, ast.Match))
+    found = {
+        CommandKind[ast.unparse(case.pattern).rpartition(".")[2]]: {
+            ast.unparse(node.func)
+            for node in ast.walk(case)
+            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("self.")
+        }
+        for case in matching.cases
+    }
+    assert found == CARRIED_OUT, "a new kind, or a kind that does more: look at what it lets through"
+
+
+def test_what_takes_commands_knows_no_way_to_a_device() -> None:
+    """Everything that it does goes through the sampler: no protocol, no port, no program but the agent itself."""
+    for path in sorted((ROOT / "agent/remote").glob("*.py")):
+        modules = imported(path.read_text("utf-8"))
+        assert not [
+            module for module in modules if module.startswith(("tillwatch.firmware_shims", "tillwatch.agent.sources."))
+        ]
+        assert not of_package(modules, "serial") | of_package(modules, "socket") | of_package(modules, "subprocess")
+
+
+@pytest.mark.parametrize("shim", load_all(), ids=lambda shim: shim.name)
+def test_a_self_report_asks_what_the_polls_ask(shim: Shim) -> None:
+    """Requests of the shim's own rows, and so of its whitelist; nobody who may not own the port has any."""
+    assert set(shim.report) <= set(shim.queries)
+    assert {query.request for query in shim.report} <= shim.whitelist
 
 
 def test_no_source_has_a_word_for_set() -> None:

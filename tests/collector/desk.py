@@ -47,8 +47,8 @@ class Desk:
         self.senders: dict[str, Sender] = {}
         self._capsys = capsys
         self._policy = policy
-        self._rules = QUIET + rules
-        self.feed(lambda world: world.pipeline.start(shipped_text(), self._rules, policy=(shipped_policy(), policy)))
+        self.rules = QUIET + rules
+        self.feed(lambda world: world.pipeline.start(shipped_text(), self.rules, policy=(shipped_policy(), policy)))
 
     def feed(self, work: Callable[[World], Coroutine[Any, Any, None]]) -> None:
         """Let the store be a collector's for as long as this takes."""

@@ -67,6 +67,9 @@ class FakeOversight:
     def stretch(self, first: int, last: int) -> Stretch:
         return Stretch(first, last, self.base, last - first + 1, b"\1" * 32)
 
+    def verified(self) -> DoneView:
+        return DoneView(self.base - 3 * DAY, ok=True, entries=118_000)
+
     def rules_fired(self, since: int, shown: Shown = everything) -> Mapping[str, RuleCount]:
         return {"disk.full": RuleCount(14, 6, 9, 12, 5, 2, 11, 1, self.base - HOUR)}
 
@@ -83,5 +86,5 @@ class FakeOversight:
             store_bytes=3 * 1024**3, disk_free=40 * 1024**3, disk_total=100 * 1024**3, acts_waiting=0, away=((self.base - 40 * HOUR, self.base - 39 * HOUR),),
             spools=(SpoolView("ATM-001", self.base, 3, 9000, 40, "ok"), SpoolView("POS-002", self.base, 4100, 9_000_000, 7200, "thinning")),
             certificates=(CertificateView("ca.pem", self.base + 2000 * DAY), CertificateView("server.pem", self.base + 20 * DAY)),
-            backup=DoneView(self.base - 20 * HOUR, ok=True, entries=120_000), verified=DoneView(), synchronised=None,
+            backup=DoneView(self.base - 20 * HOUR, ok=True, entries=120_000), verified=self.verified(), synchronised=None,
         )  # fmt: skip

@@ -14,12 +14,15 @@ from pathlib import Path
 import msgpack
 import pytest
 
-from tests.collector.conftest import World
+from tests.collector.conftest import COLLECTOR_KEY, World
 from tests.collector.sending import T0, S, Sender, reading
 from tillwatch.agent.model import Reading, State
-from tillwatch.agent.wire import AckState
+from tillwatch.agent.wire import AckState, VerifyKey, open_ack
 from tillwatch.collector.intake import Message
+from tillwatch.collector.predict.finding import Grade
+from tillwatch.collector.predict.process import switched_off
 from tillwatch.collector.proof.rebuild import rebuild, tables
+from tillwatch.collector.replies import Reply
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.sqlite import StoreError
 
@@ -66,6 +69,23 @@ async def test_a_batch_is_stored_once_and_acknowledged_cumulatively(world: World
     assert replies["atm-1"].state is AckState.OK
     assert world.pipeline.fold.fleet.terminals["atm-1"].streams[atm.epoch].mark == 2
     assert rows(world, "SELECT count(*) FROM journal WHERE kind = 3") == [(2,)]
+
+
+async def test_a_terminal_is_read_by_its_risk_while_somebody_reckons_it(world: World) -> None:
+    (atm,) = await opened(world, "atm-1")
+
+    def pace() -> int:
+        sealed = world.pipeline.ack("atm-1", Reply(), slow=False)
+        return open_ack("atm-1", sealed, lambda _: VerifyKey(COLLECTOR_KEY.public)).pace
+
+    assert pace() == 100
+    grade = Grade("atm-1", "high", 0.9, world.now, world.now, pace=0.5)
+    await world.pipeline.foretold({"position": 1, "part": 0, "actor": "predictions", "grades": [grade.facts()]})
+    assert pace() == 50
+    await switched_off(world.pipeline)
+    assert pace() == 100
+    await world.pipeline.take([atm.batch(disk(T0, 40.0), T0)])
+    assert pace() == 100
 
 
 async def test_a_gap_is_asked_for_and_nothing_behind_it_is_kept(world: World) -> None:

@@ -11,13 +11,17 @@ from nicegui import app as nicegui_app
 from nicegui import ui
 
 from tillwatch.collector.people.roles import Permission, asking
+from tillwatch.collector.web.answers import Language
 from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.pages import (
     alarms_page,
     at_risk_page,
+    audit_page,
+    calendar_page,
     delivery_page,
     fleet_page,
     incident_page,
+    monitoring_page,
     terminal_page,
     trend_page,
 )
@@ -34,10 +38,10 @@ def mount(app: FastAPI, parts: Parts) -> None:
     reads, feed, now = parts.reads, parts.feed, parts.now
 
     @app.get("/console/fleet.json", include_in_schema=False, dependencies=[needs(Permission.SEE)])
-    async def fleet_document(since: Annotated[str, Query(max_length=40)] = "") -> Response:
+    async def fleet_document(since: Annotated[str, Query(max_length=40)] = "", lang: Language = "en") -> Response:
         await feed.ready()
         return Response(
-            feed.document(since, asking().scope),
+            feed.document(since, asking().scope, lang),
             media_type="application/json",
             headers={"Content-Encoding": "gzip", "Cache-Control": "no-store"},
         )
@@ -58,6 +62,9 @@ def mount(app: FastAPI, parts: Parts) -> None:
     incident_page.add(reads, feed, now)
     at_risk_page.add(reads, feed)
     trend_page.add(feed)
+    audit_page.add(parts)
+    calendar_page.add(parts)
+    monitoring_page.add(parts)
     nicegui_app.config.socket_io_js_transports = ["websocket"]  # long polling would open a door without an Origin check
     ui.run_with(
         app,

@@ -79,7 +79,7 @@ def add(reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
         text = text_of(request)
         view = feed.terminals.get(terminal)
         if view is not None and not asking().scope.covers(view.branch, view.region):
-            view = None  # what is outside of the part of whoever asks is not there
+            view = None  # for this visitor it is not there
         panel = ChartPanel(client, reads, now, text, terminal)
         with frame(request, client, feed, text, "terminal", on_theme=panel.restyle, files=("dossier",)):
             if view is None:

@@ -154,9 +154,9 @@ def test_a_later_word_on_an_earlier_episode_is_kept_for_its_outcome() -> None:
         ({"findings": "x"}, "str"),
         ({"findings": [{"id": "a"}]}, "Finding"),
         ({"grades": [{"terminal": "atm-1"}]}, "Grade"),
-        (
-            {"grades": [{"terminal": "a", "grade": "low", "score": 0.0, "at": 1, "since": 1, "pace": float("nan")}]},
-            "pace",
+        *(
+            ({"grades": [{"terminal": "a", "grade": "low", "score": 0.0, "at": 1, "since": 1, "pace": pace}]}, "pace")
+            for pace in (float("nan"), 0.49, 2.01, "2")
         ),
         ({"records": [{"detector": 1, "kind": "a"}]}, "name"),
     ],

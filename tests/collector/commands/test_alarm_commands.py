@@ -29,7 +29,7 @@ def test_a_shelved_alarm_stays_on_the_list_and_says_who_and_until_when(desk: Des
     assert "it lasts, and is told" in desk.done("unshelve", "1")
     assert desk.alarm().isa_state == "UNACK"
     assert [each.state for each in desk.incidents()] == ["open"]
-    assert "alarm 1 is not shelved" in desk.refused("unshelve", "1")
+    assert "Alarm 1 is not shelved" in desk.refused("unshelve", "1")
 
 
 def test_a_shelf_has_its_end_and_what_lasts_then_is_told(desk: Desk) -> None:

@@ -39,7 +39,7 @@ def test_an_alarm_that_is_over_leaves_the_list_when_it_was_seen(desk: Desk) -> N
     assert [row["id"] for row in desk.json("alarms")] == [1]
     assert "leaves the list" in desk.done("acknowledge", "1")
     assert desk.json("alarms") == []
-    assert "alarm 1 is over" in desk.refused("acknowledge", "1")
+    assert "Alarm 1 is over" in desk.refused("acknowledge", "1")
 
 
 def test_the_way_of_an_incident_to_its_end(desk: Desk) -> None:

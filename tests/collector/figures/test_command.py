@@ -12,8 +12,7 @@ import pytest
 from tests.collector.figures.stores import add_delivery, make_store
 from tillwatch.collector.__main__ import main
 from tillwatch.collector.changes import Dirty
-from tillwatch.collector.commands.output import USAGE, CommandError
-from tillwatch.collector.figures.command import period
+from tillwatch.collector.commands.output import USAGE
 from tillwatch.collector.incident.incidents import Incident
 from tillwatch.collector.records import Correction, IncidentEvent, LateSpan, StateChange
 
@@ -211,8 +210,8 @@ def test_weights_change_what_an_interruption_costs(site, tmp_path, capsys):
     ("arguments", "status", "said"),
     [
         (["--month", "2026-13"], 2, "is no month; write it as 2026-10"),
-        (["--month", "2026-10", "--from", "2026-10-01"], 2, "either --month, or --from and --to"),
-        (["--to", "2026-10-01"], 2, "--to needs --from"),
+        (["--month", "2026-10", "--from", "2026-10-01"], 2, "either a month, or from and to"),
+        (["--to", "2026-10-01"], 2, "needs a beginning (from)"),
         (["--from", "2026-10-02", "--to", "2026-10-02"], 2, "must go forward"),
         (["--from", "2016-10-02", "--to", "2026-10-02"], 2, "five years at most"),
         (["--from", "yesterday"], 2, "'yesterday' is no day or time"),
@@ -251,25 +250,3 @@ def test_without_store_or_terminals_the_next_step_is_said(tmp_path, capsys):
     make_store(tmp_path / "collector.db", Dirty(), known=1)
     assert run(tmp_path) == 1
     assert "enrol-token" in capsys.readouterr().err
-
-
-def test_the_last_month_that_is_over_is_the_usual_one():
-    assert period(None, None, None, ZONE, ns("2027-01-01")) == ("2026-12", ns("2026-12-01"), ns("2027-01-01"))
-    assert period(None, None, None, ZONE, ns("2027-01-01") - 1)[0] == "2026-11"
-    assert period("2026-12", None, None, ZONE, 0)[2] == ns("2027-01-01")
-
-
-def test_months_are_by_the_clocks_of_the_zone():
-    _, start, end = period("2026-03", None, None, "Europe/Berlin", 0)
-    assert (end - start) // H == 31 * 24 - 1
-    assert period(None, "2026-03-01T08:00:00", "2026-03-01T08:00:00+00:00", "Europe/Berlin", 0)[1:] == (
-        ns("2026-03-01T07:00:00", "UTC"),
-        ns("2026-03-01T08:00:00", "UTC"),
-    )
-    assert period(None, "2026-03-01", None, ZONE, ns("2026-03-05T12:00:00")) == (
-        "2026-03-01_2026-03-05",
-        ns("2026-03-01"),
-        ns("2026-03-05T12:00:00"),
-    )
-    with pytest.raises(CommandError):
-        period("0000-01", None, None, ZONE, 0)

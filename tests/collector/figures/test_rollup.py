@@ -88,6 +88,7 @@ def test_every_scope_has_the_sum_of_its_terminals():
         Scope("region", "South"): 360,
         Scope("branch", "Harbour"): 1440,
         Scope("branch", "Market"): 360,
+        Scope("class", "atm"): 1800,
         Scope("vendor", "NCR"): 1080,
         Scope("vendor", "GRG"): 720,
         Scope("terminal", "a1"): 720,
@@ -113,6 +114,7 @@ def test_incidents_count_where_they_belong():
         FLEET: 2,  # the third was opened after the period
         Scope("region", "North"): 2,
         Scope("branch", "Harbour"): 2,
+        Scope("class", "atm"): 1,
         Scope("vendor", "NCR"): 1,
         Scope("terminal", "a1"): 1,
     }

@@ -133,6 +133,7 @@ def test_a_period_is_read_with_what_overlaps_it(tmp_path):
         (Scope("branch", "Harbour"), ["t"], ["I1"]),
         (Scope("terminal", "t"), ["t"], ["I1"]),
         (Scope("vendor", "NCR"), ["t"], ["I1"]),
+        (Scope("class", "pos"), ["u"], []),
         (Scope("branch", "nowhere"), [], []),
     ],
 )
@@ -157,7 +158,7 @@ def test_a_scope_has_what_is_its_own(tmp_path, scope, terminals, incidents):
                 component.series[signal].value = value
             db.execute("INSERT INTO component VALUES (?,?,'',0,?)", (terminal, name, component.pack()))
     with closing(open_log(path)) as db:
-        log = read_log(db, 10, 20, scope)
+        log = read_log(db, 10, 20, (scope,))
     assert list(log.places) == terminals
     assert [each.corr_id for each in log.incidents] == incidents
     assert {name: place.vendor for name, place in log.places.items()} == {
@@ -185,10 +186,10 @@ def test_alarms_are_muted_when_something_masked_them_at_that_moment(tmp_path):
     make_store(path, dirty, TERMINALS, known=end)
     log = read(path, start, end)
     assert log.turns == [
-        Turn(start + 1, "raised", "atm.jam", "t", "c", 2),
-        Turn(start + 5, "raised", "x", "t", "c", 1, muted=True),
-        Turn(start + 6, "recurred", "atm.jam", "t", "c", 2, muted=True),
-        Turn(start + 9, "cleared", "atm.jam", "t", "c", 2),
+        Turn(start + 1, "raised", "atm.jam", "t", "c", 2, acted=False),
+        Turn(start + 5, "raised", "x", "t", "c", 1, muted=True, acted=False),
+        Turn(start + 6, "recurred", "atm.jam", "t", "c", 2, muted=True, acted=False),
+        Turn(start + 9, "cleared", "atm.jam", "t", "c", 2, acted=False),
     ]
     assert log.episodes == [Standing("atm.jam", "t", "c", 2, start + 1, start + 9), Standing("x", "t", "c", 2, 1, 0)]
 

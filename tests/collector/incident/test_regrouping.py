@@ -161,11 +161,11 @@ def test_what_is_no_one_cause_is_not_put_together(stage: Stage, way: str) -> Non
 
 def outage(stage: Stage) -> tuple[str, str]:
     """A branch without its line, and a terminal in it that cannot reach its host: one incident, which explains the other."""
-    stage.players["atm-1"].says("switch", "net.wan.state", "failed", State.CRIT)
+    stage.terminal("server-hill", kind="server").says("switch", "net.wan.state", "failed", State.CRIT)
     stage.wait(MINUTE)
     stage.players["atm-2"].lost()
     stage.wait(5 * MINUTE)
-    wan = stage.alarm("net.wan", "atm-1", "switch").incident
+    wan = stage.alarm("net.wan", "server-hill", "switch").incident
     return wan, stage.alarm("terminal.silent", "atm-2").incident
 
 
@@ -197,8 +197,8 @@ def test_what_was_split_stays_apart_whatever_the_rules_say(stage: Stage) -> None
     own = stage.alarm("terminal.silent", "atm-2").incident
     assert own != wan
     assert stage.alarm("terminal.silent", "atm-2").mask(CHILD) is None
-    stage.players["atm-1"].says("switch", "net.wan.state", "degraded", State.WARN)
-    stage.players["atm-1"].says("switch", "net.wan.state", "failed", State.CRIT)
+    stage.players["server-hill"].says("switch", "net.wan.state", "degraded", State.WARN)
+    stage.players["server-hill"].says("switch", "net.wan.state", "failed", State.CRIT)
     stage.wait(HOUR)
     stage.players["atm-2"].back()
     stage.players["atm-2"].lost()

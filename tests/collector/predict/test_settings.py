@@ -5,20 +5,26 @@ from __future__ import annotations
 import pytest
 
 from tillwatch.collector.predict.settings import DAY_NS, TablesError, parse_tables
+from tillwatch.collector.predict.tables import TableError
 
 
 def test_a_site_changes_single_keys_and_its_own_parts_come_first():
     tables = parse_tables(
-        '[anomaly]\nfalse_alarms = 0.5\n[pace]\nhigh = 0.25\n[effort.kinds]\n"*disk*" = 7\n"atm/*" = 90\n'
+        '[anomaly]\nfalse_alarms = 0.5\n[pace]\nhigh = 0.75\n[effort.kinds]\n"*disk*" = 7\n"atm/*" = 90\n'
     )
     shipped = parse_tables()
-    assert (tables.anomaly_budget, tables.pace["high"]) == (0.5, 0.25)
+    assert (tables.anomaly_budget, tables.pace["high"]) == (0.5, 0.75)
     assert tables.horizon_ns == shipped.horizon_ns == 30 * DAY_NS
     assert tables.effort("host/disk") == 7
     assert tables.effort("atm/CDM1 dispenser") == 90
     assert shipped.effort("host/disk") != 7
     assert shipped.effort("nothing") == shipped.effort_min
     assert tables.digest != shipped.digest
+
+
+def test_a_watched_value_whose_rule_has_no_such_limit_is_said():
+    with pytest.raises(TableError, match=r"disk\.space, rule: ups\.battery-low has no limit above"):
+        parse_tables(watched='[[watched]]\nid = "disk.space"\nrule = "ups.battery-low"\n')
 
 
 def test_what_lives_and_trends_ask_for_is_kept_also_where_nothing_is_unusual_in_it():
@@ -40,7 +46,7 @@ def test_what_lives_and_trends_ask_for_is_kept_also_where_nothing_is_unusual_in_
         ("[anomaly]\nfalse_alarms = true", "True is no number"),
         ("[horizon]\nlook = 30", r"\[horizon\] look: write a duration with its unit"),
         ("[horizon]\nlook = '0d'", "more than nothing"),
-        ("[pace]\nhigh = 0.01", "no number from 0.25 to 4"),
+        ("[pace]\nhigh = 0.01", "no number from 0.5 to 2"),
         ("[grade]\nhigh = 0.2", "write a larger number"),
         ("[watch]\nignore = 'x'", "write a list"),
         ("grade = 3", "'grade' is a table"),

@@ -18,9 +18,13 @@ from tillwatch.collector.config import Config, PredictionsSection
 from tillwatch.collector.web.__main__ import Refused, listen, main
 
 
-def test_other_addresses_are_refused_until_there_are_users():
-    with pytest.raises(Refused, match="loopback address only"):
-        listen("0.0.0.0", 0)
+def test_other_machines_are_let_in_over_tls_only_and_to_who_has_an_account(world, tmp_path, capsys):
+    assert main(["--db", str(world.path), "--host", "0.0.0.0", "--port", "0"]) == 2
+    assert "passwords never cross a network in the clear" in capsys.readouterr().err
+    (tmp_path / "collector.toml").write_text("[console]\nnames = ['fleet.bank.example']\n")
+    assert main(["--db", str(world.path), "--port", "0", "--config", str(tmp_path / "collector.toml")]) == 2
+    assert "nobody has an account yet" in capsys.readouterr().err
+    world.store.close()
 
 
 def test_a_port_in_use_is_one_clear_error():

@@ -23,7 +23,7 @@ def said() -> tuple[set[str], set[str]]:
     text = "\n".join(
         path.read_text(encoding="utf-8")
         for path in (*SAYING, *WEB.rglob("*"))
-        if path.suffix in {".py", ".js"} and path.name != "messages.py"
+        if path.suffix in {".py", ".js", ".html"} and path.name != "messages.py"
     )
     return {key for key in KEY.findall(text) if not key.endswith((".js", ".json", ".css", ".svg"))}, set(
         FAMILY.findall(text)
