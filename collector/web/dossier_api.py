@@ -110,9 +110,9 @@ def add(api: APIRouter, parts: Parts) -> None:
         ] = None,
     ) -> Any:
         fields = _checked(change.model_dump(exclude_unset=True))  # type: ignore[attr-defined]
+        before, after = await of(terminal, lambda reader: reader.amended(terminal, fields))
         if if_match is None:
             raise HTTPException(428, "If-Match is missing: send the version over which the change was made")
-        before, after = await of(terminal, lambda reader: reader.amended(terminal, fields))
         if if_match.removeprefix("W/").strip('"') != before:
             raise HTTPException(412, STALE)
         if after != before:

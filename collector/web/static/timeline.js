@@ -12,6 +12,7 @@ const ROWS = 4;
 const CURVE = 92;
 const TICKS = [3600e3, 3 * 3600e3, 6 * 3600e3, 12 * 3600e3, 86400e3, 2 * 86400e3, 7 * 86400e3, 14 * 86400e3, 30 * 86400e3, 61 * 86400e3];
 const MAX_WORDS = 1000; // stretches of a signal in words that are drawn
+const EDGE = 14; // right of now: a mark of now is whole
 const SHORTEST = 600e3; // ms: nothing is told apart that is nearer
 const LISTED = 200; // rows of the list at once
 const SIGNS = { change: "◆", part: "⚙", note: "✎", restart: "↻" };
@@ -29,7 +30,7 @@ export default {
       </div>
       <div class="tw-timeline-kinds" role="group" :aria-label="t('timeline.kinds')">
         <button v-for="kind in kinds" :key="kind" type="button" class="tw-kind" :class="'tw-kind-' + kind" :aria-pressed="String(!hidden[kind])" @click="toggle(kind)">{{ kindWord(kind) }} <span>{{ counts[kind] ?? 0 }}</span></button>
-        <label class="tw-timeline-signal">{{ t("timeline.signal") }}
+        <label v-if="!list" class="tw-timeline-signal">{{ t("timeline.signal") }}
           <select :value="picked" @change="pick($event.target.value)"><option value="">{{ t("timeline.no_signal") }}</option><option v-for="s in signals" :key="s.key" :value="s.key">{{ s.key }}</option></select>
         </label>
       </div>
@@ -40,12 +41,12 @@ export default {
         <svg v-if="line && !list" :width="width" :height="height" tabindex="0" role="application" :aria-label="told" aria-describedby="tw-timeline-keys" @keydown="key" @wheel="wheel" @pointerdown="down" @pointermove="move" @pointerup="up" @pointercancel="drag = null">
           <defs>
             <pattern id="tw-hatch" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="7" height="7" class="tw-tl-hatch0"></rect><rect width="2" height="7" class="tw-tl-hatch1"></rect></pattern>
-            <clipPath id="tw-tl-clip"><rect :x="left" y="0" :width="inner" :height="height"></rect></clipPath>
+            <clipPath id="tw-tl-clip"><rect :x="left" y="0" :width="width - left" :height="height"></rect></clipPath>
           </defs>
           <g class="tw-tl-grid"><g v-for="tick in ticks" :key="tick.at"><line :x1="tick.x" :x2="tick.x" y1="20" :y2="height"></line><text v-if="tick.text" :x="tick.x" y="14" text-anchor="middle">{{ tick.text }}</text></g></g>
           <g v-for="lane in lanes" :key="lane.kind">
-            <line class="tw-tl-rule" x1="0" :x2="width" :y1="lane.y" :y2="lane.y"></line>
-            <text v-if="left" class="tw-tl-name" x="10" :y="lane.y + (lane.kind === 'curve' ? 18 : 15)">{{ lane.name }}</text>
+            <line class="tw-tl-rule" x1="0" :x2="width" :y1="lane.y - over" :y2="lane.y - over"></line>
+            <text :class="left ? 'tw-tl-name' : 'tw-tl-over'" :x="left ? 10 : 4" :y="left ? lane.y + (lane.kind === 'curve' ? 18 : 15) : lane.y - 3">{{ lane.name }}</text>
             <template v-if="lane.kind === 'curve' && curve">
               <text v-if="left" class="tw-tl-scale" x="10" :y="lane.y + 36">{{ curve.most }}</text><text v-if="left" class="tw-tl-scale" x="10" :y="lane.y + lane.h - 8">{{ curve.least }}</text>
               <g clip-path="url(#tw-tl-clip)"><path v-if="curve.range" class="tw-tl-range" :d="curve.range"></path><path v-if="curve.path" class="tw-tl-curve" :d="curve.path"></path>
@@ -116,8 +117,12 @@ export default {
     left() {
       return this.width < NARROW ? 0 : LABEL;
     },
+    // Where there is no room for the names beside the lanes they stand over them.
+    over() {
+      return this.left ? 0 : 14;
+    },
     inner() {
-      return Math.max(this.width - this.left - 10, 50);
+      return Math.max(this.width - this.left - EDGE, 50);
     },
     bounds() {
       return this.line ? [Date.parse(this.line.from), Date.parse(this.line.to)] : [0, 1];
@@ -162,8 +167,9 @@ export default {
       let y = 22;
       const add = (kind, name, height, items) => {
         found.push({ kind, name, y, h: height, items });
-        y += height;
+        y += height + this.over;
       };
+      y += this.over;
       if (!this.hidden.state) add("state", this.kindWord("state"), BAND + 8, this.bars("state", y + 5, BAND));
       if (this.picked) add("curve", this.unit || tw.t("timeline.reading"), this.points?.words ? BAND + 10 : CURVE);
       for (const kind of BARS) {

@@ -11,6 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.collector.desk import HOUR, Desk
+from tests.collector.web.as_visitor import let_in
 from tests.collector.web.taking import Taking
 from tillwatch.collector.people.roles import Role, Scope, Visitor
 from tillwatch.collector.store.reader import SqliteReader
@@ -63,9 +64,7 @@ def store(story: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def client(store: Path) -> Iterator[TestClient]:
-    console = Console(
-        lambda: SqliteReader(store), with_pages=False, acts=ActsDoor(store), authenticate=lambda headers: WHO[headers.get("x-test-who", "chen")]
-    )  # fmt: skip
+    console = let_in(Console(lambda: SqliteReader(store), with_pages=False, acts=ActsDoor(store)), WHO, "chen")
     with TestClient(console.app, base_url="http://127.0.0.1") as made:
         yield made
 
