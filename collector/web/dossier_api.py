@@ -35,6 +35,7 @@ from tillwatch.collector.web.dossier_schema import (
     LifeCycleChange,
     NoteShown,
     NoteText,
+    Revealed,
     ServiceDue,
     SimilarShown,
     StripShown,
@@ -122,6 +123,20 @@ def add(api: APIRouter, parts: Parts) -> None:
             raise HTTPException(412, STALE)
         response.headers["ETag"] = f'"{version}"'
         return AssetRecord(fields=dict(shown), version=version)
+
+    @api.post(
+        "/terminals/{terminal}/reveal",
+        response_model=Revealed,
+        responses=PROBLEMS,
+        dependencies=[needs(Permission.SEE_PROTECTED)],
+        summary="Its serial numbers and address whole; the look is record",
+    )
+    async def reveal(response: Response, terminal: str) -> Any:
+        response.headers["Cache-Control"] = "no-store"
+        await of(terminal, lambda reader: reader.terminal(terminal))
+        await parts.acts(asking(), {"action": "reveal", "terminal": terminal, "what": "device file"})
+        view = await known(lambda: reads.whole(lambda reader: reader.dossier(terminal, now())), terminal)
+        return Revealed.of(view)
 
     @api.post(
         "/terminals/{terminal}/notes",

@@ -20,14 +20,15 @@ export default {
       <div v-if="d" class="tw-dossier-split">
         <div>
           <section class="tw-section" id="tw-file">
-            <div class="tw-dossier-head"><h2>{{ t("asset.title") }}</h2><button v-if="may('plan') && !form" type="button" class="tw-button" @click="edit">{{ t("asset.edit") }}</button></div>
+            <div class="tw-dossier-head"><h2>{{ t("asset.title") }}</h2><button v-if="may('see_protected') && hides && !form" type="button" class="tw-button tw-reveal" :disabled="busy" @click="reveal">{{ t("asset.reveal") }}</button><button v-if="may('plan') && !form" type="button" class="tw-button" @click="edit">{{ t("asset.edit") }}</button></div>
+            <p v-if="problem && !form" class="tw-problem" role="alert">{{ problem }}</p>
             <ul v-if="d.dues.length && !form" class="tw-dues">
               <li v-for="due in d.dues" :key="due.on + due.kind" :class="'tw-due-' + urgency(due)"><b>{{ t("due." + due.kind) }}</b> <span>{{ dueText(due) }}</span> <span class="tw-faint">{{ day(due.on) }}<template v-if="due.last"> · {{ t("due.last", { at: day(due.last) }) }}</template></span>
                 <button v-if="may('plan') && due.kind !== 'warranty'" type="button" class="tw-button tw-due-done" :disabled="busy" @click="done(due)">{{ t("due.done_today") }}</button></li>
             </ul>
             <p v-if="!form && !filled.length" class="tw-note">{{ t("asset.empty") }}</p>
             <div v-if="!form && filled.length" class="tw-panel tw-asset">
-              <dl v-for="[group, names] in filled" :key="group"><template v-for="name in names" :key="name"><dt>{{ t("asset." + name) }}</dt><dd :class="{ 'tw-masked': masked(name), 'tw-asset-long': long(name) }" :title="masked(name) ? t('asset.masked') : ''">{{ shown(name) }}</dd></template></dl>
+              <dl v-for="[group, names] in filled" :key="group"><template v-for="name in names" :key="name"><dt>{{ t("asset." + name) }}</dt><dd :class="{ 'tw-masked': masked(name), 'tw-asset-long': long(name) }" :title="masked(name) && !revealed ? t('asset.masked') : ''">{{ shown(name) }}</dd></template></dl>
             </div>
             <form v-if="form" class="tw-panel tw-asset-form" @submit.prevent="save" @keydown.escape="form = null">
               <fieldset v-for="[group, names] in groups" :key="group"><legend>{{ t("assetgroup." + group) }}</legend>
@@ -47,7 +48,7 @@ export default {
             <p v-if="substituted" class="tw-alert" role="status">{{ t("serial.warning", { n: substituted }) }}</p>
             <table class="tw-table tw-stacked tw-panel">
               <thead><tr><th scope="col">{{ t("serial.device") }}</th><th scope="col">{{ t("serial.listed") }}</th><th scope="col">{{ t("serial.told") }}</th><th scope="col">{{ t("serial.state") }}</th></tr></thead>
-              <tbody><tr v-for="s in d.serials" :key="s.component"><td class="tw-code">{{ s.component }}</td><td class="tw-masked" :data-label="t('serial.listed')">{{ s.listed || "–" }}</td><td class="tw-masked" :data-label="t('serial.told')">{{ s.told || "–" }}</td><td><span class="tw-mark" :class="serialTone(s)">{{ t("serial." + s.state) }}</span></td></tr></tbody>
+              <tbody><tr v-for="s in serials" :key="s.component"><td class="tw-code">{{ s.component }}</td><td class="tw-masked" :data-label="t('serial.listed')">{{ s.listed || "–" }}</td><td class="tw-masked" :data-label="t('serial.told')">{{ s.told || "–" }}</td><td><span class="tw-mark" :class="serialTone(s)">{{ t("serial." + s.state) }}</span></td></tr></tbody>
             </table>
           </section>
           <section class="tw-section" id="tw-notes">
@@ -127,11 +128,17 @@ export default {
       </div>
     </div>`,
   props: { terminal: String },
-  data: () => ({ d: null, lives: null, like: null, failed: false, form: null, before: null, problem: "", busy: false, note: "", noteProblem: "", cycle: "", reason: "", cycleProblem: "", open: {}, few: FEW, groups: GROUPS }),
+  data: () => ({ d: null, revealed: null, lives: null, like: null, failed: false, form: null, before: null, problem: "", busy: false, note: "", noteProblem: "", cycle: "", reason: "", cycleProblem: "", open: {}, few: FEW, groups: GROUPS }),
   mixins: [tw.list],
   computed: {
     f() {
       return this.d.asset.fields;
+    },
+    hides() {
+      return !this.revealed && (PROTECTED.some((name) => this.f[name] !== undefined) || this.d.serials.length > 0);
+    },
+    serials() {
+      return this.revealed?.serials ?? this.d.serials;
     },
     filled() {
       const own = GROUPS.map(([group, names]) => [group, names.filter((name) => this.f[name] !== undefined)]);
@@ -197,8 +204,16 @@ export default {
       this.problem = "";
       try {
         if (Object.keys(fields).length) this.d.asset = await this.act("PUT", "asset", fields, { "If-Match": `"${this.d.asset.version}"` });
-        this.form = null;
+        this.form = this.revealed = null;
         this.reader.run();
+      } catch (error) {
+        this.problem = error.message;
+      }
+    },
+    async reveal() {
+      this.problem = "";
+      try {
+        this.revealed = await this.act("POST", "reveal");
       } catch (error) {
         this.problem = error.message;
       }
@@ -237,7 +252,7 @@ export default {
     kind: (name) => (DATES.includes(name) ? "date" : DAYS.includes(name) ? "number" : "text"),
     pairs: (serials) => Object.entries(serials).map(([part, number]) => `${part}=${number}`).join("; "),
     shown(name) {
-      const value = this.f[name];
+      const value = this.revealed?.fields[name] ?? this.f[name];
       if (DATES.includes(name)) return this.day(value);
       return DAYS.includes(name) ? tw.t("length.days", { n: value }) : value;
     },

@@ -88,7 +88,7 @@ export default {
           <tbody><tr v-for="m in listed" :key="m.id">
             <td class="tw-timeline-when">{{ when(m) }}</td>
             <td><span class="tw-tag" :class="'tw-kind-' + m.kind">{{ kindWord(m.kind) }}</span></td>
-            <td class="tw-whole"><a v-if="link(m)" :href="link(m)">{{ head(m) }}</a><b v-else>{{ head(m) }}</b><span v-if="detail(m)" class="tw-faint"> {{ detail(m) }}</span></td>
+            <td class="tw-whole"><a v-if="link(m)" :href="link(m)">{{ head(m) }}</a><b v-else>{{ head(m) }}</b><span v-if="detail(m)" class="tw-faint">{{ " · " + detail(m) }}</span></td>
             <td class="tw-code">{{ m.component }}</td><td>{{ m.by }}</td>
           </tr></tbody>
         </table>

@@ -32,7 +32,7 @@ async def test_the_timeline_is_walked_zoomed_and_read_as_a_list_by_keyboard(watc
     await page.get_by_role("button", name="List", exact=True).press("Enter")
     rows = page.locator(".tw-timeline-list tbody tr")
     await expect(rows).to_have_count(9)
-    await expect(rows.first).to_contain_text("Degraded")
+    await expect(rows.first).to_contain_text("A disk fills up · HWM-2")
     assert "as=list" in page.url
     await expect(rows.get_by_role("link").first).to_have_attribute("href", "/incident/HWM-2")
 

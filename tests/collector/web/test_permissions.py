@@ -62,6 +62,7 @@ ROUTES: dict[str, Permission | Route] = {
     f"GET {V1}/terminals/{{terminal}}/lives": SEE,
     f"GET {V1}/terminals/{{terminal}}/similar": SEE,
     f"PUT {V1}/terminals/{{terminal}}/asset": Route(PLAN, body={"maker": "Acme"}),
+    f"POST {V1}/terminals/{{terminal}}/reveal": SEE_PROTECTED,
     f"POST {V1}/terminals/{{terminal}}/notes": Route(ACT, body={"text": "Key is with the porter"}),
     f"POST {V1}/terminals/{{terminal}}/life-cycle": Route(PLAN, body={"state": "spare", "reason": "moved"}),
     f"GET {V1}/service-due": SEE,
