@@ -39,6 +39,7 @@ from tillwatch.collector.read import (
     Touched,
     WaitingView,
 )
+from tillwatch.collector.records import Correction
 
 NANO = 1_000_000_000
 HOUR = 3600 * NANO
@@ -361,6 +362,9 @@ class FakeFleet(FakeDossiers, FakeOversight):
             ),
             retired=False,
         )  # fmt: skip
+
+    def corrections(self, terminal: str | None = None) -> Sequence[Correction]:
+        return ()
 
     def health(self) -> Health:
         return Health(
