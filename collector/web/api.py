@@ -23,6 +23,7 @@ from tillwatch.collector.web import (
     calendar_api,
     corrections_api,
     delivery_api,
+    diagnosis_api,
     dossier_api,
     figures_api,
     incident_api,
@@ -180,6 +181,7 @@ def router(parts: Parts) -> APIRouter:
     calendar_api.add(api, parts)
     incident_api.add(api, reads, Translation(parts.cards), now)
     delivery_api.add(api, reads)
+    diagnosis_api.add(api, parts)
     monitoring_api.add(api, parts)
     overview_api.add(api, parts)
     dossier_api.add(api, parts)

@@ -19,11 +19,15 @@ from tillwatch.collector.web.audit_schema import (
     StretchAsked,
 )
 from tillwatch.collector.web.door import needs
+from tillwatch.collector.web.exports import FILES, Exports, Format
 from tillwatch.collector.web.parts import Parts
 from tillwatch.collector.web.schema import iso
 
 MAX_PAGE = 200
 """Acts of one answer: each is some hundred bytes of facts."""
+EXPORTED_AT_ONCE = 1_000
+MAX_EXPORTED = 20_000
+"""Acts of one file, some 10 MB: ask for less time for what lies further back."""
 MAX_TEXT = 100
 """Characters of a filter."""
 
@@ -32,13 +36,14 @@ _GROUP = f"^({'|'.join((*GROUPS, HANDLING))})$"
 
 def add(api: APIRouter, parts: Parts) -> None:
     reads, now = parts.reads, parts.now
+    exports = Exports(reads, now)
     following = asyncio.Lock()
     last: list[ChainStretch] = []
 
     @api.get(
         "/audit",
         response_model=AuditPage,
-        responses=SOME,
+        responses={**FILES, **SOME},
         dependencies=[needs(Permission.AUDIT)],
         summary="Who did what, the newest first",
     )
@@ -52,14 +57,28 @@ def add(api: APIRouter, parts: Parts) -> None:
         end: Annotated[str | None, Query(alias="to", max_length=40)] = None,
         before: Annotated[int, Query(ge=0, le=2**53, description="`before` of the answer that this one follows")] = 0,
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+        form: Format = None,
     ) -> Any:  # fmt: skip
         response.headers["Cache-Control"] = "no-store"
         wanted = Wanted(actor.strip(), group or "", action.strip(), subject.strip(), moment(start, "from") or 0, moment(end, "to") or 0)  # fmt: skip
+        if form is not None:
+            return await exports(AuditEntry, await _all(wanted, before), form, "audit")
         found = await reads(lambda reader: reader.acts(wanted, before, limit))
         return AuditPage(
             items=[AuditEntry.of(each) for each in found.acts], before=found.before, looked_at=found.looked_at, back_to=iso(found.back_to),
             whole=asking().scope.whole,
         )  # fmt: skip
+
+    async def _all(wanted: Wanted, before: int) -> list[AuditEntry]:
+        """For a file: page after page, so that nobody else waits for all of it."""
+        entries: list[AuditEntry] = []
+        while len(entries) < MAX_EXPORTED:
+            found = await reads(lambda reader, at=before: reader.acts(wanted, at, EXPORTED_AT_ONCE))  # type: ignore[misc]  # mypy has no type for a default
+            entries += [AuditEntry.of(each) for each in found.acts]
+            before = found.before
+            if not before:
+                break
+        return entries[:MAX_EXPORTED]
 
     @api.get(
         "/audit/chain",

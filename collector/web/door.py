@@ -39,8 +39,8 @@ COOKIE, SECURE_COOKIE = "tw_session", "__Host-tw_session"
 """The second over TLS: a browser takes it from this very host only, and never sends it in the clear."""
 CSRF = "x-tw-csrf"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-OPEN_PREFIXES = ("/sign-in", "/console/", "/api/v1/sign-in", "/favicon")
-"""What nobody reaches, too: the sign-in page and its files. The fleet's document under /console/ asks for more by itself."""
+OPEN_PREFIXES = ("/sign-in", "/console/", "/api/v1/sign-in", "/favicon", "/metrics")
+"""What nobody reaches, too: the sign-in page and its files. The fleet's document under /console/ asks for more by itself, and so do the figures for machines."""
 STATIC = ("/console/", "/_nicegui/", "/favicon")
 """Files of the console itself: a page takes some sixty at once, and browsers keep them."""
 FORMS = "/sign-in"

@@ -29,6 +29,8 @@ SKEW_WARN = SUSPECT_SKEW_MS
 """ms; from there on a terminal's times are corrected and marked."""
 SPOOL_WARN_S, SPOOL_FAIL_S = 900, 86_400
 """Age of the oldest batch that waits on a terminal: a quarter of an hour is a line that was cut for a moment; a day fills the smallest spools."""
+SPOOL_TOLD = HOUR
+"""How old an agent's word on its spool may be: it says it every minute, and what waits longer ago says nothing of now."""
 REFUSED_LATELY = HOUR
 DISK_FAIL, DISK_WARN = 1 * GIB, 5 * GIB
 """Below the first the collector of a large fleet has days left (doctor.py has the same)."""
@@ -135,9 +137,11 @@ def _skew(seen: Seen) -> Check:
 
 
 def _spool(seen: Seen) -> Check:
-    if seen.facts is None or not seen.facts.spools:
-        return Check("spool", "agents", UNKNOWN, None, "s", SPOOL_WARN_S, SPOOL_FAIL_S)
-    spools = sorted(seen.facts.spools, key=lambda each: -each.oldest_s)
+    told = seen.facts.spools if seen.facts is not None else ()
+    spools = sorted((each for each in told if each.at > seen.now - SPOOL_TOLD), key=lambda each: -each.oldest_s)
+    if not spools:
+        last = max((each.at for each in told), default=0)
+        return Check("spool", "agents", UNKNOWN, None, "s", SPOOL_WARN_S, SPOOL_FAIL_S, last, 0, len(told))
     late = sum(each.oldest_s > SPOOL_WARN_S for each in spools)
     sick = sum(each.state not in ("", "ok") for each in spools)
     state = max(_beyond(spools[0].oldest_s, SPOOL_WARN_S, SPOOL_FAIL_S), WARN if sick else OK, key=_gravity)
@@ -163,7 +167,7 @@ def _holes(seen: Seen) -> Check:
 
 def _refused(seen: Seen) -> Check:
     if seen.health is None:
-        return Check("refused", "intake", UNKNOWN)
+        return Check("refused", "ways", UNKNOWN)
     late = [each for each in seen.health.culprits if each.last_at > seen.now - REFUSED_LATELY]
     strangers = [each for each in late if any(reason in SIGNED for reason, _ in each.reasons)]
     total = sum(n for _, n in seen.health.refused)
@@ -172,7 +176,7 @@ def _refused(seen: Seen) -> Check:
         Worst(each.terminal, each.refused, "1", each.last_at, _page(each.terminal) if each.terminal else "", ", ".join(f"{reason} {n}" for reason, n in each.reasons))
         for each in seen.health.culprits[:MAX_WORST]
     )  # fmt: skip
-    return Check("refused", "intake", state, total, "1", None, None, seen.health.started_at, len(late), len(seen.health.culprits), worst)  # fmt: skip
+    return Check("refused", "ways", state, total, "1", None, None, seen.health.started_at, len(late), len(seen.health.culprits), worst)  # fmt: skip
 
 
 def _advance(seen: Seen) -> Check:
@@ -268,14 +272,14 @@ def _terminal_certificates(seen: Seen) -> Check:
 
 def _outbox(seen: Seen) -> Check:
     if seen.health is None:
-        return Check("outbox", "outward", UNKNOWN)
+        return Check("outbox", "ways", UNKNOWN)
     late = [each for each in seen.health.waiting if each.late(seen.now)]
     worst = tuple(
         Worst(each.connector, each.count, "1", each.oldest_at, "/deliveries", each.answer)
         for each in (late or seen.health.waiting)[:MAX_WORST]
     )
     state = FAIL if late else WARN if seen.health.outbox_dead else OK
-    return Check("outbox", "outward", state, seen.health.outbox_pending, "1", None, None, 0, seen.health.outbox_dead, sum(each.count for each in late), worst)  # fmt: skip
+    return Check("outbox", "ways", state, seen.health.outbox_pending, "1", None, None, 0, seen.health.outbox_dead, sum(each.count for each in late), worst)  # fmt: skip
 
 
 _PREDICTING = {WELL: OK, NEW: OK, OFF: SWITCHED_OFF, BEHIND: WARN, TROUBLE: FAIL, STOPPED: FAIL, STUCK: FAIL}
@@ -283,16 +287,15 @@ _PREDICTING = {WELL: OK, NEW: OK, OFF: SWITCHED_OFF, BEHIND: WARN, TROUBLE: FAIL
 
 def _predictions(seen: Seen) -> Check:
     if seen.far is None:
-        return Check("predictions", "outward", UNKNOWN, None, "s", LAG_WARN_S)
+        return Check("predictions", "ways", UNKNOWN, None, "s", LAG_WARN_S)
     state = _PREDICTING.get(seen.far.state, UNKNOWN)
-    return Check("predictions", "outward", state, seen.far.lag_ns / S, "s", LAG_WARN_S, None, seen.far.at, seen.far.entries, said=seen.far.trouble)  # fmt: skip
+    return Check("predictions", "ways", state, seen.far.lag_ns / S, "s", LAG_WARN_S, None, seen.far.at, seen.far.entries, said=seen.far.trouble)  # fmt: skip
 
 
 PARTS: tuple[Callable[[Seen], Check], ...] = (
-    _silent, _skew, _spool, _holes, _terminal_certificates, _refused, _advance, _acts, _away, _clock, _store, _disk, _backup, _verified, _certificates, _outbox,
-    _predictions,
+    _silent, _skew, _spool, _holes, _terminal_certificates, _refused, _outbox, _predictions, _advance, _acts, _away, _clock, _store, _disk, _backup, _verified,
+    _certificates,
 )  # fmt: skip
-GROUPS = ("agents", "intake", "collector", "store", "outward")
 
 
 def by_state(checks: Iterable[Check]) -> Iterator[tuple[str, int]]:

@@ -24,12 +24,12 @@ export default {
       <form class="tw-filters" @submit.prevent="fresh">
         <input type="search" v-model="f.actor" :placeholder="t('audit.person')" :aria-label="t('audit.person')" maxlength="100" @change="fresh">
         <input type="search" v-model="f.subject" :placeholder="t('audit.subject')" :aria-label="t('audit.subject')" maxlength="100" @change="fresh">
-        <select v-model="f.group" :aria-label="t('audit.group')" @change="fresh"><option value="">{{ t("audit.group") }}</option><option v-for="g in groups" :key="g" :value="g">{{ t("audit.group_" + g) }}</option></select>
+        <select v-model="f.group" :aria-label="t('audit.group')" @change="fresh"><option value="">{{ t("audit.group") }}</option><option v-for="g in groups" :key="g" :value="g">{{ kind(g) }}</option></select>
         <label class="tw-audit-date"><span>{{ t("audit.since") }}</span><input type="date" v-model="f.from" @change="fresh"></label>
         <label class="tw-audit-date"><span>{{ t("audit.until") }}</span><input type="date" v-model="f.to" @change="fresh"></label>
         <button type="submit" class="tw-visually-hidden">{{ t("audit.title") }}</button>
         <span class="tw-grow"></span>
-        <a class="tw-button tw-audit-export" :href="address(0, 1) + '&format=csv'" download>{{ t("audit.export") }}</a>
+        <a class="tw-button tw-audit-export" :href="address(0, 50) + '&format=csv'" download>{{ t("audit.export") }}</a>
       </form>
       <p v-if="failed" class="tw-note" role="status">{{ t("app.fetch_failed") }}</p>
       <p v-else-if="!list" class="tw-note">{{ t("alarms.loading") }}</p>
@@ -45,8 +45,8 @@ export default {
                   <td class="tw-number"><button type="button" class="tw-audit-n" :aria-expanded="String(open === e.n)" :title="t('audit.prove', { n: e.n })" @click="check(e)">{{ e.n }}</button></td>
                   <td class="tw-audit-when"><time :datetime="e.at">{{ stamp(e.at) }}</time></td>
                   <td><b>{{ e.actor }}</b></td>
-                  <td>{{ e.action }} <span class="tw-tag">{{ t("audit.group_" + e.group) }}</span></td>
-                  <td><a v-if="e.terminal" :href="'/terminal/' + encodeURIComponent(e.terminal)">{{ e.terminal }}</a><a v-else-if="e.detail.incident" :href="'/incident/' + encodeURIComponent(e.detail.incident)" class="tw-code">{{ e.detail.incident }}</a></td>
+                  <td>{{ e.action }} <span class="tw-tag">{{ kind(e.group) }}</span></td>
+                  <td><a v-if="e.terminal" :href="'/terminal/' + encodeURIComponent(e.terminal)">{{ e.terminal }}</a><a v-else-if="e.detail.incident" :href="'/incident/' + encodeURIComponent(e.detail.incident)" class="tw-code">{{ e.detail.incident }}</a><template v-else>{{ e.detail.scope || "" }}</template></td>
                   <td class="tw-whole tw-code tw-audit-facts">{{ e.text }}</td>
                 </tr>
                 <tr v-if="open === e.n" class="tw-audit-proof">
@@ -145,6 +145,7 @@ export default {
       }
       this.following = false;
     },
+    kind: (group) => tw.t(`audit.group_${group}`),
     t: (name, values) => tw.t(name, values),
     number: (n) => tw.number(n),
     stamp: (iso) => tw.stamp(iso ? Date.parse(iso) : 0, true),

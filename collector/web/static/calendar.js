@@ -77,7 +77,7 @@ export default {
           <p v-if="!due.length" class="tw-note">{{ t("calendar.inspections_none") }}</p>
           <ul v-else class="tw-panel tw-cal-due">
             <li v-for="d in due" :key="d.key">
-              <div><b><a :href="d.href">{{ d.name }}</a></b><span class="tw-tag">{{ t(d.service ? "calendar.service" : "calendar.inspection") }}</span></div>
+              <div><b><a :href="d.href">{{ d.name }}</a></b><span class="tw-tag">{{ t(d.kind) }}</span></div>
               <p class="tw-faint">{{ d.text }}</p>
               <div><span :class="{ 'tw-late': d.late }">{{ d.when }}</span><button v-if="plan.may_plan" type="button" class="tw-why-button" @click="open({ scope: d.scope })">{{ t("calendar.plan_it") }}</button></div>
             </li>
@@ -121,8 +121,8 @@ export default {
           <p class="tw-faint">{{ t("window.about") }}</p>
           <div class="tw-form">
             <label><span>{{ t("window.kind") }}</span>
-              <select v-model="form.kind" @change="changed"><option v-for="k in ['branch', 'terminal', 'component', 'region', 'all']" :key="k" :value="k">{{ t("window.kind_" + k) }}</option></select></label>
-            <label v-if="form.kind !== 'all'"><span>{{ t("window.kind_" + (form.kind === "component" ? "terminal" : form.kind)) }}</span>
+              <select v-model="form.kind" @change="changed"><option v-for="k in ['branch', 'terminal', 'component', 'region', 'all']" :key="k" :value="k">{{ kindOf(k) }}</option></select></label>
+            <label v-if="form.kind !== 'all'"><span>{{ kindOf(form.kind === "component" ? "terminal" : form.kind) }}</span>
               <input v-model="form.name" list="tw-cal-names" required maxlength="120" autocomplete="off" @input="changed"></label>
             <label v-if="form.kind === 'component'"><span>{{ t("window.component") }}</span><input v-model="form.component" required maxlength="80" autocomplete="off" @input="changed"></label>
             <label><span>{{ t("window.since") }}</span><input type="datetime-local" v-model="form.from" required @input="changed"></label>
@@ -264,16 +264,16 @@ export default {
       const rounds = this.rounds.map((r) => {
         const by = Math.min(...r.terminals.map((x) => Date.parse(x.inspect_by) || Infinity));
         return {
-          key: "i" + r.branch, name: r.branch || "–", href: "/at-risk?branch=" + encodeURIComponent(r.branch), service: false, scope: "branch:" + r.branch, late: by < this.clock,
+          key: "i" + r.branch, name: r.branch || "–", href: "/at-risk?branch=" + encodeURIComponent(r.branch), kind: "calendar.inspection", scope: "branch:" + r.branch, late: by < this.clock,
           text: [tw.t("calendar.inspection_text", { n: r.terminals.length, minutes: r.minutes }), tw.t("calendar.inspection_avoid", { n: tw.number(r.avoided) })].join(" · "),
           when: Number.isFinite(by) ? tw.t(by < this.clock ? "calendar.overdue" : "calendar.due", { date: tw.date(by) }) : "",
         };
       });
       const services = this.services.map((s) => {
-        const by = Date.parse(s.due ?? s.service_due ?? "") || 0;
+        const by = this.day(...s.on.split("-").map(Number)).start;
         return {
-          key: "s" + s.terminal, name: s.terminal, href: "/terminal/" + encodeURIComponent(s.terminal), service: true, scope: s.terminal, late: by < this.clock, text: s.branch ?? "",
-          when: by ? tw.t(by < this.clock ? "calendar.overdue" : "calendar.due", { date: tw.date(by) }) : "",
+          key: s.kind + s.terminal, name: s.terminal, href: "/terminal/" + encodeURIComponent(s.terminal), kind: "calendar." + s.kind, scope: s.terminal, late: s.days < 0,
+          text: s.branch, when: tw.t(s.days < 0 ? "calendar.overdue" : "calendar.due", { date: tw.date(by + DAY / 2) }),
         };
       });
       return [...services, ...rounds].slice(0, 20);
@@ -332,11 +332,7 @@ export default {
         throw error;
       }
       this.rounds = (await tw.json(`/api/v1/inspections?limit=10&lang=${window.TW.lang}`).catch(() => ({ items: [] }))).items;
-      if (this.served !== false) {
-        const served = await tw.json("/api/v1/service-due?limit=10").catch(() => null);
-        this.served = served !== null;
-        this.services = served?.items ?? [];
-      }
+      this.services = (await tw.json("/api/v1/service-due?limit=10").catch(() => ({ items: [] }))).items;
     },
     // ---- where one looks
     turn(name) {
@@ -463,6 +459,7 @@ export default {
       this.reader.run();
     },
     // ---- words
+    kindOf: (kind) => tw.t(`window.kind_${kind}`),
     t: (name, values) => tw.t(name, values),
     stamp: (at) => tw.stamp(at),
     dateOf: (at) => tw.date(at + DAY / 2),
@@ -485,7 +482,7 @@ export default {
       return s.b <= this.clock ? "over" : s.a <= this.clock ? "open" : "to_come";
     },
     stateOf(s) {
-      return tw.t("calendar.state_" + this.status(s));
+      return tw.t(`calendar.state_${this.status(s)}`);
     },
     glyph(s) {
       return { over: "✓", open: "●", to_come: "○" }[this.status(s)];

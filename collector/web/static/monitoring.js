@@ -9,14 +9,14 @@ export default {
       <template v-else>
         <div class="tw-mon-head" role="status">
           <b :class="'tw-mon-' + seen.state">{{ t(ill ? "monitoring.not_well" : "monitoring.all_well") }}</b>
-          <span v-for="(n, state) in seen.counts" :key="state" class="tw-mark" :class="tone(state)">{{ n }} {{ t("monitoring.state_" + state) }}</span>
+          <span v-for="(n, state) in seen.counts" :key="state" class="tw-mark" :class="tone(state)">{{ n }} {{ said(state) }}</span>
           <span class="tw-faint tw-age" :data-at="ms(seen.at)">{{ age(seen.at) }}</span>
         </div>
         <section v-for="group in groups" :key="group.name" class="tw-section">
-          <h2>{{ t("monitoring.group_" + group.name) }}</h2>
+          <h2>{{ titled(group.name) }}</h2>
           <div class="tw-mon-parts">
             <article v-for="p in group.parts" :key="p.key" class="tw-mon-part" :class="'tw-mon-is-' + p.state" :id="'part-' + p.key">
-              <header><h3>{{ p.title }}</h3><span class="tw-mark" :class="tone(p.state)">{{ t("monitoring.state_" + p.state) }}</span></header>
+              <header><h3>{{ p.title }}</h3><span class="tw-mark" :class="tone(p.state)">{{ said(p.state) }}</span></header>
               <p class="tw-mon-value"><span v-if="p.value === null" class="tw-mon-none">{{ t("monitoring.not_known") }}</span><template v-else><b>{{ value(p.value, p.unit)[0] }}</b> {{ value(p.value, p.unit)[1] }}</template>
                 <span v-if="p.total" class="tw-faint">{{ t("monitoring.concerned", { n: number(p.count), total: number(p.total) }) }}</span></p>
               <p class="tw-mon-limits tw-faint">{{ limits(p) }}<template v-if="p.at"> · <span :data-at="ms(p.at)">{{ age(p.at) }}</span></template></p>
@@ -85,6 +85,8 @@ export default {
     value: (n, unit) => tw.value(n, unit),
     say: (n, unit) => tw.say(n, unit),
     number: (n) => tw.number(n),
+    said: (state) => tw.t(`monitoring.state_${state}`),
+    titled: (group) => tw.t(`monitoring.group_${group}`),
     t: (name, values) => tw.t(name, values),
     ms: (iso) => (iso ? Date.parse(iso) : 0),
     stamp: (iso) => tw.stamp(Date.parse(iso)),
