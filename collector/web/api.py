@@ -21,6 +21,7 @@ from tillwatch.collector.web import (
     acts_api,
     audit_api,
     calendar_api,
+    corrections_api,
     delivery_api,
     diagnosis_api,
     dossier_api,
@@ -191,7 +192,7 @@ def router(parts: Parts) -> APIRouter:
     monitoring_api.add(api, parts)
     overview_api.add(api, parts)
     dossier_api.add(api, parts)
-    figures_api.add(api, parts)
+    corrections_api.add(api, parts, figures_api.add(api, parts))
     prove_api.add(api, parts)
     risk_api.add(api, reads, parts.predicting, now)
 
