@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from tillwatch.agent.model import MS
 from tillwatch.collector.alarm.alarms import Alarm, AlarmEvent
 from tillwatch.collector.alarm.alarms import Key as AlarmKey
+from tillwatch.collector.diagnosis.order import Order
 from tillwatch.collector.incident.incidents import Incident
 from tillwatch.collector.predict.finding import Finding, Grade, Record
 from tillwatch.collector.records import Correction, IncidentEvent, LateSpan, StateChange
@@ -91,4 +92,5 @@ class Dirty:
     grades: dict[str, Grade | None] = field(default_factory=dict)
     hit_rates: dict[tuple[str, str], Record] = field(default_factory=dict)
     foretold: tuple[int, int, int] | None = None
+    commands: dict[int, Order] = field(default_factory=dict)
     rules: bool = False

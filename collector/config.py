@@ -158,6 +158,13 @@ class PredictionsSection:
 
 
 @dataclass(frozen=True, slots=True)
+class DiagnosisSection:
+    """enabled: whether terminals may be asked anything from here."""
+
+    enabled: bool = setting(values.flag, False)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """source: the file it was read from, None for the defaults. alerts: by name, the other monitoring systems that may send theirs."""
 
@@ -177,6 +184,7 @@ class Config:
     intake: IntakeSection = IntakeSection()
     retention: RetentionSection = RetentionSection()
     predictions: PredictionsSection = PredictionsSection()
+    diagnosis: DiagnosisSection = DiagnosisSection()
     watchdog: WatchdogSection | None = None
 
     @property
@@ -237,6 +245,7 @@ _SECTIONS: Mapping[str, tuple[str, type]] = {
     "intake": ("intake", IntakeSection),
     "retention": ("retention", RetentionSection),
     "predictions": ("predictions", PredictionsSection),
+    "diagnosis": ("diagnosis", DiagnosisSection),
     "watchdog": ("watchdog", WatchdogSection),
 }
 

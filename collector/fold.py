@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tillwatch.agent.model import MS, Value
-from tillwatch.agent.wire import Header, Life, Opened
+from tillwatch.agent.model import AGENT, MS, Value
+from tillwatch.agent.wire import RESULT, Header, Life, Opened
 from tillwatch.collector import sequence
 from tillwatch.collector.alarm.alarming import BEHIND_NS, Alarming
 from tillwatch.collector.alarm.diagnosis import Cards, parse_cards
@@ -18,6 +18,8 @@ from tillwatch.collector.alarm.masking import Masking
 from tillwatch.collector.alarm.rules import CLOCK, FORK, PREDICTED
 from tillwatch.collector.book import Book
 from tillwatch.collector.changes import Dirty, Ticks, ticks_of
+from tillwatch.collector.diagnosis.diagnosing import Diagnosing
+from tillwatch.collector.diagnosis.order import ACTS as OF_COMMANDS
 from tillwatch.collector.duty.policy import parse_policy
 from tillwatch.collector.incident.alerting import Alerting
 from tillwatch.collector.incident.following import Following
@@ -89,6 +91,7 @@ class Fold:
         self.operators = Operators(self.book, self.fleet, self.alarming, self.masking, following, regrouping)
         self.alerting = Alerting(self.book, self.fleet, following)
         self.device_files = DeviceFiles(self.book, self.fleet)
+        self.diagnosing = Diagnosing(self.book, self.fleet, self.timers)
         self.ticketing = Ticketing(self.book, self.alarming, following)
         self.operators.answered = self.ticketing.answered = self._answered
         self.advanced_to = 0
@@ -130,6 +133,8 @@ class Fold:
                     self.late.due(terminal, due)
                 case "regulator":
                     self.regulating.due(terminal, due)
+                case "command":
+                    self.diagnosing.due(terminal, rule, due)
             self.standing.look(due)
         self.advanced_to = max(self.advanced_to, until)
 
@@ -207,6 +212,8 @@ class Fold:
             )
             if late is not None:
                 self.late.judge(late, terminal, column, tick, bounds)
+            if column.signal == RESULT:
+                self.diagnosing.heard(terminal.id, column.component, column.values, entry.at)
             if historical:
                 continue
             if column.signal == MODE and series.value != terminal.mode:
@@ -243,10 +250,14 @@ class Fold:
         self.book.ease(terminal.id, series.at)
 
     def _interval(self, terminal: Terminal, component: Component, said: Value) -> None:
-        """How often the agent means to read the component: believed up to MAX_INTERVAL_S, or a liar would never be missed."""
+        """How often the agent means to read the component: believed up to MAX_INTERVAL_S, or a liar would never be missed. The terminal itself is due by
+        it at once: a deadline that only a later look corrected would be another one where the fold was loaded meanwhile.
+        """
         if isinstance(said, int | float) and said > 0:
             component.interval_s = float(min(said, MAX_INTERVAL_S))
             terminal.next_due = 0
+            if component.name == AGENT:
+                self.presence.rearm(terminal)
 
     def _component(self, terminal: Terminal, name: str) -> Component | None:
         """None where the terminal has as many as it may: its batches are kept all the same, and what is in them can be read again."""
@@ -370,6 +381,9 @@ class Fold:
             case action if action in OF_DEVICE_FILES:
                 self.device_files.act(entry, facts)
                 return
+            case action if action in OF_COMMANDS:
+                self.diagnosing.act(entry, facts)
+                return
             case "ticket-link":
                 self.ticketing.changed({**facts, "origin": "linked"}, entry.at)
                 return
@@ -445,5 +459,6 @@ class Fold:
         self.late.rearm(self.advanced_to)
         self.handling.rearm(self.advanced_to)
         self.regulating.rearm(self.advanced_to)
+        self.diagnosing.rearm()
         for corr_id in sorted(self.book.incidents):
             self.following.rearm(corr_id, self.advanced_to)

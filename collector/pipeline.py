@@ -232,7 +232,9 @@ class Pipeline:
 
     def _changed(self) -> bool:
         dirty = self.fold.dirty
-        return bool(dirty.terminals or dirty.components or dirty.limits or dirty.alarms or dirty.messages)
+        return bool(
+            dirty.terminals or dirty.components or dirty.limits or dirty.alarms or dirty.messages or dirty.commands
+        )
 
     def _batch(
         self, message: Message, opened: Opened | WireError, entries: list[Entry], replies: dict[str, Reply]

@@ -20,6 +20,7 @@ from tillwatch.collector.child import end
 from tillwatch.collector.clock import SteadyClock
 from tillwatch.collector.commands.service_commands import console_arguments
 from tillwatch.collector.config import Config, ConfigError, is_loopback
+from tillwatch.collector.diagnosis.courier import Courier
 from tillwatch.collector.dispatch import Dispatch
 from tillwatch.collector.duty.policy import Policy, PolicyError, parse_policy, resolve, shipped_policy
 from tillwatch.collector.housekeeping import Housekeeping
@@ -179,6 +180,9 @@ async def _serve(config: Config, *, console: bool) -> int:
             asyncio.create_task(ingest.run(), name="ingest"),
             asyncio.create_task(_watch(ingest), name="watchdog"),
         }
+        if config.diagnosis.enabled:
+            courier = Courier(pipeline, intake, own.ack_key, clock.now)
+            tasks.add(asyncio.create_task(courier.run(), name="commands"))
         callers = Callers(config, pipeline, dispatch.receivers)
         await callers.listen(own)
         stack.push_async_callback(callers.close)

@@ -63,6 +63,7 @@ MAY_PRINT = frozenset(
         "collector/commands/asset_commands.py",
         "collector/commands/backtest_command.py",
         "collector/commands/correction_commands.py",
+        "collector/commands/diagnose_command.py",
         "collector/commands/handling_commands.py",
         "collector/commands/identity_commands.py",
         "collector/commands/incident_commands.py",

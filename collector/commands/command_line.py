@@ -139,6 +139,27 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             json=True,
         ),
     )),
+    ("Ask a terminal", (
+        Command(
+            "diagnose", "commands.diagnose_command:run_diagnose",
+            "ask a terminal something that changes nothing there: read its devices now, more often for a while, its diagnostic bundle, a device's own report",
+            'tillwatch-collector diagnose till-0042 poll-now --component ups --reason "is the UPS there?" --wait',
+            (
+                _o("terminal", nargs="?", default="", metavar="TERMINAL", help="its id; see tillwatch-collector terminals"),
+                _o("kind", nargs="?", default="", choices=("", "poll-now", "raise-sampling", "bundle", "self-report"), metavar="KIND",
+                   help="poll-now, raise-sampling, bundle or self-report"),
+                _o("--component", default="", metavar="DEVICE", help="of poll-now (without it all) and self-report"),
+                _o("--minutes", type=int, metavar="N", help="of raise-sampling: for how long, 1 to 15 (default: 15)"),
+                _o("--factor", type=int, metavar="N", help="of raise-sampling: times as often, 2 to 4 (default: 4)"),
+                _o("--reason", default="", metavar="TEXT", help="why: for the record"),
+                _o("--wait", action="store_true", help="until it is settled; exit code 1 unless it was done"),
+                _o("--out", type=Path, metavar="FILE", help="of bundle: wait for it and write it there"),
+                _o("--list", action="store_true", help="what was asked, of TERMINAL or of all, and what became of it"),
+            ),
+            json=True,
+            more="Off until [diagnosis] enabled here and [commands] enabled on the terminal say otherwise; packaging/docs/remote-diagnosis.md.",
+        ),
+    )),
     ("Act on alarms and incidents", (
         Command(
             "acknowledge", "commands.handling_commands:run_acknowledge",

@@ -28,6 +28,7 @@ FORM = 1
 """Of the file: one of another form is made anew."""
 SUPPLIES = ("cash", "supplies")
 """Parties of the rules that say that something ran out or filled up."""
+_INSERT = "INSERT INTO {} VALUES ({})"
 NOWHERE = Place("", "", "", "", "")
 
 
@@ -71,10 +72,10 @@ def _fill(db: sqlite3.Connection, it: Computed, log: Log, policy: Policy, rules:
     for place in it.places.values():
         regions[place.branch] = place.region
     rows = (_figure(one, it.places, regions) for kind in KINDS for one in it.of_kind(kind))
-    db.executemany(f"INSERT INTO figure VALUES ({','.join('?' * 22)})", rows)
-    db.executemany(f"INSERT INTO stretch VALUES ({','.join('?' * 21)})", _stretches(it))
-    db.executemany(f"INSERT INTO incident VALUES ({','.join('?' * 33)})", _incidents(it))
-    db.executemany(f"INSERT INTO supply VALUES ({','.join('?' * 11)})", _supplies(it, log, rules))
+    db.executemany(_INSERT.format("figure", ",".join("?" * 22)), rows)
+    db.executemany(_INSERT.format("stretch", ",".join("?" * 21)), _stretches(it))
+    db.executemany(_INSERT.format("incident", ",".join("?" * 33)), _incidents(it))
+    db.executemany(_INSERT.format("supply", ",".join("?" * 11)), _supplies(it, log, rules))
 
 
 def _figure(one: Figures, places: Mapping[str, Place], regions: Mapping[str, str]) -> tuple[Any, ...]:

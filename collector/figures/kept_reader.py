@@ -36,6 +36,19 @@ MEASURES = (
 PHASES = ("detect", "respond", "travel", "repair", "verify")
 DEFINITIONS = {"network": "network", "any": "any_", "full": "full_"}
 
+# Columns and orders in them are of the tables above; what is asked for stands in their places as values. Sums are total(): a fleet has more ns than an integer.
+_COUNT = "SELECT count(*) FROM {} WHERE {}"
+_SOME = "SELECT * FROM {} WHERE {} ORDER BY {} LIMIT ? OFFSET ?"
+_CAUSES = """
+    SELECT reason, party, total(until - since) AS length, count(*) AS stretches, count(DISTINCT terminal) AS terminals FROM stretch
+    WHERE {} = ? AND {} GROUP BY reason, party ORDER BY length DESC, reason, party
+"""
+_RAN_OUT = """
+    SELECT rule, party, min(level) AS level, count(*) AS episodes, count(DISTINCT terminal) AS terminals,
+    total(min(CASE until WHEN 0 THEN :end ELSE until END, :end) - max(since, :start)) AS length FROM supply
+    WHERE {} GROUP BY rule, party ORDER BY episodes DESC, rule
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Meta:
@@ -110,10 +123,8 @@ class KeptFigures:
         if column == "region" or (column is not None and kind == "terminal"):
             where, given = f"{where} AND {'name' if column == 'terminal' else column} = ?", [kind, within.name]
         with self.open() as db:
-            total = db.execute(f"SELECT count(*) FROM figure WHERE {where}", given).fetchone()[0]
-            rows = db.execute(
-                f"SELECT * FROM figure WHERE {where} ORDER BY {ORDERS[order]} LIMIT ? OFFSET ?", (*given, limit, offset)
-            ).fetchall()
+            total = db.execute(_COUNT.format("figure", where), given).fetchone()[0]
+            rows = db.execute(_SOME.format("figure", where, ORDERS[order]), (*given, limit, offset)).fetchall()
         return Part([_plain(row) for row in rows], total)
 
     def kinds(self) -> dict[str, int]:
@@ -127,11 +138,7 @@ class KeptFigures:
         where, given = _within(within)
         column = DEFINITIONS[definition]
         with self.open() as db:
-            rows = db.execute(
-                f"SELECT reason, party, sum(until - since) AS length, count(*) AS stretches, count(DISTINCT terminal) AS terminals FROM stretch"
-                f" WHERE {column} = ? AND {where} GROUP BY reason, party ORDER BY length DESC, reason, party",
-                (counts, *given),
-            ).fetchall()
+            rows = db.execute(_CAUSES.format(column, where), (counts, *given)).fetchall()
         return [dict(row) for row in rows]
 
     def stretches(
@@ -176,10 +183,7 @@ class KeptFigures:
         where, given = _within(within)
         with self.open() as db:
             rows = db.execute(
-                f"""SELECT rule, party, min(level) AS level, count(*) AS episodes, count(DISTINCT terminal) AS terminals,
-                sum(min(CASE until WHEN 0 THEN :end ELSE until END, :end) - max(since, :start)) AS length FROM supply
-                WHERE {where.replace("?", ":name")} GROUP BY rule, party ORDER BY episodes DESC, rule""",
-                {**self._span(db), "name": given[0] if given else ""},
+                _RAN_OUT.format(where.replace("?", ":name")), {**self._span(db), "name": given[0] if given else ""}
             ).fetchall()
         return [dict(row) for row in rows]
 
@@ -195,10 +199,8 @@ class KeptFigures:
 
     def _part(self, table: str, where: str, given: Sequence[Any], order: str, limit: int, offset: int) -> Part:
         with self.open() as db:
-            total = db.execute(f"SELECT count(*) FROM {table} WHERE {where}", given).fetchone()[0]
-            rows = db.execute(
-                f"SELECT * FROM {table} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?", (*given, limit, offset)
-            ).fetchall()
+            total = db.execute(_COUNT.format(table, where), given).fetchone()[0]
+            rows = db.execute(_SOME.format(table, where, order), (*given, limit, offset)).fetchall()
         return Part([dict(row) for row in rows], total)
 
 

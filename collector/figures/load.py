@@ -32,6 +32,8 @@ TOP = 10
 MAX_LISTED = 500
 """Rows in a list: no one reads more, and what is left out is counted."""
 
+NOTHING = Ratio()
+
 Source = tuple[str, str, str]
 """(rule, terminal, component)."""
 
@@ -110,7 +112,7 @@ class Load:
     standing: tuple[Standing, ...]
     shelved: tuple[Shelf, ...]
     left_out: Mapping[str, int]
-    without_action: Ratio = Ratio()
+    without_action: Ratio = NOTHING
 
     @property
     def per_operator_hour(self) -> float | None:

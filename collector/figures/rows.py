@@ -165,7 +165,7 @@ def _read(db: sqlite3.Connection, start: int, end: int, scopes: frozenset[Scope]
                 (alarm, at) in muted,
                 bool(drill),
                 None if acted is None else bool(acted),
-            )  # fmt: skip
+            )
             for alarm, at, kind, rule, terminal, component, level, drill, acted in db.execute(_TURNS, span)
             if terminal in places and rule not in PREDICTED
         ],

@@ -28,7 +28,7 @@ class Wording:
         self.text = TEXTS[language]
         self.zone_name = zone
         self._zone = ZoneInfo(zone)
-        self._titles = titles
+        self.titles = titles
 
     def __call__(self, key: str, **values: object) -> str:
         return self.text(key, **values)
@@ -77,7 +77,7 @@ class Wording:
         return self.span(mean.mean)
 
     def rule(self, rule: str) -> str:
-        return self._titles.get(rule, rule)
+        return self.titles.get(rule, rule)
 
     def reason(self, reason: str) -> str:
         """Of a stretch: a rule, a state, an offline time with its cause, or what a person wrote."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tillwatch.collector.alarm.rules import Rules
+from tillwatch.collector.diagnosis.reading import DiagnosisReader
 from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.incident.applies import Part
 from tillwatch.collector.incident.case import Line, Why
@@ -212,5 +213,5 @@ class IncidentReader(Protocol):
         ...
 
 
-class ConsoleReader(FleetReader, IncidentReader, RiskReader, DossierReader, OversightReader, Protocol):
+class ConsoleReader(FleetReader, IncidentReader, RiskReader, DossierReader, OversightReader, DiagnosisReader, Protocol):
     """All that the console may ask of the store. The contract is that of its parts."""

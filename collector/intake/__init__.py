@@ -38,6 +38,10 @@ class Intake(Protocol):
         """Never waits and never fails: an ack that is lost is made good by the next one."""
         ...
 
+    def publish_command(self, terminal: str, payload: bytes) -> None:
+        """As an ack: never waits and never fails; what is not answered is sent again by who sent it."""
+        ...
+
     def refused(self, terminal: str) -> None:
         """A message of this terminal could not be opened. Whoever sends many of them is not heard for a while."""
         ...

@@ -19,7 +19,7 @@ from gmqtt import Client, Subscription
 from gmqtt.mqtt.constants import MQTTv311
 from gmqtt.mqtt.handler import MQTTConnectError
 
-from tillwatch.agent.wire import ack_topic
+from tillwatch.agent.wire import ack_topic, command_topic
 from tillwatch.collector.intake import Message
 from tillwatch.collector.intake.fairness import Dropped, FairQueue
 from tillwatch.collector.intake.transport import ANSWER_TIMEOUT_S, NO_RECONNECT, begin_session, mend_gmqtt
@@ -118,6 +118,12 @@ class MqttIntake:
         return batch
 
     def publish_ack(self, terminal: str, payload: bytes) -> None:
+        self._publish(ack_topic(terminal), payload)
+
+    def publish_command(self, terminal: str, payload: bytes) -> None:
+        self._publish(command_topic(terminal), payload)
+
+    def _publish(self, topic: str, payload: bytes) -> None:
         if not self.connected:
             return
         waiting = self._transport().get_write_buffer_size()
@@ -130,7 +136,7 @@ class MqttIntake:
             self._unread = True
             return
         self._unread = self._unread and waiting > 0
-        self._client.publish(ack_topic(terminal), payload, qos=0)
+        self._client.publish(topic, payload, qos=0)
 
     def refused(self, terminal: str) -> None:
         self._queue.refused(terminal)

@@ -11,6 +11,7 @@ import msgpack
 
 from tillwatch.collector.alarm.alarms import Alarm, Mask
 from tillwatch.collector.changes import Dirty, Membership
+from tillwatch.collector.diagnosis.order import LATE_NS, Order
 from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.fold import Fold
 from tillwatch.collector.incident.incidents import CLOSED, COLUMNS, DROPPED, Incident
@@ -28,6 +29,12 @@ _STATES = """
     WHERE s.seq >= l.last ORDER BY s.seq
 """
 """The state that each terminal is in, and what was found out of it since."""
+
+_COMMANDS = """
+    SELECT * FROM command WHERE state IN ('asked', 'sent') OR (state = 'expired' AND sent_at > 0 AND expires_at >= ?)
+    OR n = (SELECT max(n) FROM command) ORDER BY n
+"""
+"""Of which something may still come, and the last one, whose number the next one is above."""
 
 Rows = list[tuple[str, Sequence[tuple[Any, ...]]]]
 
@@ -67,6 +74,8 @@ def load(db: sqlite3.Connection, fold: Fold) -> None:
     for window_id, body in db.execute("SELECT id, body FROM maintenance"):
         fold.masking.made[window_id] = Window.unpack(body)
     fold.device_files.of = dict(db.execute("SELECT terminal, detail FROM asset"))
+    for row in db.execute(_COMMANDS, (fold.advanced_to - LATE_NS,)):
+        fold.diagnosing.load(Order.of_row(row))
     foretold.load(db, fold)
 
 
@@ -104,6 +113,7 @@ def rows(dirty: Dirty) -> Rows:
         ("INSERT OR REPLACE INTO asset VALUES (?,?)", [(name, body) for name, body in dirty.assets.items() if body is not None]),
         ("DELETE FROM asset WHERE terminal = ?", [(name,) for name, body in dirty.assets.items() if body is None]),
         ("INSERT OR REPLACE INTO terminal_note VALUES (?,?,?,?,?)", [(e.n, e.terminal, e.at, e.by, e.text) for e in dirty.notes]),
+        ("INSERT OR REPLACE INTO command VALUES (?,?,?,?,?,?,?,?,?,?,?)", [order.row() for order in dirty.commands.values()]),
         *foretold.rows(dirty),
     ]  # fmt: skip
 

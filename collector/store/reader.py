@@ -39,6 +39,7 @@ from tillwatch.collector.refusals import culprits
 from tillwatch.collector.store import foretold, history_reader, incident_reader, readings_reader, terminal_reader
 from tillwatch.collector.store.delivery_reader import backlog, queues, undone, waiting
 from tillwatch.collector.store.dossier_reader import Dossiers
+from tillwatch.collector.store.order_reader import OrderReader
 from tillwatch.collector.store.oversight_reader import Oversight
 from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, plain
 from tillwatch.collector.store.state_reader import corrections
@@ -48,7 +49,7 @@ from tillwatch.device_profiles.catalogue import kept_catalogue
 _UNKNOWN = {"silent": "nothing comes of it any more", "unreadable": "the agent cannot read it"}
 
 
-class SqliteReader(Dossiers, Oversight):
+class SqliteReader(Dossiers, Oversight, OrderReader):
     """A FleetReader over the collector's file."""
 
     def __init__(self, path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgpack
 
-from tillwatch.agent.model import MS, Quality, State
+from tillwatch.agent.model import MS, Quality, State, Value
 from tillwatch.agent.wire import WireError, frame_of, split_frame, stored_column
 from tillwatch.collector.read import StoredReading, StoredReadings
 from tillwatch.collector.store import bodies, segments
@@ -41,6 +41,16 @@ def around(db: sqlite3.Connection, terminal: str, component: str, signal: str, a
             break
     entries = Log(db)
     return StoredReadings(tuple(_received(entries, each) for each in chain(before, after)), retired)
+
+
+def between(
+    db: sqlite3.Connection, terminal: str, component: str, signal: str, first: int, last: int
+) -> tuple[list[Value], bool]:
+    """All values of one signal in a span of UTC ms, oldest first, and whether some of that time is retired."""
+    span = (terminal, first, last)
+    retired = db.execute(f"SELECT 1 {_SPAN} AND retired_n IS NOT NULL LIMIT 1", span).fetchone() is not None
+    found = sorted(_readings(db, span, component, signal), key=attrgetter("at", "n"))
+    return [each.value for each in found], retired
 
 
 def _readings(

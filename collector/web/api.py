@@ -22,7 +22,9 @@ from tillwatch.collector.web import (
     audit_api,
     calendar_api,
     delivery_api,
+    diagnosis_api,
     dossier_api,
+    figures_api,
     incident_api,
     monitoring_api,
     overview_api,
@@ -178,9 +180,11 @@ def router(parts: Parts) -> APIRouter:
     calendar_api.add(api, parts)
     incident_api.add(api, reads, Translation(parts.cards), now)
     delivery_api.add(api, reads)
-    dossier_api.add(api, parts)
+    diagnosis_api.add(api, parts)
     monitoring_api.add(api, parts)
     overview_api.add(api, parts)
+    dossier_api.add(api, parts)
+    figures_api.add(api, parts)
     prove_api.add(api, parts)
     risk_api.add(api, reads, parts.predicting, now)
 

@@ -32,6 +32,7 @@ from tillwatch.collector.web.guard import Guard
 from tillwatch.collector.web.parts import Parts
 from tillwatch.collector.web.predicting import Predicting
 from tillwatch.collector.web.reads import Reads
+from tillwatch.collector.web.translation import Translation
 
 TELL_S = 10.0
 """How soon after its minute the number of refused sign-ins is told."""
@@ -74,7 +75,8 @@ class Console:
         # Behind a proxy on this machine browsers speak TLS with that: a name makes them reach it, and none does so in the clear.
         self.house = House(people.directory if people is not None else None, secure=settings.far, rate=settings.rate)
         self.reads = Reads(open_reader)
-        self.feed = Feed(self.reads, now=now)
+        cards = cards or load_cards(None)
+        self.feed = Feed(self.reads, now, Translation(cards))
         self.app = FastAPI(
             title="tillwatch",
             summary="The state of a fleet of terminals, read-only",
@@ -91,16 +93,8 @@ class Console:
             },  # nothing leaves the bank
         )
         parts = Parts(
-            self.reads,
-            self.feed,
-            now,
-            acts,
-            cards or load_cards(None),
-            predicting or Predicting(),
-            config,
-            database,
-            people,
-        )
+            self.reads, self.feed, now, acts, cards, predicting or Predicting(), config, database, people
+        )  # fmt: skip
         self._at_end = parts.at_end
         answers.add_problem_handlers(self.app)
         self.app.include_router(api.router(parts))

@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tillwatch.agent.model import MS
+from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.incident.incident_views import ConsoleReader
 from tillwatch.collector.people.roles import Scope
 from tillwatch.collector.read import AlarmView, Mark, TerminalView, WaitingView
 from tillwatch.collector.web.reads import Reads
+from tillwatch.collector.web.translation import Translation
 
 log = logging.getLogger(__name__)
 
@@ -70,14 +72,13 @@ terminals that is half a second of a core; reading only what was touched takes s
 """
 
 ROW_FIELDS = (
-    "id", "rank", "condition", "reason", "branch", "region", "class", "connection", "level", "alarm", "alarms", "at", "lost", "components", "unknown",
-    "state", "stated", "cells",
+    "id", "rank", "condition", "branch", "region", "class", "connection", "level", "alarm", "at", "unknown", "state", "stated", "cells",
 )  # fmt: skip
-"""The names of a row's places; console.js reads rows by them. `at` and `stated` are UTC milliseconds; `cells` has a letter for each of
-component_groups.GROUPS.
+"""The names of a row's places; fleet.js reads rows by them. `alarm` is the rule of the worst one, its words stand once in the document; `at` and
+`stated` are UTC milliseconds; `cells` has a letter for each of component_groups.GROUPS.
 """
 
-_BRANCH, _REGION = ROW_FIELDS.index("branch"), ROW_FIELDS.index("region")
+_BRANCH, _REGION, _ALARM = (ROW_FIELDS.index(name) for name in ("branch", "region", "alarm"))
 WHOLE = Scope()
 
 
@@ -86,9 +87,9 @@ def row(view: TerminalView, worst: AlarmView | None) -> Row:
     condition = view.condition if view.condition in CONDITIONS else "unknown"
     rank = (view.level or 4) * 10 + CONDITIONS.index(condition)
     return (
-        view.id, rank, condition, view.reason, view.branch, view.region, view.terminal_class, view.connection, view.level, worst.text if worst else "",
-        view.open_alarms, view.last_received // MS, view.lost, view.components, view.unknown_components,
-        view.state.state if view.state is not None else "", view.state.since // MS if view.state is not None else 0, view.cells.letters,
+        view.id, rank, condition, view.branch, view.region, view.terminal_class, view.connection, view.level, worst.rule if worst else "",
+        view.last_received // MS, view.unknown_components, view.state.state if view.state is not None else "",
+        view.state.since // MS if view.state is not None else 0, view.cells.letters,
     )  # fmt: skip
 
 
@@ -174,12 +175,15 @@ class _Read:
     waiting: Sequence[WaitingView]
     undone: tuple[int, int]
     foretold: tuple[int, int]
+    rules: Rules
 
 
 class Feed:
     """The fleet as last read, and who wants to know of changes. Everything but the reads runs on the event loop."""
 
-    def __init__(self, reads: Reads, now: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self, reads: Reads, now: Callable[[], int] = time.time_ns, translation: Translation | None = None
+    ) -> None:
         self.revision = ""
         self.terminals: dict[str, TerminalView] = {}
         self.alarms: Sequence[AlarmView] = ()
@@ -195,7 +199,10 @@ class Feed:
         self._fleet = _Fleet()
         self._life = time.time_ns() // MS  # a page that outlived the process asks with a tick of another life
         self._listeners: dict[object, Callable[[Change], None]] = {}
-        self._documents: dict[tuple[int, Scope], bytes] = {}
+        self._translation = translation
+        self._documents: dict[tuple[int, Scope, str], bytes] = {}
+        self._words: dict[str, dict[str, str]] = {}
+        self._summaries: dict[Scope, Summary] = {}
         self._first = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -230,24 +237,28 @@ class Feed:
         """The figures above one part of the fleet."""
         if scope.whole:
             return self.summary
-        terminals = self.terminals_of(scope)
-        return summarise(terminals.values(), [alarm for alarm in self.alarms if alarm.terminal in terminals])
+        if (made := self._summaries.get(scope)) is None:
+            terminals = self.terminals_of(scope)
+            made = summarise(terminals.values(), [alarm for alarm in self.alarms if alarm.terminal in terminals])
+            if len(self._summaries) < DOCUMENTS_KEPT:
+                self._summaries[scope] = made
+        return made
 
     def terminals_of(self, scope: Scope) -> Mapping[str, TerminalView]:
         if scope.whole:
             return self.terminals
         return {name: view for name, view in self.terminals.items() if scope.covers(view.branch, view.region)}
 
-    def document(self, since: str, scope: Scope = WHOLE) -> bytes:
+    def document(self, since: str, scope: Scope = WHOLE, language: str = "en") -> bytes:
         """The fleet for the table, gzipped JSON: the rows that changed after `since`, a token of an earlier document, or all of them, of whose part of
-        the fleet it is for. Made once for all pages that ask the same, so fifty viewers cost what one costs.
+        the fleet it is for, with the words of their alarms. Made once for all pages that ask the same, so fifty viewers cost what one costs.
         """
         life, _, number = since.partition("-")
         tick = int(number) if life == str(self._life) and number.isdecimal() else -1
         fleet = self._fleet
         if not fleet.forgotten <= tick <= fleet.tick:
             tick = -1
-        if (made := self._documents.get((tick, scope))) is not None:
+        if (made := self._documents.get((tick, scope, language))) is not None:
             return made
         rows = fleet.rows.values() if tick < 0 else [fleet.rows[key] for key, at in fleet.changed.items() if at > tick]
         rows = [row for row in rows if scope.covers(*_place(row))]
@@ -256,12 +267,26 @@ class Feed:
             "whole": tick < 0,
             "fields": ROW_FIELDS,
             "rows": rows,
+            "alarms": self._told(rows, language),
             "removed": [] if tick < 0 else fleet.gone(tick, scope),
         }
         made = gzip.compress(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(), compresslevel=4)
         if len(self._documents) < DOCUMENTS_KEPT:
-            self._documents[tick, scope] = made
+            self._documents[tick, scope, language] = made
         return made
+
+    def _told(self, rows: Iterable[Row], language: str) -> dict[str, str]:
+        """Rule -> what its alarm says, of the alarms of these rows."""
+        words = self._words.get(language)
+        if words is None:
+            words = self._words[language] = {}
+            rules = self._last.rules if self._last is not None else None
+            for alarm in self.alarms:
+                if alarm.rule not in words:
+                    words[alarm.rule] = alarm.text
+                    if self._translation is not None and rules is not None and alarm.rule in rules.by_id:
+                        words[alarm.rule] = self._translation.text(rules, alarm.rule, language)
+        return {rule: words[rule] for rule in {str(row[_ALARM]) for row in rows} if rule in words}
 
     async def _poll(self) -> None:
         while True:
@@ -312,7 +337,8 @@ class Feed:
         if moved or told.alarms:
             self.summary = summarise(read.terminals.values(), read.alarms)
         self.revision = revision
-        self._documents.clear()
+        for made in (self._documents, self._summaries, self._words):
+            made.clear()
         return told
 
     def _look(self) -> bool:
@@ -330,7 +356,16 @@ def _read_whole(reader: ConsoleReader) -> _Read:
     worst = _worst(alarms)
     rows = {key: row(view, worst.get(key)) for key, view in terminals.items()}
     return _Read(
-        mark, terminals, alarms, worst, rows, reader.handled(), reader.waiting(), reader.undone(), reader.foretold()
+        mark,
+        terminals,
+        alarms,
+        worst,
+        rows,
+        reader.handled(),
+        reader.waiting(),
+        reader.undone(),
+        reader.foretold(),
+        reader.in_force().rules,
     )
 
 
@@ -346,7 +381,8 @@ def _read_on(reader: ConsoleReader, last: _Read) -> _Read:
     fresh = {view.id: view for view in reader.terminals_of(touched.terminals)}
     rows = last.rows | {key: row(view, worst.get(key)) for key, view in fresh.items()}
     return _Read(
-        touched.mark, last.terminals | fresh, alarms, worst, rows, reader.handled(), reader.waiting(), reader.undone(), reader.foretold()
+        touched.mark, last.terminals | fresh, alarms, worst, rows, reader.handled(), reader.waiting(), reader.undone(), reader.foretold(),
+        reader.in_force().rules,
     )  # fmt: skip
 
 

@@ -11,10 +11,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tillwatch.collector.figures.shares import Shares
+from tillwatch.collector.figures.wording import Wording
 from tillwatch.collector.web.schema import iso
 
 S = 10**9
 Counts = Literal["up", "down", "planned", "unmonitored"]
+_MARKS = ("failed", "opened", "responded", "restored", "resolved")
 Definition = Literal["network", "any", "full"]
 
 
@@ -211,6 +213,27 @@ class Figures(_Model):
     service: Service
     alarm_load: AlarmLoad
 
+    @classmethod
+    def of(cls, plain: Mapping[str, Any], words: Wording) -> Figures:
+        """plain: as the report's JSON has it."""
+        available = plain["availability"]
+        network = available["definitions"]["network"]
+
+        def shares(times: Mapping[str, int], family: str = "") -> list[Share]:
+            return [
+                Share(key=key, text=words.one(family, key) if family else words.reason(key), length_s=ns / S)
+                for key, ns in times.items()
+            ]
+
+        return cls(
+            terminals=available["terminals"], terminals_over_limit=plain["terminals_over_limit"],
+            definitions={name: Available.of(one) for name, one in available["definitions"].items()},
+            down_by_reason=shares(network["down_by_reason_ns"]), down_by_party=shares(network["down_by_party_ns"], "party"),
+            unmonitored_by_reason=shares(available["unmonitored_by_reason_ns"]), planned_by_reason=shares(available["planned_by_reason_ns"]),
+            by_late_readings_s=available["by_late_readings_ns"] / S, by_corrections_s=available["by_corrections_ns"] / S,
+            service=Service.of(plain["service"]), alarm_load=AlarmLoad.of(plain["alarm_load"], words.titles),
+        )  # fmt: skip
+
 
 class FiguresAnswer(_Model):
     """Figures, or how far their computing is. state: `ready`; `computing`: there is nothing yet, ask again; renewing: newer ones are being made."""
@@ -313,6 +336,32 @@ class Interval(_Model):
     by: str
     why: str
 
+    @classmethod
+    def of(cls, row: Mapping[str, Any], words: Wording) -> Interval:
+        same = {
+            name: row[name]
+            for name in (
+                "terminal",
+                "branch",
+                "region",
+                "network",
+                "state",
+                "reason",
+                "party",
+                "cause",
+                "lost",
+                "source",
+                "entry",
+                "by",
+                "why",
+            )
+        }
+        times = {name: iso(row[name]) for name in ("since", "until", "known_at")}
+        return cls.model_validate({
+            **same, **times, "any": row["any_"], "full": row["full_"], "length_s": (row["until"] - row["since"]) / S,
+            "text": words.reason(row["reason"]), "party_text": words.one("party", row["party"]),
+        })  # fmt: skip
+
 
 class JudgedIncident(_Model):
     """An incident of the period, with its part in the figures. Of shares: true, false, or null where it cannot be told."""
@@ -346,6 +395,16 @@ class JudgedIncident(_Model):
     first_fix_30: bool | None
     repeated: bool | None
     reopened: bool | None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any], words: Wording) -> JudgedIncident:
+        said: dict[str, Any] = {}
+        for name in cls.model_fields:
+            if name.endswith("_s"):
+                said[name] = seconds(row[name.removesuffix("_s")])
+            elif name != "text":
+                said[name] = iso(row[name]) if name in _MARKS else row[name]
+        return cls.model_validate({**said, "text": words.rule(row["fault"])})
 
 
 class RanOut(_Model):

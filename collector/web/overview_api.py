@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from tillwatch.collector.people.roles import Permission
-from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Limit, Offset, tagged, unchanged
+from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Limit, Offset, Tags, known, tagged, unchanged
 from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.overview import RollUp, by_place, find, roll_up
-from tillwatch.collector.web.overview_schema import Found, PlaceRollUp, SearchResult
+from tillwatch.collector.web.overview_schema import Found, PlaceRollUp, SearchResult, TerminalPart
 from tillwatch.collector.web.parts import Parts
 from tillwatch.collector.web.schema import Page
 from tillwatch.collector.web.vantage import Vantage
@@ -23,6 +23,7 @@ Region = Annotated[str | None, Query(max_length=200, description="Only of this r
 
 def add(api: APIRouter, parts: Parts) -> None:
     view = Vantage(parts.reads, parts.feed, parts.now)
+    tag = Tags(parts.reads)
 
     async def branches() -> list[RollUp]:
         serving = await view.serving()
@@ -105,6 +106,19 @@ def add(api: APIRouter, parts: Parts) -> None:
             if one.name == branch:
                 return PlaceRollUp.of(one)
         raise HTTPException(404, f"no branch {branch!r}")
+
+    @api.get(
+        "/terminals/{terminal}/parts",
+        response_model=list[TerminalPart],
+        responses={**PROBLEMS, **UNCHANGED},
+        dependencies=[needs(Permission.SEE)],
+        summary="Its components by the columns of the fleet grid, without their signals",
+    )
+    async def terminal_parts(request: Request, response: Response, terminal: str) -> Any:
+        if await tag(request, response):
+            return unchanged(response)
+        found = await known(lambda: parts.reads(lambda reader: reader.components(terminal)), terminal)
+        return [TerminalPart.of(one) for one in found]
 
 
 def _page(found: list[RollUp], limit: int, offset: int) -> Page[PlaceRollUp]:

@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tillwatch.collector.read import ComponentView
+from tillwatch.collector.terminal.component_groups import group_of
 from tillwatch.collector.web.overview import Hit, RollUp
 from tillwatch.collector.web.schema import iso
 
@@ -81,4 +83,23 @@ class PlaceRollUp(_Model):
             name=one.name, region=one.region, terminals=one.terminals, branches=one.branches, conditions=dict(one.conditions), states=dict(one.states),
             counts=dict(one.counts), levels=list(one.levels), open_alarms=one.alarms, silent=one.silent, offline=one.offline,
             available_least=one.least, available_most=one.most, newest=iso(one.newest), oldest=iso(one.oldest), worst=one.worst,
+        )  # fmt: skip
+
+
+class TerminalPart(_Model):
+    """A component of a terminal, sorted into the column of the fleet grid that shows it."""
+
+    group: Annotated[str, Field(description="One of the columns of the fleet grid", examples=["cash"])]
+    component: Annotated[str, Field(examples=["atm/CashDispenser unit:1"])]
+    condition: Annotated[str, Field(description="`ok`, `warn`, `crit` or `unknown`", examples=["crit"])]
+    reason: Annotated[
+        str, Field(description="Why it is `unknown`, or what is wrong", examples=["The cash dispenser is jammed"])
+    ]
+    last_at: Annotated[datetime | None, Field(description="The newest reading of any of its signals")]
+
+    @classmethod
+    def of(cls, view: ComponentView) -> TerminalPart:
+        return cls(
+            group=group_of(view.name, [signal.signal for signal in view.signals]), component=view.name, condition=view.condition, reason=view.reason,
+            last_at=iso(view.last_at),
         )  # fmt: skip

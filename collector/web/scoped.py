@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from tillwatch.collector.diagnosis.order import Order
 from tillwatch.collector.incident.case import Why
 from tillwatch.collector.incident.incident_views import ConsoleReader, IncidentFile, IncidentView, InForce
 from tillwatch.collector.people.roles import Scope, Visitor
@@ -25,6 +26,7 @@ from tillwatch.collector.read import (
     Touched,
     WaitingView,
 )
+from tillwatch.collector.web.scoped_diagnosis import ScopedDiagnosis
 from tillwatch.collector.web.scoped_dossier import ScopedDossiers
 from tillwatch.collector.web.scoped_oversight import ScopedOversight
 
@@ -42,7 +44,7 @@ class _OfTerminal(Protocol):
 _T = TypeVar("_T", bound=_OfTerminal)
 
 
-class ScopedReader(ScopedDossiers, ScopedOversight):
+class ScopedReader(ScopedDossiers, ScopedOversight, ScopedDiagnosis):
     """A ConsoleReader. Limits of lists are kept: more is read where some of it is left out."""
 
     def __init__(self, whole: ConsoleReader, visitor: Visitor) -> None:
@@ -66,6 +68,9 @@ class ScopedReader(ScopedDossiers, ScopedOversight):
         names = {each.terminal for each in listed}
         places = self._whole.places(names if len(names) <= FEW else None)
         return [each for each in listed if self._scope.covers(*places.get(each.terminal, ("", "")))]
+
+    def _within_part(self, found: Iterable[Order]) -> list[Order]:
+        return self._within(found)
 
     # The fleet.
 

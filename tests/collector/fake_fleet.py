@@ -39,6 +39,7 @@ from tillwatch.collector.read import (
     Touched,
     WaitingView,
 )
+from tillwatch.collector.terminal.component_groups import Cells, Part, cells, group_of
 
 NANO = 1_000_000_000
 HOUR = 3600 * NANO
@@ -115,6 +116,20 @@ def places(branches: int) -> list[tuple[str, str]]:
     ]
 
 
+HAVE = {
+    "ATM": ("cash", "card", "pin", "printer", "computer", "disk", "power", "network", "site"),
+    "POS": ("card", "printer", "computer", "disk", "power", "network"),
+    "SRV": ("computer", "disk", "power", "network", "camera", "site"),
+}
+
+
+def cells_of(kind: str, condition: str, component: str, *, whole: bool) -> Cells:
+    """What a terminal of this kind shows. component: that is in this condition; whole: all of it is."""
+    ill = group_of(component) if component else ""
+    parts = [Part(group, "wan" if group == "network" and kind == "SRV" else "") for group in HAVE[kind]]
+    return cells([(part, condition if whole or part.group == ill else "ok") for part in parts])
+
+
 class FakeFleet(FakeDossiers, FakeOversight):
     """A FleetReader over nothing. base: the "now" of the fleet, UTC ns; branches: 0 for the six that have names of their own."""
 
@@ -147,6 +162,7 @@ class FakeFleet(FakeDossiers, FakeOversight):
             name, branch, region, {"ATM": "atm", "POS": "pos", "SRV": "server"}[name[:3]], condition, reason, "silent" if silent else "offline" if k % 23 == 22 else "online",
             fault[0] if fault else 0, 1 if fault else 0, self.base - (47 * 60 * NANO if silent else (k % 50 + 1) * NANO), 120 if k % 11 == 7 else 0, 7,
             7 if silent else 1 if condition == "unknown" else 0,
+            cells=cells_of(name[:3], condition, fault[3] if fault else "printer" if condition == "unknown" else "", whole=silent),
             state=StateView("degraded", self.base - 7 * 60 * NANO, "ups.on-battery", fault[2], "power", "", ("withdrawal", "deposit"), fault[0]) if fault
             else StateView("offline", self.base - 47 * 60 * NANO, "", "", "unknown", "unknown", (), 0) if silent
             else StateView("in_service" if condition == "ok" else "unmonitored", self.base - 40 * HOUR, "", "", "", "", (), 0) if k % 7 else None,
@@ -168,6 +184,7 @@ class FakeFleet(FakeDossiers, FakeOversight):
         return TerminalView(
             name, branch, region, {"ATM": "atm", "POS": "pos", "SRV": "server"}[name[:3]], condition, text, "silent" if gone else "offline" if spare else "online",
             level, int(level > 0), since if gone else self.base - (k % 50 + 1) * NANO, 0, 7, 7 if gone or spare else int(condition == "unknown"),
+            cells=cells_of(name[:3], condition, found[6] if found else "", whole=gone or spare),
             state=StateView(state, since, "", text, party, cause, (), level), life_cycle="spare" if spare else "in_service",
         )  # fmt: skip
 

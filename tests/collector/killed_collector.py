@@ -47,6 +47,8 @@ class Intake:
         found, self._waiting = self._waiting, []
         return found
 
+    def publish_command(self, terminal: str, payload: bytes) -> None: ...
+
     def publish_ack(self, terminal: str, payload: bytes) -> None:
         if self._kill:
             os.kill(os.getpid(), signal.SIGKILL)

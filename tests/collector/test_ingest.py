@@ -36,6 +36,8 @@ class Handed:
     async def get_batch(self, max_n: int, max_wait_s: float) -> list[Message]:
         return await self.groups.get()
 
+    def publish_command(self, terminal: str, payload: bytes) -> None: ...
+
     def publish_ack(self, terminal: str, payload: bytes) -> None:
         keys = {COLLECTOR_KEY.key_id: VerifyKey(COLLECTOR_KEY.public)}
         self.acks.append((terminal, open_ack(terminal, payload, keys.get)))

@@ -11,6 +11,7 @@ from nicegui import app as nicegui_app
 from nicegui import ui
 
 from tillwatch.collector.people.roles import Permission, asking
+from tillwatch.collector.web.answers import Language
 from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.pages import (
     alarms_page,
@@ -37,10 +38,10 @@ def mount(app: FastAPI, parts: Parts) -> None:
     reads, feed, now = parts.reads, parts.feed, parts.now
 
     @app.get("/console/fleet.json", include_in_schema=False, dependencies=[needs(Permission.SEE)])
-    async def fleet_document(since: Annotated[str, Query(max_length=40)] = "") -> Response:
+    async def fleet_document(since: Annotated[str, Query(max_length=40)] = "", lang: Language = "en") -> Response:
         await feed.ready()
         return Response(
-            feed.document(since, asking().scope),
+            feed.document(since, asking().scope, lang),
             media_type="application/json",
             headers={"Content-Encoding": "gzip", "Cache-Control": "no-store"},
         )

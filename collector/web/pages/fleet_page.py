@@ -6,14 +6,16 @@ from typing import Any
 
 from fastapi import Request
 from nicegui import Client, ui
+from nicegui.element import Element
 from nicegui.elements.mixins.text_element import TextElement
 
 from tillwatch.agent.model import MS
-from tillwatch.collector.people.roles import Permission
+from tillwatch.collector.people.roles import Permission, asking
+from tillwatch.collector.terminal.component_groups import GROUPS
 from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.feed import CONDITIONS, Change, Feed
 from tillwatch.collector.web.messages import Text
-from tillwatch.collector.web.pages.theme import QUIET_S, frame, listen, text_of, words
+from tillwatch.collector.web.pages.theme import QUIET_S, STATIC, frame, listen, text_of, words
 
 
 def add(feed: Feed) -> None:
@@ -21,11 +23,21 @@ def add(feed: Feed) -> None:
     async def fleet(request: Request, client: Client) -> None:
         await feed.ready()
         text = text_of(request)
-        with frame(request, client, feed, text, "fleet", early="/console/fleet.json?since="):
+        with frame(
+            request,
+            client,
+            feed,
+            text,
+            "fleet",
+            early=f"/console/fleet.json?lang={text.language}&since=",
+            files=("fleet",),
+            scripts=("fleet",),
+        ):
             words("h1", text("fleet.title")).classes("tw-visually-hidden")
             _tiles(client, feed, text)
-            _filters(text)
+            FleetFilters()
             _grid(text)
+            ui.element("div").props("id=tw-peek role=tooltip hidden").classes("tw-peek")
 
         def on_change(change: Change) -> None:
             if change.terminals or change.alarms:
@@ -63,8 +75,10 @@ def _tiles(client: Client, feed: Feed, text: Text) -> None:
             newest = ui.element("span").classes("tw-figure tw-figure-age tw-age").props(f"data-stale-after={QUIET_S}")
             words("span", text("fleet.newest")).classes("tw-tile-label")
 
+    scope = asking().scope
+
     def show() -> None:
-        summary = feed.summary
+        summary = feed.summary_of(scope)
         figures["terminals"].set_text(f"{summary.terminals:,}")
         for condition, count in summary.conditions.items():
             figures[condition].set_text(f"{count:,}")
@@ -80,37 +94,46 @@ def _tiles(client: Client, feed: Feed, text: Text) -> None:
     listen(client, feed, on_change)
 
 
-def _filters(text: Text) -> None:
-    with ui.element("search").classes("tw-filters"):
-        ui.element("input").props(
-            f'type=search id=tw-q placeholder="{text("fleet.filter_text")}" aria-label="{text("fleet.filter_text")}"'
-        ).on("input", js_handler="(e) => tw.fleet.set('q', e.target.value)")
-        for name, label in (("branch", text("fleet.filter_branch")), ("condition", text("fleet.filter_condition"))):
-            with words("select").props(f'id=tw-{name} aria-label="{label}"') as select:
-                words("option", label).props('value=""')
-                if name == "condition":
-                    for condition in CONDITIONS:
-                        words("option", text(f"condition.{condition}")).props(f"value={condition}")
-            select.on("change", js_handler=f"(e) => tw.fleet.set('{name}', e.target.value)")
-        words("span", text("fleet.no_match")).props("id=tw-nomatch role=status hidden").classes("tw-reason")
-        words("button", text("fleet.clear")).props("type=button id=tw-clear").classes("tw-button").on(
-            "click", js_handler="() => tw.fleet.clear()"
-        )
-        ui.element("span").classes("tw-count").props("id=tw-count role=status")
+class FleetFilters(Element, component=STATIC / "fleet_filters.js"):
+    """What is shown of the fleet. It stands in the address, so that it can be shared."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._props["groups"] = list(GROUPS)
+        self._props["conditions"] = list(CONDITIONS)
+
+
+def _parts(text: Text) -> list[dict[str, Any]]:
+    """A column a part: narrow, with its sign in the cell and its whole name for who points at it."""
+    return [
+        {
+            "colId": f"part:{group}",
+            ":valueGetter": f"tw.fleet.rank('{group}')",
+            "headerName": text(f"partshort.{group}"),
+            "headerTooltip": text(f"part.{group}"),
+            ":cellRenderer": f"tw.cells.part('{group}')",
+            ":comparator": "tw.fleet.worst",
+            "width": 50,
+            "hide": True,
+            "resizable": False,
+            "cellClass": "tw-part-cell",
+            "headerClass": "tw-part-header",
+        }
+        for group in GROUPS
+    ]
 
 
 def _grid(text: Text) -> None:
     columns: list[dict[str, Any]] = [
-        {"colId": "condition", "field": "rank", "headerName": text("fleet.condition"), ":cellRenderer": "tw.cells.condition", "width": 124, ":comparator": "tw.fleet.worst", "sort": "asc"},
-        {"colId": "terminal", "field": "id", "headerName": text("fleet.terminal"), ":cellRenderer": "tw.cells.terminal", "minWidth": 130, "flex": 2},
-        {"colId": "branch", "field": "branch", "headerName": text("fleet.branch"), ":cellRenderer": "tw.cells.branch", "minWidth": 130, "flex": 3},
-        {"colId": "state", "field": "state", "headerName": text("fleet.state"), ":cellRenderer": "tw.cells.state", "width": 138},
-        {"colId": "class", "field": "class", "headerName": text("fleet.class"), "width": 92},
-        {"colId": "worst", "field": "alarm", "headerName": text("fleet.worst"), ":cellRenderer": "tw.cells.worst", "minWidth": 200, "flex": 6},
-        {"colId": "alarms", "field": "alarms", "headerName": text("fleet.open"), "width": 92, "cellClass": "tw-number", "headerClass": "tw-number-header"},
-        {"colId": "connection", "field": "connection", "headerName": text("fleet.connection"), ":cellRenderer": "tw.cells.connection", "width": 122},
-        {"colId": "received", "field": "at", "headerName": text("fleet.received"), ":cellRenderer": "tw.cells.age", "width": 150},
-        {"colId": "components", "field": "components", "headerName": text("fleet.components"), ":cellRenderer": "tw.cells.components", "width": 160},
+        {"colId": "condition", "field": "rank", "headerName": text("fleet.condition"), ":cellRenderer": "tw.cells.condition", "width": 116, ":comparator": "tw.fleet.worst", "sort": "asc"},
+        {"colId": "terminal", "field": "id", "headerName": text("fleet.terminal"), ":cellRenderer": "tw.cells.terminal", "minWidth": 110, "flex": 2},
+        {"colId": "branch", "field": "branch", "headerName": text("fleet.branch"), ":cellRenderer": "tw.cells.branch", "minWidth": 120, "flex": 3},
+        {"colId": "class", "field": "class", "headerName": text("fleet.class"), "width": 92, "hide": True},
+        *_parts(text),
+        {"colId": "state", "field": "state", "headerName": text("fleet.state"), ":cellRenderer": "tw.cells.state", "width": 128},
+        {"colId": "worst", ":valueGetter": "(p) => tw.fleet.says(p.data)", "headerName": text("fleet.worst"), ":cellRenderer": "tw.cells.worst", "minWidth": 170, "flex": 5},
+        {"colId": "connection", "field": "connection", "headerName": text("fleet.connection"), ":cellRenderer": "tw.cells.connection", "width": 122, "hide": True},
+        {"colId": "received", "field": "at", "headerName": text("fleet.received"), ":cellRenderer": "tw.cells.age", "width": 128},
     ]  # fmt: skip
     options = {
         "columnDefs": columns,
@@ -125,10 +148,14 @@ def _grid(text: Text) -> None:
         ":onGridReady": "(p) => tw.fleet.attach(p.api)",
         ":onRowClicked": "(p) => tw.fleet.open(p)",
         ":onCellKeyDown": "(p) => { if (p.event.key === 'Enter') tw.fleet.open(p) }",
+        ":onCellMouseOver": "(p) => tw.fleet.over(p)",
+        ":onCellMouseOut": "() => tw.fleet.hide()",
+        ":onCellFocused": "(p) => tw.fleet.over(p)",
         ":onGridSizeChanged": "(p) => tw.fleet.fit(p)",
         ":isExternalFilterPresent": "() => tw.fleet.filtering()",
         ":doesExternalFilterPass": "(node) => tw.fleet.passes(node.data)",
         ":onModelUpdated": "() => tw.fleet.count()",
+        "tooltipShowDelay": 400,
         ":getRowHeight": "() => tw.fleet.rowHeight()",
         "headerHeight": 34,
         "animateRows": False,

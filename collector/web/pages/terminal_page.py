@@ -12,7 +12,7 @@ from nicegui import Client, background_tasks, events, ui
 from nicegui.element import Element
 
 from tillwatch.agent.model import MS
-from tillwatch.collector.people.roles import Permission
+from tillwatch.collector.people.roles import Permission, asking
 from tillwatch.collector.read import ComponentView, FleetReader, History, StateView, TerminalView
 from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.feed import Change, Feed
@@ -48,6 +48,8 @@ def add(reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
         await feed.ready()
         text = text_of(request)
         view = feed.terminals.get(terminal)
+        if view is not None and not asking().scope.covers(view.branch, view.region):
+            view = None  # for this visitor it is not there
         panel = ChartPanel(client, reads, now, text, terminal)
         with frame(request, client, feed, text, "terminal", on_theme=panel.restyle):
             if view is None:

@@ -126,19 +126,22 @@ def _script(value: object) -> str:
     )
 
 
-def _head(text: Text, *, remember: bool, early: str, files: Iterable[str]) -> str:
+def _head(text: Text, *, remember: bool, early: str, files: Iterable[str], scripts: Iterable[str]) -> str:
     base = f"/console/{static_version()}"
     settings = {
         "lang": text.language,
         "zone": asking().zone,
+        "account": asking().may(Permission.SELF),
         "now": time.time_ns() // MS,
         "remember": remember,
         "early": early,
         "csrf": asking().csrf,
     }
     styles = "".join(f'<link rel="stylesheet" href="{base}/{name}.css">' for name in ("console", *files))
-    scripts = "".join(f'<script src="{base}/{name}.js"></script>' for name in (f"texts-{text.language}", *SCRIPTS))
-    return f"{styles}<script>window.TW={_script(settings)}</script>{scripts}"
+    run = "".join(
+        f'<script src="{base}/{name}.js"></script>' for name in (f"texts-{text.language}", *SCRIPTS, *scripts)
+    )
+    return f"{styles}<script>window.TW={_script(settings)}</script>{run}"
 
 
 @contextmanager
@@ -152,13 +155,14 @@ def frame(
     on_theme: Callable[[], None] = lambda: None,
     early: str = "",
     files: Iterable[str] = (),
+    scripts: Iterable[str] = (),
 ) -> Iterator[None]:
     """Navigation above, the page's content inside.
 
     active: the key of the place that is marked where the address says none. on_theme: called after the theme changed, for what is drawn and not styled. early: what the page will fetch first; the
-    browser asks for it while the scripts still load. files: style sheets of this page's own, static/NAME.css.
+    browser asks for it while the scripts still load. files, scripts: style sheets and scripts of this page's own, static/NAME.css and .js.
     """
-    ui.add_head_html(_head(text, remember="lang" in request.query_params, early=early, files=files))
+    ui.add_head_html(_head(text, remember="lang" in request.query_params, early=early, files=files, scripts=scripts))
     remembered = request.cookies.get("tw_theme", "auto")
     names = list(THEMES)
     dark = ui.dark_mode(THEMES.get(remembered))

@@ -230,6 +230,18 @@ const tw = {
   refresh() {
     for (const reader of tw.readers) reader.run();
   },
+  // ---- what somebody likes to find again: kept with their account, or in this browser where they have none
+  async liked(key) {
+    if (!window.TW.account) return JSON.parse(localStorage.getItem(`tw.${key}`) ?? "null");
+    const answer = await fetch(`/api/v1/me/preferences/${key}`, { cache: "no-store" });
+    if (answer.status === 404) return null;
+    if (!answer.ok) throw new Error(`${answer.status}`);
+    return (await answer.json()).value;
+  },
+  async like(key, value) {
+    if (window.TW.account) await tw.act("PUT", `/api/v1/me/preferences/${key}`, { value });
+    else localStorage.setItem(`tw.${key}`, JSON.stringify(value));
+  },
   // ---- acts: each has a key of its own, so that one that is sent again after a broken connection is done once.
   // Gives the answer's body; throws an Error whose message is the problem's detail in one line, with status and problem.
   async act(method, address, body) {
@@ -290,180 +302,6 @@ const tw = {
   },
   unzoom() {
     getElement(tw.chart).chart.dispatchAction({ type: "dataZoom", start: 0, end: 100 });
-  },
-};
-
-tw.cells = {
-  chip(condition) {
-    return tw.el("span", `tw-chip tw-${["ok", "warn", "crit"].includes(condition) ? condition : "unknown"}`, tw.condition(condition));
-  },
-  badge(level) {
-    const badge = tw.el("span", `tw-level-badge tw-l${level}`, String(level));
-    badge.title = tw.level(level);
-    badge.setAttribute("aria-label", tw.level(level));
-    return badge;
-  },
-  agespan(row) {
-    const span = tw.el("span", row.connection === "online" ? "tw-age" : "tw-age tw-stale", tw.age(row.at));
-    span.dataset.at = row.at;
-    return span;
-  },
-  condition: (p) => tw.cells.chip(p.data.condition),
-  state(p) {
-    const box = tw.el("span", "tw-cut", p.data.state ? tw.t(`state.${p.data.state}`) : "");
-    if (p.data.stated) box.title = tw.stamp(p.data.stated, true);
-    return box;
-  },
-  terminal(p) {
-    const link = tw.el("a", "tw-link", p.data.id);
-    link.href = `/terminal/${encodeURIComponent(p.data.id)}`;
-    link.tabIndex = -1;
-    if (!tw.fleet.narrow) return link;
-    const box = tw.el("div", "tw-card-cell");
-    const first = box.appendChild(tw.el("div", "tw-card-line"));
-    first.append(tw.cells.chip(p.data.condition), link, tw.cells.agespan(p.data));
-    const second = box.appendChild(tw.el("div", "tw-card-line"));
-    second.append(tw.cells.worst(p));
-    const third = box.appendChild(tw.el("div", "tw-card-line tw-faint"));
-    third.append(tw.el("span", "tw-cut", `${p.data.branch} · ${p.data.class}`), tw.cells.connection(p));
-    return box;
-  },
-  branch(p) {
-    const box = tw.el("span", "tw-cut", p.data.branch);
-    box.title = p.data.region ? `${p.data.branch} · ${p.data.region}` : p.data.branch;
-    return box;
-  },
-  worst(p) {
-    const box = tw.el("span", "tw-worst");
-    if (p.data.level) box.append(tw.cells.badge(p.data.level));
-    const text = p.data.alarm || p.data.reason;
-    const words = tw.el("span", p.data.alarm ? "tw-cut" : "tw-cut tw-faint", text);
-    words.title = text;
-    box.append(words);
-    return box;
-  },
-  connection(p) {
-    const known = ["online", "offline", "new"].includes(p.data.connection) ? p.data.connection : "silent";
-    return tw.el("span", `tw-connection tw-is-${known}`, tw.connection(known));
-  },
-  age: (p) => tw.cells.agespan(p.data),
-  components(p) {
-    const box = tw.el("span", "", String(p.data.components));
-    if (p.data.unknown) box.append(tw.el("span", "tw-unknown-count", tw.t("fleet.some_unknown", { n: p.data.unknown })));
-    return box;
-  },
-};
-
-tw.fleet = {
-  api: null,
-  rows: new Map(),
-  token: "",
-  narrow: false,
-  filters: { q: "", branch: "", condition: "", connection: "" },
-
-  worst(a, b, nodeA, nodeB) {
-    return a - b || (nodeA.data.id < nodeB.data.id ? -1 : 1);
-  },
-  attach(api) {
-    tw.fleet.api = api;
-    const asked = new URL(location.href).searchParams;
-    for (const name of Object.keys(tw.fleet.filters)) tw.fleet.filters[name] = asked.get(name) ?? "";
-    tw.reader(tw.fleet.load).run();
-    tw.fleet.controls();
-  },
-  async load() {
-    const got = await tw.json(`/console/fleet.json?since=${tw.fleet.token}`);
-    const update = [];
-    const add = [];
-    const seen = new Set();
-    for (const values of got.rows) {
-      const row = Object.fromEntries(got.fields.map((name, k) => [name, values[k]]));
-      (tw.fleet.rows.has(row.id) ? update : add).push(row);
-      tw.fleet.rows.set(row.id, row);
-      seen.add(row.id);
-    }
-    const gone = got.whole ? [...tw.fleet.rows.keys()].filter((id) => !seen.has(id)) : got.removed.filter((id) => tw.fleet.rows.has(id));
-    gone.forEach((id) => tw.fleet.rows.delete(id));
-    if (tw.fleet.token === "") tw.fleet.api.setGridOption("rowData", [...tw.fleet.rows.values()]);
-    else tw.fleet.api.applyTransaction({ add, update, remove: gone.map((id) => ({ id })) });
-    tw.fleet.token = got.token;
-    tw.fleet.api.setGridOption("loading", false);
-    tw.fleet.branches();
-    tw.fleet.api.onFilterChanged();
-  },
-  branches() {
-    const select = document.getElementById("tw-branch");
-    const names = [...new Set([...tw.fleet.rows.values()].map((row) => row.branch))].sort((a, b) => a.localeCompare(b, window.TW.lang));
-    if (!select || names.join("\n") === select.dataset.names) return;
-    select.dataset.names = names.join("\n");
-    while (select.options.length > 1) select.remove(1);
-    for (const name of names) select.add(new Option(name, name));
-    select.value = tw.fleet.filters.branch;
-  },
-  controls() {
-    for (const name of ["q", "branch", "condition"]) {
-      const control = document.getElementById(`tw-${name}`);
-      if (control) control.value = tw.fleet.filters[name];
-    }
-    for (const tile of document.querySelectorAll("[data-filter]")) {
-      const [name, value] = tile.dataset.filter.split(":");
-      tile.setAttribute("aria-pressed", String(tw.fleet.filters[name] === value));
-    }
-    const clear = document.getElementById("tw-clear");
-    if (clear) clear.hidden = !tw.fleet.filtering();
-  },
-  set(name, value) {
-    tw.fleet.filters[name] = value;
-    tw.address(name, value);
-    tw.fleet.controls();
-    tw.fleet.api?.onFilterChanged();
-  },
-  toggle(filter) {
-    const [name, value] = filter.split(":");
-    tw.fleet.set(name, tw.fleet.filters[name] === value ? "" : value);
-  },
-  clear() {
-    for (const name of Object.keys(tw.fleet.filters)) tw.fleet.set(name, "");
-  },
-  filtering() {
-    return Object.values(tw.fleet.filters).some(Boolean);
-  },
-  passes(row) {
-    const f = tw.fleet.filters;
-    if ((f.branch && row.branch !== f.branch) || (f.condition && row.condition !== f.condition)) return false;
-    if (f.connection && row.connection !== f.connection) return false;
-    if (!f.q) return true;
-    const q = f.q.toLowerCase();
-    const state = row.state ? tw.t(`state.${row.state}`) : "";
-    return [row.id, row.branch, row.region, row.class, row.alarm, row.reason, state].some((text) => text.toLowerCase().includes(q));
-  },
-  count() {
-    const node = document.getElementById("tw-count");
-    if (!node || !tw.fleet.api) return;
-    node.textContent = tw.t("fleet.shown", {
-      n: tw.number(tw.fleet.api.getDisplayedRowCount()),
-      total: tw.number(tw.fleet.rows.size),
-    });
-    document.getElementById("tw-nomatch").hidden = !tw.fleet.rows.size || tw.fleet.api.getDisplayedRowCount() > 0;
-  },
-  open(p) {
-    if (p.event?.target?.closest?.("a")) return;
-    location.href = `/terminal/${encodeURIComponent(p.data.id)}`;
-  },
-  rowHeight: () => (tw.fleet.narrow ? 86 : 36),
-  fit(p) {
-    const narrow = p.clientWidth < 720;
-    const middle = p.clientWidth < 1100;
-    p.api.setColumnsVisible(["condition", "branch", "worst", "received"], !narrow);
-    p.api.setColumnsVisible(["connection"], p.clientWidth >= 900);
-    p.api.setColumnsVisible(["class", "alarms", "components"], !narrow && !middle);
-    p.api.setColumnsVisible(["state"], p.clientWidth >= 1300);
-    if (narrow !== tw.fleet.narrow) {
-      tw.fleet.narrow = narrow;
-      p.api.setGridOption("headerHeight", narrow ? 0 : 34);
-      p.api.resetRowHeights();
-      p.api.refreshCells({ force: true });
-    }
   },
 };
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -59,4 +60,4 @@ def test_the_months_before_one_are_whole_and_touch():
     found = months_before("2026-02", 12, ZONE)
     assert [name for name, _, _ in found][:2] == ["2025-03", "2025-04"]
     assert [name for name, _, _ in found][-1] == "2026-02"
-    assert all(end == start for (_, _, end), (_, start, _) in zip(found, found[1:], strict=False))
+    assert all(end == start for (_, _, end), (_, start, _) in itertools.pairwise(found))

@@ -33,7 +33,7 @@ def internal(broker, **more):
         ("t1", "tw/1/t1/batch", True, False),
         ("t1", "tw/1/t1/life", True, False),
         ("t1", "tw/1/t1/ack", False, True),
-        ("t1", "tw/1/t1/cmd", False, True),
+        ("t1", "tw/1/t1/command", False, True),
         ("t1", "tw/1/t2/batch", False, False),
         ("t1", "tw/1/t2/ack", False, False),
         ("t1", "tw/1/+/ack", False, False),
@@ -60,7 +60,7 @@ async def test_a_terminal_speaks_on_its_own_topics_and_hears_its_ack(
 ):
     collector = await intake(**internal(broker))
     till = await terminal("any-client-id", broker.port, certified(authority, "t1")).connect()
-    assert await till.subscribe("tw/1/t1/ack", "tw/1/t1/cmd") == (0, 0)
+    assert await till.subscribe("tw/1/t1/ack", "tw/1/t1/command") == (0, 0)
     till.publish("tw/1/t1/batch", b"sealed")
     till.publish("tw/1/t1/life", b"alive")
     got = await messages(collector, 2)

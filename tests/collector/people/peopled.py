@@ -64,6 +64,7 @@ class Peopled:
     def browser(self, name: str = "", password: str = WORD) -> TestClient:
         """Another browser, signed in under that name."""
         client = TestClient(self.console.app, base_url=URL, follow_redirects=False)
+        client.portal = self.client.portal  # all on the one loop that the console lives on
         if name:
             answer = client.post("/sign-in", data={"name": name, "password": password}, headers=FORM)
             assert answer.status_code == 303, answer.text

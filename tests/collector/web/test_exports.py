@@ -16,6 +16,7 @@ from fastapi import HTTPException
 from fastapi.testclient import TestClient
 
 from tests.collector.fake_fleet import HOSTILE, NANO, FakeFleet
+from tests.collector.web.as_visitor import HEADER, let_in
 from tillwatch.collector.figures.table import Table
 from tillwatch.collector.people.roles import Role, Scope, Visitor
 from tillwatch.collector.web import exports
@@ -41,9 +42,7 @@ class Hostile(FakeFleet):
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[TestClient]:
     fleet = lambda: Hostile(60, BASE, tmp_path / "changes.json")  # noqa: E731
-    console = Console(
-        fleet, now=lambda: BASE, with_pages=False, authenticate=lambda headers: SOUTH if "x-south" in headers else ALL
-    )
+    console = let_in(Console(fleet, now=lambda: BASE, with_pages=False), {"wang": SOUTH, "zhao": ALL}, "zhao")
     with TestClient(console.app, base_url="http://127.0.0.1") as client:
         yield client
 
@@ -87,7 +86,7 @@ def test_no_text_becomes_a_formula(client):
 
 
 def test_a_file_has_only_what_its_reader_may_see(client):
-    found = rows(client.get(f"{V1}/terminals", params={"format": "csv"}, headers={"x-south": "1"}))
+    found = rows(client.get(f"{V1}/terminals", params={"format": "csv"}, headers={HEADER: "wang"}))
     assert {row["region"] for row in found} == {"South"}
     assert found[0]["last_received"].endswith("+08:00")
 

@@ -16,6 +16,7 @@ from tests.collector.conftest import World
 from tests.collector.fake_fleet import NANO, FakeFleet
 from tests.collector.packed import STEP, filled, keep_house
 from tests.collector.sending import T0
+from tests.collector.web.as_visitor import let_in
 from tests.collector.web.taking import Taking
 from tillwatch.collector.people.roles import Role, Scope, Visitor
 from tillwatch.collector.store.reader import SqliteReader
@@ -49,9 +50,12 @@ async def folder(tmp_path: Path) -> Path:
 def client(folder: Path) -> Iterator[TestClient]:
     database = folder / "data" / "collector.db"
     console = Console(
-        lambda: SqliteReader(database), with_pages=False, acts=ActsDoor(database), config=folder / "collector.toml",
-        authenticate=lambda headers: WHO[headers.get("x-test-who", "chen")],
-    )  # fmt: skip
+        lambda: SqliteReader(database),
+        with_pages=False,
+        acts=ActsDoor(database),
+        config=folder / "collector.toml",
+    )
+    let_in(console, WHO, "chen")
     with TestClient(console.app, base_url="http://127.0.0.1") as made:
         yield made
 
@@ -170,7 +174,7 @@ def test_what_cannot_be_proved_is_said(client, changed, status, word):
 
 def test_a_console_without_configuration_says_what_to_do():
     base = 1_790_000_000 * NANO
-    console = Console(lambda: FakeFleet(9, base), now=lambda: base, with_pages=False, authenticate=lambda _: CHEN)
+    console = let_in(Console(lambda: FakeFleet(9, base), now=lambda: base, with_pages=False), WHO, "chen")
     with TestClient(console.app, base_url="http://127.0.0.1") as client:
         wanted = {"terminal": "ATM-001", "component": "ups/battery", "signal": "battery.charge", "at": iso(base)}
         answer = client.post(f"{V1}/proofs", json=wanted)

@@ -1,0 +1,235 @@
+"""Who may open what: every route of the console, for every role, for nobody, and for somebody of another region.
+
+A route that is not in ROUTES fails: write it there, `METHOD path: permission`. Where its address holds the name of something, PLACES knows one that is in
+the south; where a GET needs parameters or an act a body, give them as `Route(permission, query="...", body={...})`, valid ones, so that an answer shows
+that the scope was asked before anything was done.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from starlette.routing import BaseRoute
+
+from tests.collector.fake_fleet import BRANCHES, FakeFleet
+from tests.collector.people.peopled import Peopled, peopled
+from tillwatch.collector.people.roles import GRANTS, Permission, Role, Scope
+from tillwatch.collector.people.settings import ConsoleSection
+from tillwatch.collector.web.door import NEEDS
+from tillwatch.collector.web.pages.theme import static_version
+
+OPEN, SELF, SEE, SEE_PROTECTED, ACT, DIAGNOSE, PLAN, TRY_RULES, PROVE, AUDIT, PEOPLE, METRICS = Permission
+
+
+@dataclass(frozen=True)
+class Route:
+    """everywhere: its address names something that is nobody's part of the fleet; streams: its answer does not end."""
+
+    permission: Permission
+    query: str = ""
+    body: Any = None
+    everywhere: bool = False
+    streams: bool = False
+
+
+V1 = "/api/v1"
+ROUTES: dict[str, Permission | Route] = {
+    # The fleet.
+    "GET /": SEE,
+    "GET /alarms": SEE,
+    "GET /at-risk": SEE,
+    "GET /deliveries": SEE,
+    "GET /trends": SEE,
+    "GET /terminal/{terminal}": SEE,
+    "GET /incident/{incident}": SEE,
+    "GET /findings/{finding}": SEE,
+    "GET /findings/{finding}.svg": SEE,
+    "GET /chart/{terminal}/{component:path}/{signal}.svg": SEE,
+    "GET /console/fleet.json": SEE,
+    f"GET {V1}/terminals": SEE,
+    f"GET {V1}/terminals/{{terminal}}": SEE,
+    f"GET {V1}/terminals/{{terminal}}/components": SEE,
+    f"GET {V1}/terminals/{{terminal}}/findings": SEE,
+    f"GET {V1}/terminals/{{terminal}}/history": Route(SEE, "component=ups/battery&signal=battery.charge"),
+    f"GET {V1}/terminals/{{terminal}}/readings": Route(SEE, "component=ups/battery&signal=battery.charge"),
+    f"GET {V1}/alarms": SEE,
+    f"GET {V1}/alarms/{{alarm}}/why": SEE,
+    f"GET {V1}/incidents": SEE,
+    f"GET {V1}/incidents/{{incident}}": SEE,
+    f"GET {V1}/deliveries": SEE,
+    f"GET {V1}/risk": SEE,
+    f"GET {V1}/findings": SEE,
+    f"GET {V1}/findings/{{finding}}": SEE,
+    f"GET {V1}/detectors": SEE,
+    f"GET {V1}/inspections": SEE,
+    f"GET {V1}/predictions": SEE,
+    f"GET {V1}/health": SEE,
+    f"GET {V1}/events": Route(SEE, streams=True),
+    f"POST {V1}/proofs": PROVE,
+    f"GET {V1}/proofs/{{proof}}": PROVE,
+    # Coming in and going out.
+    "GET /sign-in": OPEN,
+    "POST /sign-in": OPEN,
+    "POST /sign-in/code": OPEN,
+    "POST /sign-in/factor": OPEN,
+    "POST /sign-in/out": OPEN,
+    "POST /sign-in/password": OPEN,
+    "GET /sign-in/welcome": OPEN,
+    "POST /sign-in/welcome": OPEN,
+    f"GET /console/{static_version()}/{{name}}": OPEN,
+}
+OF_OTHERS = {f"GET {V1}/openapi.json", "GET /favicon.ico"}
+"""Made by the frameworks, without anything of the fleet in them; who has not signed in gets past the door to none but the icon."""
+PLACES = {
+    "terminal": "ATM-001",
+    "component": "ups/battery",
+    "signal": "battery.charge",
+    "incident": "3f6c1d20-8b1e-4c55-9d0a-77aa12f0c001",
+    "alarm": "1",
+    "branch": BRANCHES[0][0],
+    "region": BRANCHES[0][1],
+}
+NORTH = Scope(regions=frozenset({"North"}))
+NOT_THERE = {404}
+UNDONE = {404, 405, 409, 422}
+"""Answers to an act that was not done. 503 would mean that it got as far as the collector."""
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory) -> Iterator[Peopled]:
+    with peopled(tmp_path_factory.mktemp("console"), ConsoleSection(rate=1000), with_pages=True) as made:
+        for role in Role:
+            made.add(role, role)
+            if role is not Role.ADMINISTRATOR:
+                made.add(f"north-{role}", role, scope=NORTH)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def browsers(house) -> dict[str, Any]:
+    names = [str(role) for role in Role] + [f"north-{role}" for role in Role if role is not Role.ADMINISTRATOR]
+    found = {}
+    for name in names:
+        client = house.browser(name)
+        client.headers.update(house.csrf(client))
+        found[name] = client
+    return found
+
+
+def routes(found: list[BaseRoute]) -> Iterator[tuple[str, Any]]:
+    """`METHOD path` and the route, of the API and the pages; NiceGUI's own files are behind the door."""
+    for route in found:
+        inner = getattr(route, "original_router", None) or getattr(route, "app", None)
+        path = getattr(route, "path", "")
+        if getattr(route, "methods", None):
+            if not path.startswith("/_nicegui"):
+                for method in sorted(route.methods - {"HEAD", "OPTIONS"}):
+                    yield f"{method} {path}", route
+        elif inner is not None and hasattr(inner, "routes"):
+            yield from routes(inner.routes)
+
+
+def entries() -> dict[str, Route]:
+    return {name: held if isinstance(held, Route) else Route(held) for name, held in ROUTES.items()}
+
+
+def ask(client: Any, name: str, route: Route, *, places: dict[str, str] | None = None) -> Any:
+    method, _, path = name.partition(" ")
+    address = re.sub(r"\{(\w+)(:\w+)?\}", lambda found: (places or PLACES).get(found[1], "none"), path)
+    return client.request(method, f"{address}?{route.query}" if route.query else address, json=route.body)
+
+
+def test_every_route_is_listed_and_none_that_is_gone(house):
+    found = {name for name, route in routes(house.console.app.routes) if "{rest:path}" not in name}
+    assert sorted(found - OF_OTHERS - set(ROUTES)) == [], "who may open these? write them into ROUTES"
+    assert sorted(set(ROUTES) - found) == [], "these are gone: take them out of ROUTES"
+
+
+def test_every_route_declares_what_the_table_says(house):
+    table = entries()
+    for name, route in routes(house.console.app.routes):
+        if name not in table:
+            continue
+        declared = [getattr(each.call, NEEDS, None) for each in route.dependant.dependencies]
+        assert [each for each in declared if each] == [table[name].permission], name
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_role_gets_past_what_it_may_and_no_further(browsers, role):
+    wrong = {}
+    for name, route in entries().items():
+        if route.permission is Permission.OPEN or (route.streams and route.permission in GRANTS[role]):
+            continue
+        status = ask(browsers[role], name, route).status_code
+        may = route.permission in GRANTS[role]
+        if (may and status in {401, 403, 500}) or (not may and status != 403):
+            wrong[name] = status
+    assert wrong == {}
+
+
+def test_nobody_gets_past_the_door(house):
+    nobody = house.browser()
+    for name, route in entries().items():
+        if route.permission is Permission.OPEN:
+            continue
+        assert ask(nobody, name, route).status_code == 401, name
+        if name.startswith("GET ") and V1 not in name and "/console/" not in name:
+            method, _, path = name.partition(" ")
+            answer = nobody.request(method, path, headers={"Accept": "text/html"})
+            assert (answer.status_code, answer.headers["location"][:8]) == (303, "/sign-in"), name
+    for path in (
+        f"{V1}/openapi.json",
+        f"{V1}/nothing",
+        "/nothing",
+        "/_nicegui_ws/socket.io/",
+        "/_nicegui/x/libraries/x",
+    ):
+        assert nobody.get(path).status_code == 401, path
+
+
+def test_who_has_not_signed_in_only_looks(tmp_path_factory):
+    with peopled(tmp_path_factory.mktemp("open"), ConsoleSection(anonymous=True, rate=1000)) as house:
+        house.add("li.wei")
+        there = {name for name, _ in routes(house.console.app.routes)}
+        for name, route in entries().items():
+            if name not in there or route.streams or route.permission is Permission.OPEN:
+                continue
+            status = ask(house.client, name, route).status_code
+            looks = route.permission in GRANTS[Role.VIEWER] - {Permission.SELF}
+            assert (status not in {401, 403}) if looks else status == 401, (name, status)
+
+
+def of_the_south() -> list[str]:
+    """Words that no answer to somebody of the north holds."""
+    views = [view for view in FakeFleet(60).terminals() if view.region != "North"]
+    return sorted({*(view.id for view in views), *(name for name, region in BRANCHES if region != "North")})
+
+
+def test_what_names_the_south_is_not_there_for_the_north(browsers):
+    """With the role that may most of it, and exactly as for what does not exist anywhere."""
+    for name, route in entries().items():
+        if (
+            route.permission is Permission.OPEN
+            or route.everywhere
+            or not re.search(r"\{(%s)[}:]" % "|".join(PLACES), name)
+        ):
+            continue
+        for role in [role for role in Role if route.permission in GRANTS[role] and role is not Role.ADMINISTRATOR]:
+            status = ask(browsers[f"north-{role}"], name, route).status_code
+            assert status in (NOT_THERE if name.startswith("GET ") else UNDONE), (name, role, status)
+
+
+def test_no_list_tells_the_north_of_the_south(browsers):
+    words = of_the_south()
+    assert "ATM-001" in words
+    for name, route in entries().items():
+        if route.permission is Permission.OPEN or route.streams or not name.startswith("GET "):
+            continue
+        for role in [role for role in Role if route.permission in GRANTS[role] and role is not Role.ADMINISTRATOR]:
+            answer = ask(browsers[f"north-{role}"], name, route)
+            told = [word for word in words if word in answer.text and word not in str(answer.url)]
+            assert told == [], (name, role)
