@@ -21,6 +21,7 @@ from tillwatch.collector.web import (
     acts_api,
     audit_api,
     calendar_api,
+    cards_api,
     delivery_api,
     diagnosis_api,
     dossier_api,
@@ -30,6 +31,8 @@ from tillwatch.collector.web import (
     overview_api,
     prove_api,
     risk_api,
+    roster_api,
+    rules_api,
 )
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Limit, Offset, Tags, known, moment, unchanged
 from tillwatch.collector.web.door import needs
@@ -178,6 +181,7 @@ def router(parts: Parts) -> APIRouter:
     acts_api.add(api, parts)
     audit_api.add(api, parts)
     calendar_api.add(api, parts)
+    cards_api.add(api, parts)
     incident_api.add(api, reads, Translation(parts.cards), now)
     delivery_api.add(api, reads)
     diagnosis_api.add(api, parts)
@@ -187,6 +191,8 @@ def router(parts: Parts) -> APIRouter:
     figures_api.add(api, parts)
     prove_api.add(api, parts)
     risk_api.add(api, reads, parts.predicting, now)
+    roster_api.add(api, parts)
+    rules_api.add(api, parts)
 
     @api.get(
         "/health",
