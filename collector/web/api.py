@@ -22,6 +22,7 @@ from tillwatch.collector.web import (
     audit_api,
     calendar_api,
     corrections_api,
+    cards_api,
     delivery_api,
     diagnosis_api,
     dossier_api,
@@ -34,6 +35,8 @@ from tillwatch.collector.web import (
     people_api,
     prove_api,
     risk_api,
+    roster_api,
+    rules_api,
 )
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Limit, Offset, Tags, known, moment, unchanged
 from tillwatch.collector.web.door import needs
@@ -186,6 +189,7 @@ def router(parts: Parts) -> APIRouter:
     audit_api.add(api, parts)
     calendar_api.add(api, parts)
     inbox_api.add(api, parts)
+    cards_api.add(api, parts)
     incident_api.add(api, reads, Translation(parts.cards), now)
     delivery_api.add(api, reads)
     diagnosis_api.add(api, parts)
@@ -195,6 +199,8 @@ def router(parts: Parts) -> APIRouter:
     corrections_api.add(api, parts, figures_api.add(api, parts))
     prove_api.add(api, parts)
     risk_api.add(api, reads, parts.predicting, now)
+    roster_api.add(api, parts)
+    rules_api.add(api, parts)
 
     @api.get(
         "/health",
