@@ -31,6 +31,7 @@ from tillwatch.collector.web import (
     overview_api,
     people_api,
     prove_api,
+    reveal_api,
     risk_api,
 )
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Limit, Offset, Tags, known, moment, unchanged
@@ -191,6 +192,7 @@ def router(parts: Parts) -> APIRouter:
     dossier_api.add(api, parts)
     figures_api.add(api, parts)
     prove_api.add(api, parts)
+    reveal_api.add(api, parts)
     risk_api.add(api, reads, parts.predicting, now)
 
     @api.get(
