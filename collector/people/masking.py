@@ -18,20 +18,20 @@ PROTECTED = frozenset({"identity.serial", "cell.imei"})
 PLAIN = frozenset({"identity.firmware", "monitor.profile", "acceptor.program"})
 """Texts that hold versions, some of which look like an IPv4 address."""
 TAIL = 4
-"""Characters that stay: with them somebody at the device can tell two apart."""
+"""Characters that stay, and never more than half: with them somebody at the device can tell two apart."""
 
 _IPV4 = r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?!\.?\d)"
 _MAC = r"(?<![0-9A-Fa-f:-])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f:-])|(?<![0-9A-Fa-f.])(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}(?![0-9A-Fa-f.])"
 _IMEI = r"(?<!\d)\d{15}(?!\d)"
 _FOUND = re.compile(f"{_MAC}|{_IPV4}|{_IMEI}")
-_COLONS = re.compile(r"(?<![\w:.])[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?![\w:])")
+_COLONS = re.compile(rf"(?<![\w:{MASK}])[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:]*(?![\w:])")
 
 
 def hidden(text: str) -> str:
     """The same text, with the addresses and IMEIs in it masked."""
     if len(text) < 3:
         return text
-    text = _FOUND.sub(lambda found: MASK * 4 + found[0][-TAIL:], text)
+    text = _FOUND.sub(lambda found: _masked(found[0]), text)
     return _COLONS.sub(_ipv6, text) if text.count(":") > 1 else text
 
 
@@ -41,7 +41,11 @@ def _ipv6(found: re.Match[str]) -> str:
         ipaddress.IPv6Address(found[0])
     except ValueError:
         return found[0]
-    return MASK * 4 + found[0][-TAIL:].lstrip(":") if found[0] != "::" else found[0]
+    return _masked(found[0]) if found[0] != "::" else found[0]
+
+
+def _masked(said: str) -> str:
+    return MASK * 4 + said[-min(TAIL, len(said) // 2) :]
 
 
 def shown(signal: str, value: Value) -> Value:

@@ -412,7 +412,12 @@ def _preferences(api: APIRouter, people: SigningIn) -> None:
         return Preference(key=key, value=value)
 
     @api.delete(
-        "/me/preferences/{key}", status_code=204, responses=REFUSALS, dependencies=[SELF], tags=["me"], summary="Forget it"
+        "/me/preferences/{key}",
+        status_code=204,
+        responses=REFUSALS,
+        dependencies=[SELF],
+        tags=["me"],
+        summary="Forget it",
     )
     async def forget(key: Key) -> None:
         name = asking().name

@@ -28,6 +28,7 @@ from tillwatch.collector.read import (
     Touched,
     WaitingView,
 )
+from tillwatch.collector.records import Correction
 from tillwatch.collector.terminal.asset import MASK
 from tillwatch.collector.web.scoped_diagnosis import ScopedDiagnosis
 from tillwatch.collector.web.scoped_dossier import ScopedDossiers
@@ -133,6 +134,11 @@ class ScopedReader(ScopedDossiers, ScopedOversight, ScopedDiagnosis):
             for each in found.readings
         )
         return replace(found, readings=shown)
+
+    def corrections(self, terminal: str | None = None) -> Sequence[Correction]:
+        if terminal is not None:
+            self._check(terminal)
+        return self._within(self._whole.corrections(terminal))
 
     # Alarms and incidents.
 
