@@ -30,6 +30,7 @@ from tillwatch.collector.web import (
     monitoring_api,
     overview_api,
     prove_api,
+    repair_api,
     risk_api,
 )
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Limit, Offset, Tags, known, moment, unchanged
@@ -188,6 +189,7 @@ def router(parts: Parts) -> APIRouter:
     dossier_api.add(api, parts)
     figures_api.add(api, parts)
     prove_api.add(api, parts)
+    repair_api.add(api, parts)
     risk_api.add(api, reads, parts.predicting, now)
 
     @api.get(

@@ -23,6 +23,7 @@ from tillwatch.collector.web.pages import (
     inbox_page,
     incident_page,
     monitoring_page,
+    my_page,
     terminal_page,
     trend_page,
 )
@@ -62,6 +63,7 @@ def mount(app: FastAPI, parts: Parts) -> None:
     delivery_page.add(feed)
     inbox_page.add(parts)
     incident_page.add(reads, feed, now)
+    my_page.add(parts)
     at_risk_page.add(reads, feed)
     trend_page.add(feed)
     audit_page.add(parts)
