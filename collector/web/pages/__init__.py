@@ -17,6 +17,7 @@ from tillwatch.collector.web.pages import (
     alarms_page,
     at_risk_page,
     audit_page,
+    branch_page,
     calendar_page,
     delivery_page,
     fleet_page,
@@ -24,6 +25,8 @@ from tillwatch.collector.web.pages import (
     incident_page,
     monitoring_page,
     my_page,
+    path_page,
+    regions_page,
     terminal_page,
     trend_page,
 )
@@ -67,8 +70,11 @@ def mount(app: FastAPI, parts: Parts) -> None:
     at_risk_page.add(reads, feed)
     trend_page.add(feed)
     audit_page.add(parts)
+    branch_page.add(parts)
     calendar_page.add(parts)
     monitoring_page.add(parts)
+    path_page.add(parts)
+    regions_page.add(parts)
     nicegui_app.config.socket_io_js_transports = ["websocket"]  # long polling would open a door without an Origin check
     ui.run_with(
         app,
