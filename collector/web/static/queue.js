@@ -43,7 +43,7 @@ tw.queue = {
     const item = { key, method, address, body, ...about, at: Date.now() };
     if (!tw.queue.waiting().length) {
       try {
-        return await tw.act(method, address, body, key);
+        return await tw.act(method, address, body, { key });
       } catch (error) {
         if (!tw.queue.passing(error)) throw error;
       }
@@ -77,7 +77,7 @@ tw.queue = {
         continue;
       }
       try {
-        await tw.act(next.method, next.address, next.body, next.key);
+        await tw.act(next.method, next.address, next.body, { key: next.key });
         tw.queue.settle(next.key, "");
         tw.queue.delay = 5000;
       } catch (error) {
