@@ -34,6 +34,7 @@ from tillwatch.collector.web import (
     overview_api,
     people_api,
     prove_api,
+    repair_api,
     risk_api,
     roster_api,
     rules_api,
@@ -198,6 +199,7 @@ def router(parts: Parts) -> APIRouter:
     dossier_api.add(api, parts)
     corrections_api.add(api, parts, figures_api.add(api, parts))
     prove_api.add(api, parts)
+    repair_api.add(api, parts)
     risk_api.add(api, reads, parts.predicting, now)
     roster_api.add(api, parts)
     rules_api.add(api, parts)

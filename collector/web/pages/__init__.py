@@ -24,6 +24,7 @@ from tillwatch.collector.web.pages import (
     inbox_page,
     incident_page,
     monitoring_page,
+    my_page,
     path_page,
     regions_page,
     terminal_page,
@@ -65,6 +66,7 @@ def mount(app: FastAPI, parts: Parts) -> None:
     delivery_page.add(feed)
     inbox_page.add(parts)
     incident_page.add(reads, feed, now)
+    my_page.add(parts)
     at_risk_page.add(reads, feed)
     trend_page.add(feed)
     audit_page.add(parts)

@@ -194,6 +194,10 @@ ROUTES: dict[str, Permission | Route] = {
     "GET /inbox": SEE,
     f"GET {V1}/inbox": SEE,
     f"GET {V1}/handling": ACT,
+    "GET /my": ACT,
+    "GET /repair/{incident}": ACT,
+    f"GET {V1}/my": ACT,
+    f"GET {V1}/repairs/{{incident}}": ACT,
     # Coming in and going out.
     f"POST {V1}/sign-in": OPEN,
     f"POST {V1}/sign-out": Route(SELF, leaves=True),
