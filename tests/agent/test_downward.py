@@ -64,4 +64,7 @@ def test_keys_of_the_collector_rotate_as_for_acks() -> None:
     stranger = wire.seal_command(SigningKey(bytes([8]) * 32), command())
     assert refusal(wire.open_command, "atm-0417", stranger, pinned.get).reason is Refusal.UNKNOWN_KEY
     del pinned[old.key_id]
-    assert refusal(wire.open_command, "atm-0417", wire.seal_command(old, command()), pinned.get).reason is Refusal.UNKNOWN_KEY
+    assert (
+        refusal(wire.open_command, "atm-0417", wire.seal_command(old, command()), pinned.get).reason
+        is Refusal.UNKNOWN_KEY
+    )

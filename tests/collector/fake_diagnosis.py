@@ -36,15 +36,32 @@ class FakeDiagnosis:
         return next((each for each in self._made("ATM-0001") if each.n == n), None) or _missing(n)
 
     def bundle(self, n: int) -> Bundle:
-        return Bundle(self.order(n), zlib.compress(json.dumps({"terminal": {"id": "ATM-0001"}}).encode()), 0, retired=False)
+        return Bundle(
+            self.order(n), zlib.compress(json.dumps({"terminal": {"id": "ATM-0001"}}).encode()), 0, retired=False
+        )
 
     def _made(self, terminal: str) -> list[Order]:
         def made(n: int, kind: str, minutes: int, state: str, **more: object) -> Order:
             at = self.base - minutes * MINUTE
-            members = {"sent_at": at + NANO, "done_at": at + 5 * NANO if state not in (ASKED, SENT) else 0, "outcome": "", **more}
+            members = {
+                "sent_at": at + NANO,
+                "done_at": at + 5 * NANO if state not in (ASKED, SENT) else 0,
+                "outcome": "",
+                **more,
+            }
             arguments = members.pop("arguments", {})
             return Order(
-                n, terminal, kind, at, at + 10 * MINUTE, "li.na", "UPS alarm after the storm", state, at // MS, arguments, **members
+                n,
+                terminal,
+                kind,
+                at,
+                at + 10 * MINUTE,
+                "li.na",
+                "UPS alarm after the storm",
+                state,
+                at // MS,
+                arguments,
+                **members,
             )
 
         return [

@@ -40,6 +40,7 @@ from tillwatch.collector.read import (
     Touched,
     WaitingView,
 )
+from tillwatch.collector.records import Correction
 from tillwatch.collector.terminal.component_groups import Cells, Part, cells, group_of
 
 NANO = 1_000_000_000
@@ -379,6 +380,9 @@ class FakeFleet(FakeDossiers, FakeOversight, FakeDiagnosis):
             ),
             retired=False,
         )  # fmt: skip
+
+    def corrections(self, terminal: str | None = None) -> Sequence[Correction]:
+        return ()
 
     def health(self) -> Health:
         return Health(

@@ -60,7 +60,17 @@ def test_no_secret_is_in_it_wherever_it_was(tmp_path: Path) -> None:
 def test_a_configuration_that_is_wrong_is_said_and_not_repeated(tmp_path: Path) -> None:
     Terminal(tmp_path, 9)
     (tmp_path / "agent.toml").write_text("[snmp\n")
-    command = [sys.executable, "-P", "-m", "tillwatch.agent", "bundle", "--config", str(tmp_path / "agent.toml"), "-o", str(tmp_path / "out")]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "tillwatch.agent",
+        "bundle",
+        "--config",
+        str(tmp_path / "agent.toml"),
+        "-o",
+        str(tmp_path / "out"),
+    ]
     assert subprocess.run(command, capture_output=True, timeout=90, check=False).returncode == 0
     bundle = json.loads((tmp_path / "out").read_text())
     assert bundle["configuration"] is None

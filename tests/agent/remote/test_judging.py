@@ -22,7 +22,14 @@ GOOD: dict[str, dict[str, Any]] = {
 
 
 def command(kind: str = "poll-now", **changes: Any) -> Command:
-    members = {"terminal": "atm-1", "number": 9, "kind": kind, "issued": NOW, "expires": NOW + 600 * 10**9, "epoch": EPOCH}
+    members = {
+        "terminal": "atm-1",
+        "number": 9,
+        "kind": kind,
+        "issued": NOW,
+        "expires": NOW + 600 * 10**9,
+        "epoch": EPOCH,
+    }
     return Command(**{**members, "arguments": GOOD.get(kind, {}), **changes})
 
 
@@ -72,7 +79,10 @@ anything = st.builds(
     issued=st.integers(NOW - 10**13, NOW + 10**13),
     expires=st.integers(NOW - 10**13, NOW + 10**13),
     epoch=st.sampled_from([EPOCH, b"epoch-000002"]),
-    arguments=st.dictionaries(st.sampled_from(["component", "minutes", "factor", "set"]), st.one_of(st.integers(0, 20), st.sampled_from(["ups", "x"]))),
+    arguments=st.dictionaries(
+        st.sampled_from(["component", "minutes", "factor", "set"]),
+        st.one_of(st.integers(0, 20), st.sampled_from(["ups", "x"])),
+    ),
 )
 
 

@@ -68,7 +68,13 @@ class Desk:
     def payload(self, kind: str, arguments: dict[str, Any] | None = None, **changes: Any) -> bytes:
         self.number += 1
         now = time.time_ns() // MS * MS
-        members = {"terminal": "atm-1", "number": self.number, "kind": kind, "issued": now, "expires": now + 600 * 10**9}
+        members = {
+            "terminal": "atm-1",
+            "number": self.number,
+            "kind": kind,
+            "issued": now,
+            "expires": now + 600 * 10**9,
+        }
         made = Command(**{**members, "epoch": self.spool.epoch, "arguments": arguments or {}, **changes})
         return seal_command(self.terminal.collector_key, made)
 

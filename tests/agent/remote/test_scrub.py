@@ -10,13 +10,24 @@ from hypothesis import strategies as st
 
 from tillwatch.agent.remote.scrub import REMOVED, Scrubber, luhn
 
-PANS = ["4000000000000002", "378282246310005", "6011000990139424", "5555555555554444", "4222222222222", "6304000000000000000"]
+PANS = [
+    "4000000000000002",
+    "378282246310005",
+    "6011000990139424",
+    "5555555555554444",
+    "4222222222222",
+    "6304000000000000000",
+]
 
 
 @pytest.mark.parametrize("pan", [pan for pan in PANS if luhn(pan)])
 @pytest.mark.parametrize("shape", ["{}", "card {} refused", "a=({})", "trailing digits 7 {}"])
 def test_card_numbers_go(pan: str, shape: str) -> None:
-    for written in (pan, " ".join(pan[at : at + 4] for at in range(0, len(pan), 4)), "-".join(pan[at : at + 4] for at in range(0, len(pan), 4))):
+    for written in (
+        pan,
+        " ".join(pan[at : at + 4] for at in range(0, len(pan), 4)),
+        "-".join(pan[at : at + 4] for at in range(0, len(pan), 4)),
+    ):
         scrubber = Scrubber()
         clean = scrubber.text(shape.format(written))
         assert pan not in clean.replace(" ", "").replace("-", "")
@@ -48,7 +59,9 @@ def test_known_secrets_go_wherever_they_stand_and_words_stay() -> None:
 
 
 def test_everything_that_json_can_say() -> None:
-    clean = Scrubber(["correct-horse"]).anything({"a correct-horse": ["correct-horse", 5, None, {"x": ("correct-horse",)}]})
+    clean = Scrubber(["correct-horse"]).anything(
+        {"a correct-horse": ["correct-horse", 5, None, {"x": ("correct-horse",)}]}
+    )
     assert "correct-horse" not in json.dumps(clean)
     assert clean[f"a {REMOVED}"][1] == 5
 

@@ -61,7 +61,10 @@ def test_asked_and_listed(asking: Desk) -> None:
     asking.operate(action="command-sent", terminal="atm-1", n=asked["command"], sha256=b"x")
     asking.say("atm-1", AGENT, RESULT, Result(number, Outcome.FAILED, "unread", "0 of 1 devices read").text())
     listed = asking.json("diagnose", "atm-1", "--list")
-    assert [(one["kind"], one["state"], one["outcome"]) for one in listed] == [("raise-sampling", "asked", ""), ("poll-now", "done", "failed")]
+    assert [(one["kind"], one["state"], one["outcome"]) for one in listed] == [
+        ("raise-sampling", "asked", ""),
+        ("poll-now", "done", "failed"),
+    ]
     table = asking.done("diagnose", "--list")
     assert "done, failed unread: 0 of 1 devices read" in table
     assert [act for act, _, _ in asking.acts() if act == "command"] == ["command", "command"]

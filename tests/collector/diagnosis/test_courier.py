@@ -48,7 +48,11 @@ async def test_it_brings_one_after_the_other(world: World, monkeypatch: pytest.M
         await until(lambda: broker.sent)
         assert story.orders[1].state == "sent", "recorded before it left"
         command = opened(broker.sent[0][1])
-        assert (command.number, command.kind, dict(command.arguments)) == (first.number, "poll-now", {"component": "ups"})
+        assert (command.number, command.kind, dict(command.arguments)) == (
+            first.number,
+            "poll-now",
+            {"component": "ups"},
+        )
         assert command.epoch == story.till.epoch
         assert 0 < command.expires - command.issued <= 600 * 10**9
 

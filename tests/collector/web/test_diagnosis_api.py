@@ -107,7 +107,12 @@ def test_a_command_is_asked_once_for_its_key_and_is_on_record(house: House) -> N
     first = house.ask(**{"Idempotency-Key": "0123456789abcdef"})
     assert first.status_code == 202, first.text
     made = first.json()
-    assert (made["state"], made["by"], made["reason"], made["arguments"]) == ("asked", "chen.jun", "is it there?", {"component": "host"})
+    assert (made["state"], made["by"], made["reason"], made["arguments"]) == (
+        "asked",
+        "chen.jun",
+        "is it there?",
+        {"component": "host"},
+    )
     again = house.ask(**{"Idempotency-Key": "0123456789abcdef"})
     assert (again.status_code, again.json()["id"]) == (202, made["id"])
     assert house.ask(**{"Idempotency-Key": "fedcba9876543210"}).json()["id"] != made["id"]
@@ -145,7 +150,12 @@ def test_who_may(house: House) -> None:
     house.who = Visitor("far.away", Role.SUPERVISOR, Scope(branches=frozenset({"elsewhere"})))
     number = house.orders()[0].n
     assert house.ask().status_code == 404
-    for path in ("/terminals/atm-1/diagnosis", f"/commands/{number}", f"/commands/{number}/bundle", "/commands?terminal=atm-1"):
+    for path in (
+        "/terminals/atm-1/diagnosis",
+        f"/commands/{number}",
+        f"/commands/{number}/bundle",
+        "/commands?terminal=atm-1",
+    ):
         assert house.get(path).status_code == 404, path
     assert house.get("/commands").json()["total"] == 0
     assert house.ask(terminal="atm-9").status_code == 404
