@@ -15,8 +15,8 @@ export default {
           <li v-for="hop in path.hops" :key="hop.hop" class="tw-hop" :class="{ 'tw-hop-guilty': hop.hop === path.guilty, 'tw-hop-blind': blind(hop) }">
             <header><span class="tw-hop-sign" :class="'tw-hop-' + hop.hop" aria-hidden="true"></span><h2>{{ t("hop." + hop.hop) }}</h2></header>
             <p class="tw-hop-share"><b>{{ share(hop.share) }}</b> <span class="tw-faint">{{ t("path.passes") }}</span></p>
-            <div class="tw-shares" role="img" :aria-label="said(hop)"><i v-for="k in order" :key="k" v-show="hop.health[k]" :class="'tw-share-' + looks[k]" :style="{ flexGrow: hop.health[k] }"></i></div>
-            <ul class="tw-hop-counts"><li v-for="k in order" :key="k" v-show="hop.health[k]"><span class="tw-mark" :class="'tw-' + looks[k]">{{ t("path.health_" + k) }}</span><b>{{ number(hop.health[k]) }}</b></li></ul>
+            <div class="tw-shares" role="img" :aria-label="said(hop)"><i v-for="k in present(hop)" :key="k" :class="'tw-shares-' + looks[k]" :style="{ flexGrow: hop.health[k] }"></i></div>
+            <ul class="tw-hop-counts"><li v-for="k in present(hop)" :key="k"><span class="tw-mark" :class="'tw-' + looks[k]">{{ t("path.health_" + k) }}</span><b>{{ number(hop.health[k]) }}</b></li></ul>
             <ul v-if="Object.keys(hop.why).length" class="tw-hop-why"><li v-for="(n, why) in hop.why" :key="why">{{ t("path.why_" + why) }} <b>{{ number(n) }}</b></li></ul>
             <p v-if="hop.examples.length" class="tw-hop-examples">{{ t("path.such_as") }} <a v-for="id in hop.examples" :key="id" :href="'/terminal/' + encodeURIComponent(id)">{{ id }}</a></p>
             <p v-if="watch(hop)" class="tw-hop-watch tw-faint">{{ watch(hop) }}</p>
@@ -49,6 +49,9 @@ export default {
     number: (n) => tw.number(n),
     share: (share) => tw.share(share),
     blind: (hop) => !Object.keys(hop.health).some((k) => k !== "unknown" && hop.health[k]),
+    present(hop) {
+      return this.order.filter((k) => hop.health[k]);
+    },
     said(hop) {
       return this.order.filter((k) => hop.health[k]).map((k) => `${tw.t(`path.health_${k}`)}: ${tw.number(hop.health[k])}`).join(", ");
     },
