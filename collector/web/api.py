@@ -21,15 +21,22 @@ from tillwatch.collector.web import (
     acts_api,
     audit_api,
     calendar_api,
+    cards_api,
+    corrections_api,
     delivery_api,
     diagnosis_api,
     dossier_api,
     figures_api,
+    inbox_api,
     incident_api,
+    me_api,
     monitoring_api,
     overview_api,
+    people_api,
     prove_api,
     risk_api,
+    roster_api,
+    rules_api,
 )
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Limit, Offset, Tags, known, moment, unchanged
 from tillwatch.collector.web.door import needs
@@ -176,17 +183,24 @@ def router(parts: Parts) -> APIRouter:
         return SignalHistory.of(*thin(found, points))
 
     acts_api.add(api, parts)
+    if parts.people is not None:
+        me_api.add(api, parts.people, parts.house)
+        people_api.add(api, parts.people, parts.house)
     audit_api.add(api, parts)
     calendar_api.add(api, parts)
+    inbox_api.add(api, parts)
+    cards_api.add(api, parts)
     incident_api.add(api, reads, Translation(parts.cards), now)
     delivery_api.add(api, reads)
     diagnosis_api.add(api, parts)
     monitoring_api.add(api, parts)
     overview_api.add(api, parts)
     dossier_api.add(api, parts)
-    figures_api.add(api, parts)
+    corrections_api.add(api, parts, figures_api.add(api, parts))
     prove_api.add(api, parts)
     risk_api.add(api, reads, parts.predicting, now)
+    roster_api.add(api, parts)
+    rules_api.add(api, parts)
 
     @api.get(
         "/health",

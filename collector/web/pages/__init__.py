@@ -22,6 +22,7 @@ from tillwatch.collector.web.pages import (
     delivery_page,
     fleet_page,
     heat_page,
+    inbox_page,
     incident_page,
     monitoring_page,
     path_page,
@@ -64,6 +65,7 @@ def mount(app: FastAPI, parts: Parts) -> None:
     terminal_page.add(reads, feed, now)
     alarms_page.add(feed)
     delivery_page.add(feed)
+    inbox_page.add(parts)
     incident_page.add(reads, feed, now)
     at_risk_page.add(reads, feed)
     trend_page.add(feed)

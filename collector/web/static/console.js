@@ -247,10 +247,11 @@ const tw = {
   },
   // ---- acts: each has a key of its own, so that one that is sent again after a broken connection is done once.
   // Gives the answer's body; throws an Error whose message is the problem's detail in one line, with status and problem.
-  async act(method, address, body) {
+  // key: of the act where it is not sent for the first time; more: other headers.
+  async act(method, address, body, { key = tw.key(), ...more } = {}) {
     const answer = await fetch(address, {
       method,
-      headers: { "Content-Type": "application/json", "Idempotency-Key": tw.key(), "X-TW-CSRF": window.TW.csrf ?? "" },
+      headers: { "Content-Type": "application/json", "Idempotency-Key": key, "X-TW-CSRF": window.TW.csrf ?? "", ...more },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
     const said = (answer.headers.get("Content-Type") ?? "").includes("json") ? await answer.json() : null;

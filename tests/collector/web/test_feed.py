@@ -140,7 +140,9 @@ async def test_only_what_was_touched_is_read_until_the_whole_is_due(tmp_path, mo
     feed = Feed(reads)
     await feed._once()
     Partly.wholes, Partly.names = 0, frozenset({"ATM-011", "ATM-999"})
-    changes.write_text('{"revision": 2, "terminals": {"ATM-011": {"unknown_components": 9}, "ATM-012": {"unknown_components": 7}}}')
+    changes.write_text(
+        '{"revision": 2, "terminals": {"ATM-011": {"unknown_components": 9}, "ATM-012": {"unknown_components": 7}}}'
+    )
     assert (await feed._once()).terminals == {"ATM-011"}
     assert (Partly.wholes, len(feed.terminals), feed.terminals["ATM-012"].unknown_components) == (0, 60, 0)
     assert await feed._once() is None
