@@ -17,8 +17,8 @@ export default {
   template: `
     <div class="tw-heat">
       <div class="tw-filters">
-        <label>{{ t("heat.group") }} <select id="tw-heat-group" :value="group" @change="choose('group', $event.target.value)"><option v-for="k in groups" :key="k" :value="k">{{ t("heat.group_" + k) }}</option></select></label>
-        <label>{{ t("heat.fill") }} <select id="tw-heat-fill" :value="fill" @change="choose('fill', $event.target.value)"><option v-for="k in fills" :key="k" :value="k">{{ t("heat.fill_" + k) }}</option></select></label>
+        <label>{{ t("heat.group") }} <select id="tw-heat-group" :value="group" @change="choose('group', $event.target.value)"><option v-for="k in groups" :key="k" :value="k">{{ t("heatgroup." + k) }}</option></select></label>
+        <label>{{ t("heat.fill") }} <select id="tw-heat-fill" :value="fill" @change="choose('fill', $event.target.value)"><option v-for="k in fills" :key="k" :value="k">{{ t("heatfill." + k) }}</option></select></label>
         <span v-for="k in ['region', 'branch']" :key="k"><button v-if="asked[k]" type="button" class="tw-button" :title="t('fleet.clear')" @click="choose(k, '')">{{ asked[k] }} ✕</button></span>
         <button type="button" class="tw-button" :aria-pressed="String(table)" @click="table = !table">{{ t(table ? "heat.map_again" : "heat.table") }}</button>
         <span class="tw-count" role="status">{{ t("fleet.shown", { n: number(cells.length), total: number(rows.size) }) }}</span>
@@ -34,7 +34,7 @@ export default {
         <span id="tw-heat-told" class="tw-visually-hidden" role="status">{{ at >= 0 && cells[at] ? cells[at].row.id + ", " + cells[at].row.branch + ": " + cells[at].text : "" }}</span>
       </div>
       <div v-if="table && cells.length" class="tw-panel"><table class="tw-table">
-        <thead><tr><th scope="col">{{ t("heat.group_" + group) }}</th><th scope="col">{{ t("fleet.terminal") }}</th><th scope="col">{{ t("heat.fill_" + fill) }}</th><th scope="col">{{ t("fleet.received") }}</th></tr></thead>
+        <thead><tr><th scope="col">{{ t("heatgroup." + group) }}</th><th scope="col">{{ t("fleet.terminal") }}</th><th scope="col">{{ t("heatfill." + fill) }}</th><th scope="col">{{ t("fleet.received") }}</th></tr></thead>
         <tbody><tr v-for="one in cells.slice(0, most)" :key="one.row.id"><td>{{ one.group }}</td><th scope="row"><a :href="'/terminal/' + encodeURIComponent(one.row.id)">{{ one.row.id }}</a></th><td><span class="tw-mark" :class="'tw-' + one.look">{{ one.text }}</span></td><td><span class="tw-age" :data-at="one.row.at">{{ age(one.row.at) }}</span></td></tr></tbody>
       </table><p v-if="cells.length > most" class="tw-more-line"><button type="button" class="tw-button" @click="most += step">{{ t("aloft.more", { n: number(cells.length - most) }) }}</button></p></div>
       <p class="tw-faint tw-heat-note">{{ t("heat.size") }}</p>
