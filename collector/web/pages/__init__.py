@@ -21,6 +21,7 @@ from tillwatch.collector.web.pages import (
     calendar_page,
     delivery_page,
     fleet_page,
+    heat_page,
     inbox_page,
     incident_page,
     monitoring_page,
@@ -29,6 +30,7 @@ from tillwatch.collector.web.pages import (
     regions_page,
     terminal_page,
     trend_page,
+    wall_page,
 )
 from tillwatch.collector.web.pages.theme import STATIC, static_version, texts_script
 from tillwatch.collector.web.parts import Parts
@@ -72,9 +74,11 @@ def mount(app: FastAPI, parts: Parts) -> None:
     audit_page.add(parts)
     branch_page.add(parts)
     calendar_page.add(parts)
+    heat_page.add(parts)
     monitoring_page.add(parts)
     path_page.add(parts)
     regions_page.add(parts)
+    wall_page.add(parts)
     nicegui_app.config.socket_io_js_transports = ["websocket"]  # long polling would open a door without an Origin check
     ui.run_with(
         app,
