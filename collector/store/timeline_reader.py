@@ -64,12 +64,12 @@ _VERDICTS = """
     SELECT incident, at, body FROM incident_event WHERE kind = 'verdict' AND incident IN
         (SELECT incident FROM alarm WHERE terminal = ? AND incident <> '')"""
 _ACTS = """
-    SELECT n, at, facts FROM journal INDEXED BY journal_of_terminal
+    SELECT n, at, facts FROM journal
     WHERE terminal = :terminal AND at >= :start AND at < :end AND kind = 5 AND payload IS NULL AND terminal <> '' ORDER BY at DESC LIMIT :limit"""
 _WINDOWS = """
-    SELECT n, at, facts FROM journal INDEXED BY journal_windows
+    SELECT n, at, facts FROM journal
     WHERE at < :end AND kind = 5 AND payload IS NULL AND terminal = '' AND instr(facts, x'77696e646f77') > 0 ORDER BY at DESC LIMIT :limit"""
-"""The literals are those of the indexes."""
+"""The literals are those of the indexes journal_of_terminal and journal_windows."""
 _OF_ALL = "SELECT n, at, kind FROM journal WHERE payload IS NULL AND kind IN (1, 2, 7) AND at >= :start AND at < :end ORDER BY n DESC LIMIT :limit"
 
 
