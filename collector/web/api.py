@@ -31,6 +31,7 @@ from tillwatch.collector.web import (
     overview_api,
     prove_api,
     risk_api,
+    supplies_api,
 )
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Limit, Offset, Tags, known, moment, unchanged
 from tillwatch.collector.web.door import needs
@@ -188,6 +189,7 @@ def router(parts: Parts) -> APIRouter:
     corrections_api.add(api, parts, figures_api.add(api, parts))
     prove_api.add(api, parts)
     risk_api.add(api, reads, parts.predicting, now)
+    supplies_api.add(api, parts)
 
     @api.get(
         "/health",

@@ -12,6 +12,7 @@ from tillwatch.collector.incident.case import Why
 from tillwatch.collector.incident.incident_views import ConsoleReader, IncidentFile, IncidentView, InForce
 from tillwatch.collector.people.roles import Scope, Visitor
 from tillwatch.collector.predict.finding import Finding, Grade, Record
+from tillwatch.collector.predict.supplies import Stored
 from tillwatch.collector.read import (
     AlarmView,
     ComponentView,
@@ -111,6 +112,9 @@ class ScopedReader(ScopedDossiers, ScopedOversight, ScopedDiagnosis):
     def readings(self, terminal: str, component: str, signal: str, at: int, count: int) -> StoredReadings:
         self._check(terminal)
         return self._whole.readings(terminal, component, signal, at, count)
+
+    def supplies(self, signals: Collection[str]) -> Sequence[Stored]:
+        return [each for each in self._whole.supplies(signals) if self._scope.covers(each.branch, each.region)]
 
     def corrections(self, terminal: str | None = None) -> Sequence[Correction]:
         if terminal is not None:
