@@ -38,6 +38,7 @@ from tillwatch.collector.web import (
     risk_api,
     roster_api,
     rules_api,
+    supplies_api,
 )
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Limit, Offset, Tags, known, moment, unchanged
 from tillwatch.collector.web.door import needs
@@ -203,6 +204,7 @@ def router(parts: Parts) -> APIRouter:
     risk_api.add(api, reads, parts.predicting, now)
     roster_api.add(api, parts)
     rules_api.add(api, parts)
+    supplies_api.add(api, parts)
 
     @api.get(
         "/health",
