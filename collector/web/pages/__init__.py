@@ -18,10 +18,13 @@ from tillwatch.collector.web.pages import (
     at_risk_page,
     audit_page,
     calendar_page,
+    cards_page,
     delivery_page,
     fleet_page,
     incident_page,
     monitoring_page,
+    roster_page,
+    rules_page,
     terminal_page,
     trend_page,
 )
@@ -64,7 +67,10 @@ def mount(app: FastAPI, parts: Parts) -> None:
     trend_page.add(feed)
     audit_page.add(parts)
     calendar_page.add(parts)
+    cards_page.add(parts)
     monitoring_page.add(parts)
+    roster_page.add(parts)
+    rules_page.add(parts)
     nicegui_app.config.socket_io_js_transports = ["websocket"]  # long polling would open a door without an Origin check
     ui.run_with(
         app,
