@@ -13,7 +13,7 @@ export default {
         <section v-if="plan.used" class="tw-section">
           <h2>{{ t("roster.now") }}</h2>
           <ul class="tw-ros-now">
-            <li v-for="(r, k) in plan.rows" :key="k" class="tw-panel" :class="{ 'tw-ros-empty': !r.now.length && r.levels.length }">
+            <li v-for="(r, k) in plan.rows" :key="k" class="tw-panel" :class="{ 'tw-ros-empty': !r.now.length && r.levels.length, 'tw-ros-idle': !r.now.length && !r.levels.length }">
               <h3>{{ r.role }} <span v-if="r.branch || r.region" class="tw-tag">{{ place(r) }}</span></h3>
               <p class="tw-faint">{{ r.levels.length ? t("roster.calls", { levels: r.levels.join(", ") }) : t("roster.never_called") }}</p>
               <p v-if="!r.now.length" class="tw-mark" :class="r.levels.length ? 'tw-crit' : 'tw-unknown'">{{ t("roster.nobody") }}</p>
@@ -34,7 +34,7 @@ export default {
             <div v-for="(r, k) in plan.rows" :key="k" class="tw-ros-lane">
               <div class="tw-ros-name"><b>{{ r.role }}</b><span class="tw-faint">{{ place(r) }} · <span :class="{ 'tw-late': r.gaps && r.levels.length }">{{ r.gaps ? t("roster.gaps", { n: r.gaps, span: length(r.gap_s) }) : t("roster.no_gap") }}</span></span></div>
               <div class="tw-ros-track">
-                <span v-for="(s, n) in r.stretches" :key="n" class="tw-ros-bar" :class="[s.people.length ? 'tw-ros-p' + tone(s) : r.levels.length ? 'tw-ros-gap' : 'tw-ros-none']" :style="bar(s)" :title="full(s, r)" tabindex="0" :aria-label="full(s, r)">{{ s.people.length ? s.people.join(", ") : t("roster.nobody") }}</span>
+                <span v-for="(s, n) in r.stretches" :key="n" class="tw-ros-bar" :class="[s.people.length ? 'tw-ros-p' + tone(s) : r.levels.length ? 'tw-ros-gap' : 'tw-ros-none']" :style="bar(s)" :title="full(s, r)" tabindex="0" :aria-label="full(s, r)">{{ wide(s) ? (s.people.length ? s.people.join(", ") : t("roster.nobody")) : "" }}</span>
               </div>
             </div>
           </div>
@@ -158,6 +158,9 @@ export default {
     bar(s) {
       const left = ((Date.parse(s.from) - this.from) / this.all) * 100;
       return { left: `${left}%`, width: `${((Date.parse(s.to) - Date.parse(s.from)) / this.all) * 100}%` };
+    },
+    wide(s) {
+      return (Date.parse(s.to) - Date.parse(s.from)) / this.all > 0.035;
     },
     tone(s) {
       return this.people.indexOf(s.people.join(", ")) % 4;

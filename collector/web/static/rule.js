@@ -62,7 +62,7 @@ export default {
           </form>
           <p v-if="trouble" class="tw-note tw-trial-trouble" role="alert">{{ trouble }}</p>
           <div v-if="trial" role="status" class="tw-trial-state">
-            <template v-if="busy"><progress :value="trial.share" max="1" :aria-label="t('trial.title')"></progress> {{ stateOf }}</template>
+            <template v-if="busy"><progress :value="reached" max="1" :aria-label="t('trial.title')"></progress> {{ stateOf }}</template>
             <p v-else-if="trial.state !== 'done'" class="tw-note">{{ stateOf }}</p>
           </div>
           <div v-if="report" class="tw-trial-result">
@@ -110,6 +110,9 @@ export default {
       const most = Math.max(1, ...this.r.days);
       const first = Math.floor(tw.now() / DAY) - (this.r.days.length - 1);
       return this.r.days.map((n, k) => ({ key: k, share: n / most, text: tw.t("rule.day", { date: tw.date((first + k) * DAY), n }) }));
+    },
+    reached() {
+      return this.trial.share;
     },
     busy() {
       return this.trial && ["waiting", "running"].includes(this.trial.state);
