@@ -11,7 +11,11 @@ from typing import NamedTuple, Protocol
 
 from tillwatch.agent.model import Value
 from tillwatch.collector.predict.finding import Finding, Grade, Record
+from tillwatch.collector.records import Correction
 from tillwatch.collector.terminal.component_groups import NO_CELLS, Cells
+
+MAX_CORRECTIONS = 5_000
+"""In one list: some in a week are many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,6 +398,10 @@ class FleetReader(Protocol):
 
     def readings(self, terminal: str, component: str, signal: str, at: int, count: int) -> StoredReadings:
         """Up to `count` readings until `at`, UTC ns, and as many after it, with the batches that hold them. None of what it never told."""
+        ...
+
+    def corrections(self, terminal: str | None = None) -> Sequence[Correction]:
+        """What people said of stretches of a terminal's time, or of all, in the order in which they said it; of all the last MAX_CORRECTIONS."""
         ...
 
     def health(self) -> Health: ...

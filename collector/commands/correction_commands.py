@@ -10,6 +10,7 @@ from dataclasses import asdict
 from tillwatch.collector.commands.acting import journal, moment, reading, the_terminal, unknown, words, zone_of
 from tillwatch.collector.commands.output import USAGE, CommandError, print_json
 from tillwatch.collector.config import Config
+from tillwatch.collector.figures.correcting import CorrectionError, check, facts
 from tillwatch.collector.read import AlarmView
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.terminal.fleet import IN_SERVICE
@@ -70,25 +71,24 @@ def _running(reader: SqliteReader, terminal: str, rule: str, component: str) -> 
     return next((one for one in found if (one.rule, one.component) == (rule, name)), None)
 
 
+_FLAGS = {"from": "--from", "to": "--to", "reason": "--reason", "counts_as": "--counts-as", "party": "--party"}
+
+
 def run_correct(config: Config, options: argparse.Namespace) -> int:
-    now, reason = time.time_ns(), words(options.reason, "--reason", needed=True)
+    now = time.time_ns()
     with reading(config) as reader:
         terminal = the_terminal(reader, options.terminal)
         zone = zone_of(reader.in_force().policy, terminal.branch)
         earlier = reader.corrections(terminal.id)
     since, until = moment(options.since, zone, "--from", now), moment(options.until, zone, "--to", now)
-    if not since < until <= now:
-        raise CommandError(
-            f"{stamp(since)} to {stamp(until)}: --to lies after --from, and nothing is corrected that has not been yet; for what is planned: maintain",
-            USAGE,
-        )
+    try:
+        reason = check(since, until, options.counts_as, options.reason, options.party, now)
+    except CorrectionError as error:
+        raise CommandError(f"{_FLAGS[error.field]}: {error}", USAGE) from None
     for one in earlier:
         if one.since < until and since < one.until:
             print(f"note: over {stamp(one.since)} to {stamp(one.until)}, which {one.by} corrected to {one.counts_as} ({one.reason}), this one counts now", file=sys.stderr)  # fmt: skip
-    journal(
-        config,
-        {"action": "correct", "terminal": terminal.id, "from": since, "to": until, "counts_as": options.counts_as, "reason": reason, "party": options.party},
-    )  # fmt: skip
+    journal(config, facts(terminal.id, since, until, options.counts_as, reason, options.party))
     with reading(config) as reader:
         made = [one for one in reader.corrections(terminal.id) if one not in earlier]
     if not made:

@@ -71,7 +71,7 @@ _DELIVERIES = """
     SELECT o.incident, o.level, o.created_at, coalesce(o.done_at, 0), i.terminal, i.branch, i.region
     FROM outbox o JOIN incident i ON i.corr_id = o.incident WHERE o.created_at >= :start AND o.created_at < :end AND o.op <> 'notify' AND NOT i.drill
 """
-_LAST_ROWS = "SELECT (SELECT max(n) FROM correction), (SELECT max(seq) FROM late_span), (SELECT max(until) FROM outage)"
+_LAST_ROWS = "SELECT (SELECT count(*) FROM correction), (SELECT max(n) FROM correction), (SELECT max(seq) FROM late_span), (SELECT max(until) FROM outage)"
 _BELONGING = "SELECT id, branch, region, class FROM terminal ORDER BY id"
 
 

@@ -247,8 +247,7 @@ class SqliteReader(Dossiers, Oversight, OrderReader):
         with self.snapshot() as db:
             return self._book(db)
 
-    def corrections(self, terminal: str) -> Sequence[Correction]:
-        """What people said of stretches of its time, in the order in which they said it."""
+    def corrections(self, terminal: str | None = None) -> Sequence[Correction]:
         with self.snapshot() as db:
             return corrections(db, terminal)
 

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Collection
 
 from tillwatch.collector.alarm.rules import Rules
-from tillwatch.collector.read import StateView
+from tillwatch.collector.read import MAX_CORRECTIONS, StateView
 from tillwatch.collector.records import OFFLINE, Correction, StateChange
 from tillwatch.collector.store.folded import correction_of, state_of
 
@@ -53,6 +53,10 @@ def _view(change: StateChange, rules: Rules) -> StateView:
     )
 
 
-def corrections(db: sqlite3.Connection, terminal: str) -> list[Correction]:
-    rows = db.execute("SELECT n, terminal, t0, t1, body FROM correction WHERE terminal = ? ORDER BY n", (terminal,))
-    return [correction_of(*row) for row in rows]
+def corrections(db: sqlite3.Connection, terminal: str | None = None) -> list[Correction]:
+    """Of one terminal, or the last ones of all."""
+    rows = db.execute(
+        "SELECT n, terminal, t0, t1, body FROM correction WHERE :only IS NULL OR terminal = :only ORDER BY n DESC LIMIT :most",
+        {"only": terminal, "most": MAX_CORRECTIONS},
+    )
+    return [correction_of(*row) for row in rows][::-1]

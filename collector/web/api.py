@@ -22,13 +22,17 @@ from tillwatch.collector.web import (
     audit_api,
     calendar_api,
     cards_api,
+    corrections_api,
     delivery_api,
     diagnosis_api,
     dossier_api,
     figures_api,
+    inbox_api,
     incident_api,
+    me_api,
     monitoring_api,
     overview_api,
+    people_api,
     prove_api,
     risk_api,
     roster_api,
@@ -179,8 +183,12 @@ def router(parts: Parts) -> APIRouter:
         return SignalHistory.of(*thin(found, points))
 
     acts_api.add(api, parts)
+    if parts.people is not None:
+        me_api.add(api, parts.people, parts.house)
+        people_api.add(api, parts.people, parts.house)
     audit_api.add(api, parts)
     calendar_api.add(api, parts)
+    inbox_api.add(api, parts)
     cards_api.add(api, parts)
     incident_api.add(api, reads, Translation(parts.cards), now)
     delivery_api.add(api, reads)
@@ -188,7 +196,7 @@ def router(parts: Parts) -> APIRouter:
     monitoring_api.add(api, parts)
     overview_api.add(api, parts)
     dossier_api.add(api, parts)
-    figures_api.add(api, parts)
+    corrections_api.add(api, parts, figures_api.add(api, parts))
     prove_api.add(api, parts)
     risk_api.add(api, reads, parts.predicting, now)
     roster_api.add(api, parts)

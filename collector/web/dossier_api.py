@@ -35,6 +35,7 @@ from tillwatch.collector.web.dossier_schema import (
     LifeCycleChange,
     NoteShown,
     NoteText,
+    Revealed,
     ServiceDue,
     SimilarShown,
     StripShown,
@@ -105,13 +106,14 @@ def add(api: APIRouter, parts: Parts) -> None:
         terminal: str,
         change: AssetFields,  # type: ignore[valid-type]  # made from the list of fields
         if_match: Annotated[
-            str | None, Header(description="`asset.version` of the dossier over which the change was made")
+            str | None,
+            Header(description="The version of the device file, as the dossier has it, over which the change was made"),
         ] = None,
     ) -> Any:
         fields = _checked(change.model_dump(exclude_unset=True))  # type: ignore[attr-defined]
+        before, after = await of(terminal, lambda reader: reader.amended(terminal, fields))
         if if_match is None:
             raise HTTPException(428, "If-Match is missing: send the version over which the change was made")
-        before, after = await of(terminal, lambda reader: reader.amended(terminal, fields))
         if if_match.removeprefix("W/").strip('"') != before:
             raise HTTPException(412, STALE)
         if after != before:
@@ -121,6 +123,20 @@ def add(api: APIRouter, parts: Parts) -> None:
             raise HTTPException(412, STALE)
         response.headers["ETag"] = f'"{version}"'
         return AssetRecord(fields=dict(shown), version=version)
+
+    @api.post(
+        "/terminals/{terminal}/reveal",
+        response_model=Revealed,
+        responses=PROBLEMS,
+        dependencies=[needs(Permission.SEE_PROTECTED)],
+        summary="Its serial numbers and address whole; the look is record",
+    )
+    async def reveal(response: Response, terminal: str) -> Any:
+        response.headers["Cache-Control"] = "no-store"
+        await of(terminal, lambda reader: reader.terminal(terminal))
+        await parts.acts(asking(), {"action": "reveal", "terminal": terminal, "what": "device file"})
+        view = await known(lambda: reads.whole(lambda reader: reader.dossier(terminal, now())), terminal)
+        return Revealed.of(view)
 
     @api.post(
         "/terminals/{terminal}/notes",

@@ -115,19 +115,21 @@ class Asked:
         return unchanged(self.params.answer)
 
 
-def add(api: APIRouter, parts: Parts) -> None:
-    reads, now = parts.reads, parts.now
-    jobs = FiguresJobs(parts.database, now)
-    parts.at_end.append(jobs.close)
-    export, translation = Exports(reads, now), Translation(parts.cards)
+class About:
+    """What all questions about figures have in common."""
 
-    async def about(wanted: Params) -> Asked:
+    def __init__(self, parts: Parts, jobs: FiguresJobs) -> None:
+        self._reads, self._now, self._jobs = parts.reads, parts.now, jobs
+        self._translation = Translation(parts.cards)
+
+    async def __call__(self, wanted: Params) -> Asked:
+        """Raises HTTPException."""
         if wanted.zone is not None and wanted.zone not in available_timezones():
             raise HTTPException(422, f"query.zone: {wanted.zone!r} is no time zone; write one such as Asia/Shanghai")
-        usual: str = await reads(lambda reader: reader.in_force().policy.zone)
+        usual: str = await self._reads(lambda reader: reader.in_force().policy.zone)
         place = wanted.zone or usual
         try:
-            name, start, end = period(wanted.month, wanted.since, wanted.until, place, now())
+            name, start, end = period(wanted.month, wanted.since, wanted.until, place, self._now())
         except PeriodError as error:
             raise HTTPException(422, f"query: {error}") from None
         if wanted.until is None and wanted.since is not None:
@@ -135,6 +137,25 @@ def add(api: APIRouter, parts: Parts) -> None:
         if start >= end:
             raise HTTPException(422, "query.from: the period has no length")
         return Asked(name, start, end, place, wanted.scope, wanted)
+
+    async def words(self, wanted: Asked) -> Wording:
+        """Of reasons and parties, in the reader's language."""
+        rules: Rules = await self._reads(lambda reader: reader.in_force().rules)
+        titles = {name: self._translation.card(rule, wanted.lang).text for name, rule in rules.by_id.items()}
+        return Wording(wanted.lang, wanted.zone, titles)
+
+    def forget(self) -> None:
+        """Somebody said something that figures depend on."""
+        self._jobs.forget()
+
+
+def add(api: APIRouter, parts: Parts) -> About:
+    """Returns what the routes of single terminals share with these."""
+    reads, now = parts.reads, parts.now
+    jobs = FiguresJobs(parts.database, now)
+    parts.at_end.append(jobs.close)
+    about = About(parts, jobs)
+    export = Exports(reads, now)
 
     async def find(wanted: Asked, *, anew: bool = False) -> Found:
         try:
@@ -153,11 +174,6 @@ def add(api: APIRouter, parts: Parts) -> None:
         if await _row(found.kept, wanted.scope) is None:
             raise _missing(wanted)
         return wanted, found.kept, found.meta
-
-    async def say(wanted: Asked) -> Wording:
-        rules: Rules = await reads(lambda reader: reader.in_force().rules)
-        titles = {name: translation.card(rule, wanted.lang).text for name, rule in rules.by_id.items()}
-        return Wording(wanted.lang, wanted.zone, titles)
 
     @api.get(
         "/figures",
@@ -181,7 +197,7 @@ def add(api: APIRouter, parts: Parts) -> None:
             plain = await _on_thread(lambda: kept.figure(wanted.scope))
         except KeyError:
             raise _missing(wanted) from None
-        counted, words = await _on_thread(kept.kinds), await say(wanted)
+        counted, words = await _on_thread(kept.kinds), await about.words(wanted)
         where = scope_of({"kind": wanted.scope.kind, "name": wanted.scope.name, **plain["place"]})
         return FiguresAnswer(
             state="ready", done=found.job.done if found.job is not None else 100, renewing=found.job is not None,
@@ -235,7 +251,7 @@ def add(api: APIRouter, parts: Parts) -> None:
         wanted, kept, meta = await ready(params)
         if form is None and wanted.known(meta):
             return wanted.unchanged()
-        rows, words = await _on_thread(lambda: kept.causes(wanted.scope, definition, counts)), await say(wanted)
+        rows, words = await _on_thread(lambda: kept.causes(wanted.scope, definition, counts)), await about.words(wanted)
         whole = sum(row["length"] for row in rows)
         items = [
             Cause(
@@ -275,7 +291,7 @@ def add(api: APIRouter, parts: Parts) -> None:
                 wanted.scope, definition=definition, counts=counts or "", reason=reason, party=party, source=source, limit=many, offset=skip
             )
         )  # fmt: skip
-        words = await say(wanted)
+        words = await about.words(wanted)
         items = [Interval.of(row, words) for row in part.rows]
         if form is not None:
             return await export(Interval, items, form, f"figures-{wanted.name}-intervals", total=part.total)
@@ -313,7 +329,7 @@ def add(api: APIRouter, parts: Parts) -> None:
                 wanted.scope, measure=measure, verdict=verdict, slowest=slowest, limit=many, offset=skip
             )
         )
-        words = await say(wanted)
+        words = await about.words(wanted)
         items = [JudgedIncident.of(row, words) for row in part.rows]
         if form is not None:
             return await export(JudgedIncident, items, form, f"figures-{wanted.name}-incidents", total=part.total)
@@ -334,7 +350,7 @@ def add(api: APIRouter, parts: Parts) -> None:
         down: dict[str, int] = {}
         for row in await _on_thread(lambda: kept.causes(wanted.scope, "network", "down")):
             down[row["reason"]] = down.get(row["reason"], 0) + row["length"]
-        words = await say(wanted)
+        words = await about.words(wanted)
         items = [
             RanOut(
                 rule=row["rule"], text=words.rule(row["rule"]), party=row["party"], party_text=words.one("party", row["party"]), level=row["level"],
@@ -364,7 +380,7 @@ def add(api: APIRouter, parts: Parts) -> None:
         if form is None and wanted.known(meta):
             return wanted.unchanged()
         many, skip = (limit, offset) if form is None else (MAX_ROWS, 0)
-        part, words = await _on_thread(lambda: kept.supplies(wanted.scope, rule, many, skip)), await say(wanted)
+        part, words = await _on_thread(lambda: kept.supplies(wanted.scope, rule, many, skip)), await about.words(wanted)
         items = [
             SupplyEpisode(
                 terminal=row["terminal"], component=row["component"], branch=row["branch"], region=row["region"], rule=row["rule"],
@@ -401,6 +417,8 @@ def add(api: APIRouter, parts: Parts) -> None:
             limit = found.meta.interruption if found.meta is not None else limit
         where = FiguresScope(kind=wanted.scope.kind, name=wanted.scope.name)
         return Trend(scope=where, interruption_limit=limit, months=months)
+
+    return about
 
 
 def _computing(wanted: Asked, job: Job | None) -> FiguresAnswer:

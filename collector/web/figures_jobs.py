@@ -106,29 +106,29 @@ class FiguresJobs:
         urgent: bool = True,
         anew: bool = False,
     ) -> Found:
-        """What is kept of [start, until); what is not, or is too old, is made meanwhile. wait_s: for it to be made; anew: even where it is fresh. Raises
-        NoFigures and Busy.
+        """What is kept of [start, until); what is not, or is too old, is made meanwhile. wait_s: for what is not kept, or is not so any more; anew: make it even
+        where it is fresh. Raises NoFigures and Busy.
         """
         path = self._path(start, until, scopes)
         meta = await asyncio.to_thread(self._read, path)
+        changed = meta is None or anew or meta.fingerprint != await self._fingerprint()
         job = self._jobs.get(path)
         if job is not None and job.state == "failed" and time.monotonic() - job.failed_at > FAILED_S:
             del self._jobs[path]
             job = None
-        if job is None and (anew or meta is None or not await self._fresh(meta, until)):
+        if job is None and (changed or meta is None or self._old(meta, until)):
             job = self._ask(Job(start, until, scopes, path, urgent))
-        if job is not None:
-            job.urgent |= urgent
-            if wait_s and meta is None:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(job.ended.wait(), wait_s)
-                if job.state == "failed":
-                    raise NoFigures(job.error)
-                if job.ended.is_set():
-                    meta, job = await asyncio.to_thread(self._read, path), None
-            if job is not None and job.state == "failed" and meta is None:
-                raise NoFigures(job.error)
-        return Found(KeptFigures(path) if meta is not None else None, meta, job)
+        if job is None:
+            return Found(KeptFigures(path), meta, None)
+        job.urgent |= urgent
+        if wait_s and changed:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(job.ended.wait(), wait_s)
+        if job.state == "failed" and meta is None:
+            raise NoFigures(job.error)
+        if job.ended.is_set():
+            meta = await asyncio.to_thread(self._read, path)
+        return Found(KeptFigures(path) if meta is not None else None, meta, None if job.ended.is_set() else job)
 
     def forget(self) -> None:
         """What figures depend on may have changed just now: look again at the next question."""
@@ -154,12 +154,10 @@ class FiguresJobs:
                 path.touch()  # asked for, so not the first to go
         return meta
 
-    async def _fresh(self, meta: Meta, until: int) -> bool:
-        if meta.fingerprint != await self._fingerprint():
-            return False
+    def _old(self, meta: Meta, until: int) -> bool:
         now = self._now()
         life = RUNNING_NS if now < until else RECENT_NS if now < until + SETTLES_NS else SETTLED_NS
-        return now - meta.at < life
+        return now - meta.at >= life
 
     async def _fingerprint(self) -> bytes:
         at, kept = self._looked

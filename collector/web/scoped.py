@@ -26,6 +26,7 @@ from tillwatch.collector.read import (
     Touched,
     WaitingView,
 )
+from tillwatch.collector.records import Correction
 from tillwatch.collector.web.scoped_diagnosis import ScopedDiagnosis
 from tillwatch.collector.web.scoped_dossier import ScopedDossiers
 from tillwatch.collector.web.scoped_oversight import ScopedOversight
@@ -110,6 +111,11 @@ class ScopedReader(ScopedDossiers, ScopedOversight, ScopedDiagnosis):
     def readings(self, terminal: str, component: str, signal: str, at: int, count: int) -> StoredReadings:
         self._check(terminal)
         return self._whole.readings(terminal, component, signal, at, count)
+
+    def corrections(self, terminal: str | None = None) -> Sequence[Correction]:
+        if terminal is not None:
+            self._check(terminal)
+        return self._within(self._whole.corrections(terminal))
 
     # Alarms and incidents.
 

@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tests.collector.fake_diagnosis import FakeDiagnosis
 from tests.collector.fake_dossiers import FakeDossiers
 from tests.collector.fake_incidents import IN_FORCE, case_of, file_of, incident_of
 from tests.collector.fake_oversight import FakeOversight
@@ -39,6 +40,7 @@ from tillwatch.collector.read import (
     Touched,
     WaitingView,
 )
+from tillwatch.collector.records import Correction
 from tillwatch.collector.terminal.component_groups import Cells, Part, cells, group_of
 
 NANO = 1_000_000_000
@@ -130,7 +132,7 @@ def cells_of(kind: str, condition: str, component: str, *, whole: bool) -> Cells
     return cells([(part, condition if whole or part.group == ill else "ok") for part in parts])
 
 
-class FakeFleet(FakeDossiers, FakeOversight):
+class FakeFleet(FakeDossiers, FakeOversight, FakeDiagnosis):
     """A FleetReader over nothing. base: the "now" of the fleet, UTC ns; branches: 0 for the six that have names of their own."""
 
     def __init__(
@@ -378,6 +380,9 @@ class FakeFleet(FakeDossiers, FakeOversight):
             ),
             retired=False,
         )  # fmt: skip
+
+    def corrections(self, terminal: str | None = None) -> Sequence[Correction]:
+        return ()
 
     def health(self) -> Health:
         return Health(

@@ -17,12 +17,16 @@ from tillwatch.collector.web.pages import (
     alarms_page,
     at_risk_page,
     audit_page,
+    branch_page,
     calendar_page,
     cards_page,
     delivery_page,
     fleet_page,
+    inbox_page,
     incident_page,
     monitoring_page,
+    path_page,
+    regions_page,
     roster_page,
     rules_page,
     terminal_page,
@@ -62,13 +66,17 @@ def mount(app: FastAPI, parts: Parts) -> None:
     terminal_page.add(reads, feed, now)
     alarms_page.add(feed)
     delivery_page.add(feed)
+    inbox_page.add(parts)
     incident_page.add(reads, feed, now)
     at_risk_page.add(reads, feed)
     trend_page.add(feed)
     audit_page.add(parts)
+    branch_page.add(parts)
     calendar_page.add(parts)
     cards_page.add(parts)
     monitoring_page.add(parts)
+    path_page.add(parts)
+    regions_page.add(parts)
     roster_page.add(parts)
     rules_page.add(parts)
     nicegui_app.config.socket_io_js_transports = ["websocket"]  # long polling would open a door without an Origin check

@@ -216,7 +216,7 @@ export default {
     },
     async out() {
       try {
-        await tw.act("POST", "/api/v1/sign-out");
+        await fetch("/sign-in/out", { method: "POST", headers: { "X-TW-CSRF": window.TW.csrf ?? "" } });
       } finally {
         location.href = "/sign-in";
       }

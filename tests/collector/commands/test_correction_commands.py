@@ -106,7 +106,7 @@ def test_a_correction_is_signed_and_stands_beside_the_record(desk: Desk) -> None
 @pytest.mark.parametrize(
     ("since", "until", "said"),
     [
-        ("2026-01-05T09:00", "2026-01-05T09:00", "--to lies after --from"),
+        ("2026-01-05T09:00", "2026-01-05T09:00", "--to: the end lies after the beginning"),
         ("2026-01-05", "+1h", "nothing is corrected that has not been yet"),
         ("yesterday", "now", "'yesterday' is no time"),
     ],

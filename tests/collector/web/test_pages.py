@@ -66,11 +66,11 @@ async def test_filters_are_in_the_address_and_say_when_nothing_matches(watched):
 
 async def test_a_row_opens_its_terminal_by_mouse_and_by_keyboard(watched):
     page = await watched.open(ready=ROW)
-    await page.locator(f'{ROW}[row-index="1"] [col-id="class"]').click()
+    await page.locator(f'{ROW}[row-index="1"] [col-id="state"]').click()
     await page.wait_for_url("**/terminal/ATM-003")
     await page.go_back()
     await page.wait_for_selector(ROW)
-    await page.locator(f'{ROW}[row-index="0"] [col-id="class"]').focus()
+    await page.locator(f'{ROW}[row-index="0"] [col-id="state"]').focus()
     await page.keyboard.press("ArrowDown")
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/terminal/ATM-003")
