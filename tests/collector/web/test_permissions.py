@@ -122,6 +122,22 @@ ROUTES: dict[str, Permission | Route] = {
     "GET /monitoring": SEE,
     f"GET {V1}/monitoring": SEE,
     "GET /metrics": METRICS,
+    "GET /roster": SEE,
+    f"GET {V1}/roster": SEE,
+    f"GET {V1}/roster/told": Route(SEE, f"branch={BRANCHES[0][0]}"),
+    f"POST {V1}/roster/people/{{person}}/contact": SEE_PROTECTED,
+    "GET /rules": SEE,
+    "GET /rules/{rule}": SEE,
+    f"GET {V1}/rules": SEE,
+    f"GET {V1}/rules/{{rule}}": SEE,
+    f"POST {V1}/backtests": Route(TRY_RULES, body={"rule": "disk.full", "from": "2026-01-01"}),
+    f"GET {V1}/backtests": TRY_RULES,
+    f"GET {V1}/backtests/{{trial}}": TRY_RULES,
+    f"DELETE {V1}/backtests/{{trial}}": TRY_RULES,
+    "GET /cards": SEE,
+    "GET /cards/{rule}": SEE,
+    f"GET {V1}/cards": SEE,
+    f"GET {V1}/cards/{{rule}}": SEE,
     # People and oneself.
     f"GET {V1}/me": SEE,
     f"PUT {V1}/me": SELF,
@@ -265,7 +281,7 @@ def test_nobody_gets_past_the_door(house):
         if route.permission is Permission.OPEN:
             continue
         assert ask(nobody, name, route).status_code == 401, name
-        if name.startswith("GET ") and V1 not in name and "/console/" not in name:
+        if name.startswith("GET ") and V1 not in name and "/console/" not in name and name != "GET /metrics":
             method, _, path = name.partition(" ")
             answer = nobody.request(method, path, headers={"Accept": "text/html"})
             assert (answer.status_code, answer.headers["location"][:8]) == (303, "/sign-in"), name
