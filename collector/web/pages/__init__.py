@@ -19,6 +19,7 @@ from tillwatch.collector.web.pages import (
     audit_page,
     branch_page,
     calendar_page,
+    cards_page,
     delivery_page,
     fleet_page,
     heat_page,
@@ -28,6 +29,8 @@ from tillwatch.collector.web.pages import (
     my_page,
     path_page,
     regions_page,
+    roster_page,
+    rules_page,
     terminal_page,
     trend_page,
     wall_page,
@@ -79,6 +82,9 @@ def mount(app: FastAPI, parts: Parts) -> None:
     path_page.add(parts)
     regions_page.add(parts)
     wall_page.add(parts)
+    cards_page.add(parts)
+    roster_page.add(parts)
+    rules_page.add(parts)
     nicegui_app.config.socket_io_js_transports = ["websocket"]  # long polling would open a door without an Origin check
     ui.run_with(
         app,
