@@ -24,7 +24,7 @@ from tillwatch.collector.people.recording import Recorder
 from tillwatch.collector.people.roles import Visitor
 from tillwatch.collector.people.settings import ConsoleSection
 from tillwatch.collector.people.signing_in import SigningIn
-from tillwatch.collector.web import answers, api, chart_route, finding_chart, monitoring_api, pages, sign_in
+from tillwatch.collector.web import answers, api, chart_route, described, finding_chart, monitoring_api, pages, sign_in
 from tillwatch.collector.web.acting import Acts, NotTaken
 from tillwatch.collector.web.door import Door, House
 from tillwatch.collector.web.feed import Feed
@@ -98,6 +98,7 @@ class Console:
         self._at_end = parts.at_end
         answers.add_problem_handlers(self.app)
         self.app.include_router(api.router(parts))
+        described.describe(self.app)
         monitoring_api.add_metrics(self.app, parts, release())
         chart_route.add(self.app, self.reads, now)
         finding_chart.add(self.app, self.reads, parts.predicting.tables, now)
