@@ -19,9 +19,12 @@ from tillwatch.collector.web.pages import (
     audit_page,
     calendar_page,
     delivery_page,
+    figures_page,
     fleet_page,
     incident_page,
     monitoring_page,
+    readings_page,
+    supplies_page,
     terminal_page,
     trend_page,
 )
@@ -65,6 +68,9 @@ def mount(app: FastAPI, parts: Parts) -> None:
     audit_page.add(parts)
     calendar_page.add(parts)
     monitoring_page.add(parts)
+    figures_page.add(parts)
+    readings_page.add(parts)
+    supplies_page.add(parts)
     nicegui_app.config.socket_io_js_transports = ["websocket"]  # long polling would open a door without an Origin check
     ui.run_with(
         app,
