@@ -29,9 +29,11 @@ from tillwatch.collector.web import (
     overview_api,
     people_api,
     prove_api,
+    repair_api,
     risk_api,
     roster_api,
     rules_api,
+    supplies_api,
 )
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Limit, Offset, Tags, known, moment, unchanged
 from tillwatch.collector.web.door import needs
@@ -187,9 +189,11 @@ def router(parts: Parts) -> APIRouter:
     events_api.add(api, parts)
     corrections_api.add(api, parts, figures_api.add(api, parts))
     prove_api.add(api, parts)
+    repair_api.add(api, parts)
     risk_api.add(api, reads, parts.predicting, now)
     roster_api.add(api, parts)
     rules_api.add(api, parts)
+    supplies_api.add(api, parts)
 
     @api.get(
         "/health",
