@@ -47,7 +47,11 @@ def pages() -> list[Page]:
     found = []
     for name, held in ROUTES.items():
         method, _, path = name.partition(" ")
-        if method != "GET" or path.startswith(("/api/", "/console/", "/metrics")) or path.endswith((".svg", ".ics", "}.json")):
+        if (
+            method != "GET"
+            or path.startswith(("/api/", "/console/", "/metrics"))
+            or path.endswith((".svg", ".ics", "}.json"))
+        ):
             continue
         permission = held.permission if isinstance(held, Route) else held
         if not path.startswith("/sign-in"):

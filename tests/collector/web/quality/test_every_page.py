@@ -88,7 +88,10 @@ def opened(browser: Browser, staffed: Staffed) -> Any:
             browser, page.role, viewport={"width": look.width, "height": 900}, color_scheme=look.colour
         )
         await context.add_cookies(
-            [{"name": "tw_lang", "value": look.language, "url": staffed.url}, {"name": "tw_theme", "value": look.colour, "url": staffed.url}]
+            [
+                {"name": "tw_lang", "value": look.language, "url": staffed.url},
+                {"name": "tw_theme", "value": look.colour, "url": staffed.url},
+            ]
         )
         watched = Watched(await context.new_page(), staffed.url)
         watched.page.on("dialog", lambda dialog: watched.troubles.append(f"a dialog: {dialog.message}"))

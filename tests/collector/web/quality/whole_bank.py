@@ -23,12 +23,12 @@ from tillwatch.collector.store.reader import SqliteReader
 PAYLOADS = (
     "<img src=x onerror=window.pwned=1>",
     "<script>window.pwned=2</script>",
-    "\"><svg onload=window.pwned=3>",
+    '"><svg onload=window.pwned=3>',
     "'\"`--></style></script><b onmouseover=window.pwned=4>",
     "{{constructor.constructor('window.pwned=5')()}}",
     "${window.pwned=6}",
     "javascript:window.pwned=7",
-    "=HYPERLINK(\"javascript:window.pwned=8\") %s {n} {{n}}",
+    '=HYPERLINK("javascript:window.pwned=8") %s {n} {{n}}',
 )
 """What somebody may have written into a field of a device, a ticket or a note: HTML, attributes, the templates of Vue and of Python, a link."""
 
@@ -84,7 +84,14 @@ class WholeBank(ForeseenBank):
         self.say("atm-7", "atm/CashDispenser unit:1", "atm.unit.supply", "ok", lasting=900)
         self.say("atm-8", "host/disk:/", "host.disk.percent", 99, lasting=600)
         found = next(view for view in self.alarms() if view.terminal == "atm-8")
-        self.operate(action="resolve", incident=found.incident, terminal="atm-8", verdict="part_changed", part=PAYLOADS[0], note=PAYLOADS[1])
+        self.operate(
+            action="resolve",
+            incident=found.incident,
+            terminal="atm-8",
+            verdict="part_changed",
+            part=PAYLOADS[0],
+            note=PAYLOADS[1],
+        )
         self.say("atm-8", "host/disk:/", "host.disk.percent", 20, lasting=2_000)
 
     def _faults(self) -> None:
@@ -102,7 +109,9 @@ class WholeBank(ForeseenBank):
         self.operate(action="acknowledge", terminal="atm-1", alarm=fire.id, note=PAYLOADS[0])
         self.operate(action="note", terminal="atm-1", incident=fire.incident, text=PAYLOADS[4], note=PAYLOADS[4])
         self.operate(action="assign", terminal="atm-1", incident=fire.incident, to=PAYLOADS[1][:60], note=PAYLOADS[2])
-        self.operate(action="shelve", terminal="atm-2", alarm=disk.id, until=self.now + HOUR, reason=PAYLOADS[3], second="")
+        self.operate(
+            action="shelve", terminal="atm-2", alarm=disk.id, until=self.now + HOUR, reason=PAYLOADS[3], second=""
+        )
         self.operate(action="asset", terminal=self.evil, fields={
             "serial": PAYLOADS[0], "maker": PAYLOADS[1], "model": PAYLOADS[2], "asset_no": PAYLOADS[5], "custody": PAYLOADS[3][:60], "vendor": PAYLOADS[4],
             "contract": PAYLOADS[6], "address": PAYLOADS[0], "notes": "\n".join(PAYLOADS),
@@ -114,7 +123,9 @@ class WholeBank(ForeseenBank):
         self.operate(action="terminal-note", terminal="atm-1", text="The key is at the branch desk until six.")
         for payload in PAYLOADS:
             self.operate(action="terminal-note", terminal=self.evil, text=payload)
-        for number, (scope, reason) in enumerate((("branch:Harbour Road", PAYLOADS[0]), (f"terminal:{self.evil}", PAYLOADS[2]))):
+        for number, (scope, reason) in enumerate(
+            (("branch:Harbour Road", PAYLOADS[0]), (f"terminal:{self.evil}", PAYLOADS[2]))
+        ):
             times = {"from": self.now - HOUR + number * DAY, "to": self.now + 3 * HOUR + number * DAY}
             self.operate(action="window", id=f"M-{number}", scope=scope, **times, reason=reason, approved_by=PAYLOADS[1], change_ref=PAYLOADS[3])  # fmt: skip
 
