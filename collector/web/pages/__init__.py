@@ -24,6 +24,8 @@ from tillwatch.collector.web.pages import (
     inbox_page,
     incident_page,
     monitoring_page,
+    people_page,
+    profile_page,
     path_page,
     regions_page,
     terminal_page,
@@ -73,6 +75,9 @@ def mount(app: FastAPI, parts: Parts) -> None:
     monitoring_page.add(parts)
     path_page.add(parts)
     regions_page.add(parts)
+    if parts.people is not None:
+        people_page.add(parts)
+        profile_page.add(parts)
     nicegui_app.config.socket_io_js_transports = ["websocket"]  # long polling would open a door without an Origin check
     ui.run_with(
         app,
