@@ -14,6 +14,7 @@ from tillwatch.collector.incident.incident_views import ConsoleReader, IncidentF
 from tillwatch.collector.people import masking
 from tillwatch.collector.people.roles import Scope, Visitor
 from tillwatch.collector.predict.finding import Finding, Grade, Record
+from tillwatch.collector.predict.supplies import Stored
 from tillwatch.collector.read import (
     AlarmView,
     ComponentView,
@@ -134,6 +135,9 @@ class ScopedReader(ScopedDossiers, ScopedOversight, ScopedDiagnosis):
             for each in found.readings
         )
         return replace(found, readings=shown)
+
+    def supplies(self, signals: Collection[str]) -> Sequence[Stored]:
+        return [each for each in self._whole.supplies(signals) if self._scope.covers(each.branch, each.region)]
 
     def corrections(self, terminal: str | None = None) -> Sequence[Correction]:
         if terminal is not None:

@@ -66,7 +66,7 @@ class FakeDiagnosis:
 
         return [
             made(906, "poll-now", 1, SENT, arguments={"component": "ups"}),
-            made(905, "poll-now", 9, DONE, outcome="done", words="7 of 7 devices read"),
+            made(905, "poll-now", 9, DONE, outcome="done", words="<b>7</b> of 7 devices read"),
             made(904, "collect-bundle", 30, DONE, outcome="done", words="18214 bytes"),
             made(903, "self-report", 42, REFUSED, outcome="refused", why="not-allowed", arguments={"component": "ups"},
                  words="[commands] allow of this terminal does not list self-report"),

@@ -19,17 +19,23 @@ from tillwatch.collector.web.pages import (
     audit_page,
     branch_page,
     calendar_page,
+    cards_page,
     delivery_page,
     fleet_page,
+    heat_page,
     inbox_page,
     incident_page,
     monitoring_page,
+    my_page,
+    path_page,
     people_page,
     profile_page,
-    path_page,
     regions_page,
+    roster_page,
+    rules_page,
     terminal_page,
     trend_page,
+    wall_page,
 )
 from tillwatch.collector.web.pages.theme import STATIC, static_version, texts_script
 from tillwatch.collector.web.parts import Parts
@@ -67,14 +73,20 @@ def mount(app: FastAPI, parts: Parts) -> None:
     delivery_page.add(feed)
     inbox_page.add(parts)
     incident_page.add(reads, feed, now)
+    my_page.add(parts)
     at_risk_page.add(reads, feed)
     trend_page.add(feed)
     audit_page.add(parts)
     branch_page.add(parts)
     calendar_page.add(parts)
+    heat_page.add(parts)
     monitoring_page.add(parts)
     path_page.add(parts)
     regions_page.add(parts)
+    wall_page.add(parts)
+    cards_page.add(parts)
+    roster_page.add(parts)
+    rules_page.add(parts)
     if parts.people is not None:
         people_page.add(parts)
         profile_page.add(parts)

@@ -1,4 +1,5 @@
 // Seven days of a terminal and of each of its components, as bands of states on one axis. What was not seen is hatched. Vue escapes every text.
+const EVERY = 60000; // ms between two looks: an hour is three pixels
 const ROWS = 10; // that are shown at once: the worst come first
 const KNOWN = ["ok", "warn", "crit", "unknown", "out", "new"];
 const SIGNS = { ok: "", warn: "!", crit: "✕", unknown: "?", out: "–", new: "" };
@@ -38,7 +39,7 @@ export default {
   props: { terminal: String },
   emits: ["component"],
   data: () => ({ strip: null, failed: false, all: false, few: ROWS, signs: SIGNS }),
-  mixins: [tw.list],
+  mixins: [tw.list, tw.seldom(EVERY)],
   computed: {
     start() {
       return Date.parse(this.strip.from);
@@ -65,7 +66,7 @@ export default {
     },
   },
   methods: {
-    async load() {
+    async fetch() {
       try {
         this.strip = await tw.json(`/api/v1/terminals/${encodeURIComponent(this.terminal)}/strip?lang=${window.TW.lang}`);
         this.failed = false;
