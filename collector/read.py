@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from tillwatch.agent.model import Value
 from tillwatch.collector.predict.finding import Finding, Grade, Record
+from tillwatch.collector.predict.supplies import Stored
 from tillwatch.collector.records import Correction
 from tillwatch.collector.terminal.component_groups import NO_CELLS, Cells
 
@@ -398,6 +399,10 @@ class FleetReader(Protocol):
 
     def readings(self, terminal: str, component: str, signal: str, at: int, count: int) -> StoredReadings:
         """Up to `count` readings until `at`, UTC ns, and as many after it, with the batches that hold them. None of what it never told."""
+        ...
+
+    def supplies(self, signals: Collection[str]) -> Sequence[Stored]:
+        """What the parts of all terminals in service told last of these signals; parts with none of them are left out. Not cheap: seconds for 10,000 terminals."""
         ...
 
     def corrections(self, terminal: str | None = None) -> Sequence[Correction]:

@@ -18,6 +18,7 @@ from tillwatch.collector.duty.policy import Policy, parse_policy
 from tillwatch.collector.incident.case import Why
 from tillwatch.collector.incident.incident_views import Addressed, IncidentFile, IncidentView, InForce
 from tillwatch.collector.predict.finding import Finding, Grade, Record
+from tillwatch.collector.predict.supplies import Stored
 from tillwatch.collector.read import (
     AlarmView,
     ComponentView,
@@ -36,7 +37,14 @@ from tillwatch.collector.read import (
 )
 from tillwatch.collector.records import Correction
 from tillwatch.collector.refusals import culprits
-from tillwatch.collector.store import foretold, history_reader, incident_reader, readings_reader, terminal_reader
+from tillwatch.collector.store import (
+    foretold,
+    history_reader,
+    incident_reader,
+    readings_reader,
+    supply_reader,
+    terminal_reader,
+)
 from tillwatch.collector.store.delivery_reader import backlog, queues, undone, waiting
 from tillwatch.collector.store.dossier_reader import Dossiers
 from tillwatch.collector.store.order_reader import OrderReader
@@ -246,6 +254,10 @@ class SqliteReader(Dossiers, Oversight, OrderReader):
         """The rules and the policy that the collector goes by now."""
         with self.snapshot() as db:
             return self._book(db)
+
+    def supplies(self, signals: Collection[str]) -> Sequence[Stored]:
+        with self.snapshot() as db:
+            return supply_reader.stored(db, self._rules_now(db), signals)
 
     def corrections(self, terminal: str | None = None) -> Sequence[Correction]:
         with self.snapshot() as db:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
 
 from tillwatch.collector.incident.incident_views import ConsoleReader
+from tillwatch.collector.people.masking import secrets_of
 from tillwatch.collector.people.roles import Permission, asking
 from tillwatch.collector.terminal import asset
 from tillwatch.collector.terminal.asset import DUES, FieldError
@@ -41,6 +42,7 @@ from tillwatch.collector.web.dossier_schema import (
     StripShown,
     TimelineShown,
 )
+from tillwatch.collector.web.looking import Looks
 from tillwatch.collector.web.parts import Parts
 from tillwatch.collector.web.schema import Page, Problem
 from tillwatch.collector.web.translation import Translation
@@ -66,6 +68,7 @@ OFFERED = (Permission.ACT, Permission.PLAN, Permission.SEE_PROTECTED, Permission
 def add(api: APIRouter, parts: Parts) -> None:
     reads, now = parts.reads, parts.now
     tag, words = Tags(reads), Translation(parts.cards)
+    looks = Looks(parts.acts, now)
 
     def text_in(reader: ConsoleReader, lang: str) -> Callable[[str], str]:
         rules = reader.in_force().rules
@@ -134,9 +137,11 @@ def add(api: APIRouter, parts: Parts) -> None:
     async def reveal(response: Response, terminal: str) -> Any:
         response.headers["Cache-Control"] = "no-store"
         await of(terminal, lambda reader: reader.terminal(terminal))
-        await parts.acts(asking(), {"action": "reveal", "terminal": terminal, "what": "device file"})
-        view = await known(lambda: reads.whole(lambda reader: reader.dossier(terminal, now())), terminal)
-        return Revealed.of(view)
+        await looks(asking(), f"terminal {terminal}", terminal=terminal)
+        view, components = await known(
+            lambda: reads.whole(lambda reader: (reader.dossier(terminal, now()), reader.components(terminal))), terminal
+        )
+        return Revealed.of(view, secrets_of(components))
 
     @api.post(
         "/terminals/{terminal}/notes",

@@ -105,11 +105,18 @@ class Revealed(_Model):
         dict[str, Any], Field(description="Protected fields of the device file", examples=[{"serial": "CN-77-0417"}])
     ]
     serials: list[Serial]
+    readings: Annotated[
+        dict[str, str],
+        Field(
+            description="What its devices say, by `component signal`, and components whose names hold an address, by the name that is shown",
+            examples=[{"router cell.imei": "356938035643809"}],
+        ),
+    ]
 
     @classmethod
-    def of(cls, view: DossierView) -> Revealed:
+    def of(cls, view: DossierView, readings: dict[str, str]) -> Revealed:
         fields = {name: value for name, value in view.asset.items() if FIELDS[name].protected}
-        return cls(fields=fields, serials=[Serial.of(each) for each in view.serials])
+        return cls(fields=fields, serials=[Serial.of(each) for each in view.serials], readings=readings)
 
 
 class NoteText(BaseModel):

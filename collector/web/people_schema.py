@@ -244,17 +244,3 @@ class GivenPassword(_Model):
 class Preference(_Model):
     key: str
     value: Any
-
-
-class Revealed(_Model):
-    """What is masked elsewhere."""
-
-    terminal: str
-    values: Annotated[
-        dict[str, str],
-        Field(
-            description="By `component signal`, or the field of the device file",
-            examples=[{"system/net.eth0 net.mac": "00:1b:21:3c:4d:5e"}],
-        ),
-    ]
-    until: datetime | None

@@ -22,6 +22,7 @@ from tillwatch.collector.incident.case import Why
 from tillwatch.collector.incident.incident_views import IncidentFile, IncidentView, InForce
 from tillwatch.collector.incident.why import explain
 from tillwatch.collector.predict.finding import Finding, Grade, Record
+from tillwatch.collector.predict.supplies import Latest, Stored
 from tillwatch.collector.read import (
     AlarmView,
     ComponentView,
@@ -380,6 +381,32 @@ class FakeFleet(FakeDossiers, FakeOversight, FakeDiagnosis):
             ),
             retired=False,
         )  # fmt: skip
+
+    def supplies(self, signals: Collection[str]) -> Sequence[Stored]:
+        found = []
+        for k, view in enumerate(self._all().values()):
+            level = (0.0, 4.0, 31.0, 66.0)[k % 4]
+            at = view.last_received
+            signals_ = {"printer.tray.level": Latest(level, at)} if view.terminal_class == "pos" else {
+                "atm.unit.count": Latest(level * 20, at), "atm.unit.capacity": Latest(2000.0, at),
+                "atm.unit.supply": Latest({0.0: "empty", 4.0: "low"}.get(level, "ok"), at),
+            }  # fmt: skip
+            part = "printer" if view.terminal_class == "pos" else "atm/CashDispenser unit:1"
+            if view.terminal_class != "server":
+                found.append(
+                    Stored(
+                        view.id,
+                        view.branch,
+                        view.region,
+                        view.terminal_class,
+                        part,
+                        view.connection == "online",
+                        "",
+                        at + 300 * NANO,
+                        signals_,
+                    )
+                )
+        return found
 
     def corrections(self, terminal: str | None = None) -> Sequence[Correction]:
         return ()

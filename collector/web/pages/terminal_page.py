@@ -69,7 +69,7 @@ class DossierSheet(Element, component=STATIC / "dossier.js"):
         self._props["terminal"] = terminal
 
 
-ROOMS = ("strip", "timeline", "components", "file", "lives", "notes", "similar")
+ROOMS = ("strip", "timeline", "components", "diagnosis", "file", "lives", "notes", "similar")
 """Parts of the page that are far below: what leads to them stands above."""
 
 
@@ -111,7 +111,7 @@ def add(reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
                     words("h2", text("terminal.history"))
                     panel.build(query.get("range", "h24"))
             cards.on("pick", panel.on_pick)
-            with ui.element("section").classes("tw-section"):
+            with ui.element("section").classes("tw-section").props("id=tw-diagnosis"):
                 words("h2", text("diagnosis.title"))
                 Diagnosis(terminal)
             DossierSheet(terminal)

@@ -25,7 +25,7 @@ from tillwatch.collector.web.messages import CATALOGUE, TEXTS, Text, choose
 from tillwatch.collector.web.pages.navigation import current, shown
 
 STATIC = Path(__file__).parent.parent / "static"
-SCRIPTS = ("console", "session", "parts", "foretold")
+SCRIPTS = ("console", "session", "parts", "foretold", "prove")
 """Of every page, in this order."""
 
 QUIET_S = 180
@@ -163,7 +163,7 @@ def frame(
     browser asks for it while the scripts still load. files, scripts: style sheets and scripts of this page's own, static/NAME.css and .js.
     """
     ui.add_head_html(_head(text, remember="lang" in request.query_params, early=early, files=files, scripts=scripts))
-    remembered = request.cookies.get("tw_theme", "auto")
+    remembered = asking().theme or request.cookies.get("tw_theme", "auto")
     names = list(THEMES)
     dark = ui.dark_mode(THEMES.get(remembered))
     chosen = [names.index(remembered) if remembered in THEMES else 0]

@@ -49,7 +49,7 @@ export default {
                 <ol class="tw-week"><li v-for="day in week.days" :key="day.start">
                   <span class="tw-week-bar" role="img" :aria-label="told(day)" :title="told(day)"><i v-for="k in kinds" :key="k" v-show="day[k]" :class="'tw-shares-' + looks[k]" :style="{ flexGrow: day[k] || 0 }"></i><i v-if="day.up === null" class="tw-shares-planned" style="flex-grow: 1"></i></span>
                   <b>{{ day.up === null ? "–" : percent(day.up) }}</b><span class="tw-faint">{{ weekday(day) }}</span></li></ol>
-                <ul class="tw-legend tw-legend-small"><li v-for="k in kinds" :key="k"><span :class="'tw-look tw-' + looks[k]">{{ t("aloft.count_" + k) }}</span></li></ul>
+                <ul class="tw-legend tw-legend-small"><li v-for="k in kinds" :key="k"><span :class="'tw-look tw-' + looks[k]">{{ t("counted." + k) }}</span></li></ul>
                 <small class="tw-faint">{{ t("aloft.week_at") }} <span :data-at="ms(week.computed)">{{ age(ms(week.computed)) }}</span></small>
               </template>
             </section>
@@ -91,7 +91,7 @@ export default {
     weekday: (day) => tw.weekday(Date.parse(day.start) + 43_200_000),
     reach: (channel, to) => `${{ phone: "tel", sms: "sms", mail: "mailto" }[channel] ?? "tel"}:${to}`,
     told(day) {
-      const shares = this.kinds.filter((k) => day[k]).map((k) => `${tw.t(`aloft.count_${k}`)} ${tw.share(day[k])}`);
+      const shares = this.kinds.filter((k) => day[k]).map((k) => `${tw.t(`counted.${k}`)} ${tw.share(day[k])}`);
       return `${tw.date(Date.parse(day.start) + 43_200_000)}: ${shares.join(", ") || tw.t("aloft.unscheduled")}`;
     },
     bad(one) {

@@ -237,12 +237,11 @@ const tw = {
   async liked(key) {
     if (!window.TW.account) return JSON.parse(localStorage.getItem(`tw.${key}`) ?? "null");
     const answer = await fetch(`/api/v1/me/preferences/${key}`, { cache: "no-store" });
-    if (answer.status === 404) return null;
     if (!answer.ok) throw new Error(`${answer.status}`);
     return (await answer.json()).value;
   },
   async like(key, value) {
-    if (window.TW.account) await tw.act("PUT", `/api/v1/me/preferences/${key}`, { value });
+    if (window.TW.account) await tw.act("PUT", `/api/v1/me/preferences/${key}`, value);
     else localStorage.setItem(`tw.${key}`, JSON.stringify(value));
   },
   // ---- acts: each has a key of its own, so that one that is sent again after a broken connection is done once.

@@ -1,4 +1,6 @@
 // The file of a terminal: rated lives, parts and versions beside its device file, serial numbers, notes, keys and terminals like it. Vue escapes every text.
+const EVERY = 30000; // ms between two looks; what somebody changes here shows at once
+const LIKE = 300000; // of terminals like it: the whole fleet is compared
 const FEW = 6;
 const LONG = ["notes"];
 const LIFE_CYCLE = ["in_service", "not_commissioned", "spare", "repair", "retired"];
@@ -129,7 +131,7 @@ export default {
     </div>`,
   props: { terminal: String },
   data: () => ({ d: null, revealed: null, lives: null, like: null, failed: false, form: null, before: null, problem: "", busy: false, note: "", noteProblem: "", cycle: "", reason: "", cycleProblem: "", open: {}, few: FEW, groups: GROUPS }),
-  mixins: [tw.list],
+  mixins: [tw.list, tw.seldom(EVERY)],
   computed: {
     f() {
       return this.d.asset.fields;
@@ -158,10 +160,14 @@ export default {
     },
   },
   methods: {
-    async load() {
+    async fetch() {
       const base = `/api/v1/terminals/${encodeURIComponent(this.terminal)}`;
       try {
-        [this.d, this.lives, this.like] = await Promise.all([tw.json(`${base}/dossier?lang=${window.TW.lang}`), tw.json(`${base}/lives?lang=${window.TW.lang}`), tw.json(`${base}/similar`)]);
+        [this.d, this.lives] = await Promise.all([tw.json(`${base}/dossier?lang=${window.TW.lang}`), tw.json(`${base}/lives?lang=${window.TW.lang}`)]);
+        if (!(Date.now() - this.compared < LIKE)) {
+          this.like = await tw.json(`${base}/similar`);
+          this.compared = Date.now();
+        }
         this.failed = false;
       } catch (error) {
         this.failed = !this.d;
@@ -205,7 +211,7 @@ export default {
       try {
         if (Object.keys(fields).length) this.d.asset = await this.act("PUT", "asset", fields, { "If-Match": `"${this.d.asset.version}"` });
         this.form = this.revealed = null;
-        this.reader.run();
+        this.soon();
       } catch (error) {
         this.problem = error.message;
       }
@@ -223,7 +229,7 @@ export default {
       try {
         await this.act("POST", "notes", { text: this.note });
         this.note = "";
-        this.reader.run();
+        this.soon();
       } catch (error) {
         this.noteProblem = error.message;
       }
@@ -233,7 +239,7 @@ export default {
       try {
         await this.act("POST", "life-cycle", { state: this.cycle, reason: this.reason });
         this.cycle = this.reason = "";
-        this.reader.run();
+        this.soon();
       } catch (error) {
         this.cycleProblem = error.message;
       }

@@ -42,7 +42,7 @@ export default {
               <td class="tw-number" :data-label="t('aloft.down')"><b v-if="one.counts.down" class="tw-mark tw-crit">{{ number(one.counts.down) }}</b><span v-else class="tw-faint">0</span></td>
               <td class="tw-number" :data-label="t('aloft.unseen')"><b v-if="one.counts.unmonitored" class="tw-mark tw-unknown">{{ number(one.counts.unmonitored) }}</b><span v-else class="tw-faint">0</span></td>
               <td class="tw-aloft-levels"><template v-for="(n, k) in one.levels" :key="k"><span v-if="n"><span class="tw-level-badge" :class="'tw-l' + (k + 1)">{{ k + 1 }}</span> {{ n }}</span></template></td>
-              <td class="tw-number" :data-label="t('aloft.now')">{{ range(one.available_least, one.available_most) }}</td>
+              <td class="tw-number" :data-label="t('aloft.now')"><template v-if="one.available_least !== null">{{ range(one.available_least, one.available_most) }}</template><small v-else class="tw-faint">{{ t("aloft.closed") }}</small></td>
               <td class="tw-number" :data-label="t('aloft.month')"><a v-if="months.get(one.name)" :href="'/figures?scope=' + encodeURIComponent(by + ':' + one.name)">{{ range(months.get(one.name).least, months.get(one.name).most, 2) }}</a><span v-else class="tw-faint">–</span></td>
               <td class="tw-places-worst" :data-label="t('aloft.worst')"><a v-if="one.worst" :href="'/terminal/' + encodeURIComponent(one.worst)">{{ one.worst }}</a></td>
             </tr>

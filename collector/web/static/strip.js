@@ -1,4 +1,5 @@
 // Seven days of a terminal and of each of its components, as bands of states on one axis. What was not seen is hatched. Vue escapes every text.
+const EVERY = 60000; // ms between two looks: an hour is three pixels
 const ROWS = 10; // that are shown at once: the worst come first
 const KNOWN = ["ok", "warn", "crit", "unknown", "out", "new"];
 const SIGNS = { ok: "", warn: "!", crit: "✕", unknown: "?", out: "–", new: "" };
@@ -38,7 +39,7 @@ export default {
   props: { terminal: String },
   emits: ["component"],
   data: () => ({ strip: null, failed: false, all: false, few: ROWS, signs: SIGNS }),
-  mixins: [tw.list],
+  mixins: [tw.list, tw.seldom(EVERY)],
   computed: {
     start() {
       return Date.parse(this.strip.from);
@@ -55,17 +56,18 @@ export default {
     },
     days() {
       const found = [];
+      const narrow = innerWidth < 700; // a day has some 28 pixels there: its number alone
       const day = new Date(this.start);
       day.setHours(24, 0, 0, 0);
       for (let at = day.getTime(); at < this.start + this.length; day.setDate(day.getDate() + 1), at = day.getTime()) {
         const left = ((at - this.start) / this.length) * 100;
-        found.push({ left, text: tw.clock("weekday", { weekday: "short", day: "numeric", hourCycle: undefined }).format(at), short: left > 92 });
+        found.push({ left, text: narrow ? tw.clock("day", { day: "numeric", hourCycle: undefined }).format(at) : tw.clock("weekday", { weekday: "short", day: "numeric", hourCycle: undefined }).format(at), short: left > 92 });
       }
       return found;
     },
   },
   methods: {
-    async load() {
+    async fetch() {
       try {
         this.strip = await tw.json(`/api/v1/terminals/${encodeURIComponent(this.terminal)}/strip?lang=${window.TW.lang}`);
         this.failed = false;

@@ -3,6 +3,7 @@
 const KINDS = ["state", "incident", "alarm", "maintenance", "change", "part", "note", "restart"];
 const BARS = ["incident", "alarm", "maintenance"]; // what lasts; the others are instants
 const RANGES = { h24: 1, d7: 7, d30: 30, d90: 90, y1: 366 };
+const EVERY = 15000; // ms between two looks at it
 const LABEL = 96; // pixels left of the axis, for the names of the lanes
 const NARROW = 640;
 const BAND = 22;
@@ -105,7 +106,7 @@ export default {
       width: 900, view: [0, 1], chosen: null, drag: null, signals: [], picked: this.component && this.signal ? `${this.component} · ${this.signal}` : "", points: null, unit: "",
     };
   },
-  mixins: [tw.list],
+  mixins: [tw.list, tw.seldom(EVERY)],
   mounted() {
     this.sizes = new ResizeObserver(() => (this.width = this.$refs.panel?.clientWidth || this.width));
     this.sizes.observe(this.$refs.panel);
@@ -209,7 +210,7 @@ export default {
     },
   },
   methods: {
-    async load() {
+    async fetch() {
       const range = this.range;
       const to = Math.ceil(tw.now() / 60e3) * 60;
       const from = to - RANGES[range] * 86400;
@@ -275,7 +276,7 @@ export default {
       this.view = [0, 1];
       this.line = null;
       tw.address("span", range === "d30" ? "" : range);
-      this.reader.run();
+      this.soon();
     },
     as(list) {
       this.list = list;
@@ -288,7 +289,7 @@ export default {
     pick(key) {
       this.picked = key;
       this.points = null;
-      this.reader.run();
+      this.soon();
     },
     x(at) {
       const [from, to] = this.view;

@@ -116,10 +116,12 @@ def test_a_look_at_what_is_protected_is_on_record(client: TestClient, store: Pat
         assert seen.status_code == 200, seen.text
         assert seen.json()["serials"][0]["told"] == "PR-1"
         assert seen.headers["cache-control"] == "no-store"
+        assert seen.json()["readings"]["printer identity.serial"] == "PR-1"
+        assert client.post(f"{V1}/reveal", headers={"x-test-who": "wang"}).status_code == 200
         assert client.post(f"{V1}/reveal", headers={"x-test-who": "qian"}).status_code == 403
         assert client.post(f"{V1}/reveal", headers={"x-test-who": "wu"}).status_code == 404
     with closing(SqliteReader(store)) as reader, reader.snapshot() as db:
-        looks = [(act.actor, act.terminal) for act in acts(db) if act.action == "reveal"]
+        looks = [(act.actor, act.terminal) for act in acts(db) if act.action == "look"]
     assert looks == [("wang", "atm-1")]
 
 
