@@ -19,6 +19,7 @@ from pathlib import Path
 from tillwatch.collector.clock_service import synchronised
 from tillwatch.collector.config import Config, WatchdogSection, is_unspecified
 from tillwatch.collector.delivery_check import examine_deliveries
+from tillwatch.collector.diagnosis.check import examine_diagnosis
 from tillwatch.collector.incident_check import examine_incidents
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
 from tillwatch.collector.policy_check import examine_policy
@@ -82,6 +83,7 @@ def examine(config: Config) -> Iterator[Finding]:
         *examine_deliveries(config, now),
         *examine_incidents(config, now),
         *examine_predictions(config, now),
+        *examine_diagnosis(config),
     ):
         yield Finding(subject, state, text)
     if config.watchdog is not None:

@@ -51,6 +51,8 @@ MAX_INTERVAL_S = 7 * 86_400
 """The longest interval that a component may claim: slow signals are read daily, some sites read them weekly."""
 QUEUED_NS = 600 * 10**9
 """After a start, within which comes what waited at the broker meanwhile: it sends a queue of days in minutes."""
+QUEUED_AT_MOST_NS = 30 * 86_400 * 10**9
+"""No broker keeps a message for longer; what seems to have waited for years is of now, and a clock is wrong."""
 SUSPECT_SKEW_MS = 60_000
 """From this skew on times are corrected by it, and both are kept."""
 
@@ -327,7 +329,7 @@ class Fold:
         if not until <= at < until + QUEUED_NS:
             return 0
         late = at - life.now - terminal.skew_ms * MS
-        return late if BEHIND_NS < late <= at - since + BEHIND_NS else 0
+        return late if BEHIND_NS < late <= min(at - since, QUEUED_AT_MOST_NS) + BEHIND_NS else 0
 
     def _retired(self, terminal: Terminal, entry: Entry) -> None:
         """Of a batch or life message whose content is gone: that it came, and what it did to its stream."""

@@ -124,6 +124,35 @@ class MonitoringFacts:
     keep_bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class IncidentNews:
+    """An incident to which something has happened. kinds: of records.IncidentEvent, in order."""
+
+    incident: str
+    branch: str
+    region: str
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandNews:
+    """A command to a terminal as it stands."""
+
+    n: int
+    terminal: str
+    kind: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """event: number of the last thing that happened to an incident; commands: the newest, whether anything happened to them or not."""
+
+    event: int
+    incidents: tuple[IncidentNews, ...]
+    commands: tuple[CommandNews, ...]
+
+
 class Shown(Protocol):
     """Whether what belongs to this terminal may be seen; with an empty one: to this branch and region, or to nothing of the fleet. Called while the store is read: cheap,
     raises nothing.
@@ -153,6 +182,10 @@ class OversightReader(Protocol):
 
     def stretch(self, first: int, last: int) -> Stretch:
         """The chain followed from one entry to another: bounded, some tenths of a second."""
+        ...
+
+    def news(self, after: int) -> News:
+        """What has happened to incidents after that event, bounded: the newest; below 0: nothing but where things stand. Cheap, for live streams."""
         ...
 
     def verified(self) -> DoneView:

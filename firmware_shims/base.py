@@ -277,8 +277,8 @@ class Shim:
             listened = query.tells or query.asked is not None
             if query.request not in self.whitelist and (query.request or not listened):
                 raise ValueError(f"shim {self.name}: {query.request!r} is asked but is not in the whitelist")
-        if strange := [query.request for query in self.report if query not in queries]:
-            raise ValueError(f"shim {self.name}: the self-report asks {strange!r}, which no row reads")
+        if strange := [query.request for query in self.report if query.request not in self.whitelist]:
+            raise ValueError(f"shim {self.name}: the self-report asks {strange!r}, which is not in the whitelist")
         if self.check and self.check.name not in CHECKSUMS:
             raise ValueError(f"shim {self.name}: no checksum {self.check.name!r}; there are {', '.join(CHECKSUMS)}")
 

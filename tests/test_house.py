@@ -70,6 +70,7 @@ MAY_PRINT = frozenset(
         "collector/commands/lifetimes_command.py",
         "collector/commands/maintenance_commands.py",
         "collector/commands/output.py",
+        "collector/commands/people_commands.py",
         "collector/commands/prediction_commands.py",
         "collector/commands/progress.py",
         "collector/commands/route_commands.py",

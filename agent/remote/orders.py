@@ -15,7 +15,7 @@ from typing import assert_never
 
 from tillwatch.agent.clock import Reference
 from tillwatch.agent.identity import Identity
-from tillwatch.agent.model import AGENT, Sample, device_of
+from tillwatch.agent.model import AGENT, Sample, State, device_of
 from tillwatch.agent.remote.judging import Reason, Refused, judge
 from tillwatch.agent.remote.report import NoReportError, self_report
 from tillwatch.agent.remote.taken import Taken
@@ -273,4 +273,8 @@ def _polled(number: int, found: Mapping[str, str]) -> Result:
 
 
 def _said(samples: Collection[Sample]) -> str:
-    return "; ".join(f"{sample.component} {sample.signal} {sample.value}" for sample in samples)
+    """What is not well first, then words, then measurements: a result has room for some fifteen of them, and all are readings beside it."""
+    ranked = sorted(samples, key=lambda each: (each.state in (State.NONE, State.OK), not isinstance(each.value, str)))
+    return "; ".join(
+        f"{sample.component.partition('/')[2]} {sample.signal} {sample.value}".strip() for sample in ranked
+    )

@@ -22,7 +22,8 @@ _TRACK = re.compile(r"[%;][A-Za-z]?\d{13,19}[\^=][^?\s]{0,100}\??")
 _KEY = re.compile(r"-----BEGIN [A-Z ]{0,40}-----.*?(?:-----END [A-Z ]{0,40}-----|\Z)", re.DOTALL)
 _NAMED = re.compile(
     r"(?i)\b(pass(?:word|wd|phrase)?|secret|token|api[_-]?key|community|authorization|pin)\b(\s*[=:]\s*|\s+is\s+)"
-    r"(?:(?:basic|bearer)\s+)?(\"[^\"]*\"|'[^']*'|[^\s,;]+)"
+    # The doctor's own "with a new token: tillwatch-agent enrol" names none.
+    r"(?!tillwatch-)(?:(?:basic|bearer)\s+)?(\"[^\"]*\"|'[^']*'|[^\s,;]+)"
 )
 _USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/@]+@")
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")

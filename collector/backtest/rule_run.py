@@ -118,8 +118,9 @@ def run(
     until: int,
     terminal: str = "",
     progress: Progress = lambda _at, _share: None,
+    only: frozenset[str] | None = None,
 ) -> Raised:
-    """db: in one consistent state. rules: see trial(). since, until: UTC ns; terminal: only this one."""
+    """db: in one consistent state. rules: see trial(). since, until: UTC ns; terminal: only this one; only: only these, None for all."""
     fold = Fold({name: signal.unit for name, signal in kept_catalogue().signals.items()})
     listening, keys = _Listening(rule, since, until), Keys(db)
     past = Past(db, since=since - WARM_NS)
@@ -131,7 +132,8 @@ def run(
             fold.apply(_entry(logged.entry, Kind.RULES_CHANGED, tables))
             begun = True
         taken = _content(logged, columns, keys, past)
-        if taken is None or (terminal and logged.entry.terminal not in {"", terminal}):
+        name = logged.entry.terminal
+        if taken is None or (name and ((terminal and name != terminal) or (only is not None and name not in only))):
             continue
         entry, content = taken
         if entry.kind is not Kind.OPERATOR and entry.terminal and entry.terminal not in fold.fleet.terminals:

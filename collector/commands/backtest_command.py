@@ -7,13 +7,12 @@ from __future__ import annotations
 import argparse
 import sqlite3
 import time
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tillwatch.collector.backtest import happened
-from tillwatch.collector.backtest.judging import CONFIRMED, REFUTED, Episode, Fault, Faults, Span, Tally, judge
+from tillwatch.collector.backtest.judging import Episode, Faults, Span, Tally, judge
 from tillwatch.collector.commands.acting import reading
 from tillwatch.collector.commands.moments import day_or_time
 from tillwatch.collector.commands.output import DONE, NS, USAGE, CommandError, print_json, print_table, value_text
@@ -36,8 +35,6 @@ __all__ = ["CommandError", "run_backtest"]
 SHOWN = 40
 """Episodes on the screen; JSON has all."""
 MODEL, PREDICTED = "model:", "predicted."
-HORIZON_NS = 14 * 86_400 * NS
-"""Of a sheet, which has no tables of its own to say it, and of rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,33 +149,19 @@ def _past(config: Config, options: argparse.Namespace, asked: Asked, progress: P
 def _rule(
     db: sqlite3.Connection, options: argparse.Namespace, asked: Asked, in_force: InForce, since: int, until: int, progress: Progress
 ) -> Report:  # fmt: skip
-    from tillwatch.collector.backtest import rule_run  # noqa: PLC0415 - the fold
+    from tillwatch.collector.backtest import trial  # noqa: PLC0415 - the fold
 
-    rules = rule_run.trial(in_force.rules, _text(options.rules, "--rules"), asked.rule)
-    terminal = options.terminal or ""
-    found = rule_run.run(
-        db,
-        rules,
-        in_force.policy,
-        asked.rule,
-        since,
-        until,
-        terminal,
-        lambda _, share: progress.at("folding the log", share),
+    text, terminal = _text(options.rules, "--rules"), options.terminal or ""
+    found = trial.of_rule(
+        db, in_force, text, asked.rule, since, until, terminal, lambda _, share: progress.at("folding the log", share)
     )
-    span = _span(db, found, since, until, HORIZON_NS)
-    faults = happened.faults(db, rules, asked.rule, since - HORIZON_NS, span.known)
-    stood = list(happened.raised(db, asked.rule, since, until, terminal))
-    looked = [
-        each for each in _others(faults, since, until, terminal) if (each.terminal, each.component) in found.watched
-    ]
-    return _report(db, asked, span, found, stood, faults, looked)
+    return Report(asked, found.span, found.tried, found.stood, found.told)
 
 
 def _detector(
     db: sqlite3.Connection, config: Config, options: argparse.Namespace, asked: Asked, in_force: InForce, since: int, until: int, progress: Progress,
 ) -> Report:  # fmt: skip
-    from tillwatch.collector.backtest import engine_run  # noqa: PLC0415 - numpy
+    from tillwatch.collector.backtest import engine_run, trial  # noqa: PLC0415 - numpy
 
     tables, terminal = _tables(config, options), options.terminal or ""
     found = engine_run.run(
@@ -191,49 +174,15 @@ def _detector(
         terminal,
         lambda _, share: progress.at("reading the log", share),
     )
-    span = _span(db, found, since, until, tables.horizon_ns)
+    span = trial.span_of(db, found, since, until, tables.horizon_ns)
     faults = happened.faults(db, in_force.rules, asked.rule, since - tables.horizon_ns, span.known)
     stood = list(happened.found(db, asked.detector, since, until, terminal))
     kinds = {each.component.partition(":")[0] for each in (*found.episodes, *stood)}
-    looked = [each for each in _others(faults, since, until, terminal) if each.component.partition(":")[0] in kinds]
-    return _report(db, asked, span, found, stood, faults, looked)
-
-
-def _span(db: sqlite3.Connection, found: Raised | Found, since: int, until: int, horizon: int) -> Span:
-    known = int(db.execute("SELECT coalesce(max(at), 0) FROM journal").fetchone()[0])
-    first = int(db.execute("SELECT coalesce(min(enrolled_at), 0) FROM terminal").fetchone()[0])
-    return Span(
-        min(max(since, first), until),
-        max(min(until, known), min(max(since, first), until)),
-        known,
-        len(found.terminals),
-        horizon,
-    )
-
-
-def _others(faults: Iterable[Fault], since: int, until: int, terminal: str) -> list[Fault]:
-    """What a rule should have told of: the faults of others, and its own where a technician found one."""
-    return [
-        each for each in faults
-        if since <= each.at < until and (not each.own or each.verdict == CONFIRMED) and each.verdict != REFUTED
-        and (not terminal or each.terminal == terminal)
-    ]  # fmt: skip
-
-
-def _report(
-    db: sqlite3.Connection, asked: Asked, span: Span, found: Raised | Found, stood: list[Episode], faults: list[Fault], looked: list[Fault]
-) -> Report:  # fmt: skip
-    from tillwatch.collector.backtest.engine_run import tickets  # noqa: PLC0415 - numpy
-
-    by_time = Faults.of(faults)
-    tried = judge(
-        found.episodes, by_time, span, looked_at=looked, tickets=found.tickets, other=stood, left_out=found.left_out
-    )
-    branches = dict(db.execute("SELECT id, branch FROM terminal").fetchall())
-    before = judge(
-        stood, by_time, span, looked_at=looked, tickets=tickets(stood, branches), other=tried.episodes, in_force=True
-    )
-    return Report(asked, span, tried, before, found.told)
+    looked = [
+        each for each in trial.others(faults, since, until, terminal) if each.component.partition(":")[0] in kinds
+    ]
+    judged = trial.judged(db, span, found, stood, faults, looked)
+    return Report(asked, span, judged.tried, judged.stood, judged.told)
 
 
 # Over a file.
@@ -241,6 +190,7 @@ def _report(
 
 def _sheet(config: Config, options: argparse.Namespace, asked: Asked) -> Report:
     from tillwatch.collector.backtest import rule_run, sheet  # noqa: PLC0415 - the fold, numpy
+    from tillwatch.collector.backtest.trial import HORIZON_NS  # noqa: PLC0415 - as above
 
     found: Raised | Found
     if asked.detector:

@@ -14,6 +14,7 @@ from tillwatch.collector.commands.entries import Command
 from tillwatch.collector.commands.entries import option as _o
 from tillwatch.collector.commands.foresee import FORESEE
 from tillwatch.collector.commands.output import CommandError
+from tillwatch.collector.commands.people_entries import PEOPLE
 from tillwatch.collector.config import Config
 from tillwatch.collector.incident.incidents import VERDICTS
 from tillwatch.collector.records import COUNTS_AS, LIFE_CYCLE
@@ -358,6 +359,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
         ),
     )),
     FORESEE,
+    ("The console's accounts", (PEOPLE,)),
     ("Terminals and their keys", (
         Command(
             "enrol-token", "commands.terminal_commands:run_enrol_token", "make a one-time token for one terminal, good for 24 hours",

@@ -114,7 +114,8 @@ class EventView:
 @dataclass(frozen=True, slots=True)
 class IncidentFile:
     """Everything about one incident. cause, consequence, action: of the rule; parts: incidents that were told before this one explained them;
-    more_members: those that are not listed; steps: of the escalation at its level; messages: to the ticket system and to people, newest first.
+    more_members: those that are not listed; steps: of the escalation at its level; messages: to the ticket system and to people, newest first; on_duty: of the
+    roles of these steps, who has them now; nobody where no one has.
     """
 
     view: IncidentView
@@ -128,6 +129,7 @@ class IncidentFile:
     steps: tuple[StepView, ...]
     messages: tuple[OutgoingView, ...]
     why: Why
+    on_duty: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def parts_now(self) -> list[Part]:
         """Its alarms that belong to it now."""

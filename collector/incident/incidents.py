@@ -156,7 +156,7 @@ class Incident:
 
     def row(self) -> tuple[Any, ...]:
         """As it is kept: what is asked for by itself in columns, the rest packed."""
-        body = {name: getattr(self, name) for name in _BODY}
+        body = {name: value for name in _BODY if (value := getattr(self, name)) or name not in _REGROUPED}
         return (
             self.corr_id, self.terminal, self.branch, self.level, self.state, self.opened_at, self.restored_at, self.seq,
             self.region, self.scope, self.announced_at, self.closed_at, int(self.drill), msgpack.packb(body),
@@ -180,6 +180,8 @@ class Incident:
 
 
 COLUMNS = "corr_id, terminal, branch, level, state, opened_at, restored_at, seq, region, scope, announced_at, closed_at, drill, body"
+_REGROUPED = ("apart", "took")
+"""Kept only where people regrouped: rows of files that are older than that are as they would be made today."""
 _BODY = tuple(each.name for each in fields(Incident) if each.name not in COLUMNS.split(", "))
 
 

@@ -179,18 +179,38 @@ class SigningIn:
         """Ends all sessions and begins this one anew. Raises Refused, AccountError, Full."""
         person = self._still(session)
         if person.password:
-            keys = self._keys(person.name, person, caller)
-            await self._unless_delayed(keys, person, caller)
-            if not await self.hashed(lambda: self._passwords.verify(person.password, before)):
-                self.attempts.failed(keys, self.directory.now())
-                await self._refused(person, caller, "password")
-                raise Refused("wrong")
+            await self.is_own(person, before, caller)
             if before == password:
-                raise AccountError(f"password_{Weak.SAME}", "that is the password of before")
+                raise AccountError(f"password_{Weak.SAME}", WEAK[Weak.SAME])
         after = await self._new_password(person, password)
         actor = Actor(person.name, str(person.role))
         await self.directory.write(lambda db: accounts.change(db, after, actor, "password"))
         return await self._enter(after, session.way, caller, confirmed=True)
+
+    async def is_own(self, person: Person, password: str, caller: Caller) -> None:
+        """Whoever left a browser open does not lose their account to the next one who sits down. Raises Refused, Full."""
+        if not person.password:
+            return
+        keys = self._keys(person.name, person, caller)
+        await self._unless_delayed(keys, person, caller)
+        if not await self.hashed(lambda: self._passwords.verify(person.password, password)):
+            self.attempts.failed(keys, self.directory.now())
+            await self._refused(person, caller, "password")
+            raise Refused("wrong")
+
+    async def hashed_password(self, password: str) -> str:
+        """As it is kept. Raises Full."""
+        return await self.hashed(lambda: self._passwords.hash(password))
+
+    async def revoke(self, name: str, number: int, by: Actor) -> None:
+        """A token of that person; one that is not there is revoked already."""
+
+        def work(db: sqlite3.Connection) -> None:
+            held = sessions.revoke_token(db, name, number)
+            if held is not None:
+                say(db, by.facts("token", did="revoked", person=name, number=number, name=held.name))
+
+        await self.directory.write(work)
 
     def offer_factor(self, session: Session) -> str:
         """A secret for the app, the same until it is confirmed."""
@@ -228,8 +248,7 @@ class SigningIn:
         weak = weakness(password, person.name, person.full_name)
         if weak is not None:
             raise AccountError(f"password_{weak}", WEAK[weak])
-        fresh = await self.hashed(lambda: self._passwords.hash(password))
-        return replace(person, password=fresh, must_change=False)
+        return replace(person, password=await self.hashed_password(password), must_change=False)
 
     # Out.
 

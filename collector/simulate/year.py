@@ -13,6 +13,7 @@ from tillwatch.agent.model import State
 from tillwatch.collector.alarm.rules import shipped_text
 from tillwatch.collector.duty.policy import shipped_policy
 from tillwatch.collector.fold import Fold
+from tillwatch.collector.simulate import device_files
 from tillwatch.collector.simulate.faults import draw
 from tillwatch.collector.simulate.fleet import Bank, Unit, make_bank
 from tillwatch.collector.simulate.foresight import OFF, ON, Foresight, Foretold
@@ -111,6 +112,9 @@ def simulate(
         agenda.later(START + DAY + number * S, _day, agenda, stations[unit.name], number)
     for at, mode, whom in blows:
         agenda.later(at, *_blow(omens, world, post, mode, whom))
+    if store is not None:
+        for number, unit in enumerate(bank.units):
+            agenda.later(START + 10 * MINUTE + number * S, device_files.write_down, post, unit, number)
     if post.foresight is not None:
         agenda.later(START + FORESEE, _foresee, agenda, post)
     day = START

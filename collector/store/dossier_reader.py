@@ -5,9 +5,9 @@ function works within the caller's transaction, so that an answer is of one stat
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -71,7 +71,7 @@ class Dossiers:
     def _rules_now(self, db: sqlite3.Connection) -> Rules:
         raise NotImplementedError
 
-    def _terminals(self, db: sqlite3.Connection, only: str | None) -> list[TerminalView]:
+    def terminals_of(self, only: Collection[str]) -> Sequence[TerminalView]:
         raise NotImplementedError
 
     def asset(self, terminal: str) -> tuple[Mapping[str, Any], str]:
@@ -108,7 +108,19 @@ class Dossiers:
 
     def similar(self, terminal: str, now: int, covers: Callable[[str, str], bool] = EVERYWHERE) -> Similar:
         with self.snapshot() as db:
-            return similar_to(db, terminal, covers, lambda name: self._terminals(db, name)[0], now)
+            found, likes = similar_to(db, terminal, covers, now)
+        views = {view.id: view for view in self.terminals_of([each.id for each in likes])}
+        shown = tuple(
+            replace(
+                each,
+                condition=view.condition,
+                state=view.state.state if view.state else "",
+                open_alarms=view.open_alarms,
+            )
+            for each in likes
+            if (view := views.get(each.id)) is not None
+        )
+        return replace(found, terminals=shown)
 
 
 def device_file(db: sqlite3.Connection, terminal: str) -> bytes:
@@ -249,10 +261,9 @@ def similar_to(
     db: sqlite3.Connection,
     terminal: str,
     covers: Callable[[str, str], bool],
-    view: Callable[[str], TerminalView],
     now: int,
-) -> Similar:
-    """covers: whether a (branch, region) is looked at; view: of one terminal. Raises KeyError."""
+) -> tuple[Similar, list[SimilarView]]:
+    """Beside the figures the nearest terminals, whose condition is not looked up. covers: whether a (branch, region) is looked at. Raises KeyError."""
     places = {row[0]: row[1:] for row in db.execute("SELECT id, branch, region, class FROM terminal")}
     branch, _, kind = places[terminal]
     models = {name: str(kept.get("model", "")) for name, kept in device_files(db).items()}
@@ -270,19 +281,25 @@ def similar_to(
             kin.append(_Kin(name, where, like, counted.get(name, 0)))
     kin.sort(key=lambda each: ("model" not in each.like, -len(each.like), -each.incidents, each.name))
     grades = dict(db.execute("SELECT terminal, grade FROM risk").fetchall())
-    listed = [(each, view(each.name)) for each in kin[:MAX_SIMILAR]]
     of_model, of_class_ = ([each.incidents for each in kin if what in each.like] for what in ("model", "class"))
-    return Similar(
+    found = Similar(
         counted.get(terminal, 0), model, len(of_model), median(of_model) if of_model else None, len(of_class_),
-        median(of_class_) if of_class_ else None,
-        tuple(
-            SimilarView(
-                each.name, each.branch, models.get(each.name, ""), each.like, shown.condition, shown.state.state if shown.state else "",
-                shown.open_alarms, each.incidents, str(grades.get(each.name, "")),
-            )
-            for each, shown in listed
-        ),
+        median(of_class_) if of_class_ else None, (),
     )  # fmt: skip
+    return found, [
+        SimilarView(
+            each.name,
+            each.branch,
+            models.get(each.name, ""),
+            each.like,
+            "unknown",
+            "",
+            0,
+            each.incidents,
+            str(grades.get(each.name, "")),
+        )
+        for each in kin[:MAX_SIMILAR]
+    ]
 
 
 def _told_model(db: sqlite3.Connection, terminal: str) -> str:

@@ -14,6 +14,7 @@ from tillwatch.collector.alarm.alarms import Alarm, AlarmEvent
 from tillwatch.collector.changes import Membership
 from tillwatch.collector.duty.clocks import NEVER, Clock, next_step
 from tillwatch.collector.duty.policy import Policy
+from tillwatch.collector.duty.targets import REPAIR, RESPONSE
 from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.incident.case import Case, Why
 from tillwatch.collector.incident.history import lines_of
@@ -237,8 +238,18 @@ def incident(db: sqlite3.Connection, book: InForce, corr_id: str, now: int) -> I
         events=tuple(EventView(each.at, each.kind, lines_of(each, case)) for each in case.events),
         steps=_steps(case),
         messages=tuple(case.messages),
-        why=explain_incident(case),
+        why=explain_incident(case), on_duty=_on_duty(case),
     )  # fmt: skip
+
+
+def _on_duty(case: Case) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    incident, policy = case.incident, case.policy
+    assert incident is not None
+    if not incident.announced or not incident.living:
+        return ()
+    target, ask = target_of(policy, incident.fault, incident.level), on_duty_for(policy, incident)
+    roles = dict.fromkeys(step.role for kind in (RESPONSE, REPAIR) for _, step in target.keyed(kind) if step.role)
+    return tuple((role, tuple(person.name for person in ask(role, case.at))) for role in roles)
 
 
 def _parts(db: sqlite3.Connection, wide: Incident, now: int) -> tuple[str, ...]:

@@ -60,6 +60,13 @@ class OrderReader:
             ).fetchall()
         return [Order.of_row(row) for row in rows]
 
+    def takers(self) -> int:
+        """Terminals whose last word was that they take commands: a look at each one's agent, for the doctor."""
+        with self.snapshot() as db:
+            kept = db.execute("SELECT state FROM component WHERE name = ?", (AGENT,)).fetchall()
+        said = (Component.unpack(AGENT, state).series.get(ALLOWED) for (state,) in kept)
+        return sum(bool(allowed_of(each.value)) for each in said if each is not None)
+
     def order(self, n: int) -> Order:
         with self.snapshot() as db:
             return _order(db, n)

@@ -21,8 +21,11 @@ from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.journal import Kind
 from tillwatch.collector.oversight import (
     CertificateView,
+    CommandNews,
     DoneView,
+    IncidentNews,
     MonitoringFacts,
+    News,
     RuleCount,
     RuleRecord,
     Shown,
@@ -44,6 +47,12 @@ from tillwatch.collector.trust.authority import (
 MAX_AWAY = 100
 """Absences of the collector that are told, the newest."""
 MAX_AGED = 100
+MAX_NEWS = 5_000
+"""Events of incidents that one look takes, the newest: a storm has as many in a second, and the lists are asked then."""
+MAX_COMMANDS = 200
+_HAPPENED = """
+    SELECT i.corr_id, i.branch, i.region, e.kind FROM incident_event e JOIN incident i ON i.corr_id = e.incident WHERE e.seq > ? ORDER BY e.seq DESC LIMIT ?"""
+_COMMANDS = "SELECT n, terminal, kind, state FROM command ORDER BY n DESC LIMIT ?"
 _SPOOLS = "SELECT t.id, c.state FROM terminal t JOIN component c ON c.terminal = t.id AND c.name = ? WHERE t.state <> 'revoked'"
 _SPOOL = ("agent.spool.batches", "agent.spool.bytes", "agent.spool.oldest", "agent.spool.state")
 
@@ -74,6 +83,19 @@ class Oversight:
     def stretch(self, first: int, last: int) -> Stretch:
         with self.snapshot() as db:
             return acts_page.follow(db, first, last)
+
+    def news(self, after: int) -> News:
+        with self.snapshot() as db:
+            (last,) = db.execute("SELECT coalesce(max(seq), 0) FROM incident_event").fetchone()
+            rows = db.execute(_HAPPENED, (after, MAX_NEWS)).fetchall() if after >= 0 else []
+            commands = db.execute(_COMMANDS, (MAX_COMMANDS,)).fetchall()
+        found: dict[str, tuple[str, str, list[str]]] = {}
+        for corr_id, branch, region, kind in reversed(rows):
+            found.setdefault(corr_id, (branch, region, []))[2].append(kind)
+        return News(
+            int(last), tuple(IncidentNews(name, branch, region, tuple(dict.fromkeys(kinds))) for name, (branch, region, kinds) in found.items()),
+            tuple(CommandNews(*row) for row in commands),
+        )  # fmt: skip
 
     def verified(self) -> DoneView:
         return _done(done.read(self.path).get(done.VERIFIED))

@@ -14,8 +14,10 @@ from tillwatch.collector.terminal.fleet import Series
 
 DAY_HOURS = 24
 HOUR_NS = HOUR_MS * MS
-BACK_DAYS = 7
-"""Days back from a day on which a signal was not read, within which it still counts: what never changes is read once a day or at each start."""
+BACK_ROWS = 31 * DAY_HOURS
+"""Hours with any reading of the component among which the last word of a signal is looked for: what never changes is read once a day or at each start. Hours in
+which nothing came, such as two weeks in the workshop, cost nothing.
+"""
 _ROW, _MEMBERS = 64, 6
 """Bytes and members of a roll-up without text: a count, a sum, two extremes, a value and its time, with 9 bytes at most each."""
 _HOURS = "SELECT hour, signals FROM rollup WHERE terminal = ? AND component = ? AND hour BETWEEN ? AND ? ORDER BY hour"
@@ -55,7 +57,7 @@ class Told:
         self._signal, self._key = signal, msgpack.packb(signal)
 
     def rows(self, first: int, last: int, order: str = "") -> Iterator[list[Any]]:
-        """Of the hours from first to last (since 1970, UTC) in which it was read. order: empty, or NEWEST."""
+        """Of the hours from first to last (since 1970, UTC) in which it was read. order: empty, or NEWEST and what follows it."""
         opened = [self._series.rollup()] if self._series is not None and first <= self._series.hour <= last else []
         yield from opened if order else ()
         for _, packed in self._db.execute(f"{_HOURS}{order}", (*self._of, first, last)):
@@ -68,8 +70,8 @@ class Told:
         return next(self.rows(day * DAY_HOURS, day * DAY_HOURS + DAY_HOURS - 1, NEWEST), None)
 
     def by(self, day: int) -> list[Any] | None:
-        """The last hour up to a day, at most BACK_DAYS before it."""
-        return next((row for back in range(BACK_DAYS) if (row := self.of_day(day - back)) is not None), None)
+        """The last hour up to the end of a day in which it was read."""
+        return next(self.rows(0, day * DAY_HOURS + DAY_HOURS - 1, f"{NEWEST} LIMIT {BACK_ROWS}"), None)
 
     def daily(self, start: int, end: int) -> Iterator[tuple[int, Value]]:
         """(UTC ns, value): the last word of each day between two UTC ns."""

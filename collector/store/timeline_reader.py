@@ -13,7 +13,7 @@ from typing import Any
 import msgpack
 
 from tillwatch.collector.alarm.rules import PREDICTED
-from tillwatch.collector.duty.windows import Window
+from tillwatch.collector.duty.windows import Window, covers
 from tillwatch.collector.incident.incidents import COLUMNS, Incident
 from tillwatch.collector.journal import Kind
 from tillwatch.collector.records import OFFLINE
@@ -42,7 +42,7 @@ IDENTITY = "identity."
 SLACK_NS = 5 * 60 * 10**9
 """By which an uptime may disagree with the time between two of its readings: clocks are corrected."""
 MAX_ACTS = 20_000
-"""Acts that concern nobody or everybody (windows among them) that are looked through: some five years of a bank with 200 branches."""
+"""Acts of one terminal, or windows of all places, that are looked through: eight years of monthly windows in each of 200 branches."""
 OF_TERMINAL = frozenset({
     "enrol", "certify", "rotate", "revoke", "conflict", "token", "life-cycle", "asset", "correct", "drill", "command",
 })  # fmt: skip
@@ -64,12 +64,12 @@ _VERDICTS = """
     SELECT incident, at, body FROM incident_event WHERE kind = 'verdict' AND incident IN
         (SELECT incident FROM alarm WHERE terminal = ? AND incident <> '')"""
 _ACTS = """
-    SELECT n, at, facts FROM journal INDEXED BY journal_of_terminal
-    WHERE terminal = :terminal AND at >= :start AND at < :end AND kind = 5 AND payload IS NULL ORDER BY at DESC LIMIT :limit"""
-"""The literals are those of the index."""
-_WINDOW_ACTS = f"{_ACTS.partition('ORDER BY')[0]} AND instr(facts, x'a677696e646f77') > 0 ORDER BY at DESC LIMIT :limit"
-_CANCEL_ACTS = _WINDOW_ACTS.replace("a677696e646f77", "ad77696e646f772d63616e63656c")
-"""The words `window` and `window-cancel` as msgpack spells them: few of these acts are about windows, and only those are unpacked."""
+    SELECT n, at, facts FROM journal
+    WHERE terminal = :terminal AND at >= :start AND at < :end AND kind = 5 AND payload IS NULL AND terminal <> '' ORDER BY at DESC LIMIT :limit"""
+_WINDOWS = """
+    SELECT n, at, facts FROM journal
+    WHERE at < :end AND kind = 5 AND payload IS NULL AND terminal = '' AND instr(facts, x'77696e646f77') > 0 ORDER BY at DESC LIMIT :limit"""
+"""The literals are those of the indexes journal_of_terminal and journal_windows."""
 _OF_ALL = "SELECT n, at, kind FROM journal WHERE payload IS NULL AND kind IN (1, 2, 7) AND at >= :start AND at < :end ORDER BY n DESC LIMIT :limit"
 
 
@@ -81,13 +81,14 @@ def timeline(
     if place is None:
         raise KeyError(terminal)
     wanted = {"terminal": terminal, "start": start, "end": end, "limit": MAX_MOMENTS + 1}
+    known = incidents_of(db, terminal, MAX_MOMENTS + 1) if {INCIDENT, PART} & set(kinds) else []
     makers: Mapping[str, Callable[[], Iterable[Moment]]] = {
         STATE: lambda: _states(db, wanted),
         ALARM: lambda: _alarms(db, wanted),
-        INCIDENT: lambda: _incidents(db, wanted),
+        INCIDENT: lambda: _incidents(wanted, known),
         MAINTENANCE: lambda: _windows(db, wanted, place, planned),
         CHANGE: lambda: (*_acts(db, wanted), *_versions(db, wanted), *_of_rules(db, wanted)),
-        PART: lambda: _parts(db, wanted),
+        PART: lambda: _parts(db, wanted, known),
         NOTE: lambda: _notes(db, wanted),
         RESTART: lambda: (*_restarts(db, wanted), *_of_collector(db, wanted)),
     }
@@ -135,8 +136,8 @@ def incidents_of(db: sqlite3.Connection, terminal: str, limit: int = MAX_MOMENTS
     return [Incident.of_row(row) for row in db.execute(_INCIDENTS, {"terminal": terminal, "limit": limit})]
 
 
-def _incidents(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Moment]:
-    for each in incidents_of(db, wanted["terminal"], wanted["limit"]):
+def _incidents(wanted: Mapping[str, Any], known: Iterable[Incident]) -> Iterator[Moment]:
+    for each in known:
         begun, ended = each.occurred_at or each.opened_at, each.restored_at or each.resolved_at or each.closed_at
         if begun < wanted["end"] and (not ended or ended > wanted["start"]) and each.announced:
             values = {
@@ -155,25 +156,30 @@ def _windows(
     db: sqlite3.Connection, wanted: Mapping[str, Any], place: tuple[str, str], planned: Iterable[Window]
 ) -> Iterator[Moment]:
     """Windows that are over are in the journal alone. One that was cancelled ended then, or never began."""
-    everywhere = {**wanted, "terminal": "", "start": 0, "limit": MAX_ACTS}
-    own = {**everywhere, "terminal": wanted["terminal"]}
-    made = [msgpack.unpackb(facts) for asked in (everywhere, own) for _, _, facts in db.execute(_WINDOW_ACTS, asked)]
-    cancelled = {
-        str(facts.get("id")): at
-        for asked in (everywhere, own)
-        for at, facts in ((at, msgpack.unpackb(packed)) for _, at, packed in db.execute(_CANCEL_ACTS, asked))
-        if facts.get("action") == "window-cancel"
-    }
-    ours = [Window.of_facts(facts) for facts in made if facts.get("action") == "window"]
-    for window in (*planned, *ours):
-        if not window.touches(wanted["terminal"], *place):
+    earlier = {**wanted, "start": 0, "limit": MAX_ACTS}
+    cancelled: dict[str, int] = {}
+    ours = []
+    for _, at, packed in (*db.execute(_WINDOWS, earlier), *db.execute(_ACTS, earlier)):
+        if b"window" not in packed:
             continue
+        facts: dict[str, Any] = msgpack.unpackb(packed)
+        if facts.get("action") == "window":
+            if _touches(str(facts.get("scope", "")), wanted["terminal"], place):
+                ours.append(Window.of_facts(facts))
+        elif facts.get("action") == "window-cancel":
+            cancelled[str(facts.get("id"))] = at
+    for window in (*(each for each in planned if each.touches(wanted["terminal"], *place)), *ours):
         stop = cancelled.get(window.id, 0)
         for since, until in window.spans(wanted["start"], wanted["end"]):
             ended = min(until, stop) if stop else until
             if ended > since:
                 values = {"scope": window.scope, "approved_by": window.approved_by, "change_ref": window.change_ref}
                 yield Moment(MAINTENANCE, since, ended, ref=window.id, by=window.by, text=window.reason, values=values)
+
+
+def _touches(scope: str, terminal: str, place: tuple[str, str]) -> bool:
+    """Before a window is made of its facts: those of all other places are thousands."""
+    return scope.partition("/")[0] == terminal or covers(scope, terminal, *place)
 
 
 def _acts(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Moment]:
@@ -229,9 +235,12 @@ def _restarts(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Mom
         before = at
 
 
-def repairs(db: sqlite3.Connection, terminal: str, limit: int) -> list[RepairView]:
-    """Verdicts on its incidents, the newest first: an incident that was open again had several."""
-    own = {each.corr_id: each for each in incidents_of(db, terminal) if each.terminal == terminal and not each.drill}
+def repairs(
+    db: sqlite3.Connection, terminal: str, limit: int, known: Iterable[Incident] | None = None
+) -> list[RepairView]:
+    """Verdicts on its incidents, the newest first: an incident that was open again had several. known: those incidents, where they were read already."""
+    of = incidents_of(db, terminal) if known is None else known
+    own = {each.corr_id: each for each in of if each.terminal == terminal and not each.drill}
     said = [(name, at, msgpack.unpackb(body)) for name, at, body in db.execute(_VERDICTS, (terminal,)) if name in own]
     judged = {name for name, _, _ in said}
     said += [
@@ -248,8 +257,8 @@ def repairs(db: sqlite3.Connection, terminal: str, limit: int) -> list[RepairVie
     return sorted(found, key=lambda each: -each.at)[:limit]
 
 
-def _parts(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Moment]:
-    for each in repairs(db, wanted["terminal"], wanted["limit"]):
+def _parts(db: sqlite3.Connection, wanted: Mapping[str, Any], known: Iterable[Incident]) -> Iterator[Moment]:
+    for each in repairs(db, wanted["terminal"], wanted["limit"], known):
         if (each.part or each.verdict == "part_changed") and wanted["start"] <= each.at < wanted["end"]:
             yield Moment(PART, each.at, what=each.fault, component=each.component, ref=each.incident, text=each.part)
 

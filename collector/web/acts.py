@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from tillwatch.collector.alarm.alarms import SHELVED
+from tillwatch.collector.alarm.rules import EXTERNAL, PREDICTED
 from tillwatch.collector.incident import applies
 from tillwatch.collector.incident.case import Line
 from tillwatch.collector.incident.incident_views import ConsoleReader, IncidentFile, IncidentView, news
-from tillwatch.collector.incident.incidents import RESOLVED
+from tillwatch.collector.incident.incidents import CLOSED, DROPPED, IN_REPAIR, RESOLVED, SETTLING, TERMINAL
+from tillwatch.collector.people.roles import Permission, Visitor
 from tillwatch.collector.read import AlarmView
 from tillwatch.collector.web import acts_schema as bodies
 
@@ -101,6 +103,27 @@ ALARM: Mapping[str, Act] = {
         "End the shelving of an alarm now",
     ),
 }  # fmt: skip
+
+
+def possible(view: IncidentView, visitor: Visitor) -> list[str]:
+    """The acts that would change something now, and that this visitor may do; whether two belong together is seen when they are merged."""
+    if not visitor.may(Permission.ACT) or view.state in (CLOSED, DROPPED):
+        return []
+    name, taken = view.id, applies.to_take(view.id, view) is None
+    works = applies.to_repair(name, view) is None
+    apt = {
+        "acknowledge": taken and view.owner != visitor.name,
+        "assign": taken,
+        "repair": works and view.state != IN_REPAIR,
+        "hold": works and not view.on_hold,
+        "resume": applies.to_resume(name, view) is None,
+        "note": view.state != SETTLING,
+        "resolve": applies.to_resolve(name, view) is None,
+        "close": applies.to_close(name, view) is None,
+        "split": works and view.alarms > 1,
+        "merge": works and view.scope == TERMINAL and not view.tamper and view.fault not in (EXTERNAL, *PREDICTED),
+    }
+    return [each for each, yes in apt.items() if yes]
 
 
 class Fault(Exception):  # noqa: N818  # an answer, not a defect

@@ -4,6 +4,7 @@ reason where it changes nothing; an answer comes once the collector has it on re
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
@@ -15,7 +16,7 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, R
 from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.incident.incident_views import ConsoleReader
 from tillwatch.collector.people.console_db import open_console, place
-from tillwatch.collector.people.roles import Permission, Visitor, asking
+from tillwatch.collector.people.roles import Permission, asking
 from tillwatch.collector.web.acting import NotTaken
 from tillwatch.collector.web.acts import ALARM, INCIDENT, Act, Came, Fault, Ready, Wanted, look, outcomes
 from tillwatch.collector.web.acts_schema import Acted, IncidentId, Item, ItemAnswer, ItemAnswers, Items, Refused
@@ -78,6 +79,7 @@ Seq = Annotated[int | None, Depends(matched)]
 
 def add(api: APIRouter, parts: Parts) -> None:
     acting = _Acting(parts)
+    parts.at_end.append(acting.end)
     for name, act in INCIDENT.items():
         _on_incident(api, acting, name, act)
     for name, act in ALARM.items():
@@ -126,6 +128,9 @@ class _Acting:
         self._words = Translation(parts.cards)
         store = parts.database
         self._once = Once((lambda: open_console(place(store))) if store is not None else _nowhere, parts.now)
+
+    async def end(self) -> None:
+        await asyncio.to_thread(self._once.close)
 
     async def one(self, request: Request, wanted: Wanted, lang: str, key: str) -> Response:
         async def work() -> Answer:
@@ -188,7 +193,7 @@ class _Acting:
             raise NotTaken("the collector has not taken this yet; it is kept and done as soon as it can")
         if not state:
             return None
-        return await self._parts.reads(lambda reader: _standing(reader, wanted, visitor, now()))
+        return await self._parts.reads(lambda reader: _standing(reader, wanted, now()))
 
     async def _answered(
         self,
@@ -241,7 +246,7 @@ class _Acting:
         )
 
 
-def _standing(reader: ConsoleReader, wanted: Sequence[Wanted], visitor: Visitor, now: int) -> list[Came | Fault]:
+def _standing(reader: ConsoleReader, wanted: Sequence[Wanted], now: int) -> list[Came | Fault]:
     """How what they were on stands now; whether each applied is not known any more."""
     found: list[Came | Fault] = []
     for each in wanted:

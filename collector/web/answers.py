@@ -13,6 +13,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from tillwatch.collector.people.console_db import ConsoleDbError
+from tillwatch.collector.people.directory import Full
 from tillwatch.collector.people.roles import asking
 from tillwatch.collector.web.acting import NotTaken
 from tillwatch.collector.web.reads import Busy, Reads, Unreadable
@@ -54,6 +56,9 @@ def add_problem_handlers(app: FastAPI) -> None:
     async def on_busy(request: Request, error: Exception) -> Response:
         return problem(request, 503, f"{error}; ask again", headers={"Retry-After": "2"})
 
+    async def on_accounts(request: Request, error: Exception) -> Response:
+        return problem(request, 503, str(error), headers={"Retry-After": "5"})
+
     async def on_unreadable(request: Request, _: Exception) -> Response:
         return problem(
             request, 503, "the store cannot be read; the console's log says why", headers={"Retry-After": "5"}
@@ -71,6 +76,8 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(StarletteHTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(Busy, on_busy)
+    app.add_exception_handler(Full, on_busy)
+    app.add_exception_handler(ConsoleDbError, on_accounts)
 
 
 def moment(text: str | None, name: str) -> int | None:

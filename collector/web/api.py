@@ -4,39 +4,40 @@ store's revision as ETag so that asking again costs little. What the pages show,
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
-from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 from starlette.routing import Match
 
-from tillwatch.agent.model import MS
 from tillwatch.collector.people.roles import Permission
 from tillwatch.collector.web import (
     acts_api,
     audit_api,
     calendar_api,
+    cards_api,
     corrections_api,
     delivery_api,
     diagnosis_api,
     dossier_api,
+    events_api,
     figures_api,
+    inbox_api,
     incident_api,
+    me_api,
     monitoring_api,
     overview_api,
+    people_api,
     prove_api,
+    repair_api,
     risk_api,
+    roster_api,
+    rules_api,
     supplies_api,
 )
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Limit, Offset, Tags, known, moment, unchanged
 from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.exports import FILES, Exports, Format
-from tillwatch.collector.web.feed import Change, Feed
 from tillwatch.collector.web.parts import Parts
 from tillwatch.collector.web.schema import (
     Component,
@@ -59,18 +60,12 @@ MAX_SPAN_S = 10 * 366 * 86_400
 
 DAY_S = 86_400
 
-HEARTBEAT_S = 15.0
-"""Event streams say something this often, so that proxies keep them and a dead peer is noticed."""
-
-MAX_EVENT_STREAMS = 200
-"""Open event streams; each holds a connection. The console is for tens of people."""
-
 NANO = 1_000_000_000
 
 
 def router(parts: Parts) -> APIRouter:
     """All routes."""
-    reads, feed, now = parts.reads, parts.feed, parts.now
+    reads, now = parts.reads, parts.now
     api = APIRouter(prefix=PREFIX, tags=["fleet"])
     tag, export = Tags(reads), Exports(reads, now)
 
@@ -178,17 +173,26 @@ def router(parts: Parts) -> APIRouter:
         return SignalHistory.of(*thin(found, points))
 
     acts_api.add(api, parts)
+    if parts.people is not None:
+        me_api.add(api, parts.people, parts.house)
+        people_api.add(api, parts.people, parts.house)
     audit_api.add(api, parts)
     calendar_api.add(api, parts)
+    inbox_api.add(api, parts)
+    cards_api.add(api, parts)
     incident_api.add(api, reads, Translation(parts.cards), now)
     delivery_api.add(api, reads)
     diagnosis_api.add(api, parts)
     monitoring_api.add(api, parts)
     overview_api.add(api, parts)
     dossier_api.add(api, parts)
+    events_api.add(api, parts)
     corrections_api.add(api, parts, figures_api.add(api, parts))
     prove_api.add(api, parts)
+    repair_api.add(api, parts)
     risk_api.add(api, reads, parts.predicting, now)
+    roster_api.add(api, parts)
+    rules_api.add(api, parts)
     supplies_api.add(api, parts)
 
     @api.get(
@@ -201,29 +205,6 @@ def router(parts: Parts) -> APIRouter:
     async def health(response: Response) -> Any:
         response.headers["Cache-Control"] = "no-store"
         return MonitoringHealth.of(await reads(lambda reader: reader.health()), now())
-
-    streams: set[object] = set()
-
-    @api.get(
-        "/events",
-        response_class=StreamingResponse,
-        responses={
-            200: {"content": {"text/event-stream": {"example": 'event: revision\ndata: {"revision": "18c2f-7"}\n\n'}}},
-            503: PROBLEMS[503],
-        },
-        dependencies=[needs(Permission.SEE)],
-        summary="Server-sent events: `revision` whenever anything shown may have changed",
-    )
-    async def events() -> StreamingResponse:
-        if len(streams) >= MAX_EVENT_STREAMS:
-            raise HTTPException(
-                503, f"{MAX_EVENT_STREAMS} event streams are open; close one or ask /terminals with If-None-Match"
-            )
-        return StreamingResponse(
-            _events(feed, streams, now),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )
 
     @api.api_route(
         "/{rest:path}",
@@ -244,30 +225,3 @@ def router(parts: Parts) -> APIRouter:
         raise HTTPException(404, f"no {PREFIX}/{rest}; see {PREFIX}/openapi.json")
 
     return api
-
-
-async def _events(feed: Feed, streams: set[object], now: Callable[[], int]) -> AsyncIterator[str]:
-    """One stream. Changes that come faster than the peer reads are told once: the newest revision says it all."""
-    key = object()
-    moved = asyncio.Event()
-
-    def on_change(_: Change) -> None:
-        moved.set()
-
-    streams.add(key)
-    forget = feed.listen(on_change)
-    try:
-        while True:
-            at = datetime.fromtimestamp(now() // MS / 1000, UTC).isoformat()
-            yield f"event: revision\ndata: {json.dumps({'revision': feed.revision, 'at': at, 'readable': not feed.problem})}\n\n"
-            while not moved.is_set():
-                try:
-                    await asyncio.wait_for(moved.wait(), HEARTBEAT_S)
-                except TimeoutError:
-                    yield ": still here\n\n"
-            if feed.closing:
-                return
-            moved.clear()
-    finally:
-        forget()
-        streams.discard(key)

@@ -93,7 +93,7 @@ class Console:
             },  # nothing leaves the bank
         )
         parts = Parts(
-            self.reads, self.feed, now, acts, cards, predicting or Predicting(), config, database, people
+            self.reads, self.feed, now, acts, cards, predicting or Predicting(), config, database, people, self.house,
         )  # fmt: skip
         self._at_end = parts.at_end
         answers.add_problem_handlers(self.app)

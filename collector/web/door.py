@@ -184,7 +184,7 @@ class Door:
         headers, path = Headers(scope=scope), str(scope["path"])
         shown = self._house.shown(headers)
         asker = self._house.who(shown)
-        scope.setdefault("state", {})["asker"] = asker
+        scope.setdefault("state", {}).update(asker=asker, peopled=self._house.directory is not None)
         address = scope["client"][0] if scope.get("client") else ""
         if not path.startswith(STATIC) and (wait := self._house.wait(asker, address)):
             await self._refuse(scope, receive, send, _too_many(path, wait))

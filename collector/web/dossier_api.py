@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
 
 from tillwatch.collector.incident.incident_views import ConsoleReader
+from tillwatch.collector.people.masking import secrets_of
 from tillwatch.collector.people.roles import Permission, asking
 from tillwatch.collector.terminal import asset
 from tillwatch.collector.terminal.asset import DUES, FieldError
@@ -35,11 +36,13 @@ from tillwatch.collector.web.dossier_schema import (
     LifeCycleChange,
     NoteShown,
     NoteText,
+    Revealed,
     ServiceDue,
     SimilarShown,
     StripShown,
     TimelineShown,
 )
+from tillwatch.collector.web.looking import Looks
 from tillwatch.collector.web.parts import Parts
 from tillwatch.collector.web.schema import Page, Problem
 from tillwatch.collector.web.translation import Translation
@@ -65,6 +68,7 @@ OFFERED = (Permission.ACT, Permission.PLAN, Permission.SEE_PROTECTED, Permission
 def add(api: APIRouter, parts: Parts) -> None:
     reads, now = parts.reads, parts.now
     tag, words = Tags(reads), Translation(parts.cards)
+    looks = Looks(parts.acts, now)
 
     def text_in(reader: ConsoleReader, lang: str) -> Callable[[str], str]:
         rules = reader.in_force().rules
@@ -105,13 +109,14 @@ def add(api: APIRouter, parts: Parts) -> None:
         terminal: str,
         change: AssetFields,  # type: ignore[valid-type]  # made from the list of fields
         if_match: Annotated[
-            str | None, Header(description="`asset.version` of the dossier over which the change was made")
+            str | None,
+            Header(description="The version of the device file, as the dossier has it, over which the change was made"),
         ] = None,
     ) -> Any:
         fields = _checked(change.model_dump(exclude_unset=True))  # type: ignore[attr-defined]
+        before, after = await of(terminal, lambda reader: reader.amended(terminal, fields))
         if if_match is None:
             raise HTTPException(428, "If-Match is missing: send the version over which the change was made")
-        before, after = await of(terminal, lambda reader: reader.amended(terminal, fields))
         if if_match.removeprefix("W/").strip('"') != before:
             raise HTTPException(412, STALE)
         if after != before:
@@ -121,6 +126,22 @@ def add(api: APIRouter, parts: Parts) -> None:
             raise HTTPException(412, STALE)
         response.headers["ETag"] = f'"{version}"'
         return AssetRecord(fields=dict(shown), version=version)
+
+    @api.post(
+        "/terminals/{terminal}/reveal",
+        response_model=Revealed,
+        responses=PROBLEMS,
+        dependencies=[needs(Permission.SEE_PROTECTED)],
+        summary="Its serial numbers and address whole; the look is record",
+    )
+    async def reveal(response: Response, terminal: str) -> Any:
+        response.headers["Cache-Control"] = "no-store"
+        await of(terminal, lambda reader: reader.terminal(terminal))
+        await looks(asking(), f"terminal {terminal}", terminal=terminal)
+        view, components = await known(
+            lambda: reads.whole(lambda reader: (reader.dossier(terminal, now()), reader.components(terminal))), terminal
+        )
+        return Revealed.of(view, secrets_of(components))
 
     @api.post(
         "/terminals/{terminal}/notes",

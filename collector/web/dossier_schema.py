@@ -78,6 +78,47 @@ class AssetRecord(_Model):
     version: Annotated[str, Field(description="The ETag for If-Match of a change", examples=["9f3a0c1d2e4b5a67"])]
 
 
+class Serial(_Model):
+    """A serial number as it is listed and as the device tells it."""
+
+    component: str
+    listed: str
+    told: str
+    state: Annotated[
+        str,
+        Field(
+            description="`same`; `differs` (the device may have been substituted, PCI DSS 9.5.1); `unlisted`; `untold` (no device tells it)",
+            examples=["differs"],
+        ),
+    ]
+    at: datetime | None
+
+    @classmethod
+    def of(cls, check: SerialCheck) -> Serial:
+        return cls(component=check.component, listed=check.listed, told=check.told, state=check.state, at=iso(check.at))
+
+
+class Revealed(_Model):
+    """Protected values of a terminal, whole. That somebody looked at them is record."""
+
+    fields: Annotated[
+        dict[str, Any], Field(description="Protected fields of the device file", examples=[{"serial": "CN-77-0417"}])
+    ]
+    serials: list[Serial]
+    readings: Annotated[
+        dict[str, str],
+        Field(
+            description="What its devices say, by `component signal`, and components whose names hold an address, by the name that is shown",
+            examples=[{"router cell.imei": "356938035643809"}],
+        ),
+    ]
+
+    @classmethod
+    def of(cls, view: DossierView, readings: dict[str, str]) -> Revealed:
+        fields = {name: value for name, value in view.asset.items() if FIELDS[name].protected}
+        return cls(fields=fields, serials=[Serial.of(each) for each in view.serials], readings=readings)
+
+
 class NoteText(BaseModel):
     """A note on a terminal."""
 
@@ -129,26 +170,6 @@ class ServiceDue(DueShown):
     terminal: Annotated[str, Field(examples=["ATM-0012"])]
     branch: Annotated[str, Field(examples=["Harbour Road"])]
     region: Annotated[str, Field(examples=["South"])]
-
-
-class Serial(_Model):
-    """A serial number as it is listed and as the device tells it."""
-
-    component: str
-    listed: str
-    told: str
-    state: Annotated[
-        str,
-        Field(
-            description="`same`; `differs` (the device may have been substituted, PCI DSS 9.5.1); `unlisted`; `untold` (no device tells it)",
-            examples=["differs"],
-        ),
-    ]
-    at: datetime | None
-
-    @classmethod
-    def of(cls, check: SerialCheck) -> Serial:
-        return cls(component=check.component, listed=check.listed, told=check.told, state=check.state, at=iso(check.at))
 
 
 class Version(_Model):

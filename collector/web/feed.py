@@ -249,6 +249,10 @@ class Feed:
             return self.terminals
         return {name: view for name, view in self.terminals.items() if scope.covers(view.branch, view.region)}
 
+    def worst(self, terminal: str) -> AlarmView | None:
+        """The gravest open alarm of a terminal."""
+        return self._last.worst.get(terminal) if self._last is not None else None
+
     def document(self, since: str, scope: Scope = WHOLE, language: str = "en") -> bytes:
         """The fleet for the table, gzipped JSON: the rows that changed after `since`, a token of an earlier document, or all of them, of whose part of
         the fleet it is for, with the words of their alarms. Made once for all pages that ask the same, so fifty viewers cost what one costs.
@@ -328,7 +332,9 @@ class Feed:
             self._whole_at = time.monotonic()
         self._partly = not whole
         self._last = read
-        moved = self._fleet.take(read.rows)
+        before = last.terminals if last is not None else {}
+        others = {key for key, view in read.terminals.items() if before.get(key) != view}  # also by what no row shows
+        moved = self._fleet.take(read.rows) | others
         told = Change(
             revision, moved, alarms=read.alarms != self.alarms, store=False, incidents=last is None or read.handled != last.handled, undelivered=self._look(),
             deliveries=last is None or read.undone != last.undone, foretold=last is None or read.foretold != last.foretold,

@@ -31,6 +31,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+SCANS = ("/repair/", "camera=(self), geolocation=(), microphone=()")
+"""Where a part's code is read by the camera, and what is let in there; on no other page."""
 TRANSPORT = {"Strict-Transport-Security": "max-age=31536000"}
 """Over TLS: a browser that was here once never asks in the clear again."""
 
@@ -94,6 +96,8 @@ class Guard:
                 out = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     out[name] = value
+                if str(scope["path"]).startswith(SCANS[0]):
+                    out["Permissions-Policy"] = SCANS[1]
             await send(message)
 
         async def receive_some() -> Message:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
 from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.incident.incident_views import ConsoleReader, IncidentFile
-from tillwatch.collector.people.roles import Permission
+from tillwatch.collector.people.roles import Permission, asking
 from tillwatch.collector.read import ComponentView
+from tillwatch.collector.web.acts import possible
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Language, Limit, Offset, Tags, known, unchanged
 from tillwatch.collector.web.door import needs
 from tillwatch.collector.web.exports import FILES, Exports, Format
@@ -140,12 +142,13 @@ def add(api: APIRouter, reads: Reads, words: Translation, now: Callable[[], int]
             lambda: reads(lambda reader: _whole(reader, incident, now(), lang)), incident
         )
         return IncidentDetail.of_file(
-            file=file,
+            file=replace(file, view=words.incident(file.view, rules, lang)),
             text=TEXTS[lang],
             rule_text=lambda rule: words.text(rules, rule, lang),
             card=words.card_of(file, rules, lang, components),
             alarms=[Alarm.of(words.alarm(member.alarm, rules, lang, said)) for member in file.members],
             foretold=foretold,
+            can=possible(file.view, asking()),
         )
 
 

@@ -217,6 +217,11 @@ class DiagnosisCard(_Model):
         )  # fmt: skip
 
 
+class OnDuty(_Model):
+    role: Annotated[str, Field(examples=["duty engineer"])]
+    people: Annotated[list[str], Field(description="Empty: nobody", examples=[["Zhang Min"]])]
+
+
 class IncidentDetail(Incident):
     """Everything about one incident."""
 
@@ -229,6 +234,7 @@ class IncidentDetail(Incident):
     parts: Annotated[list[str], Field(description="Incidents that were told before this one explained them")]
     events: Annotated[list[Event], Field(description="Oldest first")]
     steps: list[Step]
+    on_duty: Annotated[list[OnDuty], Field(description="Who has the roles of these steps now")]
     messages: Annotated[list[Delivery], Field(description="To the ticket system and to people, newest first")]
     acts: Annotated[
         list[str],
@@ -237,13 +243,17 @@ class IncidentDetail(Incident):
             examples=[["acknowledge HWM-3f2a9c11d0e4b5a6978c-1"]],
         ),
     ]
+    can: Annotated[
+        list[str],
+        Field(description="Acts that apply now and that the asker may do", examples=[["acknowledge", "note"]]),
+    ] = []
     why: Why
     foretold: Annotated[list[Foreseen], Field(description="The findings that it tells of")]
 
     @classmethod
     def of_file(
         cls, file: IncidentFile, text: Text, rule_text: RuleText, card: Card | None, alarms: Sequence[Alarm],
-        foretold: Sequence[Foreseen] = (),
+        foretold: Sequence[Foreseen] = (), can: Sequence[str] = (),
     ) -> IncidentDetail:  # fmt: skip
         """alarms: those of its members, in the reader's language, as the rest is."""
         return cls(
@@ -263,8 +273,10 @@ class IncidentDetail(Incident):
                 for one in file.events
             ],
             steps=[Step.of(one) for one in file.steps],
+            on_duty=[OnDuty(role=role, people=list(people)) for role, people in file.on_duty],
             messages=[Delivery.of(one) for one in file.messages],
             acts=next_acts(file.view),
             why=Why.of(file.why, text, rule_text),
             foretold=list(foretold),
+            can=list(can),
         )

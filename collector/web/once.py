@@ -121,6 +121,8 @@ class Once:
             raise NotTaken(f"the console's own file cannot be written: {error}; ask again") from error
 
     def close(self) -> None:
+        """Blocks until what is being kept is kept."""
+
         def end() -> None:
             if self._db is not None:
                 self._db.close()

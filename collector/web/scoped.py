@@ -1,15 +1,17 @@
-"""The store as one visitor may see it: only their part of the fleet. What is outside of it is not there (KeyError), so no answer tells that it
+"""The store as one visitor may see it: only their part of the fleet, with serial numbers and addresses masked (people/masking.py). What is outside of it is not there (KeyError), so no answer tells that it
 exists. Every question of the console passes here, and one that has no form here cannot be asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from tillwatch.collector.diagnosis.order import Order
 from tillwatch.collector.incident.case import Why
 from tillwatch.collector.incident.incident_views import ConsoleReader, IncidentFile, IncidentView, InForce
+from tillwatch.collector.people import masking
 from tillwatch.collector.people.roles import Scope, Visitor
 from tillwatch.collector.predict.finding import Finding, Grade, Record
 from tillwatch.collector.predict.supplies import Stored
@@ -28,6 +30,7 @@ from tillwatch.collector.read import (
     WaitingView,
 )
 from tillwatch.collector.records import Correction
+from tillwatch.collector.terminal.asset import MASK
 from tillwatch.collector.web.scoped_diagnosis import ScopedDiagnosis
 from tillwatch.collector.web.scoped_dossier import ScopedDossiers
 from tillwatch.collector.web.scoped_oversight import ScopedOversight
@@ -99,19 +102,39 @@ class ScopedReader(ScopedDossiers, ScopedOversight, ScopedDiagnosis):
 
     def components(self, terminal: str) -> Sequence[ComponentView]:
         self._check(terminal)
-        return self._whole.components(terminal)
+        found = self._whole.components(terminal)
+        shown = masking.names(view.name for view in found)
+        return [masking.component_shown(view, shown[view.name]) for view in found]
+
+    def _real(self, terminal: str, component: str) -> str:
+        """The name of a component that may have been shown masked."""
+        if MASK not in component:
+            return component
+        shown = masking.names(view.name for view in self._whole.components(terminal))
+        return next((name for name, said in shown.items() if said == component), component)
 
     def identity(self, terminal: str) -> IdentityView:
         self._check(terminal)
-        return self._whole.identity(terminal)
+        view = self._whole.identity(terminal)
+        return replace(view, two_machines=masking.hidden(view.two_machines))
 
     def history(self, terminal: str, component: str, signal: str, start: int, end: int) -> History:
         self._check(terminal)
-        return self._whole.history(terminal, component, signal, start, end)
+        found = self._whole.history(terminal, self._real(terminal, component), signal, start, end)
+        points = tuple(
+            replace(each, value=masking.shown(signal, each.value)) if isinstance(each.value, str) else each
+            for each in found.points
+        )
+        return replace(found, component=component, points=points)
 
     def readings(self, terminal: str, component: str, signal: str, at: int, count: int) -> StoredReadings:
         self._check(terminal)
-        return self._whole.readings(terminal, component, signal, at, count)
+        found = self._whole.readings(terminal, self._real(terminal, component), signal, at, count)
+        shown = tuple(
+            replace(each, value=masking.shown(signal, each.value)) if isinstance(each.value, str) else each
+            for each in found.readings
+        )
+        return replace(found, readings=shown)
 
     def supplies(self, signals: Collection[str]) -> Sequence[Stored]:
         return [each for each in self._whole.supplies(signals) if self._scope.covers(each.branch, each.region)]
@@ -126,32 +149,33 @@ class ScopedReader(ScopedDossiers, ScopedOversight, ScopedDiagnosis):
     def alarms(self, *, terminal: str | None = None, open_only: bool = True, limit: int = 500) -> Sequence[AlarmView]:
         if terminal is not None:
             self._check(terminal)
-        return self._within(self._whole.alarms(terminal=terminal, open_only=open_only, limit=limit))
+        found = self._within(self._whole.alarms(terminal=terminal, open_only=open_only, limit=limit))
+        return [masking.alarm_shown(view) for view in found]
 
     def alarm(self, alarm: int) -> AlarmView:
         view = self._whole.alarm(alarm)
         self._check(view.terminal)
-        return view
+        return masking.alarm_shown(view)
 
     def why(self, alarm: int, now: int) -> tuple[AlarmView, Why]:
-        found = self._whole.why(alarm, now)
-        self._check(found[0].terminal)
-        return found
+        view, why = self._whole.why(alarm, now)
+        self._check(view.terminal)
+        return masking.alarm_shown(view), why
 
     def incidents(self, now: int, *, living: bool = True, limit: int = 500) -> tuple[list[IncidentView], int]:
         found, total = self._whole.incidents(now, living=living, limit=limit)
         if self._scope.whole:
-            return found, total
+            return [_shown(view) for view in found], total
         if total > len(found):
             found, total = self._whole.incidents(now, living=living, limit=total)
         own = [view for view in found if self._scope.covers(view.branch, view.region)]
-        return own[:limit], len(own)
+        return [_shown(view) for view in own[:limit]], len(own)
 
     def incident(self, corr_id: str, now: int) -> IncidentFile:
         file = self._whole.incident(corr_id, now)
         if not self._scope.covers(file.view.branch, file.view.region):
             raise KeyError(corr_id)
-        return file
+        return replace(file, view=_shown(file.view))
 
     def find_incident(self, text: str) -> list[str]:
         found = self._whole.find_incident(text)
@@ -219,3 +243,8 @@ class ScopedReader(ScopedDossiers, ScopedOversight, ScopedDiagnosis):
 
     def revision(self) -> int:
         return self._whole.revision()
+
+
+def _shown(view: IncidentView) -> IncidentView:
+    component, text = masking.hidden(view.component), masking.hidden(view.text)
+    return view if (component, text) == (view.component, view.text) else replace(view, component=component, text=text)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from tillwatch.collector.duty.windows import EVERYWHERE, PLACES, Window
 from tillwatch.collector.incident.incident_views import ConsoleReader
-from tillwatch.collector.oversight import DoneView, MonitoringFacts, RuleCount, RuleRecord, Shown, everything
+from tillwatch.collector.oversight import DoneView, MonitoringFacts, News, RuleCount, RuleRecord, Shown, everything
 from tillwatch.collector.people.roles import Scope, Visitor
 from tillwatch.collector.proof.acts_page import ActsPage, EntryCheck, Stretch, Wanted
 
@@ -59,6 +59,17 @@ class ScopedOversight:
 
     def stretch(self, first: int, last: int) -> Stretch:
         return self._whole.stretch(first, last)
+
+    def news(self, after: int) -> News:
+        found, scope = self._whole.news(after), self._seen
+        if scope.whole:
+            return found
+        shown = self._shown()
+        return News(
+            found.event,
+            tuple(each for each in found.incidents if scope.covers(each.branch, each.region)),
+            tuple(each for each in found.commands if shown(each.terminal)),
+        )
 
     def verified(self) -> DoneView:
         return self._whole.verified()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, cast
 
-from tillwatch.collector.duty.policy import Policy
-from tillwatch.collector.incident.incident_views import IncidentView
+from tillwatch.collector.incident.incident_views import IncidentView, InForce
 from tillwatch.collector.people.roles import Permission, Scope, asking
 from tillwatch.collector.read import TerminalView
 from tillwatch.collector.web.feed import Feed
 from tillwatch.collector.web.overview import Serving
 from tillwatch.collector.web.reads import Reads
+from tillwatch.collector.web.translation import Translation
 
 MAX_INCIDENTS = 2_000
 """Living incidents that are looked through: more than any bank works on; the lists of incidents have them all."""
@@ -70,12 +70,17 @@ class Vantage:
         at = self.now()
         return await self._reads(lambda reader: reader.incidents(at, limit=MAX_INCIDENTS))
 
-    async def policy(self) -> Policy:
-        return (await self.once(("policy",), lambda: self._reads(lambda reader: reader.in_force()))).policy
+    async def worded(self, words: Translation, language: str) -> Sequence[IncidentView]:
+        """The same in the reader's language."""
+        rules = (await self.in_force()).rules
+        return [words.incident(each, rules, language) for each in await self.incidents()]
+
+    async def in_force(self) -> InForce:
+        return await self.once(("in force",), lambda: self._reads(lambda reader: reader.in_force()))
 
     async def serving(self) -> Serving:
         """Who is to serve customers at this hour, by the policy's calendars."""
-        policy, at = await self.policy(), self.now()
+        policy, at = (await self.in_force()).policy, self.now()
         known: dict[tuple[str, str], bool] = {}
 
         def serving(terminal_class: str, branch: str) -> bool:

@@ -21,7 +21,8 @@ def test_a_command_that_is_a_module_parses_its_own_arguments_and_runs(
     assert ended.value.code == 0
     assert f"usage: tillwatch-agent {name} " in capsys.readouterr().out
     parser = parser_of([name])
-    run = parser.parse_args([name, *(["--snmp", "192.0.2.1"] if name in {"try", "record"} else ["x"])]).own_module
+    more = {"try": ["--snmp", "192.0.2.1"], "record": ["--snmp", "192.0.2.1"], "bundle": []}
+    run = parser.parse_args([name, *more.get(name, ["x"])]).own_module
     assert (run.__module__, run.__name__) == (f"tillwatch.agent.{module}", "run")
 
 

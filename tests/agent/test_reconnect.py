@@ -88,6 +88,8 @@ class _Broker:
 
 
 class _Link:
+    denied = False
+
     def __init__(self, client_id: str, on_message: Any) -> None:
         self.lost = asyncio.Event()
         self._client_id, self._heard = client_id, on_message

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
+import random
 import shutil
 import socket
 import sqlite3
@@ -28,6 +29,8 @@ from tillwatch.collector.trust.authority import Authority, open_authority
 
 LOOK_S = 0.05
 HOSTS = ("127.0.0.1",)
+PORTS = 20_000, 32_768
+"""From where Linux begins (net.ipv4.ip_local_port_range) downwards."""
 HARM = 3
 """Messages that such a fault repeats or swaps at the least."""
 FULL_S = CLOCK_S = 1.2
@@ -392,8 +395,10 @@ async def _listens(port: int) -> bool:
 
 
 def _free_ports(count: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(one.getsockname()[1]) for one in held]
-    for one in held:
-        one.close()
-    return ports
+    """Below those that the system gives to whoever connects: while a broker is down its port is free, and no connection of another test may have it then."""
+    found: set[int] = set()
+    while len(found) < count:
+        port = random.randrange(*PORTS)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.add(port)
+    return list(found)

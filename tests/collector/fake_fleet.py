@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tests.collector.fake_diagnosis import FakeDiagnosis
 from tests.collector.fake_dossiers import FakeDossiers
 from tests.collector.fake_incidents import IN_FORCE, case_of, file_of, incident_of
 from tests.collector.fake_oversight import FakeOversight
@@ -132,7 +133,7 @@ def cells_of(kind: str, condition: str, component: str, *, whole: bool) -> Cells
     return cells([(part, condition if whole or part.group == ill else "ok") for part in parts])
 
 
-class FakeFleet(FakeDossiers, FakeOversight):
+class FakeFleet(FakeDossiers, FakeOversight, FakeDiagnosis):
     """A FleetReader over nothing. base: the "now" of the fleet, UTC ns; branches: 0 for the six that have names of their own."""
 
     def __init__(

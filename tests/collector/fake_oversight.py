@@ -12,6 +12,7 @@ from tillwatch.collector.oversight import (
     Fix,
     IncidentRef,
     MonitoringFacts,
+    News,
     RuleCount,
     RuleRecord,
     Shown,
@@ -66,6 +67,9 @@ class FakeOversight:
 
     def stretch(self, first: int, last: int) -> Stretch:
         return Stretch(first, last, self.base, last - first + 1, b"\1" * 32)
+
+    def news(self, after: int) -> News:
+        return News(0, (), ())
 
     def verified(self) -> DoneView:
         return DoneView(self.base - 3 * DAY, ok=True, entries=118_000)

@@ -7,6 +7,7 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
+import msgpack
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -412,3 +413,24 @@ async def test_what_waited_for_the_collector_behind_a_new_start_keeps_its_hour(w
     with closing(SqliteReader(again.path)) as reader:
         points = reader.history("atm-1", "ups", "ups.input.voltage", left + S, again.now).points
     assert [(p.value, p.at) for p in points] == [(7, at)]
+
+
+async def test_a_clock_that_is_years_ahead_after_a_start_makes_no_history_of_what_is_read_now(world: World) -> None:
+    """No broker keeps a message for years: a life message that seems that old is of now, and it is the collector's clock that is wrong."""
+    atm = await opened(world)
+    await told(world, 0, 3, atm)
+    left = world.now
+    again = world.restart()
+    ahead = 11 * 366 * 86_400 * S
+    again.now = left + ahead
+    at = (left + 10 * S) // MS * MS
+    await again.start()
+    await again.pipeline.take([atm.life(at)._replace(received=again.now)])
+    again.now += 30 * S
+    at += 30 * S
+    await again.pipeline.take([atm.batch([reading("ups", "ups.output.source", at, "battery")], at, received=again.now)])
+    facts = [
+        msgpack.unpackb(row[0])
+        for row in again.store.conn.execute("SELECT facts FROM journal WHERE kind = 3 ORDER BY n")
+    ]
+    assert not facts[-1].get("historical")

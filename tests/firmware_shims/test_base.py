@@ -190,3 +190,9 @@ def test_check_holds_for_what_was_sealed_and_for_nothing_else(payload, name, ord
         assert not check.holds(frame[:at] + bytes([frame[at] ^ 1]) + frame[at + 1 :])
     for length in range(width + 2):
         assert not check.holds(frame[:length]) or length > width + 1
+
+
+def test_a_report_outside_of_the_whitelist_is_no_shim():
+    shim = load("megatec_q1")
+    with pytest.raises(ValueError, match=r"self-report asks.*T.*not in the whitelist"):
+        dataclasses.replace(shim, report=(dataclasses.replace(shim.claim, request=b"T\r"),))

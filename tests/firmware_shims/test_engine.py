@@ -315,3 +315,17 @@ def test_no_answer_keeps_the_agent_busy(shim):
             ):
                 with contextlib.suppress(ShimError):
                     decode(shim, query, frame, {})
+
+
+async def test_a_report_asks_what_the_shim_lists_and_nothing_else():
+    port = Sequence(MAINS, MAINS, MAINS, MAINS, MAINS, MAINS)
+    found = values(await Dialogue(SHIM, port).report())
+    assert (found["ups.test.result"], found["ups.fault"]) == ("none", "none")
+    assert set(port.sent) <= SHIM.whitelist
+    assert b"T\r" not in port.sent
+
+
+async def test_a_report_that_nobody_gives_is_an_error():
+    silent = dataclasses.replace(SHIM, timeout=0.01, gap=0.01, report=())
+    with pytest.raises(ShimError, match="none of the requests of its self-report"):
+        await Dialogue(silent, Sequence(*[MAINS] * 6)).report()

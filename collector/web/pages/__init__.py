@@ -17,16 +17,26 @@ from tillwatch.collector.web.pages import (
     alarms_page,
     at_risk_page,
     audit_page,
+    branch_page,
     calendar_page,
+    cards_page,
     delivery_page,
     figures_page,
     fleet_page,
+    heat_page,
+    inbox_page,
     incident_page,
     monitoring_page,
+    my_page,
+    path_page,
     readings_page,
+    regions_page,
+    roster_page,
+    rules_page,
     supplies_page,
     terminal_page,
     trend_page,
+    wall_page,
 )
 from tillwatch.collector.web.pages.theme import STATIC, static_version, texts_script
 from tillwatch.collector.web.parts import Parts
@@ -62,12 +72,22 @@ def mount(app: FastAPI, parts: Parts) -> None:
     terminal_page.add(reads, feed, now)
     alarms_page.add(feed)
     delivery_page.add(feed)
+    inbox_page.add(parts)
     incident_page.add(reads, feed, now)
+    my_page.add(parts)
     at_risk_page.add(reads, feed)
     trend_page.add(feed)
     audit_page.add(parts)
+    branch_page.add(parts)
     calendar_page.add(parts)
+    heat_page.add(parts)
     monitoring_page.add(parts)
+    path_page.add(parts)
+    regions_page.add(parts)
+    wall_page.add(parts)
+    cards_page.add(parts)
+    roster_page.add(parts)
+    rules_page.add(parts)
     figures_page.add(parts)
     readings_page.add(parts)
     supplies_page.add(parts)

@@ -29,7 +29,7 @@ def add(reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
     async def incident_page(request: Request, client: Client, incident: str) -> None:
         await feed.ready()
         text = text_of(request)
-        with frame(request, client, feed, text, "alarms"):
+        with frame(request, client, feed, text, "alarms", files=("inbox",), scripts=("acting",)):
             # A store that does not answer is said by the sheet, which asks again.
             with contextlib.suppress(Busy, Unreadable):
                 try:

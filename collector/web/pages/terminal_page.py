@@ -20,6 +20,7 @@ from tillwatch.collector.web.messages import Text
 from tillwatch.collector.web.pages import chart
 from tillwatch.collector.web.pages.alarms_page import AlarmList
 from tillwatch.collector.web.pages.at_risk_page import FindingList
+from tillwatch.collector.web.pages.diagnosis_panel import Diagnosis
 from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
 from tillwatch.collector.web.reads import Busy, Reads, Unreadable
 
@@ -42,6 +43,36 @@ class ComponentCards(Element, component=STATIC / "components.js"):
         self._props["signal"] = signal
 
 
+class StateStrip(Element, component=STATIC / "strip.js"):
+    """Seven days of the terminal and of each component. Loads itself from the REST API."""
+
+    def __init__(self, terminal: str) -> None:
+        super().__init__()
+        self._props["terminal"] = terminal
+
+
+class Timeline(Element, component=STATIC / "timeline.js"):
+    """All that happened to it, with the readings of one signal beside it. Loads itself from the REST API."""
+
+    def __init__(self, terminal: str, component: str, signal: str) -> None:
+        super().__init__()
+        self._props["terminal"] = terminal
+        self._props["component"] = component
+        self._props["signal"] = signal
+
+
+class DossierSheet(Element, component=STATIC / "dossier.js"):
+    """Rated lives, repairs and versions, the device file, notes, keys, terminals like it. Loads itself from the REST API."""
+
+    def __init__(self, terminal: str) -> None:
+        super().__init__()
+        self._props["terminal"] = terminal
+
+
+ROOMS = ("strip", "timeline", "components", "diagnosis", "file", "lives", "notes", "similar")
+"""Parts of the page that are far below: what leads to them stands above."""
+
+
 def add(reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
     @ui.page("/terminal/{terminal}", title="tillwatch", dependencies=[needs(Permission.SEE)])
     async def terminal_page(request: Request, client: Client, terminal: str) -> None:
@@ -51,7 +82,7 @@ def add(reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
         if view is not None and not asking().scope.covers(view.branch, view.region):
             view = None  # for this visitor it is not there
         panel = ChartPanel(client, reads, now, text, terminal)
-        with frame(request, client, feed, text, "terminal", on_theme=panel.restyle):
+        with frame(request, client, feed, text, "terminal", on_theme=panel.restyle, files=("dossier", "diagnosis")):
             if view is None:
                 client.status_code = 404
                 words("h1", text("terminal.missing", id=terminal)).classes("tw-title")
@@ -59,22 +90,31 @@ def add(reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
                 return
             client.title = f"{terminal} · tillwatch"
             show_header = _header(text, view)
+            with ui.element("nav").classes("tw-rooms").props(f'aria-label="{text("dossier.rooms")}"'):
+                for room in ROOMS:
+                    ui.link(text(f"dossier.{room}"), f"#tw-{room}")
             with ui.element("section").classes("tw-section"):
                 words("h2", text("terminal.alarms"))
                 AlarmList(terminal)
             FindingList(terminal)
+            StateStrip(terminal)
             query = request.query_params
             picked = await reads(
                 lambda reader: _first_signal(reader, terminal, query.get("component", ""), query.get("signal", ""))
             )
+            Timeline(terminal, *picked)
             with ui.element("div").classes("tw-split"):
-                with ui.element("section").classes("tw-section"):
+                with ui.element("section").classes("tw-section").props("id=tw-components"):
                     words("h2", text("terminal.components"))
                     cards = ComponentCards(terminal, *picked)
                 with ui.element("section").classes("tw-section tw-chart-side").props("id=tw-history"):
                     words("h2", text("terminal.history"))
                     panel.build(query.get("range", "h24"))
             cards.on("pick", panel.on_pick)
+            with ui.element("section").classes("tw-section").props("id=tw-diagnosis"):
+                words("h2", text("diagnosis.title"))
+                Diagnosis(terminal)
+            DossierSheet(terminal)
 
         def on_change(change: Change) -> None:
             if terminal in change.terminals or change.alarms or change.incidents or change.foretold:

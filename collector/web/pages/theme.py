@@ -25,7 +25,7 @@ from tillwatch.collector.web.messages import CATALOGUE, TEXTS, Text, choose
 from tillwatch.collector.web.pages.navigation import current, shown
 
 STATIC = Path(__file__).parent.parent / "static"
-SCRIPTS = ("console", "parts", "foretold", "prove")
+SCRIPTS = ("console", "session", "parts", "foretold", "prove")
 """Of every page, in this order."""
 
 QUIET_S = 180
@@ -58,8 +58,8 @@ class UndeliveredBanner(Element, component=STATIC / "banner.js"):
 class Header(Element, component=STATIC / "header.js"):
     """The top of every page: where one can go, what one looks for, who one is. Emits `theme` when the next one is asked for."""
 
-    def __init__(self, visitor: Visitor, here: str, language: str) -> None:
-        """here: the key of the place that is shown; language: the address of the same page in the other one."""
+    def __init__(self, visitor: Visitor, here: str, language: str, *, peopled: bool = False) -> None:
+        """here: the key of the place that is shown; language: the address of the same page in the other one; peopled: whether one can sign in here."""
         super().__init__()
         there = {getattr(route, "path", "") for route in nicegui_app.routes}
         self._props["groups"] = [
@@ -78,7 +78,7 @@ class Header(Element, component=STATIC / "header.js"):
             "scope": [*sorted(visitor.scope.regions), *sorted(visitor.scope.branches)],
             "anonymous": visitor.anonymous,
             "profile": "/profile" in there and visitor.may(Permission.SELF),
-            "enter": "/sign-in" in there and not visitor.name,
+            "enter": peopled and not visitor.name,
         }
         self._props["language"] = language
 
@@ -163,7 +163,7 @@ def frame(
     browser asks for it while the scripts still load. files, scripts: style sheets and scripts of this page's own, static/NAME.css and .js.
     """
     ui.add_head_html(_head(text, remember="lang" in request.query_params, early=early, files=files, scripts=scripts))
-    remembered = request.cookies.get("tw_theme", "auto")
+    remembered = asking().theme or request.cookies.get("tw_theme", "auto")
     names = list(THEMES)
     dark = ui.dark_mode(THEMES.get(remembered))
     chosen = [names.index(remembered) if remembered in THEMES else 0]
@@ -177,9 +177,14 @@ def frame(
         on_theme()
 
     here = current(request.url.path) or active
-    header = Header(asking(), here, _with_language(request, "en" if text.language == "zh" else "zh"))
+    peopled = bool(getattr(request.state, "peopled", False))
+    header = Header(asking(), here, _with_language(request, "en" if text.language == "zh" else "zh"), peopled=peopled)
     header.theme(names[chosen[0]])
     header.on("theme", next_theme)
+    if peopled and asking().anonymous:
+        with ui.element("div").classes("tw-banner tw-anonymous").props("role=note"):
+            words("span", text("entry.anonymous"))
+            ui.link(text("entry.anonymous_more"), "/sign-in")
     undelivered = UndeliveredBanner(feed.undelivered)
     ui.element("div").classes("tw-banner tw-lost").props(f'role=alert data-text="{text("app.lost_connection")}"')
     problem = words("div", text("app.problem")).classes("tw-banner").props("role=alert")

@@ -84,6 +84,9 @@ const tw = {
   date(at) {
     return at ? tw.clock("date", { dateStyle: "medium", hourCycle: undefined }).format(at) : "";
   },
+  weekday(at) {
+    return at ? tw.clock("weekday", { weekday: "short", hourCycle: undefined }).format(at) : "";
+  },
   stamp(at, seconds = false) {
     return at ? `${tw.date(at)} ${tw.time(at, seconds)}` : "";
   },
@@ -110,7 +113,7 @@ const tw = {
     return n.toLocaleString(tw.locale(), { minimumFractionDigits: digits, maximumFractionDigits: digits ?? usual });
   },
   // A share as per cent. Cut, not rounded: 99.96 is not 100.
-  percent(share, digits = 1) {
+  share(share, digits = 1) {
     if (share === null || share === undefined) return "–";
     const scale = 10 ** digits;
     return `${tw.number(Math.floor(share * 100 * scale + 1e-9) / scale, digits)} %`;
@@ -234,20 +237,20 @@ const tw = {
   async liked(key) {
     if (!window.TW.account) return JSON.parse(localStorage.getItem(`tw.${key}`) ?? "null");
     const answer = await fetch(`/api/v1/me/preferences/${key}`, { cache: "no-store" });
-    if (answer.status === 404) return null;
     if (!answer.ok) throw new Error(`${answer.status}`);
     return (await answer.json()).value;
   },
   async like(key, value) {
-    if (window.TW.account) await tw.act("PUT", `/api/v1/me/preferences/${key}`, { value });
+    if (window.TW.account) await tw.act("PUT", `/api/v1/me/preferences/${key}`, value);
     else localStorage.setItem(`tw.${key}`, JSON.stringify(value));
   },
   // ---- acts: each has a key of its own, so that one that is sent again after a broken connection is done once.
   // Gives the answer's body; throws an Error whose message is the problem's detail in one line, with status and problem.
-  async act(method, address, body) {
+  // key: of the act where it is not sent for the first time; more: other headers.
+  async act(method, address, body, { key = tw.key(), ...more } = {}) {
     const answer = await fetch(address, {
       method,
-      headers: { "Content-Type": "application/json", "Idempotency-Key": tw.key(), "X-TW-CSRF": window.TW.csrf ?? "" },
+      headers: { "Content-Type": "application/json", "Idempotency-Key": key, "X-TW-CSRF": window.TW.csrf ?? "", ...more },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
     const said = (answer.headers.get("Content-Type") ?? "").includes("json") ? await answer.json() : null;

@@ -97,8 +97,8 @@ export default {
       <span class="tw-grow"></span>
       <tw-search ref="search" id="tw-found"></tw-search>
       <span class="tw-live" role="status"><span>{{ t("app.live") }}</span></span>
-      <a :href="language" class="tw-quiet tw-language" :title="t('app.language_hint')" :lang="other">{{ t("app.language") }}</a>
-      <button type="button" class="tw-theme" :data-theme="theme" :aria-label="themed" :title="themed" @click="$emit('theme')"></button>
+      <a :href="language" class="tw-quiet tw-language" @click="speak" :title="t('app.language_hint')" :lang="other">{{ t("app.language") }}</a>
+      <button type="button" class="tw-theme" :data-theme="theme" :aria-label="themed" :title="themed" @click="dress"></button>
       <div class="tw-account" @focusout="parted" @keydown.esc.stop="leave">
         <button ref="account" type="button" class="tw-account-button" :aria-expanded="String(account)" aria-controls="tw-account" :aria-label="t('nav.account') + ': ' + named" @click="account = !account">
           <span class="tw-account-sign" aria-hidden="true">{{ initial }}</span><span class="tw-account-name tw-cut">{{ named }}</span>
@@ -127,8 +127,8 @@ export default {
         <a v-if="who.profile" href="/profile" class="tw-button">{{ t("nav.profile") }}</a>
         <a v-if="who.enter" href="/sign-in" class="tw-button">{{ t("nav.signin") }}</a>
         <button v-if="who.name" type="button" class="tw-button" @click="out">{{ t("nav.signout") }}</button>
-        <a :href="language" class="tw-button" :lang="other">{{ t("app.language") }}</a>
-        <button type="button" class="tw-button" @click="$emit('theme')">{{ themed }}</button>
+        <a :href="language" class="tw-button" :lang="other" @click="speak">{{ t("app.language") }}</a>
+        <button type="button" class="tw-button" @click="dress">{{ themed }}</button>
       </div>
     </dialog>
     </div>`,
@@ -213,6 +213,18 @@ export default {
         return;
       }
       event.preventDefault();
+    },
+    // Who has an account keeps the language and the theme with it; the browser remembers them for everybody else.
+    async speak(event) {
+      if (!window.TW.account) return;
+      event.preventDefault();
+      await tw.act("PUT", "/api/v1/me", { language: window.TW.lang === "zh" ? "en" : "zh" }).catch(() => {});
+      location.href = this.language;
+    },
+    dress() {
+      this.$emit("theme");
+      const names = ["auto", "dark", "light"];
+      if (window.TW.account) tw.act("PUT", "/api/v1/me", { theme: names[(names.indexOf(this.theme) + 1) % names.length] }).catch(() => {});
     },
     async out() {
       try {

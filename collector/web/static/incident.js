@@ -2,7 +2,7 @@
 const MESSAGES = 6; // the latest: what the ticket system has is said above them
 
 export default {
-  components: { "tw-foreseen": tw.parts.foreseen, "tw-alarm": tw.parts.alarm, "tw-clock": tw.parts.clock, "tw-message": tw.parts.message, "tw-why": tw.parts.why },
+  components: { "tw-acts": tw.parts.acts, "tw-foreseen": tw.parts.foreseen, "tw-alarm": tw.parts.alarm, "tw-clock": tw.parts.clock, "tw-message": tw.parts.message, "tw-why": tw.parts.why },
   template: `
     <div class="tw-file">
       <p v-if="failed" class="tw-note" role="status">{{ t("app.fetch_failed") }}</p>
@@ -30,6 +30,7 @@ export default {
           <p v-if="i.terminal && i.cause" class="tw-reason">{{ i.cause }}</p>
           <p v-if="i.parent" class="tw-reason">{{ t("incident.explained") }}: <a :href="'/incident/' + encodeURIComponent(i.parent)">{{ i.parent }}</a></p>
           <p v-if="i.parts.length" class="tw-reason">{{ t("incident.parts") }}: <a v-for="part in i.parts" :key="part" :href="'/incident/' + encodeURIComponent(part)">{{ part }}</a></p>
+          <tw-acts v-if="i.can.length" :incident="i" class="tw-file-acts" @done="reader.run()"></tw-acts>
         </section>
         <div class="tw-split tw-file-split">
           <div>
@@ -88,7 +89,7 @@ export default {
                 </template>
               </dl>
             </section>
-            <section v-if="i.acts.length" class="tw-section">
+            <section v-if="i.acts.length && !i.can.length" class="tw-section">
               <h2>{{ t("incident.acts") }}</h2>
               <ul class="tw-panel tw-acts"><li v-for="act in i.acts" :key="act" class="tw-code">tillwatch-collector {{ act }}</li></ul>
             </section>
@@ -97,7 +98,7 @@ export default {
               <ol class="tw-panel tw-steps">
                 <li v-for="(step, k) in i.steps" :key="k" :class="{ 'tw-done': step.done, 'tw-nobody': step.nobody, 'tw-idle': !step.done && !step.due }">
                   <span>{{ t("clock." + step.kind) }}</span>
-                  <b>{{ step.role || "–" }}</b>
+                  <b>{{ step.role || "–" }}<span v-if="duty(step.role)" class="tw-duty">{{ duty(step.role) }}</span></b>
                   <span class="tw-faint">{{ step.channels.join(", ") || t("incident.no_call") }}</span>
                   <span v-if="step.done">{{ step.nobody ? t("incident.step_nobody") : t("incident.step_done") }}</span>
                   <span v-else-if="step.due" :title="stamp(step.due)" :data-left="ms(step.due)"></span>
@@ -149,8 +150,12 @@ export default {
         throw error;
       }
     },
+    duty(role) {
+      const known = this.i.on_duty.find((each) => each.role === role);
+      return known ? known.people.join(", ") || tw.t("inbox.nobody_on_duty") : "";
+    },
     ticketState: (state) => tw.ticketState(state),
-    verdict: (word) => window.TW.texts["verdict." + word] ?? word,
+    verdict: (word) => window.TW_TEXTS["verdict." + word] ?? word,
     stage: (i) => tw.stage(i),
     marks: (i) => tw.marks(i),
     where: (i) => tw.where(i),

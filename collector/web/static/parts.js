@@ -191,3 +191,40 @@ tw.ticketState = (state) => {
   return ["pending", "sending", "uncertain", "done", "dead"].includes(state) ? tw.t(`delivery.${state}`) : state;
 };
 tw.where = (i) => i.branch || i.region || tw.t("incident.everywhere");
+
+// Whether the catalogue has a word for it: of what a later version, a bank or a device may add.
+tw.has = (key) => window.TW_TEXTS[key] !== undefined;
+// How a terminal's state looks: it serves, in part, not at all, is not known, or is not meant to.
+tw.tone = (state) => {
+  const tones = { in_service: "ok", supply_low: "warn", degraded: "warn", supervisor: "warn", maintenance: "planned", out_of_service: "crit", offline: "crit", unmonitored: "unknown", new: "unknown", not_commissioned: "out", spare: "out", repair: "out", retired: "out" };
+  return tones[state] ?? "unknown";
+};
+
+// For what costs the store something to tell: however often the fleet changes, it is fetched once in so many ms, and at once by `soon`. Beside tw.list; the component has fetch().
+tw.seldom = (every) => ({
+  created() {
+    this.fetched = 0;
+    this.later = 0;
+  },
+  unmounted() {
+    clearTimeout(this.later);
+  },
+  methods: {
+    async load() {
+      const wait = this.fetched + every - Date.now();
+      if (wait <= 0) {
+        await this.fetch();
+        this.fetched = Date.now();
+      } else if (!this.later) {
+        this.later = setTimeout(() => {
+          this.later = 0;
+          this.reader.run();
+        }, wait);
+      }
+    },
+    soon() {
+      this.fetched = 0;
+      this.reader.run();
+    },
+  },
+});

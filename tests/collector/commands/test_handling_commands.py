@@ -145,3 +145,34 @@ def test_a_person_whom_the_roster_does_not_know_is_told_and_taken(
     code, _, error = desk.call("assign", desk.incidents()[0].id, "--to", name)
     assert (code, error) == (0, note)
     assert desk.incidents()[0].owner == name
+
+
+def test_incidents_are_merged_and_split_again(desk: Desk) -> None:
+    desk.say("atm-1", "host/disk:/var", "host.disk.percent", 93)
+    first, second = sorted(each.id for each in desk.incidents())
+    assert f"Merged into incident {second}, which goes on" in desk.done("incidents", "merge", first, second)
+    assert [each.id for each in desk.incidents()] == [second]
+    (other,) = [each.alarm.id for each in desk.incident().members if each.role == "root"][1:2] or [1]
+    said = desk.done("incidents", "split", second, str(other), "--note", "another disk")
+    assert "Alarms of it were split off" in said
+    assert len(desk.incidents()) == 2
+    assert desk.acts()[-1] == ("split", "atm-1", {"incident": second, "alarms": [other], "note": "another disk"})
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("split",), 2, "takes an incident and the numbers of alarms"),
+        (("split", "{}", "x"), 2, "takes an incident and the numbers of alarms"),
+        (("merge", "{}"), 2, "takes an incident, and the one that goes on"),
+        (("merge", "{}", "{}"), 1, "cannot be merged into itself"),
+        (("split", "{}", "1"), 1, "would be left without what it is about"),
+        (("split", "{}", "99"), 1, "Alarm 99 is not part of"),
+        (("list", "{}"), 2, "takes no incident"),
+    ],
+)
+def test_causes_that_cannot_be_regrouped_are_refused(
+    desk: Desk, words: tuple[str, ...], status: int, said: str
+) -> None:
+    name = desk.incidents()[0].id
+    assert said in desk.refused("incidents", *(word.replace("{}", name) for word in words), status=status)

@@ -21,6 +21,7 @@ class Serving:
         paths = [os.environ.get("PYTHONPATH", ""), str(ROOT)]
         self.process = subprocess.Popen(
             [sys.executable, "-P", *what],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

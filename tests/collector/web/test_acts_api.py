@@ -12,30 +12,23 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.collector.desk import Desk
+from tests.collector.web import counter as counter_of
 from tests.collector.web.taking import Taking
 from tillwatch.collector.people.roles import Role, Scope, Visitor
 from tillwatch.collector.store.reader import SqliteReader
-from tillwatch.collector.web.acting import ActsDoor
-from tillwatch.collector.web.app import Console
 
 V1 = "/api/v1"
 CHEN = Visitor("chen", Role.TECHNICIAN)
 
 
-class Counter:
-    """A console over a desk's store, at which `who` acts."""
+class Counter(counter_of.Counter):
+    """Two terminals have a fault each, and chen acts."""
 
     def __init__(self, folder: Path) -> None:
-        self.desk = Desk(folder)
+        super().__init__(folder, who=CHEN)
         self.desk.enrol("atm-1", "atm-2", "atm-3")
         self.desk.say("atm-1", "host/disk:/", "host.disk.percent", 93)
         self.desk.say("atm-2", "host/disk:/", "host.disk.percent", 99)
-        self.who = CHEN
-        self.console = Console(
-            lambda: SqliteReader(self.desk.path), with_pages=False, acts=ActsDoor(self.desk.path), authenticate=lambda _: self.who,
-            database=self.desk.path,
-        )  # fmt: skip
 
     def name(self, terminal: str = "atm-1") -> str:
         return next(each.id for each in self.desk.incidents(living=False) if each.terminal == terminal)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.collector.desk import HOUR, Desk
+from tests.collector.web.as_visitor import let_in
 from tests.collector.web.taking import Taking
 from tillwatch.collector.people.roles import Role, Scope, Visitor
+from tillwatch.collector.proof.audit import acts
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.web.acting import ActsDoor
 from tillwatch.collector.web.app import Console
@@ -63,9 +66,7 @@ def store(story: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def client(store: Path) -> Iterator[TestClient]:
-    console = Console(
-        lambda: SqliteReader(store), with_pages=False, acts=ActsDoor(store), authenticate=lambda headers: WHO[headers.get("x-test-who", "chen")]
-    )  # fmt: skip
+    console = let_in(Console(lambda: SqliteReader(store), with_pages=False, acts=ActsDoor(store)), WHO, "chen")
     with TestClient(console.app, base_url="http://127.0.0.1") as made:
         yield made
 
@@ -107,6 +108,21 @@ def test_the_device_file_is_changed_over_what_was_seen(client: TestClient, store
     assert [(item["terminal"], item["kind"], item["branch"]) for item in due["items"]] == [
         ("atm-1", "warranty", "Harbour")
     ]
+
+
+def test_a_look_at_what_is_protected_is_on_record(client: TestClient, store: Path) -> None:
+    with Taking(store):
+        seen = client.post(f"{V1}/reveal", headers={"x-test-who": "wang"})
+        assert seen.status_code == 200, seen.text
+        assert seen.json()["serials"][0]["told"] == "PR-1"
+        assert seen.headers["cache-control"] == "no-store"
+        assert seen.json()["readings"]["printer identity.serial"] == "PR-1"
+        assert client.post(f"{V1}/reveal", headers={"x-test-who": "wang"}).status_code == 200
+        assert client.post(f"{V1}/reveal", headers={"x-test-who": "qian"}).status_code == 403
+        assert client.post(f"{V1}/reveal", headers={"x-test-who": "wu"}).status_code == 404
+    with closing(SqliteReader(store)) as reader, reader.snapshot() as db:
+        looks = [(act.actor, act.terminal) for act in acts(db) if act.action == "look"]
+    assert looks == [("wang", "atm-1")]
 
 
 @pytest.mark.parametrize(

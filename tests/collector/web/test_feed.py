@@ -38,7 +38,7 @@ async def test_the_first_document_is_whole_and_the_next_holds_what_changed(world
     changes, feed, _ = world
     whole = document(feed)
     assert (whole["whole"], len(whole["rows"])) == (True, 60)
-    changes.write_text('{"revision": 2, "terminals": {"ATM-011": {"lost": 9}}}')
+    changes.write_text('{"revision": 2, "terminals": {"ATM-011": {"unknown_components": 9}}}')
     change = await feed._once()
     assert (change.terminals, change.alarms) == (frozenset({"ATM-011"}), False)
     part = document(feed, whole["token"])
@@ -140,9 +140,11 @@ async def test_only_what_was_touched_is_read_until_the_whole_is_due(tmp_path, mo
     feed = Feed(reads)
     await feed._once()
     Partly.wholes, Partly.names = 0, frozenset({"ATM-011", "ATM-999"})
-    changes.write_text('{"revision": 2, "terminals": {"ATM-011": {"lost": 9}, "ATM-012": {"lost": 7}}}')
+    changes.write_text(
+        '{"revision": 2, "terminals": {"ATM-011": {"unknown_components": 9}, "ATM-012": {"unknown_components": 7}}}'
+    )
     assert (await feed._once()).terminals == {"ATM-011"}
-    assert (Partly.wholes, len(feed.terminals), feed.terminals["ATM-012"].lost) == (0, 60, 0)
+    assert (Partly.wholes, len(feed.terminals), feed.terminals["ATM-012"].unknown_components) == (0, 60, 0)
     assert await feed._once() is None
     monkeypatch.setattr(module, "WHOLE_S", -1.0)
     assert (await feed._once()).terminals == {

@@ -11,7 +11,7 @@ from tillwatch.collector.web import messages
 from tillwatch.collector.web.messages import LANGUAGES, catalogue, choose
 
 WEB = Path(messages.__file__).parent
-SAYING = (WEB.parent / "incident" / "why.py", WEB.parent / "incident" / "history.py")
+SAYING = tuple(WEB.parent / "incident" / name for name in ("applies.py", "history.py", "why.py"))
 """Modules outside the console that speak in messages."""
 
 KEY = re.compile(r"""["'`]([a-z]+\.[a-z0-9_]+)["'`]""")

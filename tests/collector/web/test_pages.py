@@ -66,11 +66,11 @@ async def test_filters_are_in_the_address_and_say_when_nothing_matches(watched):
 
 async def test_a_row_opens_its_terminal_by_mouse_and_by_keyboard(watched):
     page = await watched.open(ready=ROW)
-    await page.locator(f'{ROW}[row-index="1"] [col-id="class"]').click()
+    await page.locator(f'{ROW}[row-index="1"] [col-id="state"]').click()
     await page.wait_for_url("**/terminal/ATM-003")
     await page.go_back()
     await page.wait_for_selector(ROW)
-    await page.locator(f'{ROW}[row-index="0"] [col-id="class"]').focus()
+    await page.locator(f'{ROW}[row-index="0"] [col-id="state"]').focus()
     await page.keyboard.press("ArrowDown")
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/terminal/ATM-003")
@@ -117,7 +117,7 @@ async def test_the_chart_zooms_and_leaves_gaps_open(watched):
     await expect(page.locator("#tw-shown")).not_to_have_text(whole)
     await page.locator("#tw-reset").click()
     await expect(page.locator("#tw-reset")).to_be_hidden()
-    await page.get_by_role("button", name="30 d").click()
+    await page.locator("#tw-history").get_by_role("button", name="30 d").click()
     await expect(page.locator(".tw-chart-foot")).to_contain_text("hourly means with least and most")
     assert await page.evaluate(f"{CHART}.getOption().series.map(s => s.data.length > 0)") == [True, True, True]
     assert await page.evaluate(f"{CHART}.getOption().yAxis[0].name") == "%"

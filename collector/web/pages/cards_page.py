@@ -1,0 +1,52 @@
+"""Diagnosis cards: all of them to be searched in both languages, and one that prints."""
+
+from __future__ import annotations
+
+import contextlib
+
+from fastapi import Request
+from nicegui import Client, ui
+from nicegui.element import Element
+
+from tillwatch.collector.people.roles import Permission
+from tillwatch.collector.web.door import needs
+from tillwatch.collector.web.pages.theme import STATIC, frame, text_of, words
+from tillwatch.collector.web.parts import Parts
+from tillwatch.collector.web.reads import Busy, Unreadable
+
+
+class CardList(Element, component=STATIC / "cards.js"):
+    """Loads itself from the REST API."""
+
+
+class CardSheet(Element, component=STATIC / "card.js"):
+    """One card; loads itself from the REST API."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__()
+        self._props["rule"] = rule
+
+
+def add(parts: Parts) -> None:
+    @ui.page("/cards", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    async def cards(request: Request, client: Client) -> None:
+        await parts.feed.ready()
+        text = text_of(request)
+        with frame(request, client, parts.feed, text, "cards", files=("cards",)):
+            words("h1", text("cards.title")).classes("tw-title")
+            CardList()
+
+    @ui.page("/cards/{rule}", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    async def one(request: Request, client: Client, rule: str) -> None:
+        await parts.feed.ready()
+        text = text_of(request)
+        with frame(request, client, parts.feed, text, "cards", files=("cards",)):
+            with contextlib.suppress(Busy, Unreadable):  # a store that does not answer is said by the sheet
+                book = await parts.reads(lambda reader: reader.in_force())
+                if rule not in book.rules.by_id:
+                    client.status_code = 404
+                    words("h1", text("cards.missing", id=rule)).classes("tw-title")
+                    ui.link(text("cards.back"), "/cards")
+                    return
+            client.title = f"{rule} · tillwatch"
+            CardSheet(rule)

@@ -1,0 +1,53 @@
+"""Rules in force with what they did, and one of them, to be tried with other limits over the past."""
+
+from __future__ import annotations
+
+import contextlib
+
+from fastapi import Request
+from nicegui import Client, ui
+from nicegui.element import Element
+
+from tillwatch.collector.people.roles import Permission, asking
+from tillwatch.collector.web.door import needs
+from tillwatch.collector.web.pages.theme import STATIC, frame, text_of, words
+from tillwatch.collector.web.parts import Parts
+from tillwatch.collector.web.reads import Busy, Unreadable
+
+
+class RuleList(Element, component=STATIC / "rules.js"):
+    """Loads itself from the REST API."""
+
+
+class RuleSheet(Element, component=STATIC / "rule.js"):
+    """One rule. may: whether whoever looks may try it."""
+
+    def __init__(self, rule: str, *, may: bool) -> None:
+        super().__init__()
+        self._props["rule"] = rule
+        self._props["may"] = may
+
+
+def add(parts: Parts) -> None:
+    @ui.page("/rules", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    async def rules(request: Request, client: Client) -> None:
+        await parts.feed.ready()
+        text = text_of(request)
+        with frame(request, client, parts.feed, text, "rules", files=("rules",)):
+            words("h1", text("rules.title")).classes("tw-title")
+            RuleList()
+
+    @ui.page("/rules/{rule}", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    async def one(request: Request, client: Client, rule: str) -> None:
+        await parts.feed.ready()
+        text = text_of(request)
+        with frame(request, client, parts.feed, text, "rules", files=("rules",)):
+            with contextlib.suppress(Busy, Unreadable):  # a store that does not answer is said by the sheet
+                book = await parts.reads(lambda reader: reader.in_force())
+                if rule not in book.rules.by_id:
+                    client.status_code = 404
+                    words("h1", text("rules.missing", id=rule)).classes("tw-title")
+                    ui.link(text("rules.back"), "/rules")
+                    return
+            client.title = f"{rule} · tillwatch"
+            RuleSheet(rule, may=asking().may(Permission.TRY_RULES))
