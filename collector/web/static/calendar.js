@@ -262,10 +262,10 @@ export default {
     },
     due() {
       const rounds = this.rounds.map((r) => {
-        const by = Math.min(...r.terminals.map((x) => Date.parse(x.inspect_by) || Infinity));
+        const by = Math.min(...r.due.map((x) => Date.parse(x.inspect_by) || Infinity));
         return {
           key: "i" + r.branch, name: r.branch || "–", href: "/at-risk?branch=" + encodeURIComponent(r.branch), kind: "calendar.inspection", scope: "branch:" + r.branch, late: by < this.clock,
-          text: [tw.t("calendar.inspection_text", { n: r.terminals.length, minutes: r.minutes }), tw.t("calendar.inspection_avoid", { n: tw.number(r.avoided) })].join(" · "),
+          text: [tw.t("calendar.inspection_text", { n: r.due.length, minutes: r.minutes }), tw.t("calendar.inspection_avoid", { n: tw.number(r.avoided) })].join(" · "),
           when: Number.isFinite(by) ? tw.t(by < this.clock ? "calendar.overdue" : "calendar.due", { date: tw.date(by) }) : "",
         };
       });
