@@ -29,6 +29,8 @@ MAX_DAYS = 3_660
 """Days of an interval: ten years, longer than a terminal lives."""
 MAX_SERIALS = 64
 """Devices of one terminal with a number of their own: an ATM has some twenty."""
+MAX_FACT = 36_525
+"""Days of an interval that the fold takes, whatever may be written today: a hundred years. What it takes never changes."""
 FIRST, LAST = date(1990, 1, 1), date(2099, 12, 31)
 """Days that a terminal can have been bought on, or be under warranty to: others are slips of the pen."""
 MASK = "•"
@@ -215,7 +217,7 @@ def _fits(field: Field, value: Any) -> bool:
     """Whether it is a value of this kind at all. What may be written is checked before it is journaled; this never changes, or a rebuild would say otherwise."""
     match field.kind:
         case "days":
-            return isinstance(value, int) and not isinstance(value, bool) and value > 0
+            return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_FACT
         case "serials":
             return (
                 isinstance(value, Mapping)

@@ -95,6 +95,7 @@ export default {
       return `${tw.date(Date.parse(day.start) + 43_200_000)}: ${shares.join(", ") || tw.t("aloft.unscheduled")}`;
     },
     bad(one) {
+      if (!/[owc]/.test(one.cells)) return []; // nothing of it is known: its state says so
       const looks = { c: "crit", u: "unknown", w: "warn" };
       return this.groups.map((group, k) => ({ group, look: looks[one.cells[k]] })).filter((part) => part.look);
     },

@@ -168,3 +168,13 @@ def test_the_phases_add_up_to_the_time_to_restore(failed, opened, answered, arri
     working = sum(min(b, end) - max(a, course.failed) for a, b in course.pauses if max(a, course.failed) < min(b, end))
     assert sum(spent[phase] for phase in PHASES[:4]) == end - course.failed - working
     assert all(length >= 0 for length in spent.values())
+
+
+def test_what_was_merged_is_answered_by_the_first_answer_and_ends_with_it():
+    """The one that goes on takes over who answered the other; the other one is over then."""
+    kept = course_of(
+        incident(), [event(30, "acknowledged", by="li"), event(40, "took_in", other="J", responded_at=20 * M)], 90 * M
+    )
+    assert (kept.responded, kept.resolved) == (20 * M, 0)
+    gone = course_of(incident(), [event(20, "acknowledged", by="li"), event(40, "merged", into="J", by="li")], 90 * M)
+    assert (gone.responded, gone.resolved, gone.settled_by) == (20 * M, 40 * M, "li")

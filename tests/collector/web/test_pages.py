@@ -117,7 +117,7 @@ async def test_the_chart_zooms_and_leaves_gaps_open(watched):
     await expect(page.locator("#tw-shown")).not_to_have_text(whole)
     await page.locator("#tw-reset").click()
     await expect(page.locator("#tw-reset")).to_be_hidden()
-    await page.get_by_role("button", name="30 d").click()
+    await page.locator("#tw-history").get_by_role("button", name="30 d").click()
     await expect(page.locator(".tw-chart-foot")).to_contain_text("hourly means with least and most")
     assert await page.evaluate(f"{CHART}.getOption().series.map(s => s.data.length > 0)") == [True, True, True]
     assert await page.evaluate(f"{CHART}.getOption().yAxis[0].name") == "%"
