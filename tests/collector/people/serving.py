@@ -54,7 +54,9 @@ def main(folder: Path) -> None:
     threading.Thread(target=change, daemon=True).start()
     listener = listen("127.0.0.1", 0)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}/", flush=True)
-    server = uvicorn.Server(uvicorn.Config(console.app, log_level="warning", access_log=False, timeout_graceful_shutdown=1))
+    server = uvicorn.Server(
+        uvicorn.Config(console.app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+    )
     server.run([listener])
 
 
