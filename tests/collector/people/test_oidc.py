@@ -127,19 +127,17 @@ def test_such_a_person_has_no_password(house):
     assert house.browser().post("/sign-in", data={"name": "li.wei", "password": WORD}, headers=FORM).status_code == 403
 
 
-@pytest.mark.parametrize(
-    "claims",
-    [
-        {"iss": "https://evil.example"}, {"aud": "another"}, {"aud": ["console", "another"]}, {"aud": ["console", "another"], "azp": "another"}, {"azp": "another"},
-        {"exp": 1}, {"exp": None}, {"iat": 1}, {"iat": None}, {"nbf": 2**33}, {"nonce": "another"}, {"nonce": None}, {"nonce": 7}, {"sub": None}, {"sub": ""},
-        {"preferred_username": None}, {"preferred_username": "not a name"}, {"preferred_username": ["li.wei"]}, {"exp": "tomorrow"},
-    ],
-)  # fmt: skip
-def test_claims_that_are_not_right_are_not_believed(house, provider, claims):
-    provider.wrong["claims"] = claims
-    client, answer = come_in(house)
-    assert answer.status_code == 403
-    assert client.get("/api/v1/me").status_code in {200, 401}
+WRONG_CLAIMS = [
+    {"iss": "https://evil.example"}, {"aud": "another"}, {"aud": ["console", "another"]}, {"aud": ["console", "another"], "azp": "another"}, {"azp": "another"},
+    {"exp": 1}, {"exp": None}, {"iat": 1}, {"iat": None}, {"nbf": 2**33}, {"nonce": "another"}, {"nonce": None}, {"nonce": 7}, {"sub": None}, {"sub": ""},
+    {"preferred_username": None}, {"preferred_username": "not a name"}, {"preferred_username": ["li.wei"]}, {"exp": "tomorrow"},
+]  # fmt: skip
+
+
+def test_claims_that_are_not_right_are_not_believed(house, provider):
+    for claims in WRONG_CLAIMS:
+        provider.wrong["claims"] = claims
+        assert come_in(house)[1].status_code == 403, claims
     assert house.directory.db.execute("SELECT count(*) FROM person").fetchone()[0] == 0
 
 
@@ -148,38 +146,26 @@ def without_signature(token: str) -> str:
     return f"{header}.{token.split('.')[1]}."
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"key": RSAKey.generate_key(2048, parameters={"kid": "first"})},
-        {"key": RSAKey.generate_key(2048, parameters={"kid": "unknown"})},
-        {"key": OctKey.import_key("a" * 32)},
-        {"twist": without_signature},
-        {"twist": lambda token: token[:-8] + "AAAAAAAA"},
-        {"twist": lambda token: "x"},
-        {"token": {"access_token": "x"}},
-        {"token": {"id_token": 7}},
-        {"token": []},
-        {"token": b"<html>"},
-        {"token": {"id_token": "x" * 600_000}},
-    ],
-    ids=[
-        "other key",
-        "unknown key",
-        "shared secret",
-        "no signature",
-        "cut",
-        "no token",
-        "none",
-        "a number",
-        "a list",
-        "a page",
-        "too long",
-    ],
-)
-def test_what_is_not_signed_by_it_is_not_believed(house, provider, wrong):
-    provider.wrong |= wrong
-    assert come_in(house)[1].status_code == 403
+LIES = [
+    {"key": RSAKey.generate_key(2048, parameters={"kid": "first"})},
+    {"key": RSAKey.generate_key(2048, parameters={"kid": "unknown"})},
+    {"key": OctKey.import_key("a" * 32)},
+    {"twist": without_signature},
+    {"twist": lambda token: token[:-8] + "AAAAAAAA"},
+    {"twist": lambda token: "x"},
+    {"token": {"access_token": "x"}},
+    {"token": {"id_token": 7}},
+    {"token": []},
+    {"token": b"<html>"},
+    {"token": {"id_token": "x" * 600_000}},
+]
+
+
+def test_what_is_not_signed_by_it_is_not_believed(house, provider):
+    for lie in LIES:
+        provider.wrong.clear()
+        provider.wrong |= lie
+        assert come_in(house)[1].status_code == 403, lie
 
 
 def test_an_answer_belongs_to_the_browser_that_asked_and_is_taken_once(house):
