@@ -170,7 +170,7 @@ ROUTES: dict[str, Permission | Route] = {
     "GET /cards/{rule}": SEE,
     f"GET {V1}/supplies": SEE,
     f"GET {V1}/supplies/route": SEE,
-    f"GET {V1}/terminals/{{terminal}}/refills": SEE,
+    f"GET {V1}/terminals/{{terminal}}/refills": Route(SEE, "component=printer&signal=paper.remaining"),
     # People and oneself.
     "GET /people": PEOPLE,
     "GET /profile": SELF,
