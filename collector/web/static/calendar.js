@@ -104,7 +104,7 @@ export default {
           <footer v-else-if="plan.may_plan && picked.w.state !== 'over'">
             <template v-if="sure">
               <span>{{ t(picked.w.state === "open" ? "window.sure_end" : "window.sure_cancel", { id: picked.w.id }) }}</span>
-              <button type="button" class="tw-button tw-danger" :disabled="busy" @click="end">{{ t("window.yes") }}</button>
+              <button type="button" class="tw-button tw-danger" :disabled="busy" @click="cancel">{{ t("window.yes") }}</button>
               <button type="button" class="tw-button" @click="sure = false">{{ t("window.no") }}</button>
             </template>
             <template v-else>
@@ -367,7 +367,7 @@ export default {
       this.$refs.file.showModal();
       this.cover = await tw.json(`/api/v1/windows/${encodeURIComponent(s.window)}?lang=${window.TW.lang}`).catch(() => null);
     },
-    async end() {
+    async cancel() {
       this.busy = true;
       this.trouble = "";
       const id = this.picked.w.id;
