@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 from zoneinfo import available_timezones
 
-from fastapi import APIRouter, Body, HTTPException, Path, Request, Response
+from fastapi import APIRouter, HTTPException, Path, Request, Response
 
 from tillwatch.collector.people import accounts, second_factor, sessions
 from tillwatch.collector.people.accounts import AccountError, Actor
@@ -33,6 +33,7 @@ from tillwatch.collector.web.people_schema import (
     PasswordChange,
     PasswordOnly,
     Preference,
+    PreferenceWish,
     RecoveryCodes,
     Session,
     SignedIn,
@@ -392,10 +393,10 @@ def _preferences(api: APIRouter, people: SigningIn) -> None:
         tags=["me"],
         summary="Keep it",
     )
-    async def keep(key: Key, value: Annotated[Any, Body(examples=[{"branch": "Harbour Road"}])]) -> Preference:
+    async def keep(key: Key, wish: PreferenceWish) -> Preference:
         name = asking().name
         try:
-            packed = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            packed = json.dumps(wish.value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
             size = len(packed.encode())
         except ValueError:  # NaN, or half a character
             raise HTTPException(422, "body: this is no JSON that can be kept") from None
@@ -409,7 +410,7 @@ def _preferences(api: APIRouter, people: SigningIn) -> None:
             db.execute("INSERT INTO preference (person, key, value) VALUES (?, ?, ?)", (name, key, packed))
 
         await tried(directory.write(work))
-        return Preference(key=key, value=value)
+        return Preference(key=key, value=wish.value)
 
     @api.delete(
         "/me/preferences/{key}",

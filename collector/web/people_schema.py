@@ -244,3 +244,9 @@ class GivenPassword(_Model):
 class Preference(_Model):
     key: str
     value: Any
+
+
+class PreferenceWish(_Model):
+    value: Annotated[
+        Any, Field(description="Any JSON, up to 16 KiB", examples=[[{"name": "nights", "branch": "Harbour Road"}]])
+    ]

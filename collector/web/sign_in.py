@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlencode
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, StrictUndefined, Template
+from nicegui import app as nicegui_app
 
 from tillwatch.collector.people import accounts, second_factor, sessions
 from tillwatch.collector.people.accounts import AccountError
@@ -20,6 +21,7 @@ from tillwatch.collector.people.console_db import ConsoleDbError
 from tillwatch.collector.people.directory import Asker, Full
 from tillwatch.collector.people.roles import Permission
 from tillwatch.collector.people.signing_in import BOARD_NS, Caller, Entered, Refused, SigningIn
+from tillwatch.collector.web.answers import problem
 from tillwatch.collector.web.door import House, local, needs
 from tillwatch.collector.web.messages import Text, choose
 from tillwatch.collector.web.pages.theme import static_version
@@ -120,8 +122,18 @@ def onward(house: House, entered: Entered, wanted: str) -> Response:
     return answer
 
 
+async def may_not(request: Request, error: Exception) -> Response:
+    """A page that one's role does not open, in words; for a program the same as a problem."""
+    if "text/html" not in request.headers.get("accept", ""):
+        return problem(request, 403, str(getattr(error, "detail", "")))
+    text, visitor = text_of(request), asker_of(request).visitor
+    lead = text("entry.may_not_lead", name=visitor.name, role=text(f"role.{visitor.role}"))
+    return page(request, "in", text("entry.may_not_title"), lead=lead, status=403)
+
+
 def add(app: FastAPI, people: SigningIn, house: House, provider: str = "") -> None:
     """provider: what the button of an identity provider says; empty for none."""
+    nicegui_app.add_exception_handler(403, may_not)  # the pages are an application of their own
     directory = people.directory
     opens = [needs(Permission.OPEN)]
 

@@ -29,6 +29,8 @@ from tillwatch.collector.web.pages import (
     monitoring_page,
     my_page,
     path_page,
+    people_page,
+    profile_page,
     readings_page,
     regions_page,
     roster_page,
@@ -91,6 +93,9 @@ def mount(app: FastAPI, parts: Parts) -> None:
     figures_page.add(parts)
     readings_page.add(parts)
     supplies_page.add(parts)
+    if parts.people is not None:
+        people_page.add(parts)
+        profile_page.add(parts)
     nicegui_app.config.socket_io_js_transports = ["websocket"]  # long polling would open a door without an Origin check
     ui.run_with(
         app,

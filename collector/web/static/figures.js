@@ -137,7 +137,7 @@ export default {
           <p class="tw-faint">{{ t("figures.where_about", { time: span(f.definitions.network.scheduled_s), n: number(f.terminals) }) }}</p>
           <div v-for="d in definitions" :key="d" class="tw-fig-definition">
             <h3>{{ t("figures." + d) }}</h3>
-            <tw-fig-split :pieces="shares(f.definitions[d])"></tw-fig-split>
+            <div><tw-fig-split :pieces="shares(f.definitions[d])"></tw-fig-split><p v-if="notUp(f.definitions[d])" class="tw-fig-zoom"><span class="tw-faint">{{ t("figures.not_up", { share: pct(notUp(f.definitions[d])) }) }}</span><span class="tw-fig-bar tw-fig-thin" role="presentation"><i v-for="c in ['down', 'planned', 'unmonitored']" :key="c" v-show="f.definitions[d][c]" :class="'tw-fig-' + c" :style="{ width: (100 * f.definitions[d][c]) / notUp(f.definitions[d]) + '%' }"></i></span></p></div>
             <dl class="tw-fig-facts">
               <div><dt>{{ t("figures.best_worst") }}</dt><dd>{{ pct(f.definitions[d].availability_worst) }} … {{ pct(f.definitions[d].availability_best) }}</dd></div>
               <div><dt>{{ t("figures.operating") }}</dt><dd>{{ pct(f.definitions[d].operating_ratio) }}</dd></div>
@@ -247,7 +247,7 @@ export default {
           <h2>{{ t("figures.trend") }}</h2>
           <p class="tw-faint">{{ t("figures.trend_about") }}<span v-if="trendWaits" role="status"> · {{ t("figures.trend_waiting", { done: trendDone, n: trendAll }) }}</span></p>
           <div v-if="trend" class="tw-fig-trend">
-            <em v-if="limitAt !== null" :style="{ bottom: limitAt + '%' }"><span>{{ pct(trend.interruption_limit, 2) }}</span></em>
+            <em v-if="limitAt !== null" :style="{ bottom: 'calc(38px + (100% - 38px) * ' + limitAt / 100 + ')' }"><span>{{ pct(trend.interruption_limit, 2) }}</span></em>
             <button v-for="m in trend.months" :key="m.name" type="button" :disabled="m.state === 'none'" :aria-label="monthSaid(m)" :title="monthSaid(m)" :aria-current="m.name === it.period.name ? 'true' : null" @click="go(m.name)">
               <span class="tw-fig-column"><i v-if="m.row" :class="m.row.over_limit ? 'tw-fig-down' : 'tw-fig-calm'" :style="{ height: Math.max(1, (100 * m.row.down) / trendMost) + '%' }"></i><span v-else-if="m.state !== 'none'" class="tw-fig-pending">…</span></span>
               <span class="tw-fig-month-name">{{ m.name.slice(5) }}<br><small>{{ m.name.slice(2, 4) }}</small></span>
@@ -513,6 +513,7 @@ export default {
     own(c) {
       return `/figures/${encodeURIComponent(c.terminal)}?month=${c.since.slice(0, 7)}`;
     },
+    notUp: (d) => (d.down || 0) + (d.planned || 0) + (d.unmonitored || 0),
     shares: (d) => COUNTS.map((c) => [c, d[c] || 0, tw.t(`figures.${c}`), pct(d[c])]),
     of(r) {
       if (!r.base && !r.open) return tw.t("figures.no_base");

@@ -2,6 +2,7 @@
 const LIMIT = 300;
 const GROUPS = ["cash", "deposit", "paper", "toner", "fuel", "disk", "battery", "other"];
 const DAY = 86400000;
+const SOON = 3; // days: what ends within them does not look as if there were enough
 const ms = (iso) => (iso ? Date.parse(iso) : 0);
 
 export default {
@@ -52,14 +53,14 @@ export default {
                 <td><span class="tw-mark" :class="tone(r)">{{ word(r) }}</span></td>
                 <td class="tw-wrap"><a :href="'/terminal/' + encodeURIComponent(r.terminal)">{{ r.terminal }}</a> <a class="tw-faint" :href="'/branch/' + encodeURIComponent(r.branch)">{{ r.branch }}</a></td>
                 <td class="tw-wrap">{{ t("supplies.group_" + r.group) }} <span class="tw-code tw-faint">{{ r.component }}</span></td>
-                <td><template v-if="r.left !== null"><span class="tw-sup-bar-of" aria-hidden="true"><i :class="tone(r)" :style="{ width: Math.max(2, r.left * 100) + '%' }"></i></span>{{ t(r.way === "fills" ? "supplies.room" : "supplies.rest", { share: percent(r.left) }) }}</template><span v-if="amount(r)" class="tw-faint"> {{ amount(r) }}</span><span v-if="r.left === null && r.told" class="tw-faint">{{ t("supplies.told", { word: r.told }) }}</span></td>
-                <td class="tw-wrap"><template v-if="r.likely"><b>{{ days(r) }}</b> <span class="tw-faint">{{ range(r) }}</span></template><span v-else class="tw-faint">{{ why(r) }}</span></td>
+                <td><template v-if="r.left !== null"><span class="tw-sup-bar-of" aria-hidden="true"><i :class="tone(r)" :style="{ width: Math.max(2, r.left * 100) + '%' }"></i></span>{{ t(r.way === "fills" ? "supplies.room" : "supplies.rest", { share: percent(r.left) }) }}</template><span v-if="amount(r)" class="tw-faint">{{ r.left !== null ? " · " : "" }}{{ amount(r) }}</span><span v-if="r.left === null && r.told" class="tw-faint">{{ t("supplies.told", { word: r.told }) }}</span></td>
+                <td class="tw-wrap"><b v-if="r.word === 'out'" class="tw-late">{{ t(r.way === "fills" ? "supplies.ended_fills" : "supplies.ended") }}</b><template v-else-if="r.likely"><b>{{ days(r) }}</b> <span class="tw-faint">{{ range(r) }}</span></template><span v-else class="tw-faint">{{ why(r) }}</span></td>
                 <td><span :class="{ 'tw-stale': r.stale }">{{ age(r.at) }}</span></td>
                 <td><button type="button" class="tw-why-button" :aria-expanded="String(opened === key(r))" @click="open(r)">{{ t("supplies.details") }}</button></td>
               </tr>
               <tr v-if="opened === key(r)" class="tw-sup-open"><td colspan="7">
-                <p>{{ t(r.way === "fills" ? "supplies.emptied" : "supplies.refills") }}: <template v-if="!filling">{{ r.signal && r.level !== null ? "…" : "–" }}</template><template v-else-if="!filling.refills.length">{{ t("supplies.refills_none") }}</template></p>
-                <ul v-if="filling && filling.refills.length"><li v-for="f in filling.refills.slice(0, 4)" :key="f.at">{{ t("supplies.refill", { at: stamp(f.at), before: say(f.before, filling.unit), after: say(f.after, filling.unit) }) }}</li></ul>
+                <p v-if="r.level !== null && r.group !== 'disk'">{{ t(r.way === "fills" ? "supplies.emptied" : "supplies.refills") }}: <template v-if="!filling">…</template><template v-else-if="!filling.refills.length">{{ t("supplies.refills_none") }}</template></p>
+                <ul v-if="filling && filling.refills.length && r.group !== 'disk'"><li v-for="f in filling.refills.slice(0, 4)" :key="f.at">{{ t("supplies.refill", { at: stamp(f.at), before: say(f.before, filling.unit), after: say(f.after, filling.unit) }) }}</li></ul>
                 <p v-if="filling && filling.per_day > 0">{{ t("supplies.per_day", { n: say(Math.round(filling.per_day * 10) / 10, filling.unit) }) }}</p>
                 <p v-if="r.limit !== null" class="tw-faint">{{ t("supplies.thresholds", { limit: say(r.limit, r.unit), horizon: number(r.horizon_days), lead: plan(r.lead_days) }) }}</p>
                 <p><a v-if="r.finding" :href="'/findings/' + encodeURIComponent(r.finding)">{{ t("supplies.finding") }}</a> <a v-if="r.signal" :href="source(r)">{{ t("source.link") }}</a></p>
@@ -138,8 +139,12 @@ export default {
       const got = await tw.json(`/api/v1/terminals/${encodeURIComponent(r.terminal)}/refills?${query}`).catch(() => ({ refills: [], per_day: null, unit: "" }));
       if (this.opened === key) this.filling = got;
     },
-    tone: (r) => ({ out: "tw-crit", low: "tw-warn", enough: "tw-ok" }[r.word] || "tw-unknown"),
+    soon: (r) => r.word === "enough" && r.likely && ms(r.near) - tw.now() < SOON * DAY,
+    tone(r) {
+      return this.soon(r) ? "tw-warn" : { out: "tw-crit", low: "tw-warn", enough: "tw-ok" }[r.word] || "tw-unknown";
+    },
     word(r) {
+      if (this.soon(r)) return tw.t("supplies.soon");
       if (r.word === "out") return tw.t(r.way === "fills" ? "supplies.out_fills" : "supplies.out_empties");
       if (r.word === "low") return tw.t(r.way === "fills" ? "supplies.low_fills" : "supplies.low_empties");
       return tw.t(r.word === "enough" ? "supplies.enough" : "supplies.unknown");
@@ -156,7 +161,7 @@ export default {
     range: (r) => tw.t("supplies.range", { near: tw.date(ms(r.near)), far: tw.date(ms(r.far)) }),
     why: (r) => tw.t(`supplies.why_${r.why}`, { n: tw.number(r.horizon_days) }),
     when(r) {
-      return r.likely ? `${this.days(r)}, ${this.range(r)}` : "";
+      return r.likely && r.word !== "out" ? `${this.days(r)}, ${this.range(r)}` : "";
     },
     plan: (n) => tw.t(n === 1 ? "supplies.within_day" : "supplies.within_days", { n: tw.number(n) }),
     source: (r) => tw.source(r.terminal, r.component, r.signal, r.at),

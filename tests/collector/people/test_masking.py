@@ -21,7 +21,7 @@ from tillwatch.collector.web.scoped import ScopedReader
         ("00-1B-21-3C-4D-5E is new", "••••D-5E is new"),
         ("001b.213c.4d5e", "••••4d5e"),
         ("via 2001:db8::8a2e:370:7334.", "via ••••7334."),
-        ("fe80::1%eth0", "••••0::1%eth0"),
+        ("fe80::1%eth0", "••••::1%eth0"),
         ("IMEI 356938035643809", "IMEI ••••3809"),
         # None of these is one.
         ("since 12:30:45", "since 12:30:45"),

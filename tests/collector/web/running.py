@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 
 
 class Serving:
-    """A process that serves a console and says where. what: its command behind the interpreter."""
+    """A process that serves a console and says where. what: its command behind the interpreter; some are told more by `tell`."""
 
     def __init__(self, *what: str) -> None:
         paths = [os.environ.get("PYTHONPATH", ""), str(ROOT)]
@@ -32,6 +32,11 @@ class Serving:
         found = re.search(r"http://\S+", line)
         assert found, line + (self.process.stderr.read() if self.process.stderr else "")
         self.url = found.group(0)
+
+    def tell(self, line: str) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
 
     def stop(self) -> tuple[int, str]:
         """Ends it with SIGTERM; its exit code and what it wrote to stderr."""

@@ -144,7 +144,7 @@ def test_a_token_is_shown_once_and_revoked(house, li):
         ("PUT", "me", {"language": "zh"}), ("DELETE", "me/sessions", None), ("POST", "sign-out", None),
     ):  # fmt: skip
         assert program.request(method, f"{V1}/{path}", json=body, headers=bearer).status_code == 403, path
-    assert program.put(f"{V1}/me/preferences/board", json=[1], headers=bearer).status_code == 200
+    assert program.put(f"{V1}/me/preferences/board", json={"value": [1]}, headers=bearer).status_code == 200
     assert li.delete(f"{V1}/me/tokens/{listed['number']}").status_code == 204
     assert program.get(f"{V1}/terminals", headers=bearer).status_code == 401
     assert [facts["did"] for facts in house.told("token")] == ["made", "revoked"]
@@ -162,19 +162,19 @@ def test_a_token_above_its_owner_is_refused(li):
 
 def test_preferences_are_kept_for_each_and_bounded(house, li, root):
     assert li.get(f"{V1}/me/preferences/fleet.filters").json() == {"key": "fleet.filters", "value": None}
-    assert li.put(f"{V1}/me/preferences/fleet.filters", json=[{"name": "夜间"}]).status_code == 200
+    assert li.put(f"{V1}/me/preferences/fleet.filters", json={"value": [{"name": "夜间"}]}).status_code == 200
     assert li.get(f"{V1}/me/preferences/fleet.filters").json()["value"] == [{"name": "夜间"}]
     assert root.get(f"{V1}/me/preferences/fleet.filters").json()["value"] is None
-    assert li.put(f"{V1}/me/preferences/big", json="x" * 20_000).status_code == 422
-    for odd in ("NaN", '"\\ud800"', "[" * 50_000, "", "{"):
+    assert li.put(f"{V1}/me/preferences/big", json={"value": "x" * 20_000}).status_code == 422
+    for odd in ('{"value": NaN}', '{"value": "\\ud800"}', "[" * 50_000, "", "{"):
         answer = li.put(f"{V1}/me/preferences/odd", content=odd, headers={"Content-Type": "application/json"})
         assert 400 <= answer.status_code < 500, odd[:10]
-    assert li.put(f"{V1}/me/preferences/Not A Key", json=1).status_code == 422
+    assert li.put(f"{V1}/me/preferences/Not A Key", json={"value": 1}).status_code == 422
     for k in range(MAX_PREFERENCES - 1):
-        assert li.put(f"{V1}/me/preferences/k{k}", json=k).status_code == 200
-    assert li.put(f"{V1}/me/preferences/more", json=1).status_code == 422
+        assert li.put(f"{V1}/me/preferences/k{k}", json={"value": k}).status_code == 200
+    assert li.put(f"{V1}/me/preferences/more", json={"value": 1}).status_code == 422
     assert li.delete(f"{V1}/me/preferences/k0").status_code == 204
-    assert li.put(f"{V1}/me/preferences/more", json=1).status_code == 200
+    assert li.put(f"{V1}/me/preferences/more", json={"value": 1}).status_code == 200
 
 
 def test_a_sign_of_life_keeps_the_session(house, li):

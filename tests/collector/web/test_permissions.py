@@ -168,7 +168,12 @@ ROUTES: dict[str, Permission | Route] = {
     "GET /rules/{rule}": SEE,
     "GET /cards": SEE,
     "GET /cards/{rule}": SEE,
+    f"GET {V1}/supplies": SEE,
+    f"GET {V1}/supplies/route": SEE,
+    f"GET {V1}/terminals/{{terminal}}/refills": SEE,
     # People and oneself.
+    "GET /people": PEOPLE,
+    "GET /profile": SELF,
     f"GET {V1}/me": SEE,
     f"PUT {V1}/me": SELF,
     f"PUT {V1}/me/active": SELF,
@@ -339,6 +344,13 @@ def test_who_has_not_signed_in_only_looks(tmp_path_factory):
             status = ask(house.client, name, route).status_code
             looks = route.permission in GRANTS[Role.VIEWER] - {Permission.SELF}
             assert (status not in {401, 403}) if looks else status == 401, (name, status)
+
+
+def test_a_page_that_ones_role_does_not_open_says_so(browsers):
+    answer = browsers["viewer"].get("/people", headers={"Accept": "text/html"})
+    assert answer.status_code == 403
+    assert "Your role does not open this page" in answer.text
+    assert browsers["viewer"].get("/people").headers["content-type"] == "application/problem+json"
 
 
 def of_the_south() -> list[str]:

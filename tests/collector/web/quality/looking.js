@@ -35,7 +35,7 @@
   }
   const scrolls = (style) => /auto|scroll/.test(style.overflowX);
   for (const [node, element, text] of texts) {
-    if (keys.has(text) || (/^[a-z_]+\.[a-z0-9_]+$/.test(text) && sections.has(text.split(".")[0]) && !element.closest("code, .tw-mono, [data-raw]"))) {
+    if (keys.has(text) || (/^[a-z_]+\.[a-z0-9_]+$/.test(text) && sections.has(text.split(".")[0]) && !element.closest("code, .tw-code, .tw-mono"))) {
       wrong.push(`a key instead of a text: ${text} in ${where(element)}`);
     }
     if (/^(undefined|null|NaN|\[object Object\])$|\bNaN\b|\bundefined\b|\[object |Invalid Date/.test(text)) wrong.push(`no text for a person: ${cut(text)} in ${where(element)}`);
@@ -54,6 +54,7 @@
         wrong.push(`cut: ${cut(text)} in ${where(element)}`);
         break;
       }
+      if (style.webkitLineClamp !== "none" && holder.closest("a")) break; // ends in an ellipsis, and leads to the whole of it
       if (style.overflowY !== "visible" && !scrolls(style) && box.bottom > clip.bottom + 3 && !element.closest("[title], [aria-label]") && !/auto|scroll/.test(style.overflowY)) {
         wrong.push(`cut below: ${cut(text)} in ${where(element)}`);
         break;

@@ -148,8 +148,8 @@ async def out_of_reach(tab: Tab) -> list[str]:
         const controls = [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex]")].filter((e) =>
             e.tabIndex >= 0 && !e.disabled && e.checkVisibility({ visibilityProperty: true }) && e.getClientRects().length && !e.closest("[inert], .ag-root-wrapper")
             && !(e.type === "radio" && !e.checked && document.querySelector(`input[name="${CSS.escape(e.name)}"]:checked`)));
-        window.lookedAt = { look, left: new Map(controls.map((e) => [e, look(e)])), unseen: [] };
         document.activeElement?.blur();
+        window.lookedAt = { look, left: new Map(controls.map((e) => [e, look(e)])), unseen: [] };
     }""")
     presses = min(MOST_TABS, await tab.evaluate("lookedAt.left.size") + 12)
     whole = presses < MOST_TABS
