@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import closing
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.collector.conftest import World
@@ -56,7 +56,7 @@ class WholeBank(ForeseenBank):
         self.enrol(*HILL, branch="Hill", region="North")
         self.enrol("atm-7", "atm-8", branch="Harbour Road", region="South")
         self.enrol(self.evil, branch=MARKET, region=PAYLOADS[2])
-        today = date.fromtimestamp(time.time())
+        today = datetime.fromtimestamp(time.time(), UTC).date()
         middle = (today.replace(day=1) - timedelta(days=1)).replace(day=15)
         then = DAYS - (today - middle).days
         super()._live(first, then)
