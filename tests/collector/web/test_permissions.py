@@ -185,9 +185,6 @@ ROUTES: dict[str, Permission | Route] = {
     "GET /rules/{rule}": SEE,
     "GET /cards": SEE,
     "GET /cards/{rule}": SEE,
-    f"GET {V1}/supplies": SEE,
-    f"GET {V1}/supplies/route": SEE,
-    f"GET {V1}/terminals/{{terminal}}/refills": Route(SEE, "component=printer&signal=paper.remaining"),
     # People and oneself.
     "GET /people": PEOPLE,
     "GET /profile": SELF,
