@@ -22,6 +22,7 @@ from tillwatch.collector.delivery_check import examine_deliveries
 from tillwatch.collector.diagnosis.check import examine_diagnosis
 from tillwatch.collector.incident_check import examine_incidents
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
+from tillwatch.collector.people_check import examine_people
 from tillwatch.collector.policy_check import examine_policy
 from tillwatch.collector.predict.check import examine_predictions
 from tillwatch.collector.route_check import examine_routes
@@ -82,6 +83,7 @@ def examine(config: Config) -> Iterator[Finding]:
         *examine_routes(config, now),
         *examine_deliveries(config, now),
         *examine_incidents(config, now),
+        *examine_people(config, now),
         *examine_predictions(config, now),
         *examine_diagnosis(config),
     ):

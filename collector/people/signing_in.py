@@ -173,6 +173,10 @@ class SigningIn:
         """An identity provider says that it is this person; what it asked of them is its matter."""
         return await self._enter(person, "oidc", caller, confirmed=True)
 
+    async def refused_elsewhere(self, caller: Caller, why: str) -> None:
+        """The identity provider did not let somebody in, or nothing says what they may do here."""
+        await self._refused(None, caller, why)
+
     # One's own account.
 
     async def change_password(self, session: Session, before: str, password: str, caller: Caller) -> Entered:

@@ -111,14 +111,17 @@ def serve(
     settings = replace(configured.console if configured is not None else ConsoleSection(), host=host, port=port)
     listener = listen(checked(settings).host, port)
     from tillwatch.collector.alarm.diagnosis import CardsError, load_cards  # noqa: PLC0415  # as the next
+    from tillwatch.collector.people.oidc import Provider  # noqa: PLC0415  # as the next
     from tillwatch.collector.web.acting import ActsDoor  # noqa: PLC0415  # as the next
     from tillwatch.collector.web.app import Console, nothing_taken  # noqa: PLC0415  # half a second of imports: wrong input is told before
 
     try:
         acts = ActsDoor(database) if database is not None else nothing_taken
         people, recorder = _people(database, settings) if database is not None else (None, None)
+        oidc = configured.oidc if configured is not None else None
+        provider = Provider(oidc) if oidc is not None else None
         console = Console(
-            open_reader, cards=load_cards(cards), predicting=predicting, acts=acts, people=people, recorder=recorder,
+            open_reader, cards=load_cards(cards), predicting=predicting, acts=acts, people=people, recorder=recorder, provider=provider,
             config=configured.source if configured is not None else None, database=database,
         )  # fmt: skip
         config = uvicorn.Config(

@@ -20,11 +20,22 @@ from tillwatch.collector.alarm.diagnosis import Cards, load_cards
 from tillwatch.collector.incident.incident_views import ConsoleReader
 from tillwatch.collector.people.console_db import ConsoleDbError
 from tillwatch.collector.people.directory import Full
+from tillwatch.collector.people.oidc import Provider
 from tillwatch.collector.people.recording import Recorder
 from tillwatch.collector.people.roles import Visitor
 from tillwatch.collector.people.settings import ConsoleSection
 from tillwatch.collector.people.signing_in import SigningIn
-from tillwatch.collector.web import answers, api, chart_route, described, finding_chart, monitoring_api, pages, sign_in
+from tillwatch.collector.web import (
+    answers,
+    api,
+    chart_route,
+    described,
+    finding_chart,
+    monitoring_api,
+    pages,
+    sign_in,
+    sign_in_oidc,
+)
 from tillwatch.collector.web.acting import Acts, NotTaken
 from tillwatch.collector.web.door import Door, House
 from tillwatch.collector.web.feed import Feed
@@ -53,7 +64,7 @@ async def nothing_taken(visitor: Visitor, *facts: Mapping[str, Any]) -> None:  #
 class Console:
     """The application and what it lives on. `open_reader` is called once on each reading thread. with_pages=False: the API alone. cards: None for those
     that ship; predicting: None where they are switched on and nothing is known of their process; acts: how what people do becomes record; people: accounts and
-    sessions, None where everybody looks and nobody acts; recorder: hands over what is told of them; config, database: see Parts.
+    sessions, None where everybody looks and nobody acts; recorder: hands over what is told of them; provider: who vouches for people; config, database: see Parts.
     """
 
     def __init__(
@@ -67,6 +78,7 @@ class Console:
         acts: Acts = nothing_taken,
         people: SigningIn | None = None,
         recorder: Recorder | None = None,
+        provider: Provider | None = None,
         config: Path | None = None,
         database: Path | None = None,
     ) -> None:
@@ -103,7 +115,10 @@ class Console:
         chart_route.add(self.app, self.reads, now)
         finding_chart.add(self.app, self.reads, parts.predicting.tables, now)
         if people is not None:
-            sign_in.add(self.app, people, self.house)
+            sign_in.add(self.app, people, self.house, provider.settings.label if provider is not None else "")
+            if provider is not None:
+                sign_in_oidc.add(self.app, people, self.house, provider)
+                parts.at_end.append(provider.close)
         if with_pages:
             pages.mount(self.app, parts)
         self.app.add_middleware(

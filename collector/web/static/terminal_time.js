@@ -55,7 +55,7 @@ export default {
           <table v-else class="tw-table tw-fig-cards">
             <thead><tr><th>{{ t("interval.since") }}</th><th>{{ t("interval.until") }}</th><th class="tw-right">{{ t("figures.length") }}</th><th>{{ t("interval.counts_as") }}</th><th>{{ t("interval.why") }}</th><th>{{ t("figures.party") }}</th><th>{{ t("interval.evidence") }}</th><th v-if="may"></th></tr></thead>
             <tbody>
-              <tr v-for="s in rows.slice(0, shown)" :key="s.since" :id="'at-' + ms(s.since)" class="tw-time-row">
+              <tr v-for="s in rows.slice(0, shown)" :key="s.since" :id="'at-' + ms(s.since)" class="tw-time-row" :class="{ 'tw-time-meant': meant === '#at-' + ms(s.since) }">
                 <td :data-label="t('interval.since')">{{ stamp(s.since) }}</td><td :data-label="t('interval.until')">{{ stamp(s.until) }}</td><td class="tw-right" :data-label="t('figures.length')">{{ span(s.length_s) }}</td>
                 <td :data-label="t('interval.counts_as')"><span class="tw-time-chip"><i :class="'tw-fig-' + s.network" aria-hidden="true"></i>{{ t("figures." + s.network) }}</span><span v-if="s.full !== s.network" class="tw-faint"> · {{ t("figures.full") }}: {{ t("figures." + s.full) }}</span></td>
                 <td class="tw-wrap" :data-label="t('interval.why')">{{ s.text }}<span v-if="s.lost.length" class="tw-faint"> · {{ t("interval.lost", { what: s.lost.join(", ") }) }}</span><span v-if="s.why" class="tw-faint"> · {{ s.why }}</span></td>
@@ -103,7 +103,7 @@ export default {
     return {
       it: null, failed: "", said: "", trouble: "", busy: false, form: null, withUp: false, shown: PAGE, page: PAGE, counts: COUNTS, as: AS, parties: PARTIES,
       from: asked.get("from") || "", to: asked.get("to") || "", month: asked.get("from") ? "" : asked.get("month") || `${last.getFullYear()}-${two(last.getMonth() + 1)}`,
-      thisMonth: `${now.getFullYear()}-${two(now.getMonth() + 1)}`, jumped: false,
+      thisMonth: `${now.getFullYear()}-${two(now.getMonth() + 1)}`, jumped: false, meant: location.hash,
     }; // prettier-ignore
   },
   computed: {
@@ -134,6 +134,13 @@ export default {
     },
   },
   mixins: [tw.list],
+  mounted() {
+    this.moved = () => (this.meant = location.hash);
+    addEventListener("hashchange", this.moved);
+  },
+  unmounted() {
+    removeEventListener("hashchange", this.moved);
+  },
   methods: {
     async load() {
       const answer = await fetch(`/api/v1/terminals/${encodeURIComponent(this.terminal)}/intervals?${this.asked}&lang=${window.TW.lang}`, { cache: "no-cache" });

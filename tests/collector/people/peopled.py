@@ -48,6 +48,7 @@ class Peopled:
     console: Console
     clock: Clock
     client: TestClient
+    provider: Any = None
 
     def add(self, name: str, role: Role = Role.VIEWER, **more: Any) -> Person:
         person = Person(name, **{"full_name": "", "role": role, "password": HASH, "created_at": BASE, **more})

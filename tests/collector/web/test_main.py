@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import subprocess
 import sys
 import urllib.request
+from contextlib import closing
 
 import httpx2
 import pytest
 
+from tests.collector.certified import certify
+from tests.collector.people.peopled import BY, HASH, WORD
 from tests.collector.sending import T0, S, Sender
 from tests.collector.web.running import Running
 from tillwatch.agent.model import Reading
 from tillwatch.collector.commands.service_commands import console_arguments
 from tillwatch.collector.config import Config, PredictionsSection
+from tillwatch.collector.people import accounts
+from tillwatch.collector.people.accounts import Person
+from tillwatch.collector.people.console_db import open_console, place, transaction
+from tillwatch.collector.people.roles import Role
 from tillwatch.collector.web.__main__ import Refused, listen, main
 
 
@@ -25,6 +33,50 @@ def test_other_machines_are_let_in_over_tls_only_and_to_who_has_an_account(world
     assert main(["--db", str(world.path), "--port", "0", "--config", str(tmp_path / "collector.toml")]) == 2
     assert "nobody has an account yet" in capsys.readouterr().err
     world.store.close()
+
+
+def test_over_tls_somebody_with_an_account_comes_in_from_another_machine(world, tmp_path):
+    files = certify(tmp_path, "localhost", "127.0.0.1")
+    with closing(open_console(place(world.path))) as db, transaction(db):
+        accounts.add(db, Person("li.wei", "", Role.TECHNICIAN, password=HASH), BY)
+    lines = [f'{key} = "{path}"' for key, path in files.items()]
+    (tmp_path / "collector.toml").write_text(
+        "\n".join(["[console]", 'host = "0.0.0.0"', 'names = ["localhost"]', *lines])
+    )
+    options = [
+        "--db",
+        str(world.path),
+        "--host",
+        "0.0.0.0",
+        "--port",
+        "0",
+        "--config",
+        str(tmp_path / "collector.toml"),
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "tillwatch.collector.web", *options], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        port = process.stdout.readline().strip().rstrip("/").rpartition(":")[2]
+        trust = ssl.create_default_context(cafile=files["certificate"])
+        with httpx2.Client(base_url=f"https://localhost:{port}", verify=trust, trust_env=False, timeout=20) as client:
+            assert client.get("/api/v1/terminals").status_code == 401
+            assert client.get("/api/v1/terminals", headers={"Host": "rebound.example"}).status_code == 421
+            said = client.post("/api/v1/sign-in", json={"name": "li.wei", "password": WORD}).json()
+            assert said["step"] == ""
+            answer = client.get("/api/v1/terminals")
+            assert (answer.status_code, "max-age" in answer.headers["strict-transport-security"]) == (200, True)
+            assert (
+                client.put("/api/v1/me", json={"language": "zh"}, headers={"X-TW-CSRF": said["csrf"]}).status_code
+                == 200
+            )
+        with pytest.raises(httpx2.HTTPError):
+            httpx2.get(f"http://localhost:{port}/", trust_env=False)
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
+        process.stdout.close()
+        world.store.close()
 
 
 def test_a_port_in_use_is_one_clear_error():
