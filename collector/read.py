@@ -357,11 +357,14 @@ class Mark(NamedTuple):
 
 
 class Touched(NamedTuple):
-    """What may have changed since a mark. terminals: None for all of them; alarms: whether an alarm may have."""
+    """What may have changed since a mark. terminals: None for all of them; alarms: whether an alarm may have; more: something happened that may have
+    changed others, too, such as a new table of rules.
+    """
 
     mark: Mark
     terminals: frozenset[str] | None
     alarms: bool
+    more: bool = False
 
 
 class FleetReader(Protocol):

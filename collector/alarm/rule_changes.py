@@ -86,7 +86,7 @@ def _rows(text: str) -> list[dict[str, Any]]:
 
 def fragment(rule: str, changes: Changes) -> str:
     """The lines that make it so, for the bank's rules file: keys that are not named stay as they are."""
-    lines = ["[[rule]]", f"id = {json.dumps(rule)}"]
+    lines = ["[[rule]]", f"id = {_quoted(rule)}"]
     for key, steps in (("above", changes.above), ("below", changes.below)):
         if steps is not None:
             said = ", ".join(f"{{ limit = {_number(limit)}, level = {level} }}" for limit, level in steps)
@@ -103,7 +103,13 @@ def fragment(rule: str, changes: Changes) -> str:
 
 
 def _key(word: str) -> str:
-    return word if word.replace("-", "").replace("_", "").isalnum() and word.isascii() else json.dumps(word, ensure_ascii=False)  # fmt: skip
+    bare = word.isascii() and word.replace("-", "").replace("_", "").isalnum()
+    return word if bare else _quoted(word)
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string: as JSON has it, but for one character that only TOML wants escaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _number(value: float) -> str:

@@ -124,17 +124,42 @@ def read_log(
         db.execute("COMMIT")
 
 
+def read_time(db: sqlite3.Connection, terminal: str, start: int, end: int) -> Log:
+    """Of one terminal all that decides its time, and nothing of alarms and incidents. Raises KeyError for a terminal that there is none of."""
+    db.execute("BEGIN")
+    try:
+        places = _places(db, frozenset({Scope("terminal", terminal)}))
+        place = places[terminal]
+        history = _history(db, terminal, start, end)
+        outages = _outages(db, {"start": start, "end": end})
+        return Log(known=_known(db), places={terminal: place}, histories={terminal: history}, outages=outages)
+    finally:
+        db.execute("COMMIT")
+
+
+def _history(db: sqlite3.Connection, terminal: str, start: int, end: int) -> History:
+    wanted = {"terminal": terminal, "start": start, "end": end}
+    return History(
+        list(_states(db, terminal, start, end)),
+        [late_of(terminal, *row) for row in db.execute(_LATE, wanted)],
+        [correction_of(row[0], terminal, *row[1:]) for row in db.execute(_CORRECTIONS, wanted)],
+    )
+
+
+def _outages(db: sqlite3.Connection, span: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """When the collector itself was away."""
+    return db.execute(
+        "SELECT since, until FROM outage WHERE since < :end AND until > :start ORDER BY since", span
+    ).fetchall()
+
+
 def _read(db: sqlite3.Connection, start: int, end: int, scopes: frozenset[Scope], progress: Progress) -> Log:
     span: dict[str, Any] = {"start": start, "end": end}
     places = _places(db, scopes)
     histories = {}
     for done, name in enumerate(places):
         progress(done, len(places))
-        histories[name] = History(
-            list(_states(db, name, start, end)),
-            [late_of(name, *row) for row in db.execute(_LATE, {"terminal": name, **span})],
-            [correction_of(row[0], name, *row[1:]) for row in db.execute(_CORRECTIONS, {"terminal": name, **span})],
-        )
+        histories[name] = _history(db, name, start, end)
     incidents = [
         incident
         for row in db.execute(_INCIDENTS, span)
@@ -149,9 +174,7 @@ def _read(db: sqlite3.Connection, start: int, end: int, scopes: frozenset[Scope]
         known=_known(db),
         places=places,
         histories=histories,
-        outages=db.execute(
-            "SELECT since, until FROM outage WHERE since < :end AND until > :start ORDER BY since", span
-        ).fetchall(),
+        outages=_outages(db, span),
         incidents=incidents,
         events=events,
         turns=[

@@ -12,7 +12,7 @@ from tillwatch.collector.figures.availability import Stretch
 from tillwatch.collector.figures.correcting import Effect, effects
 from tillwatch.collector.figures.intervals import Span
 from tillwatch.collector.figures.rollup import NOTHING, Place, Scope, compute
-from tillwatch.collector.figures.rows import head, open_log, read_log, read_policy
+from tillwatch.collector.figures.rows import head, open_log, read_policy, read_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def read_terminal(database: Path, terminal: str, start: int, end: int) -> Termin
     scope = Scope("terminal", terminal)
     with closing(open_log(database)) as db:
         policy, last = read_policy(db), head(db)
-        log = read_log(db, start, end, (scope,))
+        log = read_time(db, terminal, start, end)
     place = log.places[terminal]
     it = compute(log, policy, start, end)
     functions = frozenset(policy.classes.of(place.terminal_class).functions.keys())

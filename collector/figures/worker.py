@@ -67,7 +67,8 @@ class _Progress:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + TOLD_S
-            print(f"{done} 100", flush=True)
+            sys.stdout.write(f"{done} 100\n")
+            sys.stdout.flush()
 
 
 def _end_with_stdin() -> None:

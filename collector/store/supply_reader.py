@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 import msgpack
 
-from tillwatch.agent.model import MS, State
+from tillwatch.agent.model import State
 from tillwatch.collector.alarm.drills import WATCHDOG
 from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.predict.supplies import Latest, Stored
@@ -40,7 +40,7 @@ def stored(db: sqlite3.Connection, rules: Rules, signals: Collection[str]) -> Se
         interval = component.interval_s or rules.default_interval_s
         allowed = max(round(interval * rules.silent_after * 1e9), rules.silent_least_ns)
         latest = {
-            signal: Latest(plain(series.value), series.at * MS, State(series.state).name.lower())
+            signal: Latest(plain(series.value), series.at, State(series.state).name.lower())
             for signal, series in component.series.items()
             if signal in signals
         }

@@ -59,10 +59,9 @@ def touched(db: sqlite3.Connection, since: Mark | None) -> Touched:
     ))  # fmt: skip
     if since is None or mark.entry < since.entry or mark.entry - since.entry > MAX_NEW:
         return Touched(mark, None, alarms=True)
-    found = set()
+    found, more = set(), False
     for kind, terminal in db.execute("SELECT DISTINCT kind, terminal FROM journal WHERE n > ?", (since.entry,)):
-        if kind not in _OF_ONE:
-            return Touched(mark, None, alarms=True)
+        more |= kind not in _OF_ONE
         found.add(terminal)
     found |= {
         name
@@ -74,7 +73,7 @@ def touched(db: sqlite3.Connection, since: Mark | None) -> Touched:
     found |= {
         name for (name,) in db.execute("SELECT DISTINCT terminal FROM state_change WHERE seq > ?", (since.change,))
     }
-    return Touched(mark, frozenset(found), alarms=mark.event != since.event)
+    return Touched(mark, frozenset(found), alarms=more or mark.event != since.event, more=more)
 
 
 class Sorter:

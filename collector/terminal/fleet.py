@@ -34,7 +34,7 @@ MAX_SIGNALS = 4000
 
 
 class Series:
-    """One signal of one component: its latest value and its open hour. at: corrected reading time, UTC ms; received: UTC ns;
+    """One signal of one component: its latest value and its open hour. at: corrected reading time, received: UTC ns;
     corrected: ms that were added to the terminal's time to get `at`; hour: hours since 1970; n, total, least, most count the numbers of the hour, last is its latest value whatever its kind.
     """
 

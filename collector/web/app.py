@@ -29,6 +29,7 @@ from tillwatch.collector.web import (
     answers,
     api,
     chart_route,
+    described,
     finding_chart,
     monitoring_api,
     pages,
@@ -109,6 +110,7 @@ class Console:
         self._at_end = parts.at_end
         answers.add_problem_handlers(self.app)
         self.app.include_router(api.router(parts))
+        described.describe(self.app)
         monitoring_api.add_metrics(self.app, parts, release())
         chart_route.add(self.app, self.reads, now)
         finding_chart.add(self.app, self.reads, parts.predicting.tables, now)

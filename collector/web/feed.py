@@ -164,7 +164,7 @@ def _place(row: Row) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What one look at the store gave. worst: the gravest alarm of each terminal."""
+    """What one look at the store gave. worst: the gravest alarm of each terminal; more: others may have changed, which were not read."""
 
     mark: Mark
     terminals: dict[str, TerminalView]
@@ -176,6 +176,7 @@ class _Read:
     undone: tuple[int, int]
     foretold: tuple[int, int]
     rules: Rules
+    more: bool = False
 
 
 class Feed:
@@ -194,8 +195,10 @@ class Feed:
         self._reads = reads
         self._now = now
         self._last: _Read | None = None
-        self._whole_at = 0.0
-        self._partly = False  # read since the whole was
+        self._whole_at = time.monotonic()
+        self._whole: asyncio.Task[_Read] | None = None
+        self._fresh: _Read | None = None  # the whole fleet, not shown yet
+        self._partly = self._due = False
         self._fleet = _Fleet()
         self._life = time.time_ns() // MS  # a page that outlived the process asks with a tick of another life
         self._listeners: dict[object, Callable[[Change], None]] = {}
@@ -215,9 +218,10 @@ class Feed:
         self._tell(Change(self.revision, frozenset(), alarms=False, store=False))
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in (self._task, self._whole):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     async def ready(self) -> None:
         """Waits for the first answer of the store, good or bad."""
@@ -317,20 +321,34 @@ class Feed:
             except Exception:  # one page that is going away must not keep the news from the others
                 log.debug("a page did not take a change", exc_info=True)
 
+    @property
+    def _caught_up(self) -> bool:
+        return self._fresh is None and self._last is not None
+
+    async def _read_all(self) -> None:
+        """Reads the whole fleet beside the polls, which go on meanwhile: when it is due, or something may have changed that nothing names."""
+        if self._whole is not None and self._whole.done():
+            done, self._whole, self._due = self._whole, None, True  # asked for again if it failed
+            self._fresh, self._due = await done, False
+        overdue = self._partly and time.monotonic() - self._whole_at > WHOLE_S
+        if self._whole is None and self._fresh is None and self._last is not None and (overdue or self._due):
+            self._whole_at, self._partly, self._due = time.monotonic(), False, False
+            self._whole = asyncio.create_task(self._reads.whole(_read_whole), name="read the whole fleet")
+
     async def _once(self) -> Change | None:
         revision = await self._reads.revision()
-        overdue = time.monotonic() - self._whole_at > WHOLE_S
-        if revision == self.revision and not (self._partly and overdue):
+        await self._read_all()
+        if revision == self.revision and self._caught_up:
             # What waits becomes late by time alone, and nothing is written where the collector itself is down.
             late = self._look()
             return Change(revision, frozenset(), alarms=False, store=False, undelivered=True) if late else None
-        last, whole = self._last, self._last is None or overdue
+        last, start = self._last, self._fresh or self._last
         read = await self._reads.whole(
-            lambda reader: _read_whole(reader) if last is None or whole else _read_on(reader, last)
+            lambda reader: _read_on(reader, start) if start is not None else _read_whole(reader)
         )
-        if whole:
-            self._whole_at = time.monotonic()
-        self._partly = not whole
+        self._partly |= start is not None and self._fresh is None
+        self._due |= read.more
+        self._fresh = None
         self._last = read
         before = last.terminals if last is not None else {}
         others = {key for key, view in read.terminals.items() if before.get(key) != view}  # also by what no row shows
@@ -388,7 +406,7 @@ def _read_on(reader: ConsoleReader, last: _Read) -> _Read:
     rows = last.rows | {key: row(view, worst.get(key)) for key, view in fresh.items()}
     return _Read(
         touched.mark, last.terminals | fresh, alarms, worst, rows, reader.handled(), reader.waiting(), reader.undone(), reader.foretold(),
-        reader.in_force().rules,
+        reader.in_force().rules, touched.more,
     )  # fmt: skip
 
 

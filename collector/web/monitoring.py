@@ -80,14 +80,25 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """The watchdog. there: it is configured; known: it could be asked; said: what it complains of, or warns of."""
+
+    there: bool
+    ok: bool = False
+    known: bool = True
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
-    """What the parts are judged by. now: UTC ns; facts, health: None where the store could not be asked."""
+    """What the parts are judged by. now: UTC ns; facts, health: None where the store could not be asked; watched: None where nobody knows the configuration."""
 
     now: int
     terminals: Sequence[TerminalView]
     health: Health | None
     facts: MonitoringFacts | None
     far: HowFar | None
+    watched: Watched | None = None
 
 
 def judge(seen: Seen) -> list[Check]:
@@ -292,8 +303,17 @@ def _predictions(seen: Seen) -> Check:
     return Check("predictions", "ways", state, seen.far.lag_ns / S, "s", LAG_WARN_S, None, seen.far.at, seen.far.entries, said=seen.far.trouble)  # fmt: skip
 
 
+def _watchdog(seen: Seen) -> Check:
+    watched = seen.watched
+    if watched is None or (watched.there and not watched.known):
+        return Check("watchdog", "ways", UNKNOWN, said=watched.said if watched is not None else "")
+    if not watched.there:
+        return Check("watchdog", "ways", SWITCHED_OFF)
+    return Check("watchdog", "ways", FAIL if not watched.ok else WARN if watched.said else OK, said=watched.said)
+
+
 PARTS: tuple[Callable[[Seen], Check], ...] = (
-    _silent, _skew, _spool, _holes, _terminal_certificates, _refused, _outbox, _predictions, _advance, _acts, _away, _clock, _store, _disk, _backup, _verified,
+    _silent, _skew, _spool, _holes, _terminal_certificates, _refused, _outbox, _predictions, _watchdog, _advance, _acts, _away, _clock, _store, _disk, _backup, _verified,
     _certificates,
 )  # fmt: skip
 

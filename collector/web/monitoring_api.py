@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 
-from tillwatch.collector.config import is_loopback
+from tillwatch.collector.config import Config, ConfigError, is_loopback, load_config
 from tillwatch.collector.people.roles import Permission, Role, Visitor, asking, on_behalf_of
+from tillwatch.collector.watch.commands import status
 from tillwatch.collector.web import metrics
 from tillwatch.collector.web.answers import SOME, Language
 from tillwatch.collector.web.door import NEEDS, needs, refuse
 from tillwatch.collector.web.messages import TEXTS
-from tillwatch.collector.web.monitoring import Seen, judge
+from tillwatch.collector.web.monitoring import Seen, Watched, judge
 from tillwatch.collector.web.monitoring_schema import Monitoring
 from tillwatch.collector.web.parts import Parts
 from tillwatch.collector.web.predicting import how_far
@@ -61,7 +63,29 @@ class Looking:
             return Seen(now, terminals, None, None, None)
         said = position, max((each.at for each in found), default=0)
         far = how_far(parts.predicting, health.journal_entries, health.last_entry_at, said, now)
-        return Seen(now, terminals, health, facts, far)
+        config = await asyncio.to_thread(self._configured)
+        watched = None
+        if config is not None:
+            facts = replace(facts, keep_bytes=config.retention.size)
+            watched = await asyncio.to_thread(_watched, config, now)
+        return Seen(now, terminals, health, facts, far, watched)
+
+    def _configured(self) -> Config | None:
+        """As it stands now; None where nobody said which, or it cannot be used any more: the collector says so at its next start."""
+        if self._parts.config is None:
+            return None
+        try:
+            return load_config(self._parts.config)
+        except ConfigError:
+            return None
+
+
+def _watched(config: Config, now: int) -> Watched:
+    if config.watchdog is None:
+        return Watched(there=False)
+    said = status(config.watchdog, now)
+    ok = bool(said["ok"])
+    return Watched(there=True, ok=ok, said=said["warning"] if ok else said["text"], known=ok or bool(said["since"] or said["whole"]))  # fmt: skip
 
 
 def add(api: APIRouter, parts: Parts) -> None:

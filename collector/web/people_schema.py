@@ -247,4 +247,6 @@ class Preference(_Model):
 
 
 class PreferenceWish(_Model):
-    value: Annotated[Any, Field(description="Any JSON, up to 16 KiB", examples=[[{"name": "nights", "branch": "Harbour Road"}]])]
+    value: Annotated[
+        Any, Field(description="Any JSON, up to 16 KiB", examples=[[{"name": "nights", "branch": "Harbour Road"}]])
+    ]

@@ -72,7 +72,7 @@ def add(api: APIRouter, parts: Parts) -> None:
         ]  # fmt: skip
         return DutyRoster(
             used=bool(policy.roster.shifts), zone=policy.zone, since=iso(since), until=iso(until), rows=shown, left_out=left_out,
-            ladders=[Ladder.of(target) for _, target in sorted(policy.targets.items())], notes=[each for each in policy.notes if each.startswith("[[shift]]")],
+            ladders=[Ladder.of(target) for _, target in sorted(policy.targets.items())], unmanned=[role for role in called if role not in {shift.role for shift in policy.roster.shifts}] if policy.roster.shifts else [],
             source=str(config.policy.file.name) if config is not None and config.policy.file is not None else "",
         )  # fmt: skip
 

@@ -112,7 +112,9 @@ class DutyRoster(_Model):
     rows: list[DutyRow]
     left_out: Annotated[int, Field(description="Places beyond what one answer lays out")]
     ladders: list[Ladder]
-    notes: Annotated[list[str], Field(description="What the policy leaves open, such as roles that nobody ever has")]
+    unmanned: Annotated[
+        list[str], Field(description="Roles that a step calls and nobody ever has", examples=[["director"]])
+    ]
     source: Annotated[str, Field(description="Where it is changed", examples=["/etc/tillwatch/policy.toml"])]
 
 

@@ -4,6 +4,7 @@ write into the rules file.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query, Response
@@ -34,6 +35,10 @@ from tillwatch.device_profiles.catalogue import kept_catalogue
 
 DAYS = 30
 """Of what rules did: a month, in which every kind of day has been."""
+KEPT_NS = 20 * 10**9
+"""How old the counts in the list may be: of ten thousand terminals they take most of a second."""
+MAX_KEPT = 100
+"""Scopes whose counts are kept: one for each that people have."""
 MAX_DAYS = 400
 """Of a trial: retention keeps no more readings by default."""
 MAX_TEXT = 100
@@ -49,6 +54,18 @@ def add(api: APIRouter, parts: Parts) -> None:
     trials = Trials(parts.database, now) if parts.database is not None else None
     if trials is not None:
         parts.at_end.append(trials.close)
+
+    counts: dict[object, tuple[int, Mapping[str, RuleCount]]] = {}
+
+    async def counted() -> Mapping[str, RuleCount]:
+        """Of the asker's part, at most KEPT_NS old: each letter of a search asks again."""
+        at, key = now(), asking().scope
+        known = counts.get(key)
+        if known is None or not 0 <= at - known[0] < KEPT_NS:
+            if len(counts) >= MAX_KEPT:
+                counts.clear()
+            known = counts[key] = (at, await reads(lambda reader: reader.rules_fired(at - DAYS * DAY_NS)))
+        return known[1]
 
     @api.get(
         "/rules",
@@ -69,8 +86,7 @@ def add(api: APIRouter, parts: Parts) -> None:
         form: Format = None,
     ) -> Any:  # fmt: skip
         response.headers["Cache-Control"] = "no-store"
-        since = now() - DAYS * DAY_NS
-        book, fired = await reads(lambda reader: (reader.in_force(), reader.rules_fired(since)))
+        book, fired = await reads(lambda reader: reader.in_force()), await counted()
         from_where, word = origins(book.rules), q.strip().casefold()
         found = [
             RuleShort.of(rule, translation.card(rule, lang), from_where[name], fired.get(name, RuleCount()))

@@ -60,7 +60,12 @@ def add(app: FastAPI, people: SigningIn, house: House, provider: Provider) -> No
         text = text_of(request)
         goes = local(wanted)
         answer = page(
-            request, "in", text("entry.in_title"), lead=text("entry.in_lead", name=who.full_name or who.name), next=goes, forward=goes
+            request,
+            "in",
+            text("entry.in_title"),
+            lead=text("entry.in_lead", name=who.full_name or who.name),
+            next=goes,
+            forward=goes,
         )
         set_cookies(answer, house, entered)
         answer.delete_cookie(STATE, path=PATH)

@@ -21,6 +21,7 @@ from tillwatch.collector.web.pages import (
     calendar_page,
     cards_page,
     delivery_page,
+    figures_page,
     fleet_page,
     heat_page,
     inbox_page,
@@ -30,9 +31,11 @@ from tillwatch.collector.web.pages import (
     path_page,
     people_page,
     profile_page,
+    readings_page,
     regions_page,
     roster_page,
     rules_page,
+    supplies_page,
     terminal_page,
     trend_page,
     wall_page,
@@ -87,6 +90,9 @@ def mount(app: FastAPI, parts: Parts) -> None:
     cards_page.add(parts)
     roster_page.add(parts)
     rules_page.add(parts)
+    figures_page.add(parts)
+    readings_page.add(parts)
+    supplies_page.add(parts)
     if parts.people is not None:
         people_page.add(parts)
         profile_page.add(parts)

@@ -130,7 +130,7 @@ def _grid(text: Text) -> None:
         {"colId": "branch", "field": "branch", "headerName": text("fleet.branch"), ":cellRenderer": "tw.cells.branch", "minWidth": 120, "flex": 3},
         {"colId": "class", "field": "class", "headerName": text("fleet.class"), "width": 92, "hide": True},
         *_parts(text),
-        {"colId": "state", "field": "state", "headerName": text("fleet.state"), ":cellRenderer": "tw.cells.state", "width": 128},
+        {"colId": "state", "field": "state", "headerName": text("fleet.state"), ":cellRenderer": "tw.cells.state", "width": 156},
         {"colId": "worst", ":valueGetter": "(p) => tw.fleet.says(p.data)", "headerName": text("fleet.worst"), ":cellRenderer": "tw.cells.worst", "minWidth": 170, "flex": 5},
         {"colId": "connection", "field": "connection", "headerName": text("fleet.connection"), ":cellRenderer": "tw.cells.connection", "width": 122, "hide": True},
         {"colId": "received", "field": "at", "headerName": text("fleet.received"), ":cellRenderer": "tw.cells.age", "width": 128},

@@ -25,7 +25,7 @@ from tillwatch.collector.web.messages import CATALOGUE, TEXTS, Text, choose
 from tillwatch.collector.web.pages.navigation import current, shown
 
 STATIC = Path(__file__).parent.parent / "static"
-SCRIPTS = ("console", "session", "parts", "foretold")
+SCRIPTS = ("console", "session", "parts", "foretold", "prove")
 """Of every page, in this order."""
 
 QUIET_S = 180

@@ -31,7 +31,7 @@ export default {
                 <th scope="row"><span class="tw-mark" :class="'tw-' + one.condition"><span class="tw-visually-hidden">{{ condition(one.condition) }}</span></span><a class="tw-link" :href="'/terminal/' + encodeURIComponent(one.id)">{{ one.id }}</a></th>
                 <td>{{ stated(one.state) }} <small v-if="one.since" class="tw-faint" :data-at="ms(one.since)">{{ age(ms(one.since)) }}</small></td>
                 <td class="tw-own-parts"><span v-for="p in bad(one)" :key="p.group" class="tw-mark" :class="'tw-' + p.look">{{ t("part." + p.group) }}</span></td>
-                <td><span v-if="one.level" class="tw-level-badge" :class="'tw-l' + one.level">{{ one.level }}</span> <a v-if="one.incident" :href="'/incident/' + encodeURIComponent(one.incident)">{{ one.text }}</a><template v-else>{{ one.text }}</template><small v-if="one.taken_by" class="tw-faint"> · {{ t("aloft.taken", { who: one.taken_by }) }}</small></td>
+                <td><span v-if="one.level" class="tw-level-badge" :class="'tw-l' + one.level">{{ one.level }}</span> <a v-if="one.incident" class="tw-in-text" :href="'/incident/' + encodeURIComponent(one.incident)">{{ one.text }}</a><template v-else>{{ one.text }}</template><small v-if="one.taken_by" class="tw-faint"> · {{ t("aloft.taken", { who: one.taken_by }) }}</small></td>
                 <td><span class="tw-age" :class="{ 'tw-stale': one.condition === 'unknown' }" :data-at="ms(one.last_received)">{{ age(ms(one.last_received)) }}</span></td>
               </tr></tbody>
             </table>
@@ -95,6 +95,7 @@ export default {
       return `${tw.date(Date.parse(day.start) + 43_200_000)}: ${shares.join(", ") || tw.t("aloft.unscheduled")}`;
     },
     bad(one) {
+      if (!/[owc]/.test(one.cells)) return []; // nothing of it is known: its state says so
       const looks = { c: "crit", u: "unknown", w: "warn" };
       return this.groups.map((group, k) => ({ group, look: looks[one.cells[k]] })).filter((part) => part.look);
     },

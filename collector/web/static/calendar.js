@@ -104,7 +104,7 @@ export default {
           <footer v-else-if="plan.may_plan && picked.w.state !== 'over'">
             <template v-if="sure">
               <span>{{ t(picked.w.state === "open" ? "window.sure_end" : "window.sure_cancel", { id: picked.w.id }) }}</span>
-              <button type="button" class="tw-button tw-danger" :disabled="busy" @click="end">{{ t("window.yes") }}</button>
+              <button type="button" class="tw-button tw-danger" :disabled="busy" @click="cancel">{{ t("window.yes") }}</button>
               <button type="button" class="tw-button" @click="sure = false">{{ t("window.no") }}</button>
             </template>
             <template v-else>
@@ -262,10 +262,10 @@ export default {
     },
     due() {
       const rounds = this.rounds.map((r) => {
-        const by = Math.min(...r.terminals.map((x) => Date.parse(x.inspect_by) || Infinity));
+        const by = Math.min(...r.due.map((x) => Date.parse(x.inspect_by) || Infinity));
         return {
           key: "i" + r.branch, name: r.branch || "–", href: "/at-risk?branch=" + encodeURIComponent(r.branch), kind: "calendar.inspection", scope: "branch:" + r.branch, late: by < this.clock,
-          text: [tw.t("calendar.inspection_text", { n: r.terminals.length, minutes: r.minutes }), tw.t("calendar.inspection_avoid", { n: tw.number(r.avoided) })].join(" · "),
+          text: [tw.t("calendar.inspection_text", { n: r.due.length, minutes: r.minutes }), tw.t("calendar.inspection_avoid", { n: tw.number(r.avoided) })].join(" · "),
           when: Number.isFinite(by) ? tw.t(by < this.clock ? "calendar.overdue" : "calendar.due", { date: tw.date(by) }) : "",
         };
       });
@@ -367,7 +367,7 @@ export default {
       this.$refs.file.showModal();
       this.cover = await tw.json(`/api/v1/windows/${encodeURIComponent(s.window)}?lang=${window.TW.lang}`).catch(() => null);
     },
-    async end() {
+    async cancel() {
       this.busy = true;
       this.trouble = "";
       const id = this.picked.w.id;

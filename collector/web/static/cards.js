@@ -16,7 +16,7 @@ export default {
         <li v-for="c in list" :key="c.rule"><a class="tw-panel tw-cards-one" :href="'/cards/' + encodeURIComponent(c.rule)">
           <span class="tw-cards-head"><b>{{ c.text }}</b><span v-if="c.open" class="tw-mark tw-warn">{{ t("cards.open", { n: c.open }) }}</span></span>
           <span class="tw-cards-means">{{ c.means }}</span>
-          <span class="tw-cards-foot"><span class="tw-tag">{{ partyOf(c.party) }}</span><span class="tw-code tw-faint">{{ c.rule }}</span><span v-if="q && c.where.length" class="tw-faint">{{ t("cards.found_in") }} {{ c.where.map(place).join(", ") }}</span></span>
+          <span class="tw-cards-foot"><span class="tw-tag">{{ partyOf(c.party) }}</span><span class="tw-code tw-faint">{{ c.rule }}</span><span v-if="q && c.where.length" class="tw-faint">{{ t("cards.found_in") }} {{ c.where.slice(0, 3).map(place).join(", ") }}</span></span>
         </a></li>
       </ul>
     </div>`,

@@ -9,7 +9,7 @@ export default {
       <template v-else>
         <p class="tw-note tw-ros-source">{{ t("roster.change", { file: plan.source || t("roster.change_default") }) }}</p>
         <p v-if="!plan.used" class="tw-note tw-ros-alarm" role="alert">{{ t("roster.unused") }}</p>
-        <p v-for="note in plan.notes" v-show="plan.used" :key="note" class="tw-note tw-ros-alarm tw-code">{{ note }}</p>
+        <p v-if="plan.unmanned.length" class="tw-note tw-ros-alarm" role="alert">{{ t("roster.unmanned", { roles: plan.unmanned.join(", ") }) }}</p>
         <section v-if="plan.used" class="tw-section">
           <h2>{{ t("roster.now") }}</h2>
           <ul class="tw-ros-now">
@@ -19,7 +19,7 @@ export default {
               <p v-if="!r.now.length" class="tw-mark" :class="r.levels.length ? 'tw-crit' : 'tw-unknown'">{{ t("roster.nobody") }}</p>
               <div v-for="p in r.now" :key="p.id" class="tw-ros-person">
                 <b>{{ p.name }}</b>
-                <span v-for="(value, channel) in shown(p)" :key="channel" class="tw-ros-contact"><span class="tw-faint">{{ channel }}</span> {{ value }}</span>
+                <span v-for="(value, channel) in shown(p)" :key="channel" class="tw-ros-contact"><span class="tw-faint">{{ by(channel) }}</span> {{ value }}</span>
                 <button v-if="!whole[p.id] && Object.keys(p.contact).length" type="button" class="tw-why-button" :title="t('roster.reveal_hint')" @click="reveal(p)">{{ t("roster.reveal") }}</button>
               </div>
             </li>
@@ -56,8 +56,8 @@ export default {
                 <b>{{ s.role || "–" }}</b>
                 <span v-if="!s.channels.length" class="tw-faint">{{ s.text || t("roster.no_call") }}</span>
                 <span v-else-if="!s.people.length" class="tw-mark tw-crit" :title="t('roster.gap')">{{ t("roster.nobody") }}</span>
-                <span v-else class="tw-ros-people"><span v-for="p in s.people" :key="p.id"><b>{{ p.name }}</b> <span class="tw-faint">{{ s.channels.join(", ") }}</span></span>
-                  <span v-for="(w, n) in s.ways" :key="n" class="tw-code">→ {{ w.connector }}: {{ w.channel }} {{ w.contact }}</span>
+                <span v-else class="tw-ros-people"><span v-for="p in s.people" :key="p.id"><b>{{ p.name }}</b> <span class="tw-faint">{{ s.channels.map(by).join(", ") }}</span></span>
+                  <span v-for="(w, n) in s.ways" :key="n" class="tw-code">→ {{ w.connector }}: {{ by(w.channel) }} {{ w.contact }}</span>
                   <span v-if="told.routed && !s.ways.length" class="tw-late">{{ t("roster.told_no_way") }}</span></span>
               </li>
             </ol>
@@ -72,7 +72,7 @@ export default {
               <p class="tw-faint">{{ hours(l.hours) }}<template v-if="l.remind_s"> · {{ t("roster.remind", { span: length(l.remind_s) }) }}</template></p>
               <ol><li v-for="(s, k) in l.steps" :key="k">
                 <span class="tw-ros-when">{{ t("clock." + s.kind) }} <span class="tw-faint">{{ s.after_s ? t("roster.after", { span: length(s.after_s) }) : t("roster.at_once") }}</span></span>
-                <span><b>{{ s.role || "–" }}</b> <span class="tw-faint">{{ s.channels.join(", ") || t("roster.no_call") }}</span><span v-if="s.text" class="tw-faint tw-ros-text">{{ s.text }}</span></span>
+                <span><b>{{ s.role || "–" }}</b> <span class="tw-faint">{{ s.channels.map(by).join(", ") || t("roster.no_call") }}</span><span v-if="s.text" class="tw-faint tw-ros-text">{{ s.text }}</span></span>
               </li></ol>
             </article>
           </div>
@@ -173,6 +173,7 @@ export default {
       return r.branch ? tw.t("roster.branch", { name: r.branch }) : r.region ? tw.t("roster.region", { name: r.region }) : tw.t("roster.everywhere");
     },
     hours: (name) => (name === "always" ? tw.t("roster.hours_always") : name === "service" ? tw.t("roster.hours_service") : tw.t("roster.hours_of", { name })),
+    by: (channel) => tw.t(`roster.by_${channel}`),
     length: (s) => tw.length(Math.round(s)),
     stamp: (iso) => tw.stamp(iso ? Date.parse(iso) : 0),
     t: (name, values) => tw.t(name, values),

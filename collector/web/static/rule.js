@@ -40,7 +40,7 @@ export default {
               <p v-if="Object.keys(r.worst).length"><span class="tw-faint">{{ t("rule.worst") }}:</span> <template v-for="(n, name, k) in r.worst" :key="name"><template v-if="k">, </template><a :href="'/terminal/' + encodeURIComponent(name)">{{ name }}</a> {{ n }}</template></p>
               <p><span class="tw-faint">{{ t("rule.roles") }}:</span> {{ Object.keys(r.roles).length ? Object.entries(r.roles).map(([role, n]) => role + " " + n).join(", ") : t("rule.roles_none") }}</p>
               <template v-if="r.fixes.length"><p class="tw-faint">{{ t("rule.fixes") }}:</p><ul><li v-for="(f, k) in r.fixes.slice(0, 5)" :key="k">{{ verdict(f.verdict) }}<template v-if="f.part">: {{ f.part }}</template> · {{ t("rule.fix", { n: f.count }) }}</li></ul></template>
-              <template v-if="r.incidents.length"><p class="tw-faint">{{ t("rule.incidents") }}:</p><ul class="tw-rule-incidents"><li v-for="i in r.incidents.slice(0, 6)" :key="i.id"><span class="tw-level-badge tw-small-badge" :class="'tw-l' + i.level">{{ i.level }}</span> <a :href="'/incident/' + encodeURIComponent(i.id)">{{ i.terminal || i.branch }}</a> <span class="tw-faint">{{ stamp(i.opened_at) }}</span></li></ul></template>
+              <template v-if="r.incidents.length"><p class="tw-faint">{{ t("rule.incidents") }}:</p><ul class="tw-rule-incidents"><li v-for="i in r.incidents.slice(0, 6)" :key="i.id"><span class="tw-level-badge tw-small-badge" :class="'tw-l' + i.level">{{ i.level }}</span> <a class="tw-in-text" :href="'/incident/' + encodeURIComponent(i.id)">{{ i.terminal || i.branch }}</a> <span class="tw-faint">{{ stamp(i.opened_at) }}</span></li></ul></template>
             </div>
           </section>
         </div>

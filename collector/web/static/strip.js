@@ -56,11 +56,12 @@ export default {
     },
     days() {
       const found = [];
+      const narrow = innerWidth < 700; // a day has some 28 pixels there: its number alone
       const day = new Date(this.start);
       day.setHours(24, 0, 0, 0);
       for (let at = day.getTime(); at < this.start + this.length; day.setDate(day.getDate() + 1), at = day.getTime()) {
         const left = ((at - this.start) / this.length) * 100;
-        found.push({ left, text: tw.clock("weekday", { weekday: "short", day: "numeric", hourCycle: undefined }).format(at), short: left > 92 });
+        found.push({ left, text: narrow ? tw.clock("day", { day: "numeric", hourCycle: undefined }).format(at) : tw.clock("weekday", { weekday: "short", day: "numeric", hourCycle: undefined }).format(at), short: left > 92 });
       }
       return found;
     },

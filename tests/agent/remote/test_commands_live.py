@@ -130,6 +130,41 @@ class Giver:
         return await self.result(command.number)
 
 
+class Silent:
+    """A device that takes connections and says nothing; each connection ends with its peer."""
+
+    def __init__(self):
+        self.asked, self._tasks = 0, set()
+
+    async def start(self):
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        return self._server.sockets[0].getsockname()[1]
+
+    async def _connected(self, reader, writer):
+        self.asked += 1
+        task = asyncio.current_task()
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            with contextlib.suppress(ConnectionError):
+                await reader.read()
+        finally:
+            writer.transport.abort()
+
+    async def stop(self):
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def silent():
+    made = Silent()
+    yield made
+    await made.stop()
+
+
 @pytest.fixture
 def giver(collector, until):
     return Giver(collector, until)
@@ -205,19 +240,17 @@ async def test_what_is_no_command_for_this_terminal_is_answered_with_a_word_or_n
     assert rejected[0].value in {"1 replayed", "1 unknown_key"}
 
 
-async def test_killed_while_it_is_carried_out_it_is_never_carried_out_again(run, giver, until):
+async def test_killed_while_it_is_carried_out_it_is_never_carried_out_again(silent, run, giver, until):
     """Recorded first: a device that does not answer holds the command; then the power goes."""
-    asked = []
-    server = await asyncio.start_server(lambda _, writer: asked.append(writer), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    config = TOML.replace('normal = "8s"', 'normal = "1h"').replace('fast = "2s"', 'fast = "1h"')
+    port = await silent.start()
+    config = TOML.replace('"8s"', '"1h"').replace('"2s"', '"1h"').replace('"30s"', '"2s"')
     agent = run(config + f'[[nut]]\nname = "ups"\nhost = "127.0.0.1"\nport = {port}\n')
     await giver.greeted()
     await until(lambda: "ups" in agent.log.read_text(), 30, "the first poll of the device to fail")
-    polls = len(asked)
+    polls = silent.asked
     command = giver.command("poll-now", {"component": "ups"})
     payload = giver.send(command)
-    await until(lambda: len(asked) > polls, 30, "the poll that was asked for")
+    await until(lambda: silent.asked > polls, 30, "the poll that was asked for")
     agent.end(signal.SIGKILL)
     lives = len(giver.collector.lives)
     agent.start()
@@ -229,10 +262,6 @@ async def test_killed_while_it_is_carried_out_it_is_never_carried_out_again(run,
     assert rejected[0].value == "1 replayed"
     assert [result.outcome for result in giver.results(command.number)] == [Outcome.INTERRUPTED]
     agent.end(signal.SIGKILL)
-    server.close()
-    for writer in asked:
-        writer.transport.abort()
-    await asyncio.sleep(0)
 
 
 async def test_off_nobody_listens(run, giver, until):
@@ -250,7 +279,7 @@ async def test_off_nobody_listens(run, giver, until):
 
 
 async def test_a_raised_sampling_outlives_a_restart_only_to_its_end(run, giver, until):
-    agent = run()
+    agent = run(TOML.replace('"30s"', '"2s"'))
     await giver.greeted()
     raised = await giver.ask("raise-sampling", {"minutes": 1, "factor": 3})
     assert raised.outcome is Outcome.DONE

@@ -103,9 +103,9 @@ class ForeseenBank(Desk):
         checkpoint.tell(Status(head - 40 * behind, at, head, time.time_ns() - looked_ago * S, 1200, process=process))
         checkpoint.close()
 
-    def _live(self) -> None:
+    def _live(self, first: int = 0, last: int = DAYS) -> None:
         async def work(world) -> None:  # type: ignore[no-untyped-def]
-            for day in range(DAYS):
+            for day in range(first, last):
                 await world.tick(world.now + DAY_NS)
                 for name in NAMES:
                     told = [

@@ -121,6 +121,7 @@ class Partly(FakeFleet):
     """Says what was touched, as a store does, and counts what is read."""
 
     names: frozenset[str] | None = frozenset()
+    more = False
     wholes = 0
 
     def terminals(self):
@@ -131,7 +132,7 @@ class Partly(FakeFleet):
         return [view for view in super().terminals() if view.id in only]
 
     def touched(self, since):
-        return Touched(Mark(self.revision(), 0, 0), Partly.names if since else None, alarms=False)
+        return Touched(Mark(self.revision(), 0, 0), Partly.names if since else None, alarms=False, more=Partly.more)
 
 
 async def test_only_what_was_touched_is_read_until_the_whole_is_due(tmp_path, monkeypatch):
@@ -147,12 +148,28 @@ async def test_only_what_was_touched_is_read_until_the_whole_is_due(tmp_path, mo
     assert (Partly.wholes, len(feed.terminals), feed.terminals["ATM-012"].unknown_components) == (0, 60, 0)
     assert await feed._once() is None
     monkeypatch.setattr(module, "WHOLE_S", -1.0)
+    assert await feed._once() is None  # it is being read beside the polls
+    await feed._whole
     assert (await feed._once()).terminals == {
         "ATM-012"
-    }  # nothing was written meanwhile, and the whole is read all the same
-    Partly.names = None
-    changes.write_text('{"revision": 3}')
-    assert (await feed._once()).terminals == {"ATM-011", "ATM-012"}
+    }  # nothing was written meanwhile, and the whole is shown all the same
+    assert Partly.wholes == 1
+    assert await feed._once() is None
+    reads.close()
+
+
+async def test_what_nobody_names_is_looked_for_at_once(tmp_path):
+    changes = tmp_path / "changes.json"
+    reads = Reads(lambda: Partly(60, BASE, changes))
+    feed = Feed(reads)
+    await feed._once()
+    Partly.names, Partly.more = frozenset(), True
+    changes.write_text('{"revision": 2, "terminals": {"ATM-012": {"unknown_components": 7}}}')
+    assert (await feed._once()).terminals == frozenset()
+    Partly.more = False
+    assert await feed._once() is None
+    await feed._whole
+    assert (await feed._once()).terminals == {"ATM-012"}
     reads.close()
 
 

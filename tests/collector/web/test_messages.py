@@ -25,7 +25,7 @@ def said() -> tuple[set[str], set[str]]:
         for path in (*SAYING, *WEB.rglob("*"))
         if path.suffix in {".py", ".js", ".html"} and path.name != "messages.py"
     )
-    return {key for key in KEY.findall(text) if not key.endswith((".js", ".json", ".css", ".svg"))}, set(
+    return {key for key in KEY.findall(text) if not key.endswith((".js", ".json", ".css", ".svg", "_"))}, set(
         FAMILY.findall(text)
     )
 

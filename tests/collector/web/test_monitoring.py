@@ -35,6 +35,7 @@ from tillwatch.collector.web.monitoring import (
     Check,
     S,
     Seen,
+    Watched,
     judge,
     worst_of,
 )
@@ -49,7 +50,7 @@ FACTS = MonitoringFacts(
     certificates=(CertificateView("ca.pem", NOW + CA_WARN), CertificateView("server.pem", NOW + SERVER_WARN)),
     backup=DoneView(NOW - HOUR, ok=True), verified=DoneView(NOW - HOUR, ok=True), synchronised=True,
 )  # fmt: skip
-SEEN = Seen(NOW, (ATM,), HEALTH, FACTS, HowFar(WELL))
+SEEN = Seen(NOW, (ATM,), HEALTH, FACTS, HowFar(WELL), Watched(there=True, ok=True))
 
 
 def check(key: str, seen: Seen = SEEN) -> Check:
@@ -112,6 +113,11 @@ def test_nothing_known_is_never_well() -> None:
         ("advance", health(advanced_to=NOW - STANDS_WARN_S * S, last_entry_at=0), OK),
         ("advance", health(advanced_to=NOW - STANDS_WARN_S * S - 1, last_entry_at=0), WARN),
         ("advance", health(advanced_to=NOW - STANDS_FAIL_S * S - S, last_entry_at=0), FAIL),
+        ("watchdog", replace(SEEN, watched=Watched(there=False)), SWITCHED_OFF),
+        ("watchdog", replace(SEEN, watched=Watched(there=True, ok=True, said="its certificate ends")), WARN),
+        ("watchdog", replace(SEEN, watched=Watched(there=True, said="the ticket is missing")), FAIL),
+        ("watchdog", replace(SEEN, watched=Watched(there=True, known=False, said="cannot be read")), UNKNOWN),
+        ("watchdog", replace(SEEN, watched=None), UNKNOWN),
         ("advance", facts(stopped_at=NOW), FAIL),
         ("acts", facts(acts_waiting=1), WARN),
         ("away", facts(away=((NOW - 30 * HOUR, NOW - 25 * HOUR),)), OK),

@@ -55,6 +55,8 @@ async def test_menus_by_keyboard(watched) -> None:
     await buttons.first.focus()
     await page.keyboard.press("ArrowRight")
     await page.keyboard.press("ArrowDown")
+    await expect(page.locator(".tw-nav a:focus")).to_have_text("Inbox")
+    await page.keyboard.press("ArrowDown")
     await expect(page.locator(".tw-nav a:focus")).to_have_attribute("aria-current", "page")
     await page.keyboard.press("ArrowLeft")
     await page.keyboard.press("ArrowDown")

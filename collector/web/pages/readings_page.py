@@ -1,0 +1,53 @@
+"""From a value to its source: the readings of one signal round a time with the batches that hold them, and the proof of one."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Annotated
+
+from fastapi import Query, Request
+from nicegui import Client, ui
+from nicegui.element import Element
+
+from tillwatch.collector.people.roles import Permission, asking
+from tillwatch.collector.web.door import needs
+from tillwatch.collector.web.pages.theme import STATIC, frame, text_of, words
+from tillwatch.collector.web.parts import Parts
+from tillwatch.collector.web.prove_api import MAX_NAME
+from tillwatch.collector.web.reads import Busy, Unreadable
+
+
+class ReadingList(Element, component=STATIC / "readings.js"):
+    """Loads itself from the REST API."""
+
+    def __init__(self, terminal: str, component: str, signal: str, at: str) -> None:
+        """at: ISO 8601, empty for now."""
+        super().__init__()
+        self._props.update(terminal=terminal, component=component, signal=signal, at=at)
+        self._props["may"] = asking().may(Permission.PROVE)
+
+
+def add(parts: Parts) -> None:
+    @ui.page("/terminal/{terminal}/readings", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    async def readings(
+        request: Request,
+        client: Client,
+        terminal: str,
+        component: Annotated[str, Query(max_length=MAX_NAME)] = "",
+        signal: Annotated[str, Query(max_length=MAX_NAME)] = "",
+        at: Annotated[str, Query(max_length=40)] = "",
+    ) -> None:
+        await parts.feed.ready()
+        text = text_of(request)
+        with frame(request, client, parts.feed, text, "fleet", files=("readings",)):
+            # A store that does not answer is said by the list, which asks again.
+            with contextlib.suppress(Busy, Unreadable):
+                try:
+                    await parts.reads(lambda reader: reader.terminal(terminal))
+                except KeyError:
+                    client.status_code = 404
+                    words("h1", text("terminal.missing", id=terminal)).classes("tw-title")
+                    ui.link(text("terminal.back"), "/")
+                    return
+            words("h1", text("source.title")).classes("tw-title")
+            ReadingList(terminal, component, signal, at)
