@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.incident.incident_views import ConsoleReader, IncidentFile
@@ -82,6 +82,8 @@ def add(api: APIRouter, reads: Reads, words: Translation, now: Callable[[], int]
         summary="Why somebody was told of an alarm, or why not",
     )
     async def why(request: Request, response: Response, alarm: int, lang: Language = "en") -> Any:
+        if not 0 < alarm < 2**62:  # beyond what the store counts to
+            raise HTTPException(404, f"no {alarm!r} in the store")
         if await tag(request, response):
             return unchanged(response)
         (view, found), rules = await known(

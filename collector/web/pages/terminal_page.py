@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from fastapi import Request
 from nicegui import Client, background_tasks, events, ui
@@ -232,6 +233,11 @@ class ChartPanel:
         self._range = wanted if wanted in RANGES else "h24"
         with ui.element("div").classes("tw-chart-bar"):
             self._title = words("h3").classes("tw-chart-title")
+            self._source = (
+                words("a", self._text("source.link"))
+                .classes("tw-source")
+                .props(f'title="{self._text("source.link_hint")}"')
+            )
             with ui.element("div").classes("tw-ranges").props(f'role=group aria-label="{self._text("chart.range")}"'):
                 self._buttons = {
                     name: words("button", self._text(f"range.{name}")).props("type=button") for name in RANGES
@@ -313,6 +319,8 @@ class ChartPanel:
             return
         with self._client:
             self._title.set_text(f"{component} · {signal}")
+            asked_of = urlencode({"component": component, "signal": signal})
+            self._source.props["href"] = f"/terminal/{quote(self._terminal, safe='')}/readings?{asked_of}"
             self._made_of.set_text(message if option else "")
             self._message.set_text(message)
             self._message.set_visibility(not option)

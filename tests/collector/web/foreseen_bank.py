@@ -55,10 +55,12 @@ def due(now: int, *days: float) -> tuple[int, int, int]:
 
 
 class ForeseenBank(Desk):
-    """A desk with some weeks of history. foreseen: what is said last, by what it is about."""
+    """A desk with some weeks of history. foreseen: what is said last, by what it is about; spare: for what happens beside its days."""
+
+    spare = 3600 * S
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, ago=DAYS * DAY_NS + 3600 * S)
+        super().__init__(folder, ago=DAYS * DAY_NS + self.spare)
         self.enrol("atm-1", "atm-2", branch="Harbour Road", region="South")
         self.enrol("atm-3", "atm-4", "atm-5", branch="人民路支行", region="North")
         self._live()

@@ -35,20 +35,24 @@ PAYLOADS = (
 HILL = tuple(f"atm-{n}" for n in range(20, 26))
 MARKET = "Market <b>Square</b>"
 DAY = 24 * HOUR
+TODAY_S = 40 * 60
+"""What happens at the end takes half an hour, and ends when the test begins."""
 
 
 class WholeBank(ForeseenBank):
     """incident: of the branch without mains; evil: the terminal of which every text is a payload."""
 
     evil = "atm-9"
+    spare = 10 * HOUR
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
+        self.wait((time.time_ns() - self.now) / S - TODAY_S)
         self._devices()
         self._faults()
         self._people()
         self._others()
-        self.wait(60)
+        self.wait((time.time_ns() - self.now) / S - 30)
         self.stand()
         self.incident = next(view.incident for view in self.alarms() if view.rule == "ups.on-battery")
 
@@ -69,10 +73,10 @@ class WholeBank(ForeseenBank):
 
     def _devices(self) -> None:
         for name in ("atm-1", self.evil):
-            self.say(name, "printer", "identity.model", "TP-80" if name != self.evil else PAYLOADS[0])
-            self.say(name, "printer", "identity.firmware", "4.1.0" if name != self.evil else PAYLOADS[1])
-            self.say(name, "printer", "identity.serial", "PR-1" if name != self.evil else PAYLOADS[3])
-            self.say(name, "printer", "printer.cuts", 1_290_000)
+            self.say(name, "printer", "identity.model", "TP-80" if name != self.evil else PAYLOADS[0], lasting=2)
+            self.say(name, "printer", "identity.firmware", "4.1.0" if name != self.evil else PAYLOADS[1], lasting=2)
+            self.say(name, "printer", "identity.serial", "PR-1" if name != self.evil else PAYLOADS[3], lasting=2)
+            self.say(name, "printer", "printer.cuts", 1_290_000, lasting=2)
         for number, payload in enumerate(PAYLOADS):
             self.say(self.evil, f"printer/{payload}"[:96], "identity.name", payload, lasting=2)
             self.say(self.evil, f"host/disk:/{number}", "identity.model", payload, lasting=2)
