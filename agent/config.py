@@ -257,7 +257,7 @@ def _ipmi(table: Table, intervals: Intervals) -> IpmiConfig:
 
 def _commands(table: Table) -> CommandsConfig:
     enabled = table.take("enabled", False, as_bool)
-    allow = table.take("allow", tuple(kind.value for kind in CommandKind), as_texts)
+    allow = table.take("allow", CommandsConfig().allow, as_texts)
     table.done()
     if strange := [kind for kind in allow if kind not in set(CommandKind)]:
         raise table.wrong("allow", f"lists {strange[0]!r}; there are {', '.join(CommandKind)}")

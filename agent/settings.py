@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tillwatch.agent.model import PollClass
+from tillwatch.agent.wire import CommandKind
 
 MAX_SEAL = 3_600.0
 """A batch spans at most one hour (wire.MAX_SPAN_MS)."""
@@ -185,7 +186,7 @@ class CommandsConfig:
     """Remote diagnosis. allow: kinds of commands that are taken, of wire.CommandKind."""
 
     enabled: bool = False
-    allow: tuple[str, ...] = ()
+    allow: tuple[str, ...] = tuple(kind.value for kind in CommandKind)
 
 
 @dataclass(frozen=True, slots=True)

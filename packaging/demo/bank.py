@@ -83,6 +83,10 @@ def free_port(wanted: int = 0) -> int:
     raise DemoError(msg)
 
 
+SUPERVISOR = "supervisor"
+"""The account of the demo: who looks needs none, who acts signs in with it."""
+
+
 class Bank:
     """say: shown to the person who watches."""
 
@@ -91,6 +95,7 @@ class Bank:
         self.members = members()
         self.console = f"http://127.0.0.1:{free_port(8080)}"
         self.desk = ""
+        self.password = "-".join(secrets.token_hex(2) for _ in range(4))
         self._say = say
         self._running: list[asyncio.subprocess.Process] = []
         self._config = folder / "collector.toml"
@@ -120,6 +125,8 @@ class Bank:
         await self._spawn("collector", "-m", "tillwatch.collector", "run", "--config", str(self._config))
         await self._wait_port(int(self.console.rsplit(":", 1)[1]), "collector")
         self._say(f"collector and console run: {self.console}")
+        account = ("people", "add", SUPERVISOR, "--role", "supervisor", "--config", str(self._config))
+        await self._run("-m", "tillwatch.collector", *account, said=f"{self.password}\n")
         for line in self.lines.values():
             await line.start()
         for member in self.members:
@@ -147,6 +154,7 @@ port = {enrol}
 address = "127.0.0.1"
 [console]
 port = {self.console.rsplit(":", 1)[1]}
+anonymous = true
 [rules]
 file = "{HERE / "rules.toml"}"
 [policy]
@@ -244,11 +252,17 @@ enabled = {str(member.reads_itself).lower()}
         self._running.append(process)
         return process
 
-    async def _run(self, *arguments: str) -> str:
+    async def _run(self, *arguments: str, said: str = "") -> str:
+        """What it prints. said: to its standard input."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            sys.executable,
+            "-P",
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
         )
-        out, err = await process.communicate()
+        out, err = await process.communicate(said.encode())
         if process.returncode:
             msg = f"{' '.join(arguments[:3])} failed: {err.decode().strip()}"
             raise DemoError(msg)

@@ -17,7 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bank import Bank, DemoError
+from bank import SUPERVISOR, Bank, DemoError
 from script import CUT, STATIONS, Fault, script
 
 CHECK_S = 300.0
@@ -189,6 +189,7 @@ async def run(folder: Path, *, check: bool) -> int:
             return 0
         await starting
         screen.line(f"fleet page:   {bank.console}/", "1")
+        screen.line(f"to act there: sign in as {SUPERVISOR} with {bank.password}")
         screen.line(f"tickets:      {bank.desk}/", "1")
         if not check:
             screen.line("faults begin in a moment; Ctrl-C ends everything")

@@ -150,6 +150,8 @@ class Silent:
                 await reader.read()
         finally:
             writer.transport.abort()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def stop(self):
         self._server.close()
@@ -246,7 +248,11 @@ async def test_killed_while_it_is_carried_out_it_is_never_carried_out_again(sile
     config = TOML.replace('"8s"', '"1h"').replace('"2s"', '"1h"').replace('"30s"', '"2s"')
     agent = run(config + f'[[nut]]\nname = "ups"\nhost = "127.0.0.1"\nport = {port}\n')
     await giver.greeted()
-    await until(lambda: "ups" in agent.log.read_text(), 30, "the first poll of the device to fail")
+    await until(
+        lambda: "ups: " in (log := agent.log.read_text()) and "no answer" in log,
+        60,
+        "the first poll of the device to fail",
+    )
     polls = silent.asked
     command = giver.command("poll-now", {"component": "ups"})
     payload = giver.send(command)

@@ -55,27 +55,27 @@ def test_the_last_word_counts_with_the_words_of_its_rule(db: sqlite3.Connection)
         2,
     )
     assert view.text == RULES.by_id["disk.full"].text
-    assert states(db, RULES, "atm-2") == {}
+    assert states(db, RULES, {"atm-2"}) == {}
 
 
 def test_what_was_found_out_of_the_stretch_that_lasts_is_told(db: sqlite3.Connection) -> None:
     write(db, change("offline", 10, cause="unknown", party="unknown"))
     write(db, change("offline", 10, kind="cause", cause="power", party="power", why="its UPS was on battery"))
-    view = states(db, RULES, "atm-1")["atm-1"]
+    view = states(db, RULES, {"atm-1"})["atm-1"]
     assert (view.state, view.cause, view.party, view.why) == ("offline", "power", "power", "its UPS was on battery")
 
 
 def test_what_was_found_out_of_an_earlier_stretch_changes_nothing(db: sqlite3.Connection) -> None:
     write(db, change("offline", 10, cause="unknown"), change("in_service", 20))
     write(db, change("offline", 10, kind="cause", cause="network"))
-    assert states(db, RULES, "atm-1")["atm-1"].state == "in_service"
+    assert states(db, RULES, {"atm-1"})["atm-1"].state == "in_service"
     write(db, change("offline", 30, cause="unknown"))
-    assert states(db, RULES, "atm-1")["atm-1"].cause == "unknown"
+    assert states(db, RULES, {"atm-1"})["atm-1"].cause == "unknown"
 
 
 def test_order_is_that_of_knowledge_where_readings_come_late(db: sqlite3.Connection) -> None:
     write(db, change("degraded", 100), change("in_service", 90))
-    assert states(db, RULES, "atm-1")["atm-1"].state == "in_service"
+    assert states(db, RULES, {"atm-1"})["atm-1"].state == "in_service"
 
 
 def test_the_console_has_none_before_anything_was_rolled_up(db: sqlite3.Connection, tmp_path: Path) -> None:
