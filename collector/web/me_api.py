@@ -177,7 +177,7 @@ def _coming(api: APIRouter, people: SigningIn, renewed: Callable[[Response, Ente
         summary="Sign in; programs better take a token",
     )
     async def sign_in(request: Request, response: Response, form: SigningInForm) -> SignedIn:
-        entered = await tried(people.password(form.name, form.password, caller_of(request)))
+        entered = await tried(people.password(form.name, form.password, caller_of(request), asker_of(request).session))
         if entered.session.step == "totp" and form.code:
             entered = await tried(people.code(entered.session, form.code, caller_of(request)))
         return renewed(response, entered)

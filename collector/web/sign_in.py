@@ -199,7 +199,11 @@ def add(app: FastAPI, people: SigningIn, house: House, provider: str = "") -> No
         if not name or not form.get("password"):
             return show(request, error=text_of(request)("entry.error_form"), status=422, wanted=wanted, name=name[:60])
         try:
-            return onward(house, await people.password(name, form["password"], caller_of(request)), wanted)
+            return onward(
+                house,
+                await people.password(name, form["password"], caller_of(request), asker_of(request).session),
+                wanted,
+            )
         except (Refused, Full, ConsoleDbError) as error:
             return refused(request, error, wanted, name[:60])
 

@@ -276,6 +276,40 @@ def test_nobody_of_that_name_is_not_found(root):
         )
 
 
+ODD = ('"\\ud800"', '"\\u0000"', '"' + "x" * 3000 + '"', "null", "[]", "{}", "1e999", "-1", "true")
+
+
+def test_odd_values_are_refused_and_never_a_defect(root, li):
+    """Half characters, control characters, too much, the wrong kind: in every field that somebody can send."""
+    fields = {
+        ("POST", "sign-in"): ("name", "password", "code"), ("PUT", "me"): ("full_name", "language", "zone", "theme"), ("POST", "me/password"): ("before", "password"),
+        ("PUT", "me/factor"): ("code",), ("POST", "me/factor/removal"): ("password",), ("POST", "me/tokens"): ("name", "role", "scope", "days"),
+        ("POST", "people"): ("name", "full_name", "role", "scope", "board"), ("PUT", "people/li.wei"): ("full_name", "role", "scope", "active", "board"),
+    }  # fmt: skip
+    right = {"name": '"a"', "password": f'"{WORD}"', "role": '"viewer"'}
+    for (method, path), names in fields.items():
+        for name in names:
+            for odd in ODD:
+                body = {one: right[one] for one in names if one in right} | {name: odd}
+                said = "{" + ", ".join(f'"{key}": {value}' for key, value in body.items()) + "}"
+                client = root if path.startswith("people") else li
+                answer = client.request(
+                    method, f"{V1}/{path}", content=said, headers={"Content-Type": "application/json"}
+                )
+                assert answer.status_code < 500, (path, name, odd, answer.text)
+    for path in (
+        "people/%ED%A0%80",
+        "people/%00",
+        "people/%2e%2e",
+        "people/a%2Fb",
+        "me/tokens/99999999999999999999",
+        "me/sessions/x",
+        "people/li.wei/tokens/0",
+    ):
+        for method in ("GET", "PUT", "DELETE"):
+            assert root.request(method, f"{V1}/{path}", json={}).status_code < 500, path
+
+
 def test_no_answer_holds_a_secret(house, root, li):
     li.post(f"{V1}/me/factor")
     said = root.get(f"{V1}/people").text + li.get(f"{V1}/me").text
