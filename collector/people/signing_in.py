@@ -95,8 +95,10 @@ class SigningIn:
 
     # In.
 
-    async def password(self, name: str, password: str, caller: Caller) -> Entered:
-        """Name and password are right: signed in, or further on. Raises Refused, Full, ConsoleDbError."""
+    async def password(self, name: str, password: str, caller: Caller, before: Session | None = None) -> Entered:
+        """Name and password are right: signed in, or further on. before: what the same browser held until now, which ends. Raises Refused, Full,
+        ConsoleDbError.
+        """
         try:
             said = accounts.tidy(name)
         except AccountError:
@@ -113,7 +115,7 @@ class SigningIn:
         if self._passwords.aged(held):
             fresh = await self.hashed(lambda: self._passwords.hash(password))
             person = await self.directory.write(lambda db: _rehashed(db, said, held, fresh))
-        return await self._enter(person, "password", caller)
+        return await self._enter(person, "password", caller, before=before)
 
     async def code(self, session: Session, code: str, caller: Caller) -> Entered:
         """The second factor of a session that asks for one. Raises as password()."""

@@ -41,6 +41,16 @@ def test_who_knows_the_password_comes_in_and_goes_out(house):
     assert (came["actor"], came["way"], came["session"]) == ("li.wei", "password", went["session"])
 
 
+def test_who_signs_in_again_in_the_same_browser_leaves_no_session_behind(house):
+    house.add("li.wei")
+    house.add("wang")
+    browser = house.browser("li.wei")
+    first = browser.cookies["tw_session"]
+    browser.post("/sign-in", data={"name": "wang", "password": WORD}, headers=FORM)
+    assert house.directory.by_cookie(first).visitor.name == ""
+    assert house.directory.by_cookie(browser.cookies["tw_session"]).visitor.name == "wang"
+
+
 def test_the_cookie_is_strict_and_out_of_reach_of_scripts(house):
     house.add("li.wei")
     answer = house.client.post("/sign-in", data={"name": "LI.WEI", "password": WORD}, headers=FORM)
