@@ -27,6 +27,7 @@ METRICS = (
     Metric("console.intake_batches_per_s", "1/s", f"without viewers; {_LOAD}"),
     Metric("console.intake_ratio", "", f"with 50 viewers to without, in one run and on one machine, which also runs the viewers; {_LOAD}"),
     Metric("console.intake_ratio_flooded", "", f"with a flood of requests against the console to without; {_LOAD}"),
+    Metric("console.intake_cpu_ratio", "", "processor time of the collector for a batch, with 50 viewers to without"),
     Metric("console.rss_mib", "MiB", f"RSS of the console without viewers; {_FLEET}"),
     Metric("console.rss_viewers_mib", "MiB", f"RSS with 50 viewers while batches come; {_FLEET}"),
     Metric("console.viewer_mib", "MiB", "the difference, for one viewer"),
@@ -139,20 +140,21 @@ def _watched(
         for each in flooding:
             each.end()
     again = _taken(intake, seconds)
-    usual = (alone + again) / 2
+    usual, cost = ((one + other) / 2 for one, other in zip(alone, again, strict=True))
     return {
-        "console.intake_batches_per_s": usual, "console.intake_ratio": beside / usual, "console.intake_ratio_flooded": flooded / usual,
+        "console.intake_batches_per_s": usual, "console.intake_ratio": beside[0] / usual, "console.intake_ratio_flooded": flooded[0] / usual,
+        "console.intake_cpu_ratio": beside[1] / cost,
         "console.rss_mib": before, "console.rss_viewers_mib": during, "console.viewer_mib": max(0.0, during - before) / viewers,
     }  # fmt: skip
 
 
-def _taken(intake: Process, seconds: float) -> float:
-    """Batches a second."""
+def _taken(intake: Process, seconds: float) -> tuple[float, float]:
+    """Batches a second, and processor time of one."""
     intake.say(f"take {seconds}")
     said = json.loads(intake.hear())
     if not said["batches"]:
         raise BenchError("no batch was left to take: make more of them")
-    return float(said["batches"] / said["seconds"])
+    return said["batches"] / said["seconds"], said["cpu"] / said["batches"]
 
 
 def _expect(process: Process, word: str) -> None:

@@ -2,7 +2,7 @@
 BATCHES`. Batches are made before anything is measured.
 
 It says `ready` when every terminal has sent one batch. Then it takes a line at a time: `take SECONDS` hands over batches as fast as the pipeline takes them and
-answers with {"batches", "seconds"}; `fault N` lets the terminal `ill-N` fall onto battery and answers with the time of that, UTC ms.
+answers with {"batches", "seconds", "cpu"}; `fault N` lets the terminal `ill-N` fall onto battery and answers with the time of that, UTC ms.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Watched:
 
     async def take(self, seconds: float) -> dict[str, float]:
         """The next batches, each terminal in turn."""
-        begin, taken, count = time.monotonic(), 0, len(self._streams)
+        begin, spent, taken, count = time.monotonic(), time.process_time(), 0, len(self._streams)
         most = count * len(self._streams[0].batches)
         while self._place < most and time.monotonic() - begin < seconds:
             places = range(self._place, min(self._place + GROUP, most))
@@ -73,7 +73,7 @@ class Watched:
             await self._pipeline.take([Message(batch_topic(each.name), each.batches[turn], now) for each, turn in rows])
             self._place, taken = places.stop, taken + len(places)
             await asyncio.sleep(0)
-        return {"batches": taken, "seconds": time.monotonic() - begin}
+        return {"batches": taken, "seconds": time.monotonic() - begin, "cpu": time.process_time() - spent}
 
     async def fault(self, number: int) -> int:
         sender, now = self._ill[number], time.time_ns()

@@ -37,9 +37,10 @@ class Page:
         }
         if "{" not in self.route:
             return [self.route.removeprefix("/")]
-        head, _, name = self.route.partition("{")
-        key = name.rstrip("}").partition(":")[0]
-        return [f"{head.removeprefix('/')}{quote(value, safe='')}" for value in values[key]]
+        head, _, rest = self.route.removeprefix("/").partition("{")
+        name, _, tail = rest.partition("}")
+        asked = "?component=ups/battery&signal=ups.battery.temperature" if tail == "/readings" else ""
+        return [f"{head}{quote(value, safe='')}{tail}{asked}" for value in values[name.partition(":")[0]]]
 
 
 def pages() -> list[Page]:
