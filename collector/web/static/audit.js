@@ -73,6 +73,7 @@ export default {
   data() {
     const asked = new URL(location.href).searchParams;
     const f = Object.fromEntries(["actor", "subject", "group", "from", "to"].map((name) => [name, asked.get(name) ?? ""]));
+    for (const name of ["from", "to"]) if (!/^\d{4}-\d{2}-\d{2}$/.test(f[name])) f[name] = ""; // an address that somebody typed
     return {
       f, list: null, before: 0, looked: 0, back: "", whole: true, failed: false, busy: false, chain: null, following: false, trouble: "", open: 0, proof: null,
       groups: ["handling", "planning", "correction", "rule", "key", "sign_in", "look", "people", "collector"],
