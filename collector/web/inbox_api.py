@@ -15,7 +15,8 @@ from tillwatch.collector.alarm.alarms import CHILD
 from tillwatch.collector.incident import applies
 from tillwatch.collector.incident.incident_views import ConsoleReader, IncidentView, InForce
 from tillwatch.collector.incident.incidents import RESTORED, SETTLING
-from tillwatch.collector.people.roles import Permission, asking
+from tillwatch.collector.people import accounts
+from tillwatch.collector.people.roles import GRANTS, Permission, asking
 from tillwatch.collector.read import AlarmView, TerminalView
 from tillwatch.collector.web.acts import possible
 from tillwatch.collector.web.answers import PROBLEMS, SOME, UNCHANGED, Language, Tags, known, unchanged
@@ -96,7 +97,7 @@ class Neighbour(_Model):
 class Handling(_Model):
     """What acts may name."""
 
-    people: Annotated[list[Choice], Field(description="Of the roster")]
+    people: Annotated[list[Choice], Field(description="Of the roster, and with an account that may act")]
     reasons: Annotated[list[Choice], Field(description="For a hold, of the policy")]
     neighbours: Annotated[list[Neighbour], Field(description="Incidents that the one asked for may be merged into")]
     me: str
@@ -154,7 +155,7 @@ def add(api: APIRouter, parts: Parts) -> None:
 
     @api.get(
         "/handling", response_model=Handling, responses=PROBLEMS, dependencies=[needs(Permission.ACT)],
-        summary="What acts may name: people of the roster, reasons for a hold, and where an incident may be merged into",
+        summary="What acts may name: people, reasons for a hold, and where an incident may be merged into",
     )  # fmt: skip
     async def handling(
         response: Response,
@@ -175,7 +176,7 @@ def add(api: APIRouter, parts: Parts) -> None:
 
         force, near = await known(lambda: parts.reads(read), incident)
         return Handling(
-            people=[Choice(id=person.id, name=person.name) for person in force.policy.roster.people.values()],
+            people=[Choice(id=name, name=text) for name, text in _hands(parts, force).items()],
             reasons=[Choice(id=word, name=text) for word, text in force.policy.hold_reasons.items()],
             neighbours=[
                 Neighbour(id=each.id, text=words.text(force.rules, each.fault, lang), terminal=each.terminal, component=each.component, level=each.level)
@@ -183,6 +184,15 @@ def add(api: APIRouter, parts: Parts) -> None:
             ],
             me=asking().name,
         )  # fmt: skip
+
+
+def _hands(parts: Parts, force: InForce) -> dict[str, str]:
+    """Whom an incident may be handed to: the people of the roster, and whoever has an account and may act."""
+    found = {person.id: person.name for person in force.policy.roster.people.values()}
+    for one in accounts.everybody(parts.people.directory.db) if parts.people is not None else ():
+        if one.active and not one.board and Permission.ACT in GRANTS[one.role]:
+            found.setdefault(one.name, one.full_name or one.name)
+    return found
 
 
 def urgency(view: IncidentView, now: int) -> tuple[int, int, int, int, int]:

@@ -238,6 +238,7 @@ class ChartPanel:
                 .classes("tw-source")
                 .props(f'title="{self._text("source.link_hint")}"')
             )
+            self._source.set_visibility(False)  # until something is picked
             with ui.element("div").classes("tw-ranges").props(f'role=group aria-label="{self._text("chart.range")}"'):
                 self._buttons = {
                     name: words("button", self._text(f"range.{name}")).props("type=button") for name in RANGES
@@ -321,6 +322,7 @@ class ChartPanel:
             self._title.set_text(f"{component} · {signal}")
             asked_of = urlencode({"component": component, "signal": signal})
             self._source.props["href"] = f"/terminal/{quote(self._terminal, safe='')}/readings?{asked_of}"
+            self._source.set_visibility(True)
             self._made_of.set_text(message if option else "")
             self._message.set_text(message)
             self._message.set_visibility(not option)

@@ -16,6 +16,7 @@ from tests.collector.conftest import World
 from tests.collector.desk import HOUR
 from tests.collector.sending import S
 from tests.collector.web.foreseen_bank import DAYS, ForeseenBank
+from tillwatch.agent.model import State
 from tillwatch.collector.intake.alertmanager import AlertsSettings, facts_of
 from tillwatch.collector.read import AlarmView
 from tillwatch.collector.store.reader import SqliteReader
@@ -84,8 +85,8 @@ class WholeBank(ForeseenBank):
 
     def _old_faults(self) -> None:
         """In the middle of last month: what was settled, with a verdict and a part, and cash that ran out."""
-        self.say("atm-7", "atm/CashDispenser unit:1", "atm.unit.supply", "empty", lasting=7_200)
-        self.say("atm-7", "atm/CashDispenser unit:1", "atm.unit.supply", "ok", lasting=900)
+        self.say("atm-7", "atm/CashDispenser unit:1", "atm.unit.supply", "empty", State.CRIT, lasting=7_200)
+        self.say("atm-7", "atm/CashDispenser unit:1", "atm.unit.supply", "ok", State.OK, lasting=900)
         self.say("atm-8", "host/disk:/", "host.disk.percent", 99, lasting=600)
         found = next(view for view in self.alarms() if view.terminal == "atm-8")
         self.operate(
@@ -97,6 +98,9 @@ class WholeBank(ForeseenBank):
             note=PAYLOADS[1],
         )
         self.say("atm-8", "host/disk:/", "host.disk.percent", 20, lasting=2_000)
+        times = {"from": self.now - 2 * HOUR, "to": self.now - HOUR}
+        why = {"counts_as": "down", "reason": "the line of the branch was cut", "party": "network"}
+        self.operate(action="correct", terminal="atm-8", **times, **why)
 
     def _faults(self) -> None:
         for name in HILL:
