@@ -19,9 +19,9 @@ from tillwatch.collector.tickets.two_way import inbox
 from tillwatch.collector.tickets.two_way.inbox import Inbox, changes_of
 from tillwatch.collector.tickets.two_way.sync import Sync
 from tillwatch.collector.trust.authority import Authority
-from tillwatch.collector.web.alerts import alerts
-from tillwatch.collector.web.hooks import Handler, hint, hook_app, hook_listener, push
-from tillwatch.collector.web.listening import Listener
+from tillwatch.collector.web.inward.alerts import alerts
+from tillwatch.collector.web.inward.hooks import Handler, hint, hook_app, hook_listener, push
+from tillwatch.collector.web.inward.listening import Listener
 
 log = logging.getLogger(__name__)
 

@@ -39,7 +39,7 @@ from tillwatch.collector.store.sqlite import SqliteStore, open_db
 from tillwatch.collector.trust import succession
 from tillwatch.collector.trust.authority import Authority, open_authority
 from tillwatch.collector.trust.registry import JournalRegistrar
-from tillwatch.collector.web.enrol import EnrolListener, MqttAddress, enrol_app
+from tillwatch.collector.web.inward.enrol import EnrolListener, MqttAddress, enrol_app
 from tillwatch.device_profiles.catalogue import load_catalogue
 
 log = logging.getLogger(__name__)

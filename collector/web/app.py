@@ -25,24 +25,17 @@ from tillwatch.collector.people.recording import Recorder
 from tillwatch.collector.people.roles import Visitor
 from tillwatch.collector.people.settings import ConsoleSection
 from tillwatch.collector.people.signing_in import SigningIn
-from tillwatch.collector.web import (
-    answers,
-    api,
-    chart_route,
-    described,
-    finding_chart,
-    monitoring_api,
-    pages,
-    sign_in,
-    sign_in_oidc,
-)
+from tillwatch.collector.web import pages
 from tillwatch.collector.web.acting import Acts, NotTaken
-from tillwatch.collector.web.door import Door, House
+from tillwatch.collector.web.drawing import chart_route, finding_chart
+from tillwatch.collector.web.entry import sign_in, sign_in_oidc
+from tillwatch.collector.web.entry.door import Door, House
+from tillwatch.collector.web.entry.guard import Guard
 from tillwatch.collector.web.feed import Feed
-from tillwatch.collector.web.guard import Guard
 from tillwatch.collector.web.parts import Parts
 from tillwatch.collector.web.predicting import Predicting
 from tillwatch.collector.web.reads import Reads
+from tillwatch.collector.web.rest import answers, api, described, monitoring_api
 from tillwatch.collector.web.translation import Translation
 
 TELL_S = 10.0

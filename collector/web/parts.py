@@ -9,7 +9,7 @@ from pathlib import Path
 from tillwatch.collector.alarm.diagnosis import Cards
 from tillwatch.collector.people.signing_in import SigningIn
 from tillwatch.collector.web.acting import Acts
-from tillwatch.collector.web.door import House
+from tillwatch.collector.web.entry.door import House
 from tillwatch.collector.web.feed import Feed
 from tillwatch.collector.web.predicting import Predicting
 from tillwatch.collector.web.reads import Reads

@@ -13,7 +13,7 @@ from typing import TypeVar
 from tillwatch.collector.incident.incident_views import ConsoleReader
 from tillwatch.collector.people.roles import Permission, asking
 from tillwatch.collector.store.sqlite import StoreError
-from tillwatch.collector.web.scoped import ScopedReader
+from tillwatch.collector.web.scope.scoped import ScopedReader
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from tillwatch.collector.alarm.alarms import ACK_NS
 from tillwatch.collector.proof.rebuild import rebuild, tables
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.tickets.message import Op, TicketMessage
-from tillwatch.collector.web.schema import Alarm
+from tillwatch.collector.web.rest.schema import Alarm
 
 RULES = """
 [fold]

@@ -11,8 +11,7 @@ from nicegui import app as nicegui_app
 from nicegui import ui
 
 from tillwatch.collector.people.roles import Permission, asking
-from tillwatch.collector.web.answers import Language
-from tillwatch.collector.web.door import needs
+from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.pages import (
     alarms_page,
     at_risk_page,
@@ -42,6 +41,7 @@ from tillwatch.collector.web.pages import (
 )
 from tillwatch.collector.web.pages.theme import STATIC, static_version, texts_script
 from tillwatch.collector.web.parts import Parts
+from tillwatch.collector.web.rest.answers import Language
 
 FOR_EVER = "public, max-age=31536000, immutable"
 RECONNECT_S = 20.0

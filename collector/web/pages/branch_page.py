@@ -10,7 +10,7 @@ from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission, asking
 from tillwatch.collector.terminal.component_groups import GROUPS
-from tillwatch.collector.web.door import needs
+from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.feed import Change
 from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
 from tillwatch.collector.web.parts import Parts

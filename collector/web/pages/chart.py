@@ -6,8 +6,8 @@ from typing import Any
 
 from tillwatch.agent.model import MS
 from tillwatch.collector.read import History
+from tillwatch.collector.web.drawing.series import gap_after, gaps, thin
 from tillwatch.collector.web.messages import Text
-from tillwatch.collector.web.series import gap_after, gaps, thin
 
 CHART_POINTS = 1_500
 """Points drawn: about two for each pixel of the chart's width; more only make the page slow."""

@@ -12,7 +12,7 @@ from nicegui.elements.mixins.text_element import TextElement
 from tillwatch.agent.model import MS
 from tillwatch.collector.people.roles import Permission, asking
 from tillwatch.collector.terminal.component_groups import GROUPS
-from tillwatch.collector.web.door import needs
+from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.feed import CONDITIONS, Change, Feed
 from tillwatch.collector.web.messages import Text
 from tillwatch.collector.web.pages.theme import QUIET_S, STATIC, frame, listen, text_of, words

@@ -10,11 +10,11 @@ from nicegui import Client, ui
 from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission, asking
-from tillwatch.collector.web.door import needs
+from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.pages.theme import STATIC, frame, text_of, words
 from tillwatch.collector.web.parts import Parts
-from tillwatch.collector.web.prove_api import MAX_NAME
 from tillwatch.collector.web.reads import Busy, Unreadable
+from tillwatch.collector.web.rest.prove_api import MAX_NAME
 
 
 class ReadingList(Element, component=STATIC / "readings.js"):

@@ -7,7 +7,7 @@ from nicegui import Client, ui
 from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission
-from tillwatch.collector.web.door import needs
+from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.pages.theme import STATIC, frame, text_of, words
 from tillwatch.collector.web.parts import Parts
 

@@ -15,7 +15,7 @@ from nicegui.element import Element
 from tillwatch.agent.model import MS
 from tillwatch.collector.people.roles import Permission, asking
 from tillwatch.collector.read import ComponentView, FleetReader, History, StateView, TerminalView
-from tillwatch.collector.web.door import needs
+from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.feed import Change, Feed
 from tillwatch.collector.web.messages import Text
 from tillwatch.collector.web.pages import chart

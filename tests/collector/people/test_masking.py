@@ -10,7 +10,7 @@ from tests.collector.fake_fleet import FakeFleet
 from tillwatch.collector.people import masking
 from tillwatch.collector.people.roles import Role, Visitor
 from tillwatch.collector.read import ComponentView, History, Point, SignalView
-from tillwatch.collector.web.scoped import ScopedReader
+from tillwatch.collector.web.scope.scoped import ScopedReader
 
 
 @pytest.mark.parametrize(

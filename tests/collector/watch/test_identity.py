@@ -17,7 +17,7 @@ from tillwatch.collector.store.sqlite import open_db
 from tillwatch.collector.trust.authority import Authority, open_authority
 from tillwatch.collector.trust.registry import Enrolment, JournalRegistrar, create_token
 from tillwatch.collector.watch.identity import IDENTITY, TLS, IdentityError, enrol, load, parse_token
-from tillwatch.collector.web.enrol import EnrolListener, MqttAddress, enrol_app
+from tillwatch.collector.web.inward.enrol import EnrolListener, MqttAddress, enrol_app
 
 HOSTS = ("localhost", "127.0.0.1")
 

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from tillwatch.collector.people.directory import Asker
 from tillwatch.collector.people.roles import Visitor
 from tillwatch.collector.web.app import Console
-from tillwatch.collector.web.door import Shown
+from tillwatch.collector.web.entry.door import Shown
 
 HEADER = "x-test-who"
 

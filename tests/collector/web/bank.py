@@ -27,7 +27,7 @@ from tillwatch.collector.trust.authority import open_authority
 from tillwatch.collector.web.__main__ import listen
 from tillwatch.collector.web.acting import ActsDoor
 from tillwatch.collector.web.app import Console
-from tillwatch.collector.web.door import Shown
+from tillwatch.collector.web.entry.door import Shown
 
 POLICY = """
 [person.chen]

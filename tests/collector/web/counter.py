@@ -17,7 +17,7 @@ from tillwatch.collector.people.roles import Role, Visitor
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.web.acting import ActsDoor
 from tillwatch.collector.web.app import Console
-from tillwatch.collector.web.door import Shown
+from tillwatch.collector.web.entry.door import Shown
 
 LI = Visitor("li.na", Role.SUPERVISOR)
 AUDITOR = Visitor("zhou", Role.AUDITOR)

@@ -18,12 +18,12 @@ from tests.collector.fake_fleet import FakeFleet
 from tillwatch.collector.people.roles import Role, Scope, Visitor
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.web import bulletin as module
-from tillwatch.collector.web import events_api
 from tillwatch.collector.web.bulletin import Bulletin, Notice
-from tillwatch.collector.web.events_api import _events
 from tillwatch.collector.web.feed import Feed
 from tillwatch.collector.web.reads import Reads
-from tillwatch.collector.web.scoped import ScopedReader
+from tillwatch.collector.web.rest import events_api
+from tillwatch.collector.web.rest.events_api import _events
+from tillwatch.collector.web.scope.scoped import ScopedReader
 
 WHOLE, SOUTH = Scope(), Scope(regions=frozenset({"South"}))
 WAIT_S = 10

@@ -39,8 +39,8 @@ from tillwatch.collector.web.monitoring import (
     judge,
     worst_of,
 )
-from tillwatch.collector.web.monitoring_schema import HealthPart
 from tillwatch.collector.web.predicting import BEHIND, NEW, OFF, STOPPED, STUCK, TROUBLE, WELL, HowFar
+from tillwatch.collector.web.rest.monitoring_schema import HealthPart
 
 NOW = 1_790_000_000 * S
 ATM = replace(FakeFleet(1).terminals()[0], id="atm-1", connection="online", skew_ms=0, life_cycle="in_service", holes=0, lost=0)  # fmt: skip

@@ -20,7 +20,7 @@ from tests.collector.fake_fleet import BRANCHES, FakeFleet
 from tests.collector.people.peopled import Peopled, peopled
 from tillwatch.collector.people.roles import GRANTS, Permission, Role, Scope
 from tillwatch.collector.people.settings import ConsoleSection
-from tillwatch.collector.web.door import NEEDS
+from tillwatch.collector.web.entry.door import NEEDS
 from tillwatch.collector.web.pages.theme import static_version
 
 OPEN, SELF, SEE, SEE_PROTECTED, ACT, DIAGNOSE, PLAN, TRY_RULES, PROVE, AUDIT, PEOPLE, METRICS = Permission

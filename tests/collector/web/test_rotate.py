@@ -22,8 +22,8 @@ from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.store.sqlite import SqliteStore
 from tillwatch.collector.trust.authority import open_authority
 from tillwatch.collector.trust.registry import Enrolment, JournalRegistrar, create_token
-from tillwatch.collector.web.enrol import EnrolListener, MqttAddress, enrol_app
-from tillwatch.collector.web.listening import REFUSALS_PER_MINUTE
+from tillwatch.collector.web.inward.enrol import EnrolListener, MqttAddress, enrol_app
+from tillwatch.collector.web.inward.listening import REFUSALS_PER_MINUTE
 
 HOSTS = ("localhost", "127.0.0.1")
 

@@ -28,8 +28,8 @@ from tests.collector.web.taking import Taking
 from tillwatch.collector.people.roles import Role, Visitor
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.web.acting import ActsDoor
-from tillwatch.collector.web.api import PREFIX
 from tillwatch.collector.web.app import Console
+from tillwatch.collector.web.rest.api import PREFIX
 
 WHO = {str(role): Visitor(str(role), role) for role in (Role.SUPERVISOR, Role.AUDITOR)}
 USUAL, LONG = 3, 40

@@ -1,0 +1,1 @@
+"""Who comes in: the door before everything, signing in, and looks at what is masked elsewhere."""

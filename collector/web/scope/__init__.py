@@ -1,0 +1,1 @@
+"""The store as one visitor may see it."""

@@ -1,0 +1,57 @@
+"""What somebody sees of the fleet is their part of it, and what is outside is not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.collector.fake_fleet import NANO, FakeFleet
+from tillwatch.collector.people.roles import NOBODY, Role, Scope, Visitor, on_behalf_of
+from tillwatch.collector.web.reads import Reads
+from tillwatch.collector.web.scope.scoped import ScopedReader
+
+BASE = 1_790_000_000 * NANO
+SOUTH = Visitor("wang", Role.TECHNICIAN, Scope(regions=frozenset({"South"})))
+HARBOUR = Visitor("li", Role.VIEWER, Scope(branches=frozenset({"Harbour Road"})))
+ALL = Visitor("zhao", Role.AUDITOR)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> FakeFleet:
+    return FakeFleet(60, BASE, tmp_path / "changes.json")
+
+
+def scoped(fleet: FakeFleet, visitor: Visitor) -> ScopedReader:
+    return ScopedReader(fleet, visitor)
+
+
+def test_lists_have_only_what_is_within(fleet):
+    assert {view.region for view in scoped(fleet, SOUTH).terminals()} == {"South"}
+    assert {view.branch for view in scoped(fleet, HARBOUR).terminals()} == {"Harbour Road"}
+    assert len(scoped(fleet, ALL).terminals()) == 60
+    within = {view.id for view in scoped(fleet, SOUTH).terminals()}
+    assert {alarm.terminal for alarm in scoped(fleet, SOUTH).alarms()} <= within
+    assert {view.region for view in scoped(fleet, SOUTH).incidents(BASE)[0]} <= {"South"}
+
+
+def test_what_is_outside_is_not_there(fleet):
+    outside = next(view.id for view in fleet.terminals() if view.region != "South")
+    reader = scoped(fleet, SOUTH)
+    for ask in (reader.terminal, reader.components, reader.identity):
+        with pytest.raises(KeyError):
+            ask(outside)
+    with pytest.raises(KeyError):
+        reader.history(outside, "ups/battery", "battery.charge", 0, BASE)
+    with pytest.raises(KeyError):
+        reader.alarms(terminal=outside)
+
+
+async def test_nobody_asks_nothing(fleet):
+    reads = Reads(lambda: fleet)
+    with on_behalf_of(NOBODY), pytest.raises(PermissionError):
+        await reads(lambda reader: reader.terminals())
+    with on_behalf_of(SOUTH):
+        assert {view.region for view in await reads(lambda reader: reader.terminals())} == {"South"}
+    assert len(await reads.whole(lambda reader: reader.terminals())) == 60
+    reads.close()
