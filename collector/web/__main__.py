@@ -35,6 +35,10 @@ MAX_CONNECTIONS = 1_000
 """Connections at once; more are told 503. Fifty viewers hold about 150."""
 
 
+BEHIND_INTAKE = 5
+"""Niceness: where processors are short, what people look at waits for what terminals send. A third of the collector's share."""
+
+
 class Refused(Exception):  # noqa: N818  # it is the user's input that is wrong
     """The console cannot start. The text says why and what to do."""
 
@@ -204,6 +208,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.until_stdin_ends:
         threading.Thread(target=_end_with_stdin, name="stdin", daemon=True).start()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    if os.name == "posix":
+        os.nice(BEHIND_INTAKE)
     from tillwatch.collector.config import ConfigError, load_config  # noqa: PLC0415  # as the next
     from tillwatch.collector.store.reader import SqliteReader  # noqa: PLC0415  # --help must not need the store
     from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
-from tests.benchmarks import agent, collector, delivery, proof, results, snmp, storm, streaming, wire
+from tests.benchmarks import agent, collector, console, delivery, proof, results, snmp, storm, streaming, wire
 from tests.benchmarks.options import Options, progress
 from tests.benchmarks.outside import __main__ as outside
 from tests.benchmarks.results import BenchError, Result
 
-AREAS: tuple[ModuleType, ...] = (wire, snmp, collector, delivery, storm, proof, streaming, agent)
+AREAS: tuple[ModuleType, ...] = (wire, snmp, collector, delivery, storm, proof, streaming, console, agent)
 RUNS = 3
 
 
