@@ -5,6 +5,7 @@ Times are UTC nanoseconds, 0 for not yet; lengths are in seconds.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -192,6 +193,10 @@ class IncidentReader(Protocol):
 
     def find_incident(self, text: str) -> list[str]:
         """The ids that begin with this text, or have it behind their `HWM-`; the newest first."""
+        ...
+
+    def places_of(self, incidents: Collection[str]) -> Mapping[str, tuple[str, str]]:
+        """Incident -> (branch, region); without those that are not there."""
         ...
 
     def asked(self, actor: str, request: str, since: int) -> str:

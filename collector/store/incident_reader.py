@@ -5,7 +5,7 @@ function works within the caller's transaction, so that an answer is of one stat
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import takewhile
 
 import msgpack
@@ -383,3 +383,13 @@ def why(db: sqlite3.Connection, book: InForce, number: int, now: int) -> tuple[A
     members = _members(db, about.incident) if about.incident else []
     case = _case(db, book, now, about, _incident(db, about.incident) if about.incident else None, members)
     return _alarm_view(row, book), explain(case)
+
+
+def places(db: sqlite3.Connection, incidents: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Of these incidents: branch and region."""
+    found: dict[str, tuple[str, str]] = {}
+    for corr_id in incidents:
+        row = db.execute("SELECT branch, region FROM incident WHERE corr_id = ?", (corr_id,)).fetchone()
+        if row is not None:
+            found[corr_id] = (row[0], row[1])
+    return found

@@ -241,6 +241,10 @@ class SqliteReader(Dossiers, Oversight, OrderReader):
         with self.snapshot() as db:
             return incident_reader.find(db, text)
 
+    def places_of(self, incidents: Collection[str]) -> Mapping[str, tuple[str, str]]:
+        with self.snapshot() as db:
+            return incident_reader.places(db, incidents)
+
     def addressed(self, corr_id: str) -> Addressed:
         """What the way of its messages depends on."""
         with self.snapshot() as db:

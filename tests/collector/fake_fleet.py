@@ -322,6 +322,10 @@ class FakeFleet(FakeDossiers, FakeOversight, FakeDiagnosis):
     def find_incident(self, text: str) -> list[str]:
         return [alarm.incident for alarm in self.alarms(open_only=False) if alarm.incident.startswith(text)]
 
+    def places_of(self, incidents: Collection[str]) -> Mapping[str, tuple[str, str]]:
+        views = {view.id: view for view in self.incidents(self.base, living=False)[0]}
+        return {each: (views[each].branch, views[each].region) for each in incidents if each in views}
+
     def asked(self, actor: str, request: str, since: int) -> str:
         return ""
 

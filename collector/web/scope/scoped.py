@@ -4,7 +4,7 @@ exists. Every question of the console passes here, and one that has no form here
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
@@ -35,6 +35,10 @@ from tillwatch.collector.web.scope.scoped_diagnosis import ScopedDiagnosis
 from tillwatch.collector.web.scope.scoped_dossier import ScopedDossiers
 from tillwatch.collector.web.scope.scoped_oversight import ScopedOversight
 
+MOST_WAITING = 5_000
+"""Messages among which those of one part of the fleet are looked for; more wait only where a desk has been down for long."""
+MORE = 4
+"""Times as many are read where too few of them are within."""
 FEW = 20
 """Places looked up one by one; for more the whole map is read."""
 
@@ -73,6 +77,16 @@ class ScopedReader(ScopedDossiers, ScopedOversight, ScopedDiagnosis):
         names = {each.terminal for each in listed}
         places = self._whole.places(names if len(names) <= FEW else None)
         return [each for each in listed if self._scope.covers(*places.get(each.terminal, ("", "")))]
+
+    def _enough(self, ask: Callable[[int], Sequence[_T]], limit: int) -> list[_T]:
+        """As many as are asked for of what is within, though others stand before them."""
+        asked = limit
+        while True:
+            found = ask(asked)
+            own = self._within(found)
+            if self._scope.whole or len(own) >= limit or len(found) < asked:
+                return own[:limit]
+            asked *= MORE
 
     def _within_part(self, found: Iterable[Order]) -> list[Order]:
         return self._within(found)
@@ -149,7 +163,7 @@ class ScopedReader(ScopedDossiers, ScopedOversight, ScopedDiagnosis):
     def alarms(self, *, terminal: str | None = None, open_only: bool = True, limit: int = 500) -> Sequence[AlarmView]:
         if terminal is not None:
             self._check(terminal)
-        found = self._within(self._whole.alarms(terminal=terminal, open_only=open_only, limit=limit))
+        found = self._enough(lambda n: self._whole.alarms(terminal=terminal, open_only=open_only, limit=n), limit)
         return [masking.alarm_shown(view) for view in found]
 
     def alarm(self, alarm: int) -> AlarmView:
@@ -184,6 +198,9 @@ class ScopedReader(ScopedDossiers, ScopedOversight, ScopedDiagnosis):
         own = {view.id for view in self.incidents(0, living=False, limit=len(found))[0]} if found else set()
         return [each for each in found if each in own]
 
+    def places_of(self, incidents: Collection[str]) -> Mapping[str, tuple[str, str]]:
+        return {each: at for each, at in self._whole.places_of(incidents).items() if self._scope.covers(*at)}
+
     def asked(self, actor: str, request: str, since: int) -> str:
         return self._whole.asked(actor, request, since)
 
@@ -200,13 +217,12 @@ class ScopedReader(ScopedDossiers, ScopedOversight, ScopedDiagnosis):
     # What is foreseen.
 
     def at_risk(self, *, branch: str | None = None, region: str | None = None, limit: int = 500) -> Sequence[RiskView]:
-        found = self._whole.at_risk(branch=branch, region=region, limit=limit)
-        return [each for each in found if self._scope.covers(each.branch, each.region)]
+        return self._enough(lambda n: self._whole.at_risk(branch=branch, region=region, limit=n), limit)
 
     def findings(self, terminal: str | None = None, *, open_only: bool = True, limit: int = 500) -> Sequence[Finding]:
         if terminal is not None:
             self._check(terminal)
-        return self._within(self._whole.findings(terminal, open_only=open_only, limit=limit))
+        return self._enough(lambda n: self._whole.findings(terminal, open_only=open_only, limit=n), limit)
 
     def finding(self, number: str) -> Finding:
         found = self._whole.finding(number)
@@ -239,7 +255,12 @@ class ScopedReader(ScopedDossiers, ScopedOversight, ScopedDiagnosis):
     def outgoing(
         self, *, connector: str | None = None, limit: int = 500, offset: int = 0
     ) -> tuple[list[OutgoingView], int]:
-        return self._whole.outgoing(connector=connector, limit=limit, offset=offset)
+        if self._scope.whole:
+            return self._whole.outgoing(connector=connector, limit=limit, offset=offset)
+        found, _ = self._whole.outgoing(connector=connector, limit=MOST_WAITING)
+        places = self._whole.places_of({each.incident for each in found})
+        own = [each for each in found if self._scope.covers(*places.get(each.incident, ("", "")))]
+        return own[offset : offset + limit], len(own)
 
     def revision(self) -> int:
         return self._whole.revision()

@@ -226,12 +226,6 @@ export default {
       const names = ["auto", "dark", "light"];
       if (window.TW.account) tw.act("PUT", "/api/v1/me", { theme: names[(names.indexOf(this.theme) + 1) % names.length] }).catch(() => {});
     },
-    async out() {
-      try {
-        await tw.act("POST", "/api/v1/sign-out");
-      } finally {
-        location.href = "/sign-in";
-      }
-    },
+    out: () => tw.session.out(),
   },
 };

@@ -195,9 +195,7 @@ export default {
     endOthers() {
       return this.act("sessions", "DELETE", `${V1}/sessions`);
     },
-    async out() {
-      if ((await this.act("sessions", "POST", "/api/v1/sign-out")) !== undefined) location.href = "/sign-in";
-    },
+    out: () => tw.session.out(),
     async make() {
       const done = await this.act("tokens", "POST", `${V1}/tokens`, this.wish);
       if (done === undefined) return;

@@ -7,6 +7,15 @@ tw.session = {
     const here = location.pathname + location.search;
     location.replace(`/sign-in?ended&next=${encodeURIComponent(here)}`);
   },
+  // By one's own wish: what the page asks meanwhile, and is refused, is no end that has to be told.
+  async out() {
+    tw.session.left = true;
+    try {
+      await tw.session.ask("/api/v1/sign-out", { method: "POST", headers: { "X-TW-CSRF": window.TW.csrf ?? "" } });
+    } finally {
+      location.href = "/sign-in";
+    }
+  },
   async look() {
     try {
       if ((await tw.session.ask("/api/v1/me", { cache: "no-store" })).status === 401) tw.session.over();

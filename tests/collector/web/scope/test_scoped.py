@@ -8,6 +8,7 @@ import pytest
 
 from tests.collector.fake_fleet import NANO, FakeFleet
 from tillwatch.collector.people.roles import NOBODY, Role, Scope, Visitor, on_behalf_of
+from tillwatch.collector.read import OutgoingView
 from tillwatch.collector.web.reads import Reads
 from tillwatch.collector.web.scope.scoped import ScopedReader
 
@@ -33,6 +34,28 @@ def test_lists_have_only_what_is_within(fleet):
     within = {view.id for view in scoped(fleet, SOUTH).terminals()}
     assert {alarm.terminal for alarm in scoped(fleet, SOUTH).alarms()} <= within
     assert {view.region for view in scoped(fleet, SOUTH).incidents(BASE)[0]} <= {"South"}
+
+
+def test_a_list_is_as_long_as_it_was_asked_for_though_others_stand_before(fleet):
+    everything = scoped(fleet, ALL).alarms()
+    own = [alarm for alarm in everything if scoped(fleet, ALL).terminal(alarm.terminal).region == "Centre"]
+    centre = Visitor("sun", Role.VIEWER, Scope(regions=frozenset({"Centre"})))
+    assert own
+    assert [alarm.id for alarm in scoped(fleet, centre).alarms(limit=1)] == [own[0].id]
+
+
+def test_what_waits_for_a_receiver_is_shown_to_whom_its_incident_concerns(fleet, monkeypatch):
+    incidents = fleet.incidents(BASE, living=False)[0]
+    waiting = [
+        OutgoingView(n, "desk", view.id, "open", 1, view.level, "", "ticket", "", BASE, "pending", 0, 0, 0, "")
+        for n, view in enumerate(incidents)
+    ]
+    monkeypatch.setattr(FakeFleet, "outgoing", lambda *_, **__: (waiting, len(waiting)), raising=True)
+    branches = {view.id: view.branch for view in incidents}
+    found, total = scoped(fleet, HARBOUR).outgoing()
+    assert total == len(found) > 0
+    assert {branches[each.incident] for each in found} == {"Harbour Road"}
+    assert scoped(fleet, ALL).outgoing() == (waiting, len(waiting))
 
 
 def test_what_is_outside_is_not_there(fleet):
