@@ -188,7 +188,8 @@ class Pipeline:
 
     async def take(self, messages: Sequence[Message]) -> dict[str, Reply]:
         """One group: what to tell the terminals once this returns. Raises StoreError, and then nothing has changed."""
-        return await self._take([self.look(message) for message in messages])
+        async with self._lock:
+            return await self._take([self.look(message) for message in messages])
 
     def look(self, message: Message) -> Incoming:
         """Open a batch, which is most of the work on it and needs nothing but the terminals' keys."""
