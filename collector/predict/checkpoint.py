@@ -5,6 +5,7 @@ how far they are. The file is a convenience: lost or damaged, it is made again f
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -106,8 +107,8 @@ class Checkpoint:
         self.path = path
         try:
             self._db = _open(path)
-        except sqlite3.DatabaseError as error:
-            if not _damaged(error):
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            if not _damaged(error, path):
                 raise
             self._set_aside(str(error))
 
@@ -131,13 +132,22 @@ class Checkpoint:
             state = {name.removeprefix("engine/"): body for name, body in parts.items() if name.startswith("engine/")}
             return Kept(head["position"], head["digest"], state, parts["mind"])
         except (sqlite3.DatabaseError, ValueError, KeyError, TypeError, msgpack.UnpackException) as error:
-            if isinstance(error, sqlite3.DatabaseError) and not _damaged(error):
+            if not _damaged(error, self.path):
                 raise
             self._set_aside(f"{type(error).__name__} {error}")
             return None
 
     def save(self, kept: Kept) -> None:
-        """All of it or nothing, in one transaction."""
+        """All of it or nothing, in one transaction. A file that turns out to be damaged only now is set aside, too."""
+        try:
+            self._save(kept)
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            if not _damaged(error, self.path):
+                raise
+            self._set_aside(f"{type(error).__name__} {error}")
+            self._save(kept)
+
+    def _save(self, kept: Kept) -> None:
         parts = {f"engine/{name}": value for name, value in kept.state.items()} | {"mind": dict(kept.mind)}
         head = {"v": VERSION, "position": kept.position, "digest": kept.digest, "parts": sorted(parts)}
         self._db.execute("BEGIN IMMEDIATE")
@@ -148,7 +158,8 @@ class Checkpoint:
                 self._db.execute("INSERT INTO part VALUES (?,?,?)", (name, sha256(body).digest(), body))
             self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # a damaged file ends it by itself
+                self._db.execute("ROLLBACK")
             raise
 
     def tell(self, status: Status) -> None:
@@ -175,9 +186,13 @@ class Checkpoint:
         self._db = _open(self.path)
 
 
-def _damaged(error: sqlite3.DatabaseError) -> bool:
-    """Whether it is the file's own: neither the disk's nor that of somebody who holds it just now. One that ends too early counts as its own."""
+def _damaged(error: Exception, path: Path) -> bool:
+    """Whether it is the file's own: neither the disk's nor that of somebody who holds it just now. One that ends too early counts as its own, and one
+    that says of itself that nobody can write it where anybody may.
+    """
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    if code == sqlite3.SQLITE_READONLY:
+        return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
     return code == sqlite3.SQLITE_IOERR_SHORT_READ or code & 0xFF not in _PASSING
 
 

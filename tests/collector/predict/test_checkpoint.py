@@ -78,6 +78,21 @@ def test_a_damaged_file_is_set_aside_or_still_right(tmp_path: Path, at: float, c
         assert checkpoint.load() is not None
 
 
+@pytest.mark.parametrize("place", [18, 36, 52, 3990], ids=["write version", "free pages", "vacuum", "schema"])
+def test_damage_that_shows_only_when_it_is_written_is_set_aside_then(tmp_path: Path, place: int) -> None:
+    path = tmp_path / "c.db.predictions"
+    with closing(Checkpoint(path)) as checkpoint:
+        checkpoint.save(KEPT)
+    data = bytearray(path.read_bytes())
+    data[place] ^= 0xFF
+    path.write_bytes(data)
+    with closing(Checkpoint(path)) as checkpoint:
+        back = checkpoint.load()
+        assert back is None or same(back.state, STATE)
+        checkpoint.save(KEPT)
+        assert checkpoint.load() is not None
+
+
 @pytest.mark.parametrize("what", ["UPDATE part SET body = x'c0' WHERE name = 'mind'", "DELETE FROM part WHERE name = 'engine/names'", "DELETE FROM part WHERE name = 'head'"])  # fmt: skip
 def test_what_does_not_fit_together_is_set_aside(tmp_path: Path, what: str, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "c.db.predictions"
