@@ -238,7 +238,7 @@ export default {
             <div>
               <h3>{{ t("figures.noisy") }} <span class="tw-faint">{{ t("figures.noisy_share", { share: pct(f.alarm_load.top_share, 1) }) }}</span></h3>
               <p v-if="!f.alarm_load.top.length" class="tw-faint">–</p>
-              <ol v-else class="tw-fig-list"><li v-for="(n, k) in f.alarm_load.top" :key="k" class="tw-fig-line"><span>{{ n.text }} · <a :href="'/terminal/' + encodeURIComponent(n.terminal)">{{ n.terminal }}</a> <span class="tw-code tw-faint">{{ n.component }}</span></span><b>{{ number(n.n) }}</b></li></ol>
+              <ol v-else class="tw-fig-list"><li v-for="(n, k) in f.alarm_load.top" :key="k" class="tw-fig-line"><span>{{ n.text }} · <a class="tw-in-text" :href="'/terminal/' + encodeURIComponent(n.terminal)">{{ n.terminal }}</a> <span class="tw-code tw-faint">{{ n.component }}</span></span><b>{{ number(n.n) }}</b></li></ol>
             </div>
           </div>
         </section>
