@@ -9,8 +9,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from tests.collector.web.foreseen_bank import CASH, ForeseenBank
+from tests.collector.web.rest.test_figures_api import EVIL, NOW, store
 from tests.collector.web.running import Serving, Watched
-from tests.collector.web.test_figures_api import EVIL, NOW, store
 from tillwatch.collector.web.messages import TEXTS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
