@@ -320,6 +320,8 @@ class ChartPanel:
             return
         with self._client:
             self._title.set_text(f"{component} · {signal}")
+            if self._chart is not None:
+                self._chart.props["aria-label"] = self._title.text
             asked_of = urlencode({"component": component, "signal": signal})
             self._source.props["href"] = f"/terminal/{quote(self._terminal, safe='')}/readings?{asked_of}"
             self._source.set_visibility(True)
@@ -339,6 +341,7 @@ class ChartPanel:
         if self._chart is None:
             with self._place:
                 made = self._chart = ui.echart(option).classes("tw-chart").props("id=tw-chart role=img")
+                made.props["aria-label"] = self._title.text
             made.on("chart:datazoom", js_handler=f"() => tw.zoomed({made.id})")
             made.on("chart:finished", js_handler=f"() => tw.zoomed({made.id})")
         else:

@@ -45,7 +45,7 @@ const Behind = {
         <thead v-else><tr><th>{{ t("figures.incident") }}</th><th>{{ t("figures.kind_terminal") }}</th><th>{{ t("figures.failed_at") }}</th><th class="tw-right">{{ t("figures.answered") }}</th><th class="tw-right">{{ t("figures.restored") }}</th></tr></thead>
         <tbody v-if="kind === 'intervals'">
           <tr v-for="(r, k) in items" :key="k">
-            <td><a :href="own(r.terminal, r.since)">{{ r.terminal }}</a> <span class="tw-faint">{{ r.branch }}</span></td><td>{{ stamp(r.since) }}</td><td class="tw-right">{{ length(r.length_s) }}</td>
+            <td><a class="tw-in-text" :href="own(r.terminal, r.since)">{{ r.terminal }}</a> <span class="tw-faint">{{ r.branch }}</span></td><td>{{ stamp(r.since) }}</td><td class="tw-right">{{ length(r.length_s) }}</td>
             <td class="tw-wrap">{{ r.text }}<span v-if="r.by" class="tw-tag">{{ t("interval.source_correction", { n: r.entry, by: r.by }) }}</span><span v-if="r.why" class="tw-faint"> {{ r.why }}</span></td>
           </tr>
         </tbody>
@@ -238,7 +238,7 @@ export default {
             <div>
               <h3>{{ t("figures.noisy") }} <span class="tw-faint">{{ t("figures.noisy_share", { share: pct(f.alarm_load.top_share, 1) }) }}</span></h3>
               <p v-if="!f.alarm_load.top.length" class="tw-faint">–</p>
-              <ol v-else class="tw-fig-list"><li v-for="(n, k) in f.alarm_load.top" :key="k" class="tw-fig-line"><span>{{ n.text }} · <a :href="'/terminal/' + encodeURIComponent(n.terminal)">{{ n.terminal }}</a> <span class="tw-code tw-faint">{{ n.component }}</span></span><b>{{ number(n.n) }}</b></li></ol>
+              <ol v-else class="tw-fig-list"><li v-for="(n, k) in f.alarm_load.top" :key="k" class="tw-fig-line"><span>{{ n.text }} · <a class="tw-in-text" :href="'/terminal/' + encodeURIComponent(n.terminal)">{{ n.terminal }}</a> <span class="tw-code tw-faint">{{ n.component }}</span></span><b>{{ number(n.n) }}</b></li></ol>
             </div>
           </div>
         </section>
@@ -282,7 +282,7 @@ export default {
           <header><h2>{{ t("figures.corrections") }}</h2><span class="tw-fig-files"><a href="/api/v1/corrections?format=csv" download>CSV</a> <a href="/api/v1/corrections?format=xlsx" download>XLSX</a></span></header>
           <p class="tw-faint">{{ t("figures.corrections_about") }}</p>
           <p v-if="corrections && !corrections.length" class="tw-note">{{ t("figures.corrections_none") }}</p>
-          <ul v-else class="tw-fig-list"><li v-for="c in corrections || []" :key="c.entry" class="tw-fig-correction"><span><a :href="own(c)">{{ c.terminal }}</a> {{ stamp(c.since) }} – {{ stamp(c.until) }} → <b>{{ t("figures." + c.counts_as) }}</b></span><span>{{ c.reason }}</span><span class="tw-faint">{{ c.by }}, {{ stamp(c.at) }} · {{ t("source.entry", { n: number(c.entry) }) }}</span></li></ul>
+          <ul v-else class="tw-fig-list"><li v-for="c in corrections || []" :key="c.entry" class="tw-fig-correction"><span><a class="tw-in-text" :href="own(c)">{{ c.terminal }}</a> {{ stamp(c.since) }} – {{ stamp(c.until) }} → <b>{{ t("figures." + c.counts_as) }}</b></span><span>{{ c.reason }}</span><span class="tw-faint">{{ c.by }}, {{ stamp(c.at) }} · {{ t("source.entry", { n: number(c.entry) }) }}</span></li></ul>
         </section>
         <p class="tw-faint">{{ t("figures.report_note") }}</p>
       </template>
