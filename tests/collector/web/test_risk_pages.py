@@ -249,7 +249,9 @@ async def test_predictions_that_stand_still_look_it(view: Watched, bank: Foresee
     await expect(page.locator(".tw-risk")).to_have_class("tw-risk tw-risk-stale")
     bank.stand(process=0)
     page = await view.open("at-risk", ready=".tw-predicting-stale")
-    await expect(page.locator(".tw-predicting-stale")).to_contain_text(re.compile(r"are not running: what stands here is as of \d"))
+    await expect(page.locator(".tw-predicting-stale")).to_contain_text(
+        re.compile(r"are not running: what stands here is as of \d")
+    )
     bank.stand()
     page = await view.open("at-risk", ready=".tw-risky")
     await expect(page.locator(".tw-predicting-stale")).to_have_count(0)
@@ -258,7 +260,15 @@ async def test_predictions_that_stand_still_look_it(view: Watched, bank: Foresee
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ((), ("Nothing is foreseen", re.compile(r"still learns, since \d"), "goes by a fixed rule", "have read nothing yet")),
+        (
+            (),
+            (
+                "Nothing is foreseen",
+                re.compile(r"still learns, since \d"),
+                "goes by a fixed rule",
+                "have read nothing yet",
+            ),
+        ),
         (("--no-predictions",), ("Predictions are switched off: nothing is foreseen here",)),
     ],
 )
