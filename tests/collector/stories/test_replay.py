@@ -55,8 +55,9 @@ class Site:
         found = [each for each in self.world.pipeline.fold.book.incidents.values() if each.fault == fault]
         return max(found, key=lambda each: each.opened_at).corr_id
 
-    def alarm(self, rule: str) -> int:
-        return next(each.id for each in self.world.pipeline.fold.book.alarms.values() if each.rule == rule)
+    def alarm(self, rule: str, terminal: str = "") -> int:
+        alarms = self.world.pipeline.fold.book.alarms.values()
+        return next(each.id for each in alarms if each.rule == rule and each.terminal in (terminal or each.terminal,))
 
 
 async def test_a_day_with_acts_of_every_kind(world: World, tmp_path: Path) -> None:
@@ -108,6 +109,20 @@ async def test_a_day_with_acts_of_every_kind(world: World, tmp_path: Path) -> No
     for i in range(12):
         await site.say(two, full if i % 2 else well)
         await site.wait(30 * S)
+    # Two of which people say that they are one, and then that they are not.
+    for atm in (three, atms[3]):
+        await site.say(atm, well)
+        await site.wait(HOUR)
+        await site.say(atm, full)
+        await site.wait(10 * MINUTE)
+    pair = {name: site.alarm("disk.full", name) for name in ("atm-2", "atm-3")}
+    alarms = {each.id: each for each in world.pipeline.fold.book.alarms.values()}
+    first, other = (alarms[number].incident for number in pair.values())
+    await site.act("merge", incident=other, into=first)
+    assert world.pipeline.fold.book.incidents[first].took == (other,)
+    await site.act("split", incident=first, alarms=[pair["atm-3"]])
+    alone = {each.id: each.incident for each in world.pipeline.fold.book.alarms.values()}[pair["atm-3"]]
+    assert alone not in (first, other)
     await site.act("drill", terminal="atm-5", rule="atm.jam", component="CDM1", minutes=10, level=2)
     await site.wait(HOUR)
     await site.act(
