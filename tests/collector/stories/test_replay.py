@@ -57,7 +57,7 @@ class Site:
 
     def alarm(self, rule: str, terminal: str = "") -> int:
         alarms = self.world.pipeline.fold.book.alarms.values()
-        return next(each.id for each in alarms if each.rule == rule and each.terminal in (terminal or each.terminal,))
+        return next(each.id for each in alarms if each.rule == rule and terminal in ("", each.terminal))
 
 
 async def test_a_day_with_acts_of_every_kind(world: World, tmp_path: Path) -> None:
