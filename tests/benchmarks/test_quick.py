@@ -7,6 +7,8 @@ import math
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,10 +32,17 @@ def bench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
 
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """Chromium makes a socket in its folder, and the path of a socket has 107 characters at most."""
+    with tempfile.TemporaryDirectory(prefix="tw-") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.timeout(300)
-def test_every_figure_is_measured_and_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    out = tmp_path / "bench.json"
+def test_every_figure_is_measured_and_nothing_is_left_behind(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(short))
+    out = short / "bench.json"
     done = bench("--quick", "--out", out)
     assert done.returncode == 0, done.stderr
     written = json.loads(out.read_text("utf-8"))
@@ -49,8 +58,8 @@ def test_every_figure_is_measured_and_nothing_is_left_behind(tmp_path: Path, mon
         assert result["unit"]
         assert result["note"]
     assert all(name in done.stdout for name in found)
-    assert [path.name for path in tmp_path.iterdir()] == ["bench.json"]
-    assert running_in(tmp_path) == []
+    assert [path.name for path in short.iterdir()] == ["bench.json"]
+    assert running_in(short) == []
 
 
 def running_in(folder: Path) -> list[str]:
