@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from fastapi.testclient import TestClient
 from tests.collector.fake_fleet import NANO, FakeFleet
 from tillwatch.collector.people import accounts
 from tillwatch.collector.people.accounts import Actor, Person
-from tillwatch.collector.people.console_db import transaction, unsaid
+from tillwatch.collector.people.console_db import open_console, transaction, unsaid
 from tillwatch.collector.people.directory import Directory
 from tillwatch.collector.people.passwords import Passwords
 from tillwatch.collector.people.roles import Role, Scope
@@ -52,15 +53,19 @@ class Peopled:
 
     def add(self, name: str, role: Role = Role.VIEWER, **more: Any) -> Person:
         person = Person(name, **{"full_name": "", "role": role, "password": HASH, "created_at": BASE, **more})
-        with transaction(self.directory._writing):
-            accounts.add(self.directory._writing, person, BY)
+        with closing(self.beside()) as db, transaction(db):
+            accounts.add(db, person, BY)
         return person
 
     def change(self, name: str, **more: Any) -> None:
         """As another process does it."""
-        with transaction(self.directory._writing):
-            held = accounts.find(self.directory._writing, name)
-            accounts.change(self.directory._writing, replace(held, **more), BY, "test")
+        with closing(self.beside()) as db, transaction(db):
+            held = accounts.find(db, name)
+            accounts.change(db, replace(held, **more), BY, "test")
+
+    def beside(self) -> sqlite3.Connection:
+        """A connection of its own: that of the directory may be in the middle of a change."""
+        return open_console(Path(self.directory.db.execute("PRAGMA database_list").fetchone()[2]))
 
     def browser(self, name: str = "", password: str = WORD) -> TestClient:
         """Another browser, signed in under that name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import closing
 
 import pyotp
 import pytest
@@ -313,8 +314,8 @@ def test_a_link_lets_somebody_choose_a_password_once(house):
 
     house.add("li.wei", password="")
     secret = sessions.new_secret()
-    with transaction(house.directory._writing):
-        accounts.invite(house.directory._writing, "li.wei", sessions.digest_of(secret), house.clock.at + 10**12)
+    with closing(house.beside()) as db, transaction(db):
+        accounts.invite(db, "li.wei", sessions.digest_of(secret), house.clock.at + 10**12)
     assert "li.wei" in house.client.get(f"/sign-in/welcome?token={secret}").text
     chosen = {"token": secret, "password": WORD, "again": WORD}
     assert house.client.post("/sign-in/welcome", data=chosen | {"again": "other"}, headers=FORM).status_code == 422

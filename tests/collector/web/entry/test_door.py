@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 
 import pytest
 from starlette.testclient import TestClient
@@ -29,8 +30,7 @@ def token_of(house: Peopled, owner: str, role: Role, scope: Scope = Scope()) -> 
     from tillwatch.collector.people import accounts
 
     secret = "tw_" + new_secret()
-    with transaction(house.directory._writing):
-        db = house.directory._writing
+    with closing(house.beside()) as db, transaction(db):
         person = accounts.find(db, owner)
         make_token(
             db, digest_of(secret), Token(0, "test", owner, role, scope, BASE, BASE + DAY, 0), person.role, person.scope

@@ -33,7 +33,7 @@ READY = """() => {
         && ![...main.querySelectorAll("*")].some((e) => !e.children.length && LOADING.includes(e.textContent.trim()) && e.checkVisibility({ opacityProperty: true, visibilityProperty: true }));
 }"""
 LOADING = sorted({texts.texts[key] for texts in TEXTS.values() for key in texts.texts if key.endswith(".loading")})
-PATIENCE_MS = 15_000
+PATIENCE_MS = 60_000
 MOST_TABS = 160
 """Presses of Tab on one page; a list that repeats itself has shown by then how its rows behave."""
 
