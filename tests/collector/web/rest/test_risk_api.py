@@ -8,6 +8,7 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi.testclient import TestClient
@@ -15,6 +16,7 @@ from fastapi.testclient import TestClient
 from tests.collector.desk import Desk
 from tests.collector.sending import S
 from tests.collector.web.foreseen_bank import DISK, ForeseenBank
+from tillwatch.collector.duty.policy import parse_policy
 from tillwatch.collector.predict.checkpoint import Status, read_status
 from tillwatch.collector.predict.finding import ANOMALY, FAILURE, WEAR
 from tillwatch.collector.predict.settings import DAY_NS
@@ -84,7 +86,8 @@ def test_a_finding_says_why_when_and_how_far_to_believe_it(client: TestClient, b
     assert disk["id"] == bank.foreseen["disk"].id
     assert disk["reason"].startswith("A disk fills up: host.disk.percent rises by 0.71% a day, is 82.6% now")
     assert disk["near"] < disk["likely"] < disk["far"]
-    assert disk["range"].startswith(f"Expected between {disk['near'][:10]}")
+    near = datetime.fromisoformat(disk["near"]).astimezone(ZoneInfo(parse_policy().zone))
+    assert disk["range"].startswith(f"Expected between {near.date()}"), "the day that it is in the bank's zone"
     record = disk["record"]
     assert (record["hits"], record["judged"], record["false"]) == (14, 17, 3)
     assert record["least"] < record["precision"] < record["most"]
