@@ -54,7 +54,7 @@ class Bank(Line):
         await until(lambda: self.allowed() is not None, what="the terminal to say what it takes")
 
 
-@pytest.fixture(params=["embedded", "mosquitto"])
+@pytest.fixture(params=[pytest.param("embedded", marks=pytest.mark.long), "mosquitto"])
 async def bank(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Bank]:
     made, outside = Bank(tmp_path), None
     if request.param == "mosquitto":

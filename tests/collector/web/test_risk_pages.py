@@ -63,7 +63,8 @@ async def drawn(page: Page) -> list[bool]:
 
 async def test_the_greatest_risk_comes_first_with_why_when_and_how_far_to_believe_it(view: Watched) -> None:
     page = await view.open("", ready="nav")
-    await page.get_by_role("link", name="At risk").click()
+    await page.locator(".tw-nav-button").filter(has_text="Foresee").click()
+    await page.locator(".tw-nav").get_by_role("link", name="At risk").click()
     await page.wait_for_selector(".tw-risky")
     assert await page.locator(".tw-risky h2").all_inner_texts() == ["atm-1", "atm-3", "atm-4"]
     first = risky(page, "atm-1")
