@@ -44,7 +44,7 @@ PAINTED = f"""
 
 def measure(options: Options, folder: Path, _: int) -> dict[str, float]:
     terminals, branches, batches, viewers, seconds, visits = (
-        (40, 4, 250, 3, 0.2, 1) if options.quick else (10_000, 200, 4, 50, 3.5, 5)
+        (40, 4, 250, 3, 0.2, 1) if options.quick else (10_000, 200, 12, 50, 3.5, 5)
     )
     path = folder / "collector.db"
     with python(
