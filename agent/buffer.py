@@ -20,11 +20,12 @@ _SPAN_NS = (MAX_SPAN_MS - 1_000) * 1_000_000
 
 
 class Buffer:
-    """Readings in the order in which they were taken. counters: the catalogue's. on_ripe: called when a batch is full before its time."""
+    """Readings in the order in which they were taken. counters: the catalogue's. on_ripe: called when a batch is full before its time; on_added: with whatever is added."""
 
     def __init__(self, counters: Collection[str] = ()) -> None:
         self._counters = counters
         self.on_ripe: Callable[[], None] = lambda: None
+        self.on_added: Callable[[], None] = lambda: None
         self._items: list[Taken] = []
         self._cost = 0
         self.lost = 0
@@ -45,6 +46,7 @@ class Buffer:
         self._bound()
         if self.ripe:
             self.on_ripe()
+        self.on_added()
 
     def restore(self, items: list[Taken]) -> None:
         """Put back what could not be sealed: it is older than what is here."""

@@ -17,6 +17,7 @@ MODULES = (
     ("selftest", "selftest", "check every profile and shim against its recording"),
     ("smart", "smart_file", "show what becomes of a recorded `smartctl -j -x`"),
     ("bundle", "remote.bundle", "collect what support needs to know of this agent, without secrets"),
+    ("service", "windows.command", "on Windows: the agent as a service: install, remove, status; not yet run there"),
     ("decode", "decode", "show what becomes of recorded exchanges with serial devices"),
 )
 """Commands that are modules of their own, with `add_arguments(parser)` and `run(args)`: name, module, help. Only the one that is asked for
@@ -41,6 +42,9 @@ a new terminal, step by step:
   tillwatch-agent doctor                    is everything as it should be?
   tillwatch-agent run                       what the system service does
 
+many terminals from one image:
+  tillwatch-agent prepare-image --remove    on the machine that the image is made of, with the token in image-token
+
 looking at a device before it is configured:
   tillwatch-agent try --snmp 192.0.2.10
   tillwatch-agent try --serial /dev/ttyS0 --shim megatec_q1
@@ -63,6 +67,7 @@ def parser_of(argv: list[str]) -> argparse.ArgumentParser:
         description="Reads the hardware health of this terminal and hands it, signed, to the collector.",
         epilog=_EXAMPLES + "\n" + _EXITS,
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="say the version and end")
     commands = parser.add_subparsers(
         dest="command",
         required=True,
@@ -86,10 +91,18 @@ def parser_of(argv: list[str]) -> argparse.ArgumentParser:
         "enrol",
         parents=[common],
         help="make this machine a terminal of the collector, with a one-time token",
-        description="Make this machine a terminal of the collector. The token comes from `tillwatch-collector enrol-token`, is good once and for 24 hours.",
+        description="Make this machine a terminal of the collector. The token comes from `tillwatch-collector enrol-token` and is good once. Without TOKEN the image's token beside the configuration is taken, and the serial number of this machine; `run` does so by itself at the first start.",
+        epilog=_EXITS,
     )
-    enrol.add_argument("token", metavar="TOKEN", help="the token, or - to read it from standard input, where no other user sees it")  # fmt: skip
+    enrol.add_argument("token", nargs="?", default="", metavar="TOKEN", help="the token, or - to read it from standard input, where no other user sees it")  # fmt: skip
     enrol.add_argument("--force", action="store_true", help="give a terminal that is enrolled already new keys")
+    prepare = commands.add_parser(
+        "prepare-image",
+        parents=[common],
+        help="make this disk fit to be copied onto many machines: no identity, no keys, no readings",
+        description="Look whether this disk can be copied onto many machines. Exit code 1 where something stands there that only one machine may have; --remove takes it away.",
+    )
+    prepare.add_argument("--remove", action="store_true", help="remove the identity, its keys, the spool and all other state of this terminal")  # fmt: skip
     commands.add_parser(
         "rotate",
         parents=[common],
@@ -100,6 +113,20 @@ def parser_of(argv: list[str]) -> argparse.ArgumentParser:
     show = commands.add_parser("show", parents=[common], help="who this terminal is and what waits in its spool")
     show.add_argument("--json", action="store_true", help="the same as one object")
     return parser
+
+
+class _Version(argparse.Action):
+    """argparse's own wants the version before anybody asks for it, which loads the parsers of package metadata."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib import metadata  # noqa: PLC0415 - see above
+
+        try:
+            version = metadata.version("tillwatch")
+        except metadata.PackageNotFoundError:
+            version = "of a source tree"
+        sys.stdout.write(f"{parser.prog} {version}\n")
+        parser.exit()
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):

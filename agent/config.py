@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from tillwatch.agent.device_settings import read_nut, read_traps, read_windows, 
 from tillwatch.agent.model import AGENT
 from tillwatch.agent.settings import (
     MAX_SEAL,
+    BundlesConfig,
     CollectorConfig,
     CommandsConfig,
     Config,
@@ -68,22 +69,26 @@ def _program_data() -> Path:
     return Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData")) / "tillwatch"
 
 
-def load(path: Path | None, state_dir: Path | None = None) -> Config:
+Under = Mapping[str, Mapping[str, Any]]
+"""Table -> key -> value, which hold where the file says nothing: what a bundle of the collector brings."""
+
+
+def load(path: Path | None, state_dir: Path | None = None, under: Under | None = None) -> Config:
     """Read `path`; None reads the default path if there is one. state_dir, from the command line, wins over the file's."""
     if path is None:
         path = default_path()
         if not path.exists():
-            return Config(None, state_dir or default_state_dir())
+            return replace(parse("", path, state_dir, under), path=None)
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; give another file with --config") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
-    return parse(text, path, state_dir)
+    return parse(text, path, state_dir, under)
 
 
-def parse(text: str, path: Path, state_dir: Path | None = None) -> Config:
+def parse(text: str, path: Path, state_dir: Path | None = None, under: Under | None = None) -> Config:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -91,6 +96,10 @@ def parse(text: str, path: Path, state_dir: Path | None = None) -> Config:
         line = re.search(r"line (\d+)", place)
         number = int(line[1]) if line else len(text.splitlines())
         raise ConfigError(f'{path}:{number}: {what}; a value is written key = "text", 10 or true') from None
+    for table, values in (under or {}).items():
+        given = data.setdefault(table, {})
+        if isinstance(given, dict):
+            data[table] = {**values, **given}
     root = Table(data, "", None, Lines(text, path))
     try:
         config = _config(root, path, state_dir)
@@ -127,6 +136,9 @@ def _config(root: Table, path: Path, state_dir: Path | None) -> Config:
     traps = read_traps(root.sub("traps"), intervals, path)
     windows = read_windows(root.sub("windows"), intervals)
     commands = _commands(root.sub("commands"))
+    bundles = root.sub("bundles")
+    taken = BundlesConfig(bundles.take("enabled", False, as_bool))
+    bundles.done()
     root.done()
     config = Config(
         path,
@@ -147,6 +159,7 @@ def _config(root: Table, path: Path, state_dir: Path | None) -> Config:
         windows,
         by_risk,
         commands,
+        taken,
     )
     _unique(root, config)
     return config
@@ -204,6 +217,7 @@ def _snmp(table: Table, intervals: Intervals, path: Path) -> SnmpConfig:
         retries=table.take("retries", 1, as_int(0, 5)),
         intervals=read_intervals(table, intervals),
         where=table.where(),
+        enabled=table.take("enabled", True, as_bool),
     )
     table.done()
     return device
@@ -218,6 +232,7 @@ def _serial(table: Table, intervals: Intervals, path: Path) -> SerialConfig:
         baud=table.take("baud", None, as_int(50, 4_000_000)),
         intervals=read_intervals(table, intervals),
         where=table.where(),
+        enabled=table.take("enabled", True, as_bool),
     )
     table.done()
     return device

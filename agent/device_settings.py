@@ -50,6 +50,7 @@ def read_nut(table: Table, intervals: Intervals) -> NutConfig:
         ups=table.take("ups", "", _ups),
         intervals=read_intervals(table, intervals),
         where=table.where(),
+        enabled=table.take("enabled", True, as_bool),
     )
     table.done()
     return nut

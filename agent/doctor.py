@@ -10,17 +10,21 @@ import shutil
 import sqlite3
 import ssl
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from tillwatch.agent import clock, config, identity, renewal, service, spool_file
+from tillwatch.agent import clock, config, identity, service, setup_check, spool_file
+from tillwatch.agent.enrolment import renewal
 from tillwatch.agent.identity import HeldError, Identity, IdentityError, NotEnrolledError
 from tillwatch.agent.model import PollClass
 from tillwatch.agent.prepared import library_of
-from tillwatch.agent.settings import Config, ConfigError
+from tillwatch.agent.protection import ProtectionError, Protector
+from tillwatch.agent.settings import Config, ConfigError, Intervals
 from tillwatch.agent.sources import Source
+from tillwatch.agent.switches import SwitchedOff, Switches
 from tillwatch.agent.uplink import tls_context, where_to
 from tillwatch.agent.write_filter import WriteFilter, WriteFilterError, here
 
@@ -32,6 +36,9 @@ SOON = 30 * 86_400
 """Seconds before its end that a certificate is spoken of: the automatic rotation renews it years before."""
 LATE = 14 * 86_400
 """Seconds that a rotation may be overdue: it is tried daily."""
+BECAUSE = frozenset({"drive.access.reason", "pos.statistics.reason"})
+"""Signals that say why a part of a source that answers could not be read."""
+SHOWN = 3
 LOW_DISK = 1.5
 """Times the spool's limit that should be free: the file, its log, and a damaged one that was moved aside."""
 
@@ -84,10 +91,15 @@ async def look(args: argparse.Namespace, *, sources: bool = True) -> list[Findin
         )
     except NotEnrolledError as error:
         found.append(Finding("identity", "fail", str(error), "tillwatch-agent enrol TOKEN"))
+        found += [Finding(*each) for each in await asyncio.to_thread(_image, settings)]
     except IdentityError as error:
         found.append(Finding("identity", "fail", str(error), "see the text"))
+    found += _protection(settings, identity.protector())
+    if who is not None:
+        found += [Finding(*each) for each in await asyncio.to_thread(_copied, settings, who)]
+    found += [Finding(*each) for each in setup_check.of_setup(settings)]
     found += [*_spool(settings), *_filter(settings, here()), _clock(), _disk(settings)]
-    found.append(_commands(settings))
+    found += [_commands(settings), _bundles(settings)]
     if sources:
         found += [finding async for finding in _sources(settings)]
     if who is not None:
@@ -97,6 +109,18 @@ async def look(args: argparse.Namespace, *, sources: bool = True) -> list[Findin
     return found
 
 
+def _image(settings: Config) -> list[tuple[str, str, str, str]]:
+    from tillwatch.agent.enrolment import machine_check  # noqa: PLC0415 - X.509, in this process only
+
+    return list(machine_check.of_image(settings))
+
+
+def _copied(settings: Config, who: Identity) -> list[tuple[str, str, str, str]]:
+    from tillwatch.agent.enrolment import machine_check  # noqa: PLC0415 - the same
+
+    return list(machine_check.of_copy(settings, who))
+
+
 def _state_dir(settings: Config) -> Iterator[Finding]:
     folder = settings.state_dir
     if not folder.is_dir():
@@ -104,7 +128,9 @@ def _state_dir(settings: Config) -> Iterator[Finding]:
             "state directory",
             "fail",
             f"{folder} is not there",
-            f"create it for the agent's user: install -d -m 700 {folder}",
+            "tillwatch-agent service install makes it"
+            if sys.platform == "win32"
+            else f"create it for the agent's user: install -d -m 700 {folder}",
         )
     elif not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         yield Finding(
@@ -114,6 +140,28 @@ def _state_dir(settings: Config) -> Iterator[Finding]:
         yield Finding("state directory", "warn", f"others can write {folder}", f"chmod 700 {folder}")
     else:
         yield Finding("state directory", "ok", str(folder))
+
+
+def _protection(settings: Config, of: Protector) -> Iterator[Finding]:
+    """Where the machine can encrypt its secrets: whether it has."""
+    if not of.encrypts:
+        return
+    from tillwatch.agent.windows.migration import unprotected  # noqa: PLC0415 - Windows only
+
+    try:
+        plain = [file.name for file in unprotected(settings.state_dir, of)]
+    except (OSError, ProtectionError) as error:
+        yield Finding("keys", "warn", str(error), "run this as an administrator")
+        return
+    if plain:
+        yield Finding(
+            "keys",
+            "warn",
+            f"{', '.join(plain)} lie there unprotected: a copy works on any machine",
+            "stop the agent and start it again, or: tillwatch-agent service install; then tillwatch-agent rotate",
+        )
+    else:
+        yield Finding("keys", "ok", "protected by this machine's key")
 
 
 def _running(settings: Config) -> bool:
@@ -218,6 +266,20 @@ def _clock() -> Finding:
     return Finding("clock", "ok", f"{source.src}, error up to {source.err_ms} ms" if source.err_ms else source.src)
 
 
+def _bundles(settings: Config) -> Finding:
+    """What runs beside the file, and what became of the last one."""
+    if not settings.bundles.enabled:
+        return Finding("bundles", "ok", "off: this terminal runs its own configuration alone")
+    from tillwatch.agent.bundles import keeping  # noqa: PLC0415 - only where the operator lets bundles in
+
+    report = keeping.load(keeping.folder_of(settings.state_dir)).report()
+    runs = f"runs {report.name} ({report.digest[:12]})" if report.name else "runs its own configuration alone"
+    said = "; ".join(filter(None, (f"{runs}; the last one is {report.state}", report.words)))
+    if report.words:
+        return Finding("bundles", "warn", said, "publish a bundle without what is wrong, on the collector")
+    return Finding("bundles", "ok", said)
+
+
 def _commands(settings: Config) -> Finding:
     if not settings.commands.enabled:
         return Finding("commands", "ok", "off: nobody can ask this terminal anything from a distance")
@@ -255,20 +317,24 @@ async def _sources(settings: Config) -> AsyncIterator[Finding]:
         from tillwatch.agent.sources.windows import MEND, UNTRIED  # noqa: PLC0415 - only what is configured is imported
 
         yield Finding("windows", "warn", UNTRIED, MEND)
+    switches = Switches(settings.state_dir, settings.kinds())
     running = _running(settings)
     alone = {device.name for device in settings.serial} | ({settings.traps.name} if settings.traps.enabled else set())
-    for source, _ in sources:
-        if running and source.name in alone:
+    for source, intervals in sources:
+        if why := source.why if isinstance(source, SwitchedOff) else switches.why_off(source.name):
+            yield Finding(f"source {source.name}", "warn", why, "nothing is known of it until it is switched on again")
+        elif running and source.name in alone:
             yield Finding(
                 f"source {source.name}", "ok", "not asked: the running agent has the port; see the fleet page"
             )
         else:
-            yield await _poll(source)
+            yield await _poll(source, intervals)
 
 
-async def _poll(source: Source) -> Finding:
+async def _poll(source: Source, intervals: Intervals) -> Finding:
     check = f"source {source.name}"
     wanted = next(each for each in (PollClass.NORMAL, PollClass.FAST, PollClass.SLOW) if each in source.classes)
+    begun = time.monotonic()
     try:
         async with asyncio.timeout(TIMEOUT):
             samples = await source.poll(wanted)
@@ -278,7 +344,19 @@ async def _poll(source: Source) -> Finding:
         return Finding(check, "fail", str(error) or type(error).__name__, "see the text")
     finally:
         await source.close()
-    return Finding(check, "ok", f"{len(samples)} values of {len({sample.component for sample in samples})} components")
+    text = f"{len(samples)} values of {len({sample.component for sample in samples})} components"
+    took, every = time.monotonic() - begun, intervals.of(wanted)
+    if took > every:
+        text = f"{text}, after {took:.1f} s: longer than the {every:g} s after which it is asked again"
+        return Finding(check, "warn", text, f"set a longer `{wanted.value}` for it")
+    asleep = {each.component for each in samples if each.value == "asleep"}
+    because = [each for each in samples if each.signal in BECAUSE and each.value and each.component not in asleep]
+    reasons = [f"{each.component}: {each.value}" for each in because]
+    if reasons:
+        return Finding(
+            check, "warn", f"{text}; {'; '.join(reasons[:SHOWN])}", "give the agent's user the right to ask it"
+        )
+    return Finding(check, "ok", text)
 
 
 async def _broker(settings: Config, who: Identity) -> Finding:
@@ -299,6 +377,9 @@ async def _broker(settings: Config, who: Identity) -> Finding:
         return Finding(
             "broker", "fail", f"{where}: no answer in {TIMEOUT:.0f} s", "look at the network and the firewall"
         )
+    except ssl.SSLCertVerificationError as error:
+        mend = "it is not the collector that enrolled this terminal, or its CA is another now: compare `tillwatch-collector doctor` there, then enrol again; remove `ca` in [collector] if it is set; look at the clock"
+        return Finding("broker", "fail", f"{where}: TLS: {error.verify_message or error}", mend)
     except ssl.SSLError as error:
         return Finding(
             "broker",
@@ -318,7 +399,7 @@ async def _broker(settings: Config, who: Identity) -> Finding:
 def _certificate(who: Identity) -> Iterator[Finding]:
     if not who.broker.tls:
         return
-    from tillwatch.agent import rotate  # noqa: PLC0415 - X.509, in this process only
+    from tillwatch.agent.enrolment import rotate  # noqa: PLC0415 - X.509, in this process only
 
     try:
         ends = rotate.certificate_ends(who)
@@ -336,7 +417,7 @@ def _certificate(who: Identity) -> Iterator[Finding]:
 
 def _key(who: Identity) -> Finding:
     """What the collector says of the key, and whether it is older than it should be."""
-    from tillwatch.agent import enrol, rotate  # noqa: PLC0415 - X.509 and HTTPS, in this process only
+    from tillwatch.agent.enrolment import enrol, rotate  # noqa: PLC0415 - X.509 and HTTPS, in this process only
 
     name, since = who.key.key_id.hex(), _day(who.since)
     host, port = rotate.where(who)

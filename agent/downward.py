@@ -1,5 +1,5 @@
-"""What the collector tells a terminal, as bytes: acks, and commands from a closed list. Both are signed by the collector's key, which the terminal
-has pinned. The specification stands in wire.py, which is the only door to this.
+"""What the collector tells a terminal, as bytes: acks, commands from a closed list, and the bundle that it is to run. All are signed by the collector's
+key, which the terminal has pinned. The specification stands in wire.py, which is the only door to this.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import msgpack
 
 from tillwatch.agent.columns import MAX_NAME
 from tillwatch.agent.diagnosis import MAX_ARGUMENTS, MAX_KIND, Argument, Command
+from tillwatch.agent.directive import MAX_PACKED, Directive, valid_name
 from tillwatch.agent.framing import plain, prove, seal_frame, split, unwrap
-from tillwatch.agent.keys import SigningKey, VerifyKey
+from tillwatch.agent.keys import SigningKey, VerifyKey, sha256
 from tillwatch.agent.members import U63, exactly, integer, text, time_ns, unpack
 from tillwatch.agent.messages import (
     ACK_DIGEST,
+    DIGEST,
     EPOCH,
     MAX_REASON,
     MAX_REFUSED,
@@ -26,6 +28,7 @@ from tillwatch.agent.messages import (
     Refusal,
     WireError,
     ack_topic,
+    bundle_topic,
     command_topic,
 )
 from tillwatch.agent.model import MS
@@ -87,6 +90,47 @@ def open_command(terminal: str, payload: bytes, keys: Callable[[bytes], VerifyKe
     """Open a command on the terminal that it is for. keys: as of acks, since it is the same key of the collector."""
     members, _ = _opened("command", terminal, command_topic(terminal), payload, keys)
     return _command(members)
+
+
+def seal_directive(key: SigningKey, directive: Directive) -> bytes:
+    """The payload of a directive. Its `key` is that of the signing key. Raises WireError as seal does, BODY for a content that is none of a terminal's."""
+    header = {
+        "terminal": directive.terminal,
+        "key": key.key_id,
+        "number": directive.number,
+        "epoch": directive.epoch,
+        "issued": directive.issued // MS,
+        "name": directive.name,
+        "digest": directive.digest,
+    }
+    _directive(header, directive.content)
+    return plain(seal_frame(key, "bundle", bundle_topic(directive.terminal), header, directive.content))
+
+
+def open_directive(terminal: str, payload: bytes, keys: Callable[[bytes], VerifyKey | None]) -> Directive:
+    """Open a directive on the terminal that it is for; its content has the digest that was signed. keys: as of acks."""
+    return _directive(*_opened("bundle", terminal, bundle_topic(terminal), payload, keys))
+
+
+def _directive(members: dict[str, Any], content: bytes) -> Directive:
+    try:
+        directive = Directive(
+            terminal=text(members, "terminal", MAX_TERMINAL),
+            number=integer(members, "number"),
+            epoch=exactly(members, "epoch", EPOCH),
+            issued=time_ns(members, "issued"),
+            name=text(members, "name", MAX_KIND) if members["name"] != "" else "",
+            digest=exactly(members, "digest", DIGEST) if members["digest"] != b"" else b"",
+            content=content,
+            key=exactly(members, "key", 8),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise WireError(Refusal.HEADER, f"bundle: {error}") from None
+    if directive.number < 1 or bool(directive.digest) != valid_name(directive.name):
+        raise WireError(Refusal.HEADER, f"bundle: number {directive.number}, or a name that is none")
+    if len(content) > MAX_PACKED or directive.digest != (sha256(content) if content else b""):
+        raise WireError(Refusal.BODY, f"bundle: {len(content)} bytes that are not what was signed for, or too many")
+    return directive
 
 
 def _opened(

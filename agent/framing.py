@@ -17,6 +17,11 @@ from tillwatch.agent.messages import TOPIC_ROOT, Refusal, WireError, valid_termi
 from tillwatch.agent.preset import PRESETS
 
 MAJOR = 1
+READ = frozenset(range(max(1, MAJOR - 1), MAJOR + 2))
+"""Versions that are read: its own, the one before and the one after. The one after is a promise that every version keeps: it says nothing in a way that the
+version before it cannot read, and what breaks that takes two versions (packaging/docs/upgrade-compatibility.md). So a fleet and its collector
+may be one version apart, whichever of them is upgraded first.
+"""
 MAGIC = b"TW"
 MAX_PAYLOAD = 128 * 1024
 """Bytes of an MQTT payload: the least that hosted brokers promise to carry."""
@@ -24,7 +29,7 @@ MAX_BODY = 1024 * 1024
 """Bytes of a frame after inflating: a bomb stops here, in one pass."""
 MAX_HEADER = 1024
 DEFLATED = 1
-_DOMAINS = {kind: f"tillwatch/{kind}/1\0".encode() for kind in ("batch", "life", "ack", "command")}
+_DOMAINS = {kind: f"tillwatch/{kind}/1\0".encode() for kind in ("batch", "life", "ack", "command", "bundle")}
 
 
 def seal_frame(key: SigningKey, kind: str, topic: str, header: dict[str, Any], body: bytes) -> bytes:
@@ -55,8 +60,10 @@ def frame_of(payload: bytes) -> bytes:
         raise WireError(Refusal.OVERSIZE, f"{len(payload)} bytes; the limit is {MAX_PAYLOAD}")
     if payload[:2] != MAGIC or len(payload) < 4 + 2 + SIGNATURE:
         raise WireError(Refusal.MAGIC, "not a tillwatch message")
-    if payload[2] != MAJOR:
-        raise WireError(Refusal.VERSION, f"wire version {payload[2]}; this side speaks {MAJOR}")
+    if payload[2] not in READ:
+        raise WireError(
+            Refusal.VERSION, f"wire version {payload[2]}; this side speaks {MAJOR} and reads {min(READ)} to {max(READ)}"
+        )
     flags = payload[3]
     if flags == 0:
         return payload[4:]

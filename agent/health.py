@@ -12,11 +12,12 @@ from tillwatch.agent.spool import Spool, SpoolFullError
 from tillwatch.agent.uplink import Uplink
 
 
-def samples(spool: Spool, uplink: Uplink, pending_lost: int) -> list[Sample]:
-    """pending_lost: readings thinned that the spool does not count yet. Values of a spool that cannot be read are left out."""
+def samples(spool: Spool, uplink: Uplink, pending_lost: int, removed: int) -> list[Sample]:
+    """pending_lost: readings thinned that the spool does not count yet. removed: card numbers that were taken out of texts. Values of a spool that cannot be read are left out."""
     wanted: list[tuple[str, Value, str]] = [
         ("agent.resent", uplink.resent, ""),
         ("agent.cpu", round(time.process_time(), 3), "s"),
+        ("agent.card-numbers", removed, ""),
     ]
     with contextlib.suppress(SpoolFullError):
         wanted += [

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgpack
 
+from tillwatch.agent.protection import PREPARED_USE, SEED_USE, FileMode, ProtectionError, Protector
 from tillwatch.agent.wire import (
     MAX_ROTATIONS,
     Rotation,
@@ -38,7 +39,11 @@ ROTATIONS = "rotations"
 """msgpack list of the statements that led to the key, oldest first: they outlive the spool."""
 NEXT = "next.json"
 """The identity that a rotation has prepared and the running agent will take up."""
+CLAIM = "claim.json"
+"""Keys of an enrolment by serial number that the collector has not answered yet: whoever asks again must ask with the same ones."""
 VERSION = 1
+SECRETS = {SEED: SEED_USE, NEXT: PREPARED_USE, CLAIM: PREPARED_USE}
+"""What is protected as a whole, for what; the TLS key brings its protection with it (protection.py)."""
 
 
 class IdentityError(Exception):
@@ -64,7 +69,8 @@ class Broker:
 class Identity:
     """ack_keys: the collector's keys, pinned at enrolment, by key id; https: host and port where it enrolled, None if it was not told;
     since: when the key was made, UTC ns; rotations: the statements that led to it; former: the keys that they handed over; own: these, and
-    those of an identity that was enrolled over: what waits in the spool may be sealed by any of them.
+    those of an identity that was enrolled over: what waits in the spool may be sealed by any of them. machine: (serial, digest of the system's id)
+    of the machine that was enrolled, empty where they were not kept.
     """
 
     terminal: str
@@ -79,6 +85,7 @@ class Identity:
     rotations: tuple[bytes, ...]
     former: dict[bytes, VerifyKey]
     own: dict[bytes, VerifyKey]
+    machine: tuple[str, str] = ("", "")
 
 
 def load(state_dir: Path) -> Identity:
@@ -97,7 +104,7 @@ def load(state_dir: Path) -> Identity:
         if data["version"] != VERSION or not valid_terminal(data["terminal"]):
             raise _damaged(file)
         keys = [VerifyKey(base64.b64decode(key, validate=True)) for key in data["ack_keys"]]
-        mqtt, https = data["mqtt"], data.get("https")
+        mqtt, https, machine = data["mqtt"], data.get("https"), data.get("machine") or {}
         seed = state_dir / SEED
         key = SigningKey(_seed(seed))
         statements = _statements(state_dir / ROTATIONS)
@@ -119,8 +126,9 @@ def load(state_dir: Path) -> Identity:
             rotations=tuple(statement for statement, _ in chain),
             former=former,
             own=own,
+            machine=(str(machine.get("serial", "")), str(machine.get("system", ""))),
         )
-    except (KeyError, TypeError, ValueError, binascii.Error):
+    except (KeyError, TypeError, ValueError, AttributeError, binascii.Error):
         raise _damaged(file) from None
     return identity
 
@@ -129,9 +137,29 @@ def _damaged(file: Path) -> IdentityError:
     return IdentityError(f"{file}: damaged; enrol again with a new token: tillwatch-agent enrol --force TOKEN")
 
 
+def protector() -> Protector:
+    """Of this machine. Raises OSError where Windows' own libraries cannot be loaded."""
+    if sys.platform == "win32":
+        from tillwatch.agent.windows.dpapi import Dpapi  # noqa: PLC0415 - Windows only
+        from tillwatch.agent.windows.interfaces import load as libraries  # noqa: PLC0415 - the same
+
+        return Dpapi(libraries())
+    else:  # noqa: RET505 - so that the type checker sees each platform's branch
+        return FileMode()
+
+
+def read_private(file: Path) -> bytes:
+    """What write_private was given. Raises OSError, and IdentityError where it cannot be revealed."""
+    content = file.read_bytes()
+    try:
+        return protector().reveal(content, SECRETS[file.name])
+    except ProtectionError as error:
+        raise IdentityError(f"{file}: {error}") from None
+
+
 def _seed(file: Path) -> bytes:
     try:
-        seed = file.read_bytes()
+        seed = read_private(file)
     except OSError as error:
         raise IdentityError(f"{file}: {error.strerror}; run this as its owner, or enrol again with --force") from None
     if len(seed) != 32:
@@ -180,7 +208,15 @@ def save(state_dir: Path, reply: dict[str, Any], files: dict[str, bytes]) -> Non
 
 
 def write_private(file: Path, content: bytes) -> None:
-    """Replace `file`, readable by the owner of its directory only, also when root enrols for the service's user."""
+    """Replace `file`, readable by the owner of its directory only, also when root enrols for the service's user. Secrets are protected first.
+
+    Raises OSError, and IdentityError where they cannot be.
+    """
+    if file.name in SECRETS:
+        try:
+            content = protector().protect(content, SECRETS[file.name])
+        except ProtectionError as error:
+            raise IdentityError(f"{file}: {error}") from None
     temporary = file.with_name(f".{file.name}.new")
     temporary.unlink(missing_ok=True)
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
@@ -188,10 +224,15 @@ def write_private(file: Path, content: bytes) -> None:
         out.write(content)
         out.flush()
         os.fsync(out.fileno())
-    if sys.platform != "win32" and os.geteuid() == 0:
-        owner = file.parent.stat()
-        os.chown(temporary, owner.st_uid, owner.st_gid)
+        _hand_to_owner(out.fileno(), file.parent)
     temporary.replace(file)
+
+
+def _hand_to_owner(handle: int, folder: Path) -> None:
+    """What root makes in the folder of the service's user, for an enrolment, must be the user's."""
+    if sys.platform != "win32" and os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(handle, owner.st_uid, owner.st_gid)
 
 
 @contextmanager
@@ -205,6 +246,7 @@ def hold(state_dir: Path) -> Iterator[None]:
             f"{file}: {error.strerror}; {state_dir} must exist and belong to the user of the agent"
         ) from None
     try:
+        _hand_to_owner(handle, state_dir)
         try:
             _lock(handle)
         except OSError:

@@ -39,6 +39,8 @@ class Refusal(StrEnum):
     ROTATION = "rotation"
     SIGNATURE = "signature"
     BODY = "body"
+    CARD_DATA = "card_data"
+    """Said by the collector alone, of a batch that an agent from before its own check has sealed."""
 
 
 class WireError(Exception):
@@ -182,6 +184,10 @@ def ack_topic(terminal: str) -> str:
 
 def command_topic(terminal: str) -> str:
     return f"{TOPIC_ROOT}/{terminal}/command"
+
+
+def bundle_topic(terminal: str) -> str:
+    return f"{TOPIC_ROOT}/{terminal}/bundle"
 
 
 def new_epoch(now_ns: int, random: bytes) -> bytes:

@@ -5,10 +5,11 @@ again is a new Link. gmqtt's own reconnect and its queue of unacknowledged messa
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import gmqtt
@@ -102,7 +103,8 @@ class Link:
         self.lost = asyncio.Event()
         self._unanswered = _Unanswered()
         self._on_message = on_message
-        self._unheard = self.denied = False
+        self._unheard = False
+        self.denied: list[str] = []
         self._granted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._client = gmqtt.Client(
             client_id,
@@ -126,18 +128,19 @@ class Link:
         will: tuple[str, bytes],
         subscribe: str,
         on_message: OnMessage,
-        also: str = "",
+        also: Collection[str] = (),
     ) -> Link:
-        """Connect and subscribe (QoS 0); both are done when this returns. also: a topic that the connection can do without; `denied` says whether
-        the broker refuses it. Raises LinkError within CONNECT_TIMEOUT.
+        """Connect and subscribe (QoS 0); both are done when this returns. also: topics that the connection can do without; `denied` are those that
+        the broker refuses. Raises LinkError within CONNECT_TIMEOUT.
         """
         link = cls(client_id, will, on_message)
         where = f"broker {host}:{port}"
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await link._start(host, port, tls, subscribe)
-                if also:
-                    link.denied = not await link._may_hear(also)
+                for topic in also:
+                    if not await link._may_hear(topic):
+                        link.denied.append(topic)
         except BaseException as error:
             link._cut()
             if isinstance(error, TimeoutError):
@@ -174,6 +177,8 @@ class Link:
             lost.cancel()
             if not wanted.done():
                 wanted.cancel()
+            elif not wanted.cancelled():
+                wanted.exception()  # failed as the time was over: looked at, else asyncio logs a traceback of what is a lost connection
 
     def _closed(self) -> LinkError:
         # In TLS 1.3 a refused client certificate is told by an alert after the handshake; gmqtt hands it to nobody.
@@ -212,7 +217,9 @@ class Link:
     def _cut(self) -> None:
         connection = self._client._connection  # noqa: SLF001 - gmqtt has no call that closes at once
         if connection is not None:
-            connection._transport.abort()  # noqa: SLF001 - close() would wait for a peer that does not read
+            # Up to Python 3.11.2 asyncio's TLS transport knows its protocol no more after a second close(): it is closed then.
+            with contextlib.suppress(AttributeError):
+                connection._transport.abort()  # noqa: SLF001 - close() would wait for a peer that does not read
         self.lost.set()
 
     def _message(self, _: object, topic: str, payload: bytes, *__: object) -> None:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
+
+listeners: list[Callable[[str], None]] = []
+"""Who hears each state beside systemd: the Windows service, which is told by service control of another kind. None of them may fail."""
 
 
 def notify(state: str) -> None:
     """`READY=1`, `WATCHDOG=1`, `STOPPING=1`, `STATUS=...`. Never fails: a manager that does not listen stops nothing."""
+    for listener in listeners:
+        listener(state)
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address or not hasattr(socket, "AF_UNIX"):
         return

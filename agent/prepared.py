@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgpack
@@ -36,12 +37,16 @@ RESIDENT = {
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """names: every signal of the catalogue; counters: those that only rise; verbose: whether to log what is normal too."""
+    """names: every signal of the catalogue; counters: those that only rise; verbose: whether to log what is normal too; version: of this agent; bundle: digest of
+    the configuration bundle that it is prepared with, empty for none.
+    """
 
     config: Config
     names: frozenset[str]
     counters: frozenset[str]
     verbose: bool
+    version: str = ""
+    bundle: bytes = b""
 
 
 def library_of(config: Config) -> Library:
@@ -49,7 +54,7 @@ def library_of(config: Config) -> Library:
     from tillwatch.device_profiles.compiled import CompiledError, open_library  # noqa: PLC0415 - not resident without SNMP
 
     try:
-        return open_library(config.state_dir, config.profiles.folder, config.profiles.overrides)
+        return open_library(config.compiled, config.profiles.folder, config.profiles.overrides)
     except CompiledError as error:
         raise ConfigError(str(error)) from None
 
@@ -59,9 +64,18 @@ def compiled_library(config: Config) -> Library:
     from tillwatch.device_profiles.compiled import FILE, CompiledError, Library  # noqa: PLC0415 - the same
 
     try:
-        return Library(config.state_dir / FILE)
+        return Library(config.compiled / FILE)
     except (OSError, CompiledError) as error:
-        raise ConfigError(f"{config.state_dir / FILE}: {error}; start the agent again") from None
+        raise ConfigError(f"{config.compiled / FILE}: {error}; start the agent again") from None
+
+
+def prepare_for(config: Config, path: Path | None, named: Path | None, *, verbose: bool) -> Prepared:
+    """With the configuration bundle that is to be run, where the operator lets them in. path, named: file and state directory of the command line."""
+    if config.bundles.enabled:
+        from tillwatch.agent.bundles.choosing import prepare_chosen  # noqa: PLC0415 - only where the operator lets them in
+
+        return prepare_chosen(path, named, config.state_dir, verbose=verbose)
+    return prepare(config, verbose=verbose)
 
 
 def prepare(config: Config, *, verbose: bool) -> Prepared:
@@ -70,7 +84,25 @@ def prepare(config: Config, *, verbose: bool) -> Prepared:
 
     signals = library_of(config).signals()
     counters = frozenset(name for name, signal in signals.items() if signal.kind is Kind.COUNTER)
-    return Prepared(config, frozenset(signals), counters, verbose)
+    return Prepared(config, frozenset(signals), counters, verbose, _version())
+
+
+def _version() -> str:
+    """Empty where this program was never installed."""
+    from importlib import metadata  # noqa: PLC0415 - it brings email with it
+
+    try:
+        return metadata.version("tillwatch")
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def again() -> None:
+    """Execute this program anew, from the reading of its configuration on, under the same pid; returns where the same process has to go on."""
+    if sys.platform == "linux":
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], dict(os.environ))  # noqa: S606 - this very program
 
 
 def hand_over(prepared: Prepared) -> None:

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 
 from tillwatch.agent import clock
 from tillwatch.agent.buffer import Buffer
+from tillwatch.agent.card_numbers import without
 from tillwatch.agent.columns import ColumnsError, check_name
 from tillwatch.agent.hint import Hint
 from tillwatch.agent.model import AGENT, MS, PollClass, Quality, Sample, State, Value
 from tillwatch.agent.settings import Intervals
 from tillwatch.agent.sources import Source, SourceError, Sparing
+from tillwatch.agent.switches import Switches
+from tillwatch.agent.text_door import TextDoor
 from tillwatch.agent.thinning import Taken
 from tillwatch.agent.transition import Condition
 from tillwatch.agent.wire import LEAST_PACE, MAX_NAME, MAX_TEXT, USUAL_PACE
@@ -110,7 +113,8 @@ class _Asked:
 class Sampler:
     """names: the catalogue's signals; another is sent as `unmapped.<name>` and told once. told_every: seconds between two tellings that
     a source is well, or still failed. hints: by the name of a source, what may ask to read it before its time. pace: times its own interval
-    at which what is ordinary (PollClass.NORMAL) is read, as the collector wants it by the terminal's risk.
+    at which what is ordinary (PollClass.NORMAL) is read, as the collector wants it by the terminal's risk. door: what texts and names go through;
+    switches: what may not be read; None: nothing is switched off.
     """
 
     def __init__(
@@ -120,7 +124,11 @@ class Sampler:
         told_every: float,
         hints: Mapping[str, Hint] | None = None,
         pace: Callable[[], float] = lambda: 1.0,
+        *,
+        door: TextDoor | None = None,
+        switches: Switches | None = None,
     ) -> None:
+        self.door, self.switches = door or TextDoor(), switches
         self._buffer, self._names, self._told_every = buffer, names, told_every
         self._pace = pace
         self._hints = hints or {}
@@ -140,6 +148,10 @@ class Sampler:
     def standing(self) -> dict[str, str]:
         """Why each source cannot be read now, empty where it can."""
         return {name: watched.trouble for name, watched in self._watching.items()}
+
+    def yields(self) -> dict[str, int]:
+        """How many values the last poll of each class gave together, of the sources that can be read now."""
+        return {name: sum(watched.given.values()) for name, watched in self._watching.items() if watched.answers}
 
     def hurry(self, names: Collection[str]) -> None:
         """Read these sources before their time, as soon as their hints allow it."""
@@ -206,7 +218,7 @@ class Sampler:
         rest: seconds in which nothing will be read: of the components here, and of all of the source `whole`.
         """
         taken = [
-            Taken(sample.component, signal, up, *_fit(sample), sample.state)
+            Taken(sample.component, signal, up, *_fit(sample, self.door), sample.state)
             for sample in samples
             if (signal := self._name(sample)) is not None
         ]
@@ -247,6 +259,10 @@ class Sampler:
         try:
             check_name(sample.component, "component")
             check_name(signal, "signal")
+            if sample.component not in self._known and not self.door.name_passes(sample.component):
+                raise ColumnsError("a component with a card number in its name")
+            if signal not in self._names and not self.door.name_passes(signal):
+                raise ColumnsError("a signal with a card number in its name")
         except ColumnsError as error:
             self._leave_out(sample.component, f"{error}; it is left out")
             return None
@@ -254,7 +270,7 @@ class Sampler:
 
     def _leave_out(self, name: str, text: str) -> None:
         self._buffer.lost += 1
-        self._tell_once(name, f"{name[:MAX_NAME]}: {text}")
+        self._tell_once(name, f"{without(name[:MAX_NAME])[0]}: {text}")
 
     def _tell_once(self, name: str, text: str) -> None:
         if name not in self._odd and len(self._odd) < MAX_ODD:
@@ -268,8 +284,12 @@ class _Watched:
     def __init__(self, source: Source, sampler: Sampler, told_every: float) -> None:
         self._source, self._sampler, self._told_every = source, sampler, told_every
         self._failing: set[PollClass] = set()
+        self.given: dict[PollClass, int] = {}
+        """Values of the last poll of each class that was read."""
         self._trouble = Condition(log, f"{source.name}: can be read again")
         self._told_at = -math.inf
+        self._parts_off: dict[str, str] = {}
+        self._off = False
 
     @property
     def trouble(self) -> str:
@@ -277,8 +297,12 @@ class _Watched:
         return self._trouble.text.removeprefix(f"{self._source.name}: ")
 
     @property
+    def answers(self) -> bool:
+        return bool(self.given) and not self._failing
+
+    @property
     def rest(self) -> float:
-        return self._source.rest if isinstance(self._source, Sparing) else 0.0
+        return self._source.rest if isinstance(self._source, Sparing) and not self._off else 0.0
 
     async def poll(self, wanted: PollClass, interval: float) -> bool:
         """Whether it failed."""
@@ -287,6 +311,7 @@ class _Watched:
         reason = ""
         try:
             async with asyncio.timeout(POLL_TIMEOUT):
+                await self._check_switch()
                 samples = await self._source.poll(wanted)
         except SourceError as error:
             reason = str(error) or "no answer"
@@ -296,17 +321,22 @@ class _Watched:
             reason = f"{type(error).__name__}: {error}"
             if not self._trouble.text:
                 log.exception("%s: a fault in the source", name)
+        reason = without(reason)[0]  # what a device said may be in it
         up = clock.uptime_ns() // MS * MS
         if reason:
             self._failing.add(wanted)
             changed = self._trouble.begins(f"{name}: {reason}")
         else:
             self._failing.discard(wanted)
+            self.given[wanted] = sum(sample.value is not None for sample in samples)
             changed = not self._failing and self._trouble.ends()
         now = asyncio.get_running_loop().time()
-        if changed or now - self._told_at >= self._told_every:
+        before = self._parts_off
+        samples, back = self._without_parts(samples)
+        if changed or before != self._parts_off or now - self._told_at >= self._told_every:
             self._told_at = now
-            self._sampler.take(self._state(changed=changed), up, self._told_every, self.rest)
+            told = [*self._state(changed=changed), *back, *_parts_told(self._parts_off)]
+            self._sampler.take(told, up, self._told_every, self.rest)
         self._sampler.take(samples, up, interval, self.rest, "" if reason else name)
         return bool(reason)
 
@@ -319,13 +349,36 @@ class _Watched:
                 continue
             try:
                 async with asyncio.timeout(POLL_TIMEOUT):
+                    await self._check_switch()
                     samples = await each.how(self._source)
             except Exception as error:  # it is whoever asked who is to know, and nothing else stops
                 each.answer.set_exception(error)
                 continue
             up = clock.uptime_ns() // MS * MS
+            samples = [sample for sample in samples if sample.component not in self._parts_off]
             self._sampler.take(samples, up, max(map(schedule.every, self._source.classes)), self.rest)
             each.answer.set_result(("", samples))
+
+    async def _check_switch(self) -> None:
+        """Raises SourceError where it is switched off; then nothing of it stays open."""
+        switches = self._sampler.switches
+        why = switches.why_off(self._source.name) if switches is not None else ""
+        self._off = bool(why)
+        if why:
+            await self._source.close()
+            raise SourceError(why)
+
+    def _without_parts(self, samples: list[Sample]) -> tuple[list[Sample], list[Sample]]:
+        """The samples but for those of components that are switched off; what is to be told of components that no longer are."""
+        switches, before = self._sampler.switches, self._parts_off
+        self._parts_off = dict(switches.parts_off(self._source.name)) if switches is not None else {}
+        back = [
+            Sample(name, signal, value, state)
+            for name in before.keys() - self._parts_off.keys()
+            for signal, value, state in (("monitor.source", "ok", State.OK), ("monitor.reason", "", State.NONE))
+        ]
+        kept = [sample for sample in samples if sample.component not in self._parts_off]
+        return kept, back
 
     def _state(self, *, changed: bool) -> list[Sample]:
         name = self._source.name
@@ -338,13 +391,24 @@ class _Watched:
         return [*told, Sample(name, "monitor.reason", "")] if changed else told
 
 
-def _fit(sample: Sample) -> tuple[Value, Quality]:
-    """A value that the wire carries. What is no number is no reading; text is cut at the wire's limit."""
+def _parts_told(off: Mapping[str, str]) -> list[Sample]:
+    return [
+        sample
+        for name, why in off.items()
+        for sample in (
+            Sample(name, "monitor.source", "failed", State.UNKNOWN, Quality.ERROR),
+            Sample(name, "monitor.reason", why),
+        )
+    ]
+
+
+def _fit(sample: Sample, door: TextDoor) -> tuple[Value, Quality]:
+    """A value that the wire carries. What is no number is no reading; text has no card number in it and is cut at the wire's limit."""
     value = sample.value
     if isinstance(value, bool):
         value = int(value)
     if isinstance(value, str):
-        encoded = value.encode("utf-8", "replace")
+        encoded = door.text(sample.component, sample.signal, value).encode("utf-8", "replace")
         return encoded[:MAX_TEXT].decode("utf-8", "ignore"), sample.quality
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None, Quality.ERROR

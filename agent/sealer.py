@@ -16,7 +16,8 @@ from tillwatch.agent.buffer import Buffer
 from tillwatch.agent.identity import Identity
 from tillwatch.agent.model import MS, Batch, Quality, Reading
 from tillwatch.agent.settings import MAX_SEAL
-from tillwatch.agent.spool import Slot, Spool, SpoolFullError
+from tillwatch.agent.spool import Spool, SpoolFullError
+from tillwatch.agent.spool_book import Slot
 from tillwatch.agent.thinning import Taken, Thinner
 from tillwatch.agent.transition import Condition
 from tillwatch.agent.wire import Refusal, Sealed, VerifyKey, WireError, batch_topic, open_batch, seal
@@ -77,7 +78,7 @@ class Sealer:
             try:
                 async with asyncio.timeout_at(due):
                     await self._woken.wait()
-                    await asyncio.sleep(max(0.0, last + self._least() - loop.time()))
+                    await asyncio.sleep(max(0.0, last + max(self._least(), SPACING) - loop.time()))
             except TimeoutError:
                 length = min(max(self._interval(), self._least(), SPACING), MAX_SEAL)
                 self._before(length)
@@ -103,7 +104,8 @@ class Sealer:
             while left > 0 or self._buffer.ripe:
                 left -= self.one()
                 self._sealed()
-                await asyncio.sleep(SPACING)
+                if left > 0 or self._buffer.ripe:
+                    await asyncio.sleep(SPACING)
             self.trouble.ends()
         except SpoolFullError as error:
             self.trouble.begins(f"{error}; what is read waits in memory, the oldest numbers go first when it is full")

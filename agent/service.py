@@ -13,13 +13,15 @@ import sys
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
-from tillwatch.agent import clock, health, identity, renewal
+from tillwatch.agent import clock, health, identity
 from tillwatch.agent.buffer import Buffer
+from tillwatch.agent.enrolment import renewal
 from tillwatch.agent.hint import Hint
 from tillwatch.agent.identity import Identity, IdentityError
 from tillwatch.agent.model import AGENT, PollClass, Quality, Sample, State
 from tillwatch.agent.notify import notify, watchdog_seconds
 from tillwatch.agent.prepared import Prepared, compiled_library
+from tillwatch.agent.residence import Residence
 from tillwatch.agent.sampler import Sampler
 from tillwatch.agent.sealer import Sealer
 from tillwatch.agent.settings import (
@@ -35,13 +37,14 @@ from tillwatch.agent.settings import (
 )
 from tillwatch.agent.sources import Source, SourceError
 from tillwatch.agent.spool import Spool, SpoolFullError
+from tillwatch.agent.switches import SwitchedOff, Switches
+from tillwatch.agent.text_door import TextDoor
 from tillwatch.agent.thinning import Thinner
 from tillwatch.agent.uplink import Uplink, small_tls_buffers, tls_context, where_to
-from tillwatch.agent.wire import ALLOWED, OFF
+from tillwatch.agent.wire import ALLOWED, CONFIG, OFF, Report, Running
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from tillwatch.agent.bundles.taking import Taking
     from tillwatch.agent.remote.orders import Orders
     from tillwatch.agent.sources.snmp_client import SnmpTarget
     from tillwatch.device_profiles.compiled import Library
@@ -50,15 +53,19 @@ log = logging.getLogger(__name__)
 
 CLOSE_SOURCES = 1.0
 """Seconds for the sources to let go at a stop."""
+Stopping = Callable[[], contextlib.AbstractContextManager[asyncio.Event]]
 FAREWELL = 1.0
 """Seconds for the last batches to be acknowledged at a stop; what is not stays in the spool."""
 
 
-def run(prepared: Prepared) -> None:
-    """Run until SIGTERM, SIGINT or, on Windows, Ctrl-Break. Raises ConfigError, IdentityError and SpoolVersionError before anything starts."""
+def run(prepared: Prepared, stopping: Stopping | None = None) -> bool:
+    """Run until SIGTERM, SIGINT or, on Windows, Ctrl-Break; or until another configuration is to be run, which is what it returns. Raises ConfigError, IdentityError and SpoolVersionError before anything starts.
+
+    stopping: gives the event that ends it in place of the signals, which only the main thread of a process hears.
+    """
     who = identity.load(prepared.config.state_dir)
     with identity.hold(prepared.config.state_dir):
-        asyncio.run(_serve(prepared, who))
+        return asyncio.run(_serve(prepared, who, stopping or signals))
 
 
 def sources_of(
@@ -87,15 +94,15 @@ def sources_of(
 
         memory = config.state_dir if remember else None
         found += [(source, config.windows.intervals) for source in windows_sources(config.windows, memory)]
-    if config.snmp:
+    if any(device.enabled for device in config.snmp):
         library = open_library(config)
-        found += [(_snmp(device, library), device.intervals) for device in config.snmp]
-    found += [(_serial(device), device.intervals) for device in config.serial]
-    found += [(_nut(device), device.intervals) for device in config.nut]
-    found += [(_xfs(device, config.state_dir, hints), device.intervals) for device in config.xfs if device.enabled]
+        found += [(_snmp(device, library), device.intervals) for device in config.snmp if device.enabled]
+    found += [(_serial(device), device.intervals) for device in config.serial if device.enabled]
+    found += [(_nut(device), device.intervals) for device in config.nut if device.enabled]
+    found += [(_xfs(device, hints), device.intervals) for device in config.xfs if device.enabled]
     if config.traps.enabled:
         found.append((_traps(config, hints), config.traps.intervals))
-    return found
+    return found + [(SwitchedOff(each.name, each.where), each.intervals) for each in config.switched_off()]
 
 
 def _nut(device: NutConfig) -> Source:
@@ -104,8 +111,8 @@ def _nut(device: NutConfig) -> Source:
     return NutSource(device.name, device.host, device.port, device.ups)
 
 
-def _xfs(device: XfsConfig, state_dir: Path, hints: dict[str, Hint]) -> Source:
-    from tillwatch.agent.sources.xfs4iot import OFF, SPACING_S, XfsSource  # noqa: PLC0415 - only what is configured is imported
+def _xfs(device: XfsConfig, hints: dict[str, Hint]) -> Source:
+    from tillwatch.agent.sources.xfs4iot import SPACING_S, XfsSource  # noqa: PLC0415 - only what is configured is imported
 
     tls = None
     if device.tls:
@@ -116,14 +123,15 @@ def _xfs(device: XfsConfig, state_dir: Path, hints: dict[str, Hint]) -> Source:
         except OSError as error:  # SSLError is one
             raise ConfigError(f"{device.where}: ca {device.ca}: {error.strerror or error}; it is a PEM file") from None
     hint = hints[device.name] = Hint(SPACING_S)
-    return XfsSource(device.name, device.host, port=device.port, tls=tls, hinted=hint.give, off=state_dir / OFF)
+    return XfsSource(device.name, device.host, port=device.port, tls=tls, hinted=hint.give)
 
 
 def _traps(config: Config, hints: dict[str, Hint]) -> Source:
     from tillwatch.agent.sources.traps import Sender, TrapSource  # noqa: PLC0415 - only what is configured is imported
 
     traps = config.traps
-    senders = [Sender(device.name, _target(device), hints.setdefault(device.name, Hint())) for device in config.snmp]
+    heard = [device for device in config.snmp if device.enabled]
+    senders = [Sender(device.name, _target(device), hints.setdefault(device.name, Hint())) for device in heard]
     try:
         return TrapSource(traps.name, senders, listen=traps.listen, port=traps.port, community=traps.community)
     except ValueError as error:
@@ -191,7 +199,7 @@ def _fits(part: str, patterns: Collection[str]) -> bool:
     return any(fnmatch.fnmatchcase(part, pattern) for pattern in patterns)
 
 
-async def _serve(prepared: Prepared, who: Identity) -> None:
+async def _serve(prepared: Prepared, who: Identity, stopping: Stopping) -> bool:
     config = prepared.config
     hints: dict[str, Hint] = {}
     sources = sources_of(config, compiled_library, hints)
@@ -213,8 +221,8 @@ async def _serve(prepared: Prepared, who: Identity) -> None:
         small_tls_buffers()
     reference = clock.Reference()
     agent = _Agent(prepared, who, spool, Uplink(who, spool, broker, tls, reference), hints, reference)
-    with _signals() as stop:
-        await agent.run(sources, stop)
+    with stopping() as stop:
+        return await agent.run(sources, stop)
 
 
 @contextlib.contextmanager
@@ -246,14 +254,20 @@ class _Agent:
         self._buffer = Buffer(prepared.counters)
         self._thinner = Thinner(prepared.counters)
         by_risk = config.by_risk
-        self._told_commands = False
+        self._told_once = False
+        self._residence = Residence()
+        self._version = prepared.version
         self._orders: Orders | None = None
+        self._taking: Taking | None = None
+        self._anew = asyncio.Event()
         self._sampler = Sampler(
             self._buffer,
             prepared.names,
             config.seal,
             hints,
             lambda: (uplink.sampling if by_risk else 1.0) / self._raised,
+            door=TextDoor(config.state_dir),
+            switches=Switches(config.state_dir, config.kinds()),
         )
         self._sealer = Sealer(
             who,
@@ -262,42 +276,62 @@ class _Agent:
             interval=lambda: self._seal_interval(min(config.seal * uplink.pace, MAX_SEAL)),
             least=lambda: uplink.min_interval,
             before=self._own_state,
-            sealed=uplink.wake,
+            sealed=self._sealed,
             thinner=self._thinner,
             reference=reference,
         )
         self._buffer.on_ripe = uplink.on_new_epoch = self._sealer.wake
         if config.commands.enabled:
-            self._orders = uplink.commands = self._take_orders(who, reference, list(hints))
+            self._orders = self._take_orders(who, reference, list(hints))
+            uplink.listeners.append(self._orders)
+        if config.bundles.enabled:
+            self._taking = self._take_bundles(who, prepared.bundle)
+            uplink.listeners.append(self._taking)
         self._renewal = renewal.Renewal(who, spool, ("--state-dir", str(config.state_dir)), self._renew)
+        self._buffer.on_added = self._renewal.look
         log.info("terminal %s, %s, state in %s", who.terminal, config.path or "no configuration file", config.state_dir)
 
-    async def run(self, sources: list[tuple[Source, Intervals]], stop: asyncio.Event) -> None:
-        """Until `stop` is set. A part that ends by a fault of its own ends the agent, so that the service manager starts it anew."""
+    async def run(self, sources: list[tuple[Source, Intervals]], stop: asyncio.Event) -> bool:
+        """Until `stop` is set, or it is to be started anew with another configuration (true). A part that ends by a fault of its own ends the agent, so
+        that the service manager starts it anew.
+        """
         sampling = asyncio.create_task(self._sampler.run(sources), name="sampler")
         sealing = asyncio.create_task(self._sealer.run(), name="sealer")
         sending = asyncio.create_task(self._uplink.run(), name="uplink")
         renewing = asyncio.create_task(self._renewal.run(), name="renewal")
         parts = [sampling, sealing, sending, renewing, asyncio.create_task(_watchdog(), name="watchdog")]
         ordering = [asyncio.create_task(self._orders.run(), name="commands")] if self._orders is not None else []
+        if self._taking is not None:
+            ordering.append(asyncio.create_task(self._taking.run(), name="bundles"))
         parts += ordering
         asking = [asyncio.create_task(self._ask_filter(), name="write filter")] if sys.platform == "win32" else []
         stopping = asyncio.create_task(stop.wait())
+        another = asyncio.create_task(self._anew.wait())
         notify("READY=1")
-        await asyncio.wait([*parts, stopping], return_when=asyncio.FIRST_COMPLETED)
-        notify("STOPPING=1")
-        await _end(sampling, sealing, renewing, stopping, *asking, *ordering)
+        await asyncio.wait([*parts, stopping, another], return_when=asyncio.FIRST_COMPLETED)
+        anew = self._anew.is_set() and not stop.is_set()
+        if not anew:  # else this very process goes on: a service manager that hears of an end would wait for it
+            notify("STOPPING=1")
+        await _end(sampling, sealing, renewing, stopping, another, *asking, *ordering)
         self._own_state(self._config.seal)
         self._sealer.flush()
         await self._farewell(sending)
         await _end(*parts)
         await self._uplink.goodbye()
         self._spool.close(clean=not len(self._buffer))
+        self._sampler.door.keep(last=True)
         for part in parts:
             # One that does not let go is left to the end of the process.
             if part.done() and not part.cancelled() and (error := part.exception()) is not None:
                 raise error
-        log.info("stopped")
+        if self._taking is not None:
+            self._taking.ends()
+        log.info("stopped%s", ", to start with another configuration" if anew else "")
+        return anew
+
+    def _sealed(self) -> None:
+        self._uplink.wake()
+        self._residence.sealed(asyncio.get_running_loop().time())
 
     @property
     def _raised(self) -> int:
@@ -317,10 +351,21 @@ class _Agent:
         means = Means(self._sampler, names, tell, self._sealer.settle, bundles.make)
         return Orders(who, self._config.commands.allow, self._spool, reference, means)
 
+    def _take_bundles(self, who: Identity, running: bytes) -> Taking:
+        from tillwatch.agent.bundles.taking import Means, Taking  # noqa: PLC0415 - only where the operator lets bundles in
+
+        def tell(samples: list[Sample]) -> None:
+            self._sampler.take(samples, clock.uptime_ns(), self._config.seal)
+
+        means = Means(self._sampler.yields, self._sampler.standing, tell, self._sealer.settle, self._anew.set)
+        return Taking(who, self._config, self._spool, means, running)
+
     def _renew(self, who: Identity) -> None:
         self._sealer.renew(who)
         if self._orders is not None:
             self._orders.renew(who)
+        if self._taking is not None:
+            self._taking.renew(who)
         config = self._config
         self._uplink.renew(who, tls_context(config.collector, config.state_dir) if self._uplink.tls else None)
 
@@ -337,11 +382,17 @@ class _Agent:
             self._told_end = True
             judged = State.OK if self._spool.ended == "clean" else State.WARN
             self._sampler.take([Sample(AGENT, "agent.ended", self._spool.ended, judged)], clock.uptime_ns(), interval)
-        if self._orders is None and not self._told_commands:
+        if not self._told_once:
+            self._told_once = True
+            once = [Sample(AGENT, "agent.version", self._version)] if self._version else []
             # Whoever would ask knows that nobody listens.
-            self._told_commands = True
-            self._sampler.take([Sample(AGENT, ALLOWED, OFF)], clock.uptime_ns(), interval)
-        samples = health.samples(self._spool, self._uplink, self._buffer.lost)
+            if self._orders is None:
+                once.append(Sample(AGENT, ALLOWED, OFF))
+            if self._taking is None:
+                once.append(Sample(AGENT, CONFIG, Report(0, Running.OFF).text()))
+            self._sampler.take(once, clock.uptime_ns(), interval)
+        self._sampler.door.keep()
+        samples = health.samples(self._spool, self._uplink, self._buffer.lost, self._sampler.door.removed)
         notices, self._spool.notices = self._spool.notices, []
         for notice in notices:
             log.error("%s", notice.text)
@@ -391,7 +442,7 @@ async def _watchdog() -> None:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[asyncio.Event]:
+def signals() -> Iterator[asyncio.Event]:
     """An event that the usual signals set. Windows' loops have no add_signal_handler; there the handler wakes the loop itself."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

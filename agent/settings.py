@@ -76,6 +76,7 @@ class SnmpConfig:
     retries: int
     intervals: Intervals
     where: str
+    enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class SerialConfig:
     baud: int | None
     intervals: Intervals
     where: str
+    enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,8 @@ class ProfilesConfig:
 
     folder: Path | None = None
     overrides: Path | None = None
+    compiled: Path | None = None
+    """The folder of what is made of them; None: the state directory. A bundle has its own, so that trying one leaves the other as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,7 @@ class NutConfig:
     ups: str
     intervals: Intervals
     where: str
+    enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +195,13 @@ class CommandsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class BundlesConfig:
+    """Configuration bundles that the collector sends."""
+
+    enabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """seal: seconds between batches. by_risk: the collector may have the ordinary class read at half to twice its interval. path: where it came from, None without a file. `where` of a device: `file:line`, for later errors."""
 
@@ -211,6 +223,30 @@ class Config:
     windows: WindowsConfig = field(default_factory=WindowsConfig)
     by_risk: bool = True
     commands: CommandsConfig = field(default_factory=CommandsConfig)
+    bundles: BundlesConfig = field(default_factory=BundlesConfig)
+
+    def kinds(self) -> dict[str, str]:
+        """The kind of each source by its name, as the configuration file calls the tables."""
+        one = (("system", self.system), ("smart", self.smart), ("ipmi", self.ipmi), ("traps", self.traps))
+        found = {table.name: kind for kind, table in one if table.enabled}
+        if self.windows.enabled:
+            found |= dict.fromkeys(self.windows.names().values(), "windows")
+        many = (("snmp", self.snmp), ("serial", self.serial), ("nut", self.nut), ("xfs", self.xfs))
+        return found | {device.name: kind for kind, devices in many for device in devices if device.enabled}
+
+    def switched_off(
+        self,
+    ) -> list[SmartConfig | IpmiConfig | TrapsConfig | SnmpConfig | SerialConfig | NutConfig | XfsConfig]:
+        """What is written down with `enabled = false`. Not the machine itself: a terminal that is not to be read says nothing of it; nor Windows' parts, which
+        other systems have to switch off so.
+        """
+        sections = [each for each in (self.smart, self.ipmi, self.traps) if each.where]
+        return [each for each in (*sections, *self.snmp, *self.serial, *self.nut, *self.xfs) if not each.enabled]
+
+    @property
+    def compiled(self) -> Path:
+        """Where the compiled profiles are kept."""
+        return self.profiles.compiled or self.state_dir
 
 
 def loopback(host: str) -> bool:

@@ -6,27 +6,20 @@ cannot be written says so and stops nothing; one that is damaged is moved aside,
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tillwatch.agent import clock
 from tillwatch.agent.keys import sha256
 from tillwatch.agent.model import MS
 from tillwatch.agent.settings import SpoolConfig
+from tillwatch.agent.spool_book import MAX_PARKED, ROW_COST, Book, Epoch, Slot
 from tillwatch.agent.spool_file import commit, connect, is_corrupt, is_dead, prepare
-from tillwatch.agent.wire import FIRST_PREV, Sealed, VerifyKey, WireError, claim_of, frame_of, new_epoch
-
-ROW_COST = 96
-"""Bytes that a stored batch takes beside its payload: the row, its index entry, its share of a page."""
-MAX_PARKED = 4 << 20
-"""Bytes of refused batches that are kept for a person to look at."""
-RESEAL_AT_ONCE = 50
-"""Former batches sealed again in one transaction: some 30 ms, so that the event loop goes on in between."""
+from tillwatch.agent.wire import Sealed, VerifyKey, WireError, claim_of, frame_of
 
 
 class SpoolFullError(Exception):
@@ -41,37 +34,9 @@ class Notice:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """The place in the stream that a batch is sealed for."""
-
-    epoch: bytes
-    seq: int
-    prev: bytes
-    floor: int
-    lost: int
-
-
 Seal = Callable[[Slot], Sealed]
 Reseal = Callable[[Slot, bytes, VerifyKey], Sealed]
 """Seals the readings of a payload again, whose signature the given key verifies. Raises WireError where that cannot be."""
-
-
-@dataclass(slots=True)
-class _Epoch:
-    """A row of `epochs`, in the order of its columns."""
-
-    gen: int
-    epoch: bytes
-    terminal: str
-    public: bytes
-    next_seq: int = 1
-    acked: int = 0
-    tail: bytes = FIRST_PREV
-    lost: int = 0
-    lives: int = 0
-    offered: int = 1
-    why: str = ""
 
 
 class Spool:
@@ -95,14 +60,14 @@ class Spool:
         """Whether the machine was started anew since the file was last written."""
         self._terminal, self._public, self._limits = terminal, public, limits
         self._former_keys = former_keys
-        self._book: _Book | None = None
+        self._book: Book | None = None
         self._dead = False
         """The connection could not be written: reading goes on over it, the next write tries a new one."""
         self._ran = 0
         self._opened_up = 0
 
     @property
-    def book(self) -> _Book:
+    def book(self) -> Book:
         """What is committed; not to be changed."""
         self.open()
         assert self._book is not None
@@ -211,9 +176,12 @@ class Spool:
     def ack(self, seq: int, refused: Iterable[tuple[int, str]] = ()) -> None:
         """The collector has settled all up to seq. refused: batches of these that it did not take, with its reasons: they leave the stream too
         and are kept, within a bound, for a person to look at. One transaction: no hole is ever left in the middle of the stream.
+
+        It reaches the disk with the next batch: after a power cut before that the batches are here once more and the collector has them, as
+        where its ack never came. Each flush to flash costs blocks of the file system's own journal.
         """
         if seq > self.acked or seq >= self.floor:
-            with self._transaction() as book:
+            with self._transaction(soon=True) as book:
                 for number, reason in refused:
                     if number <= seq:
                         book.park("gen = ? AND seq = ?", (book.now.gen, number), reason)
@@ -303,15 +271,15 @@ class Spool:
         self._book = None
         self._dead = False
 
-    def _open(self) -> _Book:
+    def _open(self) -> Book:
         db = connect(self.file)
         try:
             # A second net below the own accounting: a payload may waste most of its last page.
             prepare(db, 2 * self._limits.max_bytes + 4 * MAX_PARKED)
             row = db.execute("SELECT * FROM epochs ORDER BY gen DESC LIMIT 1").fetchone()
-            now = _Epoch(*row) if row else _Epoch(0, b"", "", b"")
+            now = Epoch(*row) if row else Epoch(0, b"", "", b"")
             boot, ran, ended = db.execute("SELECT boot, ran, ended FROM run").fetchone()
-            book = _Book(db, now)
+            book = Book(db, now)
             with commit(db):
                 if now.terminal == self._terminal and now.public in self._former_keys:
                     now.public = self._public
@@ -335,19 +303,19 @@ class Spool:
         return self._ran + (clock.uptime_ns() - self._opened_up) // MS
 
     @contextmanager
-    def _transaction(self) -> Iterator[_Book]:
-        """A copy of the book to change; it becomes the book when the commit stands."""
+    def _transaction(self, *, soon: bool = False) -> Iterator[Book]:
+        """A copy of the book to change; it becomes the book when the commit stands. soon: as of `commit`."""
         before = self._renewed() if self._dead else self.book
         with self._telling():
             book = replace(before, now=replace(before.now))
-            with commit(before.db):
+            with commit(before.db, soon=soon):
                 yield book
                 if self.offering:
                     book.now.offered = book.now.next_seq
                 book.save(self._ran_ms())
             self._book = book
 
-    def _renewed(self) -> _Book:
+    def _renewed(self) -> Book:
         with self._telling():
             fresh = self._open()
         self.close()
@@ -389,101 +357,3 @@ class Spool:
                 f"the spool was damaged ({why}); moved aside to {aside.name}, a new epoch begins",
             )
         )
-
-
-@dataclass(slots=True)
-class _Book:
-    """The epoch that is sealed into and the sums over what waits. Its methods run inside a transaction and keep the sums right."""
-
-    db: sqlite3.Connection
-    now: _Epoch
-    floor: int = 1
-    batches: int = 0
-    size: int = 0
-    former: int = 0
-
-    def slot(self) -> Slot:
-        return Slot(self.now.epoch, self.now.next_seq, self.now.tail, self.floor, self.now.lost)
-
-    def begin(self, terminal: str, public: bytes, why: str = "") -> None:
-        epoch = new_epoch(clock.now(), os.urandom(8))
-        self.now = _Epoch(self.now.gen + 1, epoch, terminal, public, why=why)
-        self.db.execute("INSERT INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(self.now))
-        self.count()
-
-    def put(self, sealed: Sealed, at: int, ran: int) -> None:
-        now = self.now
-        self.db.execute(
-            "INSERT INTO sealed (gen, seq, n, at, bytes, ran) VALUES (?, ?, ?, ?, ?, ?)",
-            (now.gen, now.next_seq, sealed.n, at, sealed.payload, ran),
-        )
-        now.next_seq += 1
-        now.tail = sealed.digest
-        self.batches += 1
-        self.size += len(sealed.payload) + ROW_COST
-
-    def save(self, ran: int) -> None:
-        """Write the epoch's row: the last act of every transaction."""
-        now = self.now
-        self.db.execute(
-            "UPDATE epochs SET public = ?, next_seq = ?, acked = ?, tail = ?, lost = ?, lives = ?, offered = ? WHERE gen = ?",
-            (now.public, now.next_seq, now.acked, now.tail, now.lost, now.lives, now.offered, now.gen),
-        )
-        self.db.execute("UPDATE run SET ran = ?", (ran,))
-
-    def delete(self, which: str, values: Sequence[int]) -> None:
-        count, size, former = self._measure(which, values)
-        self.db.execute(f"DELETE FROM sealed WHERE {which}", values)  # noqa: S608 - constants of this file
-        self.batches -= count
-        self.size -= size
-        self.former -= former
-        self._find_floor()
-
-    def drop_oldest(self) -> None:
-        row, n = self.db.execute("SELECT id, n FROM sealed ORDER BY id LIMIT 1").fetchone()
-        self.delete("id = ?", (row,))
-        self.count_lost(n)
-
-    def count_lost(self, n: int) -> None:
-        self.now.lost += n
-
-    def park(self, which: str, values: Sequence[int], reason: str) -> None:
-        self.db.execute(
-            "INSERT INTO parked (epoch, seq, n, at, reason, bytes)"  # noqa: S608 - constants of this file
-            f" SELECT (SELECT epoch FROM epochs WHERE epochs.gen = sealed.gen), seq, n, at, ?, bytes FROM sealed WHERE {which}",
-            (reason, *values),
-        )
-        self.delete(which, values)
-        while self.db.execute("SELECT coalesce(sum(length(bytes)), 0) FROM parked").fetchone()[0] > MAX_PARKED:
-            row, n = self.db.execute("SELECT id, n FROM parked ORDER BY id LIMIT 1").fetchone()
-            self.db.execute("DELETE FROM parked WHERE id = ?", (row,))
-            self.count_lost(n)
-
-    def former_rows(self) -> list[tuple[int, int, int, bytes, str, bytes]]:
-        return self.db.execute(
-            "SELECT id, at, ran, bytes, terminal, public FROM sealed JOIN epochs USING (gen) WHERE gen < ? ORDER BY id LIMIT ?",
-            (self.now.gen, RESEAL_AT_ONCE),
-        ).fetchall()
-
-    def oldest(self) -> int | None:
-        """`ran` of the oldest batch that waits."""
-        row = self.db.execute("SELECT ran FROM sealed ORDER BY id LIMIT 1").fetchone()
-        return None if row is None else int(row[0])
-
-    def count(self) -> None:
-        """Take the sums anew; the file may hold tens of thousands of batches, so this is for the opening and for a new epoch."""
-        self.batches, self.size, self.former = self._measure("1", ())
-        self._find_floor()
-
-    def _measure(self, which: str, values: Sequence[int]) -> tuple[int, int, int]:
-        """Of the batches that fit: how many, their cost, and how many of them are of a former epoch."""
-        count, size, former = self.db.execute(
-            f"SELECT count(*), coalesce(sum(length(bytes) + {ROW_COST}), 0), coalesce(sum(gen < {self.now.gen}), 0)"  # noqa: S608 - constants of this file
-            f" FROM sealed WHERE {which}",
-            values,
-        ).fetchone()
-        return count, size, former
-
-    def _find_floor(self) -> None:
-        row = self.db.execute("SELECT min(seq) FROM sealed WHERE gen = ?", (self.now.gen,)).fetchone()
-        self.floor = self.now.next_seq if row[0] is None else row[0]

@@ -17,6 +17,7 @@ from typing import Protocol
 from tillwatch.agent import clock, identity
 from tillwatch.agent.identity import Broker, Identity
 from tillwatch.agent.mqtt import Link, LinkError, TurnedAwayError
+from tillwatch.agent.protection import ProtectionError, passphrase_of
 from tillwatch.agent.settings import CollectorConfig, ConfigError, loopback
 from tillwatch.agent.spool import Notice, Spool, SpoolFullError
 from tillwatch.agent.transition import Condition
@@ -40,6 +41,11 @@ BACKOFF_MOST = 300.0
 """Seconds. Full jitter between 0 and a bound that doubles from the first to the most, so that a broker's restart does not line up a fleet."""
 FIRST_FLUSH = 3.0
 """Seconds, at most and at random, between saying where the stream stands and sending what waits."""
+PATIENCE = 60.0
+"""Seconds on one connection from the first ack that is missed, before a new one is made: a broker may drop what comes over a connection and keep it open (RabbitMQ 3.10
+where it cannot ask about a right at that moment). Doubles each time without an ack: a collector that is away is not what a new connection mends.
+"""
+MOST_PATIENCE = 3_600.0
 MAX_ACKS = 64
 """Acks that wait to be handled. They are cumulative: the newest says it all."""
 TLS_BUFFER = 32 * 1024
@@ -68,8 +74,8 @@ def tls_context(config: CollectorConfig, state_dir: Path) -> ssl.SSLContext:
             raise ConfigError(f"{file}: missing; enrol this terminal, or name the file in [collector]")
     try:
         context.load_verify_locations(ca)
-        context.load_cert_chain(cert, key)
-    except (OSError, ssl.SSLError) as error:
+        context.load_cert_chain(cert, key, passphrase_of(key, identity.protector()))
+    except (OSError, ssl.SSLError, ProtectionError) as error:
         raise ConfigError(f"{ca}, {cert}, {key}: not usable for TLS: {error}") from None
     return context
 
@@ -97,8 +103,8 @@ def small_tls_buffers() -> None:
     asyncio.sslproto.SSLProtocol.max_size = TLS_BUFFER
 
 
-class Commands(Protocol):
-    """What takes the collector's commands, where the operator lets it. Called from the loop's own thread, and none of it waits: `heard` with each
+class Listener(Protocol):
+    """What takes the collector's commands or bundles, where the operator lets it. Called from the loop's own thread, and none of it waits: `heard` with each
     message on `topic`, `ready` once and again after the collector has answered on a connection, `lost` at its end.
     """
 
@@ -125,15 +131,15 @@ class Uplink:
         self._who, self._spool, self._broker, self._tls = who, spool, broker, tls
         self._reference = reference or clock.Reference()
         self.on_new_epoch: Callable[[], None] = lambda: None
-        self.commands: Commands | None = None
-        """Without it the topic of commands is not even subscribed to."""
+        self.listeners: list[Listener] = []
+        """A topic that nobody of them listens to is not even subscribed to."""
         self._window: Window | None = None
         self._link: Link | None = None
         self._woken = asyncio.Event()
         self.drained = asyncio.Event()
         """Set while the collector has stored all that is sealed."""
         self._heard: deque[bytes] = deque(maxlen=MAX_ACKS)
-        self._attempt = 0
+        self._attempt = self._given_up = 0
         self._presenting = self._renewed = False
         self._unreachable = Condition(log, f"connected to {broker.host}:{broker.port}")
         self._turned_away = Condition(log, "the broker lets this terminal in again")
@@ -141,7 +147,7 @@ class Uplink:
         self._halted = Condition(log, "the collector accepts this terminal again")
         self._refusing = Condition(log, "the collector takes batches again")
         self._false = Condition(log, "acks are genuine again")
-        self._deaf = Condition(log, "the broker lets commands through")
+        self._deaf = Condition(log, "the broker lets what the collector says through")
         self._resent = 0
         self.bad_acks = 0
 
@@ -229,11 +235,11 @@ class Uplink:
             will=(life_topic(terminal), self._life("offline", birth)),
             subscribe=ack_topic(terminal),
             on_message=self._hear,
-            also=self.commands.topic if self.commands is not None else "",
+            also=[each.topic for each in self.listeners],
         )
-        if link.denied and self.commands is not None:
+        if link.denied:
             self._deaf.begins(
-                f"the broker does not let this terminal hear {self.commands.topic}; write its access list anew: tillwatch-collector broker-config"
+                f"the broker does not let this terminal hear {' and '.join(link.denied)}; write its access list anew: tillwatch-collector broker-config"
             )
         else:
             self._deaf.ends()
@@ -247,8 +253,8 @@ class Uplink:
             await link.close()
             raise
         finally:
-            if self.commands is not None:
-                self.commands.lost()
+            for each in self.listeners:
+                each.lost()
             window.disconnect()
             spool.offering = False
         await link.close()
@@ -281,6 +287,7 @@ class Uplink:
                 self._overdue.begins(
                     "no ack from the collector for 30 s: it is down, or the broker drops what this terminal publishes"
                 )
+                self._give_up(window, loop.time())
             if window.base == window.end:
                 self.drained.set()
             else:
@@ -289,6 +296,13 @@ class Uplink:
                 seconds = None if window.deadline is None else max(window.deadline - loop.time(), 0.0)
                 await self._wait(seconds, link.lost, self._woken)
         raise LinkError(f"broker {self._broker.host}:{self._broker.port}: the connection was lost")
+
+    def _give_up(self, window: Window, now: float) -> None:
+        """Raises LinkError where nothing has been acknowledged on this connection for too long."""
+        silent = now - (now if window.overdue_since is None else window.overdue_since)
+        if silent >= min(PATIENCE * 2.0 ** min(self._given_up, 16), MOST_PATIENCE):
+            self._given_up += 1
+            raise LinkError(f"nothing was acknowledged over this connection for {silent:.0f} s more: connecting anew")
 
     def _turn(self, link: Link, window: Window, now: float) -> bool:
         """Everything that is due, up to the end of the epoch; whether a batch was settled."""
@@ -301,8 +315,9 @@ class Uplink:
             action, *actions = actions
             actions += self._carry_out(link, window, action, now)
             settled = settled or isinstance(action, Discard)
-        if self.commands is not None and window.greeted and self._spool.epoch == window.epoch:
-            self.commands.ready()
+        if window.greeted and self._spool.epoch == window.epoch:
+            for each in self.listeners:
+                each.ready()
         return settled
 
     def _carry_out(self, link: Link, window: Window, action: Action, now: float) -> list[Action]:
@@ -360,7 +375,7 @@ class Uplink:
                 f"an ack that is not the collector's was ignored ({error}); someone else may publish on the broker"
             )
             return []
-        self._attempt = 0
+        self._attempt = self._given_up = 0
         self._reference.heard(ack.time)
         self._false.ends()
         if ack.epoch != window.epoch:
@@ -391,9 +406,10 @@ class Uplink:
             return b""
 
     def _hear(self, topic: str, payload: bytes) -> None:
-        if self.commands is not None and topic == self.commands.topic:
-            self.commands.heard(payload)
-            return
+        for each in self.listeners:
+            if topic == each.topic:
+                each.heard(payload)
+                return
         self._heard.append(payload)
         self._woken.set()
 

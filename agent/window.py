@@ -75,6 +75,8 @@ class Window:
         self.min_interval = 0.0
         self.sampling = 1.0
         self.resent = 0
+        self.overdue_since: float | None = None
+        """When the first ack was missed of those that are, on this connection."""
         self.latency = 0.0
         """Seconds from the last sending of a batch to its ack."""
         self._high = base
@@ -92,7 +94,7 @@ class Window:
         """A new connection: whatever was in flight on the old one is sent again, once the collector has answered the birth. The birth is the
         caller's, before this.
         """
-        self.connected, self.halted = True, False
+        self.connected, self.halted, self.overdue_since = True, False, None
         self.next = self.base
         self._deadline = now + ACK_TIMEOUT
 
@@ -135,6 +137,7 @@ class Window:
         if self.halted:
             self.next = self.base
         self.halted = self.overdue = False
+        self.overdue_since = None
         if ack.window:
             self.limit = min(ack.window, MAX_WINDOW)
         self.min_interval = min(ack.min_interval / 1000, MAX_MIN_INTERVAL)
@@ -175,6 +178,8 @@ class Window:
             return [SendLife("is this terminal enrolled again?")]
         # The life message goes along: the collector may have missed the one that tells where this epoch begins.
         self.overdue = True
+        if self.overdue_since is None:
+            self.overdue_since = now
         if not self.greeted:
             self._deadline = now + ACK_TIMEOUT
             return [SendLife("no answer")]

@@ -1,7 +1,7 @@
 """The wire, version 1: the only door to bytes. Seals batches, life messages, acks and commands, and opens them again in a fixed order of
 checks, cheapest first, so that nothing is believed, parsed or inflated before it is bounded and, from the header on, proven.
 
-    payload = "TW" | u8 major | u8 flags | [u32 CRC-32, deflated frames only] | frame
+    payload = "TW" | u8 version | u8 flags | [u32 CRC-32, deflated frames only] | frame
     frame   = u16 header length | header | body | Ed25519 signature, 64 bytes
 
 Flags: bit 0, the frame is deflated (raw, RFC 1951) with the preset dictionary of the schema in bits 4 to 7; the others are 0. The CRC covers
@@ -50,7 +50,19 @@ from tillwatch.agent.diagnosis import (
     pieces_of,
     result_of,
 )
-from tillwatch.agent.downward import open_ack, open_command, seal_ack, seal_command
+from tillwatch.agent.directive import (
+    CONFIG,
+    DIGEST_SHOWN,
+    MAX_PACKED,
+    NOT_TAKEN,
+    Directive,
+    Report,
+    Running,
+    report_of,
+    valid_name,
+)
+from tillwatch.agent.downward import open_ack, open_command, open_directive, seal_ack, seal_command, seal_directive
+from tillwatch.agent.enrolment.serials import SerialError, normal_serial
 from tillwatch.agent.framing import (
     DEFLATED,
     MAGIC,
@@ -91,6 +103,7 @@ from tillwatch.agent.messages import (
     WireError,
     ack_topic,
     batch_topic,
+    bundle_topic,
     command_topic,
     life_topic,
     new_epoch,
@@ -103,6 +116,8 @@ from tillwatch.agent.rotation import MAX_ROTATIONS, MAX_STATEMENT, Rotation, ope
 __all__ = [
     "ACK_DIGEST",
     "ALLOWED",
+    "CONFIG",
+    "DIGEST_SHOWN",
     "FIRST_PREV",
     "LEAST_PACE",
     "MAX_BODY",
@@ -113,6 +128,7 @@ __all__ = [
     "MAX_HEADER",
     "MAX_MINUTES",
     "MAX_NAME",
+    "MAX_PACKED",
     "MAX_PAYLOAD",
     "MAX_READINGS",
     "MAX_REFUSED",
@@ -122,6 +138,7 @@ __all__ = [
     "MAX_TEXT",
     "MIN_FACTOR",
     "MOST_PACE",
+    "NOT_TAKEN",
     "OFF",
     "PIECE",
     "REJECTED",
@@ -136,43 +153,53 @@ __all__ = [
     "Column",
     "Command",
     "CommandKind",
+    "Directive",
     "Header",
     "Keys",
     "Life",
     "Opened",
     "Outcome",
     "Refusal",
+    "Report",
     "Result",
     "Rotation",
+    "Running",
     "Sealed",
+    "SerialError",
     "SigningKey",
     "VerifyKey",
     "WireError",
     "ack_topic",
     "batch_topic",
+    "bundle_topic",
     "claim_of",
     "command_topic",
     "frame_of",
     "life_topic",
     "new_epoch",
+    "normal_serial",
     "open_ack",
     "open_batch",
     "open_batch_frame",
     "open_command",
+    "open_directive",
     "open_header",
     "open_life",
     "open_life_frame",
     "open_rotation",
     "pieces_of",
+    "report_of",
     "result_of",
     "seal",
     "seal_ack",
     "seal_command",
+    "seal_directive",
     "seal_life",
     "seal_rotation",
     "split_frame",
     "stored_column",
     "stored_columns",
+    "valid_name",
     "valid_terminal",
 ]
 
@@ -295,7 +322,11 @@ def stored_column(body: bytes | dict[str, Any], component: str, signal: str) -> 
 
 def stored_columns(payload: bytes) -> list[Column]:
     """The columns of a payload that was opened before it was stored: read again, not proven again. Raises WireError if it is damaged."""
-    frame = frame_of(payload)
+    return frame_columns(frame_of(payload))
+
+
+def frame_columns(frame: bytes) -> list[Column]:
+    """The same of a frame that is unpacked already, as a log keeps it."""
     members, body = split(frame)
     try:
         return from_body(unpack(body, MAX_READINGS + 8), integer(members, "n"))

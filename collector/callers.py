@@ -34,7 +34,7 @@ class Callers:
         self._pipeline = pipeline
         self._syncs: dict[str, Sync] = {}
         for name in config.desks:
-            receiver, connect = receivers[name], partial(outbox.connect, config.database)
+            receiver, connect = receivers[name], partial(outbox.connect, config.store)
             if isinstance(receiver, Desk):
                 self._syncs[name] = Sync(connect, receiver.port, pipeline.ticket_changed, sweeps=receiver.port)
             elif isinstance(receiver, Watched):
@@ -44,7 +44,7 @@ class Callers:
             for name, settings in config.desks.items()
             if name not in self._syncs
         }
-        self._inbox = Inbox(partial(inbox.connect, config.database), pushed)
+        self._inbox = Inbox(partial(inbox.connect, config.store), pushed)
         self.listener: Listener | None = None
 
     async def listen(self, own: Authority) -> None:

@@ -12,8 +12,10 @@ from tillwatch.collector.diagnosis.order import Order
 from tillwatch.collector.incident.incidents import Incident
 from tillwatch.collector.predict.finding import Finding, Grade, Record
 from tillwatch.collector.records import Correction, IncidentEvent, LateSpan, StateChange
+from tillwatch.collector.rollout.states import Bundle, Member, Rollout
 from tillwatch.collector.terminal.asset import Note
 from tillwatch.collector.tickets.message import TicketMessage
+from tillwatch.collector.trust.expected import Expected, Grant, RefusedClaim
 
 HOUR_MS = 3_600_000
 
@@ -93,4 +95,10 @@ class Dirty:
     hit_rates: dict[tuple[str, str], Record] = field(default_factory=dict)
     foretold: tuple[int, int, int] | None = None
     commands: dict[int, Order] = field(default_factory=dict)
+    bundles: dict[int, Bundle] = field(default_factory=dict)
+    rollouts: dict[int, Rollout] = field(default_factory=dict)
+    members: dict[str, Member] = field(default_factory=dict)
+    expected: dict[str, Expected | None] = field(default_factory=dict)
+    grants: dict[str, Grant] = field(default_factory=dict)
+    refused_claims: dict[str, RefusedClaim | None] = field(default_factory=dict)
     rules: bool = False

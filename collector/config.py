@@ -17,11 +17,29 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tillwatch.collector import values
 from tillwatch.collector.intake.alertmanager import AlertsSettings
+from tillwatch.collector.intake.settings import AmqpSection
 from tillwatch.collector.people.settings import ConsoleSection, OidcSection
+from tillwatch.collector.sections import (
+    BrokerSection,
+    CardsSection,
+    CollectorSection,
+    DiagnosisSection,
+    EnrolmentSection,
+    IntakeSection,
+    PolicySection,
+    PredictionsSection,
+    RetentionSection,
+    RolloutSection,
+    RulesSection,
+    StoreSection,
+    TicketsSection,
+    WatchdogSection,
+)
+from tillwatch.collector.series.settings import KINDS as SINKS
+from tillwatch.collector.series.settings import SINK_NAME, SinkSettings
+from tillwatch.collector.store.db import Postgres, Where
 from tillwatch.collector.tickets.settings import KINDS, ReceiverSettings, settings_of
-from tillwatch.collector.values import setting
 
 DEFAULT_FILE = Path("/etc/tillwatch/collector.toml")
 MAX_CONFIG = 1024 * 1024
@@ -36,141 +54,15 @@ class ConfigError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class CollectorSection:
-    data_dir: Path = setting(values.path, Path("/var/lib/tillwatch-collector"))
-    name: str = setting(values.text, "tillwatch")
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerSection:
-    """embedded: the broker runs in the collector and host is what it listens on; otherwise host is where the broker is.
-
-    address: what enrolled terminals are told; empty means the address that they enrolled at. crl_file: where a broker outside reads the list
-    of revoked certificates; the collector keeps it up to date there.
-    """
-
-    embedded: bool = setting(values.flag, True)
-    # Terminals are on other machines, and this listener takes nobody without a certificate of the collector's own authority.
-    host: str = setting(values.host, "0.0.0.0")  # noqa: S104 - see above
-    port: int = setting(values.port, 8883)
-    tls: bool = setting(values.flag, True)
-    address: str = setting(values.host, "")
-    crl_file: Path | None = setting(values.path, None)
-
-
-@dataclass(frozen=True, slots=True)
-class EnrolmentSection:
-    """address: what tokens carry, this machine's name unless set. hosts: further names that the server certificate must hold."""
-
-    host: str = setting(values.host, "0.0.0.0")  # noqa: S104 - terminals enrol from other machines, over TLS, with a token
-    port: int = setting(values.port, 8843)
-    address: str = setting(values.host, "")
-    hosts: tuple[str, ...] = setting(values.hosts, ())
-
-
-@dataclass(frozen=True, slots=True)
-class RulesSection:
-    """file: None means the rules that come with the collector."""
-
-    file: Path | None = setting(values.path, None)
-
-
-@dataclass(frozen=True, slots=True)
-class PolicySection:
-    """file: None means the policy that comes with the collector."""
-
-    file: Path | None = setting(values.path, None)
-
-
-@dataclass(frozen=True, slots=True)
-class CardsSection:
-    """file: None means the diagnosis cards that come with the collector."""
-
-    file: Path | None = setting(values.path, None)
-
-
-@dataclass(frozen=True, slots=True)
-class TicketsSection:
-    """routes: the table that says which incident goes where; None: all go to the one ticket system that is configured. host, port: where ticket
-    systems call when something changed there, 0 for nowhere: then it is noticed by asking.
-    """
-
-    routes: Path | None = setting(values.path, None)
-    host: str = setting(values.host, "127.0.0.1")
-    port: int = setting(values.port, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class IntakeSection:
-    """queue, queue_bytes: what waits for the store at most; beyond it messages are dropped and sent again by the terminals.
-
-    group_messages, group_wait: one commit holds at most this many messages and waits at most this long (s) for them.
-    """
-
-    queue: int = setting(values.count, 4096)
-    queue_bytes: int = setting(values.size, 64 * 1024**2)
-    group_messages: int = setting(values.count, 512)
-    group_wait: float = setting(values.duration, 0.005)
-
-
-@dataclass(frozen=True, slots=True)
-class WatchdogSection:
-    """The watchdog is a process of its own; both sides read this. every, late: how often (s) it injects a fault, and how long (s) the fault, and
-    then its end, may take to arrive. receiver: where it listens on this machine, and where the collector sends drills; secret_file: what they
-    are signed with; state_dir: its identity and what it remembers. complain_url, complain_secret_file: the signed webhook that hears its
-    complaints.
-    """
-
-    every: float = setting(values.duration, 300.0)
-    late: float = setting(values.duration, 120.0)
-    receiver: str = setting(values.url, "http://127.0.0.1:8853/drill")
-    secret_file: Path | None = setting(values.path, None)
-    state_dir: Path = setting(values.path, Path("/var/lib/tillwatch-watchdog"))
-    complain_url: str = setting(values.url, "")
-    complain_secret_file: Path | None = setting(values.path, None)
-
-
-@dataclass(frozen=True, slots=True)
-class RetentionSection:
-    """keep: how long (s) sealed readings are kept while the collector runs, and messages delivered to ticket systems, "forever" is 0; size: the
-    file may have (bytes), 0 for any. Digests and roll-ups stay.
-    """
-
-    keep: float = setting(values.kept, 400 * 86_400.0)
-    size: int = setting(values.size, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class PredictionsSection:
-    """file, lives, watched: the site's tables, laid over those that ship: what is asked of predictions, how long parts live, which values have limits. models: the folder of what was learnt, None for `models` beside the database. budget: false
-    findings that are accepted a terminal and year, 0 for what the table says.
-    """
-
-    enabled: bool = setting(values.flag, True)
-    file: Path | None = setting(values.path, None)
-    lives: Path | None = setting(values.path, None)
-    watched: Path | None = setting(values.path, None)
-    models: Path | None = setting(values.path, None)
-    budget: float = setting(values.yearly, 0.0)
-
-    def folder(self, config: Config) -> Path:
-        return self.models or config.database.parent / "models"
-
-
-@dataclass(frozen=True, slots=True)
-class DiagnosisSection:
-    """enabled: whether terminals may be asked anything from here."""
-
-    enabled: bool = setting(values.flag, False)
-
-
-@dataclass(frozen=True, slots=True)
 class Config:
-    """source: the file it was read from, None for the defaults. alerts: by name, the other monitoring systems that may send theirs."""
+    """source: the file it was read from, None for the defaults. alerts: by name, the other monitoring systems that may send theirs; sinks: by name,
+    the time-series stores that readings are written on to.
+    """
 
     source: Path | None = None
     collector: CollectorSection = CollectorSection()
     broker: BrokerSection = BrokerSection()
+    amqp: AmqpSection | None = None
     enrolment: EnrolmentSection = EnrolmentSection()
     console: ConsoleSection = ConsoleSection()
     oidc: OidcSection | None = None
@@ -181,15 +73,33 @@ class Config:
     desks: Mapping[str, ReceiverSettings] = field(default_factory=dict)
     channels: Mapping[str, ReceiverSettings] = field(default_factory=dict)
     alerts: Mapping[str, AlertsSettings] = field(default_factory=dict)
+    sinks: Mapping[str, SinkSettings] = field(default_factory=dict)
     intake: IntakeSection = IntakeSection()
     retention: RetentionSection = RetentionSection()
+    kept_in: StoreSection = StoreSection()
     predictions: PredictionsSection = PredictionsSection()
     diagnosis: DiagnosisSection = DiagnosisSection()
+    rollout: RolloutSection = RolloutSection()
     watchdog: WatchdogSection | None = None
 
     @property
     def database(self) -> Path:
         return self.collector.data_dir / "collector.db"
+
+    @property
+    def store(self) -> Where:
+        """Where the collector's state is kept."""
+        it = self.kept_in
+        return (
+            Postgres(it.postgres, it.password_file, it.ca_file, self.collector.data_dir)
+            if it.postgres
+            else self.database
+        )
+
+    @property
+    def models(self) -> Path:
+        """The folder of what was learnt."""
+        return self.predictions.models or self.database.parent / "models"
 
     @property
     def authority(self) -> Path:
@@ -214,6 +124,8 @@ class Config:
             said |= {f"{name}.{key}": value for key, value in receiver.told().items()}
         for name, source in self.alerts.items():
             said |= {f"alerts.{name}.{key}": value for key, value in source.told().items()}
+        for name, sink in self.sinks.items():
+            said |= {f"sinks.{name}.{key}": value for key, value in sink.told().items()}
         return said
 
     @property
@@ -235,6 +147,7 @@ def _named(section: str, receivers: Mapping[str, ReceiverSettings]) -> list[tupl
 _SECTIONS: Mapping[str, tuple[str, type]] = {
     "collector": ("collector", CollectorSection),
     "broker": ("broker", BrokerSection),
+    "amqp": ("amqp", AmqpSection),
     "enrolment": ("enrolment", EnrolmentSection),
     "console": ("console", ConsoleSection),
     "oidc": ("oidc", OidcSection),
@@ -244,8 +157,10 @@ _SECTIONS: Mapping[str, tuple[str, type]] = {
     "tickets": ("tickets", TicketsSection),
     "intake": ("intake", IntakeSection),
     "retention": ("retention", RetentionSection),
+    "store": ("kept_in", StoreSection),
     "predictions": ("predictions", PredictionsSection),
     "diagnosis": ("diagnosis", DiagnosisSection),
+    "rollout": ("rollout", RolloutSection),
     "watchdog": ("watchdog", WatchdogSection),
 }
 
@@ -310,6 +225,7 @@ class _Reader:
         parts["desks"] = self._receivers("tickets", flat)
         parts["channels"] = self._receivers("channels", flat)
         parts["alerts"] = {name: self._source_of(f"alerts.{name}", one) for name, one in self._named("alerts", flat)}
+        parts["sinks"] = {name: self._sink(f"sinks.{name}", name, one) for name, one in self._named("sinks", flat)}
         for name, table in flat.items():
             if name not in _SECTIONS:
                 raise self._unknown("section", name, list(_SECTIONS), name, "")
@@ -343,6 +259,17 @@ class _Reader:
             raise self._error(section, *problem)
         return settings
 
+    def _sink(self, section: str, name: str, table: dict[str, Any]) -> SinkSettings:
+        if not SINK_NAME.fullmatch(name):
+            raise self._error(section, "", "its name is that of a file, too: write up to 40 letters, digits, - and _")
+        kind = table.get("kind", name)
+        if not isinstance(kind, str) or kind not in SINKS:
+            raise self._unknown("kind of sink", str(kind)[:60], list(SINKS), section, "kind")
+        settings: SinkSettings = self._section(section, SinkSettings, {**table, "kind": kind})
+        if problem := settings.problem():
+            raise self._error(section, *problem)
+        return settings
+
     def _receiver(self, section: str, name: str, table: dict[str, Any]) -> ReceiverSettings:
         kind = table.get("kind", name)
         if not isinstance(kind, str) or kind not in KINDS:
@@ -359,14 +286,17 @@ class _Reader:
         values = {}
         for key, value in table.items():
             if key not in known:
-                if key in ("secret", "token", "password", "key") and "secret_file" in known:
-                    raise self._error(section, key, "no secrets in this file; use secret_file or secret_env")
+                own = next((name for name in ("secret", "token") if f"{name}_file" in known), "")
+                if key in ("secret", "token", "password", "key") and own:
+                    raise self._error(section, key, f"no secrets in this file; use {own}_file or {own}_env")
                 raise self._unknown("key", key, list(known), section, key)
             try:
                 read = known[key].metadata["read"](value)
             except ValueError as error:
                 # A secret may stand in the wrong place: its value is never repeated.
-                shown = key if "secret" in key else f"{key} = {str(value)[:60]!r}"
+                shown = (
+                    key if "secret" in key or "token" in key or key == "postgres" else f"{key} = {str(value)[:60]!r}"
+                )
                 raise self._error(section, key, f"{shown}: {error}") from None
             values[key] = (self._source.parent / read).absolute() if isinstance(read, Path) else read
         return kind(**values)
@@ -387,6 +317,14 @@ class _Reader:
             )
         if not broker.embedded and "host" not in tables.get("broker", {}):
             raise self._error("broker", "embedded", "embedded = false needs the broker's host = ... beside it")
+        if config.amqp is not None and (problem := config.amqp.problem(on_server=bool(config.kept_in.postgres))):
+            raise self._error("amqp", *problem)
+        if config.amqp is not None and broker.embedded:
+            raise self._error(
+                "broker",
+                "embedded",
+                "with [amqp] terminals speak to RabbitMQ: write embedded = false, and its host and port for them",
+            )
         if config.intake.group_wait > 1:
             raise self._error("intake", "group_wait", "write at most 1s; terminals wait this long for every ack")
         if is_unspecified(config.enrolment.address) or is_unspecified(broker.address):
@@ -394,6 +332,9 @@ class _Reader:
             raise self._error(
                 section, "address", "terminals cannot connect to this; write the name or address they reach"
             )
+        for key in ("password_file", "ca_file"):
+            if getattr(config.kept_in, key) is not None and not config.kept_in.postgres:
+                raise self._error("store", key, f'{key} is of a server: write postgres = "postgresql://..." beside it')
         if config.watchdog is not None:
             self._check_watchdog(config.watchdog)
 

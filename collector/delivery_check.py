@@ -13,7 +13,7 @@ from contextlib import closing
 from tillwatch.collector.commands.output import iso
 from tillwatch.collector.config import Config
 from tillwatch.collector.read import OutgoingView, WaitingView
-from tillwatch.collector.store.reader import SqliteReader
+from tillwatch.collector.store.opening import open_reader
 from tillwatch.collector.store.sqlite import StoreError
 from tillwatch.collector.tickets.message import Op
 from tillwatch.collector.tickets.port import Problem, Receiver
@@ -42,7 +42,7 @@ def examine_deliveries(config: Config, now: int) -> Iterator[Said]:
 def _outbox(config: Config, now: int) -> Iterator[Said]:
     """Of a database that can be read; another check tells of one that cannot."""
     try:
-        with closing(SqliteReader(config.database)) as reader:
+        with closing(open_reader(config.store)) as reader:
             waiting = reader.waiting()
             rows, total = reader.outgoing(limit=MOST)
     except (StoreError, sqlite3.Error):

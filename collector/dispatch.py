@@ -17,6 +17,7 @@ from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.routes import checked_routes
 from tillwatch.collector.routing.router import Router
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.store.sqlite import StoreError
 from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.desk import Desk
@@ -84,7 +85,7 @@ class Dispatch:
         """Once it has started and before anything comes in: what waits for a receiver that is no more finds its way."""
         known = {*self._config.desks, *self._config.channels, DRILLS}
         if self._config.desks:
-            with closing(outbox.connect(self._config.database)) as db:
+            with closing(outbox.connect(self._config.store)) as db:
                 if moved := outbox.reroute(db, known, self._router.legs):
                     log.warning(
                         "%d messages waited for receivers that are not configured and were sent another way", moved
@@ -93,7 +94,7 @@ class Dispatch:
             log.warning("no ticket system is configured: incidents wait in the outbox; see [tickets.NAME]")
         for name, receiver in self.receivers.items():
             sender = OutboxSender(
-                partial(outbox.connect, self._config.database),
+                partial(outbox.connect, self._config.store),
                 receiver,
                 connector=name,
                 on_change=self._pipeline.ticket_changed,
@@ -141,7 +142,7 @@ class Dispatch:
         if told:
             calls = 0
 
-            def call(db: sqlite3.Connection) -> None:
+            def call(db: Db) -> None:
                 nonlocal calls
                 calls = sum(outbox.enqueue(db, message, now, ways) for message, ways in told)
 
@@ -165,7 +166,7 @@ class Dispatch:
         self, limits: dict[int, int], now: int
     ) -> tuple[tuple[Overdue, ...], dict[int, TicketMessage], dict[int, int]]:
         """What waits for too long, which of its messages were not told another way yet, by row, and by level the last row of those."""
-        with closing(outbox.connect(self._config.database)) as db:
+        with closing(outbox.connect(self._config.store)) as db:
             rows, last = list(still_late(db, self._unheard)), {}
             for level, limit in limits.items():
                 fresh = late_messages(db, level, now - limit, self._told.get(level, 0)) if limit else []

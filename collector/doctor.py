@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tillwatch.collector.amqp_check import examine_amqp
 from tillwatch.collector.clock_service import synchronised
-from tillwatch.collector.config import Config, WatchdogSection, is_unspecified
+from tillwatch.collector.config import Config, is_unspecified
 from tillwatch.collector.delivery_check import examine_deliveries
 from tillwatch.collector.diagnosis.check import examine_diagnosis
 from tillwatch.collector.incident_check import examine_incidents
@@ -25,8 +26,13 @@ from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
 from tillwatch.collector.people_check import examine_people
 from tillwatch.collector.policy_check import examine_policy
 from tillwatch.collector.predict.check import examine_predictions
+from tillwatch.collector.rollout.check import examine_rollout
 from tillwatch.collector.route_check import examine_routes
-from tillwatch.collector.store.reader import SqliteReader
+from tillwatch.collector.sections import WatchdogSection
+from tillwatch.collector.series.check import examine_sinks
+from tillwatch.collector.store.db import Postgres, Where
+from tillwatch.collector.store.opening import open_reader
+from tillwatch.collector.store.reading import OCCUPIED, connected, reading
 from tillwatch.collector.store.sqlite import StoreError
 from tillwatch.collector.trust.authority import (
     DOCTOR_NAME,
@@ -63,8 +69,9 @@ class Finding:
 def examine(config: Config) -> Iterator[Finding]:
     yield Finding("configuration", "ok", f"read from {config.source}" if config.source else "defaults, no file")
     yield from _data_dir(config.collector.data_dir)
-    yield _database(config.database)
-    yield from _culprits(config.database)
+    yield from _retention(config)
+    yield _database(config.store)
+    yield from _culprits(config.store)
     authority = None
     if config.authority.exists():
         try:
@@ -86,15 +93,20 @@ def examine(config: Config) -> Iterator[Finding]:
         *examine_people(config, now),
         *examine_predictions(config, now),
         *examine_diagnosis(config),
+        *examine_rollout(config),
+        *examine_sinks(config, now),
     ):
         yield Finding(subject, state, text)
     if config.watchdog is not None:
         yield _watchdog(config.watchdog)
     running = authority is not None and _is_collector(authority, config)
     yield from _ports(config, running=running)
-    if not config.broker.embedded:
+    if config.amqp is not None and authority is not None:
+        for subject, state, text in examine_amqp(config, authority):
+            yield Finding(subject, state, text)
+    elif not config.broker.embedded:
         yield _outside_broker(authority, config)
-    yield _clock(config.database)
+    yield _clock(config.store)
 
 
 def _watchdog(settings: WatchdogSection) -> Finding:
@@ -129,7 +141,36 @@ def _data_dir(folder: Path) -> Iterator[Finding]:
         yield Finding("disk", "ok", text)
 
 
-def _database(path: Path) -> Finding:
+def _retention(config: Config) -> Iterator[Finding]:
+    """Whether what is to be kept has room: the store's file may grow to the size that is set, and nothing is retired before."""
+    most, folder = config.retention.size, config.collector.data_dir
+    if not most or not folder.is_dir() or not isinstance(config.store, Path):
+        return  # what room a server has is the business of whoever runs it
+    used = config.database.stat().st_size if config.database.exists() else 0
+    room = used + shutil.disk_usage(folder).free - LEAST_FREE
+    if most > room:
+        text = f"size = {most / 1024**3:.1f} GiB, and {folder} has room for {max(room, 0) / 1024**3:.1f} GiB of it; set a smaller size in [retention], or make room"
+        yield Finding("retention", "warn", text)
+
+
+def _database(where: Where) -> Finding:
+    return _file(where) if isinstance(where, Path) else _server(where)
+
+
+def _server(where: Postgres) -> Finding:
+    try:
+        with closing(reading(where, ANSWER_S)) as db:
+            terminals = db.execute("SELECT count(*) FROM terminal").fetchone()[0]
+            (size,) = db.execute(OCCUPIED).fetchone()
+            writer = db.execute("SELECT holder FROM lease WHERE until > clock_timestamp()").fetchone()
+    except (StoreError, sqlite3.Error) as error:
+        text = f"{error}; see that the server runs, that [store] names it, and that a collector was started on it once"
+        return Finding("database", "fail", text)
+    written = f"written by {writer[0]}" if writer is not None else "nobody writes it now"
+    return Finding("database", "ok", f"{where}, {size / 1024**2:.1f} MiB, {terminals} terminals, {written}")
+
+
+def _file(path: Path) -> Finding:
     if not path.exists():
         return Finding("database", "ok", "not there yet; it is made at the first start")
     try:
@@ -146,10 +187,10 @@ def _database(path: Path) -> Finding:
     return Finding("database", "ok", f"{path.stat().st_size / 1024**2:.1f} MiB, sound, {terminals} terminals")
 
 
-def _culprits(path: Path) -> Iterator[Finding]:
+def _culprits(where: Where) -> Iterator[Finding]:
     """Who sends what is not taken, as of late. A damaged database is named elsewhere."""
     try:
-        with closing(SqliteReader(path)) as reader:
+        with closing(open_reader(where)) as reader:
             health, terminals = reader.health(), reader.terminals()
     except (StoreError, sqlite3.Error):
         return
@@ -224,7 +265,7 @@ def _ports(config: Config, *, running: bool) -> Iterator[Finding]:
         taken = _answers(_reachable(host), port)
         if running and not taken:
             yield Finding(f"{name} port", "fail", f"nothing answers on {host} port {port}; see the collector's log")
-        elif taken and not running:
+        elif taken and not running and config.amqp is None:
             text = f"{host} port {port} is held by another program; end it, or set port in [{name}]"
             yield Finding(f"{name} port", "fail", text)
         else:
@@ -257,15 +298,12 @@ def _outside_broker(authority: Authority | None, config: Config) -> Finding:
     )
 
 
-def _clock(database: Path) -> Finding:
+def _clock(where: Where) -> Finding:
     now = time.time_ns()
     try:
-        connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=ANSWER_S)
-        try:
-            last = connection.execute("SELECT at FROM journal ORDER BY n DESC LIMIT 1").fetchone()
-        finally:
-            connection.close()
-    except sqlite3.Error:
+        with closing(connected(where, ANSWER_S)) as db:
+            last = db.execute("SELECT at FROM journal ORDER BY n DESC LIMIT 1").fetchone()
+    except (StoreError, sqlite3.Error):
         last = None
     if last is not None and last[0] > now + 1_000_000_000:
         behind = (last[0] - now) / 1_000_000_000

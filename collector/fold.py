@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tillwatch.agent.model import AGENT, MS, Value
-from tillwatch.agent.wire import RESULT, Header, Life, Opened
+from tillwatch.agent.wire import CONFIG, RESULT, Header, Life, Opened
 from tillwatch.collector import sequence
 from tillwatch.collector.alarm.alarming import BEHIND_NS, Alarming
 from tillwatch.collector.alarm.diagnosis import Cards, parse_cards
@@ -33,6 +33,8 @@ from tillwatch.collector.incident.topology import Topology
 from tillwatch.collector.journal import Entry, Kind
 from tillwatch.collector.operators import Operators
 from tillwatch.collector.records import StateChange
+from tillwatch.collector.rollout.rolling import Rolling
+from tillwatch.collector.rollout.states import ACTS as OF_ROLLOUTS
 from tillwatch.collector.terminal.causes import farewell
 from tillwatch.collector.terminal.device_files import ACTS as OF_DEVICE_FILES
 from tillwatch.collector.terminal.device_files import DeviceFiles
@@ -44,6 +46,8 @@ from tillwatch.collector.terminal.presence import Presence
 from tillwatch.collector.terminal.standing import Standing
 from tillwatch.collector.timers import Timers
 from tillwatch.collector.trust import clones, succession
+from tillwatch.collector.trust.expecting import ACTS as OF_EXPECTED
+from tillwatch.collector.trust.expecting import Expecting
 
 AHEAD_NS = 600 * 10**9
 """A reading from further in the future than this never becomes the latest one (delivery.md 6.7)."""
@@ -56,6 +60,9 @@ QUEUED_AT_MOST_NS = 30 * 86_400 * 10**9
 SUSPECT_SKEW_MS = 60_000
 """From this skew on times are corrected by it, and both are kept."""
 
+VERSION = "agent.version"
+MAX_VERSION = 32
+"""Characters that are shown of it."""
 MODE = "atm.mode"
 """Whether the terminal serves customers or an operator."""
 _MONITOR = frozenset({"monitor.source", "monitor.reason", "monitor.interval"})
@@ -94,6 +101,8 @@ class Fold:
         self.alerting = Alerting(self.book, self.fleet, following)
         self.device_files = DeviceFiles(self.book, self.fleet)
         self.diagnosing = Diagnosing(self.book, self.fleet, self.timers)
+        self.rolling = Rolling(self.book, self.fleet, self.timers)
+        self.expecting = Expecting(self.book, self.fleet, self.alarming)
         self.ticketing = Ticketing(self.book, self.alarming, following)
         self.operators.answered = self.ticketing.answered = self._answered
         self.advanced_to = 0
@@ -107,9 +116,10 @@ class Fold:
         dirty, self.book.dirty = self.book.dirty, Dirty()
         return dirty
 
-    def advance(self, until: int) -> None:
-        """Let everything happen that time alone brings, up to this UTC ns."""
-        while (hit := self.timers.pop(until)) is not None:
+    def advance(self, until: int, most: int | None = None) -> bool:
+        """Let everything happen that time alone brings, up to this UTC ns; False where that is more than `most` timers: then up to the time of one of them."""
+        fired, last = 0, until
+        while last == until and (hit := self.timers.pop(until)) is not None:
             due, (what, terminal, component, rule) = hit
             key = (rule, terminal, component)
             match what:
@@ -137,8 +147,15 @@ class Fold:
                     self.regulating.due(terminal, due)
                 case "command":
                     self.diagnosing.due(terminal, rule, due)
+                case "rollout":
+                    self.rolling.due(rule, due)
             self.standing.look(due)
-        self.advanced_to = max(self.advanced_to, until)
+            fired += 1
+            # Those of one time belong together: a store that ends here begins behind them.
+            if most is not None and fired >= most and (self.timers.next_due() or due) > due:
+                last = due
+        self.advanced_to = max(self.advanced_to, last)
+        return last == until
 
     def apply(self, entry: Entry, content: Opened | Life | None = None) -> None:
         """One entry. content: the opened message of BATCH and LIFE entries, None in a rebuild where it is retired."""
@@ -216,8 +233,12 @@ class Fold:
                 self.late.judge(late, terminal, column, tick, bounds)
             if column.signal == RESULT:
                 self.diagnosing.heard(terminal.id, column.component, column.values, entry.at)
+            elif column.signal == CONFIG:
+                self.rolling.heard(terminal.id, column.component, column.values, entry.at)
             if historical:
                 continue
+            if column.signal == VERSION and component.name == AGENT and type(series.value) is str:
+                terminal.version = series.value[:MAX_VERSION]
             if column.signal == MODE and series.value != terminal.mode:
                 self._mode(terminal, component.name, series)
             if column.signal in _MONITOR:
@@ -238,6 +259,8 @@ class Fold:
             self.losses.read(terminal, first * MS, last, lost=terminal.lost - known)
         for name, failed in sources:
             self.presence.source(terminal, name, failed=failed, at=entry.at)
+            if "/" not in name:  # a part that is switched off says nothing of a new configuration
+                self.rolling.source(terminal.id, name, failed=failed, at=entry.at)
         if not historical and entry.at >= terminal.next_due:
             self.presence.overdue(terminal, entry.at)
 
@@ -361,7 +384,10 @@ class Fold:
                 succession.enrol(terminal, facts, entry.at)
                 if terminal.connection == "revoked":
                     terminal.connection = "new"
+                if facts.get("ring"):
+                    self.rolling.fix(terminal.id, str(facts["ring"]))
                 self.alarming.judge(FORK, terminal, "", "enrolled", entry.at)
+                self.expecting.enrolled(facts, entry.at)
             case "certify":
                 terminal = self.fleet.terminals[entry.terminal]
                 succession.certify(terminal, facts, entry.at)
@@ -383,8 +409,14 @@ class Fold:
             case action if action in OF_DEVICE_FILES:
                 self.device_files.act(entry, facts)
                 return
+            case action if action in OF_EXPECTED:
+                self.expecting.act(entry, facts)
+                return
             case action if action in OF_COMMANDS:
                 self.diagnosing.act(entry, facts)
+                return
+            case action if action in OF_ROLLOUTS:
+                self.rolling.act(entry, facts)
                 return
             case "ticket-link":
                 self.ticketing.changed({**facts, "origin": "linked"}, entry.at)
@@ -435,6 +467,7 @@ class Fold:
         for terminal in self.fleet.terminals.values():
             self.presence.restarted(terminal, entry.at)
             self.alarming.restarted(terminal.id, entry.at)
+        self.rolling.restarted(entry.at)
         self.rearm()
         for corr_id in sorted(self.book.incidents):
             self.following.rearm(corr_id, entry.at)  # who was to be told meanwhile is told now, and at once
@@ -462,5 +495,6 @@ class Fold:
         self.handling.rearm(self.advanced_to)
         self.regulating.rearm(self.advanced_to)
         self.diagnosing.rearm()
+        self.rolling.rearm(self.advanced_to)
         for corr_id in sorted(self.book.incidents):
             self.following.rearm(corr_id, self.advanced_to)

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from tillwatch.collector.config import RetentionSection
 from tillwatch.collector.pipeline import Pipeline
+from tillwatch.collector.sections import RetentionSection
 from tillwatch.collector.store import retention
 from tillwatch.collector.store.compaction import BrokenChainError, Change, Compactor
 from tillwatch.collector.store.pages import PageError

@@ -15,6 +15,8 @@ from tillwatch.collector.commands.output import iso
 from tillwatch.collector.config import Config
 from tillwatch.collector.incident.incidents import COLUMNS, LIVING, RESTORED, Incident
 from tillwatch.collector.store.folded import ALARM, alarm_of
+from tillwatch.collector.store.reading import connected
+from tillwatch.collector.store.sqlite import StoreError
 
 STANDING_NS = 24 * 3600 * 10**9
 """A fault that has been open for longer is worked on by nobody, or the figures call it stale."""
@@ -30,15 +32,17 @@ Said = tuple[str, str, str]
 def examine_incidents(config: Config, now: int) -> Iterator[Said]:
     """Of a database that can be read; another check tells of one that cannot. now: UTC ns."""
     try:
-        with closing(sqlite3.connect(f"file:{config.database}?mode=ro", uri=True, timeout=READ_S)) as db:
+        with closing(connected(config.store, READ_S)) as db:
             db.execute("BEGIN")  # one state of it: alarms and incidents change together
-            alarms = [alarm_of(row) for row in db.execute(f"SELECT {ALARM} FROM alarm WHERE condition <> 'normal'")]  # noqa: S608 - a constant list of columns
-            rows = db.execute(f"SELECT {COLUMNS} FROM incident WHERE state IN ({','.join('?' * len(LIVING))})", LIVING)  # noqa: S608 - the same
+            open_ones = f"SELECT {ALARM} FROM alarm WHERE condition <> 'normal' ORDER BY id"  # noqa: S608 - a constant list of columns
+            alarms = [alarm_of(row) for row in db.execute(open_ones)]
+            states = ",".join("?" * len(LIVING))
+            rows = db.execute(f"SELECT {COLUMNS} FROM incident WHERE state IN ({states}) ORDER BY corr_id", LIVING)  # noqa: S608 - the same
             living = [Incident.of_row(row) for row in rows]
             told = {row[0] for row in db.execute("SELECT DISTINCT incident FROM outbox")}
             expired = {row[0] for row in db.execute(_EXPIRED)}
             ticketless = [row[0] for row in db.execute(TICKETLESS)]
-    except sqlite3.Error:
+    except (StoreError, sqlite3.Error):
         return
     yield from _neglected(alarms, living, expired, now)
     yield from _broken(alarms, living, told, ticketless)
@@ -50,9 +54,9 @@ _EXPIRED = """
 """
 
 TICKETLESS = f"""
-    SELECT corr_id FROM incident WHERE announced_at > 0 AND NOT drill AND state IN ({", ".join(f"'{each}'" for each in LIVING)})
+    SELECT corr_id FROM incident WHERE announced_at > 0 AND drill = 0 AND state IN ({", ".join(f"'{each}'" for each in LIVING)})
     AND NOT EXISTS (SELECT 1 FROM ticket_link l WHERE l.incident = corr_id AND (l.external_id <> '' OR l.state <> ''))
-    AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.incident = corr_id AND o.op = 'open' AND o.state <> 'done') ORDER BY opened_at
+    AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.incident = corr_id AND o.op = 'open' AND o.state <> 'done') ORDER BY opened_at, corr_id
 """  # noqa: S608 - constants of this file and of incidents.py
 """Incidents that were told, and neither have a ticket nor a message that makes one. Receivers that number nothing leave a link with a state; of a ticket
 that was deleted neither is left.

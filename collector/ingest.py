@@ -22,16 +22,21 @@ RETRY_S = 5.0
 
 
 class Ingest:
-    """max_n, max_wait_s: how many messages a group may hold, and how long it waits for them. turns: groups that were stored, for the watchdog."""
+    """max_n, max_wait_s: how many messages a group may hold, and how long it waits for them."""
 
     def __init__(self, pipeline: Pipeline, intake: Intake, *, max_n: int, max_wait_s: float) -> None:
-        self.turns = 0
+        self._turns = 0
         self._pipeline = pipeline
         self._intake = intake
         self._max_n, self._max_wait_s = max_n, max_wait_s
         self._storing = True
         self._asked = 0.0
         pipeline.on_refused = intake.refused
+
+    @property
+    def turns(self) -> int:
+        """Groups that were stored, and steps of time: it rises as long as any work is done."""
+        return self._turns + self._pipeline.kept
 
     async def run(self) -> None:
         """Until cancelled. A store that refuses is tried again; the terminals keep what was not acknowledged."""
@@ -85,13 +90,15 @@ class Ingest:
             if self._storing:
                 log.error("the store does not take readings: %s", error)
             self._storing = False
+            self._intake.settled(len(incoming), stored=False)
             await asyncio.sleep(RETRY_S)
             return
         if not self._storing:
             log.warning("the store takes readings again")
             self._storing = True
-        self.turns += 1
+        self._turns += 1
         self._answer(replies)
+        self._intake.settled(len(incoming), stored=True)
 
     def _answer(self, replies: Mapping[str, Reply]) -> None:
         pipeline, intake = self._pipeline, self._intake

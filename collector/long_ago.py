@@ -6,7 +6,7 @@ import logging
 
 from tillwatch.collector.refusals import Unfit, UnfitError
 from tillwatch.collector.store.segments import SegmentError
-from tillwatch.collector.store.sqlite import SqliteStore
+from tillwatch.collector.store.sqlite import Store
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ terminal comes to it once, after its spool was rolled back, and whoever repeats 
 
 
 class LongAgo:
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._looked: dict[str, int] = {}
 

@@ -101,6 +101,22 @@ class DoneView:
 
 
 @dataclass(frozen=True, slots=True)
+class SinkView:
+    """A time-series store that readings are written on to. written: the last entry that it answered for, at: its time; looked_at: when its process last said
+    something; points, refused: lines since the beginning; running: its process has not ended; trouble: what keeps it from writing, empty while nothing does.
+    """
+
+    name: str
+    written: int
+    at: int
+    looked_at: int
+    points: int
+    refused: int
+    running: bool
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class MonitoringFacts:
     """What is known of the collector's own parts beside the journal. Of a thing that could not be looked at: None, never a number.
 
@@ -122,6 +138,7 @@ class MonitoringFacts:
     verified: DoneView = field(default_factory=DoneView)
     synchronised: bool | None = None
     keep_bytes: int = 0
+    sinks: tuple[SinkView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,12 @@ acknowledged before it is stored. Whatever a message brings, it can only be refu
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from hashlib import sha256
 from typing import Any, NamedTuple
-
-import msgpack
 
 from tillwatch.agent.wire import (
     AckState,
@@ -31,21 +26,17 @@ from tillwatch.agent.wire import (
 )
 from tillwatch.collector import sequence
 from tillwatch.collector.alarm.diagnosis import Cards
-from tillwatch.collector.alarm.foretelling import SaidError, check
-from tillwatch.collector.clock import JournalTime, SteadyClock
-from tillwatch.collector.config import changes
-from tillwatch.collector.fold import SUSPECT_SKEW_MS, Fold
+from tillwatch.collector.card_data import unread_card, without_cards
+from tillwatch.collector.clock import SteadyClock
+from tillwatch.collector.fold import SUSPECT_SKEW_MS
 from tillwatch.collector.intake import Message
-from tillwatch.collector.journal import Entry, Journal, Kind
+from tillwatch.collector.journal import Entry, Kind
+from tillwatch.collector.journalling import Journalling
 from tillwatch.collector.long_ago import LongAgo
-from tillwatch.collector.proof.signed_acts import sealed
 from tillwatch.collector.refusals import Refusals, Unfit, UnfitError
 from tillwatch.collector.replies import Reply, reply_to
-from tillwatch.collector.store import requests
-from tillwatch.collector.store.beside import written
-from tillwatch.collector.store.sqlite import Commit, SqliteStore, StoreError
+from tillwatch.collector.store.sqlite import Store
 from tillwatch.collector.terminal.fleet import MAX_COMPONENTS, MAX_EPOCHS, MAX_SIGNALS, Terminal
-from tillwatch.collector.tickets.message import TicketMessage
 from tillwatch.collector.trust import succession
 
 log = logging.getLogger(__name__)
@@ -56,7 +47,6 @@ ENROL_EVERY_NS = 10 * 10**9
 """Between two answers to messages of one terminal under a key that is not known: enough for it to present its rotations, and whoever holds
 its certificate without its key cannot make the terminal stop for longer than one of them takes.
 """
-IDENTITY_ACTS = frozenset({"enrol", "certify", "rotate", "revoke"})
 APART_NS = 10**9
 """By which the journal's time may be ahead of a message's own before the latter is written down too."""
 
@@ -69,16 +59,15 @@ class Incoming(NamedTuple):
     acts: int
 
 
-class Pipeline:
-    """clock: UTC ns; steady: the clock to use instead, and to take the jumps of. refusals: what was not taken, by reason and by terminal;
-    by_risk: whether terminals are told to be read at the pace of their last grade.
-    on_refused: told the terminal of each message that cannot be opened. bind: the authority's word for an act's public key of a terminal from a time on; on_identity: called with the terminals whose keys or
-    certificates have changed, once that is stored; on_act: with the facts of each act, likewise.
+class Pipeline(Journalling):
+    """refusals: what was not taken, by reason and by terminal; by_risk: whether terminals are told to be read at the pace of their last grade.
+    on_refused: told the terminal of each message that cannot be opened. bind: the authority's word for an act's public key of a terminal from a
+    time on. The rest as `Journalling` has it.
     """
 
     def __init__(
         self,
-        store: SqliteStore,
+        store: Store,
         key: SigningKey,
         units: Mapping[str, str],
         *,
@@ -89,33 +78,15 @@ class Pipeline:
         steady: SteadyClock | None = None,
         bind: Callable[[str, str, bytes, int], bytes] | None = None,
     ) -> None:
-        self.store = store
+        super().__init__(store, key, units, page=page, cards=cards, language=language, clock=clock, steady=steady)
         self.refusals = Refusals()
         self.on_refused: Callable[[str], None] = lambda _: None
-        self.on_act: Callable[[Mapping[str, Any]], None] = lambda _: None
-        self.on_messages: Callable[[Sequence[TicketMessage]], None] = lambda _: None
-        self._key = key
-        self._units = units
-        self._page = page
-        self._cards, self._language = cards, language
-        self._clock = clock if steady is None else steady.now
-        self._time = JournalTime(steady)
-        self._running_since = 0
-        self._asked: set[str] = set()
         self.by_risk = True
-        self.on_identity: Callable[[set[str]], None] = lambda _: None
         self._bind = bind
+        self._asked: dict[str, int] = {}
         self._forks: Counter[str] = Counter()
         self._long_ago = LongAgo(store)
         self._told_enrol: dict[str, int] = {}
-        self._lock = asyncio.Lock()
-        self._acts = 0
-        self._load()
-
-    def _load(self) -> None:
-        self._acts += 1
-        self.fold = Fold(self._units, self._page, self._cards, self._language)
-        self.journal: Journal = self.store.load(self.fold)
 
     def knows(self, terminal: str) -> bool:
         """Whether it is enrolled, as of now: the fold behind it may be another one after a failed commit."""
@@ -125,34 +96,6 @@ class Pipeline:
         """As it is known now; not to be kept, since a store that refuses makes the fold load anew."""
         return self.fold.fleet.terminals.get(name)
 
-    def now(self) -> int:
-        """The journal's time, UTC ns."""
-        return max(self._clock() + self._time.lead, self.fold.advanced_to)
-
-    async def start(
-        self, shipped: str, site: str, settings: Mapping[str, str] | None = None, policy: tuple[str, str] | None = None
-    ) -> None:
-        """Journal that the collector runs, and its rules, policy (shipped, site's own) and settings if they changed; None: as they were."""
-        self._time.start(self._clock(), self.fold.advanced_to)
-        entries: list[tuple[Kind, dict[str, Any]]] = [(Kind.STARTED, {"down_since": self.fold.advanced_to})]
-        new = self.fold.book.tables(shipped, site, policy)
-        if new != self.fold.book.tables() or self.store.meta("rules") is None:
-            entries.append((Kind.RULES_CHANGED, new))
-        also = []
-        packed = self.store.meta("settings")
-        if settings is not None and (changed := changes(msgpack.unpackb(packed) if packed else {}, settings)):
-            entries.append((Kind.OPERATOR, {"action": "configure", "actor": "collector", "changed": changed}))
-            row = ("settings", msgpack.packb(dict(settings)))
-            also.append(lambda db: db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", row))
-        async with self._lock:
-            await self._keep([self._record(kind, facts=facts) for kind, facts in entries], also)
-        self._ask_anew()
-        await self.take_requests()
-
-    async def stop(self) -> None:
-        async with self._lock:
-            await self._keep([self._record(Kind.STOPPED)])
-
     async def take_opened(self, incoming: Sequence[Incoming]) -> dict[str, Reply]:
         """One group that was opened before: as `take`, behind whatever else is being written."""
         ahead = await self._follow_clock()
@@ -161,34 +104,22 @@ class Pipeline:
                 each._replace(message=each.message._replace(received=each.message.received + ahead))
                 for each in incoming
             ]
-        async with self._lock:
+        async with self._turn():
             return await self._take(incoming)
-
-    async def _follow_clock(self) -> int:
-        """Journal that this machine's clock was set, if it was; what to add to the times of messages, in ns."""
-        ahead, jump = self._time.look()
-        if jump is not None:
-            async with self._lock:
-                await self._keep([self._record(Kind.STARTED, facts={"down_since": self.fold.advanced_to, **jump})])
-            self._ask_anew()
-        return ahead
-
-    def _ask_anew(self) -> None:
-        self._running_since = self.journal.at
-        self._asked.clear()
 
     def _ask_for_life(self, terminal: Terminal, reply: Reply, mark: int) -> None:
         """Once after each start, where the terminal has not told its uptime since: over a start in which this machine's clock was set, ages
         would be wrong by as much. A want below the floor is answered with a life message (delivery.md 6.4).
         """
-        told = terminal.up_received >= self._running_since or terminal.id in self._asked
+        since = self._running_since
+        told = terminal.up_received >= since or self._asked.get(terminal.id) == since
         if mark and reply.state is AckState.OK and not told:
-            self._asked.add(terminal.id)
+            self._asked[terminal.id] = since
             reply.want = 1
 
     async def take(self, messages: Sequence[Message]) -> dict[str, Reply]:
         """One group: what to tell the terminals once this returns. Raises StoreError, and then nothing has changed."""
-        async with self._lock:
+        async with self._turn():
             return await self._take([self.look(message) for message in messages])
 
     def look(self, message: Message) -> Incoming:
@@ -196,15 +127,27 @@ class Pipeline:
         opened: Opened | WireError | None = None
         if message.topic.endswith("/batch"):
             try:
-                opened = open_batch(message.topic, message.payload, self.fold.fleet)
+                opened = self._vouched(message.opened) or without_cards(
+                    open_batch(message.topic, message.payload, self.fold.fleet)
+                )
             except WireError as error:
-                opened = error
+                opened = unread_card(error, message.payload)
         return Incoming(message, opened, self._acts)
+
+    def _vouched(self, opened: Opened | None) -> Opened | None:
+        """What another process of ours has opened, if the key that it was opened with may still sign: that table is some seconds old. Where it may
+        not, the message is opened here, which says why it is refused.
+        """
+        if opened is None or not self.fold.fleet.knows(opened.header.terminal):
+            return None
+        known = self.fold.fleet.key(opened.header.terminal, opened.header.key)
+        return None if isinstance(known, Refusal) else opened
 
     async def _take(self, incoming: Sequence[Incoming]) -> dict[str, Reply]:
         replies: dict[str, Reply] = {}
         entries: list[Entry] = []
         strangers: dict[str, Reply] = {}
+        await self._let_time_pass(self._at(incoming[0].message) if incoming else self.now())
         for each in incoming:
             message = each.message
             try:
@@ -223,8 +166,6 @@ class Pipeline:
             # What is wanted may be gone; the message that tells so is under the key that is not known.
             if told.state is AckState.RESEND and told.epoch == reply.epoch:
                 told.state, told.want = AckState.ENROL, 0
-        if not incoming:
-            self.fold.advance(self.now())
         now = self._clock()
         also = [self.refusals.keep(now)] if self.refusals.due(now) else []
         if entries or also or self._changed():
@@ -234,7 +175,14 @@ class Pipeline:
     def _changed(self) -> bool:
         dirty = self.fold.dirty
         return bool(
-            dirty.terminals or dirty.components or dirty.limits or dirty.alarms or dirty.messages or dirty.commands
+            dirty.terminals
+            or dirty.components
+            or dirty.limits
+            or dirty.alarms
+            or dirty.messages
+            or dirty.commands
+            or dirty.rollouts
+            or dirty.members
         )
 
     def _batch(
@@ -244,11 +192,15 @@ class Pipeline:
         if header is None:
             assert isinstance(opened, WireError)
             raise opened
+        withheld: dict[str, Any] = {}
+        if isinstance(opened, WireError) and opened.reason is Refusal.CARD_DATA:
+            message, withheld = message._replace(payload=b""), {"withheld": Refusal.CARD_DATA.value}
         stamp: dict[str, Any]
         terminal = self.fold.fleet.terminals[header.terminal]
         self._check_epoch(terminal, header.epoch)
         if not terminal.sealed_in_time(header.key, header.epoch, header.seq):
             stamp = {"kind": "retired", "epoch": header.epoch, "seq": header.seq, "boot": header.boot, "up": header.up}
+            stamp |= withheld
             stamp["detail"] = f"key {header.key.hex()} still signs, after it has handed over to another one"
             self._forked(terminal, stamp, entries, message, digest)
             raise WireError(Refusal.RETIRED_KEY, f"batch {header.seq} under key {header.key.hex()} of {terminal.id}")
@@ -259,7 +211,7 @@ class Pipeline:
             stored = recent or self._long_ago.digest(terminal.id, header.epoch, header.seq, self._clock())
         reply = reply_to(replies, terminal.id, header.epoch)
         decision = sequence.decide(terminal.streams, header, digest, stored)
-        stamp = {"epoch": header.epoch, "seq": header.seq}
+        stamp = {"epoch": header.epoch, "seq": header.seq, **withheld}
         match decision.verdict:
             case sequence.Verdict.DUPLICATE:
                 self._ask_for_life(terminal, reply, decision.stream.mark)
@@ -389,95 +341,6 @@ class Pipeline:
         if not 0 <= message.received - last < ENROL_EVERY_NS and self.fold.fleet.terminals[name].state == "active":
             self._told_enrol[name] = message.received
             strangers[name] = Reply(AckState.ENROL, claim_of(message.payload).epoch)
-
-    def _record(
-        self,
-        kind: Kind,
-        message: Message | None = None,
-        terminal: str = "",
-        facts: dict[str, Any] | None = None,
-        digest: bytes | None = None,
-        span: tuple[int, int] | None = None,
-        content: Opened | Life | None = None,
-    ) -> Entry:
-        """Append to the journal and fold. The entry's time never lies before what time alone has already done."""
-        payload = message.payload if message else None
-        entry = self.journal.append(
-            kind, self._at(message), terminal=terminal, facts=facts, payload=payload, payload_digest=digest, span=span
-        )
-        self.fold.apply(entry, content)
-        self._acts += kind is Kind.OPERATOR
-        return entry
-
-    def _at(self, message: Message | None) -> int:
-        """The journal's time for an entry to come: it never lies before what time alone has already done."""
-        now = message.received + self._time.lead if message else self.now()
-        return max(now, self.fold.advanced_to, self.journal.at + 1)
-
-    async def _keep(self, entries: Sequence[Entry], also: Sequence[Callable[[sqlite3.Connection], None]] = ()) -> None:
-        group: Commit = self.store.prepare(self.fold, entries, also)
-        try:
-            await written(self.store.begin)
-            self.store.write(group)
-            await written(partial(self.store.end, group))
-        except BaseException:
-            # The fold is ahead of the store: what is kept is the truth.
-            self.store.abandon()
-            self._load()
-            raise
-        if group.dirty.messages:
-            self.on_messages(group.dirty.messages)
-        acts = [entry for entry in entries if entry.kind is Kind.OPERATOR]
-        if changed := {entry.terminal for entry in acts if entry.facts_map().get("action") in IDENTITY_ACTS}:
-            self.on_identity(changed)
-        for entry in acts:
-            self.on_act(entry.facts_map())
-
-    async def operate(self, facts: dict[str, Any], also: Callable[[sqlite3.Connection], None] | None = None) -> None:
-        """Journal what an operator did, in one transaction with `also`."""
-        async with self._lock:
-            entry = self._record(Kind.OPERATOR, None, str(facts.get("terminal", "")), sealed(self._key, facts))
-            await self._keep([entry], [also] if also else [])
-
-    async def take_requests(self) -> None:
-        """Journal what operators did beside the collector, and what the predictions say. What cannot be folded is dropped, or it would stop every start."""
-        for number, facts in requests.waiting(self.store.conn):
-            settle = partial(requests.settle, number=number)
-            try:
-                if facts.get("action") == requests.FINDINGS:
-                    await self.foretold({name: value for name, value in facts.items() if name != "action"}, settle)
-                else:
-                    await self.operate(facts, settle)
-            except StoreError:
-                raise
-            except SaidError as error:
-                log.error("what the predictions left at position %.20s is dropped: %s", facts.get("position"), error)
-                await self.change(settle)
-            except Exception:
-                log.exception("act %d of %s is dropped: %s", number, facts.get("actor"), facts.get("action"))
-                self._load()
-                await self.change(settle)
-
-    async def foretold(
-        self, facts: dict[str, Any], settle: Callable[[sqlite3.Connection], None] = lambda _: None
-    ) -> None:
-        """Journal what the predictions say: as a fact of the log, nobody's act. What was heard before is not journaled again: who was killed meanwhile
-        says it twice. Raises SaidError.
-        """
-        check(facts)
-        async with self._lock:
-            heard = self.fold.foretelling.known(facts)
-            await self._keep([] if heard else [self._record(Kind.FINDING, facts=facts)], [settle])
-
-    async def change(self, change: Callable[[sqlite3.Connection], object]) -> None:
-        """Let a change of the file, which changes nothing of what it says, have its turn between two groups."""
-        async with self._lock:
-            await written(partial(self.store.change, change))
-
-    async def ticket_changed(self, facts: dict[str, Any]) -> None:
-        """Journal what a ticket system said, or how it does: facts as incident/ticketing.py takes them."""
-        async with self._lock:
-            await self._keep([self._record(Kind.TICKET_CHANGE, facts=facts)])
 
     def ack(self, terminal: str, reply: Reply, *, slow: bool) -> bytes:
         state = self.fold.fleet.terminals[terminal]

@@ -15,6 +15,7 @@ from tillwatch.collector.config import Config, ConfigError
 from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.incident.topology import Topology
 from tillwatch.collector.service import checked_policy, site_rules
+from tillwatch.collector.store.reading import connected
 from tillwatch.collector.store.sqlite import terminals_of
 
 SHOWN = 5
@@ -90,7 +91,7 @@ def _names(config: Config, policy: Policy, rules: Rules) -> Iterator[Said]:
     if not policy.links:
         return
     try:
-        with closing(sqlite3.connect(f"file:{config.database}?mode=ro", uri=True, timeout=READ_S)) as db:
+        with closing(connected(config.store, READ_S)) as db:
             known = {each.id: (each.branch, each.region, each.terminal_class) for each in terminals_of(db)}
     except sqlite3.Error:
         return  # another check tells of a database that cannot be read

@@ -74,7 +74,8 @@ class TerminalView:
     collector restored from a backup has no more. connection: `online`, `offline`, `silent` or `revoked`; level: of its worst open alarm, 0 for none;
     refused: messages since the collector's start that were not taken, with over_limit the reasons for calling it a culprit: readings of
     more components or signals than one terminal may have; state: None before anything was rolled up;
-    skew_ms: how far its clock lags behind the collector's, None while nobody could tell; cells: its row of the fleet grid.
+    skew_ms: how far its clock lags behind the collector's, None while nobody could tell; cells: its row of the fleet grid; version: of its agent, empty
+    before it told; ring: of the rollouts, empty for none.
     """
 
     id: str
@@ -97,6 +98,8 @@ class TerminalView:
     life_cycle: str = "in_service"
     skew_ms: int | None = None
     cells: Cells = NO_CELLS
+    version: str = ""
+    ring: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ the culprit. Bounded; the journal is not touched, since what is refused proves n
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,6 +12,7 @@ from typing import Any
 import msgpack
 
 from tillwatch.collector.read import Culprit
+from tillwatch.collector.store.db import Db
 
 MAX_CULPRITS = 256
 """Terminals named at a time; beyond it the one that has been quiet longest is forgotten. More than that is no matter of a few terminals."""
@@ -83,7 +83,7 @@ class Refusals:
 class Keep:
     rows: list[tuple[str, bytes]]
 
-    def __call__(self, db: sqlite3.Connection) -> None:
+    def __call__(self, db: Db) -> None:
         db.executemany("INSERT OR REPLACE INTO meta VALUES (?,?)", self.rows)
 
 

@@ -17,6 +17,8 @@ from tillwatch.collector.routing.check import FAIL, Known, Remark, examine
 from tillwatch.collector.routing.matching import GLOBS
 from tillwatch.collector.routing.sections import RouteError
 from tillwatch.collector.routing.table import MAX_ROUTES, RouteTable, parse_routes
+from tillwatch.collector.store.db import Where
+from tillwatch.collector.store.reading import connected
 from tillwatch.collector.store.sqlite import terminals_of
 
 READ_S = 3.0
@@ -62,15 +64,15 @@ def known_of(config: Config, policy: Policy, rules: Rules, *, now: int = 0, enro
         policy,
         tuple(config.channels),
         tuple(rules.by_id),
-        _places(config.database) if enrolled else {},
+        _places(config.store) if enrolled else {},
         datetime.fromtimestamp(now / 1e9, UTC).toordinal() if now else 0,
     )
 
 
-def _places(database: Path) -> Mapping[str, Collection[str]]:
+def _places(where: Where) -> Mapping[str, Collection[str]]:
     """Nothing where there is no store yet, or none that can be read: another check tells of that."""
     try:
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=READ_S)) as db:
+        with closing(connected(where, READ_S)) as db:
             terminals = list(terminals_of(db))
     except sqlite3.Error:
         return {}

@@ -9,10 +9,14 @@ import gc
 import logging
 import signal
 import sys
+import time
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from tillwatch.collector import scaled
 from tillwatch.collector.alarm.diagnosis import CardsError, load_cards
 from tillwatch.collector.alarm.rules import RulesError, parse_rules, shipped_text
 from tillwatch.collector.callers import Callers
@@ -26,16 +30,24 @@ from tillwatch.collector.duty.policy import Policy, PolicyError, parse_policy, r
 from tillwatch.collector.housekeeping import Housekeeping
 from tillwatch.collector.incident.topology import TopologyError, check
 from tillwatch.collector.ingest import Ingest
+from tillwatch.collector.intake import Intake
 from tillwatch.collector.intake.broker import EmbeddedBroker
+from tillwatch.collector.intake.forwarded import ForwardedIntake
 from tillwatch.collector.intake.mosquitto import publish
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
+from tillwatch.collector.moving.moving import may_start
 from tillwatch.collector.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.predict.__main__ import tables_of
 from tillwatch.collector.predict.process import PredictionsProcess, switched_off
+from tillwatch.collector.rollout.courier import Courier as Telling
+from tillwatch.collector.series.kept import put_aside
+from tillwatch.collector.series.process import SinksProcess
 from tillwatch.collector.store.compaction import Compactor
+from tillwatch.collector.store.db import Fence
 from tillwatch.collector.store.lock import locked
-from tillwatch.collector.store.sqlite import SqliteStore, open_db
+from tillwatch.collector.store.opening import open_db, open_store
+from tillwatch.collector.store.rollout_reader import content_of
 from tillwatch.collector.trust import succession
 from tillwatch.collector.trust.authority import Authority, open_authority
 from tillwatch.collector.trust.registry import JournalRegistrar
@@ -46,17 +58,24 @@ log = logging.getLogger(__name__)
 
 LOCK_S = 10.0
 """A command that journals an act in the place of a collector is done long before."""
+LEASE_S = 30.0
+"""The lease of a collector that was killed is good for seconds longer, and what it had begun is waited for; another one that runs keeps it."""
 YEARS_AHEAD = 3
 """For which public holidays are written into the policy at a start: longer than any collector runs without one."""
 GC_THRESHOLD = 50_000
 """Objects made and not freed before cycles are looked for: a few MiB at most."""
+LOOK_S = 0.5
+"""Between two looks at whether the lease still is ours."""
 STOP_S = 3.0
 """For the console to end by itself; with all else a stop stays within five seconds."""
 
 
 def main(config: Config, *, console: bool = True) -> int:
     """Run until a signal ends it; the exit code. Errors of configuration and start come up to the caller."""
-    return asyncio.run(_serve(config, console=console))
+    if config.amqp is not None:
+        folding, pages = partial(_serve, config, False), partial(_console, config) if console else None
+        return asyncio.run(scaled.serve(config, folding, pages))
+    return asyncio.run(_serve(config, console))
 
 
 def site_rules(config: Config) -> str:
@@ -97,19 +116,22 @@ def checked_policy(config: Config, year: int) -> Policy:
     return policy
 
 
-async def _console(config: Config) -> asyncio.subprocess.Process:
+async def _console(config: Config, stack: AsyncExitStack) -> asyncio.subprocess.Process:
     """The console is a process of its own: slow, flooded or stopped, it does not reach intake and alarms.
 
-    It ends when the pipe to it does: left over from a collector that was killed it would hold the port against the next one.
+    It ends with the stack, and when the pipe to it does: left over from a collector that was killed it would hold the port against the next one.
     """
     where = console_arguments(config)
-    return await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "tillwatch.collector.web", *where, "--until-stdin-ends"),
         stdin=asyncio.subprocess.PIPE,
     )
+    stack.push_async_callback(end, process, STOP_S)
+    return process
 
 
-async def _serve(config: Config, *, console: bool) -> int:
+async def _serve(config: Config, console: bool, holding: scaled.Holding | None = None) -> int:  # noqa: FBT001 - both callers are here
+    """holding: of a collector of a large installation, which has its console and its intake beside this."""
     site, year = site_rules(config), datetime.now(UTC).year
     policy, rules = checked_policy(config, year), parse_rules(site)
     for note in policy.notes if config.policy.file is not None else ():
@@ -121,14 +143,16 @@ async def _serve(config: Config, *, console: bool) -> int:
         cards = load_cards(config.cards.file, rules.by_id)
     except CardsError as error:
         raise ConfigError(str(error)) from None
-    ended = asyncio.Event()
+    ended = holding.ended if holding is not None else asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     async with AsyncExitStack() as stack:
-        stack.enter_context(locked(config.database, LOCK_S))
+        wait_s = LOCK_S if isinstance(config.store, Path) else LEASE_S
+        lease = holding.lease if holding is not None else stack.enter_context(locked(config.store, wait_s))
+        may_start(config.database, config.store)
         own = open_authority(config.authority)
-        store = SqliteStore(config.database)
+        store = open_store(config.store, lease)
         stack.callback(store.close)
         units = {name: known.unit for name, known in load_catalogue().signals.items()}
         page = config.console.address
@@ -142,25 +166,32 @@ async def _serve(config: Config, *, console: bool) -> int:
         dispatch.begin()
         stack.push_async_callback(pipeline.stop)
 
-        settings, broker = await _broker(config, own, stack, pipeline)
+        intake, broker = await _intake(config, own, stack, pipeline, holding)
 
         def identity_changed(terminals: set[str]) -> None:
             log.info("keys or certificates changed: %s", ", ".join(sorted(terminals)))
-            _write_crl(config, own, pipeline)
+            # A terminal that is new has none to revoke: tens of thousands in one morning would write the same list each time.
+            if succession.revoked_serials(pipeline.fold.fleet.terminals[name] for name in terminals):
+                _write_crl(config, own, pipeline)
             if broker is not None:
                 broker.look_again()
 
         _write_crl(config, own, pipeline)
         pipeline.on_identity = identity_changed
-        intake = MqttIntake(settings, knows=pipeline.knows)
         await intake.start()
         stack.push_async_callback(intake.stop)
 
         mqtt = MqttAddress(config.broker.address, config.broker.port, config.broker.tls)
-        tokens = open_db(config.database)
+        tokens = open_db(config.store)
         stack.callback(tokens.close)
         app = enrol_app(
-            JournalRegistrar(tokens, pipeline.operate, find=pipeline.terminal),
+            JournalRegistrar(
+                tokens,
+                pipeline.operate,
+                find=pipeline.terminal,
+                expecting=lambda: pipeline.fold.expecting,
+                bind=own.bind,
+            ),
             own,
             mqtt,
             config.certificate_hosts,
@@ -171,7 +202,7 @@ async def _serve(config: Config, *, console: bool) -> int:
         await listener.start()
         stack.push_async_callback(listener.stop)
 
-        compactor = Compactor(config.database)
+        compactor = Compactor(config.store)
         stack.callback(compactor.close)
         keeping = Housekeeping(pipeline, compactor, config.retention)
 
@@ -180,9 +211,14 @@ async def _serve(config: Config, *, console: bool) -> int:
             asyncio.create_task(ingest.run(), name="ingest"),
             asyncio.create_task(_watch(ingest), name="watchdog"),
         }
+        if lease is not None and holding is None:
+            tasks.add(asyncio.create_task(_held(lease), name="lease"))
         if config.diagnosis.enabled:
             courier = Courier(pipeline, intake, own.ack_key, clock.now)
             tasks.add(asyncio.create_task(courier.run(), name="commands"))
+        if config.rollout.enabled:
+            telling = Telling(pipeline, intake, own.ack_key, lambda n: content_of(tokens, n), clock.now)
+            tasks.add(asyncio.create_task(telling.run(), name="bundles"))
         callers = Callers(config, pipeline, dispatch.receivers)
         await callers.listen(own)
         stack.push_async_callback(callers.close)
@@ -193,9 +229,11 @@ async def _serve(config: Config, *, console: bool) -> int:
             beside.add(asyncio.create_task(PredictionsProcess(config).run(), name="predictions"))
         else:
             await switched_off(pipeline)
+        put_aside(config.database, config.sinks)
+        if config.sinks:
+            beside.add(asyncio.create_task(SinksProcess(config).run(), name="sinks"))
         if console:
-            process = await _console(config)
-            stack.push_async_callback(end, process, STOP_S)
+            process = await _console(config, stack)
             tasks.add(asyncio.create_task(process.wait(), name="console"))
         # A group of opened batches is some ten thousand lists that live until it is stored: at the default of 700 the collector of cycles looks
         # at each of them twenty times and finds nothing, for 5 % of the work.
@@ -204,6 +242,8 @@ async def _serve(config: Config, *, console: bool) -> int:
         notify(READY)
         shown = f"console {page}" if console else "no console"
         log.info("collector %s runs: %s, enrolment port %d", config.collector.name, shown, listener.port)
+        if holding is not None:
+            log.info("it folds %.1f s after it took the lease", time.monotonic() - holding.taken)
         code = await _until(ended, tasks)
         notify(STOPPING)
         for task in (*beside, *tasks):
@@ -221,6 +261,16 @@ def _write_crl(config: Config, own: Authority, pipeline: Pipeline) -> None:
             publish(config.broker.crl_file, own.crl(revoked))
     except OSError as error:
         log.error("the list of revoked certificates cannot be written: %s; the broker goes on with the last one", error)
+
+
+async def _intake(
+    config: Config, own: Authority, stack: AsyncExitStack, pipeline: Pipeline, holding: scaled.Holding | None
+) -> tuple[Intake, EmbeddedBroker | None]:
+    """Not started."""
+    if holding is not None:
+        return ForwardedIntake(holding.settings, holding.lease.epoch), None
+    settings, broker = await _broker(config, own, stack, pipeline)
+    return MqttIntake(settings, knows=pipeline.knows), broker
 
 
 async def _broker(
@@ -275,6 +325,18 @@ async def _watch(ingest: Ingest) -> None:
     await asyncio.Event().wait()
 
 
+class _LostError(Exception):
+    """Somebody else is the one writer now, or may be."""
+
+
+async def _held(lease: Fence) -> None:
+    """As long as it is. What is begun meanwhile the store itself refuses."""
+    while lease.until:  # noqa: ASYNC110 - it runs out by a time, and nobody is told
+        await asyncio.sleep(LOOK_S)
+    msg = f"the lease of epoch {lease.epoch} ran out; nothing is written here any more"
+    raise _LostError(msg)
+
+
 async def _until(ended: asyncio.Event, tasks: set[asyncio.Task[Any]]) -> int:
     """Wait for a signal, or for a task that should not have ended."""
     signalled = asyncio.create_task(ended.wait())
@@ -282,7 +344,10 @@ async def _until(ended: asyncio.Event, tasks: set[asyncio.Task[Any]]) -> int:
     if signalled in done:
         return 0
     signalled.cancel()
+    code = 1
     for task in done:
         failure = task.exception() if not task.cancelled() else None
-        log.critical("%s has ended: %s", task.get_name(), failure or "see above", exc_info=failure)
-    return 1
+        lost = isinstance(failure, _LostError)
+        code = scaled.FENCED_EXIT if lost else code
+        log.critical("%s has ended: %s", task.get_name(), failure or "see above", exc_info=None if lost else failure)
+    return code

@@ -87,6 +87,18 @@ def hosts(value: Any) -> tuple[str, ...]:
     raise ValueError('write a list of host names or addresses, for example ["tills.bank.example", "10.1.2.3"]')
 
 
+def nodes(value: Any) -> tuple[str, ...]:
+    """Hosts, each with a port of its own behind a colon where it has one."""
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        for one in value:
+            name, colon, own = one.rpartition(":")
+            host(name if colon and own.isdigit() and 0 < int(own) < 65536 and ":" not in name else one)
+        return tuple(value)
+    raise ValueError(
+        'write a list of host names or addresses, for example ["mq1.bank.example", "mq2.bank.example:5671"]'
+    )
+
+
 def path(value: Any) -> Path:
     if isinstance(value, str) and value:
         return Path(value).expanduser()
@@ -109,6 +121,19 @@ def url(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(r"https?://[^\s]{1,2000}", value):
         return value
     raise ValueError('write the whole address, for example "https://desk.bank.example/hooks/tillwatch"')
+
+
+def postgres(value: Any) -> str:
+    """The address of a database, without a password: what is written in this file is shown and kept as record."""
+    form = 'write such as "postgresql://tillwatch@db.bank.example/tillwatch"'
+    if not isinstance(value, str) or not re.fullmatch(r"postgres(ql)?://[^\s]{1,2000}", value):
+        raise ValueError(form)
+    address, _, rest = value.partition("://")[2].partition("/")
+    if ":" in address.rpartition("@")[0] or re.search(r"[?&](password|passfile|sslkey|sslpassword)=", value):
+        raise ValueError(f"no secrets in this file; {form}, and name a password_file")
+    if not address.rpartition("@")[0] or not rest.partition("?")[0]:
+        raise ValueError(f"the user and the database are missing in it; {form}")
+    return value
 
 
 def words(value: Any) -> dict[str, str]:

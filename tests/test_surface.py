@@ -17,7 +17,9 @@ WIRE = """
     batch_topic claim_of frame_of life_topic new_epoch open_ack open_batch open_batch_frame open_header open_life open_life_frame open_rotation
     ALLOWED MAX_BUNDLE MAX_COMMAND_LIFE MAX_FACTOR MAX_MINUTES MIN_FACTOR OFF PIECE REJECTED RESULT Assembly Command CommandKind Outcome Result
     pieces_of result_of open_command seal_command command_topic
+    CONFIG DIGEST_SHOWN MAX_PACKED NOT_TAKEN Directive Report Running bundle_topic open_directive report_of seal_directive valid_name
     seal seal_ack seal_life seal_rotation split_frame stored_column stored_columns valid_terminal
+    SerialError normal_serial
 """
 PROFILES = """
     Absent Axis Condition DeviceProfile Edge Field Form Item Kind Life Limits Match Piece Poll Recognition Signal Stress Table Test Words

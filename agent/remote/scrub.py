@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
+from tillwatch.agent.card_numbers import MAX_PAN, MIN_PAN, luhn
+
 REMOVED = "[removed]"
 WELL_KNOWN = frozenset({"public", "private"})
 """The default communities of half the devices there are: words, not secrets, and they would be torn out of every text."""
 MIN_SECRET = 4
 """Characters of a secret that is looked for inside other texts; a shorter one would be found everywhere."""
-MIN_PAN, MAX_PAN = 13, 19
-"""Digits of a primary account number (ISO/IEC 7812-1; the shortest in use have 13)."""
 
 _DIGITS = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,}")
 _TRACK = re.compile(r"[%;][A-Za-z]?\d{13,19}[\^=][^?\s]{0,100}\??")
@@ -27,12 +27,6 @@ _NAMED = re.compile(
 )
 _USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/@]+@")
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-
-
-def luhn(digits: str) -> bool:
-    """The check digit of ISO/IEC 7812-1, annex B."""
-    doubled = (2 * int(digit) for digit in digits[-2::-2])
-    return (sum(map(int, digits[-1::-2])) + sum(each // 10 + each % 10 for each in doubled)) % 10 == 0
 
 
 class Scrubber:

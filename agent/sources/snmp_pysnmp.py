@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,6 +57,13 @@ def raw_of(value: Any) -> Raw | None:
     return int(value) if isinstance(value, univ.Integer) else None
 
 
+def local_address(host: str, platform: str) -> tuple[str, int] | None:
+    """Where the socket is bound before it sends. Windows' event loop reads at once and for the last time from one that is not (WinError 10022); elsewhere
+    a unit may forbid binding (SocketBindDeny).
+    """
+    return (("::" if ":" in host else "0.0.0.0"), 0) if platform == "win32" else None  # noqa: S104 - any port of the machine's own choice
+
+
 class PysnmpClient:
     """An SnmpClient."""
 
@@ -87,6 +95,7 @@ class PysnmpClient:
                 self._transport = await kind.create(
                     (target.host, target.port), timeout=target.timeout, retries=target.retries
                 )
+                self._transport.set_local_address(local_address(target.host, sys.platform))
             failed, status, _, varbinds = await command(
                 self._engine, self._auth, self._transport, hlapi.ContextData(), *arguments, lookupMib=False
             )

@@ -214,9 +214,15 @@ class _SerialStream:
                 raise
 
     async def run(self, take: Take) -> None:
-        while self._port:
-            if data := await self._port.receive(QUIET_S):
-                take(data)
+        if sys.platform == "win32":
+            while self._port:
+                if data := await self._port.receive(QUIET_S):
+                    take(data)
+        else:
+            await self._until_lost(take)
+
+    async def _until_lost(self, take: Take) -> None:
+        """POSIX: the loop waits for the descriptor."""
         loop = asyncio.get_running_loop()
         lost: asyncio.Future[None] = loop.create_future()
 

@@ -2,7 +2,7 @@
 its storage. Read-only by the rules of xfs_link.py; whatever a service says unasked is a hint that leads to a poll.
 
 A service that does not answer is asked less and less often. One that is lost while it is being asked three times running is left alone for a day: a
-watcher must never be what ends it. A file in the state directory switches everything off at once, without a restart.
+watcher must never be what ends it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from tillwatch.agent.model import PollClass, Sample
@@ -51,8 +50,6 @@ BACKOFF_S, BACKOFF_MOST_S = 30.0, 900.0
 LOST_S = 300.0
 MAX_LOST = 3
 LEFT_ALONE_S = 86_400.0
-OFF = "xfs4iot.off"
-"""The file in the state directory that switches XFS4IoT off while it is there."""
 
 _URI = re.compile(
     r"(wss?)://(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,253})(?::(\d{1,5}))?(/xfs4iot/v1\.0/([A-Za-z0-9_.-]{1,40}))/?"
@@ -88,7 +85,7 @@ class _Service:
 class XfsSource:
     """A Source. host: where the publishers run, this machine as a rule. port: the only one to look at, 0 for all. tls: None for ws.
 
-    hinted: called when a service says that something changed. off: the file that switches everything off.
+    hinted: called when a service says that something changed.
     """
 
     classes = frozenset({PollClass.NORMAL, PollClass.SLOW})
@@ -101,10 +98,9 @@ class XfsSource:
         port: int = 0,
         tls: ssl.SSLContext | None = None,
         hinted: Callable[[], None] = lambda: None,
-        off: Path | None = None,
     ) -> None:
         self.name = name
-        self._host, self._tls, self._hinted, self._off = host, tls, hinted, off
+        self._host, self._tls, self._hinted = host, tls, hinted
         self._ports = (port,) if port else (443 if tls else 80, *PORTS)
         self._services: dict[str, _Service] = {}
         self._maker = ""
@@ -114,9 +110,6 @@ class XfsSource:
 
     async def poll(self, wanted: PollClass) -> list[Sample]:
         """NORMAL: status and storage. SLOW: looks for services anew, and who they are. SourceError: there is no publisher, or no service answers."""
-        if self._off is not None and self._off.exists():
-            await self.close()
-            raise SourceError(f"switched off: {self._off} is there; remove it to read XFS4IoT again")
         try:
             async with asyncio.timeout(POLL_S):
                 if wanted is PollClass.SLOW or not self._services:

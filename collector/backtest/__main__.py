@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from tillwatch.collector.backtest.judging import Episode, Tally
@@ -30,8 +29,9 @@ def main() -> int:
     asked: dict[str, Any] = json.loads(sys.stdin.read())
     from tillwatch.collector.backtest import trial  # noqa: PLC0415 - under the bound
     from tillwatch.collector.backtest.rule_run import TrialError  # noqa: PLC0415
-    from tillwatch.collector.store.reader import SqliteReader  # noqa: PLC0415
+    from tillwatch.collector.store.opening import open_reader  # noqa: PLC0415
     from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
+    from tillwatch.collector.store.whereabouts import of_text  # noqa: PLC0415
 
     told = -1.0
 
@@ -43,7 +43,7 @@ def main() -> int:
 
     only = frozenset(asked["only"]) if asked.get("only") is not None else None
     try:
-        with closing(SqliteReader(Path(asked["db"]))) as reader:
+        with closing(open_reader(of_text(asked["db"]))) as reader:
             in_force = reader.in_force()
             with reader.snapshot() as db:
                 found = trial.of_rule(
@@ -108,8 +108,9 @@ def _give_way() -> None:
     import os  # noqa: PLC0415 - not there in this form elsewhere
     import resource  # noqa: PLC0415
 
-    with suppress(OSError, ValueError):
+    with suppress(OSError):  # the console's unit lets nobody change priorities
         os.nice(NICE)
+    with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
 
 

@@ -4,7 +4,6 @@ before the time that is asked for.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -17,6 +16,7 @@ from tillwatch.collector.predict.feed import Feed, Surroundings
 from tillwatch.collector.predict.finding import Finding
 from tillwatch.collector.predict.past import Past, Progress, Told
 from tillwatch.collector.predict.settings import Tables
+from tillwatch.collector.store.db import Db
 
 WARM_NS = 70 * DAY_NS
 """Before the time that is asked for: trends look back nine weeks, and what is usual takes two."""
@@ -56,7 +56,7 @@ class Heard:
 
 
 def run(
-    db: sqlite3.Connection,
+    db: Db,
     tables: Tables,
     models: Models,
     detector: str,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 
 import msgpack
@@ -12,17 +11,18 @@ from tillwatch.collector.backtest.judging import CONFIRMED, REFUTED, Episode, Fa
 from tillwatch.collector.predict.events import Events
 from tillwatch.collector.predict.finding import FAMILIES, Finding, Happened
 from tillwatch.collector.predict.record import LIMIT_FAULTS, RIGHT, WRONG
+from tillwatch.collector.store.db import Db
 
 _ALARMS = """
     SELECT terminal, component, raised_at, cleared_at, level, detail FROM alarm
-    WHERE rule = ? AND NOT drill AND raised_at >= ? AND raised_at < ? AND (? = '' OR terminal = ?) ORDER BY raised_at, id
+    WHERE rule = ? AND drill = 0 AND raised_at >= ? AND raised_at < ? AND (? = '' OR terminal = ?) ORDER BY raised_at, id
 """
 _FINDINGS = """
     SELECT body FROM finding WHERE begun >= ? AND begun < ? AND (? = '' OR terminal = ?) ORDER BY begun, id
 """
 
 
-def faults(db: sqlite3.Connection, rules: Rules, rule: str, since: int, known: int) -> list[Fault]:
+def faults(db: Db, rules: Rules, rule: str, since: int, known: int) -> list[Fault]:
     """Of the parts' own parties, and of the rule that is tried (own); with the verdict where there is one. since, known: UTC ns."""
     own_party = rules.by_id[rule].party if rule in rules.by_id else ""
     events, found = Events(), dict[tuple[str, str, str], list[Fault]]()
@@ -51,13 +51,13 @@ def _verdict(event: Happened) -> str:
     return CONFIRMED if event.value in RIGHT else REFUTED if event.value in WRONG else ""
 
 
-def raised(db: sqlite3.Connection, rule: str, since: int, until: int, terminal: str = "") -> Iterator[Episode]:
+def raised(db: Db, rule: str, since: int, until: int, terminal: str = "") -> Iterator[Episode]:
     """By the rule in force, whichever that was then."""
     for name, component, at, cleared, level, detail in db.execute(_ALARMS, (rule, since, until, terminal, terminal)):
         yield Episode(rule, name, component, at, cleared, level, msgpack.unpackb(detail).get("value"))
 
 
-def found(db: sqlite3.Connection, detector: str, since: int, until: int, terminal: str = "") -> Iterator[Episode]:
+def found(db: Db, detector: str, since: int, until: int, terminal: str = "") -> Iterator[Episode]:
     """By the predictions in force."""
     for (body,) in db.execute(_FINDINGS, (since, until, terminal, terminal)):
         finding = Finding.of(msgpack.unpackb(body))

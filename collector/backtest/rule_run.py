@@ -4,7 +4,6 @@ trial's rules laid over them. What people did to the alarms of then is not repea
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,6 +22,7 @@ from tillwatch.collector.journal import Entry, Kind
 from tillwatch.collector.learn.panel import DAY_NS
 from tillwatch.collector.predict.feed import Keys
 from tillwatch.collector.predict.past import Past, Progress, Told
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.store.log import Fault as LogFault
 from tillwatch.collector.store.log import Logged
 from tillwatch.device_profiles.catalogue import kept_catalogue
@@ -110,7 +110,7 @@ class _Listening:
 
 
 def run(
-    db: sqlite3.Connection,
+    db: Db,
     rules: Rules,
     policy: Policy,
     rule: str,

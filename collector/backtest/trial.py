@@ -4,7 +4,6 @@ console; it writes nothing.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from tillwatch.collector.backtest import happened, rule_run
 from tillwatch.collector.backtest.judging import CONFIRMED, REFUTED, Episode, Fault, Faults, Span, Tally, judge
 from tillwatch.collector.incident.incident_views import InForce
 from tillwatch.collector.predict.past import Progress, Told
+from tillwatch.collector.store.db import Db
 
 if TYPE_CHECKING:
     from tillwatch.collector.backtest.engine_run import Found
@@ -33,7 +33,7 @@ class Trial:
 
 
 def of_rule(
-    db: sqlite3.Connection,
+    db: Db,
     in_force: InForce,
     text: str,
     rule: str,
@@ -59,7 +59,7 @@ def seen(each: Episode | Fault, only: frozenset[str] | None) -> bool:
     return only is None or each.terminal in only
 
 
-def span_of(db: sqlite3.Connection, found: Raised | Found, since: int, until: int, horizon: int) -> Span:
+def span_of(db: Db, found: Raised | Found, since: int, until: int, horizon: int) -> Span:
     known = int(db.execute("SELECT coalesce(max(at), 0) FROM journal").fetchone()[0])
     first = int(db.execute("SELECT coalesce(min(enrolled_at), 0) FROM terminal").fetchone()[0])
     return Span(
@@ -81,7 +81,7 @@ def others(faults: Iterable[Fault], since: int, until: int, terminal: str) -> li
 
 
 def judged(
-    db: sqlite3.Connection,
+    db: Db,
     span: Span,
     found: Raised | Found,
     stood: Sequence[Episode],

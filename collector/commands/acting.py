@@ -19,7 +19,9 @@ from tillwatch.collector.incident.applies import MAX_WORDS
 from tillwatch.collector.incident.case import Line
 from tillwatch.collector.incident.incident_views import IncidentFile
 from tillwatch.collector.read import AlarmView, TerminalView
+from tillwatch.collector.store.opening import open_reader
 from tillwatch.collector.store.reader import SqliteReader
+from tillwatch.collector.store.reading import is_made
 from tillwatch.collector.store.requests import RequestError
 from tillwatch.collector.store.sqlite import StoreError
 from tillwatch.collector.trust.authority import AuthorityError
@@ -30,8 +32,16 @@ from tillwatch.collector.web.messages import TEXTS
 @contextmanager
 def reading(config: Config) -> Iterator[SqliteReader]:
     try:
-        with closing(SqliteReader(config.database)) as reader:
+        with closing(open_reader(config.store)) as reader:
             yield reader
+    except StoreError as error:
+        raise CommandError(str(error)) from None
+
+
+def made(config: Config) -> bool:
+    """Whether a collector has ever been started on the store. Raises CommandError where that cannot be told."""
+    try:
+        return is_made(config.store)
     except StoreError as error:
         raise CommandError(str(error)) from None
 

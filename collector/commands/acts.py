@@ -16,8 +16,9 @@ from typing import Any
 from tillwatch.collector.config import Config
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.store import requests
-from tillwatch.collector.store.lock import WriterLock
-from tillwatch.collector.store.sqlite import SqliteStore, open_db
+from tillwatch.collector.store.db import Fence
+from tillwatch.collector.store.lock import LEASE_POLL_S, InUseError, locked
+from tillwatch.collector.store.opening import open_db, open_store
 from tillwatch.collector.trust.authority import open_authority
 from tillwatch.device_profiles.catalogue import kept_catalogue
 
@@ -55,14 +56,14 @@ def act(config: Config, facts: dict[str, Any]) -> None:
 
     Raises ActError, StoreError, AuthorityError or requests.RequestError.
     """
-    with closing(open_db(config.database)) as db:
+    with closing(open_db(config.store)) as db:
         number = requests.ask(db, {**facts, "actor": actor()})
         await_act(config, db, number)
 
 
 def act_all(config: Config, many: Sequence[dict[str, Any]], done: Callable[[int], None] = lambda _: None) -> None:
     """The same of many acts, in their order. done: told how many are in effect. Those before a failure stay."""
-    with closing(open_db(config.database)) as db:
+    with closing(open_db(config.store)) as db:
         for first in range(0, len(many), requests.AT_ONCE):
             some = many[first : first + requests.AT_ONCE]
             number = 0
@@ -74,24 +75,32 @@ def act_all(config: Config, many: Sequence[dict[str, Any]], done: Callable[[int]
 
 def await_act(config: Config, db: Any, number: int) -> None:
     """Return once the request with this number is journaled, by the running collector or, if there is none, by this process."""
-    lock = WriterLock(config.database)
-    until = time.monotonic() + ANSWER_S
+    until, next_try = time.monotonic() + ANSWER_S, 0.0
     while requests.waits(db, number):
-        if lock.take():
-            try:
-                asyncio.run(_journal(config))
-            finally:
-                lock.release()
-        elif time.monotonic() > until:
+        if time.monotonic() >= next_try:
+            if _taken(config):
+                continue
+            # To ask a server for its lease is dear, and who has it is given some seconds each time.
+            next_try = time.monotonic() + (0.0 if isinstance(config.store, Path) else LEASE_POLL_S)
+        if time.monotonic() > until:
             msg = f"the running collector has not taken the act within {ANSWER_S:g} s; it does so as soon as it can write again"
             raise ActError(msg)
-        else:
-            time.sleep(POLL_S)
+        time.sleep(POLL_S)
 
 
-async def _journal(config: Config) -> None:
+def _taken(config: Config) -> bool:
+    """Whether no collector runs, here or beside the same server, and what waits was journaled in its place."""
+    try:
+        with locked(config.store, restoring=True) as lease:
+            asyncio.run(_journal(config, lease))
+    except InUseError:
+        return False
+    return True
+
+
+async def _journal(config: Config, lease: Fence | None) -> None:
     """Be the collector for as long as its start takes: that journals what waits, under the rules that are in force."""
-    store = SqliteStore(config.database)
+    store = open_store(config.store, lease)
     try:
         units = {name: known.unit for name, known in kept_catalogue().signals.items()}
         pipeline = Pipeline(store, open_authority(config.authority).ack_key, units)

@@ -5,7 +5,6 @@ happened. It writes nothing.
 from __future__ import annotations
 
 import argparse
-import sqlite3
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from tillwatch.collector.backtest import happened
 from tillwatch.collector.backtest.judging import Episode, Faults, Span, Tally, judge
-from tillwatch.collector.commands.acting import reading
+from tillwatch.collector.commands.acting import made, reading
 from tillwatch.collector.commands.moments import day_or_time
 from tillwatch.collector.commands.output import DONE, NS, USAGE, CommandError, print_json, print_table, value_text
 from tillwatch.collector.commands.progress import Progress
 from tillwatch.collector.config import Config, ConfigError
 from tillwatch.collector.predict.finding import FAILURE, FAMILIES
 from tillwatch.collector.predict.past import Told
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.web.lines import stamp
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _models(config: Config, asked: Asked) -> Models:
     from tillwatch.collector.predict.learnt import load_models  # noqa: PLC0415
 
     if asked.model is None:
-        return load_models(config.predictions.folder(config))
+        return load_models(config.models)
     try:
         trained = Trained.of(load(asked.model))
     except ModelFileError as error:
@@ -147,7 +147,7 @@ def _past(config: Config, options: argparse.Namespace, asked: Asked, progress: P
 
 
 def _rule(
-    db: sqlite3.Connection, options: argparse.Namespace, asked: Asked, in_force: InForce, since: int, until: int, progress: Progress
+    db: Db, options: argparse.Namespace, asked: Asked, in_force: InForce, since: int, until: int, progress: Progress
 ) -> Report:  # fmt: skip
     from tillwatch.collector.backtest import trial  # noqa: PLC0415 - the fold
 
@@ -159,7 +159,7 @@ def _rule(
 
 
 def _detector(
-    db: sqlite3.Connection, config: Config, options: argparse.Namespace, asked: Asked, in_force: InForce, since: int, until: int, progress: Progress,
+    db: Db, config: Config, options: argparse.Namespace, asked: Asked, in_force: InForce, since: int, until: int, progress: Progress,
 ) -> Report:  # fmt: skip
     from tillwatch.collector.backtest import engine_run, trial  # noqa: PLC0415 - numpy
 
@@ -212,7 +212,7 @@ def _rules(config: Config) -> Any:
     """Those in force; those that ship where nothing was ever kept here."""
     from tillwatch.collector.alarm.rules import parse_rules  # noqa: PLC0415 - the other commands need none of it
 
-    if not config.database.is_file():
+    if not made(config):
         return parse_rules()
     with reading(config) as reader:
         return reader.in_force().rules

@@ -10,16 +10,18 @@ from importlib import import_module
 from pathlib import Path
 
 from tillwatch.collector.alarm.rules import PARTIES
+from tillwatch.collector.commands.enrol_entries import ENROL
 from tillwatch.collector.commands.entries import Command
 from tillwatch.collector.commands.entries import option as _o
 from tillwatch.collector.commands.foresee import FORESEE
+from tillwatch.collector.commands.incident_entries import ABOUT, ACT, INCIDENT, NOTE, TICKETS
+from tillwatch.collector.commands.load_entries import LOAD
 from tillwatch.collector.commands.output import CommandError
 from tillwatch.collector.commands.people_entries import PEOPLE
+from tillwatch.collector.commands.rollout_entries import BUNDLE, ROLLOUT
 from tillwatch.collector.config import Config
-from tillwatch.collector.incident.incidents import VERDICTS
 from tillwatch.collector.records import COUNTS_AS, LIFE_CYCLE
 from tillwatch.collector.terminal.fleet import IN_SERVICE
-from tillwatch.collector.trust.registry import CLASSES
 
 _HELP = """\
 The collector takes the signed readings of every terminal, keeps them, shows the fleet and opens tickets.
@@ -40,14 +42,8 @@ NO_COLOR switches colours off. --json prints one JSON value on standard output.
 
 
 _TERMINAL = _o("terminal", metavar="TERMINAL", help="its id; see tillwatch-collector terminals")
-_ALARM = _o("alarm", metavar="ALARM", help="its number; see tillwatch-collector alarms")
-_INCIDENT = _o(
-    "incident", metavar="INCIDENT", help="its id, or as much of it as fits no other; see tillwatch-collector incidents"
-)
-_ABOUT = _o("about", metavar="ALARM|INCIDENT", help="an alarm's number, or an incident's id or the beginning of it")
-_NOTE = _o("--note", default="", metavar="TEXT", help="for the record")
 _PASSPHRASE = _o(
-    "--passphrase-file", type=Path, metavar="FILE", help="its first line seals the keys in the backup"
+    "--passphrase-file", type=Path, metavar="FILE", help="its first line seals keys and accounts in the backup"
 )  # fmt: skip
 
 GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
@@ -70,6 +66,18 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             "tillwatch-collector predict",
             (_o("--until-stdin-ends", action="store_true", help="end when standard input does, with the process that holds it"),),
             more="It reads the store beside the collector and leaves what it finds for it to journal. [predictions] in the configuration has its settings.",
+        ),
+        Command(
+            "export", "commands.export_command:run_export",
+            "write readings on to the configured time-series stores, behind the log of a collector; `run` does so by itself",
+            "tillwatch-collector export --sink analysts --from 2026-11-01",
+            (
+                _o("--from", dest="since", default="", metavar="N|TIME",
+                   help="write everything again from this entry of the log, or this time of receipt, up to now, and end; beside a collector that runs"),
+                _o("--sink", default="", metavar="NAME", help="of --from: the NAME of [sinks.NAME], where there are several"),
+                _o("--until-stdin-ends", action="store_true", help="end when standard input does, with the process that holds it"),
+            ),
+            more="What is written twice is one to the sink, so that nothing can be written too often. [sinks.NAME] in the configuration has the settings.",
         ),
         Command(
             "doctor", "commands.service_commands:run_doctor", "look for what is wrong and say what to do", "tillwatch-collector doctor", json=True,
@@ -111,7 +119,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
                    "of the same branch, which has the same cause"),
                 _o("incident", nargs="?", default="", metavar="INCIDENT", help="of split and merge"),
                 _o("what", nargs="*", default=[], metavar="ALARM|INCIDENT", help="of split: numbers of its alarms; of merge: the incident that goes on"),
-                _NOTE,
+                NOTE,
                 _o("--all", action="store_true", help="of list: those that are settled, too"),
             ),
             json=True,
@@ -122,7 +130,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             "incident", "commands.incident_commands:run_incident",
             "open one incident: what decided, its alarms, clocks and history, who was told and is next, and what you can do now",
             "tillwatch-collector incident HWM-3f2a",
-            (_INCIDENT,),
+            (INCIDENT,),
             json=True,
         ),
         Command(
@@ -136,7 +144,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             "why", "commands.incident_commands:run_why",
             "say why somebody was told of an alarm or an incident, or why not: what decided, what silences it, who comes next",
             "tillwatch-collector why 41",
-            (_ABOUT,),
+            (ABOUT,),
             json=True,
         ),
     )),
@@ -161,102 +169,9 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             more="Off until [diagnosis] enabled here and [commands] enabled on the terminal say otherwise; packaging/docs/remote-diagnosis.md.",
         ),
     )),
-    ("Act on alarms and incidents", (
-        Command(
-            "acknowledge", "commands.handling_commands:run_acknowledge",
-            "say that you have taken an alarm or an incident on",
-            'tillwatch-collector acknowledge 41 --note "on my way, 20 minutes"',
-            (_ABOUT, _NOTE),
-            json=True,
-            more="It stops the response clock, and counts until the fault ends or grows worse: for 1 hour at most, level 3 for 8 hours, longer while\n"
-            "its repair goes on. An alarm that is over leaves the list with it.",
-        ),
-        Command(
-            "assign", "commands.handling_commands:run_assign", "hand an incident over to somebody",
-            "tillwatch-collector assign HWM-3f2a --to zhang.min", (_INCIDENT, _o("--to", required=True, metavar="NAME", help="who has it from now on")),
-            json=True,
-        ),
-        Command(
-            "repair", "commands.handling_commands:run_repair", "say that you are at work on an incident: what is acknowledged stays so meanwhile",
-            "tillwatch-collector repair HWM-3f2a", (_INCIDENT,), json=True,
-        ),
-        Command(
-            "hold", "commands.handling_commands:run_hold", "let the repair clock of an incident stand still, for a reason of the policy",
-            "tillwatch-collector hold HWM-3f2a --reason parts",
-            (_INCIDENT, _o("--reason", required=True, metavar="WORD", help="of [hold] in the policy; a wrong one lists them")),
-            json=True,
-            more="The response clock goes on. Figures are shown with and without the time on hold.",
-        ),
-        Command(
-            "resume", "commands.handling_commands:run_resume", "end a hold: the repair clock goes on", "tillwatch-collector resume HWM-3f2a", (_INCIDENT,), json=True,
-        ),
-        Command(
-            "note", "commands.handling_commands:run_note", "write a line into an incident's history and its ticket",
-            'tillwatch-collector note HWM-3f2a "branch manager has the key"', (_INCIDENT, _o("text", metavar="TEXT", help="the line")), json=True,
-        ),
-        Command(
-            "resolve", "commands.handling_commands:run_resolve", "say that an incident is mended, and what it was",
-            'tillwatch-collector resolve HWM-3f2a --verdict part_changed --part "fuser RM2-5425"',
-            (
-                _INCIDENT,
-                _o("--verdict", required=True, choices=VERDICTS, help="what it turned out to be: rules and predictions learn from it"),
-                _o("--part", default="", metavar="TEXT", help="which part was changed"),
-                _NOTE,
-            ),
-            json=True,
-            more="Where the readings say that the fault is still there, it is open again at once, and the exit code is 1.",
-        ),
-        Command(
-            "close", "commands.handling_commands:run_close", "close an incident that is resolved, before the time to look whether it holds is over",
-            "tillwatch-collector close HWM-3f2a", (_INCIDENT,), json=True,
-        ),
-        Command(
-            "shelve", "commands.alarm_commands:run_shelve", "silence one alarm for at most 24 hours, with a reason; level 1 takes a second person",
-            'tillwatch-collector shelve 41 --hours 4 --reason "sensor is being replaced"',
-            (
-                _ALARM,
-                _o("--hours", required=True, type=float, metavar="N", help="for how long: up to 24"),
-                _o("--reason", required=True, metavar="TEXT", help="why: for whoever wonders"),
-                _o("--second", default="", metavar="NAME", help="who agreed; not you"),
-            ),
-            json=True,
-            more="Its condition is followed all the same. What still lasts at the end is told, and nobody has acknowledged it then.",
-        ),
-        Command(
-            "unshelve", "commands.alarm_commands:run_unshelve", "end the shelving of an alarm now", "tillwatch-collector unshelve 41", (_ALARM,), json=True,
-        ),
-    )),
-    ("Tickets", (
-        Command(
-            "tickets", "commands.ticket_commands:run_tickets",
-            "show what has become of the messages to ticket systems and people, and help where one is stuck",
-            "tillwatch-collector tickets explain HWM-3f2a",
-            (
-                _o("action", nargs="?", choices=("list", "explain", "retry", "link", "sweep", "check"), default="list",
-                   help="list what waits and all tickets (default); explain what became of one incident's; retry what was given up, now; link an incident to a "
-                   "ticket that a person made; sweep tickets that are there twice; check whether each receiver can work"),
-                _o("incident", nargs="?", default="", metavar="INCIDENT", help="of explain, retry, link"),
-                _o("ticket", nargs="?", default="", metavar="TICKET", help="of link: the ticket's id in its system"),
-                _o("--connector", default="", metavar="NAME", help="of [tickets.NAME] or [channels.NAME]: only this one"),
-                _o("--all", action="store_true", help="of list and sweep: tickets of settled incidents, too"),
-            ),
-            json=True,
-            more="Exit code 1: a check failed, or a sweep met a problem.",
-        ),
-        Command(
-            "route", "commands.route_commands:run_route",
-            "say which ticket system an incident goes to and through what people are called, row by row; or check a table of routes",
-            "tillwatch-collector route --explain HWM-3f2a",
-            (
-                _o("--explain", metavar="INCIDENT", help="its id, or as much of it as fits no other"),
-                _o("--at", metavar="TIME", help="with --explain: as it would be decided then: ISO 8601, now (default), or +90m"),
-                _o("--check", nargs="?", const="", metavar="FILE", help="look through a table: this file, or the one of the configuration"),
-            ),
-            json=True,
-            more="Level and place are those of now; --at is for hours, dates and the roster. --check ends with exit code 1 where a name is not there\n"
-            "or a row never comes to anything; packaging/docs/routing.md explains the table.",
-        ),
-    )),
+    ("Configure the fleet", (BUNDLE, ROLLOUT)),
+    ACT,
+    TICKETS,
     ("Plan and correct", (
         Command(
             "maintain", "commands.maintenance_commands:run_maintain",
@@ -357,22 +272,12 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             ),
             json=True,
         ),
+        LOAD,
     )),
     FORESEE,
     ("The console's accounts", (PEOPLE,)),
     ("Terminals and their keys", (
-        Command(
-            "enrol-token", "commands.terminal_commands:run_enrol_token", "make a one-time token for one terminal, good for 24 hours",
-            "tillwatch-collector enrol-token till-0042 --branch Harbour --region North --class atm --host 10.1.2.3",
-            (
-                _o("terminal", help="its id: letters, digits, - and _, at most 64"),
-                _o("--branch", required=True, help="where it stands"),
-                _o("--region", required=True, help="what the branch belongs to"),
-                _o("--class", dest="terminal_class", required=True, choices=CLASSES, help="what it is"),
-                _o("--host", metavar="ADDRESS", help="where the terminal reaches this collector (default: address in [enrolment])"),
-            ),
-            json=True,
-        ),
+        *ENROL,
         Command(
             "revoke", "commands.identity_commands:run_revoke", "take a terminal's keys and certificates back; nothing it sends is taken from then on",
             'tillwatch-collector revoke till-0042 --reason "stolen from the branch, report 4711"',
@@ -387,33 +292,41 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             "write the configuration of a broker of its own: TLS, access rights, limits, revoked certificates",
             "tillwatch-collector broker-config mosquitto --out /etc/mosquitto/tillwatch",
             (
-                _o("broker", choices=("mosquitto",)),
-                _o("--out", type=Path, default=Path("tillwatch-mosquitto"), metavar="DIR", help="where to (default: ./tillwatch-mosquitto)"),
+                _o("broker", choices=("mosquitto", "rabbitmq")),
+                _o("--out", type=Path, default=Path("tillwatch-broker"), metavar="DIR", help="where to (default: ./tillwatch-broker)"),
                 _o("--listen", default="", metavar="ADDRESS", help="the address it listens on (default: all)"),
-                _o("--user", default="mosquitto", help="whom the broker runs as (default: mosquitto)"),
+                _o("--user", default="", help="whom the broker runs as (default: mosquitto, or rabbitmq)"),
+                _o("--access", default="", metavar="URL", help="rabbitmq: where a node asks a collector about terminals (default: https://ADDRESS:8846, by [enrolment] and [amqp])"),
             ),
         ),
     )),
     ("Keep and prove", (
         Command(
-            "backup", "commands.recovery:run_backup", "write the store and the collector's keys into one new file, mode 0600, beside a running collector",
-            "tillwatch-collector backup /var/backups/tillwatch-2026-11-21.db",
+            "backup", "commands.recovery:run_backup", "write the store, the collector's keys and the console's accounts into one new file, mode 0600, beside both",
+            "tillwatch-collector backup /var/backups/tillwatch/2026-11-21.db",
             (
                 _o("file", type=Path),
-                _o("--without-keys", action="store_true", help="the store alone; with it alone every terminal must enrol again"),
+                _o("--without-keys", action="store_true", help="the store alone; with it alone every terminal must enrol again and every account is made anew"),
                 _PASSPHRASE,
             ),
             json=True,
         ),
         Command(
             "restore", "commands.recovery:run_restore",
-            "put a backup in the place of store and keys of a collector that is not running; what was there is set aside",
-            "tillwatch-collector restore /var/backups/tillwatch-2026-11-21.db",
+            "put a backup in the place of store, keys and accounts of a collector and console that do not run; what was there is set aside",
+            "tillwatch-collector restore /var/backups/tillwatch/2026-11-21.db",
             (
                 _o("file", type=Path),
                 _o("--damaged", action="store_true", help="also where its journal is not whole"),
                 _PASSPHRASE,
             ),
+        ),
+        Command(
+            "move", "commands.move_command:run_move",
+            "move the state of the stopped collector from its file into [store] postgres, or back; broken off, it goes on where it was",
+            "tillwatch-collector move",
+            (_o("--back", action="store_true", help="out of PostgreSQL into the file of the data directory, which must not be there"),),
+            json=True,
         ),
         Command(
             "prove", "proof.evidence:run_prove", "write a file that proves what a terminal reported at a time",

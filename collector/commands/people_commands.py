@@ -24,8 +24,9 @@ from tillwatch.collector.people.passwords import MAX_LENGTH, Passwords, weakness
 from tillwatch.collector.people.recording import Recorder
 from tillwatch.collector.people.roles import Role
 from tillwatch.collector.people.signing_in import WEAK
+from tillwatch.collector.store.opening import open_db
 from tillwatch.collector.store.requests import RequestError
-from tillwatch.collector.store.sqlite import StoreError, open_db
+from tillwatch.collector.store.sqlite import StoreError
 from tillwatch.collector.trust.authority import AuthorityError
 
 DAY_NS = 86_400 * 10**9
@@ -75,8 +76,8 @@ def _changing(config: Config, work: Callable[[sqlite3.Connection], Any]) -> Any:
 def _journal(config: Config, console: sqlite3.Connection) -> None:
     """Have it journaled now, by the running collector or by this process. Where that cannot be, it waits, and that is said."""
     try:
-        with closing(open_db(config.database)) as db:
-            recorder = Recorder(place(config.database), config.database)
+        with closing(open_db(config.store)) as db:
+            recorder = Recorder(place(config.database), config.store)
             try:
                 while unsaid(console, 1) and recorder.turn():
                     pass

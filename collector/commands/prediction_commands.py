@@ -234,7 +234,7 @@ def _card(config: Config) -> Mapping[str, Any] | None:
     """Out of the JSON beside the model: reading the model itself takes scikit-learn."""
     from tillwatch.collector.predict.learnt import HAZARD  # noqa: PLC0415 - numpy
 
-    path = config.predictions.folder(config) / HAZARD
+    path = config.models / HAZARD
     if not path.exists():
         return None
     try:

@@ -23,9 +23,9 @@ CommandError = (BackupError, InUseError)
 
 SHOWN_EVERY_S = 0.2
 _KEYS = {
-    "with": "with the collector's keys: whoever reads it can speak for this collector",
-    "sealed": "with the collector's keys, sealed by the passphrase",
-    "without": "without the collector's keys",
+    "with": "with the collector's keys{accounts}: whoever reads it can speak for this collector",
+    "sealed": "with the collector's keys{accounts}, sealed by the passphrase",
+    "without": "without the collector's keys and the console's accounts",
 }
 
 
@@ -42,10 +42,20 @@ def run_backup(config: Config, options: argparse.Namespace) -> int:
 
 
 def run_restore(config: Config, options: argparse.Namespace) -> int:
+    _check(config)
     source = options.file.absolute()
     prepare_data_dir(config.collector.data_dir)
     print(restore(config, source, passphrase_file=options.passphrase_file, damaged=options.damaged))
     return 0
+
+
+def _check(config: Config) -> None:
+    """Raises BackupError for a store that is not a file here."""
+    if not isinstance(config.store, Path):
+        raise BackupError(
+            f"{config.store}: a backup is restored into a file: without [store] postgres, into a new data_dir; then `tillwatch-collector move`"
+            " brings it into a new database"
+        )
 
 
 def backup(config: Config, target: Path, *, keys: bool, passphrase_file: Path | None) -> Backup:
@@ -53,16 +63,15 @@ def backup(config: Config, target: Path, *, keys: bool, passphrase_file: Path | 
     if passphrase_file is not None and not keys:
         raise BackupError("--passphrase-file seals keys, and --without-keys leaves them out: give one of them")
     authority = config.authority if keys else None
-    return make_backup(
-        config.database, authority, target, passphrase=_passphrase(passphrase_file), progress=_progress()
-    )
+    return make_backup(config.store, authority, target, passphrase=_passphrase(passphrase_file), progress=_progress())
 
 
 def described(made: Backup) -> str:
     until = _time(made.last_at) if made.last_at else "its beginning"
+    accounts = f" and {made.accounts} accounts of the console" if made.accounts is not None else ""
     return (
         f"{made.path}: {made.size / 1024**2:.1f} MiB, {made.terminals} terminals, {made.entries} entries of the journal\n"
-        f"to {until}, {'proven' if not made.faults else 'with damage'}; {_KEYS[made.keys]}"
+        f"to {until}, {'proven' if not made.faults else 'with damage'}; {_KEYS[made.keys].format(accounts=accounts)}"
         + "".join(f"\n  {fault}" for fault in made.faults)
     )
 
@@ -84,6 +93,13 @@ def restore(config: Config, source: Path, *, passphrase_file: Path | None, damag
         lines.append(
             "it holds no keys: those of the data directory stand, and where there are none all terminals enrol again"
         )
+    if found.accounts is not None:
+        lines.append(
+            f"{found.accounts} accounts of the console stand as they were then, also those disabled since and API tokens revoked since;\n"
+            "everybody signs in anew, and links of invitation are void"
+        )
+    else:
+        lines.append("it holds no accounts of the console: those of the data directory stand")
     lines.append(
         "What was done since then is not known to this collector: revoke and enrol again whom you revoked and enrolled. Tokens\n"
         "that were not used are void. Terminals send again what they still have, and declare what is gone."

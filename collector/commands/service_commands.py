@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 from dataclasses import asdict
 
 from tillwatch.collector.commands.output import DONE, FAILED, CommandError, coloured, print_json
 from tillwatch.collector.config import Config
+from tillwatch.collector.logs import to_stderr
 
 
 def run_predict(config: Config, options: argparse.Namespace) -> int:
@@ -21,7 +20,7 @@ def run_predict(config: Config, options: argparse.Namespace) -> int:
         raise CommandError(msg)
     from tillwatch.collector.predict.__main__ import main  # noqa: PLC0415
 
-    _log_to_stderr("info")
+    to_stderr()
     try:
         return main(config, until_stdin_ends=options.until_stdin_ends)
     except (StoreError, OSError) as error:
@@ -34,17 +33,11 @@ def run_collector(config: Config, options: argparse.Namespace) -> int:
     from tillwatch.collector.store.lock import InUseError  # noqa: PLC0415
     from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
 
-    _log_to_stderr(options.log_level)
+    to_stderr(options.log_level.upper())
     try:
         return service.main(config, console=not options.no_console)
     except (BrokerStartError, InUseError, StoreError, OSError) as error:
         raise CommandError(str(error)) from None
-
-
-def _log_to_stderr(level: str) -> None:
-    # journald puts its own time before every line.
-    clock = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
-    logging.basicConfig(level=level.upper(), format=f"{clock}%(levelname)s %(name)s: %(message)s")
 
 
 def run_console(config: Config, _: argparse.Namespace) -> int:
@@ -55,11 +48,13 @@ def run_console(config: Config, _: argparse.Namespace) -> int:
 
 def console_arguments(config: Config) -> tuple[str, ...]:
     """What the console is told: where the store is, where it listens, the bank's own cards, and of the predictions."""
+    from tillwatch.collector.store.whereabouts import as_text  # noqa: PLC0415 - the other commands need none of it
+
     own = ["--cards", str(config.cards.file)] if config.cards.file is not None else []
     own += ["--predictions", str(config.predictions.file)] if config.predictions.file is not None else []
     own += ["--no-predictions"] if not config.predictions.enabled else []
     own += ["--config", str(config.source.absolute())] if config.source is not None else []
-    return ("--db", str(config.database), "--host", config.console.host, "--port", str(config.console.port), *own)
+    return ("--db", as_text(config.store), "--host", config.console.host, "--port", str(config.console.port), *own)
 
 
 def run_doctor(config: Config, options: argparse.Namespace) -> int:

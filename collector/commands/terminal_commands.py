@@ -1,4 +1,4 @@
-"""The commands about terminals: `terminals` lists them, `show` opens one, `enrol-token` lets one in."""
+"""The commands about terminals: `terminals` lists them, `show` opens one."""
 
 from __future__ import annotations
 
@@ -26,61 +26,9 @@ from tillwatch.collector.commands.output import (
 )
 from tillwatch.collector.config import Config
 from tillwatch.collector.read import ComponentView, Culprit, FleetReader, History, IdentityView, StateView, TerminalView
-from tillwatch.collector.trust.authority import open_authority
-from tillwatch.collector.trust.registry import TOKEN_LIFE_NS, Enrolment, create_token
 from tillwatch.collector.values import duration
 
 MAX_SPAN_S = 10 * 366 * 86400.0
-
-
-def run_enrol_token(config: Config, options: argparse.Namespace) -> int:
-    from tillwatch.collector.commands import acts  # noqa: PLC0415 - help should not wait for it
-    from tillwatch.collector.store import requests  # noqa: PLC0415
-    from tillwatch.collector.store.sqlite import StoreError, open_db  # noqa: PLC0415
-
-    host = options.host or config.address
-    if host not in config.certificate_hosts:
-        where = config.source or "the configuration"
-        raise CommandError(
-            f'the collector\'s certificate does not name {host}: write hosts = ["{host}"] in [enrolment] of {where}, and '
-            "restart the collector",
-            USAGE,
-        )
-    enrolment = Enrolment(options.terminal, options.branch, options.region, options.terminal_class)
-    now = time.time_ns()
-    try:
-        _prepare_data_dir(config.collector.data_dir)
-        authority = open_authority(config.authority)
-        with closing(open_db(config.database)) as connection:
-            # One transaction: no token without its word in the log, which the collector journals before it lets a terminal use it.
-            connection.execute("BEGIN IMMEDIATE")
-            token = create_token(
-                connection, enrolment, host=host, port=config.enrolment.port, ca=authority.fingerprint, now=now
-            )
-            place = {"terminal": options.terminal, "branch": options.branch, "region": options.region}
-            requests.ask(
-                connection, {"action": "token", "actor": acts.actor(), **place, "class": options.terminal_class}
-            )
-            connection.execute("COMMIT")
-            query = "SELECT count(*) FROM terminal WHERE id = ?"
-            known = connection.execute(query, (options.terminal,)).fetchone()[0]
-    except ValueError as error:
-        raise CommandError(str(error), USAGE) from None
-    except (StoreError, requests.RequestError) as error:
-        raise CommandError(str(error)) from None
-    if options.json:
-        fields = asdict(enrolment) | {
-            "token": token,
-            "host": host,
-            "port": config.enrolment.port,
-            "expires": now + TOKEN_LIFE_NS,
-        }
-        print_json(fields)
-        return DONE
-    print(token)
-    note = f"{options.terminal} is enrolled already; this token gives it new keys.\n" if known else ""
-    print(f"{note}Good once, for 24 hours. On the terminal: tillwatch-agent enrol TOKEN", file=sys.stderr)
-    return DONE
 
 
 def run_terminals(config: Config, options: argparse.Namespace) -> int:
@@ -219,11 +167,11 @@ def _print_history(history: History) -> None:
 
 
 def _reader(config: Config) -> Any:
-    from tillwatch.collector.store.reader import SqliteReader  # noqa: PLC0415 - help should not wait for it
+    from tillwatch.collector.store.opening import open_reader  # noqa: PLC0415 - help should not wait for it
     from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
 
     try:
-        reader: FleetReader = SqliteReader(config.database)
+        reader: FleetReader = open_reader(config.store)
     except (StoreError, OSError) as error:
         raise CommandError(str(error)) from None
     return reader

@@ -60,7 +60,7 @@ def run_train(config: Config, options: argparse.Namespace) -> int:
             progress=lambda what, share: progress.at(what, 0.5 + 0.5 * share),
         )
         progress.end()
-        path = options.out or config.predictions.folder(config) / _name()
+        path = options.out or config.models / _name()
         card = {**trained.card, "history": _history(found, scope)}
         _save(path, trained, card)
     except PastError as error:

@@ -6,7 +6,6 @@ A room that fills up is the same with what is left of it as its level.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tillwatch.collector.detect.days_left import NEVER, DaysLeft, Range
+from tillwatch.collector.detect.sensed import Sensed
 
 DAYS = 56
 """Days of use kept a series, as float32: 224 B. Eight of each weekday, so that pay day is among them twice and last season is not."""
@@ -285,15 +285,6 @@ class Episodes:
     out: bool = False
     lengths: tuple[float, ...] = ()
     longer: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Sensed:
-    """The words of a state that mean low and out; every other known one means that there is enough, and those of `unclear` mean nothing."""
-
-    low: Collection[str]
-    out: Collection[str]
-    unclear: Collection[str] = ("unknown", "jammed", "missing", "inoperative")
 
 
 def sense(state: Episodes, words: Sensed, at: int, word: str) -> Episodes:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from tillwatch.collector.config import Config
 from tillwatch.collector.diagnosis.order import OPEN
-from tillwatch.collector.intake.mosquitto import ACL
-from tillwatch.collector.store.reader import SqliteReader
+from tillwatch.collector.intake.access_check import held_back
+from tillwatch.collector.store.opening import open_reader
+from tillwatch.collector.store.reading import is_made
 from tillwatch.collector.store.sqlite import StoreError
 
 SUBJECT = "remote diagnosis"
@@ -20,30 +20,16 @@ def examine_diagnosis(config: Config) -> Iterator[tuple[str, str, str]]:
         yield SUBJECT, "ok", "off: no terminal is asked anything from here"
         return
     waiting, takers = 0, 0
-    if config.database.is_file():
-        try:
-            reader = SqliteReader(config.database)
-        except StoreError as error:
-            yield SUBJECT, "warn", str(error)
-            return
+    try:
+        reader = open_reader(config.store) if is_made(config.store) else None
+    except StoreError as error:
+        yield SUBJECT, "warn", str(error)
+        return
+    if reader is not None:
         try:
             waiting = len(reader.orders(open_only=True))
             takers = reader.takers()
         finally:
             reader.close()
     yield SUBJECT, "ok", f"on: {takers} terminals take commands, {waiting} wait ({', '.join(OPEN)})"
-    acl = _acl(config)
-    if acl is not None and "/command" not in acl.read_text(encoding="utf-8", errors="replace"):
-        yield (
-            SUBJECT,
-            "fail",
-            f"{acl} lets no command through: write it anew, tillwatch-collector broker-config mosquitto --out {acl.parent}, and reload the broker",
-        )
-
-
-def _acl(config: Config) -> Path | None:
-    """The access list that `broker-config` wrote beside the list of revoked certificates, where it is on this machine."""
-    if config.broker.embedded or config.broker.crl_file is None:
-        return None
-    beside = config.broker.crl_file.parent / ACL
-    return beside if beside.is_file() else None
+    yield from held_back(config, SUBJECT, "command")

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -42,6 +42,8 @@ DEFAULT_CLASS = "default"
 MINUTE = 60 * 10**9
 HOUR = 60 * MINUTE
 LEVELS = (1, 2, 3)
+KEPT = 4
+"""Policies that stay parsed, for whoever opens the store asks for the same: as shipped, as the site has it, as it stands in the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,11 @@ def parse_policy(site: str = "", *, shipped: str | None = None, replay: bool = F
 
     replay: the text stands in the journal and may be of a version that knew more, or less, than this one.
     """
-    shipped = shipped if shipped is not None else shipped_policy()
+    return _parsed(site, shipped if shipped is not None else shipped_policy(), replay=replay)
+
+
+@lru_cache(maxsize=KEPT)
+def _parsed(site: str, shipped: str, *, replay: bool) -> Policy:
     merged = _laid_over(_toml(shipped, "shipped policy"), _toml(site, "site policy"))
     return _policy(Table("", merged, replay=replay), site, shipped)
 

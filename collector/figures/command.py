@@ -8,21 +8,21 @@ import argparse
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from tillwatch.collector.alarm.diagnosis import Cards, CardsError, load_cards
-from tillwatch.collector.alarm.rules import Rules
+from tillwatch.collector.alarm.diagnosis import CardsError, load_cards
 from tillwatch.collector.commands.output import DONE, USAGE, CommandError
 from tillwatch.collector.config import Config
 from tillwatch.collector.figures.impact import FLAT, HOURS_OF_WEEK, Profile
 from tillwatch.collector.figures.period import PeriodError, period
-from tillwatch.collector.figures.report import Asked, Report, make
+from tillwatch.collector.figures.report import Asked, Report, make, titles
 from tillwatch.collector.figures.rollup import FLEET, KINDS, Scope, Settings
-from tillwatch.collector.figures.rows import open_log, read_log, read_policy, read_rules
+from tillwatch.collector.figures.rows import read_log, read_policy, read_rules
 from tillwatch.collector.figures.wording import Wording
+from tillwatch.collector.store.reading import reading
 from tillwatch.collector.store.sqlite import StoreError
 
 MAX_WEIGHTS = 64 * 1024
@@ -34,7 +34,7 @@ def run_report(config: Config, options: argparse.Namespace) -> int:
     settings = _settings(options)
     scope = _scope(options.scope)
     try:
-        with closing(open_log(config.database)) as db:
+        with closing(reading(config.store)) as db:
             policy, rules = read_policy(db), read_rules(db)
             cards = load_cards(config.cards.file, rules.by_id)
             zone = _zone(options.zone or policy.zone)
@@ -62,11 +62,6 @@ def _period(options: argparse.Namespace, zone: str) -> tuple[str, int, int]:
         return period(options.month, options.since, options.until, zone, time.time_ns())
     except PeriodError as error:
         raise CommandError(str(error), USAGE) from None
-
-
-def titles(rules: Rules, cards: Cards, language: str) -> Mapping[str, str]:
-    """What the alarms of rules are called."""
-    return {name: cards.card(rule, language).text for name, rule in rules.by_id.items()}
 
 
 def _nobody(scope: Scope) -> str:

@@ -61,12 +61,17 @@ def write(path: Path, computed: Computed, log: Log, policy: Policy, rules: Rules
         raise
 
 
-def _fill(db: sqlite3.Connection, it: Computed, log: Log, policy: Policy, rules: Rules, made: Made) -> None:
-    meta = {
+def meta_of(it: Computed, policy: Policy, made: Made) -> dict[str, Any]:
+    """What is to be known of a file before it is used, for msgpack."""
+    return {
         "form": FORM, "start": it.start, "end": it.end, "known": it.known, "log": made.log, "at": made.at, "fingerprint": made.fingerprint,
         "interruption": policy.interruption, "outages": [list(span) for span in it.outages],
         "targets": {level: [one.response_ns, one.repair_ns] for level, one in policy.targets.items()},
     }  # fmt: skip
+
+
+def _fill(db: sqlite3.Connection, it: Computed, log: Log, policy: Policy, rules: Rules, made: Made) -> None:
+    meta = meta_of(it, policy, made)
     db.executemany("INSERT INTO meta VALUES (?,?)", [(key, msgpack.packb(value)) for key, value in meta.items()])
     regions: dict[str, str] = defaultdict(str)
     for place in it.places.values():

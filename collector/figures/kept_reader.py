@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -16,6 +17,7 @@ from typing import Any
 import msgpack
 
 from tillwatch.collector.figures.kept import FORM
+from tillwatch.collector.figures.parcel import META
 from tillwatch.collector.figures.rollup import KINDS, Scope
 
 COLUMNS = {"region": "region", "branch": "branch", "class": "class", "vendor": "vendor", "terminal": "terminal"}
@@ -80,6 +82,20 @@ def read_meta(path: Path) -> Meta | None:
             found = {key: msgpack.unpackb(value, strict_map_key=False) for key, value in db.execute("SELECT key, value FROM meta")}  # fmt: skip
     except (sqlite3.Error, OSError, ValueError):
         return None
+    return _meta(found)
+
+
+def read_parcel_meta(path: Path) -> Meta | None:
+    """Of a report with its sheets (parcel.py); None as for the figures."""
+    try:
+        with zipfile.ZipFile(path) as parcel:
+            found = msgpack.unpackb(parcel.read(META), strict_map_key=False)
+    except (zipfile.BadZipFile, OSError, KeyError, ValueError):
+        return None
+    return _meta(found)
+
+
+def _meta(found: dict[str, Any]) -> Meta | None:
     if found.get("form") != FORM:
         return None
     targets = {int(level): (one[0], one[1]) for level, one in found["targets"].items()}

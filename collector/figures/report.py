@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tillwatch.collector.alarm.diagnosis import Cards
+from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.duty.policy import Policy
 from tillwatch.collector.figures import sheets, time_view, work_view
 from tillwatch.collector.figures.blocks import Facts, Page, Section, Tile, render
@@ -156,6 +158,11 @@ class Report:
 def make(log: Log, policy: Policy, asked: Asked, titles: Mapping[str, str]) -> Report:
     """titles: what the alarms of rules are called, in the language of the report."""
     return Report(asked, compute(log, policy, asked.start, asked.end, asked.settings), policy, titles)
+
+
+def titles(rules: Rules, cards: Cards, language: str) -> Mapping[str, str]:
+    """What the alarms of rules are called."""
+    return {name: cards.card(rule, language).text for name, rule in rules.by_id.items()}
 
 
 def _outside(value: Any, zone: ZoneInfo) -> Any:

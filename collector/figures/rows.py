@@ -4,12 +4,10 @@ bounded by the period, not by the age of the store.
 
 from __future__ import annotations
 
-import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -24,8 +22,8 @@ from tillwatch.collector.figures.load import Shelf, Standing, Turn
 from tillwatch.collector.figures.rollup import FLEET, Log, Place, Progress, Scope
 from tillwatch.collector.incident.incidents import COLUMNS, Incident
 from tillwatch.collector.records import IncidentEvent, StateChange
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.store.folded import correction_of, late_of, state_of
-from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError
 from tillwatch.collector.terminal.fleet import Component
 
 BUSY_S = 10.0
@@ -52,7 +50,7 @@ _EVENTS = """
 """
 _TURNS = """
     SELECT e.alarm, e.at, e.kind, a.rule, a.terminal, a.component, e.level, a.drill,
-        CASE WHEN a.acked_at OR EXISTS (
+        CASE WHEN a.acked_at <> 0 OR EXISTS (
             SELECT 1 FROM incident_event p WHERE p.incident = a.incident AND p.kind IN ('acknowledged', 'assigned', 'in_repair')
         ) THEN 1 WHEN a.condition = 'normal' THEN 0 END
     FROM alarm_event e JOIN alarm a ON a.id = e.alarm
@@ -61,7 +59,7 @@ _TURNS = """
 _MUTED = "SELECT alarm, at FROM alarm_event WHERE at >= :start AND at < :end AND kind IN ('masked', 'not told')"
 _EPISODES = """
     SELECT rule, terminal, component, level, raised_at, cleared_at, drill FROM alarm
-    WHERE raised_at < :end AND (cleared_at = 0 OR cleared_at > :start)
+    WHERE raised_at < :end AND (cleared_at = 0 OR cleared_at > :start) ORDER BY id
 """
 _SHELVES = """
     SELECT e.alarm, e.kind, e.at, e.detail, a.rule, a.terminal, a.component FROM alarm_event e JOIN alarm a ON a.id = e.alarm
@@ -69,27 +67,13 @@ _SHELVES = """
 """
 _DELIVERIES = """
     SELECT o.incident, o.level, o.created_at, coalesce(o.done_at, 0), i.terminal, i.branch, i.region
-    FROM outbox o JOIN incident i ON i.corr_id = o.incident WHERE o.created_at >= :start AND o.created_at < :end AND o.op <> 'notify' AND NOT i.drill
+    FROM outbox o JOIN incident i ON i.corr_id = o.incident WHERE o.created_at >= :start AND o.created_at < :end AND o.op <> 'notify' AND i.drill = 0 ORDER BY o.id
 """
 _LAST_ROWS = "SELECT (SELECT count(*) FROM correction), (SELECT max(n) FROM correction), (SELECT max(seq) FROM late_span), (SELECT max(until) FROM outage)"
 _BELONGING = "SELECT id, branch, region, class FROM terminal ORDER BY id"
 
 
-def open_log(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write. Raises StoreError."""
-    if not path.is_file():
-        msg = f"{path} is not there; has the collector been started once with this data directory?"
-        raise StoreError(msg)
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_S)
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version != SCHEMA_VERSION:
-        db.close()
-        msg = f"{path} has schema {version}, this program reads {SCHEMA_VERSION}; start the collector of this version once"
-        raise StoreError(msg)
-    return db
-
-
-def read_policy(db: sqlite3.Connection) -> Policy:
+def read_policy(db: Db) -> Policy:
     """The policy that is in force, as it stands in the store."""
     row = db.execute("SELECT value FROM meta WHERE key = 'policy'").fetchone()
     if row is None:
@@ -98,7 +82,7 @@ def read_policy(db: sqlite3.Connection) -> Policy:
     return parse_policy(site, shipped=shipped, replay=True)
 
 
-def read_rules(db: sqlite3.Connection) -> Rules:
+def read_rules(db: Db) -> Rules:
     """The table of rules that is in force: for what its alarms are called."""
     row = db.execute("SELECT value FROM meta WHERE key = 'rules'").fetchone()
     if row is None:
@@ -108,23 +92,24 @@ def read_rules(db: sqlite3.Connection) -> Rules:
 
 
 def read_log(
-    db: sqlite3.Connection,
+    db: Db,
     start: int,
     end: int,
     scopes: Collection[Scope] = (FLEET,),
     progress: Progress = lambda _, __: None,
+    within: Scope = FLEET,
 ) -> Log:
-    """All that is needed for the figures of [start, end) of the terminals that are in any of the scopes, in one consistent state of the store. What
+    """All that is needed for the figures of [start, end) of the terminals that are in any of the scopes, and in `within`, in one consistent state of the store. What
     was only foreseen is in none of them.
     """
     db.execute("BEGIN")
     try:
-        return _read(db, start, end, frozenset(scopes), progress)
+        return _read(db, start, end, frozenset(scopes), within, progress)
     finally:
         db.execute("COMMIT")
 
 
-def read_time(db: sqlite3.Connection, terminal: str, start: int, end: int) -> Log:
+def read_time(db: Db, terminal: str, start: int, end: int) -> Log:
     """Of one terminal all that decides its time, and nothing of alarms and incidents. Raises KeyError for a terminal that there is none of."""
     db.execute("BEGIN")
     try:
@@ -137,7 +122,7 @@ def read_time(db: sqlite3.Connection, terminal: str, start: int, end: int) -> Lo
         db.execute("COMMIT")
 
 
-def _history(db: sqlite3.Connection, terminal: str, start: int, end: int) -> History:
+def _history(db: Db, terminal: str, start: int, end: int) -> History:
     wanted = {"terminal": terminal, "start": start, "end": end}
     return History(
         list(_states(db, terminal, start, end)),
@@ -146,16 +131,17 @@ def _history(db: sqlite3.Connection, terminal: str, start: int, end: int) -> His
     )
 
 
-def _outages(db: sqlite3.Connection, span: Mapping[str, Any]) -> list[tuple[int, int]]:
+def _outages(db: Db, span: Mapping[str, Any]) -> list[tuple[int, int]]:
     """When the collector itself was away."""
     return db.execute(
         "SELECT since, until FROM outage WHERE since < :end AND until > :start ORDER BY since", span
     ).fetchall()
 
 
-def _read(db: sqlite3.Connection, start: int, end: int, scopes: frozenset[Scope], progress: Progress) -> Log:
+def _read(db: Db, start: int, end: int, scopes: frozenset[Scope], within: Scope, progress: Progress) -> Log:
     span: dict[str, Any] = {"start": start, "end": end}
-    places = _places(db, scopes)
+    places = {name: place for name, place in _places(db, scopes).items() if within in place.scopes}
+    parts = (scopes, frozenset({within}))
     histories = {}
     for done, name in enumerate(places):
         progress(done, len(places))
@@ -163,7 +149,7 @@ def _read(db: sqlite3.Connection, start: int, end: int, scopes: frozenset[Scope]
     incidents = [
         incident
         for row in db.execute(_INCIDENTS, span)
-        if _concerns(scopes, places, (incident := Incident.of_row(row)).terminal, incident.branch, incident.region)
+        if _concerns(parts, places, (incident := Incident.of_row(row)).terminal, incident.branch, incident.region)
         and incident.fault not in PREDICTED
     ]
     events: dict[str, list[IncidentEvent]] = defaultdict(list)
@@ -198,11 +184,11 @@ def _read(db: sqlite3.Connection, start: int, end: int, scopes: frozenset[Scope]
             if terminal in places and rule not in PREDICTED
         ],
         shelves=[shelf for shelf in _shelves(db, start, end) if shelf.terminal in places],
-        deliveries=[Delivery(*row) for row in db.execute(_DELIVERIES, span) if _concerns(scopes, places, *row[4:])],
+        deliveries=[Delivery(*row) for row in db.execute(_DELIVERIES, span) if _concerns(parts, places, *row[4:])],
     )
 
 
-def fingerprint(db: sqlite3.Connection) -> bytes:
+def fingerprint(db: Db) -> bytes:
     """Of all that the figures of a period long over can still depend on: corrections, late readings, absences, policy and rules, and where each terminal
     belongs. The same: the figures are the same.
     """
@@ -213,26 +199,29 @@ def fingerprint(db: sqlite3.Connection) -> bytes:
     return said.digest()
 
 
-def head(db: sqlite3.Connection) -> int:
+def head(db: Db) -> int:
     """The number of the journal's last entry."""
     return int(db.execute("SELECT coalesce(max(n), 0) FROM journal").fetchone()[0])
 
 
-def _concerns(scopes: frozenset[Scope], places: Mapping[str, Place], terminal: str, branch: str, region: str) -> bool:
-    """Whether it belongs to the scopes: that of a terminal with it, that of a whole branch or region where the scope is not smaller."""
+def _concerns(
+    parts: Collection[frozenset[Scope]], places: Mapping[str, Place], terminal: str, branch: str, region: str
+) -> bool:
+    """Whether it belongs to any of the scopes of each part: that of a terminal with it, that of a whole branch or region where the scope is not smaller."""
     if terminal:
         return terminal in places
-    return not scopes.isdisjoint((FLEET, Scope("region", region), Scope("branch", branch)))
+    around = (FLEET, Scope("region", region), Scope("branch", branch))
+    return not any(scopes.isdisjoint(around) for scopes in parts)
 
 
-def _known(db: sqlite3.Connection) -> int:
+def _known(db: Db) -> int:
     """Up to when the log says anything: the time that the collector has reached."""
     row = db.execute("SELECT value FROM meta WHERE key = 'advanced_to'").fetchone()
     last = db.execute("SELECT at FROM journal ORDER BY n DESC LIMIT 1").fetchone()
     return max(int(row[0]) if row else 0, int(last[0]) if last else 0)
 
 
-def _places(db: sqlite3.Connection, scopes: frozenset[Scope]) -> dict[str, Place]:
+def _places(db: Db, scopes: frozenset[Scope]) -> dict[str, Place]:
     """The terminals in any of the scopes. Who made one is looked up of those only that may be among them: it is what takes time here."""
     found = {}
     by_maker = any(scope.kind == "vendor" for scope in scopes)
@@ -248,7 +237,7 @@ def _places(db: sqlite3.Connection, scopes: frozenset[Scope]) -> dict[str, Place
     return found
 
 
-def _maker(db: sqlite3.Connection, terminal: str) -> str:
+def _maker(db: Db, terminal: str) -> str:
     """Who made a terminal: of a self-service terminal what its own services say, else what the machine says."""
     machine = ""
     for name, state in db.execute(
@@ -266,7 +255,7 @@ def _maker(db: sqlite3.Connection, terminal: str) -> str:
     return machine
 
 
-def _states(db: sqlite3.Connection, terminal: str, start: int, end: int) -> Iterator[StateChange]:
+def _states(db: Db, terminal: str, start: int, end: int) -> Iterator[StateChange]:
     """The rows that say anything of the period. What was said before the last time that the terminal was surely heard decides nothing in it: a row of
     such a state to which no later row goes back is where reading begins.
     """
@@ -281,7 +270,7 @@ def _states(db: sqlite3.Connection, terminal: str, start: int, end: int) -> Iter
         yield state_of(terminal, *row)
 
 
-def _shelves(db: sqlite3.Connection, start: int, end: int) -> Iterator[Shelf]:
+def _shelves(db: Db, start: int, end: int) -> Iterator[Shelf]:
     """Shelves of the period: none lasts longer than SHELF_NS. One that was left or renewed before its end ended then."""
     open_: dict[int, Shelf] = {}
     found: list[Shelf] = []

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from tillwatch.collector.figures.availability import Stretch
 from tillwatch.collector.figures.correcting import Effect, effects
 from tillwatch.collector.figures.intervals import Span
 from tillwatch.collector.figures.rollup import NOTHING, Place, Scope, compute
-from tillwatch.collector.figures.rows import head, open_log, read_policy, read_time
+from tillwatch.collector.figures.rows import head, read_policy, read_time
+from tillwatch.collector.store.db import Where
+from tillwatch.collector.store.reading import reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,10 @@ class TerminalTime:
     outages: Sequence[Span]
 
 
-def read_terminal(database: Path, terminal: str, start: int, end: int) -> TerminalTime:
+def read_terminal(where: Where, terminal: str, start: int, end: int) -> TerminalTime:
     """Blocks for some ms. Raises StoreError, sqlite3.Error, and KeyError for a terminal that there is none of."""
     scope = Scope("terminal", terminal)
-    with closing(open_log(database)) as db:
+    with closing(reading(where)) as db:
         policy, last = read_policy(db), head(db)
         log = read_time(db, terminal, start, end)
     place = log.places[terminal]

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from tillwatch.collector.figures.rollup import Scope
 from tillwatch.collector.figures.tally import Mean, Ratio
 from tillwatch.collector.records import OFFLINE
+from tillwatch.collector.tickets.outages import evidence
 from tillwatch.collector.web.messages import LANGUAGES, Text, catalogue
 
 CATALOGUE = Path(__file__).with_name("messages.toml")
@@ -85,6 +86,10 @@ class Wording:
         if kind == OFFLINE and f"cause.{cause}" in self.text.texts:
             return self(f"cause.{cause}")
         return self.one("state", reason) if f"state.{reason}" in self.text.texts else self.rule(reason)
+
+    def why(self, why: str, source: str) -> str:
+        """The evidence of an outage; what a person wrote of a correction stays as it is."""
+        return why if source == "correction" else evidence(why, self.text.language)
 
     def one(self, family: str, word: str) -> str:
         """The name of a word of a closed list; one of a newer version stays as it is."""

@@ -5,6 +5,7 @@ Its standard output tells how far it is, in lines of `DONE ALL`; it ends when it
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import threading
@@ -13,10 +14,16 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from tillwatch.collector.figures import kept
-from tillwatch.collector.figures.rollup import KINDS, Scope, compute
-from tillwatch.collector.figures.rows import fingerprint, head, open_log, read_log, read_policy, read_rules
+from tillwatch.collector.alarm.diagnosis import CardsError, load_cards
+from tillwatch.collector.config import ConfigError, load_config
+from tillwatch.collector.figures import kept, parcel
+from tillwatch.collector.figures.report import Asked, make, titles
+from tillwatch.collector.figures.rollup import FLEET, KINDS, Scope, compute
+from tillwatch.collector.figures.rows import fingerprint, head, read_log, read_policy, read_rules
+from tillwatch.collector.store.db import Where
+from tillwatch.collector.store.reading import reading
 from tillwatch.collector.store.sqlite import StoreError
+from tillwatch.collector.store.whereabouts import of_text
 
 NICE = 10
 """Intake and alarms come first; nobody waits for a month as for a page."""
@@ -27,33 +34,70 @@ READ, COMPUTED = 40, 95
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--db", required=True, type=Path)
+    parser.add_argument("--db", required=True, type=of_text)
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--from", dest="start", required=True, type=int, metavar="NS")
     parser.add_argument("--to", dest="end", required=True, type=int, metavar="NS")
     parser.add_argument("--scope", nargs=2, action="append", metavar=("KIND", "NAME"), default=[])
+    parser.add_argument(
+        "--report",
+        nargs=2,
+        metavar=("KIND", "NAME"),
+        help="of this part: the report with its sheets, instead of the figures",
+    )
+    parser.add_argument("--name", default="", help="of the period, for the report")
+    parser.add_argument("--zone", default="UTC")
+    parser.add_argument("--language", default="en")
+    parser.add_argument("--config", type=Path, help="names the cards that say what rules are called")
     options = parser.parse_args(arguments)
     threading.Thread(target=_end_with_stdin, name="stdin", daemon=True).start()
     if hasattr(os, "nice"):
-        os.nice(NICE)
+        with contextlib.suppress(
+            PermissionError
+        ):  # the console's unit lets nobody change priorities; its shares hold there
+            os.nice(NICE)
     scopes = [Scope(kind, name) for kind, name in options.scope if kind in KINDS] or [Scope("fleet")]
     try:
-        _make(options.db, options.out, options.start, options.end, scopes)
-    except (StoreError, OSError) as error:
+        if options.report is None:
+            _make(options.db, options.out, options.start, options.end, scopes)
+        else:
+            asked = Asked(
+                options.name, options.start, options.end, options.zone, Scope(*options.report), options.language
+            )
+            _make_report(options.db, options.out, asked, scopes, options.config)
+    except (StoreError, ConfigError, CardsError, OSError) as error:
         print(f"{error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _make(database: Path, out: Path, start: int, end: int, scopes: Sequence[Scope]) -> None:
+def _make(where: Where, out: Path, start: int, end: int, scopes: Sequence[Scope]) -> None:
     told = _Progress()
-    with closing(open_log(database)) as db:
+    with closing(reading(where)) as db:
         policy, rules = read_policy(db), read_rules(db)
         made = kept.Made(head(db), time.time_ns(), fingerprint(db))
         log = read_log(db, start, end, scopes, progress=lambda done, whole: told(READ * done // max(whole, 1)))
     span = COMPUTED - READ
     computed = compute(log, policy, start, end, progress=lambda done, whole: told(READ + span * done // max(whole, 1)))
     kept.write(out, computed, log, policy, rules, made)
+    told(100)
+
+
+def _make_report(where: Where, out: Path, asked: Asked, scopes: Sequence[Scope], config: Path | None) -> None:
+    """As `tillwatch-collector report` does, of what is in `scopes` too."""
+    told = _Progress()
+    # Of the whole fleet the part alone is read, which is the same and less work.
+    among, within = ([asked.scope], FLEET) if FLEET in scopes else (scopes, asked.scope)
+    with closing(reading(where)) as db:
+        policy, rules = read_policy(db), read_rules(db)
+        cards = load_cards(load_config(config).cards.file if config is not None else None, rules.by_id)
+        made = kept.Made(head(db), time.time_ns(), fingerprint(db))
+        log = read_log(
+            db, asked.start, asked.end, among, lambda done, whole: told(READ * done // max(whole, 1)), within=within
+        )
+    report = make(parcel.masked(log), policy, asked, titles(rules, cards, asked.language))
+    told(COMPUTED)
+    parcel.write(out, report, made)
     told(100)
 
 

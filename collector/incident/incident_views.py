@@ -16,7 +16,9 @@ from tillwatch.collector.incident.applies import Part
 from tillwatch.collector.incident.case import Line, Why
 from tillwatch.collector.oversight import OversightReader
 from tillwatch.collector.read import AlarmView, FleetReader, OutgoingView, RiskReader, TicketView
+from tillwatch.collector.rollout.reading import RolloutReader
 from tillwatch.collector.terminal.dossier import DossierReader
+from tillwatch.collector.trust.reading import EnrolmentReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,5 +222,15 @@ class IncidentReader(Protocol):
         ...
 
 
-class ConsoleReader(FleetReader, IncidentReader, RiskReader, DossierReader, OversightReader, DiagnosisReader, Protocol):
+class ConsoleReader(
+    FleetReader,
+    IncidentReader,
+    RiskReader,
+    DossierReader,
+    OversightReader,
+    DiagnosisReader,
+    EnrolmentReader,
+    RolloutReader,
+    Protocol,
+):
     """All that the console may ask of the store. The contract is that of its parts."""

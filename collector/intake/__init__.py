@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+from tillwatch.agent.wire import Opened
+
 
 class Message(NamedTuple):
-    """One MQTT message as it came. received: UTC ns, the clock of this machine."""
+    """One MQTT message as it came. received: UTC ns, the clock of this machine; opened: the batch, where a process of ours has opened it already
+    and only its key is to be looked at again; tag: of its delivery, where the broker waits for word of it.
+    """
 
     topic: str
     payload: bytes
     received: int
+    opened: Opened | None = None
+    tag: int = 0
 
 
 class Intake(Protocol):
@@ -42,8 +48,18 @@ class Intake(Protocol):
         """As an ack: never waits and never fails; what is not answered is sent again by who sent it."""
         ...
 
+    def publish_directive(self, terminal: str, payload: bytes) -> None:
+        """As a command."""
+        ...
+
     def refused(self, terminal: str) -> None:
         """A message of this terminal could not be opened. Whoever sends many of them is not heard for a while."""
+        ...
+
+    def settled(self, count: int, *, stored: bool) -> None:
+        """The first `count` messages that get_batch gave and that were not settled yet: they are stored and their acks were published, or the store
+        has refused them and they are to come again. Called in order, for every message.
+        """
         ...
 
     def take_dropped(self) -> Mapping[tuple[str, str], int]:

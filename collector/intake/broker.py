@@ -81,7 +81,7 @@ def may(who: str, topic: str, action: Action) -> bool:
         return False
     terminal, kind = levels[2:]
     upward = kind in ("batch", "life")
-    if not upward and kind not in ("ack", "command"):
+    if not upward and kind not in ("ack", "command", "bundle"):
         return False
     if who == COLLECTOR_NAME:
         return (terminal == "+" or valid_terminal(terminal)) if action is Action.SUBSCRIBE else not upward

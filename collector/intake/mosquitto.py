@@ -27,7 +27,7 @@ CONFIG, ACL, CA, SERVER, CRL = "mosquitto.conf", "acl", "ca.pem", "server.pem", 
 
 def acl() -> str:
     """Terminals first, by pattern: %u is the CN of the certificate."""
-    up, down = ("batch", "life"), ("ack", "command")
+    up, down = ("batch", "life"), ("ack", "command", "bundle")
     lines = ["# Each terminal speaks and hears on its own topics only; %u is the CN of its certificate."]
     lines += [f"pattern write {TOPIC_ROOT}/%u/{kind}" for kind in up]
     lines += [f"pattern read {TOPIC_ROOT}/%u/{kind}" for kind in down]

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import ssl
 import time
 from collections import Counter
@@ -17,18 +16,23 @@ from typing import Any
 
 from gmqtt import Client, Subscription
 from gmqtt.mqtt.constants import MQTTv311
-from gmqtt.mqtt.handler import MQTTConnectError
 
-from tillwatch.agent.wire import ack_topic, command_topic
+from tillwatch.agent.wire import ack_topic, bundle_topic, command_topic
 from tillwatch.collector.intake import Message
 from tillwatch.collector.intake.fairness import Dropped, FairQueue
-from tillwatch.collector.intake.transport import ANSWER_TIMEOUT_S, NO_RECONNECT, begin_session, mend_gmqtt
+from tillwatch.collector.intake.transport import (
+    ANSWER_TIMEOUT_S,
+    NO_RECONNECT,
+    begin_session,
+    full_jitter,
+    keep_connected,
+    mend_gmqtt,
+)
 
 log = logging.getLogger(__name__)
 
 SUBSCRIPTIONS = ("tw/1/+/batch", "tw/1/+/life")
 KEEPALIVE_S = 30
-BACKOFF_FIRST_S = 0.5
 BACKOFF_MOST_S = 30.0
 """One collector does not flood a broker, and the whole fleet waits for it: it comes back sooner than a terminal would."""
 MAX_SLOW = 10_000
@@ -51,10 +55,6 @@ class MqttSettings:
     password: str = ""
     queue: int = 4096
     queue_bytes: int = 64 * 1024 * 1024
-
-
-def full_jitter(most: float) -> float:
-    return random.uniform(0, most)  # noqa: S311 - it spreads load and keeps no secret
 
 
 class MqttIntake:
@@ -89,7 +89,9 @@ class MqttIntake:
 
     async def start(self) -> None:
         """Returns at once; the connection is made, and made again, in the background."""
-        self._task = asyncio.create_task(self._keep_connected(), name="mqtt intake")
+        broker = f"{self._settings.host} port {self._settings.port}"
+        keeping = keep_connected(broker, self._connect, self._stay, BACKOFF_MOST_S, self._jitter)
+        self._task = asyncio.create_task(keeping, name="mqtt intake")
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -123,6 +125,9 @@ class MqttIntake:
     def publish_command(self, terminal: str, payload: bytes) -> None:
         self._publish(command_topic(terminal), payload)
 
+    def publish_directive(self, terminal: str, payload: bytes) -> None:
+        self._publish(bundle_topic(terminal), payload)
+
     def _publish(self, topic: str, payload: bytes) -> None:
         if not self.connected:
             return
@@ -140,6 +145,9 @@ class MqttIntake:
 
     def refused(self, terminal: str) -> None:
         self._queue.refused(terminal)
+
+    def settled(self, count: int, *, stored: bool) -> None:
+        """The broker was answered long ago: what was not stored is sent again because it is not acknowledged."""
 
     def take_dropped(self) -> Mapping[tuple[str, str], int]:
         dropped: Counter[tuple[str, str]] = Counter(self._queue.take_dropped())
@@ -181,27 +189,11 @@ class MqttIntake:
         elif queue.count >= self._wanted:
             self._enough.set()
 
-    async def _keep_connected(self) -> None:
-        failing, attempt = False, 0
-        where = f"MQTT broker {self._settings.host} port {self._settings.port}"
-        while True:
-            try:
-                await self._connect()
-            except (OSError, MQTTConnectError) as error:
-                if not failing:
-                    log.warning("%s: cannot connect (%s); trying again until it answers", where, error)
-                failing = True
-            else:
-                log.info("%s: connected", where)
-                failing, attempt = False, 0
-                try:
-                    await self._lost.wait()
-                finally:
-                    await self._disconnect()
-                log.warning("%s: connection lost; trying again until it answers", where)
-                failing = True
-            await asyncio.sleep(self._jitter(min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2**attempt)))
-            attempt = min(attempt + 1, 16)
+    async def _stay(self) -> None:
+        try:
+            await self._lost.wait()
+        finally:
+            await self._disconnect()
 
     async def _connect(self) -> None:
         settings = self._settings

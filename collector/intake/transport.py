@@ -1,21 +1,27 @@
-"""gmqtt's protocol, its connection and the beginning of a session with their flaws mended, for whoever in the collector speaks MQTT."""
+"""gmqtt's protocol, its connection, and the beginning and the return of a session with their flaws mended, for whoever in the collector speaks MQTT."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import gmqtt.mqtt.connection
 from gmqtt.mqtt.connection import MQTTConnection
+from gmqtt.mqtt.handler import MQTTConnectError
 from gmqtt.mqtt.protocol import MQTTProtocol
+
+log = logging.getLogger(__name__)
 
 NO_RECONNECT = -2
 """Below gmqtt's -1 for "unlimited": its own reconnect has neither back-off nor jitter."""
 ANSWER_TIMEOUT_S = 10.0
 """For the connection, the CONNACK and the SUBACK together."""
+BACKOFF_FIRST_S = 0.5
+"""A broker that is only started anew is back within it; each further wait may be twice as long."""
 REFUSAL_S = 0.2
 """A refusal and the end of the connection arrive together; the refusal, which may be read a moment later, says why."""
 
@@ -92,3 +98,35 @@ async def begin_session(
         answer.cancel()
         end.cancel()
         await asyncio.gather(answer, end, return_exceptions=True)
+
+
+def full_jitter(most: float) -> float:
+    return random.uniform(0, most)  # noqa: S311 - it spreads load and keeps no secret
+
+
+async def keep_connected(
+    broker: str,
+    connect: Callable[[], Awaitable[None]],
+    stay: Callable[[], Awaitable[None]],
+    most_s: float,
+    jitter: Callable[[float], float] = full_jitter,
+) -> None:
+    """One session after the other, until cancelled. broker: host and port, for the log; connect: raises OSError or MQTTConnectError; stay: returns when the
+    connection is lost, and has closed it then, or when it is cancelled; jitter(most): seconds to wait before the next attempt, with `most` up to most_s.
+    """
+    failing, attempt = False, 0
+    while True:
+        try:
+            await connect()
+        except (OSError, MQTTConnectError) as error:
+            if not failing:
+                log.warning("MQTT broker %s: cannot connect (%s); trying again until it answers", broker, error)
+            failing = True
+        else:
+            log.info("MQTT broker %s: connected", broker)
+            failing, attempt = False, 0
+            await stay()
+            log.warning("MQTT broker %s: connection lost; trying again until it answers", broker)
+            failing = True
+        await asyncio.sleep(jitter(min(most_s, BACKOFF_FIRST_S * 2**attempt)))
+        attempt = min(attempt + 1, 16)

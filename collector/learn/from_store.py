@@ -8,7 +8,6 @@ on which a unit was broken already are left out: what is down cannot fail.
 from __future__ import annotations
 
 import random
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -27,6 +26,7 @@ from tillwatch.collector.predict.record import PART_FAULTS, RIGHT, WRONG
 from tillwatch.collector.predict.settings import Tables, life_signals
 from tillwatch.collector.predict.strays import NAMES
 from tillwatch.collector.predict.watched import Watch
+from tillwatch.collector.store.db import Db
 
 FAILURES = frozenset({"hardware"})
 """Parties whose alarms are failures. Of supplies, cash and power a visit is no repair, unless the verdict says so."""
@@ -166,9 +166,7 @@ class _Looks:
         return index
 
 
-def panel_of(
-    db: sqlite3.Connection, tables: Tables, scope: Scope, progress: Progress = lambda _at, _share: None
-) -> FromStore:
+def panel_of(db: Db, tables: Tables, scope: Scope, progress: Progress = lambda _at, _share: None) -> FromStore:
     """db: in one consistent state. Raises PastError where there is nothing to make rows of."""
     first, fleet = _fleet(db, tables, scope)
     if not fleet:
@@ -209,7 +207,7 @@ def _only_wear(tables: Tables) -> Tables:
     return replace(tables, unjudged=tables.gauges | tables.counters, watch=Watch({}, {}))
 
 
-def _fleet(db: sqlite3.Connection, tables: Tables, scope: Scope) -> tuple[int, dict[str, dict[str, bool]]]:
+def _fleet(db: Db, tables: Tables, scope: Scope) -> tuple[int, dict[str, dict[str, bool]]]:
     """When the first terminal was enrolled, and of each terminal its parts: whether one of their signals tells wear, or may stray."""
     from tillwatch.collector.terminal.fleet import Component  # noqa: PLC0415 - the fold's own
 
@@ -236,7 +234,7 @@ def _looks(fleet: Mapping[str, Mapping[str, bool]], days: int, scope: Scope) -> 
     return every, frozenset(random.Random(SEED).sample(sorted(units), count))  # noqa: S311 - a draw, no secret
 
 
-def _unusual(db: sqlite3.Connection, until: int) -> Iterator[Happened]:
+def _unusual(db: Db, until: int) -> Iterator[Happened]:
     """What the engine found unusual, when it did."""
     found = db.execute(
         "SELECT begun, terminal, component FROM finding WHERE family = ? AND begun <= ? ORDER BY begun, id",

@@ -4,7 +4,6 @@ readings, also those whose sealed batches were retired. One life is read at a ti
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from tillwatch.collector.predict.feed import Feed, Surroundings
 from tillwatch.collector.predict.finding import kind_of
 from tillwatch.collector.predict.past import HOUR_NS, Past, Progress
 from tillwatch.collector.predict.settings import DAY_NS, Tables
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.store.log import Fault
 from tillwatch.device_profiles.catalogue import kept_catalogue
 from tillwatch.device_profiles.model import Kind
@@ -57,7 +57,7 @@ class Taught:
 
 
 def find(
-    db: sqlite3.Connection,
+    db: Db,
     tables: Tables,
     kind: str,
     until: int,
@@ -93,14 +93,14 @@ def find(
     return Found(tuple(lives.lives(_first(db, told, until), until)), chosen, unused, past.told.faults)
 
 
-def _series(db: sqlite3.Connection) -> Iterable[tuple[str, str, frozenset[str]]]:
+def _series(db: Db) -> Iterable[tuple[str, str, frozenset[str]]]:
     from tillwatch.collector.terminal.fleet import Component  # noqa: PLC0415 - the fold's own
 
     for terminal, name, state in db.execute("SELECT terminal, name, state FROM component ORDER BY terminal, name"):
         yield terminal, name, frozenset(Component.unpack(name, state).series)
 
 
-def _told_by(db: sqlite3.Connection, kind: str) -> dict[Place, frozenset[str]]:
+def _told_by(db: Db, kind: str) -> dict[Place, frozenset[str]]:
     return {
         (terminal, name): series
         for terminal, name, series in _series(db)
@@ -108,7 +108,7 @@ def _told_by(db: sqlite3.Connection, kind: str) -> dict[Place, frozenset[str]]:
     }
 
 
-def _speaking(db: sqlite3.Connection, words: frozenset[str]) -> Iterable[tuple[str, str, bool]]:
+def _speaking(db: Db, words: frozenset[str]) -> Iterable[tuple[str, str, bool]]:
     return ((terminal, name, bool(words & series)) for terminal, name, series in _series(db))
 
 
@@ -139,7 +139,7 @@ def _chosen(
     return tuple(often[:MAX_SIGNALS]), len(watched) - len(often[:MAX_SIGNALS])
 
 
-def _first(db: sqlite3.Connection, known: Iterable[Place], until: int) -> dict[Place, int]:
+def _first(db: Db, known: Iterable[Place], until: int) -> dict[Place, int]:
     """Since when each part is seen, those that are by then. What was there on the first day was there when the terminal was enrolled."""
     enrolled = {terminal: int(at or 0) for terminal, at in db.execute("SELECT id, enrolled_at FROM terminal")}
     found = {}
@@ -157,9 +157,7 @@ def _first(db: sqlite3.Connection, known: Iterable[Place], until: int) -> dict[P
     return found
 
 
-def teaching(
-    db: sqlite3.Connection, found: Found, most: int = MAX_CELLS, progress: Progress = lambda _at, _share: None
-) -> Taught:
+def teaching(db: Db, found: Found, most: int = MAX_CELLS, progress: Progress = lambda _at, _share: None) -> Taught:
     """The histories of the lives that ended, of no more than `most` values."""
     ended = sorted(found.of(ENDED), key=lambda life: (-life.until, life.name))
     histories: list[History] = []
@@ -177,7 +175,7 @@ def teaching(
     return Taught(tuple(histories), silent, 0)
 
 
-def history_of(db: sqlite3.Connection, life: Life, signals: tuple[str, ...]) -> History | None:
+def history_of(db: Db, life: Life, signals: tuple[str, ...]) -> History | None:
     """Daily means over the age in days; the last row stands at the end of the life, silent where nothing was told on that day. None where the part told nothing.
     Hours that lie partly outside of the life are left out: after a fault a part says something else.
     """

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,10 @@ def place(store: Path) -> Path:
 def open_console(path: Path) -> sqlite3.Connection:
     """Open it, made if it is not there; in autocommit mode. Raises ConsoleDbError."""
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # Never opened beside SQLite where it is there: a close() drops every POSIX lock that this process holds on the file, also those of its other
+        # connections, and the next command that ends takes their log away (sqlite.org/howtocorrupt.html, 2.2).
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         path.chmod(0o600)  # one that was copied here may be open to others; SQLite gives its other files the same mode
         db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1000, check_same_thread=False)
         db.execute("PRAGMA journal_mode=WAL")

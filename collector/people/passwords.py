@@ -4,12 +4,15 @@ wants to be made anew.
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
+from base64 import b64encode
 from enum import StrEnum
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import ARGON2_VERSION
 
 MIN_LENGTH = 12
 """Characters. Below it a stolen hash is found within days on rented hardware, whatever the kind of characters."""
@@ -106,7 +109,11 @@ class Passwords:
 
     def __init__(self, time_cost: int = TIME_COST, memory_kib: int = MEMORY_KIB, lanes: int = LANES) -> None:
         self._hasher = PasswordHasher(time_cost, memory_kib, lanes)
-        self._nobody = self._hasher.hash("nobody has this password")
+        # Drawn, not reckoned, which takes as long as a sign-in at each start: to verify against it costs the same, and no password has it.
+        salt, digest = (
+            b64encode(os.urandom(size)).decode().rstrip("=") for size in (self._hasher.salt_len, self._hasher.hash_len)
+        )
+        self._nobody = f"$argon2id$v={ARGON2_VERSION}$m={memory_kib},t={time_cost},p={lanes}${salt}${digest}"
 
     def hash(self, password: str) -> str:
         """In PHC form: the parameters stand in it."""

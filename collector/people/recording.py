@@ -14,6 +14,8 @@ from typing import Any
 
 from tillwatch.collector.people.console_db import open_console, said, transaction, unsaid
 from tillwatch.collector.store import requests
+from tillwatch.collector.store.db import Where
+from tillwatch.collector.store.whereabouts import writing
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +63,7 @@ class Refusals:
 class Recorder:
     """Hands over what waits. console, store: the two files. Raises ConsoleDbError."""
 
-    def __init__(self, console: Path, store: Path) -> None:
+    def __init__(self, console: Path, store: Where) -> None:
         self._console = open_console(console)
         self._store = store
         self._trouble = ""
@@ -90,8 +92,7 @@ class Recorder:
         done, waiting = 0, unsaid(self._console)
         if not waiting:
             return 0
-        uri = f"{self._store.absolute().as_uri()}?mode=rw"
-        with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_S)) as store:
+        with closing(writing(self._store, BUSY_S)) as store:
             for number, facts in waiting:
                 if requests.count(store) >= ROOM:
                     break

@@ -49,6 +49,8 @@ class Permission(StrEnum):
     """Accounts, roles and scopes."""
     METRICS = "metrics"
     """The figures of the monitoring itself, for machines."""
+    ROLL_OUT = "roll_out"
+    """What terminals run beside their own configuration. Who plans work on the fleet decides it; who manages people or audits does not."""
 
 
 _EVERYBODY = frozenset({Permission.OPEN})
@@ -57,7 +59,7 @@ _TECHNICIAN = _VIEWER | {Permission.SEE_PROTECTED, Permission.ACT, Permission.DI
 GRANTS: Mapping[Role, frozenset[Permission]] = MappingProxyType({
     Role.VIEWER: _VIEWER,
     Role.TECHNICIAN: _TECHNICIAN,
-    Role.SUPERVISOR: _TECHNICIAN | {Permission.PLAN, Permission.TRY_RULES, Permission.PROVE},
+    Role.SUPERVISOR: _TECHNICIAN | {Permission.PLAN, Permission.TRY_RULES, Permission.PROVE, Permission.ROLL_OUT},
     Role.ADMINISTRATOR: _VIEWER | {Permission.PEOPLE},
     Role.AUDITOR: _VIEWER | {Permission.SEE_PROTECTED, Permission.PROVE, Permission.TRY_RULES, Permission.AUDIT},
 })  # fmt: skip

@@ -20,12 +20,15 @@ from typing import Any
 
 from tillwatch.collector.alarm.rules import RulesError, parse_rules
 from tillwatch.collector.config import Config, ConfigError, load_config
+from tillwatch.collector.logs import to_stderr
 from tillwatch.collector.predict.checkpoint import Checkpoint, beside
 from tillwatch.collector.predict.follower import Follower, Make
 from tillwatch.collector.predict.settings import Tables, TablesError, parse_tables
 from tillwatch.collector.predict.tables import TableError
+from tillwatch.collector.store.db import Where
 from tillwatch.collector.store.lock import WriterLock
 from tillwatch.collector.store.sqlite import StoreError
+from tillwatch.collector.store.whereabouts import anchor
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +79,7 @@ def engine_of(config: Config) -> Make:
     from tillwatch.collector.predict.engine import Engine  # noqa: PLC0415 - numpy: who only looks at the settings need not have it
     from tillwatch.collector.predict.learnt import load_models  # noqa: PLC0415
 
-    tables, models = tables_of(config), load_models(config.predictions.folder(config))
+    tables, models = tables_of(config), load_models(config.models)
 
     def make(state: Mapping[str, Any] | None) -> Engine:
         return Engine(tables, models) if state is None else Engine.restore(state, tables, models)
@@ -97,21 +100,21 @@ def _differs(stamp: Callable[[], object], was: object) -> bool:
 
 
 def follow(
-    database: Path, anew: Callable[[], Make], ended: threading.Event, stamp: Callable[[], object] = lambda: None
+    where: Where, anew: Callable[[], Make], ended: threading.Event, stamp: Callable[[], object] = lambda: None
 ) -> None:
     """Until it is told to end. anew: how engines are made from now on, asked again when `stamp` says something else. Raises StoreError where there is
     no store to read, and what `anew` raises at the start.
     """
-    lock = WriterLock(beside(database))
+    lock = WriterLock(beside(anchor(where)))
     if not lock.take(TAKEN_S):
-        msg = f"another process ({lock.holder()}) makes the predictions of {database} already; end it first"
+        msg = f"another process ({lock.holder()}) makes the predictions of {where} already; end it first"
         raise StoreError(msg)
     try:
         while not ended.is_set():
             was, make = stamp(), anew()
             try:
-                with contextlib.closing(Checkpoint(beside(database))) as checkpoint:
-                    _follow(database, checkpoint, make, ended, partial(_differs, stamp, was))
+                with contextlib.closing(Checkpoint(beside(anchor(where)))) as checkpoint:
+                    _follow(where, checkpoint, make, ended, partial(_differs, stamp, was))
             except sqlite3.Error as error:
                 log.error(
                     "the store, or what they keep beside it, cannot be used: %s; the predictions look again in %g s",
@@ -124,9 +127,9 @@ def follow(
 
 
 def _follow(
-    database: Path, checkpoint: Checkpoint, make: Make, ended: threading.Event, changed: Callable[[], bool]
+    where: Where, checkpoint: Checkpoint, make: Make, ended: threading.Event, changed: Callable[[], bool]
 ) -> None:
-    follower = Follower(database, checkpoint, make)
+    follower = Follower(where, checkpoint, make)
     try:
         log.info("the predictions go on from entry %d", follower.position)
         due = time.monotonic() + SAVE_S
@@ -157,7 +160,7 @@ def main(config: Config, *, until_stdin_ends: bool = False) -> int:
             OSError
         ):  # the service's sandbox lets nobody change priorities; its own shares hold there
             os.nice(NICE)
-    follow(config.database, lambda: engine_of(config), ended, lambda: _stamp(config.predictions.folder(config)))
+    follow(config.store, lambda: engine_of(config), ended, lambda: _stamp(config.models))
     return 0
 
 
@@ -169,5 +172,5 @@ def _end_with_stdin() -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    to_stderr()
     sys.exit(main(load_config(Path(sys.argv[1]) if sys.argv[1:] else None)))

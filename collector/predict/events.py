@@ -4,7 +4,6 @@ somebody was there. Of each moment of the log it is the same whenever it is read
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,18 +14,19 @@ from tillwatch.collector.alarm.alarms import MAINTENANCE
 from tillwatch.collector.alarm.rules import PREDICTED, Rules
 from tillwatch.collector.incident.incidents import CONSEQUENCE, ROOT
 from tillwatch.collector.predict.finding import Happened
+from tillwatch.collector.store.db import Db
 
 _ALARMS = """
     SELECT e.seq, e.at, e.alarm, e.kind, e.level, e.detail, a.rule, a.terminal, a.component
     FROM alarm_event e JOIN alarm a ON a.id = e.alarm
-    WHERE e.seq > ? AND e.kind IN ('raised', 'recurred', 'cleared', 'not told') AND NOT a.drill ORDER BY e.seq
+    WHERE e.seq > ? AND e.kind IN ('raised', 'recurred', 'cleared', 'not told') AND a.drill = 0 ORDER BY e.seq
 """
 _INCIDENTS = """
     SELECT e.seq, e.at, e.incident, e.kind, e.body FROM incident_event e
     WHERE e.seq > ? AND e.kind IN ('verdict', 'in_repair') ORDER BY e.seq
 """
 _JOINED = "SELECT body FROM incident_event WHERE incident = ? AND kind = 'joined' AND seq < ? ORDER BY seq"
-_ALARM = "SELECT rule, terminal, component FROM alarm WHERE id = ? AND NOT drill"
+_ALARM = "SELECT rule, terminal, component FROM alarm WHERE id = ? AND drill = 0"
 
 Row = tuple[int, Happened]
 """(seq, what happened)."""
@@ -64,7 +64,7 @@ class Events:
     def cursor(self) -> list[list[int]]:
         return [[each.seq, each.at] for each in (self._alarms, self._incidents)]
 
-    def open(self, db: sqlite3.Connection) -> None:
+    def open(self, db: Db) -> None:
         """Read on, in the one state of the store that `db` is in until `shut`."""
         self._alarms.rows = _alarms(db, self._alarms.seq)
         self._incidents.rows = _incidents(db, self._incidents.seq)
@@ -88,7 +88,7 @@ class Events:
         return self._alarms, self._incidents
 
 
-def _alarms(db: sqlite3.Connection, after: int) -> Iterator[Row]:
+def _alarms(db: Db, after: int) -> Iterator[Row]:
     """One that rose within planned work tells of the work: it is left out."""
     held: list[tuple[int, int, Row]] = []
     for seq, at, alarm, kind, level, detail, rule, terminal, component in db.execute(_ALARMS, (after,)):
@@ -104,7 +104,7 @@ def _alarms(db: sqlite3.Connection, after: int) -> Iterator[Row]:
     yield from (row for _, _, row in held)
 
 
-def _incidents(db: sqlite3.Connection, after: int) -> Iterator[Row]:
+def _incidents(db: Db, after: int) -> Iterator[Row]:
     for seq, at, incident, kind, packed in db.execute(_INCIDENTS, (after,)):
         value = str(msgpack.unpackb(packed).get("verdict", "")) if kind == "verdict" else ""
         what = "verdict" if kind == "verdict" else "maintained"
@@ -112,7 +112,7 @@ def _incidents(db: sqlite3.Connection, after: int) -> Iterator[Row]:
             yield seq, Happened(at, what, terminal, component, rule, value, incident=incident)
 
 
-def _own(db: sqlite3.Connection, incident: str, before: int) -> Iterator[tuple[str, str, str]]:
+def _own(db: Db, incident: str, before: int) -> Iterator[tuple[str, str, str]]:
     """What was broken in it by then, each alarm once."""
     roles: dict[int, str] = {}
     for (packed,) in db.execute(_JOINED, (incident, before)):

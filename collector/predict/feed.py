@@ -4,7 +4,6 @@ engines with it and nothing else, so that all of them are told the same of the s
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -15,6 +14,7 @@ from tillwatch.collector.journal import Entry, Kind
 from tillwatch.collector.predict.events import Events
 from tillwatch.collector.predict.finding import Happened
 from tillwatch.collector.records import LIFE_CYCLE
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.store.log import Fault, Logged
 from tillwatch.collector.terminal.fleet import IN_SERVICE
 
@@ -53,9 +53,7 @@ class Surroundings:
 class Feed:
     """fault: told of a batch that cannot be opened."""
 
-    def __init__(
-        self, engine: Hears, known: Surroundings, db: sqlite3.Connection, fault: Callable[[Fault], None]
-    ) -> None:
+    def __init__(self, engine: Hears, known: Surroundings, db: Db, fault: Callable[[Fault], None]) -> None:
         self._engine, self._known, self._fault = engine, known, fault
         self._keys = Keys(db)
 
@@ -108,7 +106,7 @@ class Feed:
 class Keys:
     """The signing keys of terminals as the store has them, those that are over too: a batch of the log was good when it came."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: Db) -> None:
         self._db = db
         self._known: dict[tuple[str, bytes], VerifyKey] = {}
 

@@ -6,11 +6,9 @@ from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Protocol
 
 import msgpack
@@ -21,9 +19,11 @@ from tillwatch.collector.predict.events import Events
 from tillwatch.collector.predict.feed import Feed, Hears, Surroundings
 from tillwatch.collector.predict.finding import CLOSED, OPEN, OVER, UNKNOWN, Finding, Grade, Record
 from tillwatch.collector.store import foretold, requests
+from tillwatch.collector.store.db import Db, Where
 from tillwatch.collector.store.log import Fault, Log, Logged
+from tillwatch.collector.store.reading import reading
 from tillwatch.collector.store.requests import FINDINGS, RequestError
-from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError
+from tillwatch.collector.store.whereabouts import writing
 
 log = logging.getLogger(__name__)
 
@@ -64,12 +64,12 @@ Make = Callable[[Mapping[str, Any] | None], Predicts]
 
 
 class Follower:
-    """database: the collector's file; checkpoint: where it stands. Blocks; of one thread. Raises StoreError where the file cannot be read."""
+    """where: the collector's store; checkpoint: where it stands. Blocks; of one thread. Raises StoreError where it cannot be read."""
 
-    def __init__(self, database: Path, checkpoint: Checkpoint, make: Make) -> None:
-        self._database, self._checkpoint = database, checkpoint
-        self._db = _reading(database)
-        self._asking = sqlite3.connect(database, isolation_level=None, timeout=BUSY_S)
+    def __init__(self, where: Where, checkpoint: Checkpoint, make: Make) -> None:
+        self._checkpoint = checkpoint
+        self._db = reading(where, BUSY_S)
+        self._asking = writing(where, BUSY_S)
         self._mind = _Mind()
         self._unsent: list[dict[str, Any]] = []
         self._told: Status | None = None
@@ -313,20 +313,7 @@ class _Mind(Surroundings):
         return mind
 
 
-def _reading(database: Path) -> sqlite3.Connection:
-    if not database.is_file():
-        msg = f"{database} is not there; has the collector been started once with this data directory?"
-        raise StoreError(msg)
-    db = sqlite3.connect(f"file:{database}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_S)
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version != SCHEMA_VERSION:
-        db.close()
-        msg = f"{database} has schema {version}, this program reads {SCHEMA_VERSION}; start the collector of this version once"
-        raise StoreError(msg)
-    return db
-
-
-def _digest_at(db: sqlite3.Connection, n: int) -> bytes:
+def _digest_at(db: Db, n: int) -> bytes:
     """The chain's digest of an entry, empty where the log does not have it."""
     db.execute("BEGIN")
     try:
@@ -336,7 +323,7 @@ def _digest_at(db: sqlite3.Connection, n: int) -> bytes:
     return near[-1].digest if near and near[-1].n == n else b""
 
 
-def _waiting(db: sqlite3.Connection) -> list[dict[str, Any]]:
+def _waiting(db: Db) -> list[dict[str, Any]]:
     """What it has left and nobody has taken yet."""
     rows = db.execute("SELECT facts FROM operator_request ORDER BY id").fetchall()
     return [facts for (packed,) in rows if (facts := msgpack.unpackb(packed)).get("action") == FINDINGS]

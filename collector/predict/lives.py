@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tillwatch.collector.detect.wear import Rating, Stress, bounds
+from tillwatch.collector.detect.rating import Rating, Stress, bounds
 from tillwatch.collector.predict.tables import AGGREGATES, Entry, read_table, shipped_text
 
 FILE = "lives.toml"

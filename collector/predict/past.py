@@ -4,7 +4,6 @@ last value of each hour out of the roll-ups. Reads one consistent state of the s
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,6 +14,7 @@ from tillwatch.agent.model import MS, Quality, State
 from tillwatch.agent.wire import Column
 from tillwatch.collector.changes import HOUR_MS
 from tillwatch.collector.journal import Entry, Kind
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.store.log import Fault, Log, Logged
 from tillwatch.device_profiles.catalogue import kept_catalogue
 
@@ -47,7 +47,7 @@ class Told:
 class Hours:
     """The last reading of each hour, of each terminal once. first: the first hour since 1970 that is read."""
 
-    def __init__(self, db: sqlite3.Connection, wanted: Wanted = everything, *, first: int = 0) -> None:
+    def __init__(self, db: Db, wanted: Wanted = everything, *, first: int = 0) -> None:
         self._db = db
         self._wanted = wanted
         self._first = first
@@ -117,9 +117,7 @@ class Past:
     from before (UTC ns) are passed over.
     """
 
-    def __init__(
-        self, db: sqlite3.Connection, wanted: Wanted = everything, *, frames: bool = True, since: int = 0
-    ) -> None:
+    def __init__(self, db: Db, wanted: Wanted = everything, *, frames: bool = True, since: int = 0) -> None:
         self._db, self._frames, self._since = db, frames, since
         self.hours = Hours(db, wanted, first=since // HOUR_NS)
         self.told = Told()

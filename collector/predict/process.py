@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from dataclasses import replace
 from importlib.util import find_spec
 
-from tillwatch.collector.child import end
+from tillwatch.collector.child import keep_running
 from tillwatch.collector.config import Config
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.predict.finding import CLOSED, OVER, UNKNOWN
@@ -21,10 +20,6 @@ AT_ONCE = 10
 """Findings that end in one entry of the journal: one has some kilobytes of evidence, an entry 64 KiB at most."""
 STOP_S = 4.0
 """To keep where it stands; killed it reads some minutes of the log again."""
-AGAIN_S = (5.0, 60.0, 600.0)
-"""Until it is begun again after it has ended by itself, the first time, the next one, and ever after."""
-WELL_S = 3600.0
-"""Running for so long it counts as well, and what comes next as the first time."""
 
 
 async def switched_off(pipeline: Pipeline) -> None:
@@ -50,27 +45,5 @@ class PredictionsProcess:
                 "no predictions: numpy is not installed (pip install 'tillwatch[collector]'); the collector runs without them"
             )
             await asyncio.Event().wait()
-        failed, loop = 0, asyncio.get_running_loop()
-        while True:
-            began = loop.time()
-            code = await self._once()
-            failed = 0 if loop.time() - began > WELL_S else failed
-            wait = AGAIN_S[min(failed, len(AGAIN_S) - 1)]
-            failed += 1
-            if failed <= len(AGAIN_S):
-                log.error("the predictions have ended by themselves (%s); they are begun again in %g s", code, wait)
-            await asyncio.sleep(wait)
-
-    async def _once(self) -> int | str:
         source = ("--config", str(self._config.source)) if self._config.source is not None else ()
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "tillwatch.collector", "predict", "--until-stdin-ends", *source),
-                stdin=asyncio.subprocess.PIPE,
-            )
-        except OSError as error:
-            return f"it cannot be started: {error}"
-        try:
-            return await process.wait()
-        finally:
-            await end(process, STOP_S)
+        await keep_running("the predictions", ("predict", "--until-stdin-ends", *source), STOP_S)

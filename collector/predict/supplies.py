@@ -32,6 +32,8 @@ _EMPTYING = ("dispenser", "cashout", "hopper")
 _RANK = {OUT: 0, LOW: 1, ENOUGH: 2, UNKNOWN: 3}
 LOW_SHARE = 0.1
 """Share of the whole at which a store without a sensor of its own counts as low: what is left is as much as a usual day takes."""
+SOON_NS = 7 * DAY_NS
+"""A round of the week: what lasts longer is not more urgent than what is low already."""
 WHY = ("foretold", "beyond", "sensor", "off", "unreadable", "unlimited")
 
 
@@ -88,12 +90,14 @@ class Supply:
 
     @property
     def urgency(self) -> tuple[Any, ...]:
-        """What is out comes first, then by the date; what has none by what is left."""
+        """What is out comes first, then what ends soon, by the date; then what is low, before any date further away; what has none by what is left."""
         if self.word == OUT:
             return 0, 0, self.left or 0.0, self._place
-        if self.due is not None:
+        if self.due is not None and (self.word == LOW or self.due[1] - self.at <= SOON_NS):
             return 1, self.due[1], 0.0, self._place
-        return 2, _RANK[self.word], 1.0 if self.left is None else self.left, self._place
+        if self.due is not None:
+            return 3, self.due[1], 0.0, self._place
+        return 2 if self.word == LOW else 4, _RANK[self.word], 1.0 if self.left is None else self.left, self._place
 
     @property
     def _place(self) -> tuple[str, str, str]:

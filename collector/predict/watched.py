@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from tillwatch.collector.alarm.rules import Rules
-from tillwatch.collector.detect.runout import Sensed
+from tillwatch.collector.detect.sensed import Sensed
 from tillwatch.collector.predict.tables import AGGREGATES, Entry, TableError, read_table, shipped_text
 
 FILE = "watched.toml"

@@ -23,6 +23,8 @@ DIGITS = 3
 PLACE = re.compile(r"\{([a-z_]+)\}")
 WHOLE = "terminal-"
 """Before the name of a factor that is about the whole terminal."""
+SYMBOLS: Mapping[str, str] = {"C": "°C", "ohm": "Ω"}
+"""Units of the catalogue that people write otherwise; as part of one (`C/d`) too."""
 _NAMED = ("factor",)
 """Values that are names of [factor], said in the reader's language."""
 
@@ -84,7 +86,8 @@ def _said(name: str, values: Mapping[str, Any], language: str, zone: str) -> str
     if name in _NAMED:
         return factor(str(value), language)
     if name == "unit":
-        return f" {value}" if value and value != "%" else str(value)
+        symbol = "/".join(SYMBOLS.get(part, part) for part in str(value).split("/"))
+        return f" {symbol}" if symbol and symbol != "%" else symbol
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     if name.endswith("_at"):

@@ -4,14 +4,15 @@ looked for in their facts is looked for in a bounded number of them; where that 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from tillwatch.agent.wire import VerifyKey
 from tillwatch.collector.journal import GENESIS, Entry, Kind, chain
 from tillwatch.collector.proof import signed_acts
+from tillwatch.collector.proof.actions import group_of
 from tillwatch.collector.proof.audit import KINDS, Act, act_of, holds
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.store.log import Fault, Log
 from tillwatch.collector.store.pages import PageError
 
@@ -23,27 +24,10 @@ AT_ONCE = 500
 _ROW = "n, at, kind, terminal, facts, payload_digest, digest"
 _BACK = f"SELECT {_ROW} FROM journal WHERE payload IS NULL AND kind = ? AND n < ? ORDER BY n DESC LIMIT ?"  # noqa: S608 - constant columns
 
-GROUPS: dict[str, frozenset[str]] = {
-    "sign_in": frozenset({"sign-in", "sign-out", "sign-in-refused", "session-ended"}),
-    "look": frozenset({"look", "export", "reveal"}),
-    "people": frozenset({"account", "role", "password", "totp", "token-made", "token-revoked"}),
-    "key": frozenset({"enrol", "certify", "rotate", "revoke", "token", "conflict"}),
-    "rule": frozenset({"rules", "configure"}),
-    "correction": frozenset({"correct"}),
-    "planning": frozenset({"window", "window-cancel", "life-cycle", "asset", "terminal-note"}),
-    "collector": frozenset({"started", "stopped", "retire"}),
-}
-"""Kinds of acts as people look for them -> what they are called in the log. All others are acts on alarms, incidents and tickets."""
-HANDLING = "handling"
-
-
-def group_of(action: str) -> str:
-    return next((name for name, actions in GROUPS.items() if action in actions), HANDLING)
-
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which acts. actor: as a part of the name, whatever its case; group: of GROUPS, or HANDLING; action: exactly; subject: a part of what it was about: terminal, or any
+    """Which acts. actor: as a part of the name, whatever its case; group: of actions.GROUPS; action: exactly; subject: a part of what it was about: terminal, or any
     text of its facts; since, until: UTC ns, 0 for no bound. Empty: any.
     """
 
@@ -56,7 +40,7 @@ class Wanted:
 
     def takes(self, act: Act) -> bool:
         return (
-            (not self.group or group_of(act.action) == self.group)
+            (not self.group or group_of(act.action, act.detail) == self.group)
             and (not self.action or act.action == self.action)
             and (not self.actor or self.actor.casefold() in act.actor.casefold())
             and (not self.subject or any(self.subject.casefold() in text.casefold() for text in _texts(act)))
@@ -115,7 +99,7 @@ class Stretch:
         return not self.faults and self.entries == self.last - self.first + 1
 
 
-def page(db: sqlite3.Connection, wanted: Wanted, before: int, limit: int, shown: Callable[[str], bool]) -> ActsPage:
+def page(db: Db, wanted: Wanted, before: int, limit: int, shown: Callable[[str], bool]) -> ActsPage:
     """before: an entry, 0 for the end of the log; shown: whether acts about this terminal, empty for none, may be seen."""
     end = before or 2**62
     if wanted.until:
@@ -133,7 +117,7 @@ def page(db: sqlite3.Connection, wanted: Wanted, before: int, limit: int, shown:
     return ActsPage(tuple(found), 0, looked_at, back_to)
 
 
-def _back(db: sqlite3.Connection, end: int) -> Iterator[Entry]:
+def _back(db: Db, end: int) -> Iterator[Entry]:
     """All acts before `end`, the newest first. Each kind is read by the index for itself: together SQLite would sort all of them first."""
     waiting: dict[Kind, list[Entry]] = {kind: [] for kind in KINDS}
     ends = dict.fromkeys(KINDS, end)
@@ -152,7 +136,7 @@ def _back(db: sqlite3.Connection, end: int) -> Iterator[Entry]:
         yield newest.pop()
 
 
-def first_at(db: sqlite3.Connection, at: int) -> int:
+def first_at(db: Db, at: int) -> int:
     """The number of the first entry of this time (UTC ns) or later, among those that stand as rows; one behind the last where all are earlier. The log's time never goes
     back, so it is found by halving.
     """
@@ -168,7 +152,7 @@ def first_at(db: sqlite3.Connection, at: int) -> int:
     return low
 
 
-def check_entry(db: sqlite3.Connection, n: int, own: VerifyKey | None) -> EntryCheck:
+def check_entry(db: Db, n: int, own: VerifyKey | None) -> EntryCheck:
     """own: the collector's key, which signs acts that change figures. Raises KeyError where the log has no such entry, or cannot read it."""
     log = Log(db)
     try:
@@ -188,7 +172,7 @@ def check_entry(db: sqlite3.Connection, n: int, own: VerifyKey | None) -> EntryC
     return EntryCheck(Logged(replace(act, ok=ok), entry.digest), entry.kind.name.lower(), prev, ok, signed)
 
 
-def follow(db: sqlite3.Connection, first: int, last: int) -> Stretch:
+def follow(db: Db, first: int, last: int) -> Stretch:
     """Follow the chain through these entries, at most MAX_STRETCH of them and to the end of the page that the last one lies in: only there a packed page says
     what its chain comes to. Without their frames.
     """

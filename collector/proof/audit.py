@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ import msgpack
 
 from tillwatch.collector.journal import GENESIS, Entry, Kind, chain
 from tillwatch.collector.store import requests
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.store.log import Log
 from tillwatch.collector.store.pages import PageError
 
@@ -20,6 +20,9 @@ KINDS = (Kind.STARTED, Kind.STOPPED, Kind.OPERATOR, Kind.RULES_CHANGED)
 COLLECTOR = "collector"
 TIMES = frozenset({"from", "to", "until"})
 """Facts of people's acts that are UTC ns: of a shelf, a window, a correction."""
+
+MAX_BYTES_SHOWN = 64
+"""Of a fact that is bytes: digests and keys. A longer one is content, which is named by its digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Act:
     ok: bool
 
 
-def acts(db: sqlite3.Connection) -> Iterator[Act]:
+def acts(db: Db) -> Iterator[Act]:
     """All of them, in order."""
     log = Log(db)
     places = ",".join("?" * len(KINDS))
@@ -48,7 +51,7 @@ def acts(db: sqlite3.Connection) -> Iterator[Act]:
         yield act_of(entry, ok=holds(log, entry))
 
 
-def waiting(db: sqlite3.Connection) -> list[dict[str, Any]]:
+def waiting(db: Db) -> list[dict[str, Any]]:
     """Facts of the acts that no collector has journaled yet."""
     return [_plain(facts) for _, facts in requests.waiting(db) if facts.get("action") != requests.FINDINGS]
 
@@ -96,7 +99,10 @@ def _plain(facts: dict[str, Any]) -> dict[str, Any]:
 def _said(name: str, value: Any) -> Any:
     if name in TIMES and isinstance(value, int):
         return _iso(value)
-    return value.hex() if isinstance(value, bytes) else value
+    if isinstance(value, bytes):
+        long = len(value) > MAX_BYTES_SHOWN
+        return f"{len(value)} bytes, SHA-256 {sha256(value).hexdigest()}" if long else value.hex()
+    return value
 
 
 def _iso(at: int) -> str:

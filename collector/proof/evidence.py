@@ -24,8 +24,10 @@ from tillwatch.collector.proof import audit, bundle
 from tillwatch.collector.proof.prove import ProofError, prove
 from tillwatch.collector.proof.verify import Verified, verify_log
 from tillwatch.collector.store import done
+from tillwatch.collector.store.db import Db
+from tillwatch.collector.store.reading import reading
 from tillwatch.collector.store.requests import RequestError
-from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError
+from tillwatch.collector.store.sqlite import StoreError
 from tillwatch.collector.trust.authority import AuthorityError, open_authority
 
 NS = 1_000_000_000
@@ -59,7 +61,7 @@ def run_prove(config: Config, options: argparse.Namespace) -> int:
 
 def _prove(config: Config, options: argparse.Namespace, at: int, out: IO[bytes]) -> dict[str, Any]:
     prepare_data_dir(config.collector.data_dir)
-    with closing(_open(config)) as db:
+    with closing(reading(config.store)) as db:
         db.execute("BEGIN")
         authority = open_authority(config.authority)
         made = prove(db, authority, options.terminal, options.component, options.signal, at, time.time_ns())
@@ -203,22 +205,9 @@ def _iso(at: int) -> str:
     return datetime.fromtimestamp(at / NS).astimezone().isoformat(timespec="milliseconds")
 
 
-def _owned(config: Config) -> sqlite3.Connection:
+def _owned(config: Config) -> Db:
     prepare_data_dir(config.collector.data_dir)
-    return _open(config)
-
-
-def _open(config: Config) -> sqlite3.Connection:
-    if not config.database.is_file():
-        msg = f"{config.database} is not there; has the collector been started once with this data directory?"
-        raise CommandError(msg)
-    db = sqlite3.connect(f"file:{config.database}?mode=ro", uri=True, isolation_level=None, timeout=10)
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version != SCHEMA_VERSION:
-        db.close()
-        msg = f"{config.database} has schema {version}, this program reads {SCHEMA_VERSION}; start the collector of this version once"
-        raise CommandError(msg)
-    return db
+    return reading(config.store)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ its key and to the authority.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from tillwatch.agent.wire import frame_of, split_frame, stored_column
 from tillwatch.collector.journal import GENESIS, Entry, Kind
 from tillwatch.collector.proof.bundle import entry_fields, write
 from tillwatch.collector.store import bodies, segments
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.store.log import Log
 from tillwatch.collector.trust.authority import Authority
 from tillwatch.collector.trust.binding import COLLECTOR, ENROL, KEY_ACTS, VOUCH
@@ -39,9 +39,7 @@ class Proof:
     reading: Reading
 
 
-def prove(
-    db: sqlite3.Connection, authority: Authority, terminal: str, component: str, signal: str, time: int, now: int
-) -> Proof:
+def prove(db: Db, authority: Authority, terminal: str, component: str, signal: str, time: int, now: int) -> Proof:
     """The proof of the reading that was the latest at `time` (UTC ns) by the readings' own corrected times. db: a connection in one
     consistent state. Raises ProofError.
     """
@@ -80,7 +78,7 @@ def prove(
     return Proof(write(content, authority.ack_key), n, reading)
 
 
-def _find(db: sqlite3.Connection, terminal: str, component: str, signal: str, time: int) -> tuple[int, Reading, int]:
+def _find(db: Db, terminal: str, component: str, signal: str, time: int) -> tuple[int, Reading, int]:
     """Entry, reading with its corrected time, and correction in ms."""
     last = time // MS
     for back in LOOK_BACK_MS:
@@ -109,7 +107,7 @@ def _find(db: sqlite3.Connection, terminal: str, component: str, signal: str, ti
 _SEGMENT = "SELECT bodies, heads, signatures FROM segment WHERE terminal = ? AND kind = 3 AND t1 >= ? AND t0 <= ?"
 
 
-def _bodies(db: sqlite3.Connection, span: tuple[str, int, int]) -> Iterator[tuple[int, bytes, int]]:
+def _bodies(db: Db, span: tuple[str, int, int]) -> Iterator[tuple[int, bytes, int]]:
     """Entry, body and correction of each batch that may hold a reading of the span."""
     for blobs in db.execute(f"{_SEGMENT} AND retired_n IS NULL ORDER BY first_n", span):
         packed = segments.Packed(*blobs)
@@ -138,7 +136,7 @@ def _before(entries: list[Entry], n: int) -> bytes:
     return next((one.digest for one in entries if one.n == n - 1), GENESIS)
 
 
-def _acts(db: sqlite3.Connection, log: Log, authority: Authority, terminal: str, now: int) -> Iterator[dict[str, Any]]:
+def _acts(db: Db, log: Log, authority: Authority, terminal: str, now: int) -> Iterator[dict[str, Any]]:
     for (n,) in db.execute(
         "SELECT n FROM journal WHERE kind = ? AND payload IS NULL AND terminal = ? ORDER BY n",
         (Kind.OPERATOR, terminal),

@@ -8,8 +8,8 @@ are not made again.
 from __future__ import annotations
 
 import logging
-import sqlite3
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,10 @@ from tillwatch.agent.wire import Life, Opened, open_batch_frame, open_life_frame
 from tillwatch.collector.changes import HOUR_MS
 from tillwatch.collector.fold import Fold
 from tillwatch.collector.journal import Kind
+from tillwatch.collector.store.db import Db, Where, scan
 from tillwatch.collector.store.log import Fault, Log, Logged
+from tillwatch.collector.store.opening import open_db
+from tillwatch.collector.store.reading import reading
 from tillwatch.collector.store.sqlite import FOLD_TABLES, SqliteStore, StoreError
 from tillwatch.device_profiles.catalogue import kept_catalogue
 
@@ -28,46 +31,48 @@ GROUP = 500
 RECORD_TABLES = ("journal", "page", "segment")
 
 
-def rebuild(source: Path, target: Path) -> int:
+def rebuild(source: Where, target: Path) -> int:
     """Replay the log of `source` into the new file `target`; the number of the last entry. Raises StoreError naming the first bad entry."""
 
     def refuse(fault: Fault) -> None:
         msg = f"{source}: {fault.text} (entry {fault.n})"
         raise StoreError(msg)
 
-    old, new = SqliteStore(source), SqliteStore(target)
+    open_db(source).close()  # a file of an older version becomes one of this
+    old, new = reading(source), SqliteStore(target)
     try:
-        old.conn.execute("BEGIN")
-        _copy(old.conn, new.conn)
+        old.execute("BEGIN")
+        _copy(old, new.conn)
         fold = Fold({name: signal.unit for name, signal in kept_catalogue().signals.items()})
         waiting = count = 0
-        for logged in Log(old.conn).walk(refuse):
+        for logged in Log(old).walk(refuse):
             fold.apply(logged.entry, _open(logged, fold))
             waiting, count = waiting + 1, logged.entry.n
             if waiting == GROUP:
                 new.commit(new.prepare(fold, ()), deliver=False)
                 waiting = 0
-        fold.advance(old.meta_int("advanced_to"))
+        row = old.execute("SELECT value FROM meta WHERE key = 'advanced_to'").fetchone()
+        fold.advance(int(row[0]) if row else 0)
         new.commit(new.prepare(fold, ()), deliver=False)
-        _take_over(old.conn, new.conn)
+        _take_over(old, new.conn)
         return count
     finally:
         old.close()
         new.close()
 
 
-def _copy(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
+def _copy(old: Db, new: Db) -> None:
     """The log itself, row by row: it is the record and not a result."""
     for table in RECORD_TABLES:
-        rows = old.execute(f"SELECT * FROM {table}")  # noqa: S608 - a constant list of names
-        places = ",".join("?" * len(rows.description))
-        while some := rows.fetchmany(GROUP):
+        rows = scan(old, f"SELECT * FROM {table}")  # noqa: S608 - a constant list of names
+        while some := list(islice(rows, GROUP)):
+            places = ",".join("?" * len(some[0]))
             new.execute("BEGIN IMMEDIATE")
             new.executemany(f"INSERT INTO {table} VALUES ({places})", some)  # noqa: S608 - a constant list of names
             new.execute("COMMIT")
 
 
-def _take_over(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
+def _take_over(old: Db, new: Db) -> None:
     for terminal, newest in old.execute(
         "SELECT terminal, max(t1) FROM segment WHERE retired_n IS NOT NULL AND t1 IS NOT NULL GROUP BY terminal"
     ).fetchall():
@@ -89,6 +94,6 @@ def _open(logged: Logged, fold: Fold) -> Opened | Life | None:
     return None
 
 
-def tables(db: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:
+def tables(db: Db) -> dict[str, list[tuple[Any, ...]]]:
     """The rows of every table that the fold makes, in order: what two stores are compared by."""
     return {name: sorted(db.execute(f"SELECT * FROM {name}").fetchall()) for name in FOLD_TABLES}  # noqa: S608 - a constant list of names

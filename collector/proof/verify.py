@@ -5,7 +5,6 @@ from what is missing.
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from tillwatch.collector import sequence
 from tillwatch.collector.journal import Entry, Kind
 from tillwatch.collector.proof import signed_acts
 from tillwatch.collector.sequence import Stream
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.store.log import Fault, Log, Logged
 from tillwatch.collector.trust.binding import ENROL, ROTATE, KeyHistory, is_bound
 
@@ -57,7 +57,7 @@ class Verified:
 
 
 class _Walk:
-    def __init__(self, db: sqlite3.Connection, authority: x509.Certificate | None, own: VerifyKey | None) -> None:
+    def __init__(self, db: Db, authority: x509.Certificate | None, own: VerifyKey | None) -> None:
         self._log = Log(db)
         self._authority = authority
         self._own = own
@@ -162,7 +162,7 @@ class _Walk:
 
 
 def verify_log(
-    db: sqlite3.Connection,
+    db: Db,
     authority: x509.Certificate | None,
     progress: Callable[[int], None] = lambda _: None,
     own: VerifyKey | None = None,

@@ -20,7 +20,7 @@ from tillwatch.collector.simulate.foresight import Foresight
 from tillwatch.collector.simulate.stations import LATE
 from tillwatch.collector.simulate.times import S
 from tillwatch.collector.simulate.truth import Ledger
-from tillwatch.collector.store.sqlite import SqliteStore
+from tillwatch.collector.store.sqlite import Store
 from tillwatch.collector.tickets.message import TicketMessage
 
 
@@ -64,9 +64,7 @@ class Post:
     there were. foresight: the predictions that look on, if any.
     """
 
-    def __init__(
-        self, fold: Fold, ledger: Ledger, store: SqliteStore | None, foresight: Foresight | None = None
-    ) -> None:
+    def __init__(self, fold: Fold, ledger: Ledger, store: Store | None, foresight: Foresight | None = None) -> None:
         self.fold = fold
         self.journal = Journal()
         self.readings = 0

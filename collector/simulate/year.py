@@ -27,7 +27,7 @@ from tillwatch.collector.simulate.stations import Station
 from tillwatch.collector.simulate.times import DAY, HOUR, MINUTE, S
 from tillwatch.collector.simulate.truth import Fault, Ledger
 from tillwatch.collector.simulate.world import World
-from tillwatch.collector.store.sqlite import SqliteStore
+from tillwatch.collector.store.sqlite import Store
 from tillwatch.device_profiles.catalogue import load_catalogue
 
 START = int(datetime(2025, 1, 1, tzinfo=UTC).timestamp()) * S
@@ -74,7 +74,7 @@ def simulate(
     *,
     pace: float = 1.0,
     predictions: str = OFF,
-    store: SqliteStore | None = None,
+    store: Store | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Outcome:
     """A bank of so many terminals for so many days. predictions: OFF, SHADOW or ON; progress: told of each day that is over."""

@@ -6,11 +6,9 @@ for milliseconds.
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgpack
@@ -18,6 +16,8 @@ import msgpack
 from tillwatch.agent.wire import WireError, frame_of
 from tillwatch.collector.journal import GENESIS, Entry, Kind, chain
 from tillwatch.collector.store import pages, segments
+from tillwatch.collector.store.db import Db, Where
+from tillwatch.collector.store.reading import connected
 from tillwatch.collector.terminal.fleet import RECENT
 
 log = logging.getLogger(__name__)
@@ -36,11 +36,15 @@ SPARE = 50
 """One page in so many may be free: what comes next would ask for it again at once."""
 
 
+_PACKED = """INSERT INTO segment (terminal, kind, first_n, last_n, entries, epoch, seq0, seq1, t0, t1, received, bodies, heads, signatures)
+    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"""
+
+
 class BrokenChainError(Exception):
     """The log does not hold together: packing it would only make that harder to see. The text names the entry."""
 
 
-Change = Callable[[sqlite3.Connection], None]
+Change = Callable[[Db], None]
 """What a step does inside its transaction."""
 
 
@@ -71,10 +75,8 @@ def spare_pages(free: int, pages: int) -> int:
 class Compactor:
     """Reads over a connection of its own (`db`), in one thread at a time; gives changes for the writer to make, each in its own transaction."""
 
-    def __init__(self, path: Path) -> None:
-        self.db = sqlite3.connect(
-            f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=10
-        )
+    def __init__(self, where: Where) -> None:
+        self.db = connected(where)
         self._damaged: set[tuple[str, int]] = set()
 
     def close(self) -> None:
@@ -102,7 +104,7 @@ class Compactor:
         )
 
     def _kept(self) -> list[Kept]:
-        counts = "SELECT terminal, kind, count(*) FROM journal WHERE payload IS NOT NULL GROUP BY terminal, kind"
+        counts = "SELECT terminal, kind, count(*) FROM journal WHERE payload IS NOT NULL GROUP BY terminal, kind ORDER BY terminal, kind"
         return [Kept(*row) for row in self.db.execute(counts) if (row[0], row[1]) not in self._damaged]
 
     def _page(self, first: int, last: int) -> Change:
@@ -119,7 +121,7 @@ class Compactor:
             entries.append(Entry(n, at, Kind(kind), terminal, facts, None, payload_digest, digest))
         page = pages.pack(entries)
 
-        def change(db: sqlite3.Connection) -> None:
+        def change(db: Db) -> None:
             row = (page.last_n, page.first_n, page.digest, page.data, page.digests)
             db.execute("INSERT INTO page VALUES (?,?,?,?,?)", row)
 
@@ -186,9 +188,9 @@ def _insertion(kept: Kept, taken: Sequence[_Row], packed: segments.Packed) -> Ch
     t1 = max((row.t1 for row in taken if row.t1 is not None), default=None)
     place = (first.n, last.n, len(taken), *first.place, last.place[1], t0, t1, last.at)
 
-    def change(db: sqlite3.Connection) -> None:
+    def change(db: Db) -> None:
         values = (kept.terminal, kept.kind, *place, packed.bodies, packed.heads, packed.signatures)
-        db.execute("INSERT INTO segment VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,NULL,?,?,?)", values)
+        db.execute(_PACKED, values)
         db.executemany("DELETE FROM journal WHERE n = ?", [(row.n,) for row in taken])
 
     return change

@@ -4,7 +4,6 @@ function works within the caller's transaction, so that an answer is of one stat
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from tillwatch.collector.predict.lives import Lives
 from tillwatch.collector.read import TerminalView
 from tillwatch.collector.records import LIFE_CYCLE, OFFLINE
 from tillwatch.collector.store import foretold, life_reader, rollups, timeline_reader
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.store.sqlite import plain
 from tillwatch.collector.terminal import asset, bands
 from tillwatch.collector.terminal.asset import Note, Told
@@ -55,20 +55,20 @@ UNREADABLE = "component.unreadable"
 _SEEN = "SELECT hour FROM rollup WHERE terminal = ? AND component = ? AND hour BETWEEN ? AND ? ORDER BY hour"
 _NOTES = "SELECT n, terminal, at, by, text FROM terminal_note WHERE terminal = ? ORDER BY n DESC LIMIT ?"
 _COUNTED = """
-    SELECT terminal, count(*) FROM incident WHERE opened_at >= ? AND terminal <> '' AND announced_at > 0 AND NOT drill GROUP BY terminal"""
+    SELECT terminal, count(*) FROM incident WHERE opened_at >= ? AND terminal <> '' AND announced_at > 0 AND drill = 0 GROUP BY terminal"""
 _RANK = {CRIT: 0, UNKNOWN: 1, WARN: 2}
 
 
 class Dossiers:
-    """Of SqliteReader."""
+    """Of the reader."""
 
-    def snapshot(self) -> AbstractContextManager[sqlite3.Connection]:
+    def snapshot(self) -> AbstractContextManager[Db]:
         raise NotImplementedError
 
-    def _policy_now(self, db: sqlite3.Connection) -> Policy:
+    def _policy_now(self, db: Db) -> Policy:
         raise NotImplementedError
 
-    def _rules_now(self, db: sqlite3.Connection) -> Rules:
+    def _rules_now(self, db: Db) -> Rules:
         raise NotImplementedError
 
     def terminals_of(self, only: Collection[str]) -> Sequence[TerminalView]:
@@ -123,7 +123,7 @@ class Dossiers:
         return replace(found, terminals=shown)
 
 
-def device_file(db: sqlite3.Connection, terminal: str) -> bytes:
+def device_file(db: Db, terminal: str) -> bytes:
     """As it is kept, empty where there is none. Raises KeyError."""
     if db.execute("SELECT 1 FROM terminal WHERE id = ?", (terminal,)).fetchone() is None:
         raise KeyError(terminal)
@@ -131,12 +131,12 @@ def device_file(db: sqlite3.Connection, terminal: str) -> bytes:
     return bytes(row[0]) if row is not None else b""
 
 
-def device_files(db: sqlite3.Connection) -> dict[str, Mapping[str, Any]]:
+def device_files(db: Db) -> dict[str, Mapping[str, Any]]:
     rows = db.execute("SELECT terminal, detail FROM asset ORDER BY terminal")
     return {name: asset.unpack(detail) for name, detail in rows}
 
 
-def dossier_of(db: sqlite3.Connection, terminal: str, now: int, policy: Policy) -> DossierView:
+def dossier_of(db: Db, terminal: str, now: int, policy: Policy) -> DossierView:
     """Days are counted by the clocks of its branch. Raises KeyError."""
     kept = device_file(db, terminal)
     known = asset.unpack(kept)
@@ -160,14 +160,12 @@ def dossier_of(db: sqlite3.Connection, terminal: str, now: int, policy: Policy) 
     )
 
 
-def _components(db: sqlite3.Connection, terminal: str) -> list[Component]:
+def _components(db: Db, terminal: str) -> list[Component]:
     rows = db.execute("SELECT name, state FROM component WHERE terminal = ? ORDER BY name", (terminal,))
     return [Component.unpack(name, state) for name, state in rows]
 
 
-def _versions(
-    db: sqlite3.Connection, terminal: str, components: Iterable[Component], now: int
-) -> Iterable[VersionView]:
+def _versions(db: Db, terminal: str, components: Iterable[Component], now: int) -> Iterable[VersionView]:
     for component in components:
         for signal in VERSIONS:
             series = component.series.get(signal)
@@ -183,7 +181,7 @@ def _versions(
 # Bands of states.
 
 
-def strip_of(db: sqlite3.Connection, terminal: str, rules: Rules, start: int, end: int) -> Strip:
+def strip_of(db: Db, terminal: str, rules: Rules, start: int, end: int) -> Strip:
     """Raises KeyError."""
     told = timeline_reader.timeline(db, terminal, start, end, (STATE, ALARM), ())
     states = [each for each in told.moments if each.kind == STATE]
@@ -213,7 +211,7 @@ def strip_of(db: sqlite3.Connection, terminal: str, rules: Rules, start: int, en
 
 
 def _bands(
-    db: sqlite3.Connection,
+    db: Db,
     terminal: str,
     component: Component,
     rules: Rules,
@@ -258,13 +256,13 @@ class _Kin:
 
 
 def similar_to(
-    db: sqlite3.Connection,
+    db: Db,
     terminal: str,
     covers: Callable[[str, str], bool],
     now: int,
 ) -> tuple[Similar, list[SimilarView]]:
     """Beside the figures the nearest terminals, whose condition is not looked up. covers: whether a (branch, region) is looked at. Raises KeyError."""
-    places = {row[0]: row[1:] for row in db.execute("SELECT id, branch, region, class FROM terminal")}
+    places = {row[0]: row[1:] for row in db.execute("SELECT id, branch, region, class FROM terminal ORDER BY id")}
     branch, _, kind = places[terminal]
     models = {name: str(kept.get("model", "")) for name, kept in device_files(db).items()}
     model = models.get(terminal, "") or _told_model(db, terminal)
@@ -302,7 +300,7 @@ def similar_to(
     ]
 
 
-def _told_model(db: sqlite3.Connection, terminal: str) -> str:
+def _told_model(db: Db, terminal: str) -> str:
     """What the machine itself says, where no file says it."""
     row = db.execute(
         "SELECT state FROM component WHERE terminal = ? AND name = ?", (terminal, timeline_reader.HOST)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,7 +15,11 @@ from tillwatch.collector.duty.windows import Window
 from tillwatch.collector.fold import Fold
 from tillwatch.collector.incident.incidents import CLOSED, COLUMNS, DROPPED, Incident
 from tillwatch.collector.records import OFFLINE, Correction, LateSpan, StateChange
+from tillwatch.collector.rollout.rolling import MAX_REMEMBERED
+from tillwatch.collector.rollout.states import Bundle, Member, Rollout
 from tillwatch.collector.store import foretold
+from tillwatch.collector.store.db import Db
+from tillwatch.collector.trust.expected import Expected, Grant, RefusedClaim
 
 ALARM = (
     "id, rule, terminal, component, episode, condition, level, raised_at, cleared_at, incident, detail, acked_at, acked_by, ack_until,"
@@ -36,6 +39,8 @@ _COMMANDS = """
 """
 """Of which something may still come, and the last one, whose number the next one is above."""
 
+_ROLLOUTS = "SELECT * FROM (SELECT * FROM rollout ORDER BY n DESC LIMIT ?) AS newest ORDER BY n"
+
 Rows = list[tuple[str, Sequence[tuple[Any, ...]]]]
 
 
@@ -47,13 +52,13 @@ def alarm_of(row: tuple[Any, ...]) -> Alarm:
     return replace(kept, masks=marks, turns=tuple(turns), returned=bool(row[14]), drill=bool(row[15]))
 
 
-def load(db: sqlite3.Connection, fold: Fold) -> None:
+def load(db: Db, fold: Fold) -> None:
     """Only the last episode of a condition goes on living, and what may still come of an incident."""
     book = fold.book
     for row in db.execute(f"SELECT {ALARM} FROM alarm ORDER BY id"):  # noqa: S608 - a constant list of columns
         book.load(alarm_of(row))
     horizon = fold.advanced_to - book.policy.incident.verify_ns
-    for row in db.execute(f"SELECT {COLUMNS} FROM incident ORDER BY opened_at"):  # noqa: S608 - a constant list of columns
+    for row in db.execute(f"SELECT {COLUMNS} FROM incident ORDER BY opened_at, corr_id"):  # noqa: S608 - a constant list of columns
         incident = Incident.of_row(row)
         superseded = book.conclude(incident)
         if book.lasting(incident) or not _settled(incident, horizon):
@@ -61,7 +66,7 @@ def load(db: sqlite3.Connection, fold: Fold) -> None:
         if superseded is not None and _settled(superseded, horizon):
             book.forget(superseded.corr_id)
     for row in db.execute(
-        "SELECT incident, alarm, rule, terminal, component, role, since, until FROM incident_alarm WHERE until = 0"
+        "SELECT incident, alarm, rule, terminal, component, role, since, until FROM incident_alarm WHERE until = 0 ORDER BY incident, alarm"
     ):
         member = Membership(*row)
         book.members.setdefault(member.incident, {})[member.rule, member.terminal, member.component] = member
@@ -71,11 +76,25 @@ def load(db: sqlite3.Connection, fold: Fold) -> None:
         if state.kind == "state" or (known is not None and known.state == OFFLINE and known.since == state.since):
             fold.standing.states[state.terminal] = state
     fold.away = db.execute("SELECT since, until FROM outage ORDER BY until DESC LIMIT 1").fetchone() or fold.away
-    for window_id, body in db.execute("SELECT id, body FROM maintenance"):
+    for window_id, body in db.execute("SELECT id, body FROM maintenance ORDER BY id"):
         fold.masking.made[window_id] = Window.unpack(body)
-    fold.device_files.of = dict(db.execute("SELECT terminal, detail FROM asset"))
+    fold.device_files.of = dict(db.execute("SELECT terminal, detail FROM asset ORDER BY terminal"))
     for row in db.execute(_COMMANDS, (fold.advanced_to - LATE_NS,)):
         fold.diagnosing.load(Order.of_row(row))
+    bundles = (
+        Bundle.of_row(row)
+        for row in db.execute("SELECT n, name, digest, at, by, reason, x'', body FROM config_bundle ORDER BY n")
+    )
+    rollouts = (Rollout.of_row(row) for row in db.execute(_ROLLOUTS, (MAX_REMEMBERED,)))
+    fold.rolling.load(
+        bundles, rollouts, (Member.of_row(row) for row in db.execute("SELECT * FROM terminal_ring ORDER BY terminal"))
+    )
+    for row in db.execute("SELECT * FROM expected_terminal ORDER BY serial"):
+        fold.expecting.load(Expected.of_row(row))
+    for row in db.execute("SELECT * FROM enrol_grant ORDER BY at, name"):
+        fold.expecting.load_grant(Grant.of_row(row))
+    for row in db.execute("SELECT * FROM refused_claim ORDER BY serial"):
+        fold.expecting.load_refused(RefusedClaim.of_row(row))
     foretold.load(db, fold)
 
 
@@ -114,6 +133,14 @@ def rows(dirty: Dirty) -> Rows:
         ("DELETE FROM asset WHERE terminal = ?", [(name,) for name, body in dirty.assets.items() if body is None]),
         ("INSERT OR REPLACE INTO terminal_note VALUES (?,?,?,?,?)", [(e.n, e.terminal, e.at, e.by, e.text) for e in dirty.notes]),
         ("INSERT OR REPLACE INTO command VALUES (?,?,?,?,?,?,?,?,?,?,?)", [order.row() for order in dirty.commands.values()]),
+        ("INSERT OR REPLACE INTO config_bundle VALUES (?,?,?,?,?,?,?,?)", [bundle.row() for bundle in dirty.bundles.values()]),
+        ("INSERT OR REPLACE INTO rollout VALUES (?,?,?,?,?,?,?,?)", [rollout.row() for rollout in dirty.rollouts.values()]),
+        ("INSERT OR REPLACE INTO terminal_ring VALUES (?,?,?,?,?,?,?,?)", [member.row() for member in dirty.members.values()]),
+        ("INSERT OR REPLACE INTO expected_terminal VALUES (?,?,?,?,?,?,?,?,?,?)", [e.row() for e in dirty.expected.values() if e is not None]),
+        ("DELETE FROM expected_terminal WHERE serial = ?", [(serial,) for serial, e in dirty.expected.items() if e is None]),
+        ("INSERT OR REPLACE INTO enrol_grant VALUES (?,?,?,?,?,?,?,?,?)", [grant.row() for grant in dirty.grants.values()]),
+        ("INSERT OR REPLACE INTO refused_claim VALUES (?,?,?,?)", [claim.row() for claim in dirty.refused_claims.values() if claim is not None]),
+        ("DELETE FROM refused_claim WHERE serial = ?", [(serial,) for serial, claim in dirty.refused_claims.items() if claim is None]),
         *foretold.rows(dirty),
     ]  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,14 @@ import msgpack
 from tillwatch.collector.changes import Dirty
 from tillwatch.collector.predict.finding import CLOSED, OPEN, Finding, Grade, Record, record_of
 from tillwatch.collector.read import RiskView
+from tillwatch.collector.store.db import Db
 
 if TYPE_CHECKING:
     from tillwatch.collector.fold import Fold
 
 Rows = list[tuple[str, Sequence[tuple[Any, ...]]]]
+ALL = 2**62
+"""Rows, where a negative number of them is asked for: all there are."""
 
 _NEWEST = """
     SELECT f.status, f.begun, f.at, f.terminal, f.component, f.detector, f.body FROM finding f
@@ -31,7 +34,7 @@ _AT_RISK = """
 """
 
 
-def load(db: sqlite3.Connection, fold: Fold) -> None:
+def load(db: Db, fold: Fold) -> None:
     """What is open, and of each detector on each component the last episode."""
     foretelling = fold.foretelling
     for status, begun, at, terminal, component, detector, body in db.execute(_NEWEST):
@@ -63,26 +66,26 @@ def rows(dirty: Dirty) -> Rows:
     ]
 
 
-def grades(db: sqlite3.Connection) -> list[Grade]:
+def grades(db: Db) -> list[Grade]:
     return [Grade.of(msgpack.unpackb(body)) for (body,) in db.execute("SELECT body FROM risk ORDER BY terminal")]
 
 
-def records(db: sqlite3.Connection) -> list[Record]:
+def records(db: Db) -> list[Record]:
     rows = db.execute("SELECT body FROM hit_rate ORDER BY detector, kind")
     return [record_of(msgpack.unpackb(body)) for (body,) in rows]
 
 
-def findings(db: sqlite3.Connection, terminal: str | None, *, open_only: bool, limit: int) -> list[Finding]:
+def findings(db: Db, terminal: str | None, *, open_only: bool, limit: int) -> list[Finding]:
     """Those that last first, then the newest."""
     rows = db.execute(
-        "SELECT body FROM finding WHERE (:terminal IS NULL OR terminal = :terminal) AND (NOT :open_only OR status = 'open') "
+        "SELECT body FROM finding WHERE (:terminal IS NULL OR terminal = :terminal) AND (:open_only = 0 OR status = 'open') "
         "ORDER BY status <> 'open', demoted, begun DESC, id LIMIT :limit",
-        {"terminal": terminal, "open_only": open_only, "limit": limit},
+        {"terminal": terminal, "open_only": int(open_only), "limit": limit if limit >= 0 else ALL},
     )
     return [Finding.of(msgpack.unpackb(body)) for (body,) in rows]
 
 
-def finding(db: sqlite3.Connection, number: str) -> Finding:
+def finding(db: Db, number: str) -> Finding:
     """Raises KeyError."""
     row = db.execute("SELECT body FROM finding WHERE id = ?", (number,)).fetchone()
     if row is None:
@@ -90,16 +93,13 @@ def finding(db: sqlite3.Connection, number: str) -> Finding:
     return Finding.of(msgpack.unpackb(row[0]))
 
 
-def at_risk(
-    db: sqlite3.Connection, *, branch: str | None = None, region: str | None = None, limit: int
-) -> list[RiskView]:
-    wanted = {"branch": branch, "region": region, "limit": limit}
+def at_risk(db: Db, *, branch: str | None = None, region: str | None = None, limit: int) -> list[RiskView]:
+    wanted = {"branch": branch, "region": region, "limit": limit if limit >= 0 else ALL}
     found = db.execute(_AT_RISK, wanted).fetchall()
     of: Mapping[str, list[Finding]] = {row[0]: [] for row in found}
-    marks = ",".join("?" * len(of))
     for (body,) in db.execute(
-        f"SELECT body FROM finding WHERE status = 'open' AND terminal IN ({marks}) ORDER BY begun, id",  # noqa: S608 - placeholders
-        list(of),
+        "SELECT body FROM finding WHERE status = 'open' AND terminal IN (SELECT value FROM json_each(?)) ORDER BY begun, id",
+        (json.dumps(list(of)),),
     ):
         one = Finding.of(msgpack.unpackb(body))
         of[one.terminal].append(one)
@@ -109,12 +109,12 @@ def at_risk(
     ]
 
 
-def watched_since(db: sqlite3.Connection) -> int:
+def watched_since(db: Db) -> int:
     """UTC ns since when there is a terminal to learn from; 0: there is none."""
     return int(db.execute("SELECT min(enrolled_at) FROM terminal").fetchone()[0] or 0)
 
 
-def reached(db: sqlite3.Connection) -> tuple[int, int]:
+def reached(db: Db) -> tuple[int, int]:
     """(position, part) of what the predictions said last, as far as it is journaled."""
     row = db.execute("SELECT position, part FROM foretold").fetchone()
     return (row[0], row[1]) if row is not None else (0, -1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import sqlite3
 from collections.abc import Iterator
 from operator import attrgetter
 from typing import Any
@@ -16,6 +15,7 @@ from tillwatch.agent.wire import WireError, frame_of, split_frame, stored_column
 from tillwatch.collector.changes import HOUR_MS
 from tillwatch.collector.read import Point
 from tillwatch.collector.store import bodies, rollups
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.store.sqlite import merge
 from tillwatch.collector.terminal.fleet import Component
 
@@ -28,9 +28,7 @@ MAX_POINTS = 20_000
 _SEGMENT = "SELECT bodies FROM segment WHERE terminal = ? AND kind = 3 AND t1 >= ? AND t0 <= ?"
 
 
-def points(
-    db: sqlite3.Connection, terminal: str, component: str, signal: str, start: int, end: int
-) -> tuple[list[Point], str]:
+def points(db: Db, terminal: str, component: str, signal: str, start: int, end: int) -> tuple[list[Point], str]:
     """What it was from start to end, UTC ns, in order, and of what each point is one: a `reading`, or an `hour` of them. Raises KeyError for what the
     component never told.
     """
@@ -44,9 +42,7 @@ def points(
     return _hours(db, terminal, kept, signal, start, end), "hour"
 
 
-def _readings(
-    db: sqlite3.Connection, terminal: str, component: str, signal: str, start: int, end: int
-) -> list[Point] | None:
+def _readings(db: Db, terminal: str, component: str, signal: str, start: int, end: int) -> list[Point] | None:
     """Out of the sealed batches, or None if there are more than MAX_POINTS, or some were retired."""
     first, last = start // MS, end // MS
     span = (terminal, first, last)
@@ -72,24 +68,24 @@ def _readings(
 
 
 def _bodies(
-    db: sqlite3.Connection, span: tuple[str, int, int], component: str, signal: str
+    db: Db, span: tuple[str, int, int], component: str, signal: str
 ) -> Iterator[tuple[bytes | dict[str, Any], int]]:
     """Body and correction of each batch that may hold the signal and whose corrected reading times touch a span (terminal, first and last
     UTC ms).
     """
-    for (blob,) in db.execute(f"{_SEGMENT} AND retired_n IS NULL ORDER BY t1", span):
+    for (blob,) in db.execute(f"{_SEGMENT} AND retired_n IS NULL ORDER BY t1, id", span):
         try:
             yield from bodies.slices(blob, component, signal)
         except bodies.BodiesError as error:
             log.error("terminal %s: a segment of the log is left out, it %s", span[0], error)
     for facts, payload in db.execute(
-        "SELECT facts, payload FROM journal WHERE terminal = ? AND kind = 3 AND payload IS NOT NULL AND t1 >= ? AND t0 <= ?",
+        "SELECT facts, payload FROM journal WHERE terminal = ? AND kind = 3 AND payload IS NOT NULL AND t1 >= ? AND t0 <= ? ORDER BY n",
         span,
     ):
         yield split_frame(frame_of(payload))[1], int(msgpack.unpackb(facts).get("correction_ms", 0))
 
 
-def _hours(db: sqlite3.Connection, terminal: str, kept: Component, signal: str, start: int, end: int) -> list[Point]:
+def _hours(db: Db, terminal: str, kept: Component, signal: str, start: int, end: int) -> list[Point]:
     key = msgpack.packb(signal)
     rows = [
         (hour, rollups.member(packed, key, signal))

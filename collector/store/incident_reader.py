@@ -4,7 +4,6 @@ function works within the caller's transaction, so that an answer is of one stat
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from itertools import takewhile
 
@@ -34,6 +33,7 @@ from tillwatch.collector.incident.why import explain, explain_incident, hold_tex
 from tillwatch.collector.journal import Kind
 from tillwatch.collector.read import AlarmView, MaskView, OutgoingView, TicketView
 from tillwatch.collector.records import IncidentEvent
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.store.delivery_reader import outgoing
 from tillwatch.collector.store.folded import ALARM, alarm_of
 from tillwatch.collector.terminal.fleet import Terminal
@@ -53,10 +53,10 @@ MAX_LOOKED_BACK = 20_000
 """Acts among which one is looked for by its key: more than people do in the day in which its answer is known."""
 
 _STATE = """
-    coalesce(l.state, (SELECT state FROM outbox o WHERE o.incident = {of} AND o.op <> 'notify' ORDER BY seq DESC LIMIT 1), '')"""
+    coalesce(l.state, (SELECT state FROM outbox o WHERE o.incident = {of} AND o.op <> 'notify' ORDER BY seq DESC, id DESC LIMIT 1), '')"""
 _TICKET = f"""
     coalesce(l.external_id, ''), coalesce(l.url, ''), {_STATE.format(of="i.corr_id")},
-    coalesce(l.connector, (SELECT connector FROM outbox o WHERE o.incident = i.corr_id AND o.op <> 'notify' ORDER BY seq DESC LIMIT 1), ''),
+    coalesce(l.connector, (SELECT connector FROM outbox o WHERE o.incident = i.corr_id AND o.op <> 'notify' ORDER BY seq DESC, id DESC LIMIT 1), ''),
     coalesce(l.status, ''), coalesce(l.owner, ''), coalesce(l.updated_at, 0), coalesce(l.verified_at, 0), coalesce(l.verdict, ''), coalesce(l.part, '')"""  # noqa: S608 - constant columns
 _PLACES = 10
 """Of a ticket."""
@@ -77,9 +77,7 @@ _INCIDENTS = f"""
 _LIVING = "i.state NOT IN ('closed', 'dropped') AND i.state <> 'resolved'"
 
 
-def alarms(
-    db: sqlite3.Connection, book: InForce, *, terminal: str | None, open_only: bool, limit: int
-) -> Sequence[AlarmView]:
+def alarms(db: Db, book: InForce, *, terminal: str | None, open_only: bool, limit: int) -> Sequence[AlarmView]:
     query = f"{_ALARMS} WHERE {_LISTED if open_only else ''}{_ASKED}"
     return [_alarm_view(row, book) for row in db.execute(query, {"terminal": terminal, "limit": limit})]
 
@@ -98,18 +96,16 @@ def _alarm_view(row: tuple[object, ...], book: InForce) -> AlarmView:
     )  # fmt: skip
 
 
-def incidents(
-    db: sqlite3.Connection, book: InForce, now: int, *, living: bool, limit: int
-) -> tuple[list[IncidentView], int]:
+def incidents(db: Db, book: InForce, now: int, *, living: bool, limit: int) -> tuple[list[IncidentView], int]:
     where = f" WHERE {_LIVING}" if living else ""
     (total,) = db.execute(f"SELECT count(*) FROM incident i{where}").fetchone()  # noqa: S608 - a constant condition
-    rows = db.execute(f"{_INCIDENTS}{where} ORDER BY i.level, i.opened_at DESC LIMIT ?", (limit,)).fetchall()
+    rows = db.execute(f"{_INCIDENTS}{where} ORDER BY i.level, i.opened_at DESC, i.corr_id LIMIT ?", (limit,)).fetchall()
     names = [row[0] for row in rows]
     counted = _counted(db, names)
     return [_incident_view(row, counted.get(row[0], (0, 0)), book, now) for row in rows], int(total)
 
 
-def _counted(db: sqlite3.Connection, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+def _counted(db: Db, names: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Open alarms and terminals of each incident."""
     return {
         name: db.execute(
@@ -119,12 +115,12 @@ def _counted(db: sqlite3.Connection, names: Sequence[str]) -> dict[str, tuple[in
     }
 
 
-def find(db: sqlite3.Connection, text: str) -> list[str]:
+def find(db: Db, text: str) -> list[str]:
     if len(text.removeprefix("HWM-")) < LEAST_TO_FIND:
         return []
     begin = text if text.startswith("HWM-") else f"HWM-{text}"
     rows = db.execute(
-        "SELECT corr_id FROM incident WHERE corr_id >= ? AND corr_id < ? ORDER BY opened_at DESC",
+        "SELECT corr_id FROM incident WHERE corr_id >= ? AND corr_id < ? ORDER BY opened_at DESC, corr_id",
         (begin, begin + "\U0010ffff"),
     )
     return [row[0] for row in rows]
@@ -170,7 +166,7 @@ def _clocks(incident: Incident, terminal_class: str, policy: Policy, now: int) -
     return view(response), view(repair)
 
 
-def addressed(db: sqlite3.Connection, book: InForce, corr_id: str) -> Addressed:
+def addressed(db: Db, book: InForce, corr_id: str) -> Addressed:
     """Whom the last call was for, as the message of that call has it."""
     place = db.execute(
         "SELECT t.class FROM incident i JOIN terminal t ON t.id = i.terminal WHERE i.corr_id = ?", (corr_id,)
@@ -189,7 +185,7 @@ def addressed(db: sqlite3.Connection, book: InForce, corr_id: str) -> Addressed:
     return Addressed(place[0] if place else "", told, at if told else 0, ticket_of(db, corr_id))
 
 
-def asked(db: sqlite3.Connection, actor: str, request: str, since: int) -> str:
+def asked(db: Db, actor: str, request: str, since: int) -> str:
     def meant(packed: bytes) -> bool:
         facts = msgpack.unpackb(packed)
         return bool(facts.get("request") == request and facts.get("actor") == actor)
@@ -204,7 +200,7 @@ def asked(db: sqlite3.Connection, actor: str, request: str, since: int) -> str:
     return "done" if any(meant(facts) for facts, _ in takewhile(lambda row: row[1] >= since, rows)) else ""
 
 
-def forgotten(db: sqlite3.Connection) -> frozenset[int]:
+def forgotten(db: Db) -> frozenset[int]:
     rows = db.execute(
         "SELECT a.id FROM alarm a WHERE a.condition <> 'normal' AND a.acked_at = 0 AND 'ack expired' ="
         " (SELECT kind FROM alarm_event e WHERE e.alarm = a.id AND kind IN ('raised', 'recurred', 'level', 'acknowledged', 'ack expired', 'unmasked')"
@@ -216,7 +212,7 @@ def forgotten(db: sqlite3.Connection) -> frozenset[int]:
 # One of them, whole.
 
 
-def incident(db: sqlite3.Connection, book: InForce, corr_id: str, now: int) -> IncidentFile:
+def incident(db: Db, book: InForce, corr_id: str, now: int) -> IncidentFile:
     row = db.execute(f"{_INCIDENTS} WHERE i.corr_id = ?", (corr_id,)).fetchone()
     if row is None:
         raise KeyError(corr_id)
@@ -252,7 +248,7 @@ def _on_duty(case: Case) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple((role, tuple(person.name for person in ask(role, case.at))) for role in roles)
 
 
-def _parts(db: sqlite3.Connection, wide: Incident, now: int) -> tuple[str, ...]:
+def _parts(db: Db, wide: Incident, now: int) -> tuple[str, ...]:
     """What was told before this one explained it: each of them has a note that says so, from its time."""
     rows = db.execute(
         "SELECT incident, body FROM incident_event WHERE kind = 'note' AND at BETWEEN ? AND ? ORDER BY seq",
@@ -261,7 +257,7 @@ def _parts(db: sqlite3.Connection, wide: Incident, now: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name, body in rows if msgpack.unpackb(body).get("parent") == wide.corr_id))
 
 
-def _members(db: sqlite3.Connection, corr_id: str) -> list[Membership]:
+def _members(db: Db, corr_id: str) -> list[Membership]:
     """Those that last first, and of these the causes."""
     rows = db.execute(
         "SELECT incident, alarm, rule, terminal, component, role, since, until FROM incident_alarm WHERE incident = ?"
@@ -271,7 +267,7 @@ def _members(db: sqlite3.Connection, corr_id: str) -> list[Membership]:
     return [Membership(*row) for row in rows]
 
 
-def _member_views(db: sqlite3.Connection, book: InForce, members: Sequence[Membership]) -> tuple[MemberView, ...]:
+def _member_views(db: Db, book: InForce, members: Sequence[Membership]) -> tuple[MemberView, ...]:
     found = []
     for each in members:
         row = db.execute(f"{_ALARMS} WHERE a.id = ?", (each.alarm,)).fetchone()
@@ -280,13 +276,13 @@ def _member_views(db: sqlite3.Connection, book: InForce, members: Sequence[Membe
     return tuple(found)
 
 
-def _alarm(db: sqlite3.Connection, number: int) -> Alarm | None:
+def _alarm(db: Db, number: int) -> Alarm | None:
     row = db.execute(f"SELECT {_ALARM} FROM alarm a WHERE a.id = ?", (number,)).fetchone()  # noqa: S608 - constant columns
     return alarm_of(row) if row is not None else None
 
 
 def _case(
-    db: sqlite3.Connection,
+    db: Db,
     book: InForce,
     now: int,
     alarm: Alarm | None,
@@ -310,12 +306,12 @@ def _case(
     )  # fmt: skip
 
 
-def _incident(db: sqlite3.Connection, corr_id: str) -> Incident | None:
+def _incident(db: Db, corr_id: str) -> Incident | None:
     row = db.execute(f"SELECT {COLUMNS} FROM incident WHERE corr_id = ?", (corr_id,)).fetchone()  # noqa: S608 - constant columns
     return Incident.of_row(row) if row is not None else None
 
 
-def _alarm_events(db: sqlite3.Connection, alarm: Alarm | None) -> tuple[AlarmEvent, ...]:
+def _alarm_events(db: Db, alarm: Alarm | None) -> tuple[AlarmEvent, ...]:
     rows = db.execute(
         "SELECT alarm, kind, at, level, detail FROM alarm_event WHERE alarm = ? ORDER BY seq DESC LIMIT ?",
         (alarm.id if alarm is not None else 0, MAX_EVENTS),
@@ -323,7 +319,7 @@ def _alarm_events(db: sqlite3.Connection, alarm: Alarm | None) -> tuple[AlarmEve
     return tuple(AlarmEvent(row[0], row[1], row[2], row[3], msgpack.unpackb(row[4])) for row in reversed(rows))
 
 
-def _events(db: sqlite3.Connection, corr_id: str) -> tuple[IncidentEvent, ...]:
+def _events(db: Db, corr_id: str) -> tuple[IncidentEvent, ...]:
     rows = db.execute(
         "SELECT incident, kind, at, body FROM incident_event WHERE incident = ? ORDER BY seq DESC LIMIT ?",
         (corr_id, MAX_EVENTS),
@@ -331,13 +327,13 @@ def _events(db: sqlite3.Connection, corr_id: str) -> tuple[IncidentEvent, ...]:
     return tuple(IncidentEvent(row[0], row[1], row[2], msgpack.unpackb(row[3])) for row in reversed(rows))
 
 
-def _messages(db: sqlite3.Connection, corr_id: str) -> tuple[OutgoingView, ...]:
+def _messages(db: Db, corr_id: str) -> tuple[OutgoingView, ...]:
     return tuple(reversed(outgoing(db, incident=corr_id)[-MAX_MESSAGES:])) if corr_id else ()
 
 
-def windows(db: sqlite3.Connection, policy: Policy) -> Mapping[str, Window]:
+def windows(db: Db, policy: Policy) -> Mapping[str, Window]:
     """Of maintenance: the policy's, and those that people made."""
-    made = {name: Window.unpack(body) for name, body in db.execute("SELECT id, body FROM maintenance")}
+    made = {name: Window.unpack(body) for name, body in db.execute("SELECT id, body FROM maintenance ORDER BY id")}
     return {each.id: each for each in policy.windows} | made
 
 
@@ -366,18 +362,18 @@ def _steps(case: Case) -> tuple[StepView, ...]:
     return tuple(views)
 
 
-def alarm(db: sqlite3.Connection, book: InForce, number: int) -> AlarmView:
+def alarm(db: Db, book: InForce, number: int) -> AlarmView:
     return _alarm_view(_alarm_row(db, number), book)
 
 
-def _alarm_row(db: sqlite3.Connection, number: int) -> tuple[object, ...]:
+def _alarm_row(db: Db, number: int) -> tuple[object, ...]:
     row: tuple[object, ...] | None = db.execute(f"{_ALARMS} WHERE a.id = ?", (number,)).fetchone()
     if row is None:
         raise KeyError(str(number))
     return row
 
 
-def why(db: sqlite3.Connection, book: InForce, number: int, now: int) -> tuple[AlarmView, Why]:
+def why(db: Db, book: InForce, number: int, now: int) -> tuple[AlarmView, Why]:
     row = _alarm_row(db, number)
     about = alarm_of(row[:-3])
     members = _members(db, about.incident) if about.incident else []
@@ -385,7 +381,7 @@ def why(db: sqlite3.Connection, book: InForce, number: int, now: int) -> tuple[A
     return _alarm_view(row, book), explain(case)
 
 
-def places(db: sqlite3.Connection, incidents: Collection[str]) -> dict[str, tuple[str, str]]:
+def places(db: Db, incidents: Collection[str]) -> dict[str, tuple[str, str]]:
     """Of these incidents: branch and region."""
     found: dict[str, tuple[str, str]] = {}
     for corr_id in incidents:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 
@@ -11,6 +10,7 @@ from tillwatch.collector.predict.finding import WEAR, Finding
 from tillwatch.collector.predict.life_used import DAYS, Part, life_used
 from tillwatch.collector.predict.lives import Lives, RatedLife, strongest
 from tillwatch.collector.store import rollups
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.store.sqlite import plain
 from tillwatch.collector.store.timeline_reader import incidents_of
 from tillwatch.collector.terminal.dossier import LifeView
@@ -21,9 +21,7 @@ MAX_LIVES = 200
 MODEL = "identity.model"
 
 
-def lives(
-    db: sqlite3.Connection, terminal: str, tables: Lives, findings: Iterable[Finding], now: int
-) -> Sequence[LifeView]:
+def lives(db: Db, terminal: str, tables: Lives, findings: Iterable[Finding], now: int) -> Sequence[LifeView]:
     """findings: those of the terminal that are open. Raises KeyError."""
     if db.execute("SELECT 1 FROM terminal WHERE id = ?", (terminal,)).fetchone() is None:
         raise KeyError(terminal)
@@ -72,7 +70,7 @@ def _word(component: Component | None, signal: str) -> str:
 
 
 def _part(
-    db: sqlite3.Connection,
+    db: Db,
     terminal: str,
     components: Mapping[str, Component],
     component: Component,
@@ -95,7 +93,7 @@ def _part(
 
 
 def _celsius(
-    db: sqlite3.Connection, terminal: str, components: Mapping[str, Component], name: str, life: RatedLife, today: int
+    db: Db, terminal: str, components: Mapping[str, Component], name: str, life: RatedLife, today: int
 ) -> float | None:
     """The mean of the last days, of the first temperature that the component, its device, or a part of its device tells."""
     device = device_of(name)

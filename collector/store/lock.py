@@ -1,5 +1,5 @@
 """One writer at a time: whoever journals holds the lock beside the collector's file, the service for its life, a command for an instant, a
-restore while it works. The system gives it back when its process ends, however it ends.
+restore while it works. The system gives it back when its process ends, however it ends. Of a server it is a lease, which runs out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tillwatch.collector.store.db import Fence, Postgres, Where
+
 POLL_S = 0.05
+LEASE_POLL_S = 0.5
+"""Each look is a transaction of the server."""
 RESTORING = "restoring"
 """The folder beside the file in which a restore is prepared. While it is there the data directory is not whole."""
 
@@ -62,8 +66,41 @@ class WriterLock:
 
 
 @contextmanager
-def locked(database: Path, wait_s: float = 0.0, *, restoring: bool = False) -> Iterator[None]:
-    """Be the one writer. restoring: whether a restore that was broken off is no obstacle. Raises InUseError."""
+def locked(where: Where, wait_s: float = 0.0, *, restoring: bool = False) -> Iterator[Fence | None]:
+    """Be the one writer. What is given is for the store that is opened meanwhile: of a server its lease, which is renewed until the block ends. restoring: whether
+    a restore that was broken off is no obstacle. Raises InUseError.
+    """
+    if isinstance(where, Postgres):
+        with _leased(where, wait_s) as lease:
+            yield lease
+    else:
+        with _file_locked(where, wait_s, restoring=restoring):
+            yield None
+
+
+@contextmanager
+def _leased(where: Postgres, wait_s: float) -> Iterator[Fence]:
+    from tillwatch.collector.store.postgres import lease as leases  # noqa: PLC0415 - its library is an extra
+
+    lease = leases.Lease(where)
+    until = time.monotonic() + wait_s
+    try:
+        while not lease.acquire():
+            if time.monotonic() >= until:
+                holder = lease.held_by()
+                raise InUseError(
+                    f"another collector{f' on {holder}' if holder else ''} writes {where}; end it, or set another database in [store]"
+                )
+            time.sleep(LEASE_POLL_S)
+    except BaseException:
+        lease.close()
+        raise
+    with leases.kept(lease):
+        yield lease
+
+
+@contextmanager
+def _file_locked(database: Path, wait_s: float, *, restoring: bool) -> Iterator[None]:
     lock, data_dir = WriterLock(database), database.parent
     try:
         taken = lock.take(wait_s)

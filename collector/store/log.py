@@ -4,7 +4,6 @@ told to the caller and the walk goes on behind it.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -14,9 +13,11 @@ import msgpack
 from tillwatch.agent.wire import WireError, frame_of
 from tillwatch.collector.journal import GENESIS, Entry, Kind, chain
 from tillwatch.collector.store import pages, segments
+from tillwatch.collector.store.db import Db
 
 SEALED = frozenset({Kind.BATCH, Kind.LIFE, Kind.REFUSED, Kind.FORK})
 """Entries with a frame."""
+_MAY_BE_WITHHELD = frozenset({Kind.REFUSED, Kind.FORK})
 _NOTHING = sha256(b"").digest()
 """Of an entry that came without a frame: a fork that was seen in other ways."""
 MAX_UNPACKED = 8
@@ -37,7 +38,9 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """An entry with its frame. state: `sealed` (frame is there), `plain` (there never was one), `retired`, `missing`, or `unread` (nobody asked)."""
+    """An entry with its frame. state: `sealed` (frame is there), `plain` (there never was one), `retired`, `withheld` (it was never kept: there was
+    card data in it), `missing`, or `unread` (nobody asked).
+    """
 
     entry: Entry
     frame: bytes | None
@@ -50,7 +53,7 @@ Report = Callable[[Fault], None]
 class Log:
     """db: a connection in one consistent state for as long as a call or an iteration takes."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: Db) -> None:
         self._db = db
         self._unpacked: dict[int, list[Entry]] = {}
 
@@ -195,7 +198,7 @@ class Log:
 class _Frames:
     """The frames of a walk: each terminal's segments are opened once, one at a time."""
 
-    def __init__(self, db: sqlite3.Connection, report: Report) -> None:
+    def __init__(self, db: Db, report: Report) -> None:
         self._db = db
         self._report = report
         self._open: dict[tuple[str, Kind], tuple[int, bool, Iterator[tuple[int, bytes]]]] = {}
@@ -204,6 +207,8 @@ class _Frames:
     def of(self, entry: Entry, payload: bytes | None) -> Logged:
         if entry.kind not in SEALED or entry.payload_digest == _NOTHING:
             return Logged(entry, None, "plain")
+        if payload is None and entry.kind in _MAY_BE_WITHHELD and "withheld" in entry.facts_map():
+            return Logged(entry, None, "withheld")
         try:
             frame = frame_of(payload) if payload is not None else self._packed(entry)
         except WireError as error:
@@ -250,7 +255,7 @@ class _Frames:
         return None
 
 
-def _segment(db: sqlite3.Connection, entry: Entry) -> segments.Packed | None:
+def _segment(db: Db, entry: Entry) -> segments.Packed | None:
     row = db.execute(
         "SELECT first_n, bodies, heads, signatures FROM segment WHERE terminal = ? AND kind = ? AND last_n >= ? ORDER BY last_n LIMIT 1",
         (entry.terminal, entry.kind, entry.n),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
@@ -13,6 +12,7 @@ from tillwatch.agent.wire import ALLOWED, PIECE, Assembly, CommandKind
 from tillwatch.collector.diagnosis.order import OPEN, Order, Reach, allowed_of
 from tillwatch.collector.diagnosis.reading import Bundle
 from tillwatch.collector.store import readings_reader
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.terminal.fleet import Component, Terminal
 
 ROUND_NS = 900 * 10**9
@@ -20,9 +20,9 @@ ROUND_NS = 900 * 10**9
 
 
 class OrderReader:
-    """Of SqliteReader."""
+    """Of the reader."""
 
-    def snapshot(self) -> AbstractContextManager[sqlite3.Connection]:
+    def snapshot(self) -> AbstractContextManager[Db]:
         raise NotImplementedError
 
     def reach(self, terminal: str) -> Reach:
@@ -54,9 +54,9 @@ class OrderReader:
     def orders(self, terminal: str | None = None, *, open_only: bool = False, limit: int = 500) -> Sequence[Order]:
         with self.snapshot() as db:
             rows = db.execute(
-                "SELECT * FROM command WHERE (?1 IS NULL OR terminal = ?1) AND (NOT ?2 OR state IN ('asked', 'sent'))"
-                " ORDER BY n DESC LIMIT ?3",
-                (terminal, open_only, limit),
+                "SELECT * FROM command WHERE (:terminal IS NULL OR terminal = :terminal) AND (:open_only = 0 OR state IN ('asked', 'sent'))"
+                " ORDER BY n DESC LIMIT :limit",
+                {"terminal": terminal, "open_only": int(open_only), "limit": limit},
             ).fetchall()
         return [Order.of_row(row) for row in rows]
 
@@ -85,7 +85,7 @@ class OrderReader:
         return Bundle(order, found.whole(), found.missing, retired)
 
 
-def _order(db: sqlite3.Connection, n: int) -> Order:
+def _order(db: Db, n: int) -> Order:
     row = db.execute("SELECT * FROM command WHERE n = ?", (n,)).fetchone()
     if row is None:
         raise KeyError(str(n))

@@ -5,7 +5,6 @@ disk, certificates, clock.
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC
@@ -29,12 +28,16 @@ from tillwatch.collector.oversight import (
     RuleCount,
     RuleRecord,
     Shown,
+    SinkView,
     SpoolView,
     everything,
 )
 from tillwatch.collector.proof import acts_page
 from tillwatch.collector.proof.acts_page import ActsPage, EntryCheck, Stretch, Wanted
+from tillwatch.collector.series.kept import read_all
 from tillwatch.collector.store import done, incident_reader, requests, rule_reader
+from tillwatch.collector.store.db import Db, Where
+from tillwatch.collector.store.reading import OCCUPIED
 from tillwatch.collector.terminal.fleet import Terminal
 from tillwatch.collector.trust.authority import (
     CLIENT_LIFE,
@@ -53,19 +56,20 @@ MAX_COMMANDS = 200
 _HAPPENED = """
     SELECT i.corr_id, i.branch, i.region, e.kind FROM incident_event e JOIN incident i ON i.corr_id = e.incident WHERE e.seq > ? ORDER BY e.seq DESC LIMIT ?"""
 _COMMANDS = "SELECT n, terminal, kind, state FROM command ORDER BY n DESC LIMIT ?"
-_SPOOLS = "SELECT t.id, c.state FROM terminal t JOIN component c ON c.terminal = t.id AND c.name = ? WHERE t.state <> 'revoked'"
+_SPOOLS = "SELECT t.id, c.state FROM terminal t JOIN component c ON c.terminal = t.id AND c.name = ? WHERE t.state <> 'revoked' ORDER BY t.id"
 _SPOOL = ("agent.spool.batches", "agent.spool.bytes", "agent.spool.oldest", "agent.spool.state")
 
 
 class Oversight:
-    """Of SqliteReader. path: of the store."""
+    """Of the reader. where: the store is; path: what is beside it stands beside this."""
 
+    where: Where
     path: Path
 
-    def snapshot(self) -> AbstractContextManager[sqlite3.Connection]:
+    def snapshot(self) -> AbstractContextManager[Db]:
         raise NotImplementedError
 
-    def _policy_now(self, db: sqlite3.Connection) -> Policy:
+    def _policy_now(self, db: Db) -> Policy:
         raise NotImplementedError
 
     def windows(self) -> Mapping[str, Window]:
@@ -126,16 +130,19 @@ class Oversight:
             away = db.execute("SELECT since, until FROM outage ORDER BY since DESC LIMIT ?", (MAX_AWAY,)).fetchall()
             spools = tuple(_spools(db))
             aged = tuple(_aged(db, now))
+            size = self._size(db)
         kept = done.read(self.path)
         free, total = self._disk()
         return MonitoringFacts(
-            store_bytes=self._size(), disk_free=free, disk_total=total, acts_waiting=waiting,
+            store_bytes=size, disk_free=free, disk_total=total, acts_waiting=waiting,
             stopped_at=int(stopped[1] or 0) if (stopped[0] or 0) > (started[0] or 0) else 0,
             away=tuple((int(since), int(until)) for since, until in away), spools=spools, certificates=tuple(self._certificates()), aged=aged,
-            backup=_done(kept.get(done.BACKUP)), verified=_done(kept.get(done.VERIFIED)), synchronised=synchronised(),
+            backup=_done(kept.get(done.BACKUP)), verified=_done(kept.get(done.VERIFIED)), synchronised=synchronised(), sinks=tuple(_sinks(self.path)),
         )  # fmt: skip
 
-    def _size(self) -> int | None:
+    def _size(self, db: Db) -> int | None:
+        if not isinstance(self.where, Path):
+            return int(db.execute(OCCUPIED).fetchone()[0])
         try:
             beside = self.path.with_name(f"{self.path.name}-wal")
             return self.path.stat().st_size + (beside.stat().st_size if beside.exists() else 0)
@@ -161,7 +168,14 @@ class Oversight:
                 yield CertificateView(name, 0, str(error))
 
 
-def _spools(db: sqlite3.Connection) -> Iterator[SpoolView]:
+def _sinks(database: Path) -> Iterator[SinkView]:
+    for name, one in read_all(database).items():
+        yield SinkView(
+            name, one.written.n, one.written.at, one.looked_at, one.points, one.refused, bool(one.process), one.trouble
+        )
+
+
+def _spools(db: Db) -> Iterator[SpoolView]:
     for terminal, state in db.execute(_SPOOLS, (AGENT,)):
         series = msgpack.unpackb(state)[4]
         batches, size, oldest, word = (series.get(name) for name in _SPOOL)
@@ -176,7 +190,7 @@ def _number(series: list[object] | None) -> int:
     return int(value) if isinstance(value, int | float) else 0
 
 
-def _aged(db: sqlite3.Connection, now: int) -> Iterator[str]:
+def _aged(db: Db, now: int) -> Iterator[str]:
     """Terminals whose newest certificate has a month left or less; who renews in time never comes here."""
     limit = now - int((CLIENT_LIFE - RENEW_BEFORE).total_seconds()) * 10**9
     found = 0

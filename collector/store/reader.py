@@ -4,11 +4,10 @@ be.
 
 from __future__ import annotations
 
-import sqlite3
+import json
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import msgpack
 
@@ -45,33 +44,31 @@ from tillwatch.collector.store import (
     supply_reader,
     terminal_reader,
 )
+from tillwatch.collector.store.db import Db, Where
 from tillwatch.collector.store.delivery_reader import backlog, queues, undone, waiting
 from tillwatch.collector.store.dossier_reader import Dossiers
+from tillwatch.collector.store.enrolment_reader import EnrolmentReader
 from tillwatch.collector.store.order_reader import OrderReader
 from tillwatch.collector.store.oversight_reader import Oversight
-from tillwatch.collector.store.sqlite import SCHEMA_VERSION, StoreError, plain
+from tillwatch.collector.store.reading import reading
+from tillwatch.collector.store.rollout_reader import RolloutStore
+from tillwatch.collector.store.sqlite import plain
 from tillwatch.collector.store.state_reader import corrections
+from tillwatch.collector.store.whereabouts import anchor
 from tillwatch.collector.terminal.fleet import Component, Terminal
 from tillwatch.device_profiles.catalogue import kept_catalogue
 
+BUSY_S = 10.0
+"""Readers wait for nobody but a migration."""
 _UNKNOWN = {"silent": "nothing comes of it any more", "unreadable": "the agent cannot read it"}
 
 
-class SqliteReader(Dossiers, Oversight, OrderReader):
-    """A FleetReader over the collector's file."""
+class SqliteReader(Dossiers, Oversight, OrderReader, EnrolmentReader, RolloutStore):
+    """A FleetReader over the collector's state."""
 
-    def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            msg = f"{path} is not there; has the collector been started once with this data directory?"
-            raise StoreError(msg)
-        self.path = path
-        self._db = sqlite3.connect(
-            f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=10
-        )
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version != SCHEMA_VERSION:
-            msg = f"{path} has schema {version}, this program reads {SCHEMA_VERSION}"
-            raise StoreError(msg)
+    def __init__(self, where: Where) -> None:
+        self.where, self.path = where, anchor(where)
+        self._db = reading(where, BUSY_S)
         self._lock = threading.Lock()
         self._catalogue = kept_catalogue().signals
         self._rules: tuple[bytes, Rules] = (b"", parse_rules())
@@ -82,13 +79,15 @@ class SqliteReader(Dossiers, Oversight, OrderReader):
         self._db.close()
 
     @contextmanager
-    def snapshot(self) -> Iterator[sqlite3.Connection]:
+    def snapshot(self) -> Iterator[Db]:
         with self._lock:
             self._db.execute("BEGIN")
             try:
                 yield self._db
             finally:
-                self._db.execute("COMMIT")
+                # Of a state that was only read there is nothing to keep, and a connection that was lost has no transaction any more.
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
 
     def revision(self) -> int:
         with self._lock:
@@ -115,9 +114,10 @@ class SqliteReader(Dossiers, Oversight, OrderReader):
         return views[0]
 
     def places(self, only: set[str] | None = None) -> Mapping[str, tuple[str, str]]:
-        some = f" WHERE id IN ({','.join('?' * len(only))})" if only is not None else ""
+        some = " WHERE id IN (SELECT value FROM json_each(?))" if only is not None else ""
         with self.snapshot() as db:
-            rows = db.execute(f"SELECT id, branch, region FROM terminal{some}", tuple(only or ()))  # noqa: S608 - question marks
+            wanted = (json.dumps(sorted(only)),) if only is not None else ()
+            rows = db.execute(f"SELECT id, branch, region FROM terminal{some}", wanted)  # noqa: S608 - a constant
             return {name: (branch, region) for name, branch, region in rows}
 
     def identity(self, terminal: str) -> IdentityView:
@@ -128,7 +128,7 @@ class SqliteReader(Dossiers, Oversight, OrderReader):
             known = Terminal(terminal, "", "", "", 0, row[0])
             known.unpack_status(row[1])
             keys = db.execute(
-                "SELECT key_id, state, since FROM terminal_key WHERE terminal = ? ORDER BY since", (terminal,)
+                "SELECT key_id, state, since FROM terminal_key WHERE terminal = ? ORDER BY since, key_id", (terminal,)
             ).fetchall()
             fork = db.execute(
                 "SELECT detail FROM alarm WHERE terminal = ? AND rule = ? AND condition <> 'normal'", (terminal, FORK)
@@ -267,17 +267,17 @@ class SqliteReader(Dossiers, Oversight, OrderReader):
         with self.snapshot() as db:
             return corrections(db, terminal)
 
-    def _book(self, db: sqlite3.Connection) -> InForce:
+    def _book(self, db: Db) -> InForce:
         return InForce(self._rules_now(db), self._policy_now(db))
 
-    def _policy_now(self, db: sqlite3.Connection) -> Policy:
+    def _policy_now(self, db: Db) -> Policy:
         row = db.execute("SELECT value FROM meta WHERE key = 'policy'").fetchone()
         if row is not None and row[0] != self._policy[0]:
             shipped, site = msgpack.unpackb(row[0])
             self._policy = (row[0], parse_policy(site, shipped=shipped, replay=True))
         return self._policy[1]
 
-    def _rules_now(self, db: sqlite3.Connection) -> Rules:
+    def _rules_now(self, db: Db) -> Rules:
         row = db.execute("SELECT value FROM meta WHERE key = 'rules'").fetchone()
         if row is not None and row[0] != self._rules[0]:
             shipped, site = msgpack.unpackb(row[0])
@@ -356,7 +356,7 @@ class SqliteReader(Dossiers, Oversight, OrderReader):
         with self.snapshot() as db:
             return self._waiting(db)
 
-    def _waiting(self, db: sqlite3.Connection) -> tuple[WaitingView, ...]:
+    def _waiting(self, db: Db) -> tuple[WaitingView, ...]:
         targets = self._policy_now(db).targets
         return waiting(db, {level: target.undelivered_ns for level, target in targets.items()})
 

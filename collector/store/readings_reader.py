@@ -5,7 +5,6 @@ proves, is one of these.
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, islice
@@ -18,6 +17,7 @@ from tillwatch.agent.model import MS, Quality, State, Value
 from tillwatch.agent.wire import WireError, frame_of, split_frame, stored_column
 from tillwatch.collector.read import StoredReading, StoredReadings
 from tillwatch.collector.store import bodies, segments
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.store.log import Log
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ WINDOWS_MS = (HOUR_MS, 25 * HOUR_MS, 32 * 24 * HOUR_MS)
 _SPAN = "FROM segment WHERE terminal = ? AND kind = 3 AND t1 >= ? AND t0 <= ?"
 
 
-def around(db: sqlite3.Connection, terminal: str, component: str, signal: str, at: int, count: int) -> StoredReadings:
+def around(db: Db, terminal: str, component: str, signal: str, at: int, count: int) -> StoredReadings:
     """Up to `count` readings until `at` (UTC ns, corrected time), and up to as many after it, oldest first."""
     middle, before, after, retired = at // MS, [], [], False
     for window in WINDOWS_MS:
@@ -43,9 +43,7 @@ def around(db: sqlite3.Connection, terminal: str, component: str, signal: str, a
     return StoredReadings(tuple(_received(entries, each) for each in chain(before, after)), retired)
 
 
-def between(
-    db: sqlite3.Connection, terminal: str, component: str, signal: str, first: int, last: int
-) -> tuple[list[Value], bool]:
+def between(db: Db, terminal: str, component: str, signal: str, first: int, last: int) -> tuple[list[Value], bool]:
     """All values of one signal in a span of UTC ms, oldest first, and whether some of that time is retired."""
     span = (terminal, first, last)
     retired = db.execute(f"SELECT 1 {_SPAN} AND retired_n IS NOT NULL LIMIT 1", span).fetchone() is not None
@@ -53,9 +51,7 @@ def between(
     return [each.value for each in found], retired
 
 
-def _readings(
-    db: sqlite3.Connection, span: tuple[str, int, int], component: str, signal: str
-) -> Iterator[StoredReading]:
+def _readings(db: Db, span: tuple[str, int, int], component: str, signal: str) -> Iterator[StoredReading]:
     """Of a span (terminal, first and last UTC ms). received, epoch and seq are not looked up yet."""
     for n, body, correction in _batches(db, span, component, signal):
         try:
@@ -71,10 +67,10 @@ def _readings(
 
 
 def _batches(
-    db: sqlite3.Connection, span: tuple[str, int, int], component: str, signal: str
+    db: Db, span: tuple[str, int, int], component: str, signal: str
 ) -> Iterator[tuple[int, bytes | dict[str, Any], int]]:
     """Entry, body and correction (ms) of each batch that may hold the signal."""
-    for blob, heads in db.execute(f"SELECT bodies, heads {_SPAN} AND retired_n IS NULL ORDER BY t1", span):
+    for blob, heads in db.execute(f"SELECT bodies, heads {_SPAN} AND retired_n IS NULL ORDER BY t1, id", span):
         try:
             numbers: list[int] = []
             for place, body, correction in bodies.placed(blob, component, signal):
@@ -83,7 +79,7 @@ def _batches(
         except (bodies.BodiesError, segments.SegmentError, IndexError) as error:
             log.error("terminal %s: a segment of the log is left out, it %s", span[0], error)
     for n, facts, payload in db.execute(
-        "SELECT n, facts, payload FROM journal WHERE terminal = ? AND kind = 3 AND payload IS NOT NULL AND t1 >= ? AND t0 <= ?",
+        "SELECT n, facts, payload FROM journal WHERE terminal = ? AND kind = 3 AND payload IS NOT NULL AND t1 >= ? AND t0 <= ? ORDER BY n",
         span,
     ):
         yield n, split_frame(frame_of(payload))[1], int(msgpack.unpackb(facts).get("correction_ms", 0))

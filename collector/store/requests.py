@@ -4,10 +4,11 @@ journaled it, so that there is one writer of the chain and no act without its en
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any
 
 import msgpack
+
+from tillwatch.collector.store.db import Db
 
 MAX_WAITING = 1_000
 """Requests that wait: a person or a script is nowhere near it; a loop gone wild ends here."""
@@ -23,7 +24,7 @@ class RequestError(Exception):
     """The act cannot be asked for. The text says why and what to do."""
 
 
-def ask(db: sqlite3.Connection, facts: dict[str, Any]) -> int:
+def ask(db: Db, facts: dict[str, Any]) -> int:
     """Leave an act for the collector to journal: facts of an Operator entry, with `action` and `actor`. Returns the request's number.
 
     The connection is in autocommit mode, or inside the transaction of what the act belongs to. Raises RequestError.
@@ -38,24 +39,25 @@ def ask(db: sqlite3.Connection, facts: dict[str, Any]) -> int:
     if count(db) >= MAX_WAITING:
         msg = f"{MAX_WAITING} acts wait for the collector already; start it, or look why it does not take them"
         raise RequestError(msg)
-    return int(db.execute("INSERT INTO operator_request (facts) VALUES (?)", (packed,)).lastrowid or 0)
+    (number,) = db.execute("INSERT INTO operator_request (facts) VALUES (?) RETURNING id", (packed,)).fetchone()
+    return int(number)
 
 
-def count(db: sqlite3.Connection) -> int:
+def count(db: Db) -> int:
     """Acts that wait, whoever asked for them."""
     return int(db.execute("SELECT count(*) FROM operator_request").fetchone()[0])
 
 
-def waiting(db: sqlite3.Connection) -> list[tuple[int, dict[str, Any]]]:
+def waiting(db: Db) -> list[tuple[int, dict[str, Any]]]:
     """The oldest acts that are not journaled yet, with their numbers."""
     rows = db.execute("SELECT id, facts FROM operator_request ORDER BY id LIMIT ?", (AT_ONCE,)).fetchall()
     return [(number, msgpack.unpackb(facts)) for number, facts in rows]
 
 
-def settle(db: sqlite3.Connection, number: int) -> None:
+def settle(db: Db, number: int) -> None:
     """Called inside the transaction that journals the act."""
     db.execute("DELETE FROM operator_request WHERE id = ?", (number,))
 
 
-def waits(db: sqlite3.Connection, number: int) -> bool:
+def waits(db: Db, number: int) -> bool:
     return db.execute("SELECT 1 FROM operator_request WHERE id = ?", (number,)).fetchone() is not None

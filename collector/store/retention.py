@@ -5,11 +5,12 @@ ahead, and put right a week later, has retired nothing.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgpack
+
+from tillwatch.collector.store.db import Db
 
 AT_ONCE = 200
 """Segments retired in one transaction: some 8 MB of the file become free."""
@@ -32,14 +33,14 @@ class Due(NamedTuple):
 _DUE = "SELECT id, terminal, kind, first_n, last_n, entries FROM segment WHERE retired_n IS NULL"
 
 
-def remember(db: sqlite3.Connection, since: int, until: int) -> None:
+def remember(db: Db, since: int, until: int) -> None:
     """The journal's time went from one to the other (UTC ns) in no time."""
     if until - since > GAP_NS:
         gaps = [*_gaps(db), [since, until]][-MAX_GAPS:]
         db.execute("INSERT OR REPLACE INTO meta VALUES ('gaps', ?)", (msgpack.packb(gaps),))
 
 
-def cut_off(db: sqlite3.Connection, keep_s: float) -> int:
+def cut_off(db: Db, keep_s: float) -> int:
     """What was received before (UTC ns) has been kept for keep_s seconds of the collector's life. Within a transaction, or the time and the
     gaps on the way to it are not of one moment.
     """
@@ -51,12 +52,12 @@ def cut_off(db: sqlite3.Connection, keep_s: float) -> int:
     return before
 
 
-def _gaps(db: sqlite3.Connection) -> list[list[int]]:
+def _gaps(db: Db) -> list[list[int]]:
     row = db.execute("SELECT value FROM meta WHERE key = 'gaps'").fetchone()
     return msgpack.unpackb(row[0]) if row else []
 
 
-def aged(db: sqlite3.Connection, keep_s: float) -> int:
+def aged(db: Db, keep_s: float) -> int:
     """The cut-off as of now; 0 where all is kept."""
     if not keep_s:
         return 0
@@ -67,10 +68,12 @@ def aged(db: sqlite3.Connection, keep_s: float) -> int:
         db.execute("ROLLBACK")
 
 
-def due(db: sqlite3.Connection, keep_s: float, size: int) -> list[Due]:
+def due(db: Db, keep_s: float, size: int) -> list[Due]:
     """What is to be retired now, the oldest first. keep_s: 0 keeps all; size: of the file in bytes, free pages not counted, 0 for any."""
     before = aged(db, keep_s)
-    found = [Due(*row) for row in db.execute(f"{_DUE} AND received < ? ORDER BY received LIMIT ?", (before, AT_ONCE))]
+    found = [
+        Due(*row) for row in db.execute(f"{_DUE} AND received < ? ORDER BY received, id LIMIT ?", (before, AT_ONCE))
+    ]
     if found or not size:
         return found
     page, pages, free = (
@@ -79,7 +82,7 @@ def due(db: sqlite3.Connection, keep_s: float, size: int) -> list[Due]:
     over = (pages - free) * page - size
     for row in db.execute(
         _DUE.replace(" FROM", ", length(bodies) + length(heads) + length(signatures) FROM")
-        + " ORDER BY received LIMIT ?",
+        + " ORDER BY received, id LIMIT ?",
         (AT_ONCE,),
     ):
         if over <= 0:
@@ -99,7 +102,7 @@ def facts(retired: Sequence[Due]) -> dict[str, Any]:
     }
 
 
-def retire(db: sqlite3.Connection, retired: Sequence[Due]) -> None:
+def retire(db: Db, retired: Sequence[Due]) -> None:
     """Called inside the transaction that journals it."""
     (n,) = db.execute("SELECT max(n) FROM journal").fetchone()
     db.executemany(

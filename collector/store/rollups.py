@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ import msgpack
 
 from tillwatch.agent.model import MS, Value
 from tillwatch.collector.changes import HOUR_MS
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.terminal.fleet import Series
 
 DAY_HOURS = 24
@@ -48,9 +48,7 @@ def member(packed: bytes, key: bytes, signal: str) -> list[Any] | None:
 class Told:
     """What one signal of one component told. series: with its open hour, which is in no roll-up yet."""
 
-    def __init__(
-        self, db: sqlite3.Connection, terminal: str, component: str, signal: str, series: Series | None = None
-    ) -> None:
+    def __init__(self, db: Db, terminal: str, component: str, signal: str, series: Series | None = None) -> None:
         self._db = db
         self._series = series
         self._of = terminal, component
@@ -101,7 +99,7 @@ class Told:
             yield next((row[5] for row in hours if row[4] == late[4]), late[5]), early[4], late[4]
 
 
-def first_hour(db: sqlite3.Connection, terminal: str, component: str) -> int:
+def first_hour(db: Db, terminal: str, component: str) -> int:
     """UTC ns from which on anything is kept of a component; 0: nothing is."""
     row = db.execute(_FIRST, (terminal, component)).fetchone()
     return int(row[0]) * HOUR_NS if row else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import msgpack
 from tillwatch.collector.incident.incidents import DROPPED, LIVING
 from tillwatch.collector.oversight import Fix, IncidentRef, RuleCount, RuleRecord, Shown
 from tillwatch.collector.predict.record import RIGHT, WRONG
+from tillwatch.collector.store.db import Db
 
 DAY_NS = 86_400 * 10**9
 MAX_WORST = 10
@@ -24,12 +24,12 @@ MAX_FIXED = 5_000
 
 _EVENTS = """
     SELECT a.rule, a.terminal, e.kind, count(*), max(e.at) FROM alarm_event e JOIN alarm a ON a.id = e.alarm
-    WHERE e.at >= ? AND e.kind IN ('raised', 'recurred', 'acknowledged') AND NOT a.drill AND (? = '' OR a.rule = ?)
+    WHERE e.at >= ? AND e.kind IN ('raised', 'recurred', 'acknowledged') AND a.drill = 0 AND (? = '' OR a.rule = ?)
     GROUP BY a.rule, a.terminal, e.kind"""
-_OPEN = "SELECT rule, terminal, count(*) FROM alarm WHERE condition <> 'normal' AND NOT drill GROUP BY rule, terminal"
+_OPEN = "SELECT rule, terminal, count(*) FROM alarm WHERE condition <> 'normal' AND drill = 0 GROUP BY rule, terminal"
 _OF_PEOPLE = """
     SELECT i.corr_id, i.terminal, i.branch, i.region, i.body, e.kind, e.body FROM incident_event e JOIN incident i ON i.corr_id = e.incident
-    WHERE e.at >= ? AND e.kind IN ('announced', 'verdict', 'escalated') AND NOT i.drill"""
+    WHERE e.at >= ? AND e.kind IN ('announced', 'verdict', 'escalated') AND i.drill = 0"""
 
 
 @dataclass(slots=True)
@@ -51,12 +51,12 @@ class _Sum:
         )  # fmt: skip
 
 
-def fired(db: sqlite3.Connection, since: int, shown: Shown, only: str = "") -> dict[str, RuleCount]:
+def fired(db: Db, since: int, shown: Shown, only: str = "") -> dict[str, RuleCount]:
     """since: UTC ns; only: this rule."""
     return {rule: each.count() for rule, each in _sums(db, since, shown, only).items()}
 
 
-def _sums(db: sqlite3.Connection, since: int, shown: Shown, only: str) -> dict[str, _Sum]:
+def _sums(db: Db, since: int, shown: Shown, only: str) -> dict[str, _Sum]:
     found: dict[str, _Sum] = defaultdict(_Sum)
     for rule, terminal, kind, count, last_at in db.execute(_EVENTS, (since, only, only)):
         if not shown(terminal):
@@ -76,9 +76,7 @@ def _sums(db: sqlite3.Connection, since: int, shown: Shown, only: str) -> dict[s
     return found
 
 
-def _of_people(
-    db: sqlite3.Connection, since: int, shown: Shown, only: str
-) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _of_people(db: Db, since: int, shown: Shown, only: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """(fault, kind, detail) of what happened to incidents."""
     faults: dict[str, str] = {}
     for corr_id, terminal, branch, region, body, kind, detail in db.execute(_OF_PEOPLE, (since,)):
@@ -101,14 +99,14 @@ def _heard(each: _Sum, kind: str, detail: dict[str, Any]) -> None:
             each.told.update(str(role) for role in detail.get("roles", ()))
 
 
-def record(db: sqlite3.Connection, rule: str, since: int, now: int, shown: Shown) -> RuleRecord:
+def record(db: Db, rule: str, since: int, now: int, shown: Shown) -> RuleRecord:
     """since, now: UTC ns."""
     each = _sums(db, since, shown, rule).get(rule, _Sum())
     days = [0] * (now // DAY_NS - since // DAY_NS + 1)
     worst: Counter[str] = Counter()
     rows = db.execute(
         "SELECT a.terminal, e.at FROM alarm_event e JOIN alarm a ON a.id = e.alarm"
-        " WHERE e.at BETWEEN ? AND ? AND a.rule = ? AND e.kind IN ('raised', 'recurred') AND NOT a.drill",
+        " WHERE e.at BETWEEN ? AND ? AND a.rule = ? AND e.kind IN ('raised', 'recurred') AND a.drill = 0",
         (since, now, rule),
     )
     for terminal, at in rows:
@@ -117,15 +115,20 @@ def record(db: sqlite3.Connection, rule: str, since: int, now: int, shown: Shown
             worst[terminal] += 1
     incidents, fixes = _incidents(db, rule, shown)
     return RuleRecord(
-        each.count(), tuple(days), tuple(worst.most_common(MAX_WORST)), dict(each.told.most_common()), incidents, fixes
+        each.count(),
+        tuple(days),
+        tuple(sorted(worst.items(), key=lambda each: (-each[1], each[0]))[:MAX_WORST]),
+        dict(each.told.most_common()),
+        incidents,
+        fixes,
     )
 
 
-def _incidents(db: sqlite3.Connection, rule: str, shown: Shown) -> tuple[tuple[IncidentRef, ...], tuple[Fix, ...]]:
+def _incidents(db: Db, rule: str, shown: Shown) -> tuple[tuple[IncidentRef, ...], tuple[Fix, ...]]:
     """Of one fault, among the newest incidents: those that are not settled first, and what technicians found."""
     rows = db.execute(
-        "SELECT corr_id, state, level, terminal, branch, region, opened_at, body FROM incident WHERE NOT drill AND opened_at > 0"
-        " ORDER BY opened_at DESC LIMIT ?",
+        "SELECT corr_id, state, level, terminal, branch, region, opened_at, body FROM incident WHERE drill = 0 AND opened_at > 0"
+        " ORDER BY opened_at DESC, corr_id LIMIT ?",
         (MAX_FIXED,),
     )
     refs: list[IncidentRef] = []

@@ -7,7 +7,6 @@ steps, and `prev` only where it is not the digest of the frame before. Bodies ar
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -19,6 +18,7 @@ import msgpack
 from tillwatch.agent.wire import SIGNATURE, WireError, split_frame
 from tillwatch.collector.journal import Kind
 from tillwatch.collector.store import bodies
+from tillwatch.collector.store.db import Db
 
 _WHOLE, _MEMBERS = 0, 1
 
@@ -98,7 +98,7 @@ def numbers(heads: bytes) -> list[int]:
         raise SegmentError(msg) from None
 
 
-def find(db: sqlite3.Connection, terminal: str, epoch: bytes, seq: int) -> tuple[int, bytes] | None:
+def find(db: Db, terminal: str, epoch: bytes, seq: int) -> tuple[int, bytes] | None:
     """Entry and frame of a batch that is in some segment, or None. Raises SegmentError if that one is damaged."""
     row = db.execute(
         "SELECT seq0, bodies, heads, signatures FROM segment "

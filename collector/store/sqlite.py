@@ -1,4 +1,4 @@
-"""The embedded store: one SQLite file, WAL, synchronous=FULL. One transaction keeps all that one group of entries changed: journal, latest
+"""The store, and the embedded one: one SQLite file, WAL, synchronous=FULL. One transaction keeps all that one group of entries changed: journal, latest
 values, roll-ups, watermarks, detector state, alarms, and the outbox rows of their incidents. There is one writer.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgpack
 
@@ -25,6 +25,7 @@ from tillwatch.collector.fold import Fold
 from tillwatch.collector.journal import GENESIS, Entry, Journal, Kind
 from tillwatch.collector.sequence import Stream
 from tillwatch.collector.store import folded, retention, segments, upgrading
+from tillwatch.collector.store.db import Db, Where, scan
 from tillwatch.collector.terminal.fleet import RECENT, Component, Terminal, TerminalKey
 from tillwatch.collector.terminal.late import PREFIX as LATE
 from tillwatch.collector.tickets.links import LINKED, keep_link
@@ -32,15 +33,18 @@ from tillwatch.collector.tickets.message import TicketMessage
 from tillwatch.collector.tickets.outbox import enqueue, hand_over, retry, ticket_of
 from tillwatch.collector.tickets.port import DRILLS, Destination
 
-SCHEMA_VERSION = 7
+T = TypeVar("T")
+SCHEMA_VERSION = 8
 BUSY_MS = 10_000
 """Waiting for the outbox's or a command's short transaction: ten times the longest that was ever needed."""
 _DAMAGED = {11, 26}
 """SQLITE_CORRUPT, SQLITE_NOTADB: what a disk that is full or cannot be written is not."""
+STREAM = "INSERT OR REPLACE INTO stream VALUES (?,?,?,?,?)"
 FOLD_TABLES = (
     "terminal", "terminal_key", "stream", "component", "rollup", "detector", "alarm", "alarm_event", "incident", "incident_alarm",
     "incident_event", "state_change", "late_span", "correction", "outage", "maintenance", "finding", "risk",
-    "hit_rate", "foretold", "asset", "terminal_note", "command",
+    "hit_rate", "foretold", "asset", "terminal_note", "command", "config_bundle",
+    "rollout", "terminal_ring", "expected_terminal", "enrol_grant", "refused_claim",
 )  # fmt: skip
 """What a rebuild makes anew."""
 
@@ -49,7 +53,7 @@ class StoreError(Exception):
     """The store cannot be used or written. The text says where it is and what to do."""
 
 
-def open_db(path: Path) -> sqlite3.Connection:
+def open_db(path: Path) -> Db:
     """Open the collector's file, made if it is not there. Raises StoreError for a file of a newer version, one that is damaged or cannot be used now."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -95,7 +99,7 @@ def merge(row: list[Any] | None, late: list[Any]) -> list[Any]:
     return [row[0] + late[0], row[1] + late[1], min(least, default=None), max(most, default=None), late[4], late[5]]
 
 
-def terminals_of(db: sqlite3.Connection) -> Iterator[Terminal]:
+def terminals_of(db: Db) -> Iterator[Terminal]:
     """The terminals as they are kept, without keys, streams and components."""
     for row in db.execute("SELECT id, branch, region, class, state, enrolled_at, status FROM terminal ORDER BY id"):
         terminal = Terminal(row[0], row[1], row[2], row[3], row[5], row[4])
@@ -112,7 +116,7 @@ class Commit:
     rollups: Sequence[Rollup]
     dirty: Dirty
     advanced_to: int
-    also: Sequence[Callable[[sqlite3.Connection], None]] = ()
+    also: Sequence[Callable[[Db], None]] = ()
 
 
 Route = Callable[[TicketMessage, int, str], Sequence[Destination]]
@@ -124,20 +128,23 @@ def unrouted(message: TicketMessage, at: int, stays: str) -> Sequence[Destinatio
     return (Destination(DRILLS if message.drill else stays),)
 
 
-class SqliteStore:
-    """route: asked inside an incident's transaction, so that no message is without a receiver."""
+class Store:
+    """What is the same wherever it is kept. route: asked inside an incident's transaction, so that no message is without a receiver."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.conn = open_db(path)
+    def __init__(self, where: Where, conn: Db) -> None:
+        self.where = where
+        self.conn = conn
         self.route: Route = unrouted
 
     def close(self) -> None:
         self.conn.close()
 
     def load(self, fold: Fold) -> Journal:
-        """Fill the fold with what is kept, and give the end of the journal."""
-        db = self.conn
+        """Fill the fold with what is kept, and give the end of the journal. Raises StoreError, and then the fold is not to be used."""
+        with self._undone("the state cannot be loaded now") as db:
+            return self._load(db, fold)
+
+    def _load(self, db: Db, fold: Fold) -> Journal:
         fleet = fold.fleet
         rules = self.meta("rules")
         if rules is not None:
@@ -148,17 +155,21 @@ class SqliteStore:
             shipped, site = msgpack.unpackb(policy)
             fold.book.policy = parse_policy(site, shipped=shipped, replay=True)
         fleet.terminals |= {terminal.id: terminal for terminal in terminals_of(db)}
-        for name, key_id, public, state, since in db.execute(
-            "SELECT terminal, key_id, public, state, since FROM terminal_key"
+        for name, key_id, public, state, since in scan(
+            db, "SELECT terminal, key_id, public, state, since FROM terminal_key ORDER BY terminal, key_id"
         ):
             fleet.terminals[name].keys[key_id] = TerminalKey(VerifyKey(public), state, since)
-        for name, epoch, mark, tail in db.execute("SELECT terminal, epoch, mark, tail FROM stream"):
+        for name, epoch, mark, tail in scan(
+            db, "SELECT terminal, epoch, mark, tail FROM stream ORDER BY terminal, epoch"
+        ):
             fleet.terminals[name].streams[epoch] = Stream(epoch, mark, tail)
-        for name, component, state in db.execute("SELECT terminal, name, state FROM component ORDER BY terminal, name"):
+        for name, component, state in scan(db, "SELECT terminal, name, state FROM component ORDER BY terminal, name"):
             terminal = fleet.terminals[name]
             terminal.components[component] = Component.unpack(component, state)
             terminal.signals += len(terminal.components[component].series)
-        for rule, name, component, state in db.execute("SELECT detector, terminal, component, state FROM detector"):
+        for rule, name, component, state in scan(
+            db, "SELECT detector, terminal, component, state FROM detector ORDER BY detector, terminal, component"
+        ):
             if rule.startswith(LATE):
                 fold.late.load(rule, name, component, state)
             else:
@@ -166,23 +177,22 @@ class SqliteStore:
         last = db.execute("SELECT n, at, digest FROM journal ORDER BY n DESC LIMIT 1").fetchone() or (0, 0, GENESIS)
         fold.advanced_to = max(last[1], self.meta_int("advanced_to"))
         folded.load(db, fold)
-        for name in fleet.terminals:
-            self._load_recent(fold, name)
+        for name, facts, digest in self._recent(db, list(fleet.terminals)):
+            stamp = msgpack.unpackb(facts)
+            fleet.remember(name, stamp["epoch"], stamp["seq"], digest)
         fold.loaded()
         return Journal(*last)
 
-    def _load_recent(self, fold: Fold, terminal: str) -> None:
-        rows = self.conn.execute(
-            "SELECT facts, payload_digest FROM journal WHERE terminal = ? AND kind = 3 AND payload IS NOT NULL ORDER BY n DESC LIMIT ?",
-            (terminal, RECENT),
-        ).fetchall()
-        for facts, digest in reversed(rows):
-            stamp = msgpack.unpackb(facts)
-            fold.fleet.remember(terminal, stamp["epoch"], stamp["seq"], digest)
+    def _recent(self, db: Db, terminals: Sequence[str]) -> Iterator[tuple[str, bytes, bytes]]:
+        """Terminal, facts and digest of the last batches of each, in order."""
+        for terminal in terminals:
+            rows = db.execute(
+                "SELECT terminal, facts, payload_digest FROM journal WHERE terminal = ? AND kind = 3 AND payload IS NOT NULL ORDER BY n DESC LIMIT ?",
+                (terminal, RECENT),
+            ).fetchall()
+            yield from reversed(rows)
 
-    def prepare(
-        self, fold: Fold, entries: Sequence[Entry], also: Sequence[Callable[[sqlite3.Connection], None]] = ()
-    ) -> Commit:
+    def prepare(self, fold: Fold, entries: Sequence[Entry], also: Sequence[Callable[[Db], None]] = ()) -> Commit:
         """Take what the fold has changed and put it into rows."""
         dirty = fold.take_dirty()
         fleet = fold.fleet.terminals
@@ -227,7 +237,7 @@ class SqliteStore:
             )
             for e in entries
         ]
-        meta: list[tuple[str, Any]] = [("advanced_to", fold.advanced_to)]
+        meta: list[tuple[str, bytes]] = [("advanced_to", b"%d" % fold.advanced_to)]
         if dirty.rules:
             meta.append(("rules", msgpack.packb([fold.book.rules.shipped, fold.book.rules.text])))
             meta.append(("policy", msgpack.packb([fold.book.policy.shipped, fold.book.policy.text])))
@@ -235,7 +245,7 @@ class SqliteStore:
             ("INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?,?)", journal),
             ("INSERT OR REPLACE INTO terminal VALUES (?,?,?,?,?,?,?)", terminals),
             ("INSERT OR REPLACE INTO terminal_key VALUES (?,?,?,?,?)", keys),
-            ("INSERT OR REPLACE INTO stream VALUES (?,?,?,?,?)", streams),
+            (STREAM, streams),
             ("INSERT OR REPLACE INTO component VALUES (?,?,?,?,?)", components),
             ("INSERT OR REPLACE INTO detector VALUES (?,?,?,?)", limits),
             ("DELETE FROM detector WHERE detector = ? AND terminal = ? AND component = ?", quiet),
@@ -259,16 +269,20 @@ class SqliteStore:
     # waits for others or for the disk is the first step and the last one, and these may run in another thread.
 
     def begin(self) -> None:
-        with self._undone(_GROUP) as db:
-            db.execute("BEGIN IMMEDIATE")
+        with self._undone(GROUP):
+            self._begin()
+
+    def _begin(self) -> None:
+        """As the one writer."""
+        self.conn.execute("BEGIN IMMEDIATE")
 
     def write(self, group: Commit) -> None:
-        with self._undone(_GROUP) as db:
+        with self._undone(GROUP) as db:
             for sql, params in group.rows:
                 db.executemany(sql, params)
 
     def end(self, group: Commit, *, deliver: bool = True) -> None:
-        with self._undone(_GROUP) as db:
+        with self._undone(GROUP) as db:
             self._merge(group.rollups)
             for since, until in group.dirty.gaps:
                 retention.remember(db, since, until)
@@ -291,63 +305,86 @@ class SqliteStore:
         if self.conn.in_transaction:
             self.conn.execute("ROLLBACK")
 
-    def change(self, change: Callable[[sqlite3.Connection], object]) -> None:
+    def change(self, change: Callable[[Db], object]) -> None:
         """Make a change of the file that changes nothing of what it says, in one transaction. Raises StoreError."""
         with self._undone("nothing was changed") as db:
-            db.execute("BEGIN IMMEDIATE")
+            self._begin()
             change(db)
             db.execute("COMMIT")
 
     @contextmanager
-    def _undone(self, otherwise: str) -> Iterator[sqlite3.Connection]:
+    def _undone(self, otherwise: str) -> Iterator[Db]:
         """Whatever fails, the whole transaction is."""
         try:
             yield self.conn
         except sqlite3.Error as error:
             self.abandon()
-            msg = f"{self.path}: {error}; {otherwise}"
+            msg = f"{self.where}: {error}; {otherwise}"
             raise StoreError(msg) from error
         except BaseException:
             self.abandon()
             raise
 
     def _merge(self, rollups: Sequence[Rollup]) -> None:
-        hours: dict[tuple[str, str, int], dict[str, list[Any]]] = {}
+        if not rollups:
+            return
+        hours: dict[tuple[str, str, int], dict[str, list[Any]]] = {rollup[:3]: {} for rollup in rollups}
+        for *key, signals in self._hours(list(hours)):
+            hours[key[0], key[1], key[2]] = msgpack.unpackb(signals)
         for terminal, component, hour, signal, late in rollups:
-            key = (terminal, component, hour)
-            if key not in hours:
-                row = self.conn.execute(
-                    "SELECT signals FROM rollup WHERE terminal = ? AND component = ? AND hour = ?", key
-                ).fetchone()
-                hours[key] = msgpack.unpackb(row[0]) if row else {}
-            hours[key][signal] = merge(hours[key].get(signal), late)
-        self.conn.executemany(
+            known = hours[terminal, component, hour]
+            known[signal] = merge(known.get(signal), late)
+        self._put(
             "INSERT OR REPLACE INTO rollup VALUES (?,?,?,?)",
             [(*key, msgpack.packb(signals)) for key, signals in hours.items()],
         )
 
+    def _hours(self, keys: Sequence[tuple[str, str, int]]) -> Iterator[Any]:
+        """Those roll-ups that there are: (terminal, component, hour, signals)."""
+        for key in keys:
+            yield from self.conn.execute("SELECT * FROM rollup WHERE terminal = ? AND component = ? AND hour = ?", key)
+
+    def _put(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        self.conn.executemany(sql, rows)
+
+    def read(self, look: Callable[[Db], T]) -> T:
+        """What a question finds, outside of transactions. Raises StoreError."""
+        with self._undone(READ) as db:
+            return look(db)
+
     def meta(self, key: str) -> bytes | None:
-        row = self.conn.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        with self._undone(READ) as db:
+            row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return row[0] if row else None
 
     def meta_int(self, key: str) -> int:
-        row = self.conn.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return int(row[0]) if row else 0
+        return int(self.meta(key) or 0)
 
     def stored_digest(self, terminal: str, epoch: bytes, seq: int) -> bytes | None:
-        """The digest kept for a batch that left the recent ones long ago; None where it never came, or is retired."""
-        for facts, digest in self.conn.execute(
+        """The digest kept for a batch that left the recent ones long ago; None where it never came, or is retired. Raises StoreError."""
+        with self._undone(READ) as db:
+            return self._stored_digest(db, terminal, epoch, seq)
+
+    def _stored_digest(self, db: Db, terminal: str, epoch: bytes, seq: int) -> bytes | None:
+        for facts, digest in db.execute(
             "SELECT facts, payload_digest FROM journal WHERE terminal = ? AND kind = ? AND payload IS NOT NULL",
             (terminal, Kind.BATCH),
         ):
             stamp = msgpack.unpackb(facts)
             if stamp["seq"] == seq and stamp["epoch"] == epoch:
                 return bytes(digest)
-        packed = segments.find(self.conn, terminal, epoch, seq)
+        packed = segments.find(db, terminal, epoch, seq)
         return sha256(packed[1]).digest() if packed else None
 
 
-_GROUP = "nothing of this group was stored and nothing was acknowledged"
+class SqliteStore(Store):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, open_db(path))
+        self.path = path
+
+
+READ = "it cannot be read now"
+GROUP = "nothing of this group was stored and nothing was acknowledged"
 
 
 def plain(value: Any) -> Value:

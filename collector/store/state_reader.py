@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Collection
 
 from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.read import MAX_CORRECTIONS, StateView
 from tillwatch.collector.records import OFFLINE, Correction, StateChange
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.store.folded import correction_of, state_of
 
 _LATEST = 8
@@ -18,13 +18,13 @@ are a few rows at most, and a terminal has thousands in a year.
 _LAST = """
     SELECT s.terminal, s.since, s.at, s.kind, s.body FROM terminal t JOIN state_change s ON s.seq =
         (SELECT max(seq) FROM
-            (SELECT seq, kind FROM state_change WHERE terminal = t.id ORDER BY since DESC, seq DESC LIMIT :latest) WHERE kind = 'state')
+            (SELECT seq, kind FROM state_change WHERE terminal = t.id ORDER BY since DESC, seq DESC LIMIT :latest) AS lately WHERE kind = 'state')
     WHERE :only IS NULL OR t.id IN (SELECT value FROM json_each(:only))"""
 _CAUSE = """
     SELECT terminal, since, at, kind, body FROM state_change WHERE terminal = ? AND since = ? AND kind = 'cause' ORDER BY seq DESC LIMIT 1"""
 
 
-def states(db: sqlite3.Connection, rules: Rules, only: Collection[str] | None) -> dict[str, StateView]:
+def states(db: Db, rules: Rules, only: Collection[str] | None) -> dict[str, StateView]:
     """The state of each terminal now, or of these; none of those that were never rolled up."""
     found = {}
     wanted = {"only": json.dumps(sorted(only)) if only is not None else None, "latest": _LATEST}
@@ -53,7 +53,7 @@ def _view(change: StateChange, rules: Rules) -> StateView:
     )
 
 
-def corrections(db: sqlite3.Connection, terminal: str | None = None) -> list[Correction]:
+def corrections(db: Db, terminal: str | None = None) -> list[Correction]:
     """Of one terminal, or the last ones of all."""
     rows = db.execute(
         "SELECT n, terminal, t0, t1, body FROM correction WHERE :only IS NULL OR terminal = :only ORDER BY n DESC LIMIT :most",

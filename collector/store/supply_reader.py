@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Sequence
 
 import msgpack
@@ -11,6 +10,7 @@ from tillwatch.agent.model import State
 from tillwatch.collector.alarm.drills import WATCHDOG
 from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.predict.supplies import Latest, Stored
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.store.sqlite import plain
 from tillwatch.collector.terminal.fleet import IN_SERVICE, Component, Terminal
 
@@ -20,14 +20,14 @@ _ROWS = """
 """
 
 
-def stored(db: sqlite3.Connection, rules: Rules, signals: Collection[str]) -> Sequence[Stored]:
+def stored(db: Db, rules: Rules, signals: Collection[str]) -> Sequence[Stored]:
     """Of terminals in service. signals: names that are looked for; parts with none of them are left out."""
     wanted = sorted(signals)
     if not wanted:
         return ()
     # The name stands in the row as msgpack has it, its length before it: it is found without opening the row.
     marks = [msgpack.packb(name) for name in wanted]
-    query = _ROWS.format(" OR ".join(["instr(c.state, ?)"] * len(marks)))
+    query = _ROWS.format(" OR ".join(["instr(c.state, ?) > 0"] * len(marks)))
     found: list[Stored] = []
     terminal = Terminal("", "", "", "", 0)
     for name, branch, region, terminal_class, status, part, state in db.execute(query, (WATCHDOG, *marks)):

@@ -8,7 +8,6 @@ next whole reading.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from tillwatch.collector.alarm.rules import PREDICTED, SILENT, Rules
 from tillwatch.collector.journal import Kind
 from tillwatch.collector.read import Mark, TerminalView, Touched
 from tillwatch.collector.refusals import culprits
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.store.state_reader import states
 from tillwatch.collector.terminal.component_groups import Cells, Part, cells, part_of, tells
 from tillwatch.collector.terminal.fleet import Component, Terminal
@@ -52,7 +52,7 @@ class _Part(NamedTuple):
     worst: int
 
 
-def touched(db: sqlite3.Connection, since: Mark | None) -> Touched:
+def touched(db: Db, since: Mark | None) -> Touched:
     mark = Mark(*(
         int(db.execute(f"SELECT coalesce(max({key}), 0) FROM {table}").fetchone()[0])  # noqa: S608 - constants below
         for key, table in (("n", "journal"), ("seq", "alarm_event"), ("seq", "state_change"))
@@ -83,9 +83,7 @@ class Sorter:
         self._known: dict[tuple[str, str], Part] = {}
         self._alike: dict[tuple[str, tuple[str, ...], str], Cells] = {}
 
-    def cells(
-        self, db: sqlite3.Connection, terminal: Terminal, own: Sequence[_Part], levels: Mapping[str, int]
-    ) -> Cells:
+    def cells(self, db: Db, terminal: Terminal, own: Sequence[_Part], levels: Mapping[str, int]) -> Cells:
         """A terminal's row of the grid. levels: of the gravest open alarm of its components."""
         online = terminal.connection == "online"
         if online and (levels or any(part.unknown or part.worst in _CONDITION for part in own)):
@@ -98,7 +96,7 @@ class Sorter:
             self._alike[key] = cells((self._part(db, terminal, name), key[2]) for name in key[1])
         return self._alike[key]
 
-    def _part(self, db: sqlite3.Connection, terminal: Terminal, name: str) -> Part:
+    def _part(self, db: Db, terminal: Terminal, name: str) -> Part:
         part = self._known.get((terminal.terminal_class, name))
         if part is None:
             row = db.execute(
@@ -116,9 +114,7 @@ def _condition(part: _Part, levels: Mapping[str, int]) -> str:
     return "unknown" if part.unknown else judge("online", levels.get(part.name, 0), part.worst, 0)[0]
 
 
-def terminals(
-    db: sqlite3.Connection, rules: Rules, sorter: Sorter, only: Collection[str] | None = None
-) -> list[TerminalView]:
+def terminals(db: Db, rules: Rules, sorter: Sorter, only: Collection[str] | None = None) -> list[TerminalView]:
     """Worst first: level, then condition, then id. only: these, as far as there are such."""
     wanted = {"only": json.dumps(sorted(only)) if only is not None else None}
     alarms = _alarms(db, wanted)
@@ -128,6 +124,7 @@ def terminals(
     parts = _components(db, wanted)
     views = []
     where = f" WHERE id{_SOME}" if only is not None else ""
+    rings = dict(db.execute(f"SELECT terminal, ring FROM terminal_ring{where.replace('id', 'terminal', 1)}", wanted))  # noqa: S608 - a constant
     rows = db.execute(f"SELECT id, branch, region, class, state, enrolled_at, status FROM terminal{where}", wanted)  # noqa: S608 - a constant
     for row in rows.fetchall():
         terminal = Terminal(row[0], row[1], row[2], row[3], row[5], row[4])
@@ -152,12 +149,13 @@ def terminals(
                 terminal.received, terminal.lost, len(own), unknown if online else len(own), refused=refused.get(terminal.id, 0),
                 over_limit=terminal.over_limit, holes=terminal.holes, state=rolled.get(terminal.id), life_cycle=terminal.life_cycle,
                 skew_ms=terminal.skew_ms if terminal.skews_ms else None, cells=sorter.cells(db, terminal, own, levels),
+                version=terminal.version, ring=rings.get(terminal.id, ""),
             )
         )  # fmt: skip
     return sorted(views, key=lambda v: (v.level or 9, _RANK[v.condition], v.id))
 
 
-def _alarms(db: sqlite3.Connection, wanted: dict[str, str | None]) -> dict[str, list[_Alarm]]:
+def _alarms(db: Db, wanted: dict[str, str | None]) -> dict[str, list[_Alarm]]:
     some = f" AND terminal{_SOME}" if wanted["only"] is not None else ""
     found: dict[str, list[_Alarm]] = {}
     query = f"SELECT terminal, level, rule, component FROM alarm WHERE condition <> 'normal'{some} ORDER BY level, id"  # noqa: S608 - a constant
@@ -167,13 +165,13 @@ def _alarms(db: sqlite3.Connection, wanted: dict[str, str | None]) -> dict[str, 
     return found
 
 
-def _components(db: sqlite3.Connection, wanted: dict[str, str | None]) -> dict[str, list[_Part]]:
+def _components(db: Db, wanted: dict[str, str | None]) -> dict[str, list[_Part]]:
     where = f" WHERE terminal{_SOME}" if wanted["only"] is not None else ""
-    query = f"SELECT terminal, name, unknown <> '', worst FROM component{where}"  # noqa: S608 - a constant
+    query = f"SELECT terminal, name, unknown <> '', worst FROM component{where} ORDER BY terminal, name"  # noqa: S608 - a constant
     rows: Iterable[tuple[str, str, int, int]] = db.execute(query, wanted)
     found: dict[str, list[_Part]] = {}
     for terminal, name, unknown, worst in rows:
-        found.setdefault(terminal, []).append(_Part(name, unknown, worst))
+        found.setdefault(terminal, []).append(_Part(name, int(unknown), worst))
     return found
 
 

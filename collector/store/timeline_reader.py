@@ -5,7 +5,6 @@ terminal, and every kind has a bound: a year of one terminal costs the same in a
 from __future__ import annotations
 
 import itertools
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,6 +17,7 @@ from tillwatch.collector.incident.incidents import COLUMNS, Incident
 from tillwatch.collector.journal import Kind
 from tillwatch.collector.records import OFFLINE
 from tillwatch.collector.store import rollups
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.store.folded import state_of
 from tillwatch.collector.terminal.dossier import (
     ALARM,
@@ -44,7 +44,7 @@ SLACK_NS = 5 * 60 * 10**9
 MAX_ACTS = 20_000
 """Acts of one terminal, or windows of all places, that are looked through: eight years of monthly windows in each of 200 branches."""
 OF_TERMINAL = frozenset({
-    "enrol", "certify", "rotate", "revoke", "conflict", "token", "life-cycle", "asset", "correct", "drill", "command",
+    "enrol", "certify", "rotate", "revoke", "conflict", "token", "claim-refused", "life-cycle", "asset", "correct", "drill", "command",
 })  # fmt: skip
 """Acts that change what a terminal is or how it is treated. What people do about alarms and incidents stands with these."""
 WHO = frozenset({"action", "actor", "terminal", "role", "via", "note", "reason", "text"})
@@ -55,14 +55,14 @@ _STATES = """
     ORDER BY since DESC, seq DESC LIMIT :limit"""
 _ALARMS = """
     SELECT id, rule, component, level, raised_at, cleared_at, incident, drill, condition FROM alarm
-    WHERE terminal = :terminal AND raised_at < :end AND (cleared_at = 0 OR cleared_at > :start) ORDER BY raised_at DESC LIMIT :limit"""
+    WHERE terminal = :terminal AND raised_at < :end AND (cleared_at = 0 OR cleared_at > :start) ORDER BY raised_at DESC, id DESC LIMIT :limit"""
 _INCIDENTS = f"""
     SELECT {", ".join(f"i.{each.strip()}" for each in COLUMNS.split(","))} FROM incident i WHERE i.corr_id IN
         (SELECT incident FROM alarm WHERE terminal = :terminal AND incident <> '')
-    ORDER BY i.opened_at DESC LIMIT :limit"""  # noqa: S608 - constant columns
+    ORDER BY i.opened_at DESC, i.corr_id DESC LIMIT :limit"""  # noqa: S608 - constant columns
 _VERDICTS = """
     SELECT incident, at, body FROM incident_event WHERE kind = 'verdict' AND incident IN
-        (SELECT incident FROM alarm WHERE terminal = ? AND incident <> '')"""
+        (SELECT incident FROM alarm WHERE terminal = ? AND incident <> '') ORDER BY seq"""
 _ACTS = """
     SELECT n, at, facts FROM journal
     WHERE terminal = :terminal AND at >= :start AND at < :end AND kind = 5 AND payload IS NULL AND terminal <> '' ORDER BY at DESC LIMIT :limit"""
@@ -73,9 +73,7 @@ _WINDOWS = """
 _OF_ALL = "SELECT n, at, kind FROM journal WHERE payload IS NULL AND kind IN (1, 2, 7) AND at >= :start AND at < :end ORDER BY n DESC LIMIT :limit"
 
 
-def timeline(
-    db: sqlite3.Connection, terminal: str, start: int, end: int, kinds: Sequence[str], planned: Iterable[Window]
-) -> Timeline:
+def timeline(db: Db, terminal: str, start: int, end: int, kinds: Sequence[str], planned: Iterable[Window]) -> Timeline:
     """planned: the windows of the policy. Raises KeyError."""
     place = db.execute("SELECT branch, region FROM terminal WHERE id = ?", (terminal,)).fetchone()
     if place is None:
@@ -105,7 +103,7 @@ def timeline(
     )
 
 
-def _states(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> list[Moment]:
+def _states(db: Db, wanted: Mapping[str, Any]) -> list[Moment]:
     found: list[Moment] = []
     begins: dict[int, int] = {}
     for row in reversed(db.execute(_STATES, wanted).fetchall()):
@@ -125,13 +123,13 @@ def _states(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> list[Moment]:
     return [*ended, *(replace(each, lasts=True) for each in found[-1:])]
 
 
-def _alarms(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Moment]:
+def _alarms(db: Db, wanted: Mapping[str, Any]) -> Iterator[Moment]:
     for number, rule, component, level, raised, cleared, incident, drill, condition in db.execute(_ALARMS, wanted):
         values = {"incident": incident, "drill": bool(drill), "foretold": rule in PREDICTED, "condition": condition}
         yield Moment(ALARM, raised, cleared, not cleared, rule, component, level, str(number), values=values)
 
 
-def incidents_of(db: sqlite3.Connection, terminal: str, limit: int = MAX_MOMENTS) -> list[Incident]:
+def incidents_of(db: Db, terminal: str, limit: int = MAX_MOMENTS) -> list[Incident]:
     """Those that an alarm of the terminal is or was part of, the newest first."""
     return [Incident.of_row(row) for row in db.execute(_INCIDENTS, {"terminal": terminal, "limit": limit})]
 
@@ -152,9 +150,7 @@ def _incidents(wanted: Mapping[str, Any], known: Iterable[Incident]) -> Iterator
             )  # fmt: skip
 
 
-def _windows(
-    db: sqlite3.Connection, wanted: Mapping[str, Any], place: tuple[str, str], planned: Iterable[Window]
-) -> Iterator[Moment]:
+def _windows(db: Db, wanted: Mapping[str, Any], place: tuple[str, str], planned: Iterable[Window]) -> Iterator[Moment]:
     """Windows that are over are in the journal alone. One that was cancelled ended then, or never began."""
     earlier = {**wanted, "start": 0, "limit": MAX_ACTS}
     cancelled: dict[str, int] = {}
@@ -182,7 +178,7 @@ def _touches(scope: str, terminal: str, place: tuple[str, str]) -> bool:
     return scope.partition("/")[0] == terminal or covers(scope, terminal, *place)
 
 
-def _acts(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Moment]:
+def _acts(db: Db, wanted: Mapping[str, Any]) -> Iterator[Moment]:
     for n, at, packed in db.execute(_ACTS, {**wanted, "limit": MAX_ACTS}):
         facts: dict[str, Any] = msgpack.unpackb(packed)
         action = str(facts.get("action", ""))
@@ -194,19 +190,19 @@ def _acts(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Moment]
             yield Moment(CHANGE, at, what=action, ref=str(n), by=str(facts.get("actor", "")), text=text, values=values)
 
 
-def _of_rules(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Moment]:
+def _of_rules(db: Db, wanted: Mapping[str, Any]) -> Iterator[Moment]:
     for n, at, kind in db.execute(_OF_ALL, wanted):
         if kind == Kind.RULES_CHANGED:
             yield Moment(CHANGE, at, what="rules", ref=str(n))
 
 
-def _of_collector(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Moment]:
+def _of_collector(db: Db, wanted: Mapping[str, Any]) -> Iterator[Moment]:
     for n, at, kind in db.execute(_OF_ALL, wanted):
         if kind == Kind.STARTED:
             yield Moment(RESTART, at, what="collector", ref=str(n))
 
 
-def _versions(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Moment]:
+def _versions(db: Db, wanted: Mapping[str, Any]) -> Iterator[Moment]:
     """Words that devices say of themselves and that changed: firmware, serial numbers, models."""
     rows = db.execute("SELECT name, state FROM component WHERE terminal = ? ORDER BY name", (wanted["terminal"],))
     for name, packed in rows.fetchall():
@@ -217,7 +213,7 @@ def _versions(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Mom
                     yield Moment(CHANGE, at, what=signal, component=name, values={"before": before, "after": after})
 
 
-def _restarts(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Moment]:
+def _restarts(db: Db, wanted: Mapping[str, Any]) -> Iterator[Moment]:
     """When the machine started: where its uptime is less than the time since it was read before."""
     row = db.execute(
         "SELECT state FROM component WHERE terminal = ? AND name = ?", (wanted["terminal"], HOST)
@@ -235,9 +231,7 @@ def _restarts(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Mom
         before = at
 
 
-def repairs(
-    db: sqlite3.Connection, terminal: str, limit: int, known: Iterable[Incident] | None = None
-) -> list[RepairView]:
+def repairs(db: Db, terminal: str, limit: int, known: Iterable[Incident] | None = None) -> list[RepairView]:
     """Verdicts on its incidents, the newest first: an incident that was open again had several. known: those incidents, where they were read already."""
     of = incidents_of(db, terminal) if known is None else known
     own = {each.corr_id: each for each in of if each.terminal == terminal and not each.drill}
@@ -257,13 +251,13 @@ def repairs(
     return sorted(found, key=lambda each: -each.at)[:limit]
 
 
-def _parts(db: sqlite3.Connection, wanted: Mapping[str, Any], known: Iterable[Incident]) -> Iterator[Moment]:
+def _parts(db: Db, wanted: Mapping[str, Any], known: Iterable[Incident]) -> Iterator[Moment]:
     for each in repairs(db, wanted["terminal"], wanted["limit"], known):
         if (each.part or each.verdict == "part_changed") and wanted["start"] <= each.at < wanted["end"]:
             yield Moment(PART, each.at, what=each.fault, component=each.component, ref=each.incident, text=each.part)
 
 
-def _notes(db: sqlite3.Connection, wanted: Mapping[str, Any]) -> Iterator[Moment]:
+def _notes(db: Db, wanted: Mapping[str, Any]) -> Iterator[Moment]:
     for n, at, by, text in db.execute(
         "SELECT n, at, by, text FROM terminal_note WHERE terminal = :terminal AND at >= :start AND at < :end ORDER BY n DESC LIMIT :limit",
         wanted,

@@ -1,8 +1,7 @@
-"""What a step from one schema to the next cannot say in SQL. Called once, inside the transaction of that step."""
+"""What a step from one schema to the next cannot say in SQL, for every store. Called once, inside the transaction of that step."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,13 +10,14 @@ import msgpack
 
 from tillwatch.collector.alarm.rules import parse_rules
 from tillwatch.collector.incident.incidents import ACKNOWLEDGED, CLOSED, OPEN, ROOT, Incident
+from tillwatch.collector.store.db import Db
 
 _ALARMS = """
     SELECT incident, id, rule, terminal, component, episode, condition, raised_at, cleared_at, detail, acked_at, acked_by FROM alarm
     WHERE incident <> '' ORDER BY id"""
 
 
-def incidents_of_alarms(db: sqlite3.Connection) -> None:
+def incidents_of_alarms(db: Db) -> None:
     """To schema 4: an incident was one alarm, told when it was raised and over when that was. It gets what the alarm knew, so that its ticket
     still hears how it ends; what was over then is closed: nobody was ever asked to confirm it.
     """
@@ -63,5 +63,5 @@ def _standing(incident: Incident, *, acked: int, by: str) -> dict[str, Any]:
     return {"state": ACKNOWLEDGED, "responded_at": acked, "owner": by} if acked else {}
 
 
-STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {4: incidents_of_alarms}
+STEPS: Mapping[int, Callable[[Db], None]] = {4: incidents_of_alarms}
 """By the version that it leads to."""

@@ -191,6 +191,7 @@ class Terminal:
     mode_component: str = ""
     loss: bytes = b""
     down_since: int = 0
+    version: str = ""
 
     _STATUS = (
         "epoch",
@@ -213,6 +214,7 @@ class Terminal:
         "mode_component",
         "loss",
         "down_since",
+        "version",
     )
 
     def pack_status(self) -> bytes:
@@ -244,8 +246,8 @@ class Terminal:
         return self.life_cycle == IN_SERVICE and self.state != "revoked"
 
     def of_device(self, device: str) -> list[Component]:
-        """The components that this device has, the device itself among them."""
-        return [self.components[name] for name in sorted(self.components) if device_of(name) == device]
+        """The components that this device has, the device itself among them; of one part, that part."""
+        return [self.components[name] for name in sorted(self.components) if device in (device_of(name), name)]
 
     def refuses(self, serial: str) -> bool:
         """Whether no broker may let this terminal in with the certificate of that serial number, in hex."""

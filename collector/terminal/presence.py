@@ -87,7 +87,7 @@ class Presence:
             self._alarming.judge(COMPONENT_SILENT, terminal, component.name, "silent", at)
 
     def source(self, terminal: Terminal, device: str, *, failed: bool, at: int) -> None:
-        """The agent says whether it can read a device; all that belongs to it is unknown while it cannot."""
+        """The agent says whether it can read a device, or one part; all that belongs to it is unknown while it cannot."""
         if failed:
             for component in terminal.of_device(device):
                 if component.unknown != "unreadable":

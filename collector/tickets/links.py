@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 from typing import Any
+
+from tillwatch.collector.store.db import Db
 
 LINKED = "linked"
 """The origin of a link that a person made."""
@@ -17,7 +18,7 @@ _WRITE = f"""
     ON CONFLICT (incident) DO UPDATE SET {", ".join(f"{each} = excluded.{each}" for each in _COLUMNS)}"""  # noqa: S608 - constants of this file
 
 
-def keep_link(conn: sqlite3.Connection, facts: Mapping[str, Any]) -> None:
+def keep_link(conn: Db, facts: Mapping[str, Any]) -> None:
     """Facts of a TICKET_CHANGE about an incident. What they do not say stays as it was; of a ticket in another system nothing does, of another one
     in the same system what was delivered. The status is not known after a delivery: a note of ours may turn "new" into "open".
     """

@@ -11,11 +11,12 @@ Each receiver has a queue of its own here, so that none waits for another; drill
 
 from __future__ import annotations
 
-import sqlite3
+import json
 from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from tillwatch.collector.store.db import Db, Where
+from tillwatch.collector.store.whereabouts import writing
 from tillwatch.collector.tickets.delivery import LONGEST_WAIT_S, MAX_ANSWER, SECOND, Row, RowState, take
 from tillwatch.collector.tickets.message import Op, TicketMessage
 from tillwatch.collector.tickets.port import Destination, Leg, Link
@@ -43,6 +44,9 @@ _HEAD = f"""state <> 'done' AND state IN ('pending', 'sending', 'uncertain') AND
     AND earlier.state <> 'done' AND NOT (earlier.state = 'dead' AND earlier.op IN ('update', 'notify')))"""  # noqa: S608 - constants of this file
 _DUE = """((state <> 'sending' AND (not_before <= :now OR not_before > :now + :longest))
     OR (state = 'sending' AND (lease_until <= :now OR lease_until > :now + :longest)))"""
+_FREE = """NOT EXISTS (SELECT 1 FROM outbox AS other WHERE other.connector = :connector AND other.incident = outbox.incident
+    AND other.channel = outbox.channel AND other.contact = outbox.contact AND other.seq = outbox.seq AND other.id <> outbox.id)"""
+"""The place of a row in that connector's lane is nobody else's: the table takes one row for each."""
 _COLUMNS = (
     "id, incident, op, seq, level, created_at, state, attempts, not_before, answer, queue, channel, contact, body"
 )
@@ -58,14 +62,12 @@ class Taken(NamedTuple):
     link: Link | None
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(where: Where) -> Db:
     """A connection for the sender alone; the collector's store has created the tables and set WAL."""
-    conn = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
-    conn.execute("PRAGMA synchronous = FULL")
-    return conn
+    return writing(where, BUSY_S)
 
 
-def enqueue(conn: sqlite3.Connection, message: TicketMessage, now: int, to: Sequence[Destination]) -> int:
+def enqueue(conn: Db, message: TicketMessage, now: int, to: Sequence[Destination]) -> int:
     """Put a message into the caller's open transaction, once for each receiver; how many rows that made. One that is there stands."""
     body = message.pack()
     made = 0
@@ -89,28 +91,26 @@ def enqueue(conn: sqlite3.Connection, message: TicketMessage, now: int, to: Sequ
     return made
 
 
-def ticket_of(conn: sqlite3.Connection, incident: str) -> str:
+def ticket_of(conn: Db, incident: str) -> str:
     """The connector that has the incident's ticket, or is to make it; empty where none has."""
     found = conn.execute(
-        "SELECT connector FROM outbox WHERE incident = ? AND op <> 'notify' ORDER BY seq DESC LIMIT 1", (incident,)
+        "SELECT connector FROM outbox WHERE incident = ? AND op <> 'notify' ORDER BY seq DESC, id DESC LIMIT 1",
+        (incident,),
     ).fetchone()
     found = found or conn.execute("SELECT connector FROM ticket_link WHERE incident = ?", (incident,)).fetchone()
     return found[0] if found else ""
 
 
-def reroute(
-    conn: sqlite3.Connection, known: Collection[str], route: Callable[[TicketMessage, int, str], Sequence[Destination]]
-) -> int:
+def reroute(conn: Db, known: Collection[str], route: Callable[[TicketMessage, int, str], Sequence[Destination]]) -> int:
     """At start, in a transaction of its own: what waits for a receiver that is not configured (any more) goes to the one that has its place.
     A person who was to be told over such a channel was told otherwise or not at all: that row is dead. Returns how many rows moved.
     """
-    names = sorted(known)
     conn.execute("BEGIN IMMEDIATE")
     try:
         strangers = conn.execute(
-            "SELECT id, incident, op, created_at, body FROM outbox WHERE state <> 'done' AND state <> 'dead'"  # noqa: S608 - only question marks
-            f" AND connector NOT IN ({','.join('?' * len(names))}) ORDER BY id",
-            names,
+            "SELECT id, incident, op, created_at, body FROM outbox WHERE state <> 'done' AND state <> 'dead'"
+            " AND connector NOT IN (SELECT value FROM json_each(?)) ORDER BY id",
+            (json.dumps(sorted(known)),),
         ).fetchall()
         places: dict[str, Destination] = {}
         for number, incident, op, created_at, body in strangers:
@@ -127,8 +127,8 @@ def reroute(
                 places[incident] = next(each for each in ways if not each.notify)
             place = places[incident]
             conn.execute(
-                "UPDATE OR IGNORE outbox SET connector = ?, queue = ?, state = 'pending', attempts = 0 WHERE id = ?",
-                (place.connector, place.leg.queue, number),
+                f"UPDATE outbox SET connector = :connector, queue = :queue, state = 'pending', attempts = 0 WHERE id = :id AND {_FREE}",  # noqa: S608 - a constant of this file
+                {"connector": place.connector, "queue": place.leg.queue, "id": number},
             )
         conn.execute("COMMIT")
     except BaseException:
@@ -137,7 +137,7 @@ def reroute(
     return len(strangers)
 
 
-def retry(conn: sqlite3.Connection, incident: str, connector: str) -> int:
+def retry(conn: Db, incident: str, connector: str) -> int:
     """Within the caller's transaction: what was given up waits again, and what waits is due now; of one incident or connector, or of all. What
     was given up may have been carried out. Returns how many rows that are.
     """
@@ -148,7 +148,7 @@ def retry(conn: sqlite3.Connection, incident: str, connector: str) -> int:
     ).rowcount
 
 
-def hand_over(conn: sqlite3.Connection, incident: str, connector: str) -> None:
+def hand_over(conn: Db, incident: str, connector: str) -> None:
     """Within the caller's transaction: a person has put a ticket in the place of the one that was to be made. Nobody makes another one, and what waits
     goes there.
     """
@@ -156,13 +156,18 @@ def hand_over(conn: sqlite3.Connection, incident: str, connector: str) -> None:
         "UPDATE outbox SET state = 'done', answer = 'linked by a person' WHERE incident = ? AND op = 'open' AND state NOT IN ('done', 'sending')",
         (incident,),
     )
-    conn.execute(
-        "UPDATE OR IGNORE outbox SET connector = ? WHERE incident = ? AND op <> 'notify' AND state NOT IN ('done', 'sending')",
-        (connector, incident),
+    waiting = conn.execute(
+        "SELECT id FROM outbox WHERE incident = ? AND op <> 'notify' AND state NOT IN ('done', 'sending') ORDER BY id",
+        (incident,),
+    ).fetchall()
+    # One by one: two that waited for different systems may be of one place in the lane, and the first of them has it.
+    conn.executemany(
+        f"UPDATE outbox SET connector = :connector WHERE id = :id AND {_FREE}",  # noqa: S608 - a constant of this file
+        [{"connector": connector, "id": number} for (number,) in waiting],
     )
 
 
-def recover(conn: sqlite3.Connection, connector: str, now: int, settle_s: float) -> int:
+def recover(conn: Db, connector: str, now: int, settle_s: float) -> int:
     """At the start of the only sender of this store: rows that an ended one left `sending` may have been carried out. Returns how many there were."""
     conn.execute("BEGIN IMMEDIATE")
     try:
@@ -179,7 +184,7 @@ def recover(conn: sqlite3.Connection, connector: str, now: int, settle_s: float)
 
 
 def take_due(
-    conn: sqlite3.Connection,
+    conn: Db,
     connector: str,
     now: int,
     limit: int,
@@ -209,7 +214,7 @@ def take_due(
 
 
 def _take(
-    conn: sqlite3.Connection,
+    conn: Db,
     connector: str,
     head: tuple[Any, ...],
     now: int,
@@ -231,7 +236,7 @@ def _take(
     return Taken(taken, body, tuple(one for (one,) in earlier), leg, link_of(conn, row.incident, connector))
 
 
-def _last_of(conn: sqlite3.Connection, connector: str, first: Row, leg: Leg, now: int) -> tuple[Any, ...] | None:
+def _last_of(conn: Db, connector: str, first: Row, leg: Leg, now: int) -> tuple[Any, ...] | None:
     """The last of the updates that wait in a row from `first` on; the ones before it are told in it."""
     later = conn.execute(
         f"""SELECT {_COLUMNS}, EXISTS (SELECT 1 FROM outbox AS later WHERE {_LANE.format("later", "outbox")} AND later.seq > outbox.seq)
@@ -263,9 +268,7 @@ def _row(found: tuple[Any, ...]) -> tuple[Row, Leg, bytes]:
     return row, Leg(queue, channel, contact), body
 
 
-def record_outcome(
-    conn: sqlite3.Connection, row: Row, now: int, *, connector: str = "", link: Link | None = None
-) -> bool:
+def record_outcome(conn: Db, row: Row, now: int, *, connector: str = "", link: Link | None = None) -> bool:
     """Keep what came of an attempt, with the incident's ticket if there is one to keep.
 
     row: as delivery.settle() left it. False: the row was taken by somebody else meanwhile, nothing was written.
@@ -289,7 +292,7 @@ def record_outcome(
             conn.execute(
                 "INSERT INTO ticket_link (incident, connector, external_id, url, state, adopted) VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (incident) DO UPDATE SET connector = excluded.connector, external_id = excluded.external_id,"
-                " url = excluded.url, adopted = excluded.adopted, state = CASE WHEN external_id = excluded.external_id THEN state ELSE excluded.state END",
+                " url = excluded.url, adopted = excluded.adopted, state = CASE WHEN ticket_link.external_id = excluded.external_id THEN ticket_link.state ELSE excluded.state END",
                 (row.incident, connector, link.external_id, link.url, link.state, int(link.adopted)),
             )
         conn.execute("COMMIT")
@@ -299,7 +302,7 @@ def record_outcome(
     return bool(mine)
 
 
-def link_of(conn: sqlite3.Connection, incident: str, connector: str) -> Link | None:
+def link_of(conn: Db, incident: str, connector: str) -> Link | None:
     """The incident's ticket in that system."""
     found = conn.execute(
         "SELECT external_id, url, state, adopted FROM ticket_link WHERE incident = ? AND connector = ?",
@@ -308,7 +311,7 @@ def link_of(conn: sqlite3.Connection, incident: str, connector: str) -> Link | N
     return Link(found[0], found[1], found[2], bool(found[3])) if found else None
 
 
-def next_due(conn: sqlite3.Connection, connector: str, now: int) -> int | None:
+def next_due(conn: Db, connector: str, now: int) -> int | None:
     """When the next row comes due, UTC ns; None if no row waits for its time."""
     found: tuple[int | None] = conn.execute(
         f"""SELECT MIN(CASE state WHEN 'sending' THEN lease_until ELSE not_before END) FROM outbox
@@ -319,25 +322,26 @@ def next_due(conn: sqlite3.Connection, connector: str, now: int) -> int | None:
     return found[0]
 
 
-def settled(conn: sqlite3.Connection, before: int) -> list[str]:
+def settled(conn: Db, before: int) -> list[str]:
     """Incidents of which every message, the end among them, was delivered before that time, UTC ns; at most PRUNE_AT_ONCE."""
     found = conn.execute(
         "SELECT incident FROM outbox GROUP BY incident"
-        " HAVING min(state = 'done' OR op = 'notify' AND state = 'dead') AND max(op = 'resolve') AND max(done_at) < ? LIMIT ?",
+        " HAVING count(*) FILTER (WHERE state <> 'done' AND (op <> 'notify' OR state <> 'dead')) = 0"
+        " AND count(*) FILTER (WHERE op = 'resolve') > 0 AND max(done_at) < ? ORDER BY incident LIMIT ?",
         (before, PRUNE_AT_ONCE),
     )
     return [row[0] for row in found]
 
 
-def prune(conn: sqlite3.Connection, incidents: Sequence[str]) -> None:
+def prune(conn: Db, incidents: Sequence[str]) -> None:
     """Forget the messages of settled incidents, within the caller's transaction. Which ticket was theirs stays known."""
     conn.executemany("DELETE FROM outbox WHERE incident = ?", [(incident,) for incident in incidents])
 
 
-def _give_up(conn: sqlite3.Connection, number: int, why: str) -> None:
+def _give_up(conn: Db, number: int, why: str) -> None:
     conn.execute("UPDATE outbox SET state = 'dead', answer = ? WHERE id = ?", (why[:MAX_ANSWER], number))
 
 
-def _roll_back(conn: sqlite3.Connection) -> None:
+def _roll_back(conn: Db) -> None:
     if conn.in_transaction:
         conn.execute("ROLLBACK")

@@ -7,9 +7,10 @@ receiver's queue goes to the journal when it changes, so that the monitoring its
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+from tillwatch.collector.store.db import Db
 
 UNDELIVERED = (
     "state <> 'done' AND connector NOT IN ('drills', '') AND op <> 'update' AND NOT (op = 'notify' AND state = 'dead')"
@@ -34,7 +35,7 @@ class Overdue:
     waiting: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
 
-def overdue(conn: sqlite3.Connection, limits: Mapping[int, int], now: int) -> tuple[Overdue, ...]:
+def overdue(conn: Db, limits: Mapping[int, int], now: int) -> tuple[Overdue, ...]:
     """Receivers whose oldest message of a level waits longer than that level's limit (ns; 0 or absent: none)."""
     most = max((level for level, limit in limits.items() if limit), default=0)
     found: dict[str, dict[int, tuple[int, int]]] = {}
@@ -45,14 +46,14 @@ def overdue(conn: sqlite3.Connection, limits: Mapping[int, int], now: int) -> tu
     return tuple(Overdue(connector, waiting) for connector, waiting in sorted(found.items()))
 
 
-def late_messages(conn: sqlite3.Connection, level: int, before: int, after: int) -> Sequence[tuple[int, bytes]]:
+def late_messages(conn: Db, level: int, before: int, after: int) -> Sequence[tuple[int, bytes]]:
     """(row id, body) of messages of that level that have waited since `before` or longer, from row `after` on, at most AT_ONCE."""
     return conn.execute(_LATE, {"level": level, "before": before, "after": after, "limit": AT_ONCE}).fetchall()
 
 
-def still_late(conn: sqlite3.Connection, rows: Sequence[int]) -> Sequence[tuple[int, bytes]]:
+def still_late(conn: Db, rows: Sequence[int]) -> Sequence[tuple[int, bytes]]:
     """(row id, body) of those of these rows that still wait."""
     return conn.execute(
-        "SELECT id, body FROM outbox WHERE state <> 'done' AND id IN (SELECT value FROM json_each(?)) ORDER BY id",
+        "SELECT id, body FROM outbox WHERE state <> 'done' AND id IN (SELECT CAST(value AS INTEGER) FROM json_each(?)) ORDER BY id",
         (json.dumps(rows),),
     ).fetchall()

@@ -14,12 +14,12 @@ import os
 import random
 import secrets
 import socket
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.tickets import outbox
 from tillwatch.collector.tickets.delivery import (
     DELIVERY_S,
@@ -70,7 +70,7 @@ class OutboxSender:
 
     def __init__(
         self,
-        connect: Callable[[], sqlite3.Connection],
+        connect: Callable[[], Db],
         port: Receiver,
         *,
         on_change: OnChange = _unheard,
@@ -161,7 +161,7 @@ class OutboxSender:
             await self._store.close()
             self._loop = None
 
-    def _take(self, conn: sqlite3.Connection, now: int, room: int) -> list[Taken]:
+    def _take(self, conn: Db, now: int, room: int) -> list[Taken]:
         return outbox.take_due(
             conn,
             self.connector,
@@ -302,5 +302,5 @@ def _linked(op: Op, known: Link, told: Done) -> Link:
     return Link(told.external_id or known.external_id, told.url or known.url, state, adopted)
 
 
-def _record(conn: sqlite3.Connection, row: Row, now: int, connector: str, link: Link | None) -> bool:
+def _record(conn: Db, row: Row, now: int, connector: str, link: Link | None) -> bool:
     return outbox.record_outcome(conn, row, now, connector=connector, link=link)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
 
+from tillwatch.collector.store.db import Db
+
 log = logging.getLogger(__name__)
 
 STORE_AGAIN_S = 1.0
@@ -21,20 +23,20 @@ T = TypeVar("T")
 class StoreThread:
     """connect: opens the connection; it is called on the thread. what: for whom, in the log."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], what: str) -> None:
+    def __init__(self, connect: Callable[[], Db], what: str) -> None:
         self._connect = connect
         self._what = what
         self._thread = ThreadPoolExecutor(1, what)
-        self._conn: sqlite3.Connection | None = None
+        self._conn: Db | None = None
         self._ill = False
         self._closed = False
 
-    async def once(self, do: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def once(self, do: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`do` with the connection, on the thread. Raises what it raises."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, lambda: do(self._connection(), *args, **kwargs))
 
-    async def surely(self, do: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def surely(self, do: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The same, again and again for as long as the store refuses: what was found out must be kept before anything else is done."""
         while True:
             try:
@@ -57,7 +59,7 @@ class StoreThread:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown()
 
-    def _connection(self) -> sqlite3.Connection:
+    def _connection(self) -> Db:
         if self._conn is None:
             self._conn = self._connect()
         return self._conn

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from tillwatch.collector.tickets.outages import evidence
+
 LANGUAGES = ("en", "zh")
 CATALOGUE = Path(__file__).with_name("words.toml")
 
@@ -43,7 +45,7 @@ def again(text: str, language: str) -> str:
     for pattern, key in _causes():
         if found := pattern.fullmatch(text):
             return phrase(key, language, found.groupdict())
-    return text
+    return evidence(text, language)
 
 
 @cache

@@ -12,6 +12,7 @@ from cryptography import x509
 
 from tillwatch.collector.alarm.rules import FORK
 from tillwatch.collector.config import Config
+from tillwatch.collector.store.reading import connected
 from tillwatch.collector.store.sqlite import terminals_of
 from tillwatch.collector.terminal.fleet import Terminal
 from tillwatch.collector.trust.authority import CLIENT_LIFE, RENEW_BEFORE
@@ -31,11 +32,12 @@ def examine_identities(config: Config, now: int | None = None) -> Iterator[Said]
     """Of a database that can be read; another check tells of one that cannot."""
     now = time.time_ns() if now is None else now
     try:
-        with closing(sqlite3.connect(f"file:{config.database}?mode=ro", uri=True, timeout=READ_S)) as db:
+        with closing(connected(config.store, READ_S)) as db:
             terminals = {terminal.id: terminal for terminal in terminals_of(db)}
             signing = db.execute("SELECT terminal, since FROM terminal_key WHERE state = 'active'").fetchall()
             shared = db.execute(
-                "SELECT DISTINCT terminal FROM alarm WHERE rule = ? AND condition <> 'normal'", (FORK,)
+                "SELECT DISTINCT terminal FROM alarm WHERE rule = ? AND condition <> 'normal' ORDER BY terminal",
+                (FORK,),
             ).fetchall()
     except sqlite3.Error:
         return

@@ -18,7 +18,9 @@ from typing import Any
 
 from tillwatch.collector.commands.acts import ActError, prepare_data_dir
 from tillwatch.collector.commands.output import CommandError, age, coloured, iso
-from tillwatch.collector.config import Config, ConfigError, WatchdogSection
+from tillwatch.collector.config import Config, ConfigError
+from tillwatch.collector.logs import to_stderr
+from tillwatch.collector.sections import WatchdogSection
 from tillwatch.collector.tickets.signature import Secret, read_secrets
 from tillwatch.collector.watch.complaints import MISSING
 from tillwatch.collector.watch.delays import figures, kept
@@ -72,8 +74,7 @@ def _run(settings: WatchdogSection) -> int:
     from tillwatch.collector.watch.receiver import ReceiverError  # noqa: PLC0415
     from tillwatch.collector.watch.run import Watchdog  # noqa: PLC0415
 
-    clock = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
-    logging.basicConfig(level=logging.INFO, format=f"{clock}%(levelname)s %(name)s: %(message)s")
+    to_stderr()
     assert settings.secret_file is not None
     secrets = _secrets(settings.secret_file, "secret_file")
     who = load(settings.state_dir)

@@ -6,24 +6,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import random
 import ssl
 from collections.abc import Callable
 from typing import Any
 
 from gmqtt import Client, Message
 from gmqtt.mqtt.constants import MQTTv311
-from gmqtt.mqtt.handler import MQTTConnectError
 
 from tillwatch.agent.wire import ack_topic, life_topic
-from tillwatch.collector.intake.transport import NO_RECONNECT, begin_session, mend_gmqtt
-
-log = logging.getLogger(__name__)
+from tillwatch.collector.intake.transport import NO_RECONNECT, begin_session, keep_connected, mend_gmqtt
 
 KEEPALIVE_S = 30
 GOODBYE_S = 2.0
-BACKOFF_FIRST_S = 0.5
 BACKOFF_MOST_S = 10.0
 """One watchdog floods no broker, and every second until it is back counts against the path."""
 
@@ -92,30 +86,17 @@ class Link:
 
     async def run(self) -> None:
         """Until cancelled: then it says goodbye, so that the broker publishes no will."""
-        failing, attempt = False, 0
-        where = f"MQTT broker {self._where[0]} port {self._where[1]}"
-        while True:
-            try:
-                await self._connect()
-            except (OSError, MQTTConnectError) as error:
-                if not failing:
-                    log.warning("%s: cannot connect (%s); trying again until it answers", where, error)
-                failing = True
-            else:
-                log.info("%s: connected", where)
-                failing, attempt = False, 0
-                try:
-                    self.up = True
-                    self._connected()
-                    await self._lost.wait()
-                finally:
-                    self.up = False
-                    self._cut_off()
-                    await self._disconnect()
-                log.warning("%s: connection lost; trying again until it answers", where)
-                failing = True
-            await asyncio.sleep(random.uniform(0, min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2**attempt)))  # noqa: S311 - spreads load
-            attempt = min(attempt + 1, 16)
+        await keep_connected(f"{self._where[0]} port {self._where[1]}", self._connect, self._stay, BACKOFF_MOST_S)
+
+    async def _stay(self) -> None:
+        try:
+            self.up = True
+            self._connected()
+            await self._lost.wait()
+        finally:
+            self.up = False
+            self._cut_off()
+            await self._disconnect()
 
     def publish(self, topic: str, payload: bytes, taken: Callable[[], None] = _nobody) -> None:
         """Hand over with QoS 1, without waiting; taken: called when the broker has it. Nothing happens while there is no connection."""

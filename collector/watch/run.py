@@ -19,8 +19,8 @@ from pathlib import Path
 from tillwatch.agent.model import AGENT, MS, Reading, State
 from tillwatch.agent.wire import WireError, batch_topic, life_topic, open_ack
 from tillwatch.collector.alarm import drills
-from tillwatch.collector.config import WatchdogSection
 from tillwatch.collector.notify import READY, STOPPING, WATCHDOG, notify
+from tillwatch.collector.sections import WatchdogSection
 from tillwatch.collector.tickets.message import Op
 from tillwatch.collector.tickets.signature import Secret
 from tillwatch.collector.watch import path, stream

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
-import logging
 import os
 import signal
 import socket
@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from tillwatch.collector.incident.incident_views import ConsoleReader
+from tillwatch.collector.logs import to_stderr
 
 if TYPE_CHECKING:
     from tillwatch.collector.config import Config
     from tillwatch.collector.people.recording import Recorder
     from tillwatch.collector.people.settings import ConsoleSection
     from tillwatch.collector.people.signing_in import SigningIn
+    from tillwatch.collector.store.db import Where
     from tillwatch.collector.web.predicting import Predicting
 
 GOODBYE_S = 3
@@ -78,22 +80,32 @@ def checked(settings: ConsoleSection) -> ConsoleSection:
     return settings
 
 
-def _people(database: Path, settings: ConsoleSection) -> tuple[SigningIn, Recorder]:
+def _where(text: str) -> Where:
+    from tillwatch.collector.store.whereabouts import of_text  # noqa: PLC0415  # --help must not need the store
+
+    try:
+        return of_text(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _people(database: Where, settings: ConsoleSection) -> tuple[SigningIn, Recorder]:
     """Raises Refused."""
     from tillwatch.collector.people import accounts  # noqa: PLC0415  # --help must not wait for it
     from tillwatch.collector.people.console_db import ConsoleDbError, place  # noqa: PLC0415
     from tillwatch.collector.people.directory import Directory  # noqa: PLC0415
     from tillwatch.collector.people.recording import Recorder  # noqa: PLC0415
     from tillwatch.collector.people.signing_in import SigningIn  # noqa: PLC0415
+    from tillwatch.collector.store.whereabouts import anchor  # noqa: PLC0415
 
     try:
-        directory = Directory(place(database), anonymous=settings.anonymous, far=settings.far)
+        directory = Directory(place(anchor(database)), anonymous=settings.anonymous, far=settings.far)
         if settings.far and not accounts.count(directory.db):
             raise Refused(
                 f"--host {settings.host}: nobody has an account yet, and other machines reach this console: make the first one with "
                 "tillwatch-collector people add NAME --role administrator"
             )
-        return SigningIn(directory, settings), Recorder(place(database), database)
+        return SigningIn(directory, settings), Recorder(place(anchor(database)), database)
     except ConsoleDbError as error:
         raise Refused(str(error)) from None
 
@@ -104,7 +116,7 @@ def serve(
     port: int,
     cards: Path | None = None,
     predicting: Predicting | None = None,
-    database: Path | None = None,
+    database: Where | None = None,
     configured: Config | None = None,
 ) -> None:
     """Runs the console until SIGTERM or SIGINT. cards: the bank's own; database: the store, beside which the accounts stand and where acts are left for
@@ -164,17 +176,18 @@ def serve(
     server.run([listener])
 
 
-def _predicting(database: Path, table: Path | None, *, enabled: bool) -> Predicting:
+def _predicting(database: Where, table: Path | None, *, enabled: bool) -> Predicting:
     """table: the bank's own. Raises Refused."""
     from tillwatch.collector.predict.checkpoint import read_status  # noqa: PLC0415  # --help must not wait for it
     from tillwatch.collector.predict.settings import TablesError, parse_tables  # noqa: PLC0415
+    from tillwatch.collector.store.whereabouts import anchor  # noqa: PLC0415
     from tillwatch.collector.web.predicting import Predicting  # noqa: PLC0415
 
     try:
         tables = parse_tables(table.read_text(encoding="utf-8") if table is not None else "")
     except (TablesError, OSError, UnicodeDecodeError) as error:
         raise Refused(f"--predictions: {table}: {error}") from None
-    return Predicting(enabled, lambda: read_status(database), tables)
+    return Predicting(enabled, lambda: read_status(anchor(database)), tables)
 
 
 def _end_with_stdin() -> None:
@@ -189,7 +202,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="tillwatch-collector console",
         description="The fleet console and REST API over the collector's store.",
     )
-    parser.add_argument("--db", required=True, type=Path, help="the collector's store")
+    parser.add_argument(
+        "--db",
+        required=True,
+        type=_where,
+        help="the collector's store: its file, or postgresql://USER@HOST/DATABASE?password_file=FILE&data_dir=FOLDER",
+    )
     parser.add_argument(
         "--config",
         type=Path,
@@ -207,21 +225,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.until_stdin_ends:
         threading.Thread(target=_end_with_stdin, name="stdin", daemon=True).start()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    to_stderr()
     if os.name == "posix":
-        os.nice(BEHIND_INTAKE)
+        with contextlib.suppress(PermissionError):  # its unit lets nobody change priorities; CPUWeight= holds there
+            os.nice(BEHIND_INTAKE)
     from tillwatch.collector.config import ConfigError, load_config  # noqa: PLC0415  # as the next
-    from tillwatch.collector.store.reader import SqliteReader  # noqa: PLC0415  # --help must not need the store
+    from tillwatch.collector.store.opening import open_reader  # noqa: PLC0415  # --help must not need the store
     from tillwatch.collector.store.sqlite import StoreError  # noqa: PLC0415
 
     try:
         try:
-            SqliteReader(options.db).close()
+            open_reader(options.db).close()
         except (StoreError, sqlite3.Error) as error:
             raise Refused(f"--db {options.db}: cannot be read as the collector's store: {error}") from None
         predicting = _predicting(options.db, options.predictions, enabled=not options.no_predictions)
         serve(
-            lambda: SqliteReader(options.db), options.host, options.port, options.cards, predicting, options.db,
+            lambda: open_reader(options.db), options.host, options.port, options.cards, predicting, options.db,
             load_config(options.config) if options.config is not None else None,
         )  # fmt: skip
     except ConfigError as error:

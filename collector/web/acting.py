@@ -9,11 +9,12 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import Any, Protocol
 
 from tillwatch.collector.people.roles import Visitor
 from tillwatch.collector.store import requests
+from tillwatch.collector.store.db import Where
+from tillwatch.collector.store.whereabouts import writing
 
 ANSWER_S = 10.0
 """For the collector to journal an act: it looks every second, and a commit of a slow disk takes a few."""
@@ -39,7 +40,7 @@ class Acts(Protocol):
 class ActsDoor:
     """Acts. database: the collector's store."""
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Where) -> None:
         self._database = database
 
     async def __call__(self, visitor: Visitor, *facts: Mapping[str, Any]) -> None:
@@ -55,8 +56,7 @@ class ActsDoor:
     def _journal(self, acts: list[dict[str, Any]], *, wait: bool) -> None:
         asked = 0
         try:
-            uri = f"{self._database.absolute().as_uri()}?mode=rw"
-            with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_S)) as db:
+            with closing(writing(self._database, BUSY_S)) as db:
                 db.execute("BEGIN IMMEDIATE")
                 number = max(requests.ask(db, facts) for facts in acts)
                 db.execute("COMMIT")

@@ -25,6 +25,7 @@ from tillwatch.collector.people.recording import Recorder
 from tillwatch.collector.people.roles import Visitor
 from tillwatch.collector.people.settings import ConsoleSection
 from tillwatch.collector.people.signing_in import SigningIn
+from tillwatch.collector.store.db import Where
 from tillwatch.collector.web import pages
 from tillwatch.collector.web.acting import Acts, NotTaken
 from tillwatch.collector.web.drawing import chart_route, finding_chart
@@ -73,7 +74,7 @@ class Console:
         recorder: Recorder | None = None,
         provider: Provider | None = None,
         config: Path | None = None,
-        database: Path | None = None,
+        database: Where | None = None,
     ) -> None:
         self.people, self._recorder = people, recorder
         settings = people.settings if people is not None else ConsoleSection()

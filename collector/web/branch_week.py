@@ -10,13 +10,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from tillwatch.collector.duty.calendars import instant
 from tillwatch.collector.figures.rollup import Scope, compute
-from tillwatch.collector.figures.rows import open_log, read_log, read_policy
+from tillwatch.collector.figures.rows import read_log, read_policy
 from tillwatch.collector.figures.shares import Shares
+from tillwatch.collector.store.db import Where
+from tillwatch.collector.store.reading import reading
 
 DAYS = 7
 KEPT_NS = 10 * 60 * 10**9
@@ -42,9 +43,9 @@ class Week:
     computed_at: int
 
 
-def week_of(database: Path, branch: str, now: int) -> Week:
+def week_of(where: Where, branch: str, now: int) -> Week:
     """Read and computed anew. Raises StoreError and sqlite3.Error."""
-    with closing(open_log(database)) as db:
+    with closing(reading(where)) as db:
         policy = read_policy(db)
         zone = ZoneInfo(policy.zone)
         today = datetime.fromtimestamp(now // 10**9, UTC).astimezone(zone).date().toordinal()
@@ -60,22 +61,22 @@ def week_of(database: Path, branch: str, now: int) -> Week:
 
 
 class Weeks:
-    """Of the branches that are looked at. database: None where nothing can be computed."""
+    """Of the branches that are looked at. where: None where nothing can be computed."""
 
-    def __init__(self, database: Path | None, now: Callable[[], int]) -> None:
-        self._database = database
+    def __init__(self, where: Where | None, now: Callable[[], int]) -> None:
+        self._where = where
         self._now = now
         self._kept: dict[str, Week] = {}
         self._one = asyncio.Lock()
 
     async def of(self, branch: str) -> Week | None:
         """None without a store to compute from."""
-        if self._database is None:
+        if self._where is None:
             return None
         async with self._one:
             kept = self._kept.get(branch)
             if kept is None or self._now() - kept.computed_at > KEPT_NS:
-                kept = await asyncio.to_thread(week_of, self._database, branch, self._now())
+                kept = await asyncio.to_thread(week_of, self._where, branch, self._now())
                 if len(self._kept) >= MAX_KEPT:
                     self._kept.clear()
                 self._kept[branch] = kept

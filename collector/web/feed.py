@@ -72,7 +72,7 @@ terminals that is half a second of a core; reading only what was touched takes s
 """
 
 ROW_FIELDS = (
-    "id", "rank", "condition", "branch", "region", "class", "connection", "level", "alarm", "at", "unknown", "state", "stated", "cells",
+    "id", "rank", "condition", "branch", "region", "class", "connection", "level", "alarm", "at", "unknown", "state", "stated", "cells", "version", "ring",
 )  # fmt: skip
 """The names of a row's places; fleet.js reads rows by them. `alarm` is the rule of the worst one, its words stand once in the document; `at` and
 `stated` are UTC milliseconds; `cells` has a letter for each of component_groups.GROUPS.
@@ -89,7 +89,7 @@ def row(view: TerminalView, worst: AlarmView | None) -> Row:
     return (
         view.id, rank, condition, view.branch, view.region, view.terminal_class, view.connection, view.level, worst.rule if worst else "",
         view.last_received // MS, view.unknown_components, view.state.state if view.state is not None else "",
-        view.state.since // MS if view.state is not None else 0, view.cells.letters,
+        view.state.since // MS if view.state is not None else 0, view.cells.letters, view.version, view.ring,
     )  # fmt: skip
 
 

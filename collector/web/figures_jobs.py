@@ -17,12 +17,16 @@ from hashlib import sha256
 from pathlib import Path
 
 from tillwatch.collector.child import end
-from tillwatch.collector.figures.kept_reader import KeptFigures, Meta, read_meta
+from tillwatch.collector.figures import parcel
+from tillwatch.collector.figures.kept_reader import KeptFigures, Meta, read_meta, read_parcel_meta
 from tillwatch.collector.figures.period import DAY_NS
 from tillwatch.collector.figures.rollup import FLEET, Scope
-from tillwatch.collector.figures.rows import fingerprint, open_log
+from tillwatch.collector.figures.rows import fingerprint
 from tillwatch.collector.people.roles import Visitor
+from tillwatch.collector.store.db import Where
+from tillwatch.collector.store.reading import reading
 from tillwatch.collector.store.sqlite import StoreError
+from tillwatch.collector.store.whereabouts import anchor, as_text
 from tillwatch.collector.web.reads import Busy
 
 log = logging.getLogger(__name__)
@@ -53,7 +57,7 @@ class NoFigures(Exception):  # noqa: N818  # a state of the console, answered wi
 
 @dataclass(slots=True)
 class Job:
-    """state: `waiting`, `running` or `failed`; done: of a hundred; ended: set when it is over, however it ends."""
+    """state: `waiting`, `running` or `failed`; done: of a hundred; more: what the worker is told besides; ended: set when it is over, however it ends."""
 
     start: int
     end: int
@@ -64,16 +68,35 @@ class Job:
     done: int = 0
     error: str = ""
     failed_at: float = 0.0
+    more: tuple[str, ...] = ()
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """A report with its sheets, instead of figures to ask questions of. name: of the period; zone: IANA name; config: of the collector, where one was named."""
+
+    name: str
+    scope: Scope
+    zone: str
+    language: str
+    config: Path | None = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """For the worker."""
+        named = ("--config", str(self.config)) if self.config is not None else ()
+        return ("--report", *self.scope, "--name", self.name, "--zone", self.zone, "--language", self.language, *named)
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
-    """kept: None while there is nothing yet; job: what is being made, None where what is there is fresh."""
+    """kept: None while there is nothing yet; job: what is being made, None where what is there is fresh; path: of what is kept, a parcel where a report was asked for."""
 
     kept: KeptFigures | None
     meta: Meta | None
     job: Job | None
+    path: Path
 
 
 def part_of(visitor: Visitor) -> frozenset[Scope]:
@@ -85,11 +108,11 @@ def part_of(visitor: Visitor) -> frozenset[Scope]:
 
 
 class FiguresJobs:
-    """database: the collector's store; None: nothing can be computed. now: UTC ns; command: how the worker is started."""
+    """where: the collector's store; None: nothing can be computed. now: UTC ns; command: how the worker is started."""
 
-    def __init__(self, database: Path | None, now: Callable[[], int], command: tuple[str, ...] = ()) -> None:
-        self._database = database
-        self._folder = database.with_name(database.name + SUFFIX) if database is not None else None
+    def __init__(self, where: Where | None, now: Callable[[], int], command: tuple[str, ...] = ()) -> None:
+        self._where = where
+        self._folder = anchor(where).with_name(anchor(where).name + SUFFIX) if where is not None else None
         self._now = now
         self._command = command or (sys.executable, "-P", "-m", "tillwatch.collector.figures.worker")
         self._jobs: dict[Path, Job] = {}
@@ -105,11 +128,12 @@ class FiguresJobs:
         wait_s: float = 0.0,
         urgent: bool = True,
         anew: bool = False,
+        report: Wish | None = None,
     ) -> Found:
         """What is kept of [start, until); what is not, or is too old, is made meanwhile. wait_s: for what is not kept, or is not so any more; anew: make it even
-        where it is fresh. Raises NoFigures and Busy.
+        where it is fresh; report: instead of the figures. Raises NoFigures and Busy.
         """
-        path = self._path(start, until, scopes)
+        path = self._path(start, until, scopes, report)
         meta = await asyncio.to_thread(self._read, path)
         changed = meta is None or anew or meta.fingerprint != await self._fingerprint()
         job = self._jobs.get(path)
@@ -117,9 +141,9 @@ class FiguresJobs:
             del self._jobs[path]
             job = None
         if job is None and (changed or meta is None or self._old(meta, until)):
-            job = self._ask(Job(start, until, scopes, path, urgent))
+            job = self._ask(Job(start, until, scopes, path, urgent, more=report.words if report is not None else ()))
         if job is None:
-            return Found(KeptFigures(path), meta, None)
+            return Found(KeptFigures(path), meta, None, path)
         job.urgent |= urgent
         if wait_s and changed:
             with contextlib.suppress(TimeoutError):
@@ -128,7 +152,7 @@ class FiguresJobs:
             raise NoFigures(job.error)
         if job.ended.is_set():
             meta = await asyncio.to_thread(self._read, path)
-        return Found(KeptFigures(path) if meta is not None else None, meta, None if job.ended.is_set() else job)
+        return Found(KeptFigures(path) if meta is not None else None, meta, None if job.ended.is_set() else job, path)
 
     def forget(self) -> None:
         """What figures depend on may have changed just now: look again at the next question."""
@@ -141,14 +165,15 @@ class FiguresJobs:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._runner
 
-    def _path(self, start: int, until: int, scopes: Collection[Scope]) -> Path:
+    def _path(self, start: int, until: int, scopes: Collection[Scope], report: Wish | None) -> Path:
         if self._folder is None:
             raise NoFigures("this console has no store to compute figures from; start it with --db")
-        key = sha256(repr((start, until, sorted(scopes))).encode()).hexdigest()[:24]
-        return self._folder / f"{key}.db"
+        asked = (start, until, sorted(scopes)) if report is None else (start, until, sorted(scopes), report.words)
+        key = sha256(repr(asked).encode()).hexdigest()[:24]
+        return self._folder / f"{key}{parcel.SUFFIX if report is not None else '.db'}"
 
     def _read(self, path: Path) -> Meta | None:
-        meta = read_meta(path)
+        meta = read_parcel_meta(path) if path.suffix == parcel.SUFFIX else read_meta(path)
         if meta is not None:
             with contextlib.suppress(OSError):
                 path.touch()  # asked for, so not the first to go
@@ -167,9 +192,9 @@ class FiguresJobs:
         return kept
 
     def _look(self) -> bytes:
-        assert self._database is not None
+        assert self._where is not None
         try:
-            with closing(open_log(self._database)) as db:
+            with closing(reading(self._where)) as db:
                 return fingerprint(db)
         except (StoreError, sqlite3.Error) as error:
             raise NoFigures(f"the store cannot be read: {error}") from error
@@ -202,12 +227,12 @@ class FiguresJobs:
             await asyncio.to_thread(self._tidy, job.path)
 
     async def _make(self, job: Job) -> None:
-        assert self._database is not None
+        assert self._where is not None
         job.state = "running"
         job.path.parent.mkdir(mode=0o700, exist_ok=True)
         scopes = [word for scope in sorted(job.scopes) for word in ("--scope", scope.kind, scope.name)]
         process = await asyncio.create_subprocess_exec(
-            *self._command, "--db", str(self._database), "--out", str(job.path), "--from", str(job.start), "--to", str(job.end), *scopes,
+            *self._command, "--db", as_text(self._where), "--out", str(job.path), "--from", str(job.start), "--to", str(job.end), *scopes, *job.more,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:
@@ -236,7 +261,7 @@ class FiguresJobs:
         assert self._folder is not None
         if not self._folder.is_dir():
             return
-        found = sorted(((path.stat().st_mtime_ns, path.stat().st_size, path) for path in self._folder.glob("*.db")), reverse=True)  # fmt: skip
+        found = sorted(((path.stat().st_mtime_ns, path.stat().st_size, path) for path in self._folder.iterdir() if path.suffix in (".db", parcel.SUFFIX)), reverse=True)  # fmt: skip
         taken = 0
         for place, (_, size, path) in enumerate(found):
             taken += size

@@ -4,6 +4,7 @@ take it from here.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -44,8 +45,23 @@ class Text:
     def __call__(self, key: str, **values: object) -> str:
         text = self.texts[key]
         for name, value in values.items():
-            text = text.replace("{" + name + "}", str(value))
+            place, filled = "{" + name + "}", str(value)
+            if self.language == "zh":
+                text = _closed(text, place, filled)
+            text = text.replace(place, filled)
         return text
+
+
+HAN = r"[\u3400-\u9fff]"
+
+
+def _closed(text: str, place: str, value: str) -> str:
+    """Without the space that stands around a place for digits and Latin words, where the value begins or ends in a Chinese sign."""
+    if re.match(HAN, value):
+        text = re.sub(f"({HAN}) {re.escape(place)}", lambda found: found[1] + place, text)
+    if re.search(f"{HAN}$", value):
+        text = re.sub(f"{re.escape(place)} (?={HAN})", lambda _: place, text)
+    return text
 
 
 _ALL = catalogue()

@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from tillwatch.collector.read import TerminalView
-from tillwatch.collector.web.monitoring import WORST_FIRST, Check, Seen
+from tillwatch.collector.web.monitoring import WORST_FIRST, Check, Seen, sink_lag
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 S = 10**9
@@ -96,6 +96,21 @@ def _health(seen: Seen) -> Iterator[Metric]:
     yield late
 
 
+def _sinks(seen: Seen) -> Iterator[Metric]:
+    lags = GaugeMetricFamily("tillwatch_sink_lag_seconds", "By how much a sink is behind the journal", labels=["sink"])
+    down = GaugeMetricFamily("tillwatch_sink_down", "1: nothing can be written to a sink now", labels=["sink"])
+    points = GaugeMetricFamily("tillwatch_sink_points", "Points that were written to a sink, what was written again included", labels=["sink"])  # fmt: skip
+    refused = GaugeMetricFamily("tillwatch_sink_refused", "Points that a sink would not take", labels=["sink"])
+    for each in seen.facts.sinks if seen.facts is not None else ():
+        lag = sink_lag(seen, each)
+        if lag is not None:
+            lags.add_metric([each.name], lag)
+        down.add_metric([each.name], float(bool(each.trouble)))
+        points.add_metric([each.name], each.points)
+        refused.add_metric([each.name], each.refused)
+    yield from (lags, down, points, refused)
+
+
 def _facts(seen: Seen) -> Iterator[Metric]:
     facts = seen.facts
     if facts is None:
@@ -117,5 +132,6 @@ def _facts(seen: Seen) -> Iterator[Metric]:
         if each.ends:
             ends.add_metric([each.name], each.ends / S)
     yield ends
+    yield from _sinks(seen)
     if seen.far is not None:
         yield GaugeMetricFamily("tillwatch_predictions_lag_seconds", "By how much the predictions are behind the journal", seen.far.lag_ns / S)  # fmt: skip

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tillwatch.collector.fold import SUSPECT_SKEW_MS
-from tillwatch.collector.oversight import MonitoringFacts
+from tillwatch.collector.oversight import MonitoringFacts, SinkView
 from tillwatch.collector.read import Health, TerminalView
+from tillwatch.collector.series.check import QUIET_NS
 from tillwatch.collector.terminal.fleet import IN_SERVICE
 from tillwatch.collector.web.predicting import BEHIND, NEW, OFF, STOPPED, STUCK, TROUBLE, WELL, HowFar
 
@@ -43,6 +44,7 @@ SERVER_WARN, CA_WARN = 30 * DAY, 180 * DAY
 CLOCK_FAIL_S = 1
 AWAY_WITHIN = DAY
 LAG_WARN_S = 3600
+SINK_GRACE_S = 300
 SIGNED = frozenset({"signature", "unknown_key", "revoked_key", "retired_key", "terminal_mismatch", "unknown_terminal", "rotation"})  # fmt: skip
 """Reasons for a refusal that say who somebody is not."""
 
@@ -303,6 +305,33 @@ def _predictions(seen: Seen) -> Check:
     return Check("predictions", "ways", state, seen.far.lag_ns / S, "s", LAG_WARN_S, None, seen.far.at, seen.far.entries, said=seen.far.trouble)  # fmt: skip
 
 
+def sink_lag(seen: Seen, sink: SinkView) -> float | None:
+    """Seconds of the journal that are to be written yet; None where nobody knows the journal's end."""
+    if seen.health is None:
+        return None
+    return max(seen.health.last_entry_at - sink.at, 0) / S if seen.health.journal_entries > sink.written else 0.0
+
+
+def _sinks(seen: Seen) -> Check:
+    sinks = seen.facts.sinks if seen.facts is not None else None
+    if not sinks:
+        return Check("sinks", "ways", SWITCHED_OFF if sinks is not None else UNKNOWN)
+    lags = [(each, lag) for each in sinks if (lag := sink_lag(seen, each)) is not None]
+    if not lags:
+        return Check("sinks", "ways", UNKNOWN, None, "s", LAG_WARN_S)
+    lags.sort(key=lambda pair: -pair[1])
+    # One write that failed is nothing: the next one is tried within a minute.
+    down = [
+        each
+        for each, lag in lags
+        if lag > SINK_GRACE_S and (each.trouble or not each.running or seen.now - each.looked_at > QUIET_NS)
+    ]
+    most = lags[0][1]
+    state = FAIL if down else _beyond(most, LAG_WARN_S, None)
+    worst = tuple(Worst(each.name, lag, "s", each.at, "", each.trouble) for each, lag in lags[:MAX_WORST])
+    return Check("sinks", "ways", state, most, "s", LAG_WARN_S, None, lags[0][0].at, len(down), len(lags), worst)
+
+
 def _watchdog(seen: Seen) -> Check:
     watched = seen.watched
     if watched is None or (watched.there and not watched.known):
@@ -313,7 +342,7 @@ def _watchdog(seen: Seen) -> Check:
 
 
 PARTS: tuple[Callable[[Seen], Check], ...] = (
-    _silent, _skew, _spool, _holes, _terminal_certificates, _refused, _outbox, _predictions, _watchdog, _advance, _acts, _away, _clock, _store, _disk, _backup, _verified,
+    _silent, _skew, _spool, _holes, _terminal_certificates, _refused, _outbox, _predictions, _sinks, _watchdog, _advance, _acts, _away, _clock, _store, _disk, _backup, _verified,
     _certificates,
 )  # fmt: skip
 

@@ -11,6 +11,7 @@ from tillwatch.collector.alarm.diagnosis import Card, Cards
 from tillwatch.collector.alarm.rules import Rule, Rules
 from tillwatch.collector.incident.incident_views import IncidentFile, IncidentView
 from tillwatch.collector.read import AlarmView, ComponentView
+from tillwatch.collector.tickets.outages import evidence
 
 NOTHING: Mapping[tuple[str, str, str], str] = MappingProxyType({})
 MAX_KEPT = 2_000
@@ -48,7 +49,13 @@ class Translation:
         card = self.card(rule, language)
         return replace(view, text=card.text, cause=card.cause, consequence=card.consequence, action=card.action)
 
+    def component(self, view: ComponentView, rules: Rules, language: str) -> ComponentView:
+        """Its reason, where that is the text of a rule that raised an alarm on it."""
+        rule = next((each for each in rules.by_id.values() if each.text == view.reason), None) if view.reason else None
+        return view if rule is None else replace(view, reason=self.card(rule, language).text)
+
     def incident(self, view: IncidentView, rules: Rules, language: str) -> IncidentView:
+        view = replace(view, cause=evidence(view.cause, language))
         return replace(view, text=self.text(rules, view.fault, language)) if view.fault in rules.by_id else view
 
     def card_of(

@@ -12,10 +12,11 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from tillwatch.collector.child import end
+from tillwatch.collector.store.db import Where
+from tillwatch.collector.store.whereabouts import as_text
 
 log = logging.getLogger(__name__)
 
@@ -67,10 +68,10 @@ class Trial:
 
 
 class Trials:
-    """database: the store that is read; now: UTC ns."""
+    """where: the store that is read; now: UTC ns."""
 
-    def __init__(self, database: Path, now: Callable[[], int], limit_s: float = LIMIT_S) -> None:
-        self._database = database
+    def __init__(self, where: Where, now: Callable[[], int], limit_s: float = LIMIT_S) -> None:
+        self._where = where
         self._now = now
         self._limit = limit_s
         self._turns = asyncio.Semaphore(AT_ONCE)
@@ -144,7 +145,7 @@ class Trials:
         assert process.stdout is not None
         try:
             body = {
-                "db": str(self._database), "rule": asked.rule, "text": asked.text, "since": asked.since, "until": asked.until, "terminal": asked.terminal,
+                "db": as_text(self._where), "rule": asked.rule, "text": asked.text, "since": asked.since, "until": asked.until, "terminal": asked.terminal,
                 "only": sorted(asked.only) if asked.only is not None else None,
             }  # fmt: skip
             process.stdin.write(json.dumps(body).encode())

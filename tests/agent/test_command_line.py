@@ -21,9 +21,16 @@ def test_a_command_that_is_a_module_parses_its_own_arguments_and_runs(
     assert ended.value.code == 0
     assert f"usage: tillwatch-agent {name} " in capsys.readouterr().out
     parser = parser_of([name])
-    more = {"try": ["--snmp", "192.0.2.1"], "record": ["--snmp", "192.0.2.1"], "bundle": []}
+    more = {"try": ["--snmp", "192.0.2.1"], "record": ["--snmp", "192.0.2.1"], "bundle": [], "service": ["status"]}
     run = parser.parse_args([name, *more.get(name, ["x"])]).own_module
     assert (run.__module__, run.__name__) == (f"tillwatch.agent.{module}", "run")
+
+
+def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        commands.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("tillwatch-agent ")
 
 
 def test_what_a_module_ends_with_is_the_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from itertools import pairwise
 import pytest
 
 from tests.chaos.disk import mount, only_root_mounts
+from tests.variants import long_after
 from tillwatch.agent import identity
 from tillwatch.agent.settings import SpoolConfig
 from tillwatch.agent.spool import Spool, SpoolFullError
@@ -121,7 +122,7 @@ def lost_of(collector):
     return max([life.lost for life in collector.lives] + [header.lost for header, _ in collector.stored])
 
 
-@pytest.mark.parametrize("trouble", ["full", "read-only"])
+@pytest.mark.parametrize("trouble", long_after(1, ["full", "read-only"]))
 async def test_the_agent_says_so_keeps_the_newest_and_recovers(agent, disk, collector, until, trouble):
     running = agent()
     await until(lambda: len(collector.stored) >= 3, 30)

@@ -53,3 +53,17 @@ def test_one_process_holds_the_directory(tmp_path):
         other.wait()
         with identity.hold(tmp_path):
             pass
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root can give a file away")
+def test_what_root_makes_for_an_enrolment_is_the_owners(tmp_path):
+    """`sudo tillwatch-agent enrol` before the service has ever run: the lock, too, must open for the service's user."""
+    state_dir = tmp_path / "state"
+    state_dir.mkdir()
+    os.chown(state_dir, 65534, 65534)
+    with identity.hold(state_dir):
+        identity.write_private(state_dir / identity.SEED, b"seed")
+    assert {path.name: path.stat().st_uid for path in state_dir.iterdir()} == {
+        identity.LOCK: 65534,
+        identity.SEED: 65534,
+    }

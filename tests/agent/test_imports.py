@@ -35,6 +35,7 @@ HEAVY = (
     "tillwatch.agent.command_line",
     "tillwatch.agent.config",
     "tillwatch.agent.tables",
+    "tillwatch.agent.windows",
     "tillwatch.agent.write_filter",
     "tillwatch.device_profiles.compiled",
     "tillwatch.device_profiles.model",
@@ -60,11 +61,12 @@ if "{variable}" in os.environ:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere one process prepares and stays")
-async def test_the_resident_process_has_loaded_nothing_heavy(collector, until, tmp_path):
+@pytest.mark.parametrize("more", ["", "[bundles]\nenabled = true\n"], ids=["by default", "with bundles"])
+async def test_the_resident_process_has_loaded_nothing_heavy(collector, until, tmp_path, more):
     """psutil stands for itself: the machine is read by default."""
     (tmp_path / "sitecustomize.py").write_text(SAYS_WHAT_IT_LOADED.format(variable=HANDED_OVER))
     (tmp_path / "agent.toml").write_text(
-        '[terminal]\nstate_dir = "state"\n[sampling]\nfast = "0.5s"\nnormal = "0.5s"\nseal = "0.5s"\n'
+        '[terminal]\nstate_dir = "state"\n[sampling]\nfast = "0.5s"\nnormal = "0.5s"\nseal = "0.5s"\n' + more
     )
     log = tmp_path / "log"
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH", "")]))

@@ -137,6 +137,27 @@ async def test_close_does_not_wait_for_a_peer_that_never_answers(monkeypatch):
         assert link.lost.is_set()
 
 
+async def test_a_tls_transport_that_python_has_let_go_of_is_no_fault_of_the_program():
+    """A second close() takes the protocol from asyncio's TLS transport, and up to Python 3.11.2, which Debian 12 has, abort() then asks None."""
+
+    class LetGo:
+        def __init__(self, real):
+            self._real, self._ssl_protocol = real, None
+
+        def abort(self):
+            self._real.abort()
+            self._ssl_protocol._abort()
+
+        def __getattr__(self, name):
+            return getattr(self._real, name)
+
+    async with peer(CONNACK, SUBACK_0, then="close") as port:
+        link = await connect(port)
+        link._client._connection._transport = LetGo(link._client._connection._transport)
+        await asyncio.wait_for(link.close(), 5)
+        assert link.lost.is_set()
+
+
 async def test_a_peer_that_fell_silent_is_missed_though_messages_wait_for_it(monkeypatch):
     """What was written cannot leave any more: to wait for that would be to wait for as long as TCP does."""
     monkeypatch.setattr(mqtt, "KEEPALIVE", 1)
@@ -145,3 +166,16 @@ async def test_a_peer_that_fell_silent_is_missed_though_messages_wait_for_it(mon
         for _ in range(200):
             link.publish("t", bytes(100_000))
         await asyncio.wait_for(link.lost.wait(), 10)
+
+
+async def test_a_connect_that_fails_as_its_time_is_over_is_no_fault_of_the_program():
+    """Both at once: the one who waits is cancelled, and what it waits for has failed already."""
+    link = Link("atm-1", ("tw/1/atm-1/life", b""), lambda *_: None)
+    wanted = asyncio.get_running_loop().create_future()
+    waiting = asyncio.create_task(link._unless_lost(wanted))
+    await asyncio.sleep(0)
+    wanted.set_exception(ConnectionRefusedError())
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert not wanted._log_traceback, "asyncio's own mark of a failure that nobody has looked at"

@@ -23,17 +23,20 @@ SENDS = frozenset(
 )
 """By these bytes leave through files, sockets, transports, streams, serial ports, MQTT and programs; and by the loop's own `sock_*`."""
 PLACES = {
+    "agent/command_line.py _Version.__call__: sys.stdout.write": "a person at a command line",
+    "agent/enrolment/first_boot.py _attempt: asyncio.create_subprocess_exec": "the agent itself, which enrols",
     "agent/identity.py write_private: out.write": "a file of the state directory",
     "agent/prepared.py hand_over: file.write": "a pipe between two of the agent's own processes",
     "agent/record.py Listened.send: self._port.send": "Dialogue.send, whose port it is",
     "agent/walk.py progress_on.show: stream.write": "the progress, on a terminal",
     "agent/walk.py write_new: file.write": "a file of the person who walks",
     "agent/notify.py notify: sock.sendto": "systemd",
+    "agent/bundles/taking.py Taking._check: asyncio.create_subprocess_exec": "the agent itself",
     "agent/remote/assembling.py Bundles.make: asyncio.create_subprocess_exec": "the agent itself",
     "agent/remote/bundle.py run: sys.stderr.write": "a person at a command line",
     "agent/remote/bundle.py run: sys.stdout.buffer.write": "the agent that started it",
     "agent/remote/bundle.py run: sys.stdout.write": "a person at a command line",
-    "agent/renewal.py Renewal._rotate: asyncio.create_subprocess_exec": "the agent itself",
+    "agent/enrolment/renewal.py Renewal._rotate: asyncio.create_subprocess_exec": "the agent itself",
     "agent/write_filter.py _powershell: subprocess.run": "one question to Windows, a constant",
     "agent/mqtt.py Link.publish: self._client.publish": "the collector",
     "agent/uplink.py Uplink.goodbye: self._link.publish": "the collector",

@@ -88,7 +88,7 @@ class _Broker:
 
 
 class _Link:
-    denied = False
+    denied = ()
 
     def __init__(self, client_id: str, on_message: Any) -> None:
         self.lost = asyncio.Event()

@@ -13,6 +13,7 @@ import pytest
 
 from tests.agent.sources.upsd import Upsd
 from tests.agent.sources.xfs_server import Terminal
+from tests.variants import long_after
 from tillwatch.agent import doctor, service
 from tillwatch.agent.clock import Reference
 from tillwatch.agent.config import load
@@ -79,7 +80,7 @@ def command(folder, *args):
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", long_after(1, [signal.SIGTERM, signal.SIGINT]))
 async def test_reads_sends_and_ends_cleanly(start, collector, until, number):
     agent = start()
     await until(
@@ -228,12 +229,12 @@ async def test_what_an_atm_and_a_upsd_say_reaches_the_collector(start, collector
 
 
 async def test_sources_that_hint(tmp_path):
-    """Of what is configured; a device whose traps are heard of can be read early, one that is switched off is not there."""
+    """Of what is configured; a device whose traps are heard of can be read early, one that is switched off is told and nothing else."""
     (tmp_path / "agent.toml").write_text(DEVICES + "port = 10162\n")
     settings = load(tmp_path / "agent.toml", tmp_path)
     hints = {}
     sources = [source for source, _ in service.sources_of(settings, library_of, hints)]
-    assert [source.name for source in sources] == ["card", "printer", "ups", "atm", "traps"]
+    assert [source.name for source in sources] == ["card", "printer", "ups", "atm", "traps", "off"]
     assert set(hints) == {"atm", "card", "printer"}
     for source in sources:
         await source.close()

@@ -1,6 +1,5 @@
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -15,11 +14,12 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.chaos.disk import Disk, mount, only_root_mounts
-from tillwatch.agent import clock, spool_file
+from tillwatch.agent import clock
+from tillwatch.agent.card_numbers import REFUSED_FOR
 from tillwatch.agent.model import Batch, Clock, Reading
 from tillwatch.agent.settings import SpoolConfig
-from tillwatch.agent.spool import MAX_PARKED, ROW_COST, Spool, SpoolFullError
-from tillwatch.agent.spool_file import SpoolVersionError, migrate
+from tillwatch.agent.spool import Spool, SpoolFullError
+from tillwatch.agent.spool_book import MAX_PARKED, ROW_COST
 from tillwatch.agent.wire import FIRST_PREV, Refusal, Sealed, SigningKey, WireError, seal
 
 PUBLIC = SigningKey(bytes(32)).public
@@ -392,55 +392,14 @@ def test_parked_is_bounded_and_what_goes_is_counted(tmp_path):
     assert spool.lost == 6 * 3
 
 
-def test_newer_schema_is_left_alone(tmp_path):
-    open_spool(tmp_path).open()
-    with sqlite3.connect(tmp_path / "spool.db") as db:
-        db.execute("PRAGMA user_version = 99")
-    db.close()
-    with pytest.raises(SpoolVersionError, match="newer"):
-        open_spool(tmp_path).open()
-
-
-@pytest.mark.parametrize("old", sorted((Path(__file__).parent / "databases").glob("spool_v*.db"), key=str))
-def test_every_released_schema_opens(tmp_path, old):
-    """Files as older agents left them. They are never changed; each new schema adds one."""
-    (tmp_path / "spool.db").write_bytes(old.read_bytes())
-    spool = open_spool(tmp_path, public=bytes(32))
-    assert (spool.next_seq, spool.acked, spool.floor, spool.lost) == (6, 2, 3, 4)
-    assert [spool.read(seq) for seq in (3, 4, 5)] == [b"3", b"4", b"5"]
-    assert spool.offered == 6, "whatever an older agent sealed may be with the collector"
-    assert spool.append(sealing(b"6"), NOW) == 6
-    assert spool.book.db.execute("PRAGMA user_version").fetchone() == (spool_file.SCHEMA_VERSION,)
-    spool.expire()
-    assert spool.floor == 3
-
-
-def test_schema_files_are_numbered_without_a_hole():
-    found = sorted(Path(spool_file.__file__).parent.glob("schema_v*.sql"))
-    assert [path.name for path in found] == [f"schema_v{n}.sql" for n in range(1, spool_file.SCHEMA_VERSION + 1)]
-
-
-def test_there_is_a_kept_file_of_every_schema():
-    kept = sorted(path.name for path in (Path(__file__).parent / "databases").glob("spool_v*.db"))
-    assert kept == [f"spool_v{n}.db" for n in range(1, spool_file.SCHEMA_VERSION + 1)]
-
-
-def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path):
-    """The power goes, or the disk is full, in the middle of a step: the old agent's file is still the old agent's file."""
-    for step in range(1, spool_file.SCHEMA_VERSION + 1):
-        text = (Path(spool_file.__file__).parent / f"schema_v{step}.sql").read_text()
-        (tmp_path / f"schema_v{step}.sql").write_text(text)
-    last = tmp_path / f"schema_v{spool_file.SCHEMA_VERSION}.sql"
-    last.write_text(last.read_text() + "\nINSERT INTO no_such_table VALUES (1);")
-    old = Path(__file__).parent / "databases" / f"spool_v{spool_file.SCHEMA_VERSION - 1}.db"
-    (tmp_path / "spool.db").write_bytes(old.read_bytes())
-    db = spool_file.connect(tmp_path / "spool.db")
-    before = db.execute("SELECT sql FROM sqlite_schema ORDER BY sql").fetchall()
-    with pytest.raises(sqlite3.Error, match="no_such_table"):
-        migrate(db, tmp_path)
-    assert db.execute("PRAGMA user_version").fetchone() == (spool_file.SCHEMA_VERSION - 1,)
-    assert db.execute("SELECT sql FROM sqlite_schema ORDER BY sql").fetchall() == before
-    db.close()
+def test_what_was_refused_for_a_card_number_is_not_kept(tmp_path):
+    spool = open_spool(tmp_path)
+    for number, why in ((1, f"{REFUSED_FOR}; update the agent"), (2, "bad")):
+        spool.append(sealing(b"4111111111111111 %d" % number), NOW)
+        spool.ack(number, [(number, why)])
+    rows = spool.book.db.execute("SELECT seq, reason, length(bytes) FROM parked ORDER BY seq").fetchall()
+    spool.close()
+    assert rows == [(1, f"{REFUSED_FOR}; update the agent", 0), (2, "bad", 18)]
 
 
 def test_offered_is_written_with_the_batch_while_it_goes_out_at_once(tmp_path):

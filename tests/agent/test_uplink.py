@@ -11,6 +11,7 @@ from tillwatch.agent import clock, identity, uplink
 from tillwatch.agent.buffer import Buffer
 from tillwatch.agent.identity import Broker
 from tillwatch.agent.model import Quality, State
+from tillwatch.agent.mqtt import LinkError
 from tillwatch.agent.sealer import Sealer
 from tillwatch.agent.settings import CollectorConfig, ConfigError, SpoolConfig
 from tillwatch.agent.spool import Spool, SpoolFullError
@@ -112,6 +113,43 @@ async def test_without_acks_nothing_leaves_the_spool_and_the_time_out_repairs(
     await until(lambda: agent.spool.batches == 0)
     assert values(collector) == list(range(1, 11))
     assert agent.uplink.resent > 0
+
+
+async def test_a_connection_that_swallows_everything_is_left_for_a_new_one(
+    agent, collector, until, monkeypatch, caplog
+):
+    monkeypatch.setattr("tillwatch.agent.window.ACK_TIMEOUT", 0.2)
+    monkeypatch.setattr(uplink, "PATIENCE", 0.5)
+    await until(lambda: agent.uplink.greeted)
+    collector.answer = lambda _: None
+    first = agent.uplink._link
+    agent.read(10)
+    await until(lambda: agent.uplink._link not in (first, None) and agent.uplink.connected)
+    second = agent.uplink._link
+    assert "connecting anew" in caplog.text
+    assert agent.uplink._given_up == 1
+    await until(lambda: agent.uplink._link not in (first, second) and agent.uplink.connected)
+    assert agent.uplink._given_up == 2
+    collector.answer = lambda ack: ack
+    await until(lambda: agent.spool.batches == 0)
+    assert values(collector) == list(range(1, 11))
+    assert agent.uplink._given_up == 0
+
+
+async def test_without_an_ack_each_connection_is_given_twice_as_long_up_to_an_hour(agent):
+    agent.uplink._window = window = agent.uplink._begin()[0]
+    waits = []
+    for _ in range(9):
+        window.overdue_since = 0.0
+        for seconds in range(0, 4_000, 10):
+            try:
+                agent.uplink._give_up(window, float(seconds))
+            except LinkError:
+                waits.append(seconds)
+                break
+    assert waits == [60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600]
+    window.overdue_since = None
+    agent.uplink._give_up(window, 1e9)
 
 
 async def test_lost_batches_are_asked_for_again(agent, collector, until, monkeypatch):

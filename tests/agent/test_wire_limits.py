@@ -228,7 +228,7 @@ def test_an_ack_names_so_many_refused_batches_and_no_more() -> None:
         (b"", Refusal.MAGIC),
         (b"tw\x01\x00", Refusal.MAGIC),
         (b"TW\x00\x00", Refusal.VERSION),
-        (b"TW\x02\x00", Refusal.VERSION),
+        (b"TW\x03\x00", Refusal.VERSION),
         (b"TW\x01\x02", Refusal.VERSION),
         (b"TW\x01\x10", Refusal.VERSION),
         (b"TW\x01\x01", Refusal.VERSION),

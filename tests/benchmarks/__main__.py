@@ -1,4 +1,4 @@
-"""`make bench`: what tillwatch costs on this machine, into one JSON file and a table. Linux; needs mosquitto, snmpd and snmpget. Nothing here
+"""`make bench`: what tillwatch costs on this machine, into one JSON file and a table. Linux; needs mosquitto, snmpd and snmpget, and for `footprint` the agents of others. Nothing here
 passes or fails by a figure: it measures, and it stops only where what ran was not the work that is meant.
 """
 
@@ -12,12 +12,41 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
-from tests.benchmarks import agent, collector, console, delivery, proof, results, snmp, storm, streaming, wire
+from tests.benchmarks import (
+    agent,
+    collector,
+    console,
+    delivery,
+    footprint,
+    proof,
+    results,
+    scale,
+    scale_large,
+    sinks,
+    snmp,
+    storm,
+    streaming,
+    wire,
+)
 from tests.benchmarks.options import Options, progress
 from tests.benchmarks.outside import __main__ as outside
 from tests.benchmarks.results import BenchError, Result
 
-AREAS: tuple[ModuleType, ...] = (wire, snmp, collector, delivery, storm, proof, streaming, console, agent)
+AREAS: tuple[ModuleType, ...] = (
+    wire,
+    snmp,
+    collector,
+    delivery,
+    storm,
+    proof,
+    sinks,
+    streaming,
+    console,
+    agent,
+    footprint,
+    scale,
+    scale_large,
+)
 RUNS = 3
 
 

@@ -25,6 +25,7 @@ METRICS = (
     Metric("agent.threads", "1", "median over 60 s; file systems and sensors are read in a thread that lives for that long"),
     Metric("agent.cpu_percent", "%", f"of one core, over 60 s; {_WORK}"),
     Metric("agent.start_s", "s", "from exec to READY=1, profiles and code compiled before; wall time"),
+    Metric("agent.stop_s", "s", "from SIGTERM to the end of the process, everything that was read sealed; wall time"),
     Metric("agent.start_cpu_s", "s", "processor time until READY=1"),
     Metric("agent.rss_system_only_mib", "MiB", "the same without an SNMP device, so without its libraries"),
     Metric("agent.wire_bytes_per_reading", "B", "payloads that the collector stored of this agent through their readings; real counters, a UPS that stands still"),
@@ -34,6 +35,7 @@ METRICS = (
 @dataclass(frozen=True, slots=True)
 class _Seen:
     start_s: float
+    stop_s: float
     start_cpu_s: float
     rss: float
     pss: float
@@ -49,10 +51,10 @@ def measure(options: Options, folder: Path, run: int) -> dict[str, float]:
     with rig.broker(), rig.collector(), snmpd(folder / "snmp") as port:
         # The first start compiles the device profiles, once for each state directory, and what Python code is new.
         for state in (lean, full):
-            _observe(rig, state, _config(state, interval, None), interval, 0.0, settled=1)
-        alone = _observe(rig, lean, _config(lean, interval, None), interval, interval)
+            _observe(rig, state, configured(state, interval, None), interval, 0.0, settled=1)
+        alone = _observe(rig, lean, configured(lean, interval, None), interval, interval)
         progress(f"agent, system only: {alone.rss:.1f} MiB")
-        seen = _observe(rig, full, _config(full, interval, port), interval, window)
+        seen = _observe(rig, full, configured(full, interval, port), interval, window)
         progress(f"agent: {seen.rss:.1f} MiB, {seen.cpu_percent:.2f} % of a core")
         if not rig.ask("SELECT count(*) FROM component WHERE terminal = 'till-full' AND name LIKE 'ups/%'"):
             raise BenchError("the collector has nothing of the SNMP device")
@@ -63,13 +65,14 @@ def measure(options: Options, folder: Path, run: int) -> dict[str, float]:
         "agent.threads": seen.threads,
         "agent.cpu_percent": seen.cpu_percent,
         "agent.start_s": seen.start_s,
+        "agent.stop_s": seen.stop_s,
         "agent.start_cpu_s": seen.start_cpu_s,
         "agent.rss_system_only_mib": alone.rss,
         "agent.wire_bytes_per_reading": per_reading,
     }
 
 
-def _config(state: Path, interval: float, port: int | None) -> Path:
+def configured(state: Path, interval: float, port: int | None) -> Path:
     device = f'[[snmp]]\nname = "ups"\nhost = "{HOST}"\nport = {port}\n' if port else ""
     file = state / "agent.toml"
     every = "".join(f'{name} = "{interval:g}s"\n' for name in ("fast", "normal", "slow", "seal"))
@@ -83,7 +86,7 @@ def _observe(rig: Rig, state: Path, config: Path, interval: float, window: float
         with python("agent", "tillwatch.agent", "run", "--config", config, folder=state, env=env) as agent:
             wait(agent)
             start_s, start_cpu_s = time.monotonic() - begin, agent.cpu_s()
-            stored = _stored(rig, state.name)
+            stored = stored_of(rig, state.name)
             before = stored()
             agent.wait_for(lambda: stored() >= before + settled, f"{settled} batches stored by the collector")
             before, cpu, begin = stored(), agent.cpu_s(), time.monotonic()
@@ -91,7 +94,9 @@ def _observe(rig: Rig, state: Path, config: Path, interval: float, window: float
             spent = (agent.cpu_s() - cpu) / max(time.monotonic() - begin, LOOK_S)
             if stored() - before < int(window / interval) - 1:
                 raise agent.failed(f"brought only {stored() - before} batches in {window:g} s")
-            return _Seen(start_s, start_cpu_s, agent.rss_mib(), agent.pss_mib(), threads, spent * 100)
+            rss, pss, begin = agent.rss_mib(), agent.pss_mib(), time.monotonic()
+            agent.end()
+            return _Seen(start_s, time.monotonic() - begin, start_cpu_s, rss, pss, threads, spent * 100)
 
 
 def _watch(agent: Process, window: float) -> float:
@@ -103,7 +108,7 @@ def _watch(agent: Process, window: float) -> float:
     return median(seen)
 
 
-def _stored(rig: Rig, terminal: str) -> Callable[[], int]:
+def stored_of(rig: Rig, terminal: str) -> Callable[[], int]:
     return lambda: rig.ask("SELECT count(*) FROM journal WHERE kind = 3 AND terminal = ?", terminal)
 
 

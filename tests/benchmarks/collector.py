@@ -12,7 +12,7 @@ from tests.benchmarks.options import Options, progress
 from tests.benchmarks.processes import Process, python
 from tests.benchmarks.results import BenchError, Metric
 from tests.benchmarks.rig import Rig
-from tillwatch.collector.config import IntakeSection
+from tillwatch.collector.sections import IntakeSection
 
 READINGS = 60
 LEAD_MS = 20_000

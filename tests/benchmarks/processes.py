@@ -83,6 +83,11 @@ class Process:
             raise self.failed("ended before it was done")
         return line.decode().strip()
 
+    def hear_all(self) -> str:
+        """All that it still says, until it has ended."""
+        assert self._child.stdout is not None
+        return self._child.stdout.read().decode()
+
     def failed(self, what: str) -> BenchError:
         return BenchError(f"{self.name} {what}; it said:\n{self.log.read_text('utf-8', 'replace')[-2000:]}")
 
@@ -95,6 +100,11 @@ class Process:
             if time.monotonic() > deadline:
                 raise self.failed(f"has not come to this in {patience_s:.0f} s: {what}")
             time.sleep(LOOK_S)
+
+    def kill(self) -> None:
+        """As a power cut ends it."""
+        self._child.kill()
+        self._child.wait()
 
     def end(self) -> None:
         if self._child.poll() is None:
@@ -156,3 +166,24 @@ def readiness() -> Iterator[tuple[dict[str, str], Callable[[Process], None]]]:
             return b"READY=1" in heard
 
         yield {"NOTIFY_SOCKET": str(path)}, lambda process: process.wait_for(ready, "saying that it is ready")
+
+
+def cpu_s(pid: int) -> float:
+    """Of a process, of its children that live, and of those that have ended."""
+    return sum(_own(each) for each in _tree(pid)) / os.sysconf("SC_CLK_TCK")
+
+
+def _tree(pid: int) -> Iterator[int]:
+    yield pid
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        with contextlib.suppress(OSError):
+            for child in (task / "children").read_text().split():
+                yield from _tree(int(child))
+
+
+def _own(pid: int) -> int:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0  # it has ended; its parent has its time
+    return sum(map(int, fields[11:15]))

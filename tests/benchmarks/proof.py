@@ -23,7 +23,6 @@ from tests.benchmarks.results import BenchError, Metric
 from tillwatch.agent.model import MS, Clock
 from tillwatch.agent.wire import FIRST_PREV, Life, SigningKey, batch_topic, life_topic, new_epoch, seal, seal_life
 from tillwatch.collector.alarm.rules import shipped_text
-from tillwatch.collector.config import RetentionSection
 from tillwatch.collector.housekeeping import Housekeeping
 from tillwatch.collector.intake import Message
 from tillwatch.collector.pipeline import Pipeline
@@ -31,6 +30,7 @@ from tillwatch.collector.proof import bundle
 from tillwatch.collector.proof.prove import prove
 from tillwatch.collector.proof.verify import verify_log
 from tillwatch.collector.read import History
+from tillwatch.collector.sections import RetentionSection
 from tillwatch.collector.store.compaction import Compactor
 from tillwatch.collector.store.reader import SqliteReader
 from tillwatch.collector.store.sqlite import SqliteStore

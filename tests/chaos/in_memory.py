@@ -31,7 +31,8 @@ from tests.chaos.machine import (
     payloads,
 )
 from tests.collector.conftest import COLLECTOR_KEY, UNITS
-from tillwatch.agent import clock, identity, renewal, sealer, spool, spool_file, uplink
+from tillwatch.agent import clock, identity, sealer, spool, spool_file, uplink
+from tillwatch.agent.enrolment import renewal
 from tillwatch.agent.keys import SIGNATURE
 from tillwatch.agent.model import MS
 from tillwatch.agent.spool import SpoolFullError
@@ -260,6 +261,8 @@ class _Queue:
 
     def take_dropped(self) -> dict[tuple[str, str], int]:
         return {}
+
+    def settled(self, count: int, *, stored: bool) -> None: ...
 
     def take_slow(self) -> frozenset[str]:
         return self._slow

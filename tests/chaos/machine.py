@@ -12,7 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 from tests.collector.sending import T0, S
-from tillwatch.agent import buffer, clock, sealer, spool
+from tillwatch.agent import buffer, clock, sealer, spool, spool_book
 from tillwatch.agent.config import SpoolConfig
 from tillwatch.agent.model import Clock, Quality, State
 from tillwatch.agent.thinning import Taken, Thinner
@@ -125,14 +125,14 @@ class Machine:
         self.fault = self.kill_in = 0
         self._patches = ExitStack()
         commit, prepare = spool.commit, spool.prepare
-        book = spool._Book
+        book = spool_book.Book
         drop_oldest, park, begin, append = book.drop_oldest, book.park, book.begin, spool.Spool.append
 
         @contextmanager
-        def committing(db: sqlite3.Connection) -> Iterator[None]:
+        def committing(db: sqlite3.Connection, *, soon: bool = False) -> Iterator[None]:
             self.touch()
             self.ledger.begin()
-            with commit(db):
+            with commit(db, soon=soon):
                 yield
                 self.touch()
                 if self.fault:
@@ -171,7 +171,7 @@ class Machine:
             (clock.time, "time_ns", lambda: times.agent),
             (spool, "commit", committing),
             (spool, "prepare", lambda db, _: prepare(db, 1 << 24)),
-            (spool, "MAX_PARKED", PARKED),
+            (spool_book, "MAX_PARKED", PARKED),
             (buffer, "MAX_PENDING", PENDING),
             (sealer, "SPACING", 0.0),
             (ingest, "RETRY_S", 0.0),

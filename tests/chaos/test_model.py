@@ -25,8 +25,8 @@ from tests.chaos.in_memory import TERMINAL, Agent, Collector, Copy, enrolled
 from tests.chaos.machine import KINDS, Killed, Machine, Times
 from tests.collector.sending import S
 from tillwatch.agent import identity
+from tillwatch.agent.enrolment.renewal import waiting
 from tillwatch.agent.model import MS
-from tillwatch.agent.renewal import waiting
 from tillwatch.agent.window import ACK_TIMEOUT
 from tillwatch.agent.wire import MAX_ROTATIONS, SigningKey, claim_of
 from tillwatch.collector.proof.rebuild import rebuild, tables

@@ -10,7 +10,8 @@ from tests.collector.sending import T0
 from tillwatch.agent.wire import SigningKey
 from tillwatch.collector.alarm.rules import shipped_text
 from tillwatch.collector.pipeline import Pipeline
-from tillwatch.collector.store.sqlite import SqliteStore
+from tillwatch.collector.store.db import Where
+from tillwatch.collector.store.opening import open_store
 from tillwatch.device_profiles.catalogue import kept_catalogue
 
 if TYPE_CHECKING:
@@ -23,10 +24,11 @@ UNITS = {name: signal.unit for name, signal in kept_catalogue().signals.items()}
 class World:
     """A collector on a time that the test moves."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, where: Where | None = None) -> None:
+        """path: of the file, and of what stands beside it; where: the store, if it is not that file."""
+        self.path, self.where = path, where or path
         self.now = T0
-        self.store = SqliteStore(path)
+        self.store = open_store(self.where)
         self.pipeline = Pipeline(self.store, COLLECTOR_KEY, UNITS, clock=lambda: self.now)
 
     async def start(self, site: str = "") -> None:
@@ -40,7 +42,7 @@ class World:
     def restart(self) -> World:
         """As after a kill: nothing is said, the file is all that remains."""
         self.store.close()
-        again = World(self.path)
+        again = World(self.path, self.where)
         again.now = self.now
         return again
 

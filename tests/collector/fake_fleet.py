@@ -16,8 +16,10 @@ from pathlib import Path
 
 from tests.collector.fake_diagnosis import FakeDiagnosis
 from tests.collector.fake_dossiers import FakeDossiers
+from tests.collector.fake_enrolment import FakeEnrolment
 from tests.collector.fake_incidents import IN_FORCE, case_of, file_of, incident_of
 from tests.collector.fake_oversight import FakeOversight
+from tests.collector.fake_rollout import FakeRollouts
 from tillwatch.collector.incident.case import Why
 from tillwatch.collector.incident.incident_views import IncidentFile, IncidentView, InForce
 from tillwatch.collector.incident.why import explain
@@ -133,7 +135,7 @@ def cells_of(kind: str, condition: str, component: str, *, whole: bool) -> Cells
     return cells([(part, condition if whole or part.group == ill else "ok") for part in parts])
 
 
-class FakeFleet(FakeDossiers, FakeOversight, FakeDiagnosis):
+class FakeFleet(FakeDossiers, FakeOversight, FakeDiagnosis, FakeEnrolment, FakeRollouts):
     """A FleetReader over nothing. base: the "now" of the fleet, UTC ns; branches: 0 for the six that have names of their own."""
 
     def __init__(

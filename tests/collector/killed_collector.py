@@ -1,7 +1,7 @@
 """A collector that kills itself with SIGKILL, life after life: before the first statement of the transaction that stores a group, before the
 second, and so on; at last all is stored and it dies before the ack. One more life ends by itself. Each is told the same messages.
 
-`python killed_collector.py STORE` prints a JSON object for each life: how it ended, and what is in the store then.
+`python killed_collector.py STORE`, a file or the address of a PostgreSQL, prints a JSON object for each life: how it ended, and what is in the store then.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import os
 import signal
 import sqlite3
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from tests.collector.conftest import COLLECTOR_KEY, World
 from tests.collector.sending import T0, S, Sender, reading
@@ -22,8 +24,12 @@ from tillwatch.agent.wire import VerifyKey, open_ack
 from tillwatch.collector.alarm.rules import shipped_text
 from tillwatch.collector.ingest import Ingest
 from tillwatch.collector.intake import Message
+from tillwatch.collector.store.db import connect
+from tillwatch.collector.store.postgres.bulk import Pipeline
+from tillwatch.collector.store.postgres.connection import PostgresDb
+from tillwatch.collector.store.whereabouts import of_text
 
-STORE = Path(sys.argv[1])
+STORE = of_text(sys.argv[1])
 
 
 def messages(atm: Sender) -> list[Message]:
@@ -60,12 +66,14 @@ class Intake:
     def refused(self, terminal: str) -> None:
         raise AssertionError(terminal)
 
+    def settled(self, count: int, *, stored: bool) -> None: ...
+
     def take_slow(self) -> frozenset[str]:
         return frozenset()
 
 
 async def live(point: int | None) -> None:
-    world = World(STORE)
+    world = World(Path("nowhere"), STORE)
     world.now = T0 + 600 * S
     atm = Sender("atm-1")
     await world.pipeline.start(shipped_text(), "")
@@ -77,12 +85,34 @@ async def live(point: int | None) -> None:
         if next(statement) == point:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    world.store.conn.set_trace_callback(about_to)
+    conn = world.store.conn
+    if isinstance(conn, sqlite3.Connection):
+        conn.set_trace_callback(about_to)
+    else:
+        tell_statements(about_to)
     await Ingest(world.pipeline, Intake(messages(atm), kill=point is not None), max_n=100, max_wait_s=0).run()
 
 
+def tell_statements(about_to: Callable[[str], None]) -> None:
+    """Of PostgreSQL: before each that is sent, and before the answers to many are heard."""
+
+    def told(kind: Any, name: str) -> None:
+        does = getattr(kind, name)
+
+        def tells(self: Any, *arguments: Any, **named: Any) -> Any:
+            about_to(name)
+            return does(self, *arguments, **named)
+
+        setattr(kind, name, tells)
+
+    for name in ("begin", "execute", "executemany"):
+        told(PostgresDb, name)
+    for name in ("send", "answers"):
+        told(Pipeline, name)
+
+
 def kept() -> dict[str, int]:
-    with closing(sqlite3.connect(STORE)) as db:
+    with closing(connect(STORE, read_only=True, timeout_s=10)) as db:
 
         def number(sql: str) -> int:
             return int(db.execute(sql).fetchone()[0])

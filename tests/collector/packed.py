@@ -7,8 +7,8 @@ import random
 from tests.collector.conftest import World
 from tests.collector.sending import T0, S, Sender, reading
 from tillwatch.agent.model import Reading
-from tillwatch.collector.config import RetentionSection
 from tillwatch.collector.housekeeping import Housekeeping
+from tillwatch.collector.sections import RetentionSection
 from tillwatch.collector.store.compaction import Compactor
 
 FOREVER = RetentionSection(keep=0.0)
@@ -42,7 +42,7 @@ async def filled(world: World, count: int, *names: str, life_every: int = 50) ->
 
 
 async def keep_house(world: World, keep: RetentionSection = FOREVER) -> None:
-    compactor = Compactor(world.path)
+    compactor = Compactor(world.where)
     try:
         await Housekeeping(world.pipeline, compactor, keep).turn(rest=0.0)
     finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tillwatch.collector.config import Config, ConfigError, load_config, parse_config
+from tillwatch.collector.store.db import Postgres
 from tillwatch.collector.tickets.settings import SecretError
 
 WHOLE = """\
@@ -197,3 +198,31 @@ def test_files_that_cannot_be_configuration(tmp_path):
     (tmp_path / "huge.toml").write_bytes(b"#" * (1024 * 1024 + 1))
     with pytest.raises(ConfigError, match="larger than 1 MiB"):
         load_config(tmp_path / "huge.toml")
+
+
+def test_the_state_is_in_a_file_or_in_a_database(tmp_path: Path) -> None:
+    source = tmp_path / "collector.toml"
+    assert Config().store == Config().database
+    text = '[collector]\ndata_dir = "data"\n[store]\npostgres = "postgresql://tw@db1,db2:5433/tillwatch"\npassword_file = "secret"\nca_file = "ca.pem"\n'
+    found = parse_config(text, source).store
+    assert found == Postgres(
+        "postgresql://tw@db1,db2:5433/tillwatch", tmp_path / "secret", tmp_path / "ca.pem", tmp_path / "data"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "mend"),
+    [
+        ('postgres = "postgresql://tw:hunter2@db/tillwatch"', "no secrets in this file"),
+        ('postgres = "postgresql://tw@db/tillwatch?password=hunter2"', "no secrets in this file"),
+        ('postgres = "postgresql://db/tillwatch"', "the user and the database are missing"),
+        ('postgres = "postgresql://tw@db/"', "the user and the database are missing"),
+        ('postgres = "mysql://tw@db/tillwatch"', "write such as"),
+        ('password_file = "secret"', "password_file is of a server"),
+    ],
+)
+def test_an_address_of_a_database_is_whole_and_holds_no_secret(line: str, mend: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=mend) as raised:
+        parse_config(f"[store]\n{line}\n", tmp_path / "collector.toml")
+    assert "line 2" in str(raised.value)
+    assert "hunter2" not in str(raised.value)

@@ -10,8 +10,8 @@ from pathlib import Path
 from tests.collector.conftest import World
 from tests.collector.packed import FOREVER, keep_house
 from tests.collector.sending import T0, S, Sender, reading
-from tillwatch.collector.config import RetentionSection
 from tillwatch.collector.housekeeping import Housekeeping
+from tillwatch.collector.sections import RetentionSection
 from tillwatch.collector.store.compaction import Change, Compactor
 
 DAY = 86_400 * S

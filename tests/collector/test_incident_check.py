@@ -9,8 +9,9 @@ import pytest
 
 from tests.collector.conftest import World
 from tests.collector.sending import T0, S, Sender
-from tillwatch.collector.config import CollectorSection, Config
+from tillwatch.collector.config import Config
 from tillwatch.collector.incident_check import examine_incidents
+from tillwatch.collector.sections import CollectorSection
 
 HOUR = 3600 * S
 RULES = '[fold]\nsilent_least = "30d"\n'

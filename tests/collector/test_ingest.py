@@ -47,6 +47,8 @@ class Handed:
     def take_dropped(self) -> Mapping[tuple[str, str], int]:
         return {}
 
+    def settled(self, count: int, *, stored: bool) -> None: ...
+
     def take_slow(self) -> frozenset[str]:
         slow, self.slow = self.slow, frozenset()
         return slow

@@ -83,7 +83,7 @@ def test_help_teaches(site):
     assert "example:\n  tillwatch-collector show till-0042 --component ups" in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [(), ("shw",), ("show",), ("enrol-token", "x"), ("terminals", "--jsn")])
+@pytest.mark.parametrize("arguments", [(), ("shw",), ("show",), ("revoke", "x"), ("terminals", "--jsn")])
 def test_wrong_commands_exit_2(site, arguments):
     done = site.call(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
@@ -293,7 +293,9 @@ def test_run_says_in_one_line_that_a_port_is_taken(site):
 
 def test_run_answers_its_doctor_and_ends_on_a_signal(site, tmp_path):
     log = (tmp_path / "log").open("wb")
-    process = subprocess.Popen(site.command("run"), stdout=log, stderr=log, env={**os.environ, "JOURNAL_STREAM": "1"})
+    status = os.fstat(log.fileno())
+    journal = {**os.environ, "JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+    process = subprocess.Popen(site.command("run"), stdout=log, stderr=log, env=journal)
     try:
         deadline = time.monotonic() + 30
         while not _healthy(site):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.collector.certified import certify
-from tillwatch.collector.config import CollectorSection, Config
+from tillwatch.collector.config import Config
 from tillwatch.collector.people import accounts
 from tillwatch.collector.people.accounts import Actor, Person
 from tillwatch.collector.people.console_db import open_console, place, say, transaction
@@ -16,6 +16,7 @@ from tillwatch.collector.people.roles import Role
 from tillwatch.collector.people.second_factor import SecondFactor
 from tillwatch.collector.people.settings import Claim, ConsoleSection, OidcSection
 from tillwatch.collector.people_check import PEOPLE, REACH, examine_people
+from tillwatch.collector.sections import CollectorSection
 
 NOW = time.time_ns()
 BY = Actor("root")

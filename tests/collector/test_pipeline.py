@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import sqlite3
-import subprocess
-import sys
-from contextlib import closing
-from pathlib import Path
-
 import msgpack
-import pytest
 
 from tests.collector.conftest import COLLECTOR_KEY, World
 from tests.collector.sending import T0, S, Sender, reading
@@ -21,12 +11,9 @@ from tillwatch.agent.wire import AckState, VerifyKey, open_ack
 from tillwatch.collector.intake import Message
 from tillwatch.collector.predict.finding import Grade
 from tillwatch.collector.predict.process import switched_off
-from tillwatch.collector.proof.rebuild import rebuild, tables
 from tillwatch.collector.replies import Reply
 from tillwatch.collector.store.reader import SqliteReader
-from tillwatch.collector.store.sqlite import StoreError
 
-KILLED_COLLECTOR = Path(__file__).with_name("killed_collector.py")
 RULES = """
 [fold]
 silent_least = "10s"
@@ -235,6 +222,34 @@ async def test_a_source_that_fails_makes_its_components_unknown(world: World) ->
     reader.close()
 
 
+async def test_what_is_switched_off_is_unknown_with_its_reason_and_never_well(world: World) -> None:
+    """A source, and one component of another one that is read."""
+    (atm,) = await opened(world, "atm-1")
+    told = [("ups", "switched off by /state/off/ups; remove the file to read it again"), ("host/disk:/boot", "switched off by /state/off/host/disk:/boot")]  # fmt: skip
+    before = [
+        reading("ups/battery", "ups.battery.charge", T0, 100),
+        reading("host/disk:/boot", "host.disk.percent", T0, 40.0),
+        *disk(T0, 40.0),
+    ]
+    off = [
+        each
+        for name, why in told
+        for each in (
+            reading(name, "monitor.source", T0 + S, "failed", State.UNKNOWN),
+            reading(name, "monitor.reason", T0 + S, why),
+        )
+    ]
+    await world.pipeline.take([atm.batch(before, T0), atm.batch([*off, *disk(T0 + S, 41.0)], T0 + S)])
+    reader = SqliteReader(world.path)
+    views = {c.name: c for c in reader.components("atm-1")}
+    reader.close()
+    for name, why in told:
+        assert views[name].condition == "unknown"
+        assert why in views[name].reason
+    assert views["ups/battery"].condition == "unknown"
+    assert views["host/disk:/"].condition == "ok"
+
+
 async def test_a_late_batch_repairs_history_and_raises_nothing(world: World) -> None:
     (atm,) = await opened(world, "atm-1")
     now = T0 + 5 * 3600 * S
@@ -306,93 +321,6 @@ async def test_bad_messages_are_refused_counted_and_stop_nothing(world: World) -
     assert replies["atm-1"].state is AckState.OK
     assert sum(world.pipeline.refusals.by_reason.values()) == 3
     assert rows(world, "SELECT count(*) FROM journal WHERE kind = 3") == [(1,)]
-
-
-async def test_a_store_that_refuses_leaves_nothing_half_done(world: World) -> None:
-    (atm,) = await opened(world, "atm-1")
-    (pages,) = world.store.conn.execute("PRAGMA page_count").fetchone()
-    world.store.conn.execute(f"PRAGMA max_page_count = {pages + 8}")
-    readings = [reading(f"host/disk:/{i:03}", "host.disk.percent", T0, 99.5) for i in range(900)]
-    big = atm.batch(readings, T0)
-    with pytest.raises(StoreError, match="nothing of this group was stored"):
-        await world.pipeline.take([big])
-    assert world.pipeline.fold.fleet.terminals["atm-1"].streams[atm.epoch].mark == 0
-    world.store.conn.execute("PRAGMA max_page_count = 1000000")
-    replies = await world.pipeline.take([big])
-    assert replies["atm-1"].state is AckState.OK
-    assert rows(world, "SELECT count(*) FROM journal WHERE kind = 3") == [(1,)]
-
-
-async def test_a_kill_and_a_restart_change_nothing_and_the_downtime_is_no_silence(world: World) -> None:
-    (atm,) = await opened(world, "atm-1")
-    await world.pipeline.take([atm.batch(disk(T0, 95, 95, 95, 95, 95, 95), T0 + 6 * S)])
-    before = tables(world.store.conn)
-    again = world.restart()
-    assert tables(again.store.conn) == before
-    again.now = T0 + 3600 * S
-    await again.start(RULES)
-    await again.tick(again.now + 9 * S)
-    assert dict(rows(again, "SELECT rule, condition FROM alarm")) == {"disk.full": "active"}
-    await again.tick(again.now + 60 * S)
-    assert dict(rows(again, "SELECT rule, condition FROM alarm"))["terminal.silent"] == "active"
-    again.store.close()
-
-
-async def test_a_rebuild_from_the_journal_gives_the_same_state(world: World) -> None:
-    senders = await opened(world, "atm-1", "atm-2", "atm-3")
-    for i in range(60):
-        world.now = T0 + i * 2 * S
-        await world.tick(world.now)
-        group = []
-        for k, sender in enumerate(senders):
-            if k == 2 and 20 < i < 40:
-                continue
-            value = 99.0 if (i // 7 + k) % 3 == 0 else 50.0 + k / 3
-            source = "battery" if i % 11 == k else "normal"
-            group.append(
-                sender.batch(
-                    [*disk(world.now, value, value + 0.1), reading("ups", "ups.output.source", world.now, source)],
-                    world.now,
-                )
-            )
-        await world.pipeline.take(group)
-        if i == 30:
-            world = world.restart()
-            world.now += 50 * S
-            await world.start(RULES)
-    await world.pipeline.stop()
-    assert len(rows(world, "SELECT * FROM alarm")) > 4
-    copy = world.path.with_name("rebuilt.db")
-    assert rebuild(world.path, copy) == world.pipeline.journal.n
-    again = sqlite3.connect(copy)
-    assert tables(again) == tables(world.store.conn)
-    again.close()
-
-
-async def test_a_collector_killed_anywhere_in_its_commit_or_before_its_ack_stores_all_or_nothing_and_once(
-    world: World,
-) -> None:
-    world.store.close()
-    path = os.pathsep.join([str(KILLED_COLLECTOR.parents[2]), *sys.path])
-    done = subprocess.run(
-        [sys.executable, KILLED_COLLECTOR, world.path],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    *killed, stored, last = [json.loads(line) for line in done.stdout.splitlines()] or [{}, {}]
-    assert len(killed) > 10, f"a group is more statements than these: {done.stdout}\n{done.stderr}"
-    assert killed == [{"ended": -signal.SIGKILL, "batches": 0, "mark": 0, "alarms": 0, "outbox": 0}] * len(killed)
-    assert stored == {"ended": -signal.SIGKILL, "batches": 2, "mark": 2, "alarms": 1, "outbox": 1}, (
-        "stored, and nobody was told"
-    )
-    assert last == {**stored, "ended": 2}, "known again as stored, and acknowledged"
-    copy = world.path.with_name("rebuilt.db")
-    rebuild(world.path, copy)
-    with closing(sqlite3.connect(world.path)) as old, closing(sqlite3.connect(copy)) as new:
-        assert tables(new) == tables(old)
 
 
 async def test_what_follows_a_fork_does_not_hide_it(world: World) -> None:

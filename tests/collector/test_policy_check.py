@@ -8,8 +8,9 @@ import pytest
 
 from tests.collector.conftest import World
 from tests.collector.sending import T0, Sender
-from tillwatch.collector.config import CollectorSection, Config, PolicySection
+from tillwatch.collector.config import Config
 from tillwatch.collector.policy_check import examine_policy
+from tillwatch.collector.sections import CollectorSection, PolicySection
 
 ROSTER = """
 [person.wang]

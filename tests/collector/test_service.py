@@ -27,8 +27,12 @@ from tillwatch.collector.store.log import Log
 
 AGENT = """
 import os, sys, json, time
-from tillwatch.agent import clock, renewal, sealer, uplink
-renewal.LOOK, renewal.RETRY = 0.2, float(os.environ.get("RETRY", renewal.RETRY))
+from tillwatch.agent import clock, sealer, uplink
+try:
+    from tillwatch.agent.enrolment import renewal
+except ModuleNotFoundError:  # a version before that room
+    from tillwatch.agent import renewal
+renewal.RETRY = float(os.environ.get("RETRY", renewal.RETRY))
 uplink.FIRST_FLUSH, uplink.BACKOFF_MOST = 0.2, 2.0
 if boot := os.environ.get("BOOT"):
     clock.boot_id = lambda: boot.encode()
@@ -179,6 +183,7 @@ def chains(sealed: list[tuple[Any, Any]]) -> dict[bytes, list[int]]:
     return found
 
 
+@pytest.mark.long
 async def test_a_running_agent_changes_its_key_without_a_gap(line: Line) -> None:
     await line.start()
     line.enrol("one")
@@ -228,6 +233,7 @@ async def test_an_old_key_is_rotated_by_the_agent_itself(line: Line) -> None:
     assert "fails" not in line.log("one")
 
 
+@pytest.mark.long
 async def test_a_collector_from_an_old_backup_finds_todays_key(line: Line) -> None:
     await line.start()
     line.enrol("one")
@@ -281,6 +287,7 @@ async def test_a_revoked_terminal_is_cut_off_told_why_and_can_be_taken_back(line
     assert line.agent("one", "doctor").returncode == 0
 
 
+@pytest.mark.long
 async def test_two_machines_from_one_disk_image_are_both_shown_and_lose_nothing(line: Line) -> None:
     await line.start()
     line.enrol("one")

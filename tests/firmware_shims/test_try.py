@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.variants import long_after
 from tillwatch.agent.__main__ import main
 from tillwatch.firmware_shims import base
 from tillwatch.firmware_shims.base import Mode, load_all
@@ -21,6 +22,8 @@ from tillwatch.firmware_shims.base import Mode, load_all
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
 
 SHIMS = {shim.name: shim for shim in load_all() if Mode.EXCLUSIVE in shim.modes}
+FIRST = ("ccnet", "megatec_q1", "modbus_rtu")
+"""A frame with a length and a checksum, a line of text, registers; test_transcripts.py has all of them on terminals."""
 
 
 @contextlib.contextmanager
@@ -60,7 +63,7 @@ def readings(capsys, arguments) -> dict[tuple[str, str], tuple[object, str]]:
     }
 
 
-@pytest.mark.parametrize("name", SHIMS)
+@pytest.mark.parametrize("name", long_after(len(FIRST), sorted(SHIMS, key=lambda name: name not in FIRST)))
 def test_a_device_is_tried(name, transcript, capsys):
     spoken = next(iter(transcript(name)))
     with device({each.request: each.answer for each in spoken.exchanges}) as port:

@@ -67,6 +67,7 @@ def test_agent_example_loads_whole(whole: Path, monkeypatch: pytest.MonkeyPatch)
     )
     assert loaded.windows.intervals.normal == 300.0
     assert set(tomllib.loads(whole.read_text("utf-8"))) == {
+        "bundles",
         "commands",
         "sampling",
         "spool",
@@ -115,11 +116,13 @@ def test_collector_example_changes_nothing(tmp_path: Path) -> None:
 def test_collector_example_loads_whole(whole: Path) -> None:
     from tillwatch.collector import config
 
+    # The one thing that stands against another one in the same file: the broker of several collectors is outside.
+    whole.write_text(whole.read_text("utf-8").replace("embedded = true", "embedded = false"), "utf-8")
     loaded, default = config.load_config(whole), config.Config()
     assert (loaded.collector, loaded.intake) == (default.collector, default.intake)
     shown = {"names": (), "certificate": None, "key": None, "totp": ()}
     assert replace(loaded.console, **shown) == default.console
-    assert replace(loaded.broker, address="", crl_file=None) == default.broker
+    assert replace(loaded.broker, address="", crl_file=None, embedded=True) == default.broker
     assert replace(loaded.enrolment, address="", hosts=()) == default.enrolment
     assert loaded.desks["webhook"].secret() == "a secret of some length"
     assert loaded.watchdog is not None

@@ -160,7 +160,8 @@ def test_program_is_an_entry_point_and_knows_its_arguments(unit: str) -> None:
 
 def test_state_is_kept_where_the_programs_look_for_it() -> None:
     from tillwatch.agent.config import default_state_dir
-    from tillwatch.collector.config import Config, WatchdogSection
+    from tillwatch.collector.config import Config
+    from tillwatch.collector.sections import WatchdogSection
 
     assert [str(default_state_dir())] == [
         f"/var/lib/{name}" for name in settings(UNITS / "tillwatch-agent.service")["StateDirectory"]
@@ -175,7 +176,8 @@ def test_state_is_kept_where_the_programs_look_for_it() -> None:
 
 
 def test_collector_may_bind_the_ports_of_its_defaults() -> None:
-    from tillwatch.collector.config import Config, WatchdogSection
+    from tillwatch.collector.config import Config
+    from tillwatch.collector.sections import WatchdogSection
 
     config = Config()
     assert settings(UNITS / "tillwatch-collector.service")["SocketBindAllow"] == [
@@ -215,6 +217,17 @@ def test_agent_works_inside_its_filter(tmp_path: Path) -> None:
 )
 def test_collector_works_inside_its_filter(unit: str, tmp_path: Path) -> None:
     assert confined(unit, COLLECTOR, tmp_path / "store.db").strip() == "answered"
+
+
+@pytest.mark.parametrize("module", ["web", "figures.worker"])
+def test_console_and_its_workers_start_inside_the_filter(module: str, tmp_path: Path) -> None:
+    """Priorities cannot be changed there. Without a store they end, but not by a traceback of their start."""
+    more = {"web": [], "figures.worker": ["--out", tmp_path / "out", "--from", "0", "--to", "1"]}[module]
+    program = [sys.executable, "-P", "-m", f"tillwatch.collector.{module}", "--db", tmp_path / "none.db", *more]
+    command = [sys.executable, CONFINE, "tillwatch-console.service", *program]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert "PermissionError" not in done.stderr
+    assert "usage:" not in done.stderr
 
 
 def confined(unit: str, code: str, *arguments: Path) -> str:

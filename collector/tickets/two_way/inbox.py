@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
 
+from tillwatch.collector.store.db import Db, Where
+from tillwatch.collector.store.whereabouts import writing
 from tillwatch.collector.tickets.delivery import SECOND
 from tillwatch.collector.tickets.settings import ReceiverSettings
 from tillwatch.collector.tickets.store_thread import StoreThread
@@ -44,11 +44,9 @@ Apply = Callable[["Inbox", str, bytes, int], Awaitable[None]]
 """(who asks, id of the call, its body, when it came in UTC ns): journals what it says. Raises ValueError for what can never be journaled."""
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(where: Where) -> Db:
     """A connection for an inbox; the collector's store has created the tables and set WAL."""
-    conn = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
-    conn.execute("PRAGMA synchronous = FULL")
-    return conn
+    return writing(where, BUSY_S)
 
 
 class FullError(Exception):
@@ -60,7 +58,7 @@ class Inbox:
 
     def __init__(
         self,
-        connect: Callable[[], sqlite3.Connection],
+        connect: Callable[[], Db],
         applying: Mapping[str, Apply],
         *,
         clock: Callable[[], int] = time.time_ns,
@@ -144,7 +142,7 @@ def changes_of(name: str, settings: ReceiverSettings, on_change: OnChange) -> Ap
     return apply
 
 
-def _take(conn: sqlite3.Connection, connector: str, delivery_id: str, now: int, body: bytes | None) -> bool:
+def _take(conn: Db, connector: str, delivery_id: str, now: int, body: bytes | None) -> bool:
     if body is not None:
         waits = conn.execute(
             "SELECT count(*) FROM ticket_inbox WHERE connector = ? AND body IS NOT NULL", (connector,)
@@ -159,7 +157,9 @@ def _take(conn: sqlite3.Connection, connector: str, delivery_id: str, now: int, 
     return made.rowcount == 1
 
 
-def _waiting(conn: sqlite3.Connection, connectors: list[str]) -> list[tuple[str, str, bytes, int]]:
+def _waiting(conn: Db, connectors: list[str]) -> list[tuple[str, str, bytes, int]]:
+    if not connectors:
+        return []  # PostgreSQL takes no empty list
     return conn.execute(
         "SELECT connector, delivery_id, body, received_at FROM ticket_inbox WHERE body IS NOT NULL"  # noqa: S608 - question marks
         f" AND connector IN ({','.join('?' * len(connectors))}) ORDER BY received_at, delivery_id LIMIT ?",
@@ -167,13 +167,13 @@ def _waiting(conn: sqlite3.Connection, connectors: list[str]) -> list[tuple[str,
     ).fetchall()
 
 
-def _applied(conn: sqlite3.Connection, connector: str, delivery_id: str) -> None:
+def _applied(conn: Db, connector: str, delivery_id: str) -> None:
     conn.execute(
         "UPDATE ticket_inbox SET body = NULL WHERE connector = ? AND delivery_id = ?", (connector, delivery_id)
     )
 
 
-def _prune(conn: sqlite3.Connection, before: int) -> None:
+def _prune(conn: Db, before: int) -> None:
     conn.execute("DELETE FROM ticket_inbox WHERE body IS NULL AND received_at < ?", (before,))
     for connector, count in conn.execute("SELECT connector, count(*) FROM ticket_inbox GROUP BY connector").fetchall():
         conn.execute(
@@ -183,7 +183,7 @@ def _prune(conn: sqlite3.Connection, before: int) -> None:
         )
 
 
-def _tracked(conn: sqlite3.Connection, connector: str, incident: str) -> tracked.Tracked | None:
+def _tracked(conn: Db, connector: str, incident: str) -> tracked.Tracked | None:
     if conn.execute("SELECT 1 FROM incident WHERE corr_id = ?", (incident,)).fetchone() is None:
         return None
     return tracked.known(conn, connector, incident) or tracked.Tracked(incident, "", state="open")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import sqlite3
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -19,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
+from tillwatch.collector.store.db import Db
 from tillwatch.collector.tickets.delivery import SECOND
 from tillwatch.collector.tickets.guarded import place_of
 from tillwatch.collector.tickets.port import (
@@ -104,7 +104,7 @@ class Sync:
 
     def __init__(
         self,
-        connect: Callable[[], sqlite3.Connection],
+        connect: Callable[[], Db],
         system: Watched,
         on_change: OnChange,
         *,

@@ -25,6 +25,8 @@ MAX_HEADING = 48
 """Columns that fit above the field beside the day; a Chinese character takes two."""
 MAX_UNIT = 12
 """Characters: a unit is a symbol. What is longer is none, and must not push the day aside."""
+SYMBOLS = {"C": "°C", "ohm": "Ω"}
+"""Units of the catalogue that people write otherwise; as in console.js."""
 MAX_SIZE, MIN_SPAN = 1e300, 1e-200
 """Of numbers that are drawn: beyond these their differences are none in floating point. No sensor means them."""
 
@@ -80,7 +82,7 @@ def draw(
     """
     drawn, _ = thin(history, MAX_DRAWN)
     numbers = [point for point in drawn.points if drawable(point.value)]
-    unit = f" ({history.unit[:MAX_UNIT]})" if history.unit else ""
+    unit = f" ({SYMBOLS.get(history.unit, history.unit)[:MAX_UNIT]})" if history.unit else ""
     heading = f"{history.terminal} {history.component} {history.signal}"
     heading = _fitted(heading, MAX_HEADING - len(unit)) + unit
     parts = [

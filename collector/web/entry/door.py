@@ -14,14 +14,14 @@ import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
-from http import HTTPStatus
+from hashlib import sha256
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from fastapi import Depends, HTTPException
-from starlette.datastructures import Headers
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tillwatch.collector.people import sessions
@@ -29,6 +29,7 @@ from tillwatch.collector.people.console_db import ConsoleDbError
 from tillwatch.collector.people.directory import SEEN_NS, Asker, Directory, Full
 from tillwatch.collector.people.rates import Buckets, Rate, place_of
 from tillwatch.collector.people.roles import ANYBODY, Permission, Visitor, asking, on_behalf_of
+from tillwatch.collector.web.entry.problems import problem
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,9 @@ COOKIE, SECURE_COOKIE = "tw_session", "__Host-tw_session"
 """The second over TLS: a browser takes it from this very host only, and never sends it in the clear."""
 CSRF = "x-tw-csrf"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-OPEN_PREFIXES = ("/sign-in", "/console/", "/api/v1/sign-in", "/favicon", "/metrics")
+KEPT = ("/my", "/repair/", "/api/v1/my", "/api/v1/repairs/", "/api/v1/terminals/")
+"""What is readable without a connection on a technician's phone: as static/worker.js has it."""
+OPEN_PREFIXES = ("/sign-in", "/console/", "/api/v1/sign-in", "/favicon", "/metrics", "/worker.js")
 """What nobody reaches, too: the sign-in page and its files. The fleet's document under /console/ asks for more by itself, and so do the figures for machines."""
 STATIC = ("/console/", "/_nicegui/", "/favicon")
 """Files of the console itself: a page takes some sixty at once, and browsers keep them."""
@@ -197,6 +200,8 @@ class Door:
             await self._refuse(scope, receive, send, refusal)
             return
         self._house.used(asker, alive=scope["type"] == "http" and _alive(scope, headers))
+        if path.startswith(KEPT) and asker.visitor.name:
+            send = _marked(send, asker.visitor)
         with on_behalf_of(asker.visitor):
             await self._until_over(scope, receive, send, shown, asker.visitor)
 
@@ -205,14 +210,14 @@ class Door:
         if scope["method"] in SAFE or shown.bearer is not None:
             return None
         if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-            return _problem(scope["path"], 403, "this came from another site")
+            return problem(scope["path"], 403, "this came from another site")
         path = str(scope["path"])
         if path.startswith(FORMS) or asker.session is None or asker.session.step:
             # Nothing is done on somebody's behalf but coming in and going out. A browser says where a form comes from.
             says = headers.get("origin") or headers.get("sec-fetch-site")
-            return None if says or not shown.cookie else _problem(path, 403, "a browser says where a form comes from")
+            return None if says or not shown.cookie else problem(path, 403, "a browser says where a form comes from")
         if not hmac.compare_digest(headers.get(CSRF, "").encode(), asker.session.csrf.encode()):
-            return _problem(path, 403, f"the header {CSRF} is not that of this session; load the page anew")
+            return problem(path, 403, f"the header {CSRF} is not that of this session; load the page anew")
         return None
 
     def _unknown(self, scope: Scope, headers: Headers, asker: Asker) -> Response | None:
@@ -222,7 +227,7 @@ class Door:
             return None
         page = scope["method"] == "GET" and "text/html" in headers.get("accept", "") and not path.startswith("/api/")
         if not page:
-            return _problem(path, 401, "sign in first", {"WWW-Authenticate": "Bearer"})
+            return problem(path, 401, "sign in first", {"WWW-Authenticate": "Bearer"})
         query = scope.get("query_string", b"").decode("latin-1")
         wanted = local(f"{path}?{query}" if query else path)
         return RedirectResponse(f"/sign-in?next={quote(wanted, safe='')}" if wanted != "/" else "/sign-in", 303)
@@ -283,6 +288,18 @@ class Door:
             self._house.let_go(held)
 
 
+def _marked(send: Send, visitor: Visitor) -> Send:
+    """Answers that a technician's browser may keep say whose they are, by something that tells nothing: of another session all of it is forgotten."""
+    mark = sha256(f"{visitor.name}\0{visitor.session}\0{visitor.sees}".encode()).hexdigest()[:16]
+
+    async def send_marked(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)["TW-Visitor"] = mark
+        await send(message)
+
+    return send_marked
+
+
 def _gone(*, websocket: bool) -> Message:
     return {"type": "websocket.disconnect", "code": _ENDED} if websocket else {"type": "http.disconnect"}
 
@@ -292,16 +309,9 @@ def _alive(scope: Scope, headers: Headers) -> bool:
     return scope["method"] not in SAFE or headers.get("sec-fetch-mode") == "navigate"
 
 
-def _problem(path: str, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-    body = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail, "instance": path, "errors": []}
-    return JSONResponse(
-        body, status, {"Cache-Control": "no-store", **(headers or {})}, media_type="application/problem+json"
-    )
-
-
 def _too_many(path: str, wait: float) -> Response:
     seconds = max(1, int(wait + 0.999))
-    return _problem(path, 429, f"too many requests; ask again in {seconds} s", {"Retry-After": str(seconds)})
+    return problem(path, 429, f"too many requests; ask again in {seconds} s", {"Retry-After": str(seconds)})
 
 
 def local(address: str) -> str:

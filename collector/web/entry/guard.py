@@ -5,21 +5,25 @@ merely resolves to this machine (DNS rebinding) and a page of another origin are
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tillwatch.collector.web.entry.problems import problem
+
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
+_TOO_LARGE = 413
 MAX_BODY = 2 * 1024 * 1024
 """Bytes of a request: a policy or a list of ten thousand devices fits."""
 
 # NiceGUI writes its start script into the page and Vue compiles templates there: hence unsafe-inline and unsafe-eval.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    "connect-src 'self'; worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
 HEADERS = {
@@ -85,12 +89,16 @@ class Guard:
             return
         length = headers.get("content-length", "0")
         if not length.isascii() or not length.isdecimal() or int(length) > MAX_BODY:
-            await self._refuse(scope, receive, send, f"at most {MAX_BODY} bytes", 413)
+            await self._refuse(
+                scope, receive, send, f"the request is larger than {MAX_BODY} bytes; send less at once", _TOO_LARGE
+            )
             return
-        begun, taken = False, 0
+        begun, over, taken = False, False, 0
 
         async def send_with_headers(message: Message) -> None:
             nonlocal begun
+            if over and not begun:
+                return  # what a part of a body was taken for is no answer
             if message["type"] == "http.response.start":
                 begun = True
                 out = MutableHeaders(scope=message)
@@ -101,23 +109,30 @@ class Guard:
             await send(message)
 
         async def receive_some() -> Message:
-            nonlocal taken
+            nonlocal over, taken
             message = await receive()
             if message["type"] == "http.request":  # in pieces, without a length said before
                 taken += len(message.get("body", b""))
                 if taken > MAX_BODY:
+                    over = True
                     raise TooLarge
             return message
 
-        try:
+        with suppress(TooLarge):
             await self._app(scope, receive_some, send_with_headers)
-        except TooLarge:
-            if not begun:
-                await self._refuse(scope, receive, send, f"at most {MAX_BODY} bytes", 413)
+        if over and not begun:
+            await self._refuse(
+                scope, receive, send, f"the request is larger than {MAX_BODY} bytes; send less at once", _TOO_LARGE
+            )
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, text: str, status: int = 421) -> None:
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": text})
         else:
-            await PlainTextResponse(text, status, headers=self._headers)(scope, receive, send)
+            answer = (
+                problem(scope["path"], status, text, self._headers)
+                if status == _TOO_LARGE
+                else PlainTextResponse(text, status, headers=self._headers)
+            )
+            await answer(scope, receive, send)

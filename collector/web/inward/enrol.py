@@ -19,16 +19,20 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
+from tillwatch.agent.wire import SerialError, normal_serial
 from tillwatch.collector.trust.authority import Authority, RequestError, open_request, request_terminal
 from tillwatch.collector.trust.binding import ENROL
+from tillwatch.collector.trust.expected import ClaimError, Unclaimed
 from tillwatch.collector.trust.registry import (
     SECRET,
+    ClaimRequest,
     EnrolError,
     Enrolment,
     EnrolRequest,
     Registrar,
     RotateError,
     RotateRequest,
+    claim_proves,
     proves,
     secret_digest,
 )
@@ -41,6 +45,7 @@ MAX_BODY = 16 * 1024
 _TOKEN_REFUSED = (
     "this token is not good (unknown, expired or used before); ask for a new one: tillwatch-collector enrol-token"  # noqa: S105 - a text
 )
+_IMAGE_REFUSED = "this image token is not good (unknown, revoked, expired, not good yet, or used up); ask for a new one: tillwatch-collector enrol-token --image"
 _PROBLEM = "application/problem+json"
 
 
@@ -95,6 +100,27 @@ def enrol_app(registrar: Registrar, authority: Authority, mqtt: MqttAddress, nam
             return _problem(problem.status, str(problem))
         log.info("%s enrolled from %s", enrolled.terminal, address)
         return answer(request, enrolled, asked.request, serial)
+
+    @app.post("/api/v1/claim")
+    async def claim(request: Request) -> Response:
+        address = caller_of(request)
+        if limit.blocked(address):
+            return _problem(429, "too many refused attempts from this address; wait a minute")
+        try:
+            secret, asked, csr = _check_claim(await read_body(request, MAX_BODY), x509.random_serial_number(), address)
+            enrolled = await registrar.claim(secret_digest(secret), asked)
+        except ClaimError as error:
+            if error.reason is None:
+                # A secret that is wrong is a guess; who has it and is not expected guesses nothing, and stands behind one address with machines that are.
+                limit.add(address)
+            log.warning("claim of serial number %s from %s refused: %s", asked.machine, address, error)
+            return _problem(403, _said(error, asked.machine))
+        except RefusedError as problem:
+            limit.add(address)
+            log.warning("claim from %s refused: %s", address, problem)
+            return _problem(problem.status, str(problem))
+        log.info("%s enrolled from %s by its serial number %s", enrolled.terminal, address, asked.machine)
+        return answer(request, enrolled, csr, asked.serial)
 
     @app.post("/api/v1/rotate")
     async def rotate(request: Request) -> Response:
@@ -183,6 +209,42 @@ def _check(body: bytes) -> _Asked:
     if not proves(public_key, proof, secret, request.public_bytes(Encoding.DER)):
         raise RefusedError(400, "the proof does not fit the public key, the token and the certificate request")
     return _Asked(secret, public_key, request, texts[1])
+
+
+def _check_claim(body: bytes, serial: int, address: str) -> tuple[bytes, ClaimRequest, x509.CertificateSigningRequest]:
+    machine, *texts = _texts(body, "serial", "secret", "public_key", "csr", "proof")
+    try:
+        secret = bytes.fromhex(texts[0])
+        public_key, proof = (base64.b64decode(text, validate=True) for text in (texts[1], texts[3]))
+        if normal_serial(machine) != machine:
+            raise SerialError("it is not written in its normal form")
+    except SerialError as error:
+        raise RefusedError(400, f"the serial number cannot be used: {error}") from None
+    except (ValueError, binascii.Error):
+        raise RefusedError(400, "secret is wanted in hex; public_key and proof in base64") from None
+    if len(secret) != SECRET:
+        raise RefusedError(400, f"the secret has {SECRET} bytes")
+    try:
+        request = open_request(texts[2])
+    except RequestError as error:
+        raise RefusedError(400, str(error)) from None
+    if not claim_proves(public_key, proof, secret, machine, request.public_bytes(Encoding.DER)):
+        raise RefusedError(
+            400, "the proof does not fit the public key, the token, the serial number and the certificate request"
+        )
+    return secret, ClaimRequest(machine, public_key, serial, address), request
+
+
+def _said(error: ClaimError, machine: str) -> str:
+    """To the machine, whose log a person reads."""
+    match error.reason:
+        case Unclaimed.STRANGER:
+            return f"serial number {machine} is not on the list of expected machines: tillwatch-collector expect import"
+        case Unclaimed.OTHER_IMAGE:
+            return f"serial number {machine} is expected from another image: tillwatch-collector expect list"
+        case Unclaimed.CLAIMED | Unclaimed.ENROLLED:
+            return f"serial number {machine}: {error.reason}; a person has to decide: tillwatch-collector expect release {machine}"
+    return _IMAGE_REFUSED
 
 
 def _check_rotation(body: bytes, serial: int, address: str) -> tuple[RotateRequest, x509.CertificateSigningRequest]:

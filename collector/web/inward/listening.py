@@ -83,11 +83,21 @@ def caller_of(request: Request) -> str:
 
 class Listener:
     """An HTTPS listener in a running event loop. chain: one PEM file with key, leaf and CA. Port 0 takes a free one; see `port`. what: it is for,
-    section: of the configuration that has its port, both for an error.
+    section: of the configuration that has its port, both for an error. connections: at a time; who comes beyond them gets 503.
     """
 
-    def __init__(self, app: FastAPI, host: str, port: int, chain: Path, what: str, section: str) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        host: str,
+        port: int,
+        chain: Path,
+        what: str,
+        section: str,
+        connections: int = MAX_CONNECTIONS,
+    ) -> None:
         self._app = app
+        self._connections = connections
         self._host = host
         self._chain = chain
         self._what = what
@@ -111,7 +121,7 @@ class Listener:
             ws="none",
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=MAX_CONNECTIONS,
+            limit_concurrency=self._connections,
             timeout_graceful_shutdown=3,
         )
         config.load()  # a key file that cannot be read fails here; connections wait in the socket's backlog until serve() runs

@@ -20,6 +20,7 @@ from tillwatch.collector.web.pages import (
     calendar_page,
     cards_page,
     delivery_page,
+    enrolment_page,
     figures_page,
     fleet_page,
     heat_page,
@@ -32,6 +33,7 @@ from tillwatch.collector.web.pages import (
     profile_page,
     readings_page,
     regions_page,
+    rollout_page,
     roster_page,
     rules_page,
     supplies_page,
@@ -70,6 +72,11 @@ def mount(app: FastAPI, parts: Parts) -> None:
             return Response(status_code=404)
         return FileResponse(path, headers={"Cache-Control": FOR_EVER})
 
+    @app.get("/worker.js", include_in_schema=False, dependencies=[needs(Permission.OPEN)])
+    async def worker() -> Response:
+        # At the root, which is what it may serve; asked for anew by the browser at every visit.
+        return FileResponse(STATIC / "worker.js", media_type="text/javascript", headers={"Cache-Control": "no-cache"})
+
     fleet_page.add(feed)
     terminal_page.add(reads, feed, now)
     alarms_page.add(feed)
@@ -83,11 +90,13 @@ def mount(app: FastAPI, parts: Parts) -> None:
     branch_page.add(parts)
     calendar_page.add(parts)
     heat_page.add(parts)
+    enrolment_page.add(parts)
     monitoring_page.add(parts)
     path_page.add(parts)
     regions_page.add(parts)
     wall_page.add(parts)
     cards_page.add(parts)
+    rollout_page.add(parts)
     roster_page.add(parts)
     rules_page.add(parts)
     figures_page.add(parts)

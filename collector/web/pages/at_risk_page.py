@@ -4,8 +4,6 @@ of inspections that follow from it; and one finding with all of its evidence.
 
 from __future__ import annotations
 
-import contextlib
-
 from fastapi import Request
 from nicegui import Client, ui
 from nicegui.element import Element
@@ -13,8 +11,9 @@ from nicegui.element import Element
 from tillwatch.collector.people.roles import Permission
 from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.feed import Change, Feed
+from tillwatch.collector.web.pages.missing import is_there
 from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
-from tillwatch.collector.web.reads import Busy, Reads, Unreadable
+from tillwatch.collector.web.reads import Reads
 
 
 class RiskList(Element, component=STATIC / "risk.js"):
@@ -52,15 +51,9 @@ def add(reads: Reads, feed: Feed) -> None:
         await feed.ready()
         text = text_of(request)
         with frame(request, client, feed, text, "risk"):
-            # A store that does not answer is said by the sheet, which asks again.
-            with contextlib.suppress(Busy, Unreadable):
-                try:
-                    await reads(lambda reader: reader.finding(finding))
-                except KeyError:
-                    client.status_code = 404
-                    words("h1", text("finding.missing", id=finding)).classes("tw-title")
-                    ui.link(text("finding.back"), "/at-risk")
-                    return
+            asked = reads(lambda reader: reader.finding(finding))
+            if not await is_there(client, asked, text("finding.missing", id=finding), text("finding.back"), "/at-risk"):
+                return
             client.title = f"{finding} · tillwatch"
             FindingSheet(finding)
         _refresh(client, feed)

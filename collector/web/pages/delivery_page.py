@@ -21,7 +21,7 @@ def add(feed: Feed) -> None:
     async def deliveries(request: Request, client: Client) -> None:
         await feed.ready()
         text = text_of(request)
-        with frame(request, client, feed, text, "deliveries"):
+        with frame(request, client, feed, text, "deliveries", files=("deliveries",)):
             words("h1", text("deliveries.title")).classes("tw-title")
             DeliveryList()
 

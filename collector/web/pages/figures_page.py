@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from fastapi import Request
 from nicegui import Client, ui
 from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission, asking
 from tillwatch.collector.web.entry.door import needs
+from tillwatch.collector.web.pages.missing import is_there
 from tillwatch.collector.web.pages.theme import STATIC, frame, text_of, words
 from tillwatch.collector.web.parts import Parts
-from tillwatch.collector.web.reads import Busy, Unreadable
 
 
 class FiguresSheet(Element, component=STATIC / "figures.js"):
@@ -42,15 +40,11 @@ def add(parts: Parts) -> None:
         await parts.feed.ready()
         text = text_of(request)
         with frame(request, client, parts.feed, text, "figures", files=("figures",)):
-            # A store that does not answer is said by the list, which asks again.
-            with contextlib.suppress(Busy, Unreadable):
-                try:
-                    await parts.reads(lambda reader: reader.terminal(terminal))
-                except KeyError:
-                    client.status_code = 404
-                    words("h1", text("terminal.missing", id=terminal)).classes("tw-title")
-                    ui.link(text("interval.back"), "/figures")
-                    return
+            asked = parts.reads(lambda reader: reader.terminal(terminal))
+            if not await is_there(
+                client, asked, text("terminal.missing", id=terminal), text("interval.back"), "/figures"
+            ):
+                return
             client.title = f"{terminal} · tillwatch"
             words("h1", text("interval.title", terminal=terminal)).classes("tw-title")
             TerminalTime(terminal)

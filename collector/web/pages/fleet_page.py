@@ -133,6 +133,8 @@ def _grid(text: Text) -> None:
         {"colId": "state", "field": "state", "headerName": text("fleet.state"), ":cellRenderer": "tw.cells.state", "width": 156},
         {"colId": "worst", ":valueGetter": "(p) => tw.fleet.says(p.data)", "headerName": text("fleet.worst"), ":cellRenderer": "tw.cells.worst", "minWidth": 170, "flex": 5},
         {"colId": "connection", "field": "connection", "headerName": text("fleet.connection"), ":cellRenderer": "tw.cells.connection", "width": 122, "hide": True},
+        {"colId": "ring", "field": "ring", "headerName": text("rollout.ring"), "width": 96, "hide": True},
+        {"colId": "version", "field": "version", "headerName": text("fleet.version"), "width": 96, "hide": True},
         {"colId": "received", "field": "at", "headerName": text("fleet.received"), ":cellRenderer": "tw.cells.age", "width": 128},
     ]  # fmt: skip
     options = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 
 from fastapi import Request
@@ -12,8 +11,9 @@ from nicegui.element import Element
 from tillwatch.collector.people.roles import Permission
 from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.feed import Change, Feed
-from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
-from tillwatch.collector.web.reads import Busy, Reads, Unreadable
+from tillwatch.collector.web.pages.missing import is_there
+from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of
+from tillwatch.collector.web.reads import Reads
 
 
 class IncidentSheet(Element, component=STATIC / "incident.js"):
@@ -30,15 +30,11 @@ def add(reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
         await feed.ready()
         text = text_of(request)
         with frame(request, client, feed, text, "alarms", files=("inbox",), scripts=("acting",)):
-            # A store that does not answer is said by the sheet, which asks again.
-            with contextlib.suppress(Busy, Unreadable):
-                try:
-                    await reads(lambda reader: reader.incident(incident, now()))
-                except KeyError:
-                    client.status_code = 404
-                    words("h1", text("incident.missing", id=incident)).classes("tw-title")
-                    ui.link(text("incident.back"), "/alarms")
-                    return
+            asked = reads(lambda reader: reader.incident(incident, now()))
+            if not await is_there(
+                client, asked, text("incident.missing", id=incident), text("incident.back"), "/alarms"
+            ):
+                return
             client.title = f"{incident} · tillwatch"
             IncidentSheet(incident)
 

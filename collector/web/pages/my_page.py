@@ -9,6 +9,7 @@ from nicegui.element import Element
 from tillwatch.collector.people.roles import Permission, asking
 from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.feed import Change
+from tillwatch.collector.web.pages.missing import missing
 from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
 from tillwatch.collector.web.parts import Parts
 
@@ -57,10 +58,8 @@ def add(parts: Parts) -> None:
         try:
             await parts.reads(lambda reader: reader.incident(incident, parts.now()))
         except KeyError:
-            client.status_code = 404
             with frame(request, client, feed, text, "my"):
-                words("h1", text("incident.missing", id=incident)).classes("tw-title")
-                ui.link(text("phone.my"), "/my")
+                missing(client, text("incident.missing", id=incident), text("phone.my"), "/my")
             return
         with frame(request, client, feed, text, "my", files=("inbox", "phone"), scripts=SCRIPTS):
             client.title = f"{incident} · tillwatch"

@@ -54,6 +54,8 @@ GROUPS = (
     )),
     Group("nav.system", (
         Place("monitoring", "/monitoring", "nav.monitoring"),
+        Place("enrolment", "/enrolment", "nav.enrolment"),
+        Place("rollout", "/rollout", "nav.rollout"),
         Place("deliveries", "/deliveries", "nav.deliveries"),
         Place("audit", "/audit", "nav.audit", Permission.AUDIT),
         Place("people", "/people", "nav.people", Permission.PEOPLE),

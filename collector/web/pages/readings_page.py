@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Annotated
 
 from fastapi import Query, Request
@@ -11,9 +10,9 @@ from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission, asking
 from tillwatch.collector.web.entry.door import needs
+from tillwatch.collector.web.pages.missing import is_there
 from tillwatch.collector.web.pages.theme import STATIC, frame, text_of, words
 from tillwatch.collector.web.parts import Parts
-from tillwatch.collector.web.reads import Busy, Unreadable
 from tillwatch.collector.web.rest.prove_api import MAX_NAME
 
 
@@ -40,14 +39,8 @@ def add(parts: Parts) -> None:
         await parts.feed.ready()
         text = text_of(request)
         with frame(request, client, parts.feed, text, "fleet", files=("readings",)):
-            # A store that does not answer is said by the list, which asks again.
-            with contextlib.suppress(Busy, Unreadable):
-                try:
-                    await parts.reads(lambda reader: reader.terminal(terminal))
-                except KeyError:
-                    client.status_code = 404
-                    words("h1", text("terminal.missing", id=terminal)).classes("tw-title")
-                    ui.link(text("terminal.back"), "/")
-                    return
+            asked = parts.reads(lambda reader: reader.terminal(terminal))
+            if not await is_there(client, asked, text("terminal.missing", id=terminal), text("terminal.back"), "/"):
+                return
             words("h1", text("source.title")).classes("tw-title")
             ReadingList(terminal, component, signal, at)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from fastapi import Request
 from nicegui import Client, ui
 from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission, asking
 from tillwatch.collector.web.entry.door import needs
+from tillwatch.collector.web.pages.missing import is_there
 from tillwatch.collector.web.pages.theme import STATIC, frame, text_of, words
 from tillwatch.collector.web.parts import Parts
-from tillwatch.collector.web.reads import Busy, Unreadable
 
 
 class RuleList(Element, component=STATIC / "rules.js"):
@@ -42,12 +40,8 @@ def add(parts: Parts) -> None:
         await parts.feed.ready()
         text = text_of(request)
         with frame(request, client, parts.feed, text, "rules", files=("rules",)):
-            with contextlib.suppress(Busy, Unreadable):  # a store that does not answer is said by the sheet
-                book = await parts.reads(lambda reader: reader.in_force())
-                if rule not in book.rules.by_id:
-                    client.status_code = 404
-                    words("h1", text("rules.missing", id=rule)).classes("tw-title")
-                    ui.link(text("rules.back"), "/rules")
-                    return
+            asked = parts.reads(lambda reader: reader.in_force().rules.by_id[rule])
+            if not await is_there(client, asked, text("rules.missing", id=rule), text("rules.back"), "/rules"):
+                return
             client.title = f"{rule} · tillwatch"
             RuleSheet(rule, may=asking().may(Permission.TRY_RULES))

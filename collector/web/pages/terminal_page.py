@@ -22,6 +22,7 @@ from tillwatch.collector.web.pages import chart
 from tillwatch.collector.web.pages.alarms_page import AlarmList
 from tillwatch.collector.web.pages.at_risk_page import FindingList
 from tillwatch.collector.web.pages.diagnosis_panel import Diagnosis
+from tillwatch.collector.web.pages.missing import missing
 from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
 from tillwatch.collector.web.reads import Busy, Reads, Unreadable
 
@@ -85,9 +86,7 @@ def add(reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
         panel = ChartPanel(client, reads, now, text, terminal)
         with frame(request, client, feed, text, "terminal", on_theme=panel.restyle, files=("dossier", "diagnosis")):
             if view is None:
-                client.status_code = 404
-                words("h1", text("terminal.missing", id=terminal)).classes("tw-title")
-                ui.link(text("terminal.back"), "/")
+                missing(client, text("terminal.missing", id=terminal), text("terminal.back"), "/")
                 return
             client.title = f"{terminal} · tillwatch"
             show_header = _header(text, view)
@@ -167,6 +166,8 @@ def _header(text: Text, view: TerminalView) -> Callable[[TerminalView], None]:
                 ("connection", text("fleet.connection")),
                 ("received", text("fleet.received")),
                 ("lost", text("terminal.lost")),
+                ("version", text("rollout.version")),
+                ("ring", text("rollout.ring")),
             ):
                 with ui.element("div") as places[name]:
                     words("dt", label)
@@ -206,6 +207,9 @@ def _header(text: Text, view: TerminalView) -> Callable[[TerminalView], None]:
         facts["received"].props(f"data-at={fresh.last_received // MS}")
         lost = [text("terminal.lost_readings", n=f"{fresh.lost:,}")] if fresh.lost else []
         lost += [text("terminal.lost_batches", n=f"{fresh.holes:,}")] if fresh.holes else []
+        for name, value in (("version", fresh.version), ("ring", fresh.ring)):
+            places[name].set_visibility(bool(value))
+            facts[name].set_text(value)
         facts["lost"].set_text("; ".join(lost) or text("terminal.lost_none"))
 
     show(view)

@@ -203,8 +203,16 @@ def frame(
             quiet.props(f"data-newest={feed.summary.newest // MS}")
 
     listen(client, feed, on_change)
+    _only_main(client)
     with ui.element("main").classes("tw-main").props("id=tw-main tabindex=-1"):
         yield
+
+
+def _only_main(client: Client) -> None:
+    """The library draws every page inside a `main` of its own, which would hold the navigation too; nothing of its layout is used here."""
+    around = client.content.parent_slot
+    assert around is not None
+    around.parent.tag = "div"
 
 
 def listen(client: Client, feed: Feed, on_change: Callable[[Change], None]) -> None:

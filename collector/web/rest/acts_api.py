@@ -17,6 +17,7 @@ from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.incident.incident_views import ConsoleReader
 from tillwatch.collector.people.console_db import open_console, place
 from tillwatch.collector.people.roles import Permission, asking
+from tillwatch.collector.store.whereabouts import anchor
 from tillwatch.collector.web.acting import NotTaken
 from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.lines import say
@@ -126,8 +127,8 @@ class _Acting:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._words = Translation(parts.cards)
-        store = parts.database
-        self._once = Once((lambda: open_console(place(store))) if store is not None else _nowhere, parts.now)
+        store = parts.store
+        self._once = Once((lambda: open_console(place(anchor(store)))) if store is not None else _nowhere, parts.now)
 
     async def end(self) -> None:
         await asyncio.to_thread(self._once.close)

@@ -13,6 +13,7 @@ from starlette.routing import Match
 from tillwatch.collector.people.roles import Permission
 from tillwatch.collector.web.drawing.series import thin
 from tillwatch.collector.web.entry.door import needs
+from tillwatch.collector.web.figures_jobs import FiguresJobs
 from tillwatch.collector.web.parts import Parts
 from tillwatch.collector.web.rest import (
     acts_api,
@@ -23,6 +24,7 @@ from tillwatch.collector.web.rest import (
     delivery_api,
     diagnosis_api,
     dossier_api,
+    enrolment_api,
     events_api,
     figures_api,
     inbox_api,
@@ -33,7 +35,9 @@ from tillwatch.collector.web.rest import (
     people_api,
     prove_api,
     repair_api,
+    report_api,
     risk_api,
+    rollout_api,
     roster_api,
     rules_api,
     supplies_api,
@@ -42,6 +46,7 @@ from tillwatch.collector.web.rest.answers import (
     PROBLEMS,
     SOME,
     UNCHANGED,
+    Language,
     Limit,
     Offset,
     Tags,
@@ -77,7 +82,7 @@ def router(parts: Parts) -> APIRouter:
     """All routes."""
     reads, now = parts.reads, parts.now
     api = APIRouter(prefix=PREFIX, tags=["fleet"])
-    tag, export = Tags(reads), Exports(reads, now)
+    tag, export, translation = Tags(reads), Exports(reads, now), Translation(parts.cards)
 
     @api.get(
         "/terminals",
@@ -94,6 +99,9 @@ def router(parts: Parts) -> APIRouter:
         terminal_class: Annotated[
             str | None, Query(alias="class", description="Only this class", examples=["atm"])
         ] = None,
+        version: Annotated[
+            str | None, Query(max_length=32, description="Only with this version of the agent", examples=["1.2.0"])
+        ] = None,
         limit: Limit = 100,
         offset: Offset = 0,
         form: Format = None,
@@ -103,18 +111,14 @@ def router(parts: Parts) -> APIRouter:
         wanted = [
             view
             for view in await reads(lambda reader: reader.terminals())
-            if (branch is None or view.branch == branch)
+            if (version is None or view.version == version)
+            and (branch is None or view.branch == branch)
             and (condition is None or view.condition == condition)
             and (terminal_class is None or view.terminal_class == terminal_class)
         ]
         if form is not None:
             return await export(Terminal, map(Terminal.of, wanted), form, "terminals")
-        return Page[Terminal](
-            items=[Terminal.of(view) for view in wanted[offset : offset + limit]],
-            total=len(wanted),
-            limit=limit,
-            offset=offset,
-        )
+        return Page[Terminal].part(wanted, Terminal.of, limit, offset)
 
     @api.get(
         "/terminals/{terminal}",
@@ -135,13 +139,13 @@ def router(parts: Parts) -> APIRouter:
         dependencies=[needs(Permission.SEE)],
         summary="Its components with their latest values",
     )
-    async def components(request: Request, response: Response, terminal: str) -> Any:
+    async def components(request: Request, response: Response, terminal: str, lang: Language = "en") -> Any:
         if await tag(request, response):
             return unchanged(response)
-        return [
-            Component.of(view)
-            for view in await known(lambda: reads(lambda reader: reader.components(terminal)), terminal)
-        ]
+        views, book = await known(
+            lambda: reads(lambda reader: (reader.components(terminal), reader.in_force())), terminal
+        )
+        return [Component.of(translation.component(view, book.rules, lang)) for view in views]
 
     @api.get(
         "/terminals/{terminal}/history",
@@ -190,17 +194,23 @@ def router(parts: Parts) -> APIRouter:
     calendar_api.add(api, parts)
     inbox_api.add(api, parts)
     cards_api.add(api, parts)
-    incident_api.add(api, reads, Translation(parts.cards), now)
+    incident_api.add(api, reads, translation, now)
     delivery_api.add(api, reads)
     diagnosis_api.add(api, parts)
     monitoring_api.add(api, parts)
     overview_api.add(api, parts)
     dossier_api.add(api, parts)
     events_api.add(api, parts)
-    corrections_api.add(api, parts, figures_api.add(api, parts))
+    enrolment_api.add(api, parts)
+    jobs = FiguresJobs(parts.store, parts.now)
+    parts.at_end.append(jobs.close)
+    about = figures_api.add(api, parts, jobs)
+    corrections_api.add(api, parts, about)
+    report_api.add(api, parts, about, jobs)
     prove_api.add(api, parts)
     repair_api.add(api, parts)
     risk_api.add(api, reads, parts.predicting, now)
+    rollout_api.add(api, parts)
     roster_api.add(api, parts)
     rules_api.add(api, parts)
     supplies_api.add(api, parts)

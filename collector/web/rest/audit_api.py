@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Path, Query, Response
 
 from tillwatch.collector.people.roles import Permission, asking
-from tillwatch.collector.proof.acts_page import GROUPS, HANDLING, MAX_STRETCH, Wanted
+from tillwatch.collector.proof.actions import GROUPS
+from tillwatch.collector.proof.acts_page import MAX_STRETCH, Wanted
 from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.parts import Parts
 from tillwatch.collector.web.rest.answers import PROBLEMS, SOME, known, moment
@@ -31,7 +32,7 @@ MAX_EXPORTED = 20_000
 MAX_TEXT = 100
 """Characters of a filter."""
 
-_GROUP = f"^({'|'.join((*GROUPS, HANDLING))})$"
+_GROUP = f"^({'|'.join(GROUPS)})$"
 
 
 def add(api: APIRouter, parts: Parts) -> None:

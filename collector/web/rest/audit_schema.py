@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tillwatch.collector.oversight import DoneView
-from tillwatch.collector.proof.acts_page import MAX_STRETCH, EntryCheck, Logged, Stretch, group_of
+from tillwatch.collector.proof.actions import group_of
+from tillwatch.collector.proof.acts_page import MAX_STRETCH, EntryCheck, Logged, Stretch
 from tillwatch.collector.web.rest.schema import iso
 
 MAX_DETAIL = 600
 """Characters of one fact in a list; the entry itself has all of it."""
+MAX_NAMES = 40
+"""Names of one fact that is a table, such as the labels of an alert; the entry itself has all of them."""
 
 
 class _Model(BaseModel):
@@ -43,14 +48,20 @@ class AuditEntry(_Model):
         act = each.act
         detail = {name: _short(value) for name, value in act.detail.items() if name not in ("signature", "role", "via")}
         return cls(
-            n=act.n, at=iso(act.at), actor=act.actor, action=act.action, group=group_of(act.action), terminal=act.terminal,
+            n=act.n, at=iso(act.at), actor=act.actor, action=act.action, group=group_of(act.action, act.detail), terminal=act.terminal,
             text=" ".join(f"{name}={value}" for name, value in detail.items() if value not in ("", None)), detail=detail, digest=each.digest.hex(),
         )  # fmt: skip
 
 
 def _short(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _cut(each) for name, each in islice(value.items(), MAX_NAMES)}
     if isinstance(value, bool | int | float) or value is None:
         return value
+    return _cut(value)
+
+
+def _cut(value: Any) -> str:
     text = str(value)
     return text if len(text) <= MAX_DETAIL else f"{text[:MAX_DETAIL]}…"
 

@@ -25,7 +25,7 @@ from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.parts import Parts
 from tillwatch.collector.web.rest.answers import PROBLEMS, UNCHANGED, Limit, Offset, Tags, known, unchanged
 from tillwatch.collector.web.rest.exports import FILES, Exports, Format
-from tillwatch.collector.web.rest.figures_api import About, Wanted
+from tillwatch.collector.web.rest.figures_question import About, Wanted
 from tillwatch.collector.web.rest.figures_schema import Available, Counts, FiguresPeriod, FiguresScope, S, period_of
 from tillwatch.collector.web.rest.schema import Page, iso
 
@@ -82,7 +82,7 @@ class TimeStretch(_Model):
             "since": iso(one.since), "until": iso(one.until), "length_s": one.length / S, "network": network, "any": any_, "full": full,
             "state": one.state, "reason": one.reason, "text": words.reason(one.reason), "party": one.party, "party_text": words.one("party", one.party) if one.party else "",
             "cause": one.cause, "lost": list(one.lost), "source": one.source, "known_at": iso(one.known_at), "entry": one.entry, "by": one.by,
-            "why": one.why, "evidence": [Evidence(component=c, signal=s, at=iso(at)) for c, s, at in one.readings],
+            "why": words.why(one.why, one.source), "evidence": [Evidence(component=c, signal=s, at=iso(at)) for c, s, at in one.readings],
         })  # fmt: skip
 
 
@@ -163,12 +163,12 @@ def add(api: APIRouter, parts: Parts, about: About) -> None:
 
     async def time_of(terminal: str, start: int, end: int) -> TerminalTime:
         await known(lambda: reads(lambda reader: reader.terminal(terminal)), terminal)
-        database = parts.database
-        if database is None:
+        where = parts.store
+        if where is None:
             raise HTTPException(503, "this console has no store to compute figures from; start it with --db")
         async with turns:
             try:
-                return await asyncio.to_thread(read_terminal, database, terminal, start, end)
+                return await asyncio.to_thread(read_terminal, where, terminal, start, end)
             except KeyError:
                 raise HTTPException(404, f"no {terminal!r} in the figures: it is no terminal of the bank") from None
             except (StoreError, sqlite3.Error) as error:
@@ -219,10 +219,10 @@ def add(api: APIRouter, parts: Parts, about: About) -> None:
         if form is None and await tag(request, response):
             return unchanged(response)
         found = await known(lambda: reads(lambda reader: reader.corrections(terminal)), terminal or "")
-        items = [Corrected.of(one) for one in reversed(found)]
+        newest = found[::-1]
         if form is not None:
-            return await export(Corrected, items, form, "corrections")
-        return Page[Corrected](items=items[offset : offset + limit], total=len(items), limit=limit, offset=offset)
+            return await export(Corrected, map(Corrected.of, newest), form, "corrections")
+        return Page[Corrected].part(newest, Corrected.of, limit, offset)
 
     @api.post(
         "/terminals/{terminal}/corrections",

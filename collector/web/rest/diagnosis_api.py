@@ -131,12 +131,7 @@ def add(api: APIRouter, parts: Parts) -> None:
             lambda: reads(lambda reader: reader.orders(terminal, open_only=state == "open", limit=MAX_LOOKED)),
             terminal or "",
         )
-        return Page[CommandView](
-            items=[CommandView.of(order) for order in found[offset : offset + limit]],
-            total=len(found),
-            limit=limit,
-            offset=offset,
-        )
+        return Page[CommandView].part(found, CommandView.of, limit, offset)
 
     @api.get(
         "/commands/{command}",

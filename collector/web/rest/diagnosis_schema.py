@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tillwatch.agent.wire import MAX_FACTOR, MAX_MINUTES, MAX_NAME, MIN_FACTOR, CommandKind
 from tillwatch.collector.diagnosis.order import LEAST_LIFE_S, LIFE_S, MAX_REASON, MOST_LIFE_S, Order, Reach, refusal
+from tillwatch.collector.diagnosis.saying import said
 from tillwatch.collector.web.rest.schema import iso
 
 Kind = Literal["poll-now", "raise-sampling", "collect-bundle", "self-report"]
@@ -75,6 +76,15 @@ class CommandView(_Model):
     ]
     why: Annotated[str, Field(description="Why it was refused or failed, as a word", examples=["not-allowed"])]
     words: Annotated[str, Field(description="What the terminal says of it", examples=["3 of 3 devices read"])]
+    said: Annotated[
+        str,
+        Field(
+            description="The same as a word: `read`, `raised`, `bundle`, `late`, `most_bundles`, `most_commands`, `timeout`, `interrupted`; empty: none is known",
+            examples=["read"],
+        ),
+    ]
+    facts: Annotated[dict[str, int], Field(description="The numbers in it", examples=[{"n": 3, "of": 3}])]
+    rest: Annotated[str, Field(description="What of `words` is not in it: the device's own text")]
     asked_at: datetime | None
     sent_at: datetime | None
     done_at: datetime | None
@@ -83,7 +93,9 @@ class CommandView(_Model):
 
     @classmethod
     def of(cls, order: Order) -> CommandView:
+        told = said(order)
         return cls(
+            said=told.key, facts=told.facts, rest=told.rest[:MAX_SHOWN_WORDS],
             id=order.n, terminal=order.terminal, kind=order.kind, arguments=dict(order.arguments), by=order.by, reason=order.reason,
             state=order.state, outcome=order.outcome, why=order.why, words=order.words[:MAX_SHOWN_WORDS], asked_at=iso(order.asked_at),
             sent_at=iso(order.sent_at), done_at=iso(order.done_at), expires_at=iso(order.expires_at),

@@ -225,7 +225,7 @@ def add(api: APIRouter, parts: Parts) -> None:
             return unchanged(response)
 
         def ask(reader: ConsoleReader) -> TimelineShown:
-            return TimelineShown.of(reader.timeline(terminal, first, last, wanted), text_in(reader, lang))
+            return TimelineShown.of(reader.timeline(terminal, first, last, wanted), text_in(reader, lang), lang)
 
         return await of(terminal, ask)
 

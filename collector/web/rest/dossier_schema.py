@@ -18,6 +18,7 @@ from tillwatch.collector.terminal.dossier import (
     ALARM,
     INCIDENT,
     PART,
+    STATE,
     DossierView,
     LifeView,
     Moment,
@@ -28,6 +29,8 @@ from tillwatch.collector.terminal.dossier import (
     VersionView,
 )
 from tillwatch.collector.terminal.fleet import IN_SERVICE
+from tillwatch.collector.tickets.outages import evidence
+from tillwatch.collector.web import life_words
 from tillwatch.collector.web.rest.schema import iso
 
 OfRule = Callable[[str], str]
@@ -285,11 +288,13 @@ class TimelineMoment(_Model):
     values: dict[str, Any]
 
     @classmethod
-    def of(cls, moment: Moment, text: OfRule) -> TimelineMoment:
+    def of(cls, moment: Moment, text: OfRule, language: str) -> TimelineMoment:
         values = dict(moment.values)
         if values.get("reason"):
             values["reason_text"] = text(str(values["reason"]))
         said = text(moment.what) if moment.kind in _BY_RULE else moment.text
+        if moment.kind == STATE:
+            said = evidence(said, language)
         if moment.kind in _BY_RULE and moment.text:
             values["said"] = moment.text
         return cls(
@@ -309,10 +314,10 @@ class TimelineShown(_Model):
     ]
 
     @classmethod
-    def of(cls, view: Timeline, text: OfRule) -> TimelineShown:
+    def of(cls, view: Timeline, text: OfRule, language: str) -> TimelineShown:
         return cls(
             start=iso(view.start), end=iso(view.end), left_out=dict(view.left_out),
-            moments=[TimelineMoment.of(each, text) for each in view.moments],
+            moments=[TimelineMoment.of(each, text, language) for each in view.moments],
         )  # fmt: skip
 
 
@@ -384,6 +389,7 @@ class Life(_Model):
     source: Annotated[str, Field(description="`counter`, `hours`, `calendar` or `device_percent`")]
     purpose: Annotated[str, Field(description="`replace`, or `service`: the part stays")]
     unit: str
+    unit_text: Annotated[str, Field(description="The unit in words", examples=["cuts"])]
     used: float
     rated: Annotated[float | None, Field(description="null: no figure is known")]
     share: Annotated[float | None, Field(description="Of the rated life", examples=[0.42])]
@@ -399,9 +405,9 @@ class Life(_Model):
     def of(cls, view: LifeView, language: str) -> Life:
         return cls(
             life=view.life, title=view.title_zh if language == "zh" else view.title_en, component=view.component, signal=view.signal,
-            source=view.source, purpose=view.purpose, unit=view.unit, used=view.used, rated=view.rated or None, share=view.share,
+            source=view.source, purpose=view.purpose, unit=view.unit, unit_text=life_words.unit(view.unit, language), used=view.used, rated=view.rated or None, share=view.share,
             at_least=view.at_least, left=DaysRange.of(view.left) if view.left is not None else None, since=iso(view.since),
-            assumed=view.assumed, evidence=view.evidence, celsius=view.celsius, finding=view.finding,
+            assumed=view.assumed, evidence=life_words.evidence(view.life, view.evidence, language), celsius=view.celsius, finding=view.finding,
         )  # fmt: skip
 
 

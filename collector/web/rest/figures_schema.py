@@ -353,13 +353,13 @@ class Interval(_Model):
                 "source",
                 "entry",
                 "by",
-                "why",
             )
         }
         times = {name: iso(row[name]) for name in ("since", "until", "known_at")}
         return cls.model_validate({
             **same, **times, "any": row["any_"], "full": row["full_"], "length_s": (row["until"] - row["since"]) / S,
             "text": words.reason(row["reason"]), "party_text": words.one("party", row["party"]),
+            "why": words.why(row["why"], row["source"]),
         })  # fmt: skip
 
 

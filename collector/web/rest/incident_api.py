@@ -11,7 +11,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from tillwatch.collector.alarm.rules import Rules
 from tillwatch.collector.incident.incident_views import ConsoleReader, IncidentFile
 from tillwatch.collector.people.roles import Permission, asking
-from tillwatch.collector.read import ComponentView
+from tillwatch.collector.read import AlarmView, ComponentView
 from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.messages import TEXTS
 from tillwatch.collector.web.reads import Reads
@@ -74,15 +74,13 @@ def add(api: APIRouter, reads: Reads, words: Translation, now: Callable[[], int]
                 said_of(reader, lang, terminal),
             )
         )
+
+        def said(view: AlarmView) -> Alarm:
+            return Alarm.of(words.alarm(view, rules, lang, foretold))
+
         if form is not None:
-            said = (Alarm.of(words.alarm(view, rules, lang, foretold)) for view in found)
-            return await export(Alarm, said, form, f"alarms-{state}")
-        return Page[Alarm](
-            items=[Alarm.of(words.alarm(view, rules, lang, foretold)) for view in found[offset : offset + limit]],
-            total=len(found),
-            limit=limit,
-            offset=offset,
-        )
+            return await export(Alarm, map(said, found), form, f"alarms-{state}")
+        return Page[Alarm].part(found, said, limit, offset)
 
     @api.get(
         "/alarms/{alarm}/why",

@@ -50,6 +50,8 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     403: {**PROBLEMS[404], "description": "Not with these credentials, or not by a program"},
     429: {**PROBLEMS[404], "description": "Too many tries; Retry-After says when the next is looked at"},
 }
+MINE: dict[str, Any] = {"responses": REFUSALS, "dependencies": [SELF], "tags": ["me"]}
+"""What the routes about one's own account have in common."""
 Key = Annotated[str, Path(min_length=1, max_length=60, pattern=r"^[a-z0-9][a-z0-9._-]*$", examples=["fleet.filters"])]
 Mark = Annotated[str, Path(pattern="^[0-9a-f]{12}$", examples=["5f1d0c2b9a77"])]
 
@@ -99,9 +101,7 @@ def add(api: APIRouter, people: SigningIn, house: House) -> None:
 
     _coming(api, people, renewed)
 
-    @api.post(
-        "/sign-out", status_code=204, responses=REFUSALS, dependencies=[SELF], tags=["me"], summary="End this session"
-    )
+    @api.post("/sign-out", status_code=204, summary="End this session", **MINE)
     async def sign_out(request: Request, response: Response) -> None:
         session, _ = own(request)
         await people.out(session)
@@ -114,14 +114,7 @@ def add(api: APIRouter, people: SigningIn, house: House) -> None:
         visitor = asking()
         return Me.of(visitor, accounts.find(directory.db, visitor.name) if visitor.name else None)
 
-    @api.put(
-        "/me",
-        response_model=Me,
-        responses=REFUSALS,
-        dependencies=[SELF],
-        tags=["me"],
-        summary="Name, language, time zone, theme",
-    )
+    @api.put("/me", response_model=Me, summary="Name, language, time zone, theme", **MINE)
     async def settings(request: Request, wish: MeChange) -> Me:
         _, person = own(request)
         if wish.zone and wish.zone not in available_timezones():
@@ -147,14 +140,7 @@ def add(api: APIRouter, people: SigningIn, house: House) -> None:
     async def active() -> None:
         """The door has seen it."""
 
-    @api.post(
-        "/me/password",
-        response_model=SignedIn,
-        responses=REFUSALS,
-        dependencies=[SELF],
-        tags=["me"],
-        summary="Another password; ends all other sessions",
-    )
+    @api.post("/me/password", response_model=SignedIn, summary="Another password; ends all other sessions", **MINE)
     async def password(request: Request, response: Response, wish: PasswordChange) -> SignedIn:
         session, _ = own(request)
         return renewed(
@@ -189,14 +175,7 @@ Own = Callable[[Request], tuple[sessions.Session, accounts.Person]]
 def _factor(
     api: APIRouter, people: SigningIn, own: Own, change: Callable[[accounts.Person, str], Awaitable[None]]
 ) -> None:
-    @api.post(
-        "/me/factor",
-        response_model=FactorOffer,
-        responses=REFUSALS,
-        dependencies=[SELF],
-        tags=["me"],
-        summary="Begin a second factor",
-    )
+    @api.post("/me/factor", response_model=FactorOffer, summary="Begin a second factor", **MINE)
     async def offer(request: Request) -> FactorOffer:
         session, person = own(request)
         if person.factor is not None:
@@ -206,12 +185,7 @@ def _factor(
         return FactorOffer(secret=secret, address=address, picture=second_factor.picture(address))
 
     @api.put(
-        "/me/factor",
-        response_model=RecoveryCodes,
-        responses=REFUSALS,
-        dependencies=[SELF],
-        tags=["me"],
-        summary="The app shows right codes: it counts from now on",
+        "/me/factor", response_model=RecoveryCodes, summary="The app shows right codes: it counts from now on", **MINE
     )
     async def confirm(request: Request, wish: CodeOnly) -> RecoveryCodes:
         session, person = own(request)
@@ -221,12 +195,7 @@ def _factor(
         return RecoveryCodes(codes=list(codes))
 
     @api.post(
-        "/me/factor/codes",
-        response_model=RecoveryCodes,
-        responses=REFUSALS,
-        dependencies=[SELF],
-        tags=["me"],
-        summary="New recovery codes; the old ones are over",
+        "/me/factor/codes", response_model=RecoveryCodes, summary="New recovery codes; the old ones are over", **MINE
     )
     async def codes(request: Request, wish: PasswordOnly) -> RecoveryCodes:
         _, person = own(request)
@@ -237,14 +206,7 @@ def _factor(
         await change(replace(person, factor=replace(person.factor, codes=kept)), "recovery codes")
         return RecoveryCodes(codes=list(shown))
 
-    @api.post(
-        "/me/factor/removal",
-        status_code=204,
-        responses=REFUSALS,
-        dependencies=[SELF],
-        tags=["me"],
-        summary="Without a second factor",
-    )
+    @api.post("/me/factor/removal", status_code=204, summary="Without a second factor", **MINE)
     async def without(request: Request, wish: PasswordOnly) -> None:
         _, person = own(request)
         if person.role in people.settings.totp:
@@ -258,23 +220,14 @@ def _factor(
 def _sessions(api: APIRouter, people: SigningIn, house: House, own: Own) -> None:
     directory = people.directory
 
-    @api.get(
-        "/me/sessions",
-        response_model=list[Session],
-        responses=REFUSALS,
-        dependencies=[SELF],
-        tags=["me"],
-        summary="Where one is signed in",
-    )
+    @api.get("/me/sessions", response_model=list[Session], summary="Where one is signed in", **MINE)
     async def listed(request: Request) -> list[Session]:
         session, person = own(request)
         return [
             Session.of(each, session.mark) for each in sessions.sessions_of(directory.db, person.name, directory.now())
         ]
 
-    @api.delete(
-        "/me/sessions/{mark}", status_code=204, responses=REFUSALS, dependencies=[SELF], tags=["me"], summary="End one"
-    )
+    @api.delete("/me/sessions/{mark}", status_code=204, summary="End one", **MINE)
     async def end(request: Request, mark: Mark) -> None:
         _, person = own(request)
         held = [each for each in sessions.sessions_of(directory.db, person.name, directory.now()) if each.mark == mark]
@@ -283,14 +236,7 @@ def _sessions(api: APIRouter, people: SigningIn, house: House, own: Own) -> None
         await people.out(held[0])
         house.look()
 
-    @api.delete(
-        "/me/sessions",
-        status_code=204,
-        responses=REFUSALS,
-        dependencies=[SELF],
-        tags=["me"],
-        summary="End all but this one",
-    )
+    @api.delete("/me/sessions", status_code=204, summary="End all but this one", **MINE)
     async def end_others(request: Request) -> None:
         session, person = own(request)
         actor = Actor(person.name, str(person.role))
@@ -306,27 +252,12 @@ def _sessions(api: APIRouter, people: SigningIn, house: House, own: Own) -> None
 def _tokens(api: APIRouter, people: SigningIn, own: Own) -> None:
     directory = people.directory
 
-    @api.get(
-        "/me/tokens",
-        response_model=list[Token],
-        responses=REFUSALS,
-        dependencies=[SELF],
-        tags=["me"],
-        summary="Programs that speak for one",
-    )
+    @api.get("/me/tokens", response_model=list[Token], summary="Programs that speak for one", **MINE)
     async def listed(request: Request) -> list[Token]:
         _, person = own(request)
         return [Token.of(each) for each in sessions.tokens_of(directory.db, person.name)]
 
-    @api.post(
-        "/me/tokens",
-        response_model=NewToken,
-        status_code=201,
-        responses=REFUSALS,
-        dependencies=[SELF],
-        tags=["me"],
-        summary="A token, shown once",
-    )
+    @api.post("/me/tokens", response_model=NewToken, status_code=201, summary="A token, shown once", **MINE)
     async def make(request: Request, wish: TokenWish) -> NewToken:
         _, person = own(request)
         secret, now = TOKEN_PREFIX + sessions.new_secret(), directory.now()
@@ -353,14 +284,7 @@ def _tokens(api: APIRouter, people: SigningIn, own: Own) -> None:
 
         return NewToken(token=secret, entry=Token.of(await tried(directory.write(work))))
 
-    @api.delete(
-        "/me/tokens/{number}",
-        status_code=204,
-        responses=REFUSALS,
-        dependencies=[SELF],
-        tags=["me"],
-        summary="Revoke one",
-    )
+    @api.delete("/me/tokens/{number}", status_code=204, summary="Revoke one", **MINE)
     async def revoke(request: Request, number: Annotated[int, Path(ge=1, le=2**53)]) -> None:
         _, person = own(request)
         await people.revoke(person.name, number, Actor(person.name, str(person.role)))
@@ -373,10 +297,8 @@ def _preferences(api: APIRouter, people: SigningIn) -> None:
     @api.get(
         "/me/preferences/{key}",
         response_model=Preference,
-        responses=REFUSALS,
-        dependencies=[SELF],
-        tags=["me"],
         summary="What a page keeps for one; null for nothing",
+        **MINE,
     )
     async def held(key: Key, response: Response) -> Preference:
         response.headers["Cache-Control"] = "no-store"
@@ -385,14 +307,7 @@ def _preferences(api: APIRouter, people: SigningIn) -> None:
         ).fetchone()
         return Preference(key=key, value=json.loads(row[0]) if row is not None else None)
 
-    @api.put(
-        "/me/preferences/{key}",
-        response_model=Preference,
-        responses=REFUSALS,
-        dependencies=[SELF],
-        tags=["me"],
-        summary="Keep it",
-    )
+    @api.put("/me/preferences/{key}", response_model=Preference, summary="Keep it", **MINE)
     async def keep(key: Key, wish: PreferenceWish) -> Preference:
         name = asking().name
         try:
@@ -412,14 +327,7 @@ def _preferences(api: APIRouter, people: SigningIn) -> None:
         await tried(directory.write(work))
         return Preference(key=key, value=wish.value)
 
-    @api.delete(
-        "/me/preferences/{key}",
-        status_code=204,
-        responses=REFUSALS,
-        dependencies=[SELF],
-        tags=["me"],
-        summary="Forget it",
-    )
+    @api.delete("/me/preferences/{key}", status_code=204, summary="Forget it", **MINE)
     async def forget(key: Key) -> None:
         name = asking().name
         await directory.write(lambda db: _forget(db, name, key))

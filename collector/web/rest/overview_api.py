@@ -53,7 +53,7 @@ Branch = Annotated[str | None, Query(max_length=200, description="Only of this b
 def add(api: APIRouter, parts: Parts) -> None:
     view = Vantage(parts.reads, parts.feed, parts.now)
     tag = Tags(parts.reads)
-    weeks = Weeks(parts.database, parts.now)
+    weeks = Weeks(parts.store, parts.now)
     words = Translation(parts.cards)
     vantage_api.add(api, parts, view)
 
@@ -137,10 +137,9 @@ def add(api: APIRouter, parts: Parts) -> None:
             return words.alarm(alarm, rules, lang).text if alarm is not None else ""
 
         worst_of = parts.feed.worst
-        return Page[WorstTerminal](
-            items=[WorstTerminal.of(one, worst_of(one.id), told(worst_of(one.id))) for one in wanted[offset : offset + limit]],
-            total=len(wanted), limit=limit, offset=offset,
-        )  # fmt: skip
+        return Page[WorstTerminal].part(
+            wanted, lambda one: WorstTerminal.of(one, worst_of(one.id), told(worst_of(one.id))), limit, offset
+        )
 
     @api.get(
         "/regions",
@@ -152,7 +151,7 @@ def add(api: APIRouter, parts: Parts) -> None:
     async def all_regions(request: Request, response: Response, limit: Limit = 100, offset: Offset = 0) -> Any:
         if tagged(request, response, await view.moment()):
             return unchanged(response)
-        return _page(await view.once(("regions",), regions), limit, offset)
+        return Page[PlaceRollUp].part(await view.once(("regions",), regions), PlaceRollUp.of, limit, offset)
 
     @api.get(
         "/branches",
@@ -167,7 +166,8 @@ def add(api: APIRouter, parts: Parts) -> None:
         if tagged(request, response, await view.moment()):
             return unchanged(response)
         found = await view.once(("branches",), branches)
-        return _page([one for one in found if region is None or one.region == region], limit, offset)
+        wanted = [one for one in found if region is None or one.region == region]
+        return Page[PlaceRollUp].part(wanted, PlaceRollUp.of, limit, offset)
 
     @api.get(
         "/branch",
@@ -200,12 +200,7 @@ def add(api: APIRouter, parts: Parts) -> None:
         if tagged(request, response, await view.moment()):
             return unchanged(response)
         found = [each for each in await view.worded(words, lang) if each.branch == name]
-        return Page[Incident](
-            items=[Incident.of(each) for each in found[offset : offset + limit]],
-            total=len(found),
-            limit=limit,
-            offset=offset,
-        )
+        return Page[Incident].part(found, Incident.of, limit, offset)
 
     @api.get(
         "/branch/week",
@@ -260,12 +255,3 @@ def add(api: APIRouter, parts: Parts) -> None:
             return unchanged(response)
         found = await known(lambda: parts.reads(lambda reader: reader.components(terminal)), terminal)
         return [TerminalPart.of(one) for one in found]
-
-
-def _page(found: Sequence[RollUp], limit: int, offset: int) -> Page[PlaceRollUp]:
-    return Page[PlaceRollUp](
-        items=[PlaceRollUp.of(one) for one in found[offset : offset + limit]],
-        total=len(found),
-        limit=limit,
-        offset=offset,
-    )

@@ -38,7 +38,8 @@ INVITED_NS = 3 * 24 * 3600 * NANO
 WORDS = 20
 """Characters of a password that is given: typed once, from paper."""
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
-PEOPLE = needs(Permission.PEOPLE)
+ROUTE: dict[str, Any] = {"responses": REFUSALS, "dependencies": [needs(Permission.PEOPLE)], "tags": ["people"]}
+"""What all of these routes have in common."""
 Who = Annotated[str, Path(min_length=1, max_length=60, examples=["li.wei"])]
 
 
@@ -92,29 +93,14 @@ def add(api: APIRouter, people: SigningIn, house: House) -> None:
         say(db, by.facts("person", person=name, did="invited"))
         return Invitation(address=f"/sign-in/welcome?token={secret}", until=iso(until))
 
-    @api.get(
-        "/people",
-        response_model=Page[Person],
-        responses=REFUSALS,
-        dependencies=[PEOPLE],
-        tags=["people"],
-        summary="Everybody, by name",
-    )
+    @api.get("/people", response_model=Page[Person], summary="Everybody, by name", **ROUTE)
     async def everybody(response: Response, limit: Limit = 100, offset: Offset = 0) -> Page[Person]:
         response.headers["Cache-Control"] = "no-store"
         found = accounts.everybody(directory.db)
-        return Page[Person](
-            items=[of(each) for each in found[offset : offset + limit]], total=len(found), limit=limit, offset=offset
-        )
+        return Page[Person].part(found, of, limit, offset)
 
     @api.post(
-        "/people",
-        response_model=NewPerson,
-        status_code=201,
-        responses=REFUSALS,
-        dependencies=[PEOPLE],
-        tags=["people"],
-        summary="Somebody new, with a link to begin with",
+        "/people", response_model=NewPerson, status_code=201, summary="Somebody new, with a link to begin with", **ROUTE
     )
     async def new(wish: PersonWish) -> NewPerson:
         by, now = actor_now(), directory.now()
@@ -134,24 +120,12 @@ def add(api: APIRouter, people: SigningIn, house: House) -> None:
         person, invitation = await tried(directory.write(work))
         return NewPerson(person=of(person), invitation=invitation)
 
-    @api.get(
-        "/people/{name}",
-        response_model=Person,
-        responses=REFUSALS,
-        dependencies=[PEOPLE],
-        tags=["people"],
-        summary="One of them",
-    )
+    @api.get("/people/{name}", response_model=Person, summary="One of them", **ROUTE)
     async def one(name: Who) -> Person:
         return of(known(name))
 
     @api.put(
-        "/people/{name}",
-        response_model=Person,
-        responses=REFUSALS,
-        dependencies=[PEOPLE],
-        tags=["people"],
-        summary="Another role, scope or state; ends their sessions",
+        "/people/{name}", response_model=Person, summary="Another role, scope or state; ends their sessions", **ROUTE
     )
     async def change(name: Who, wish: PersonChange) -> Person:
         by = actor_now()
@@ -178,10 +152,8 @@ def add(api: APIRouter, people: SigningIn, house: House) -> None:
         "/people/{name}/invitation",
         response_model=Invitation,
         status_code=201,
-        responses=REFUSALS,
-        dependencies=[PEOPLE],
-        tags=["people"],
         summary="A link to choose a password with",
+        **ROUTE,
     )
     async def invited(name: Who) -> Invitation:
         by = actor_now()
@@ -192,10 +164,8 @@ def add(api: APIRouter, people: SigningIn, house: House) -> None:
         "/people/{name}/password",
         response_model=GivenPassword,
         status_code=201,
-        responses=REFUSALS,
-        dependencies=[PEOPLE],
-        tags=["people"],
         summary="A password that holds once; ends their sessions",
+        **ROUTE,
     )
     async def password(name: Who) -> GivenPassword:
         by, word = actor_now(), given()
@@ -212,14 +182,7 @@ def add(api: APIRouter, people: SigningIn, house: House) -> None:
         )
         return GivenPassword(password=word)
 
-    @api.delete(
-        "/people/{name}/factor",
-        response_model=Person,
-        responses=REFUSALS,
-        dependencies=[PEOPLE],
-        tags=["people"],
-        summary="They have lost their second factor",
-    )
+    @api.delete("/people/{name}/factor", response_model=Person, summary="They have lost their second factor", **ROUTE)
     async def factor(name: Who) -> Person:
         by = actor_now()
 
@@ -231,28 +194,14 @@ def add(api: APIRouter, people: SigningIn, house: House) -> None:
 
         return of(await changed(name, work))
 
-    @api.get(
-        "/people/{name}/sessions",
-        response_model=list[Session],
-        responses=REFUSALS,
-        dependencies=[PEOPLE],
-        tags=["people"],
-        summary="Where they are signed in",
-    )
+    @api.get("/people/{name}/sessions", response_model=list[Session], summary="Where they are signed in", **ROUTE)
     async def signed_in(name: Who) -> list[Session]:
         return [
             Session.of(each, asking().session)
             for each in sessions.sessions_of(directory.db, known(name).name, directory.now())
         ]
 
-    @api.delete(
-        "/people/{name}/sessions",
-        status_code=204,
-        responses=REFUSALS,
-        dependencies=[PEOPLE],
-        tags=["people"],
-        summary="Sign them out everywhere",
-    )
+    @api.delete("/people/{name}/sessions", status_code=204, summary="Sign them out everywhere", **ROUTE)
     async def signed_out(name: Who) -> None:
         by = actor_now()
 
@@ -262,25 +211,11 @@ def add(api: APIRouter, people: SigningIn, house: House) -> None:
 
         await changed(name, work)
 
-    @api.get(
-        "/people/{name}/tokens",
-        response_model=list[Token],
-        responses=REFUSALS,
-        dependencies=[PEOPLE],
-        tags=["people"],
-        summary="Programs that speak for them",
-    )
+    @api.get("/people/{name}/tokens", response_model=list[Token], summary="Programs that speak for them", **ROUTE)
     async def tokens(name: Who) -> list[Token]:
         return [Token.of(each) for each in sessions.tokens_of(directory.db, known(name).name)]
 
-    @api.delete(
-        "/people/{name}/tokens/{number}",
-        status_code=204,
-        responses=REFUSALS,
-        dependencies=[PEOPLE],
-        tags=["people"],
-        summary="Revoke one",
-    )
+    @api.delete("/people/{name}/tokens/{number}", status_code=204, summary="Revoke one", **ROUTE)
     async def revoke(name: Who, number: Annotated[int, Path(ge=1, le=2**53)]) -> None:
         await people.revoke(known(name).name, number, actor_now())
         house.look()

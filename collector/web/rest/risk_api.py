@@ -81,15 +81,13 @@ def add(api: APIRouter, reads: Reads, predicting: Predicting, now: Callable[[], 
         listed, beside = await reads(ask)
         shown = [each for each in listed if _threatened(each)]
         wanted = [each for each in shown if _wanted(each, grade, family)]
+
+        def made(view: RiskView) -> TerminalRisk:
+            return TerminalRisk.of(view, beside)
+
         if form is not None:
-            return await export(TerminalRisk, (TerminalRisk.of(each, beside) for each in wanted), form, "at-risk")
-        return RiskPage(
-            items=[TerminalRisk.of(each, beside) for each in wanted[offset : offset + limit]],
-            total=len(wanted),
-            limit=limit,
-            offset=offset,
-            quiet=len(listed) - len(shown),
-        )
+            return await export(TerminalRisk, map(made, wanted), form, "at-risk")
+        return RiskPage.part(wanted, made, limit, offset, quiet=len(listed) - len(shown))
 
     @api.get(
         "/terminals/{terminal}/findings",
@@ -182,8 +180,7 @@ def add(api: APIRouter, reads: Reads, predicting: Predicting, now: Callable[[], 
         response.headers["Cache-Control"] = "no-store"
         grades, branches = await reads(lambda reader: (reader.grades(), {v.id: v.branch for v in reader.terminals()}))
         made = rounds(predicting.tables, [each for each in grades if each.terminal in branches], branches, now())
-        items = [InspectionRound.of(each, lang) for each in made[offset : offset + limit]]
-        return Page[InspectionRound](items=items, total=len(made), limit=limit, offset=offset)
+        return Page[InspectionRound].part(made, lambda each: InspectionRound.of(each, lang), limit, offset)
 
     @api.get(
         "/predictions",
@@ -260,8 +257,7 @@ def _wanted(view: RiskView, grade: str | None, family: str | None) -> bool:
 
 
 def _page(found: Sequence[Finding], beside: Beside, limit: int, offset: int) -> Page[Foreseen]:
-    items = [Foreseen.of(each, beside) for each in found[offset : offset + limit]]
-    return Page[Foreseen](items=items, total=len(found), limit=limit, offset=offset)
+    return Page[Foreseen].part(found, lambda each: Foreseen.of(each, beside), limit, offset)
 
 
 def _rates(records: Sequence[Record], found: Sequence[Finding], predicting: Predicting, lang: str) -> list[HitRate]:

@@ -16,6 +16,7 @@ from tillwatch.collector.predict.finding import RULES, Finding, Grade, Record
 from tillwatch.collector.predict.inspection import Due, Round
 from tillwatch.collector.predict.record import LEAST_JUDGED, wilson
 from tillwatch.collector.read import RiskView
+from tillwatch.collector.web import life_words
 from tillwatch.collector.web.predicting import HowFar, Learning
 from tillwatch.collector.web.rest.schema import Page, iso
 from tillwatch.device_profiles.catalogue import kept_catalogue
@@ -322,10 +323,15 @@ def _told(finding: Finding, beside: Beside) -> dict[str, Any]:
         "chart": f"/findings/{quote(finding.id, safe='')}.svg" if drawn(finding) is not None else "",
         "incident": beside.incidents.get((RULES[finding.family], finding.terminal, finding.component), ""),
         "factors": [
-            Factor(name=name, text=words.factor(name, language), value=_plain(value), unit=unit_of(name), weight=weight)
-            for name, value, weight in finding.factors
+            _factor(finding, name, value, weight, language, zone) for name, value, weight in finding.factors
         ],
     }  # fmt: skip
+
+
+def _factor(finding: Finding, name: str, value: Any, weight: float, language: str, zone: str) -> Factor:
+    said = life_words.fact(finding, name, value, language, zone)
+    text, shown, unit = said or (words.factor(name, language), _plain(value), unit_of(name))
+    return Factor(name=name, text=text, value=shown, unit=unit, weight=weight)
 
 
 def drawn(finding: Finding) -> tuple[str, str] | None:

@@ -21,6 +21,7 @@ from tillwatch.collector.routing.matching import RouteFacts
 from tillwatch.collector.routing.table import RouteTable
 from tillwatch.collector.tickets.message import Op, TicketMessage
 from tillwatch.collector.web.entry.door import needs
+from tillwatch.collector.web.entry.looking import Looks
 from tillwatch.collector.web.parts import Parts
 from tillwatch.collector.web.rest.answers import PROBLEMS, SOME, moment
 from tillwatch.collector.web.rest.roster_schema import (
@@ -41,7 +42,7 @@ MAX_NAME = 200
 
 
 def add(api: APIRouter, parts: Parts) -> None:
-    reads, now = parts.reads, parts.now
+    reads, now, looks = parts.reads, parts.now, Looks(parts.acts, parts.now)
 
     @api.get(
         "/roster",
@@ -109,7 +110,7 @@ def add(api: APIRouter, parts: Parts) -> None:
         found = (await reads(lambda reader: reader.in_force())).policy.roster.people.get(person)
         if found is None:
             raise HTTPException(404, f"nobody on the roster is called {person!r}")
-        await parts.acts(asking(), {"action": "look", "what": "contact", "person": person})
+        await looks(asking(), f"contact of {person}", what="contact", person=person)
         return PersonShown(id=found.id, name=found.name, contact=dict(found.contact))
 
 

@@ -51,7 +51,7 @@ def add(api: APIRouter, parts: Parts) -> None:
     reads, now = parts.reads, parts.now
     translation = Translation(parts.cards)
     exports = Exports(reads, now)
-    trials = Trials(parts.database, now) if parts.database is not None else None
+    trials = Trials(parts.store, now) if parts.store is not None else None
     if trials is not None:
         parts.at_end.append(trials.close)
 
@@ -165,8 +165,7 @@ def add(api: APIRouter, parts: Parts) -> None:
     ) -> Any:
         response.headers["Cache-Control"] = "no-store"
         found = [each for each in (trials.of(_owner()) if trials is not None else ()) if rule in ("", each.asked.rule)]
-        items = [_shown(each, whole=False) for each in found[offset : offset + limit]]
-        return Page[Backtest](items=items, total=len(found), limit=limit, offset=offset)
+        return Page[Backtest].part(found, lambda each: _shown(each, whole=False), limit, offset)
 
     @api.get(
         "/backtests/{trial}",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +22,7 @@ from tillwatch.collector.read import (
 
 Condition = Literal["ok", "warn", "crit", "unknown"]
 T = TypeVar("T")
+Found = TypeVar("Found")
 
 _SECOND = 1_000_000_000
 
@@ -91,6 +93,7 @@ class Terminal(_Model):
     life_cycle: Annotated[str, Field(description="`in_service`, or out of it by decision", examples=["in_service"])] = (
         "in_service"
     )
+    version: Annotated[str, Field(description="Of its agent; empty before it told", examples=["1.2.0"])] = ""
 
     @classmethod
     def of(cls, view: TerminalView) -> Terminal:
@@ -98,7 +101,7 @@ class Terminal(_Model):
             id=view.id, branch=view.branch, region=view.region, terminal_class=view.terminal_class, condition=view.condition, reason=view.reason,
             connection=view.connection, level=view.level, open_alarms=view.open_alarms, last_received=iso(view.last_received), lost=view.lost,
             components=view.components, unknown_components=view.unknown_components,
-            state=TerminalState.of(view.state) if view.state is not None else None, life_cycle=view.life_cycle,
+            state=TerminalState.of(view.state) if view.state is not None else None, life_cycle=view.life_cycle, version=view.version,
         )  # fmt: skip
 
 
@@ -326,6 +329,12 @@ class Page(_Model, Generic[T]):
     total: Annotated[int, Field(examples=[60])]
     limit: Annotated[int, Field(examples=[100])]
     offset: Annotated[int, Field(examples=[0])]
+
+    @classmethod
+    def part(cls, found: Sequence[Found], made: Callable[[Found], T], limit: int, offset: int, **more: Any) -> Self:
+        """Of all that was found, `limit` from `offset` on; only these are made. more: what a page of its own kind says beside them."""
+        items = [made(each) for each in found[offset : offset + limit]]
+        return cls(items=items, total=len(found), limit=limit, offset=offset, **more)
 
 
 class Problem(_Model):

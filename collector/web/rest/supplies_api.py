@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -34,8 +36,14 @@ from tillwatch.collector.web.rest.answers import PROBLEMS, SOME, Limit, Offset, 
 from tillwatch.collector.web.rest.exports import FILES, Exports, Format
 from tillwatch.collector.web.rest.schema import Page, iso
 
+log = logging.getLogger(__name__)
+
 KEPT_S = 60.0
 """Supplies move by the hour; looking through 10,000 terminals takes seconds."""
+OLD_S = 900.0
+"""Older than this nothing is shown: who comes in the morning does not see the evening's levels."""
+SHARE = 15
+"""Looks take at most one part in so many of the time, however slow the store is: intake reads and writes the same disk."""
 MAX_FINDINGS = 5_000
 MAX_NAME = 200
 MAX_DAYS = 30.0
@@ -143,26 +151,50 @@ class Filling(_Model):
 
 
 class Looking:
-    """The supplies of the whole fleet, looked at once in a while for everybody."""
+    """The supplies of the whole fleet, looked at once in a while for everybody. Who asks meanwhile gets the last answer and when it was looked at, while the next
+    one is made: only the first ever, or the first after OLD_S, waits for it. One look at a time, and never more than one part of SHARE of the time.
+    """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, clock: Callable[[], float] = time.monotonic) -> None:
         self._parts = parts
+        self._clock = clock
         self._signals = signals_of(parts.predicting.tables)
         self._at = 0
-        self._until = 0.0
+        self._made = -math.inf
+        self._until = -math.inf
         self._kept: list[Supply] = []
-        self._turn = asyncio.Lock()
+        self._next: asyncio.Task[None] | None = None
+        parts.at_end.append(self.close)
 
     async def __call__(self) -> tuple[list[Supply], int]:
-        """What the asker may see, and when it was looked at, UTC ns."""
-        async with self._turn:
-            if time.monotonic() > self._until:
-                predicting = self._parts.predicting
-                stored, findings = await self._parts.reads.whole(self._ask)
-                self._kept = await asyncio.to_thread(_supplies, stored, findings, predicting)
-                self._at, self._until = self._parts.now(), time.monotonic() + KEPT_S
+        """What the asker may see, and when it was looked at, UTC ns. Raises Busy and Unreadable where there is no answer that is young enough."""
+        now = self._clock()
+        if self._next is None and now >= self._until:
+            self._next = asyncio.create_task(self._look(), name="look at supplies")
+            self._next.add_done_callback(self._over)
+        if self._next is not None and now - self._made > OLD_S:
+            await asyncio.shield(self._next)
         scope = asking().scope
         return [each for each in self._kept if scope.covers(each.stored.branch, each.stored.region)], self._at
+
+    async def close(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+            await asyncio.gather(self._next, return_exceptions=True)
+
+    async def _look(self) -> None:
+        predicting, begun = self._parts.predicting, self._clock()
+        at = self._parts.now()
+        stored, findings = await self._parts.reads.whole(self._ask)
+        kept = await asyncio.to_thread(_supplies, stored, findings, predicting)
+        self._kept, self._at, self._made = kept, at, self._clock()
+        self._until = self._made + max(KEPT_S, SHARE * (self._made - begun))
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        """Whoever waits for it is told what went wrong; the others go on with what there is, and the next one who asks begins anew."""
+        self._next = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("supplies could not be looked at: %s", error)
 
     def _ask(self, reader: ConsoleReader) -> tuple[Sequence[Stored], Sequence[Finding]]:
         return reader.supplies(self._signals), reader.findings(limit=MAX_FINDINGS)
@@ -242,8 +274,7 @@ def add(api: APIRouter, parts: Parts) -> None:
         if form is not None:
             rows = (SupplyRow.of(each, moment) for stop in found for each in stop.supplies)
             return await export(SupplyRow, rows, form, "supply-route")
-        items = [RouteStop.of(each, moment) for each in found[offset : offset + limit]]
-        return Page[RouteStop](items=items, total=len(found), limit=limit, offset=offset)
+        return Page[RouteStop].part(found, lambda each: RouteStop.of(each, moment), limit, offset)
 
     @api.get(
         "/terminals/{terminal}/refills",

@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
-from tillwatch.collector.diagnosis.order import Order
 from tillwatch.collector.incident.case import Why
 from tillwatch.collector.incident.incident_views import ConsoleReader, IncidentFile, IncidentView, InForce
 from tillwatch.collector.people import masking
@@ -33,7 +32,9 @@ from tillwatch.collector.records import Correction
 from tillwatch.collector.terminal.asset import MASK
 from tillwatch.collector.web.scope.scoped_diagnosis import ScopedDiagnosis
 from tillwatch.collector.web.scope.scoped_dossier import ScopedDossiers
+from tillwatch.collector.web.scope.scoped_enrolment import ScopedEnrolment
 from tillwatch.collector.web.scope.scoped_oversight import ScopedOversight
+from tillwatch.collector.web.scope.scoped_rollout import ScopedRollouts
 
 MOST_WAITING = 5_000
 """Messages among which those of one part of the fleet are looked for; more wait only where a desk has been down for long."""
@@ -53,7 +54,7 @@ class _OfTerminal(Protocol):
 _T = TypeVar("_T", bound=_OfTerminal)
 
 
-class ScopedReader(ScopedDossiers, ScopedOversight, ScopedDiagnosis):
+class ScopedReader(ScopedDossiers, ScopedOversight, ScopedDiagnosis, ScopedEnrolment, ScopedRollouts):
     """A ConsoleReader. Limits of lists are kept: more is read where some of it is left out."""
 
     def __init__(self, whole: ConsoleReader, visitor: Visitor) -> None:
@@ -87,9 +88,6 @@ class ScopedReader(ScopedDossiers, ScopedOversight, ScopedDiagnosis):
             if self._scope.whole or len(own) >= limit or len(found) < asked:
                 return own[:limit]
             asked *= MORE
-
-    def _within_part(self, found: Iterable[Order]) -> list[Order]:
-        return self._within(found)
 
     # The fleet.
 

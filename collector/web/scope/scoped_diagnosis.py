@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from tillwatch.collector.diagnosis.order import Order, Reach
 from tillwatch.collector.diagnosis.reading import Bundle
@@ -17,7 +17,7 @@ class ScopedDiagnosis:
     def _check(self, terminal: str) -> None:
         raise NotImplementedError
 
-    def _within_part(self, found: Iterable[Order]) -> list[Order]:
+    def _enough(self, ask: Callable[[int], Sequence[Order]], limit: int) -> list[Order]:
         raise NotImplementedError
 
     def reach(self, terminal: str) -> Reach:
@@ -27,7 +27,7 @@ class ScopedDiagnosis:
     def orders(self, terminal: str | None = None, *, open_only: bool = False, limit: int = 500) -> Sequence[Order]:
         if terminal is not None:
             self._check(terminal)
-        return self._within_part(self._whole.orders(terminal, open_only=open_only, limit=limit))
+        return self._enough(lambda n: self._whole.orders(terminal, open_only=open_only, limit=n), limit)
 
     def order(self, n: int) -> Order:
         found = self._whole.order(n)

@@ -171,7 +171,8 @@ tw.parts.acts = {
       return tw.acts.order.filter((act) => can.has(act));
     },
     first() {
-      return ["acknowledge", "repair", "resolve", "close"].find((act) => this.offered.includes(act));
+      const order = this.one.state === "open" ? ["acknowledge", "repair", "resolve", "close"] : ["repair", "resolve", "close", "acknowledge"]; // taken on already: what comes next
+      return order.find((act) => this.offered.includes(act));
     },
   },
   methods: {

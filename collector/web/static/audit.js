@@ -1,5 +1,6 @@
 // The audit log: who did what, page by page backwards, each entry checked on demand, and the chain followed over a stretch. Vue escapes every text.
 const PAGE = 50;
+const NS_2001 = 1e18; // a number beyond it is a time in ns, of this century
 
 export default {
   template: `
@@ -45,9 +46,9 @@ export default {
                   <td class="tw-number"><button type="button" class="tw-audit-n" :aria-expanded="String(open === e.n)" :title="t('audit.prove', { n: e.n })" @click="check(e)">{{ e.n }}</button></td>
                   <td class="tw-audit-when"><time :datetime="e.at">{{ stamp(e.at) }}</time></td>
                   <td><b>{{ e.actor }}</b></td>
-                  <td>{{ e.action }} <span class="tw-tag">{{ kind(e.group) }}</span></td>
-                  <td><a v-if="e.terminal" :href="'/terminal/' + encodeURIComponent(e.terminal)">{{ e.terminal }}</a><a v-else-if="e.detail.incident" :href="'/incident/' + encodeURIComponent(e.detail.incident)" class="tw-code">{{ e.detail.incident }}</a><template v-else>{{ e.detail.scope || "" }}</template></td>
-                  <td class="tw-whole tw-code tw-audit-facts">{{ e.text }}</td>
+                  <td class="tw-audit-act"><span :title="e.action">{{ act(e.action) }}</span> <span class="tw-tag">{{ kind(e.group) }}</span></td>
+                  <td><a v-if="e.terminal" :href="'/terminal/' + encodeURIComponent(e.terminal)">{{ e.terminal }}</a><a v-else-if="e.detail.incident" :href="'/incident/' + encodeURIComponent(e.detail.incident)" class="tw-code">{{ e.detail.incident }}</a><template v-else>{{ about(e) }}</template></td>
+                  <td class="tw-whole tw-audit-facts"><span v-for="f in facts(e)" :key="f.name"><span class="tw-faint">{{ f.name }}</span> {{ f.value }}</span></td>
                 </tr>
                 <tr v-if="open === e.n" class="tw-audit-proof">
                   <td colspan="6">
@@ -76,7 +77,7 @@ export default {
     for (const name of ["from", "to"]) if (!/^\d{4}-\d{2}-\d{2}$/.test(f[name])) f[name] = ""; // an address that somebody typed
     return {
       f, list: null, before: 0, looked: 0, back: "", whole: true, failed: false, busy: false, chain: null, following: false, trouble: "", open: 0, proof: null,
-      groups: ["handling", "planning", "correction", "rule", "key", "sign_in", "look", "people", "collector"],
+      groups: ["handling", "planning", "correction", "rule", "rollout", "key", "sign_in", "look", "people", "collector"],
     };
   },
   mixins: [tw.list],
@@ -86,17 +87,11 @@ export default {
     },
   },
   methods: {
-    // A day of the reader's own clock as an instant: `to` takes in its day.
-    instant(day, after) {
-      const local = new Date(`${day}T00:00`);
-      if (after) local.setDate(local.getDate() + 1);
-      return local.toISOString();
-    },
     address(before, limit) {
       const asked = new URLSearchParams({ before, limit });
       for (const name of ["actor", "subject", "group"]) if (this.f[name]) asked.set(name, this.f[name]);
-      if (this.f.from) asked.set("from", this.instant(this.f.from));
-      if (this.f.to) asked.set("to", this.instant(this.f.to, true));
+      if (this.f.from) asked.set("from", tw.midnight(this.f.from));
+      if (this.f.to) asked.set("to", tw.midnight(this.f.to, 1));
       return `/api/v1/audit?${asked}`;
     },
     take(got) {
@@ -145,6 +140,30 @@ export default {
         this.trouble = error.message;
       }
       this.following = false;
+    },
+    // In words where the catalogue has them: a later version may write acts that it does not know.
+    act(action) {
+      const key = `audit.act_${action.replaceAll("-", "_")}`;
+      return tw.has(key) ? tw.t(key) : action;
+    },
+    about(e) {
+      const place = e.detail.place ?? {};
+      const [kind, name] = String(e.detail.scope ?? "").split(/:(.*)/s);
+      if (name && ["branch", "region"].includes(kind)) return name;
+      return e.detail.scope || place.branch || place.region || e.detail.branch || "";
+    },
+    // What says something, times of the machine as those of a person. The entry itself, opened, has all of it as it stands.
+    facts(e) {
+      const said = [];
+      const shown = e.terminal ? [] : ["incident"];
+      for (const [name, value] of Object.entries(e.detail)) {
+        if (shown.includes(name) || value === null || value === "" || (typeof value === "number" && !value)) continue;
+        if (typeof value === "object") {
+          const inner = Object.entries(value).filter(([, one]) => one !== "" && one !== null);
+          if (inner.length) said.push({ name, value: inner.map(([key, one]) => `${key}: ${one}`).join(" · ") });
+        } else said.push({ name, value: typeof value === "number" && value > NS_2001 ? tw.stamp(value / 1e6, true) : /^\d{4}-\d\d-\d\dT\d\d:/.test(value) ? tw.stamp(Date.parse(value), true) || value : String(value) });
+      }
+      return said;
     },
     kind: (group) => tw.t(`audit.group_${group}`),
     t: (name, values) => tw.t(name, values),

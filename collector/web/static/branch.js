@@ -1,5 +1,6 @@
 // One branch. Its terminals stand worst first; beside them what is open, what is planned, who is on duty and the last seven days.
 const TERMINALS = 200;
+const STALE_S = 3600; // as in the fleet: an hour of silence looks stale
 const SOON = 14; // days ahead in which planned work is shown
 
 export default {
@@ -17,7 +18,7 @@ export default {
             <div><dt>{{ t("fleet.newest") }}</dt><dd><span class="tw-age" :data-at="ms(whole.newest)" data-stale-after="180">{{ age(ms(whole.newest)) }}</span></dd></div>
           </dl>
           <div class="tw-shares tw-shares-large" aria-hidden="true"><i v-for="p in parts(whole)" :key="p.state" :class="'tw-shares-' + p.look" :style="{ flexGrow: p.n }"></i></div>
-          <ul class="tw-legend"><li v-for="p in parts(whole)" :key="p.state"><a :href="fleet({ state: p.state })" :class="'tw-look tw-' + p.look"><b>{{ number(p.n) }}</b> {{ stated(p.state) }} <small>{{ percent(p.share) }}</small></a></li></ul>
+          <ul class="tw-legend"><li v-for="p in parts(whole)" :key="p.state"><a :href="fleet({ state: p.state })" :class="'tw-look tw-' + p.look"><b>{{ number(p.n) }}</b> {{ stated(p.state) }} <small>{{ p.share }}</small></a></li></ul>
           <nav class="tw-aloft-links" :aria-label="t('aloft.ways')">
             <a v-if="plan" class="tw-button tw-primary" :href="'/calendar?branch=' + encodeURIComponent(branch)">{{ t("aloft.maintain") }}</a>
             <a :href="fleet({})">{{ t("aloft.to_fleet") }}</a><a :href="'/heat?branch=' + encodeURIComponent(branch)">{{ t("nav.heat") }}</a><a :href="'/path?branch=' + encodeURIComponent(branch)">{{ t("nav.path") }}</a>
@@ -29,10 +30,10 @@ export default {
               <thead><tr><th scope="col">{{ t("fleet.terminal") }}</th><th scope="col">{{ t("fleet.state") }}</th><th scope="col" class="tw-own-parts">{{ t("aloft.bad_parts") }}</th><th scope="col">{{ t("fleet.worst") }}</th><th scope="col">{{ t("fleet.received") }}</th></tr></thead>
               <tbody><tr v-for="one in terminals" :key="one.id">
                 <th scope="row"><span class="tw-mark" :class="'tw-' + one.condition"><span class="tw-visually-hidden">{{ condition(one.condition) }}</span></span><a class="tw-link" :href="'/terminal/' + encodeURIComponent(one.id)">{{ one.id }}</a></th>
-                <td>{{ stated(one.state) }} <small v-if="one.since" class="tw-faint" :data-at="ms(one.since)">{{ age(ms(one.since)) }}</small></td>
+                <td class="tw-own-state">{{ stated(one.state) }} <small v-if="one.since" class="tw-faint" :data-at="ms(one.since)">{{ age(ms(one.since)) }}</small></td>
                 <td class="tw-own-parts"><span v-for="p in bad(one)" :key="p.group" class="tw-mark" :class="'tw-' + p.look">{{ t("part." + p.group) }}</span></td>
-                <td><span v-if="one.level" class="tw-level-badge" :class="'tw-l' + one.level">{{ one.level }}</span> <a v-if="one.incident" class="tw-in-text" :href="'/incident/' + encodeURIComponent(one.incident)">{{ one.text }}</a><template v-else>{{ one.text }}</template><small v-if="one.taken_by" class="tw-faint"> · {{ t("aloft.taken", { who: one.taken_by }) }}</small></td>
-                <td><span class="tw-age" :class="{ 'tw-stale': one.condition === 'unknown' }" :data-at="ms(one.last_received)">{{ age(ms(one.last_received)) }}</span></td>
+                <td class="tw-own-worst"><span v-if="one.level" class="tw-level-badge" :class="'tw-l' + one.level">{{ one.level }}</span> <a v-if="one.incident" class="tw-in-text" :href="'/incident/' + encodeURIComponent(one.incident)">{{ one.text }}</a><template v-else>{{ one.text }}</template> <small v-if="one.taken_by" class="tw-faint"> · {{ t("aloft.taken", { who: one.taken_by }) }}</small></td>
+                <td class="tw-own-age"><span class="tw-age" :class="{ 'tw-stale': one.condition === 'unknown' }" :data-at="ms(one.last_received)" :data-stale-after="one.condition === 'unknown' ? null : stale">{{ age(ms(one.last_received)) }}</span></td>
               </tr></tbody>
             </table>
             <p v-if="total > terminals.length" class="tw-more-line"><a :href="fleet({})">{{ t("aloft.more", { n: number(total - terminals.length) }) }}</a></p>
@@ -55,7 +56,7 @@ export default {
             </section>
             <section class="tw-panel"><h2>{{ t("aloft.work") }}</h2>
               <p v-if="!work.length" class="tw-faint">{{ t("aloft.no_work", { n: soon }) }}</p>
-              <ul class="tw-lines"><li v-for="one in work" :key="one.id"><span class="tw-tag">{{ one.state === "open" ? t("aloft.open_now") : date(one.from) }}</span><span><a :href="'/calendar?branch=' + encodeURIComponent(branch)">{{ one.reason || one.id }}</a><small class="tw-faint">{{ stamp(one.from) }} – {{ stamp(one.to) }} · {{ one.scope }}</small></span></li></ul>
+              <ul class="tw-lines"><li v-for="one in work" :key="one.id"><span class="tw-tag">{{ one.state === "open" ? t("aloft.open_now") : date(one.from) }}</span><span><a :href="'/calendar?branch=' + encodeURIComponent(branch)">{{ one.reason || one.id }}</a><small class="tw-faint">{{ stamp(one.from) }} – {{ stamp(one.to) }} · {{ scoped(one.scope) }}</small></span></li></ul>
             </section>
             <section class="tw-panel"><h2>{{ t("aloft.duty") }}</h2>
               <p v-if="!duty.length" class="tw-faint">{{ t("aloft.no_roster") }}</p>
@@ -67,8 +68,8 @@ export default {
       </template>
     </div>`,
   props: { branch: String, region: String, plan: Boolean, groups: Array },
-  data: () => ({ whole: null, terminals: [], total: 0, incidents: [], week: null, work: [], duty: [], month: null, failed: false, soon: SOON, kinds: ["down", "unmonitored", "planned", "up"], looks: { up: "ok", down: "crit", unmonitored: "unknown", planned: "planned" } }),
-  mixins: [tw.list],
+  data: () => ({ stale: STALE_S, whole: null, terminals: [], total: 0, incidents: [], week: null, work: [], duty: [], month: null, failed: false, soon: SOON, kinds: ["down", "unmonitored", "planned", "up"], looks: { up: "ok", down: "crit", unmonitored: "unknown", planned: "planned" } }),
+  mixins: [tw.list, tw.aloft.words],
   mounted() {
     this.slow();
     this.stopping = tw.aloft.every(60, this.slow);
@@ -77,22 +78,21 @@ export default {
     this.stopping();
   },
   methods: {
-    t: (key, values) => tw.t(key, values),
-    number: (n) => tw.number(n),
-    percent: (share, digits) => tw.share(share, digits),
-    range: (least, most, digits) => tw.aloft.range(least, most, digits),
-    parts: (one) => tw.aloft.parts(one),
-    stated: (name) => tw.aloft.state(name),
-    condition: (name) => tw.condition(name),
-    age: (at) => tw.age(at),
-    ms: (iso) => (iso ? Date.parse(iso) : 0),
+    // Whom a window covers, in words where it is not a terminal.
+    scoped(scope) {
+      const [kind, name] = scope.split(/:(.*)/s);
+      if (scope === "all") return tw.t("calendar.everywhere");
+      return name && ["branch", "region"].includes(kind) ? tw.t(`calendar.${kind}`, { name }) : scope;
+    },
     stamp: (iso) => tw.stamp(Date.parse(iso)),
     date: (iso) => tw.date(Date.parse(iso)),
     weekday: (day) => tw.weekday(Date.parse(day.start) + 43_200_000),
     reach: (channel, to) => `${{ phone: "tel", sms: "sms", mail: "mailto" }[channel] ?? "tel"}:${to}`,
     told(day) {
-      const shares = this.kinds.filter((k) => day[k]).map((k) => `${tw.t(`counted.${k}`)} ${tw.share(day[k])}`);
-      return `${tw.date(Date.parse(day.start) + 43_200_000)}: ${shares.join(", ") || tw.t("aloft.unscheduled")}`;
+      const kinds = this.kinds.filter((k) => day[k]);
+      const shares = tw.shares(kinds.map((k) => day[k]));
+      const said = kinds.map((k, n) => `${tw.t(`counted.${k}`)} ${shares[n]}`);
+      return `${tw.date(Date.parse(day.start) + 43_200_000)}: ${said.join(", ") || tw.t("aloft.unscheduled")}`;
     },
     bad(one) {
       if (!/[owc]/.test(one.cells)) return []; // nothing of it is known: its state says so

@@ -35,7 +35,7 @@ export default {
     async load() {
       try {
         const got = await tw.json(`/api/v1/cards?limit=400&lang=${window.TW.lang}&q=${encodeURIComponent(this.q)}${this.party ? "&party=" + this.party : ""}`);
-        this.list = got.items;
+        this.list = this.q ? got.items : [...got.items].sort((a, b) => Math.sign(b.open) - Math.sign(a.open)); // what is asked for now comes first; a search has an order of its own
         this.total = got.total;
         this.failed = false;
       } catch (error) {

@@ -11,7 +11,7 @@ export default {
             <span class="tw-chip tw-small" :class="'tw-' + known(c.condition)">{{ condition(c.condition) }}</span>
             <span class="tw-age" :data-at="ms(c.last_at)" :class="{ 'tw-stale': known(c.condition) === 'unknown' }">{{ age(c.last_at) }}</span>
           </header>
-          <p v-if="c.reason" class="tw-reason">{{ c.reason }}</p>
+          <p v-if="c.reason" class="tw-reason">{{ shipped(c.reason) }}</p>
           <ul>
             <li v-for="s in c.signals" :key="s.signal">
               <button type="button" :class="{ 'tw-picked': picked(c, s) }" :aria-pressed="String(picked(c, s))"
@@ -36,7 +36,7 @@ export default {
   methods: {
     async load() {
       try {
-        const list = await tw.json(`/api/v1/terminals/${encodeURIComponent(this.terminal)}/components`);
+        const list = await tw.json(`/api/v1/terminals/${encodeURIComponent(this.terminal)}/components?lang=${window.TW.lang}`);
         const devices = new Map();
         const rank = { crit: 0, warn: 1, unknown: 2, ok: 3 };
         for (const c of list) {
@@ -53,6 +53,7 @@ export default {
         throw error;
       }
     },
+    shipped: (text) => tw.shipped(text),
     t: (key, values) => tw.t(key, values),
     ms: (iso) => (iso ? Date.parse(iso) : 0),
     age: (iso) => tw.age(iso ? Date.parse(iso) : 0),

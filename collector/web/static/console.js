@@ -3,16 +3,26 @@
 "use strict";
 
 const tw = {
-  offset: window.TW.now - Date.now(),
+  offset: window.TW.now - (window.TW_KEPT ?? Date.now()), // a page that was kept is not of now (worker.js)
   readers: new Set(),
   heard: Date.now(),
   chart: null,
 
   t(key, values = {}) {
-    let text = window.TW_TEXTS[key] ?? key;
-    for (const [name, value] of Object.entries(values)) text = text.replaceAll(`{${name}}`, () => value);
+    let text = (String(values.n) === "1" && window.TW_TEXTS[`${key}_one`]) || (window.TW_TEXTS[key] ?? key);
+    const chinese = window.TW.lang === "zh";
+    for (const [name, value] of Object.entries(values)) text = chinese ? tw.placed(text, name, String(value)) : text.replaceAll(`{${name}}`, () => value);
     return text;
   },
+  // In Chinese the places stand between spaces, as digits and Latin words are set; a value that begins or ends in a Chinese sign closes up.
+  placed(text, name, value) {
+    const [first, last] = [tw.han(value[0]), tw.han(value.at(-1))];
+    return text.replaceAll(new RegExp(`( ?)\\{${name}\\}( ?)`, "g"), (whole, before, after, at) => {
+      const [left, right] = [text[at - 1], text[at + whole.length]];
+      return (first && tw.han(left) ? "" : before) + value + (last && tw.han(right) ? "" : after);
+    });
+  },
+  han: (sign) => /\p{Script=Han}/u.test(sign ?? ""),
   now() {
     return Date.now() + tw.offset;
   },
@@ -52,8 +62,9 @@ const tw = {
     const s = Math.max(0, Math.floor(ms / 1000));
     if (s < 120) return tw.t("age.seconds", { n: s });
     if (s < 7200) return tw.t("age.minutes", { n: Math.floor(s / 60) });
-    if (s < 172800) return tw.t("age.hours", { n: Math.floor(s / 3600), m: Math.floor((s % 3600) / 60) });
-    return tw.t("age.days", { n: Math.floor(s / 86400), m: Math.floor((s % 86400) / 3600) });
+    const [whole, part, key, round] = s < 172800 ? [3600, 60, "age.hours", "length.hours"] : [86400, 3600, "age.days", "length.days"];
+    const [n, m] = [Math.floor(s / whole), Math.floor((s % whole) / part)];
+    return m ? tw.t(key, { n, m }) : tw.t(round, { n });
   },
   age(at) {
     if (!at) return tw.t("age.never");
@@ -82,7 +93,14 @@ const tw = {
     return tw.clock(seconds ? "second" : "minute", { hour: "2-digit", minute: "2-digit", second: seconds ? "2-digit" : undefined }).format(at);
   },
   date(at) {
-    return at ? tw.clock("date", { dateStyle: "medium", hourCycle: undefined }).format(at) : "";
+    return tw.calendarDay(at, "date");
+  },
+  // Chinese figures are read as GB/T 7408 has them, 2026-11-22: shorter than 2026年11月22日, of one width in a column, and never broken after 日.
+  calendarDay(at, name, more = {}) {
+    if (!at) return "";
+    if (window.TW.lang !== "zh") return tw.clock(name, { dateStyle: "medium", hourCycle: undefined, ...more }).format(at);
+    const parts = tw.clock(name, { year: "numeric", month: "2-digit", day: "2-digit", hourCycle: undefined, calendar: "gregory", numberingSystem: "latn", ...more }).formatToParts(at);
+    return ["year", "month", "day"].map((each) => parts.find((part) => part.type === each).value).join("-");
   },
   weekday(at) {
     return at ? tw.clock("weekday", { weekday: "short", hourCycle: undefined }).format(at) : "";
@@ -90,6 +108,8 @@ const tw = {
   stamp(at, seconds = false) {
     return at ? `${tw.date(at)} ${tw.time(at, seconds)}` : "";
   },
+  // Units of the catalogue that people write otherwise.
+  symbols: { C: "°C", ohm: "Ω" },
   // A number with its unit apart, so that both can be set: [text, unit].
   value(value, unit) {
     if (value === null || value === undefined) return [tw.t("component.no_value"), ""];
@@ -106,7 +126,7 @@ const tw = {
     }
     if (unit === "1") return [tw.number(value), ""];
     if (unit === "s" && Math.abs(value) >= 120) return [tw.span(value * 1000), ""];
-    return [tw.number(value), unit];
+    return [tw.number(value), tw.symbols[unit] ?? unit];
   },
   number(n, digits) {
     const usual = Number.isInteger(n) || Math.abs(n) >= 1000 ? 0 : Math.abs(n) >= 100 ? 1 : Math.abs(n) >= 1 ? 2 : 4;
@@ -117,6 +137,33 @@ const tw = {
     if (share === null || share === undefined) return "–";
     const scale = 10 ** digits;
     return `${tw.number(Math.floor(share * 100 * scale + 1e-9) / scale, digits)} %`;
+  },
+  // The shares of one whole as per cent, which then add up to it: each is cut, and what that leaves goes to those that lost most by it (largest remainders).
+  shares(them, digits = 1) {
+    const scale = 100 * 10 ** digits;
+    const sum = (values) => values.reduce((before, value) => before + value, 0);
+    const cut = them.map((share) => Math.floor(share * scale + 1e-9));
+    const lost = (k) => them[k] * scale - cut[k];
+    const order = [...cut.keys()].filter((k) => them[k] >= 1 || cut[k] + 1 < scale).sort((a, b) => lost(b) - lost(a)); // less than all is never 100
+    for (const k of order.slice(0, Math.round(sum(them) * scale) - sum(cut))) cut[k] += 1;
+    return cut.map((n) => `${tw.number((n * 100) / scale, digits)} %`);
+  },
+  // The instant of a wall-clock time such as "2026-11-22T10:00" (":30" may follow) by the clocks that the reader chose: what a field for a time holds.
+  instant(local) {
+    const meant = Date.parse(`${local}Z`);
+    const ahead = (at) => Date.parse(`${tw.local(at)}Z`) - Math.floor(at / 1000) * 1000;
+    const near = meant - ahead(meant);
+    return meant - ahead(near); // a second look: between the two the clocks may have been changed
+  },
+  // The midnight with which a day of a calendar begins by those clocks, or one `later`; as the API takes it. Days are counted without a zone, as UTC's.
+  midnight(day, later = 0) {
+    const first = new Date(Date.parse(day) + later * 86_400_000).toISOString().slice(0, 10);
+    return new Date(tw.instant(`${first}T00:00`)).toISOString();
+  },
+  // The wall-clock time of an instant, to the second.
+  local(at) {
+    const p = Object.fromEntries(tw.clock("local", { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", calendar: "gregory", numberingSystem: "latn" }).formatToParts(at).map((part) => [part.type, part.value]));
+    return `${p.year}-${p.month}-${p.day}T${p.hour}:${p.minute}:${p.second}`;
   },
   say(value, unit) {
     const [text, after] = tw.value(value, unit);
@@ -228,7 +275,10 @@ const tw = {
     tw.early = null;
     const answer = await (early ?? fetch(address, { cache: "no-cache" }));
     if (!answer.ok) throw new Error(`${address}: ${answer.status}`);
-    return answer.json();
+    const said = await answer.json();
+    // Without a connection it may be what was kept of an earlier one, and when.
+    if (answer.headers.get("TW-Kept")) Object.defineProperty(said, "keptAt", { value: Number(answer.headers.get("TW-Kept")) + tw.offset });
+    return said;
   },
   refresh() {
     for (const reader of tw.readers) reader.run();

@@ -11,11 +11,20 @@ export default {
       <p v-else-if="!list.length" class="tw-note">{{ t("deliveries.none") }}</p>
       <template v-else>
         <p class="tw-note">{{ t("deliveries.acts") }} <span class="tw-code">tillwatch-collector tickets check</span> · <span class="tw-code">tillwatch-collector tickets retry</span></p>
-        <ol class="tw-panel tw-history tw-messages"><tw-message v-for="m in list" :key="m.id" :message="m" apart></tw-message></ol>
+        <ul class="tw-deliveries-sums"><li v-for="s in sums" :key="s.state"><span class="tw-tag" :class="{ 'tw-dead': s.state === 'dead' }">{{ t("delivery." + s.state) }}</span> <b>{{ s.n }}</b></li></ul>
+        <ol class="tw-panel tw-history tw-messages tw-deliveries"><tw-message v-for="m in list" :key="m.id" :message="m" apart></tw-message></ol>
         <p v-if="total > list.length" class="tw-note">{{ t("alarms.more", { n: list.length }) }}</p>
       </template>
     </div>`,
   data: () => ({ list: null, total: 0, failed: false, receiver: new URL(location.href).searchParams.get("receiver") }),
+  computed: {
+    // What was given up first: it needs somebody.
+    sums() {
+      const counts = new Map();
+      for (const m of this.list) counts.set(m.state, (counts.get(m.state) ?? 0) + 1);
+      return [...counts].map(([state, n]) => ({ state, n: tw.number(n) })).sort((a, b) => (b.state === "dead") - (a.state === "dead"));
+    },
+  },
   mixins: [tw.list],
   methods: {
     async load() {

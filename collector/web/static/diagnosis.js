@@ -47,7 +47,7 @@ export default {
             <div class="tw-diag-what">
               <p><b>{{ kindOf(c.kind) }}</b> <span v-if="said(c)" class="tw-code">{{ said(c) }}</span></p>
               <p v-if="c.why" class="tw-diag-why">{{ whyOf(c) }}</p>
-              <p v-if="c.words" class="tw-diag-words">{{ c.words }}</p>
+              <p v-if="wordsOf(c)" class="tw-diag-words">{{ wordsOf(c) }}</p>
               <p class="tw-faint">{{ t("diagnosis.asked_by", { by: c.by }) }} · {{ c.reason }} · <span :data-at="ms(c.asked_at)" :title="stamp(c.asked_at)">{{ age(c.asked_at) }}</span></p>
               <a v-if="c.bundle && may" class="tw-button tw-diag-get" :href="'/api/v1/commands/' + c.id + '/bundle'" download>{{ t("diagnosis.download") }}</a>
             </div>
@@ -113,6 +113,11 @@ export default {
     },
     glyph(c) {
       return { ok: "✓", warn: "!", crit: "✕", open: "…" }[this.tone(c)];
+    },
+    // What the agent words itself is said in the reader's language; what a device said stays as it is.
+    wordsOf(c) {
+      const facts = Object.fromEntries(Object.entries(c.facts).map(([name, n]) => [name, tw.number(n)]));
+      return [c.said ? tw.t(`diagnosis.said_${c.said}`, facts) : "", c.rest].filter(Boolean).join("; ");
     },
     whyOf(c) {
       return window.TW_TEXTS[`diagnosis.why_${slug(c.why)}`] ?? c.why;

@@ -94,7 +94,7 @@ export default {
                 <p class="tw-life-head"><b>{{ l.title }}</b> <span class="tw-code">{{ l.component }}</span> <span v-if="l.purpose === 'service'" class="tw-tag">{{ t("life.service") }}</span> <span v-if="l.assumed" class="tw-tag tw-demoted">{{ t("life.assumed") }}</span></p>
                 <div v-if="l.share !== null" class="tw-life-bar" role="img" :aria-label="usedText(l)"><i :class="'tw-life-' + wornTone(l)" :style="{ width: Math.min(100, l.share * 100) + '%' }"></i></div>
                 <p class="tw-life-text"><a :href="curve(l)">{{ usedText(l) }}</a><span>{{ leftText(l) }}</span><a v-if="l.finding" :href="'/findings/' + encodeURIComponent(l.finding)">{{ t("life.foreseen") }}</a></p>
-                <p class="tw-faint tw-life-evidence">{{ l.evidence }}<template v-if="l.celsius !== null"> · {{ t("life.celsius", { c: number(l.celsius) }) }}</template><template v-if="l.since"> · {{ t("life.counted", { at: stamp(l.since).slice(0, -6) }) }}</template></p>
+                <p class="tw-faint tw-life-evidence">{{ l.evidence }}<template v-if="l.celsius !== null"> · {{ t("life.celsius", { c: number(l.celsius) }) }}</template><template v-if="l.since"> · {{ t("life.counted", { at: sinceDay(l.since) }) }}</template></p>
               </li>
             </ol>
             <button v-if="lives && lives.length > few" type="button" class="tw-button tw-more" @click="open.lives = !open.lives">{{ more(lives, "lives") }}</button>
@@ -204,7 +204,7 @@ export default {
       await this.put(fields);
     },
     async done(due) {
-      await this.put({ [`last_${due.kind}`]: new Date(tw.now() - new Date().getTimezoneOffset() * 60e3).toISOString().slice(0, 10) });
+      await this.put({ [`last_${due.kind}`]: tw.local(tw.now()).slice(0, 10) });
     },
     async put(fields) {
       this.problem = "";
@@ -247,7 +247,8 @@ export default {
     // ---- words
     t: (key, values) => tw.t(key, values),
     stamp: (iso) => tw.stamp(iso ? Date.parse(iso) : 0),
-    day: (iso) => (iso ? tw.clock("day", { dateStyle: "medium", hourCycle: undefined, timeZone: "UTC" }).format(Date.parse(`${iso}T00:00:00Z`)) : ""),
+    day: (iso) => tw.wholeDay(iso),
+    sinceDay: (iso) => tw.date(Date.parse(iso)),
     number: (n) => tw.number(n),
     known: (name) => (["ok", "warn", "crit"].includes(name) ? name : "unknown"),
     condition: (name) => tw.condition(name),
@@ -267,7 +268,7 @@ export default {
     serialTone: (s) => ({ differs: "tw-crit", same: "tw-ok", unlisted: "tw-warn", untold: "tw-unknown" })[s.state] ?? "tw-unknown",
     wornTone: (l) => (l.share >= 1 ? "crit" : l.share >= 0.8 ? "warn" : "ok"),
     usedText(l) {
-      const unit = l.unit === "%" ? "" : ` ${l.unit}`;
+      const unit = l.unit === "%" ? "" : ` ${l.unit_text}`;
       const values = { used: tw.number(l.unit === "years" ? Math.round(l.used * 10) / 10 : Math.round(l.used)) + (l.unit === "%" ? " %" : ""), rated: l.rated === null ? "" : tw.number(l.rated) + (l.unit === "%" ? " %" : unit), unit, share: l.share === null ? "" : tw.percent(l.share, 0) };
       const key = l.rated === null ? "life.used_only" : l.unit === "%" ? "life.used_share" : "life.used";
       return (l.at_least ? `${tw.t("life.at_least")} ` : "") + tw.t(key, values);

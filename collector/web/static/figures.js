@@ -6,7 +6,9 @@ const TARGETS = ["response", "restored_net", "restored_gross", "resolved_net", "
 const QUALITY = ["first_fix_7", "first_fix_30", "repeated", "reopened", "no_fault_found", "false_alarms", "duplicates", "undelivered"];
 const BEHIND = ["response", "restored_net", "restored_gross", "resolved_net", "resolved_gross", "first_fix_7", "first_fix_30", "repeated", "reopened", "duplicates"];
 const BAD = { first_fix_7: "0", first_fix_30: "0" }; // of these the ones that were not are looked for; of the others those that were
+const FILES = ["report", "workbook", "availability", "incidents", "kpi", "intervals"]; // of the report
 const PAGE = 25;
+const TRIES = 200; // five minutes: a month of 10,000 terminals takes about one
 const AGAIN = 1500; // ms between two looks at what is being computed
 
 const two = (n) => String(n).padStart(2, "0");
@@ -122,6 +124,10 @@ export default {
           <span class="tw-faint">{{ t("figures.as_of", { at: stamp(it.computed), log: number(it.log) }) }} · {{ t("figures.days_by", { zone: it.period.zone }) }}</span>
           <span v-if="it.renewing" class="tw-tag" role="status">{{ t("figures.renewing", { done: it.done }) }}</span>
           <button v-else type="button" class="tw-why-button" @click="renew">{{ t("figures.renew") }}</button>
+          <details class="tw-fig-take"><summary>{{ t("figures.take") }}</summary>
+            <ul><li v-for="file in files" :key="file"><button type="button" class="tw-why-button" :disabled="Boolean(taking)" @click="take(file)">{{ t("figures.take_" + file) }} <span class="tw-faint">{{ file === "report" ? "HTML" : file === "workbook" ? "XLSX" : "CSV" }}</span></button></li></ul>
+            <p v-if="taking" class="tw-faint" role="status">{{ t("figures.taking") }}</p><p v-else-if="notTaken" class="tw-note" role="alert">{{ notTaken }}</p>
+          </details>
         </div>
         <p v-if="cut" class="tw-note tw-fig-cut">{{ t("figures.cut", { at: stamp(it.period.to) }) }}</p>
         <div class="tw-fig-tiles">
@@ -296,7 +302,7 @@ export default {
     return {
       it: null, failed: "", month: own, from: asked.get("from") || "", to: asked.get("to") || "", spanOpen: Boolean(asked.get("from")), kind, name: rest.join(":"),
       names: [], kinds: KINDS, definitions: ["network", "any", "full"], counts: "down", party: "", opened: "", causes: null, ranOut: null, trend: null, corrections: null,
-      tab: "", sort: "down", parts: null, partsAll: 0, page: PAGE, anew: false, timer: 0, thisMonth: `${now.getFullYear()}-${two(now.getMonth() + 1)}`, whole: "",
+      files: FILES, taking: "", notTaken: "", tab: "", sort: "down", parts: null, partsAll: 0, page: PAGE, anew: false, timer: 0, thisMonth: `${now.getFullYear()}-${two(now.getMonth() + 1)}`, whole: "",
     }; // prettier-ignore
   },
   computed: {
@@ -340,7 +346,7 @@ export default {
     ratios() {
       return TARGETS.map((key) => {
         const level = this.it.targets["2"] || Object.values(this.it.targets)[0] || [0, 0];
-        return { key, name: tw.t(`figures.target_${key}`, { time: length(level[key === "response" ? 0 : 1]) }), ...this.f.service[key] };
+        return { key, name: tw.t(`figures.target_${key}`, { time: tw.length(level[key === "response" ? 0 : 1]) }), ...this.f.service[key] };
       });
     },
     quality() {
@@ -401,6 +407,30 @@ export default {
     },
     address(what, more = {}) {
       return `/api/v1/figures${what ? `/${what}` : ""}?${this.asked}&${new URLSearchParams({ scope: this.scope(), lang: window.TW.lang, ...more })}`;
+    },
+    // A report that is not made yet is asked for until it is: a link would save the problem as a file.
+    async take(file) {
+      this.taking = file;
+      this.notTaken = "";
+      const address = this.address("report", { file });
+      try {
+        for (let left = TRIES; ; left--) {
+          const answer = await fetch(address);
+          if (answer.ok) {
+            const name = decodeURIComponent((answer.headers.get("Content-Disposition") || "").split("''")[1] || file);
+            const at = URL.createObjectURL(await answer.blob());
+            Object.assign(document.createElement("a"), { href: at, download: name }).click();
+            setTimeout(() => URL.revokeObjectURL(at), 10 * AGAIN);
+            break;
+          }
+          if (answer.status !== 503 || !answer.headers.get("Retry-After") || !left) throw new Error((await answer.json()).detail);
+          await new Promise((go) => setTimeout(go, AGAIN));
+        }
+      } catch (error) {
+        this.notTaken = tw.t("figures.failed", { why: error.message });
+      } finally {
+        this.taking = "";
+      }
     },
     async load() {
       clearTimeout(this.timer);

@@ -30,7 +30,7 @@ export default {
             <section v-if="f.range || f.chart" class="tw-section">
               <h2>{{ t("finding.when") }}</h2>
               <div class="tw-panel tw-finding-when">
-                <p v-if="f.range">{{ f.range }}</p>
+                <p v-if="f.range">{{ dated(f.range) }}</p>
                 <tw-range v-if="f.range && f.status === 'open'" :finding="f" :days="days"></tw-range>
                 <a v-if="f.chart" :href="curve(drawn)" class="tw-foreseen-chart"><img :src="chart" :alt="t('finding.chart_of', { signal: f.signal || f.component })" width="480" height="160"></a>
                 <p v-if="f.chart" class="tw-faint">{{ t("finding.legend") }} <a :href="curve(drawn)">{{ t("finding.big") }}</a></p>
@@ -59,7 +59,7 @@ export default {
               <dl class="tw-panel tw-card-text">
                 <div><dt>{{ t("finding.detector") }}</dt><dd><a :href="'/trends#' + encodeURIComponent(f.detector + ' ' + f.kind)" class="tw-code">{{ f.detector }}</a></dd></div>
                 <div><dt>{{ t("finding.kind") }}</dt><dd class="tw-code">{{ f.kind }}</dd></div>
-                <div><dt>{{ t("finding.now") }}</dt><dd><tw-record :record="f.record"></tw-record><br><span class="tw-faint">{{ f.record.text }}</span></dd></div>
+                <div><dt>{{ t("finding.now") }}</dt><dd><tw-record :record="f.record"></tw-record><br><span class="tw-faint">{{ dated(f.record.text) }}</span></dd></div>
                 <div v-if="f.record_then"><dt>{{ t("finding.then") }}</dt><dd>{{ right(f.record_then) }}</dd></div>
                 <div v-if="f.demoted"><dt>{{ t("trends.demoted") }}</dt><dd>{{ t("finding.demoted") }}</dd></div>
                 <div v-if="f.model"><dt>{{ t("finding.model") }}</dt><dd class="tw-code">{{ f.model }}</dd></div>
@@ -118,6 +118,7 @@ export default {
     number: (n) => tw.number(n),
     percent: (share) => tw.percent(share),
     stamp: (iso) => tw.stamp(iso ? Date.parse(iso) : 0),
+    dated: (text) => tw.dated(text),
     t: (key, values) => tw.t(key, values),
   },
 };

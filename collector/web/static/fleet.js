@@ -4,6 +4,7 @@
 const LETTERS = { o: "ok", w: "warn", c: "crit", u: "unknown" };
 const RANK = { c: 0, u: 1, w: 2, o: 3, "-": 4 }; // worst first; a part that a terminal does not have comes last
 const PEEK_MS = 160; // how long a pointer rests before a cell tells more
+const STALE_S = 3600; // no terminal is meant to say nothing for an hour: what it said then looks old, whatever its line is
 const KEPT = 300; // answers of cells kept; older ones are asked for anew
 
 tw.cells = {
@@ -19,6 +20,7 @@ tw.cells = {
   agespan(row) {
     const span = tw.el("span", row.connection === "online" ? "tw-age" : "tw-age tw-stale", tw.age(row.at));
     span.dataset.at = row.at;
+    if (row.connection === "online") span.dataset.staleAfter = STALE_S;
     return span;
   },
   condition: (p) => tw.cells.chip(p.data.condition),
@@ -90,7 +92,7 @@ tw.fleet = {
   groups: [],
   shown: [], // parts that any terminal has
   bar: null, // the filters' component
-  names: ["q", "region", "branch", "class", "condition", "connection", "state", "part"],
+  names: ["q", "region", "branch", "class", "condition", "connection", "state", "part", "version"],
   filters: {},
 
   worst(a, b, nodeA, nodeB) {
@@ -147,6 +149,7 @@ tw.fleet = {
     tw.address(name, value);
     tw.fleet.bar?.told();
     tw.fleet.controls();
+    if (name === "version" && tw.fleet.api) tw.fleet.fit({ api: tw.fleet.api });
     tw.fleet.api?.onFilterChanged();
   },
   controls() {
@@ -167,12 +170,12 @@ tw.fleet = {
   },
   passes(row) {
     const f = tw.fleet.filters;
-    for (const name of ["region", "branch", "class", "condition", "connection", "state"]) if (f[name] && row[name] !== f[name]) return false;
+    for (const name of ["region", "branch", "class", "condition", "connection", "state", "version"]) if (f[name] && row[name] !== f[name]) return false;
     if (f.part && !"cwu".includes(row.cells[tw.fleet.groups.indexOf(f.part)] || "-")) return false;
     if (!f.q) return true;
     const q = f.q.toLowerCase();
     const state = row.state ? tw.t(`state.${row.state}`) : "";
-    return [row.id, row.branch, row.region, row.class, tw.fleet.says(row), state].some((text) => text.toLowerCase().includes(q));
+    return [row.id, row.branch, row.region, row.class, row.ring, row.version, tw.fleet.says(row), state].some((text) => text.toLowerCase().includes(q));
   },
   count() {
     if (tw.fleet.api && tw.fleet.token) tw.fleet.bar?.count(tw.fleet.api.getDisplayedRowCount(), tw.fleet.rows.size);
@@ -192,8 +195,12 @@ tw.fleet = {
     p.api.setColumnsVisible(["branch"], width >= 1160 || (!narrow && width < 960));
     p.api.setColumnsVisible(["state"], width >= 1300);
     p.api.setColumnsVisible(["class", "connection"], width >= 1640);
+    // On a narrower page only where one is asked for.
+    p.api.setColumnsVisible(["version"], !narrow && (width >= 1740 || Boolean(tw.fleet.filters.version)));
+    p.api.setColumnsVisible(["ring"], width >= 1740);
     if (narrow !== tw.fleet.narrow) {
       tw.fleet.narrow = narrow;
+      document.querySelector(".tw-grid")?.classList.toggle("tw-grid-cards", narrow);
       p.api.setGridOption("headerHeight", narrow ? 0 : 34);
       p.api.resetRowHeights();
       p.api.refreshCells({ force: true });

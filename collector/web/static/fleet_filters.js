@@ -30,7 +30,7 @@ export default {
       <span id="tw-count" class="tw-count" role="status">{{ total === null ? "" : t("fleet.shown", { n: number(n), total: number(total) }) }}</span>
     </search>`,
   props: { groups: Array, conditions: Array },
-  data: () => ({ now: { ...tw.fleet.filters }, places: [], classes: [], states: [], saved: [], open: false, unfolded: false, name: "", trouble: "", n: 0, total: null, longest: LONGEST, most: SAVED }),
+  data: () => ({ now: { ...tw.fleet.filters }, places: [], classes: [], states: [], versions: [], saved: [], open: false, unfolded: false, name: "", trouble: "", n: 0, total: null, longest: LONGEST, most: SAVED }),
   computed: {
     selects() {
       const sorted = (names) => [...new Set(names)].sort((a, b) => a.localeCompare(b, tw.locale(), { numeric: true })).map((name) => [name, name]);
@@ -41,6 +41,7 @@ export default {
         { name: "class", label: tw.t("fleet.filter_class"), options: sorted(this.classes) },
         { name: "condition", label: tw.t("fleet.filter_condition"), options: this.conditions.map((name) => [name, tw.condition(name)]) },
         { name: "state", label: tw.t("fleet.filter_state"), options: this.states.map((name) => [name, tw.t(`state.${name}`)]) },
+        { name: "version", label: tw.t("fleet.filter_version"), options: sorted(this.versions) },
         { name: "part", label: tw.t("fleet.filter_part"), options: this.groups.map((name) => [name, tw.t(`part.${name}`)]) },
       ];
     },
@@ -77,14 +78,17 @@ export default {
       const places = new Map();
       const classes = new Set();
       const states = new Set();
+      const versions = new Set();
       for (const row of rows.values()) {
         places.set(`${row.branch}\n${row.region}`, [row.branch, row.region]);
         classes.add(row.class);
         if (row.state) states.add(row.state);
+        if (row.version) versions.add(row.version);
       }
       this.places = [...places.values()];
       this.classes = [...classes];
       this.states = [...states].sort();
+      this.versions = [...versions];
     },
     unfold() {
       this.open = !this.open;

@@ -4,7 +4,7 @@
 tw.DAY = 86400000;
 
 // A day, in the reader's zone.
-tw.day = (iso) => (iso ? tw.stamp(Date.parse(iso)).slice(0, 10) : "");
+tw.day = (iso) => (iso ? tw.date(Date.parse(iso)) : "");
 tw.percent = (share) => `${Math.round(share * 100)} %`;
 
 // Colours of a chart that is an image follow the page's theme by asking for the other one.
@@ -31,7 +31,7 @@ tw.parts.grade = {
 // The range of dates over the next `days`, today at the left; in words for who cannot see it.
 tw.parts.range = {
   template: `
-    <div class="tw-when" role="img" :aria-label="f.range">
+    <div class="tw-when" role="img" :aria-label="dated(f.range)">
       <span class="tw-when-bar">
         <i class="tw-when-span" :class="{ 'tw-when-beyond': at(f.far) > 100 }" :style="{ left: low + '%', width: Math.max(high - low, 1.5) + '%' }"></i>
         <i v-if="at(f.likely) <= 100" class="tw-when-likely" :style="{ left: at(f.likely) + '%' }"></i>
@@ -52,6 +52,7 @@ tw.parts.range = {
   },
   methods: {
     t: (key, values) => tw.t(key, values),
+    dated: (text) => tw.dated(text),
     at(iso) {
       return Math.max(0, ((Date.parse(iso) - tw.now()) / (this.days * tw.DAY)) * 100);
     },
@@ -64,7 +65,7 @@ tw.parts.record = {
   template: `
     <span class="tw-record">
       <i v-if="r.judged" class="tw-bar tw-record-bar" role="presentation"><i :style="{ width: (100 * r.hits) / r.judged + '%' }"></i></i>
-      <a :href="'/trends#' + encodeURIComponent(r.detector + ' ' + r.kind)" :title="r.text">{{ right }}</a>
+      <a :href="'/trends#' + encodeURIComponent(r.detector + ' ' + r.kind)" :title="said">{{ right }}</a>
     </span>`,
   props: { record: Object },
   computed: {
@@ -73,6 +74,9 @@ tw.parts.record = {
     },
     right() {
       return tw.right(this.record);
+    },
+    said() {
+      return tw.dated(this.record.text);
     },
   },
 };
@@ -94,7 +98,7 @@ tw.parts.foreseen = {
         </p>
         <p class="tw-foreseen-why"><a :href="'/findings/' + encodeURIComponent(f.id)">{{ f.reason }}</a></p>
         <template v-if="f.status === 'open'">
-          <p v-if="f.range" class="tw-foreseen-when">{{ f.range }}</p>
+          <p v-if="f.range" class="tw-foreseen-when">{{ dated(f.range) }}</p>
           <tw-range v-if="f.range" :finding="f" :days="days"></tw-range>
           <p v-else-if="f.probability === null" class="tw-faint">{{ t("risk.no_date") }}</p>
         </template>
@@ -125,6 +129,7 @@ tw.parts.foreseen = {
     },
   },
   methods: {
+    dated: (text) => tw.dated(text),
     t: (key, values) => tw.t(key, values),
     percent: (share) => tw.percent(share),
     weigh(one) {

@@ -1,7 +1,9 @@
 // The heat map: a cell a terminal, the worst first in each group, on one canvas. Colour is never the only sign: what is worse is larger and has another form.
 // Arrow keys walk over the cells; the same stands as a table.
-const MOST = 26; // pixels of a cell where few are shown, and least where many are
+const MOST = 72; // pixels of a cell where few are shown, and least where many are
 const LEAST = 7;
+const NAMED = 52; // from this size on a cell has the name of its terminal under its form
+const NAME = 18; // of it the name's line
 const GAP = 12;
 const LABEL = 20;
 const STEP = 100; // rows of the table that are added at a time
@@ -28,7 +30,7 @@ export default {
       <ul class="tw-legend tw-heat-legend" :aria-label="t('heat.fill')"><li v-for="one in legend" :key="one.key"><span class="tw-look" :class="'tw-' + one.look"><b>{{ number(one.n) }}</b> {{ one.text }}</span></li></ul>
       <p v-if="loaded && !cells.length" class="tw-note">{{ t("heat.none") }}</p>
       <div v-show="!table && cells.length" ref="box" class="tw-heat-box">
-        <a v-for="one in labels" :key="one.name" class="tw-heat-label" :href="one.href" :style="{ left: one.x + 'px', top: one.y + 'px', maxWidth: one.width + 'px' }" :title="one.name + ' · ' + one.n">{{ one.name }} <span class="tw-faint">{{ one.n }}</span></a>
+        <a v-for="one in labels" :key="one.name" class="tw-heat-label" :href="one.href" :style="{ left: one.x + 'px', top: one.y + 'px', maxWidth: one.width + 'px' }" :title="one.name + ' · ' + one.n"><span class="tw-heat-name">{{ one.name }}</span><span class="tw-faint">{{ one.n }}</span></a>
         <canvas ref="canvas" tabindex="0" role="application" :aria-label="t('heat.map', { n: number(cells.length), groups: number(labels.length) })" aria-describedby="tw-heat-told" @mousemove="point" @mouseleave="at = -1" @click="open" @keydown="key" @focus="at = at < 0 ? 0 : at" @blur="at = -1"></canvas>
         <div v-if="at >= 0 && cells[at]" class="tw-peek tw-heat-peek" :style="tip" aria-hidden="true"><b>{{ cells[at].row.id }}</b><div>{{ cells[at].row.branch }} · {{ cells[at].row.region }}</div><div class="tw-peek-line"><span class="tw-mark" :class="'tw-' + cells[at].look">{{ cells[at].text }}</span><span class="tw-age" :class="{ 'tw-stale': cells[at].row.connection !== 'online' }">{{ age(cells[at].row.at) }}</span></div></div>
         <span id="tw-heat-told" class="tw-visually-hidden" role="status">{{ at >= 0 && cells[at] ? cells[at].row.id + ", " + cells[at].row.branch + ": " + cells[at].text : "" }}</span>
@@ -47,7 +49,7 @@ export default {
       group: ["region", "branch", "class", "model"].includes(asked.group) ? asked.group : asked.branch ? "class" : asked.region ? "branch" : "region", fill: ["state", "risk", "month", "age"].includes(asked.fill) ? asked.fill : "state",
     };
   },
-  mixins: [tw.list],
+  mixins: [tw.list, tw.aloft.words],
   computed: {
     // In the order in which they are drawn and walked: by group, the gravest group first, the worst first within it.
     cells() {
@@ -111,9 +113,6 @@ export default {
     this.stopping();
   },
   methods: {
-    t: (key, values) => tw.t(key, values),
-    number: (n) => tw.number(n),
-    age: (at) => tw.age(at),
     // [look, words, how much of it].
     judge(row, extra) {
       if (this.fill === "state") return [tw.aloft.look(row.state), tw.aloft.state(row.state), row.level ? 4 - row.level : 0];
@@ -235,7 +234,9 @@ export default {
       pen.setTransform(scale, 0, 0, scale, 0, 0);
       pen.clearRect(0, 0, this.width, this.height);
       const colours = Object.fromEntries(["crit", "warn", "ok", "unknown", "planned", "ink", "accent"].map((name) => [name, tw.colour(`--tw-${name}`)]));
-      const s = this.side - 1;
+      const named = this.side >= NAMED;
+      const s = (named ? this.side - NAME - 6 : this.side) - 1;
+      const inset = named ? (this.side - s) / 2 : 0;
       const forms = {
         crit: (x, y) => pen.rect(x, y, s, s),
         warn: (x, y) => { pen.moveTo(x + s / 2, y); pen.lineTo(x + s, y + s); pen.lineTo(x, y + s); },
@@ -245,7 +246,7 @@ export default {
       };
       for (const [look, form] of Object.entries(forms)) {
         pen.beginPath();
-        for (const cell of this.cells) if (cell.look === look) form(cell.x, cell.y);
+        for (const cell of this.cells) if (cell.look === look) form(cell.x + inset, cell.y + (named ? 2 : 0));
         pen.fillStyle = colours[look === "mild" ? "warn" : look];
         pen.globalAlpha = look === "ok" ? 0.8 : look === "mild" ? 0.6 : 1;
         pen.fill();
@@ -254,18 +255,32 @@ export default {
       pen.beginPath(); // not known: an empty frame that is struck through
       for (const cell of this.cells) {
         if (cell.look !== "unknown") continue;
-        pen.rect(cell.x + 0.5, cell.y + 0.5, s - 1, s - 1);
-        pen.moveTo(cell.x + 0.5, cell.y + s - 0.5);
-        pen.lineTo(cell.x + s - 0.5, cell.y + 0.5);
+        const [x, y] = [cell.x + inset + 0.5, cell.y + (named ? 2 : 0) + 0.5];
+        pen.rect(x, y, s - 1, s - 1);
+        pen.moveTo(x, y + s - 1);
+        pen.lineTo(x + s - 1, y);
       }
       pen.strokeStyle = colours.unknown;
       pen.lineWidth = 1;
       pen.stroke();
+      if (named) this.name(pen, colours.ink);
       const here = this.cells[this.at];
       if (here) {
         pen.strokeStyle = colours.accent;
         pen.lineWidth = 2;
         pen.strokeRect(here.x - 1.5, here.y - 1.5, this.side + 2, this.side + 2);
+      }
+    },
+    // Under each form the terminal's name; of a long one its end, which tells it from its neighbours.
+    name(pen, ink) {
+      pen.font = `12px ${getComputedStyle(this.$refs.canvas).fontFamily}`;
+      pen.fillStyle = ink;
+      pen.textAlign = "center";
+      pen.textBaseline = "alphabetic";
+      for (const cell of this.cells) {
+        let said = cell.row.id;
+        while (said.length > 2 && pen.measureText(said).width > this.side - 4) said = `…${said.replace(/^…/, "").slice(1)}`;
+        pen.fillText(said, cell.x + this.side / 2, cell.y + this.side - 6);
       }
     },
     point(event) {

@@ -24,6 +24,7 @@ export default {
         <p v-if="all && !all.items.length" class="tw-note">{{ t("inbox.empty") }}</p>
         <p v-if="all && all.items.length && !shown.length" class="tw-note">{{ t("alarms.no_match") }}</p>
         <p class="tw-news" role="status"><button v-if="waiting" type="button" class="tw-button" @click="release">{{ t("inbox.waiting", { n: waiting }) }}</button></p>
+        <p v-if="shown.length" class="tw-inbox-columns" aria-hidden="true"><span>{{ t("alarms.incident") }}</span><span>{{ t("alarms.since") }}</span><span>{{ t("incident.clocks") }}</span><span>{{ t("inbox.owner") }}</span><span>{{ t("alarms.ticket") }}</span><span>{{ t("inbox.data") }}</span></p>
         <ol v-if="shown.length" class="tw-inbox-rows" @pointerenter="held = true" @pointerleave="held = false; settle()" :aria-label="t('inbox.title')">
           <li v-for="i in shown" :key="i.id" :id="'row-' + i.id" class="tw-inbox-row" :class="['tw-edge-l' + i.level, { 'tw-chosen': chosen.has(i.id), 'tw-current': i.id === open, 'tw-ended': i.gone }]" @click="pointed($event, i.id)">
             <label class="tw-pick"><input type="checkbox" :checked="chosen.has(i.id)" :disabled="i.gone" :aria-label="t('inbox.select', { what: i.text, where: spot(i) })" @change="choose(i.id)"></label>
@@ -34,13 +35,13 @@ export default {
                 <a v-if="i.terminal" :href="'/terminal/' + encodeURIComponent(i.terminal)" class="tw-link">{{ i.terminal }}</a><b v-else>{{ where(i) }}</b>
                 <span v-if="i.terminal" class="tw-faint">{{ i.branch }}</span><span v-if="i.component" class="tw-code">{{ i.component }}</span>
                 <span v-if="!i.terminal && i.terminals" class="tw-faint">{{ t("incident.concerns", { n: i.terminals }) }}</span>
-                <span v-for="mark in marks(i)" :key="mark" class="tw-tag">{{ mark }}</span><span v-for="(n, kind) in i.masks" :key="kind" class="tw-tag">{{ t("mask." + kind) }}<template v-if="n > 1"> {{ n }}</template></span><span v-if="i.forgotten" class="tw-tag tw-forgotten">{{ t("inbox.forgotten_mark") }}</span></p>
+                <span v-for="mark in marks(i)" :key="mark" class="tw-tag">{{ mark }}</span><span v-for="(n, kind) in i.masks" :key="kind" class="tw-tag">{{ t("mask." + kind) }}{{ n > 1 ? " ×" + n : "" }}</span><span v-if="i.forgotten" class="tw-tag tw-forgotten">{{ t("inbox.forgotten_mark") }}</span></p>
             </div>
-            <p class="tw-inbox-since"><span class="tw-faint">{{ t("alarms.since") }}</span> <span :data-at="ms(i.occurred_at)">{{ age(i.occurred_at) }}</span></p>
+            <p class="tw-inbox-since"><span class="tw-faint tw-label">{{ t("alarms.since") }}</span> <span :data-at="ms(i.occurred_at)">{{ age(i.occurred_at) }}</span></p>
             <div class="tw-inbox-clocks"><p v-if="i.state === 'settling'" class="tw-faint">{{ t("incident.told_at") }} <b :data-left="ms(i.settle_until)"></b></p><tw-clock v-for="c in going(i)" :key="c.kind" :clock="c" :hold="i.hold_text"></tw-clock></div>
             <p class="tw-inbox-owner"><span class="tw-faint tw-label">{{ t("inbox.owner") }}</span> <b v-if="i.owner">{{ i.owner }}</b><span v-else class="tw-nobody-yet">{{ t("incident.nobody") }}</span></p>
             <p class="tw-inbox-ticket"><span class="tw-faint tw-label">{{ t("alarms.ticket") }}</span> <template v-if="i.ticket.id"><a v-if="link(i)" :href="link(i)" rel="noreferrer noopener" target="_blank">{{ i.ticket.id }}</a><b v-else>{{ i.ticket.id }}</b> <span class="tw-faint">{{ ticket(i.ticket.state) }}</span></template><span v-else class="tw-faint">{{ t("alarms.no_ticket") }}<template v-if="i.ticket.state"> ({{ ticket(i.ticket.state) }})</template></span></p>
-            <p class="tw-inbox-age"><span class="tw-faint tw-label">{{ t("inbox.data") }}</span> <span v-if="i.data_at" :data-at="ms(i.data_at)" :data-stale-after="stale">{{ age(i.data_at) }}</span><span v-else class="tw-faint">–</span></p>
+            <p class="tw-inbox-age" :class="{ 'tw-void': !i.data_at }"><span class="tw-faint tw-label">{{ t("inbox.data") }}</span> <span v-if="i.data_at" :data-at="ms(i.data_at)" :data-stale-after="stale">{{ age(i.data_at) }}</span><span v-else class="tw-faint">–</span></p>
           </li>
         </ol>
         <p v-if="all && all.total > all.items.length" class="tw-note">{{ t("alarms.more", { n: all.items.length }) }}</p>

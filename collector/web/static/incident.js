@@ -22,7 +22,7 @@ export default {
             <div v-if="!i.terminal"><dt>{{ t("incident.extent") }}</dt><dd>{{ extent }}</dd></div>
             <div><dt>{{ t("alarms.since") }}</dt><dd>{{ stamp(i.occurred_at) }} <span v-if="!i.closed_at" class="tw-faint" :data-at="ms(i.occurred_at)">{{ age(i.occurred_at) }}</span></dd></div>
             <div><dt>{{ t("alarms.acked") }}</dt><dd>{{ i.owner || t("incident.nobody") }}</dd></div>
-            <div v-if="i.on_hold"><dt>{{ t("stage.on_hold") }}</dt><dd>{{ i.hold_text }}</dd></div>
+            <div v-if="i.on_hold"><dt>{{ t("stage.on_hold") }}</dt><dd>{{ shipped(i.hold_text) }}</dd></div>
             <div><dt>{{ t("alarms.ticket") }}</dt><dd><template v-if="i.ticket.id"><a v-if="link" :href="link" rel="noreferrer noopener" target="_blank">{{ i.ticket.id }}</a><b v-else>{{ i.ticket.id }}</b> <span class="tw-tag">{{ ticketState(i.ticket.state) }}</span></template><span v-else class="tw-faint">{{ t("alarms.no_ticket") }}</span></dd></div>
             <div><dt>{{ t("alarms.incident") }}</dt><dd class="tw-code">{{ i.id }}</dd></div>
             <div v-if="i.verdict"><dt>{{ t("incident.verdict") }}</dt><dd>{{ t("verdict." + i.verdict) }}<template v-if="i.part"> · {{ i.part }}</template></dd></div>
@@ -98,7 +98,7 @@ export default {
               <ol class="tw-panel tw-steps">
                 <li v-for="(step, k) in i.steps" :key="k" :class="{ 'tw-done': step.done, 'tw-nobody': step.nobody, 'tw-idle': !step.done && !step.due }">
                   <span>{{ t("clock." + step.kind) }}</span>
-                  <b>{{ step.role || "–" }}<span v-if="duty(step.role)" class="tw-duty">{{ duty(step.role) }}</span></b>
+                  <b>{{ shipped(step.role) || "–" }}<span v-if="duty(step.role)" class="tw-duty">{{ duty(step.role) }}</span></b>
                   <span class="tw-faint">{{ step.channels.join(", ") || t("incident.no_call") }}</span>
                   <span v-if="step.done">{{ step.nobody ? t("incident.step_nobody") : t("incident.step_done") }}</span>
                   <span v-else-if="step.due" :title="stamp(step.due)" :data-left="ms(step.due)"></span>
@@ -123,7 +123,7 @@ export default {
       return this.all ? this.i.members : this.i.members.slice(0, this.few);
     },
     extent() {
-      return [this.i.terminals ? tw.t("incident.concerns", { n: this.i.terminals }) : "", this.i.cause].filter(Boolean).join(" · ");
+      return [this.i.terminals ? tw.t("incident.concerns", { n: this.i.terminals }) : "", tw.cause(this.i)].filter(Boolean).join(" · ");
     },
     days() {
       return tw.reach(this.i.foretold);
@@ -159,6 +159,7 @@ export default {
     stage: (i) => tw.stage(i),
     marks: (i) => tw.marks(i),
     where: (i) => tw.where(i),
+    shipped: (text) => tw.shipped(text),
     fill: (line) => tw.fill(line),
     t: (key, values) => tw.t(key, values),
     ms: (iso) => (iso ? Date.parse(iso) : 0),

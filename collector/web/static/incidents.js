@@ -40,7 +40,7 @@ export default {
               <b v-else>{{ where(i) }}</b>
               <span v-if="i.terminal">{{ i.branch }}</span>
               <span v-if="!i.terminal && i.terminals">{{ t("incident.concerns", { n: i.terminals }) }}</span>
-              <span v-if="!i.terminal && i.cause">{{ i.cause }}</span>
+              <span v-if="!i.terminal && i.cause">{{ cause(i) }}</span>
               <span v-if="i.owner">{{ t("alarms.acked") }} <b>{{ i.owner }}</b></span>
               <span v-if="i.terminal && i.cause" class="tw-evidence">{{ i.cause }}</span>
               <span v-if="i.parent"><a :href="'/incident/' + encodeURIComponent(i.parent)">{{ t("incident.explained") }}</a></span>
@@ -149,6 +149,7 @@ export default {
     stage: (i) => tw.stage(i),
     marks: (i) => tw.marks(i),
     where: (i) => tw.where(i),
+    cause: (i) => tw.cause(i),
     remember: (name, value) => tw.address(name, value),
     t: (key, values) => tw.t(key, values),
     ms: (iso) => (iso ? Date.parse(iso) : 0),

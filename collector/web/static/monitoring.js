@@ -1,5 +1,6 @@
 // How the monitoring itself is: each part with a figure, its limits, what it means and what to do. Vue escapes every text.
 const EVERY = 15000; // ms: time alone makes a part late
+const RANK = { fail: 0, unknown: 1, warn: 2, ok: 3, off: 4 };
 
 export default {
   template: `
@@ -11,6 +12,7 @@ export default {
           <b :class="'tw-mon-' + seen.state">{{ t(ill ? "monitoring.not_well" : "monitoring.all_well") }}</b>
           <span v-for="(n, state) in seen.counts" :key="state" class="tw-mark" :class="tone(state)">{{ n }} {{ said(state) }}</span>
           <span class="tw-faint tw-age" :data-at="ms(seen.at)">{{ age(seen.at) }}</span>
+          <ul v-if="first.length" class="tw-mon-first"><li v-for="p in first" :key="p.key"><a :href="'#part-' + p.key"><span class="tw-mark" :class="tone(p.state)"><span class="tw-visually-hidden">{{ said(p.state) }}: </span></span>{{ p.title }}</a></li></ul>
         </div>
         <section v-for="group in groups" :key="group.name" class="tw-section">
           <h2>{{ titled(group.name) }}</h2>
@@ -50,14 +52,16 @@ export default {
     ill() {
       return this.seen.parts.some((p) => !["ok", "off"].includes(p.state));
     },
+    first() {
+      return this.seen.parts.filter((p) => RANK[p.state] < RANK.ok).sort((a, b) => RANK[a.state] - RANK[b.state]);
+    },
     groups() {
-      const rank = { fail: 0, unknown: 1, warn: 2, ok: 3, off: 4 };
       const found = new Map();
       for (const p of this.seen.parts) {
         if (!found.has(p.group)) found.set(p.group, { name: p.group, parts: [] });
         found.get(p.group).parts.push(p);
       }
-      for (const group of found.values()) group.parts.sort((a, b) => rank[a.state] - rank[b.state]);
+      for (const group of found.values()) group.parts.sort((a, b) => RANK[a.state] - RANK[b.state]);
       return [...found.values()];
     },
     before: () => tw.t("monitoring.machines", { metrics: "\u0000" }).split("\u0000")[0],

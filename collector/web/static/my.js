@@ -2,7 +2,7 @@
 export default {
   components: { "tw-clock": tw.parts.clock, "tw-waiting": tw.parts.waiting },
   template: `
-    <div class="tw-phone">
+    <div class="tw-phone tw-my">
       <tw-waiting :person="person" :lost="failed" :since="read"></tw-waiting>
       <p v-if="!my" class="tw-note" role="status">{{ failed ? t("phone.never") : t("alarms.loading") }}</p>
       <template v-if="my">
@@ -16,6 +16,7 @@ export default {
                 <p class="tw-my-head"><span class="tw-level-word" :class="'tw-lw' + i.level"><span class="tw-level-badge" :class="'tw-l' + i.level" aria-hidden="true">{{ i.level }}</span> {{ short(i.level) }}</span><span class="tw-stage" :class="'tw-stage-' + (i.on_hold ? 'on_hold' : i.state)">{{ stage(i) }}</span><span class="tw-my-age" :data-at="ms(i.occurred_at)">{{ age(i.occurred_at) }}</span></p>
                 <h4><a :href="'/repair/' + encodeURIComponent(i.id)">{{ i.text }}</a></h4>
                 <p class="tw-where"><b>{{ i.terminal || where(i) }}</b> <span class="tw-code">{{ i.component }}</span></p>
+                <p v-if="i.cause" class="tw-my-cause">{{ cause(i) }}</p>
                 <div class="tw-my-clocks"><tw-clock v-for="c in going(i)" :key="c.kind" :clock="c" :hold="i.hold_text"></tw-clock></div>
                 <details v-if="i.brings.length"><summary>{{ t("phone.bring", { n: i.brings.length }) }}</summary><ul class="tw-bring"><li v-for="(one, k) in i.brings" :key="k">{{ bring(one) }}</li></ul></details>
                 <p class="tw-my-acts"><button v-if="i.can.includes('acknowledge')" type="button" class="tw-button" :class="{ 'tw-primary': s.name === 'unowned' }" :disabled="busy" @click="take(i)">{{ t("inbox.act_acknowledge") }}</button><a class="tw-button" :class="{ 'tw-primary': s.name === 'mine' }" :href="'/repair/' + encodeURIComponent(i.id)">{{ t("phone.open") }}</a></p>
@@ -49,9 +50,10 @@ export default {
   methods: {
     async load() {
       try {
-        this.my = await tw.json(`/api/v1/my?lang=${window.TW.lang}`);
-        this.read = tw.now();
-        this.failed = false;
+        const said = await tw.json(`/api/v1/my?lang=${window.TW.lang}`);
+        this.my = said;
+        this.read = said.keptAt ?? tw.now();
+        this.failed = Boolean(said.keptAt);
         tw.queue.flush();
       } catch (error) {
         this.failed = true;
@@ -73,6 +75,7 @@ export default {
     short: (n) => tw.t(`inbox.level_${n}`),
     stage: (i) => tw.stage(i),
     where: (i) => tw.where(i),
+    cause: (i) => tw.cause(i),
     t: (key, values) => tw.t(key, values),
     ms: (iso) => (iso ? Date.parse(iso) : 0),
     age: (at) => tw.age(typeof at === "number" ? at : at ? Date.parse(at) : 0),

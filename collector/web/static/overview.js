@@ -7,11 +7,13 @@ tw.aloft = {
   looks: { out_of_service: "crit", supervisor: "crit", offline: "unknown", unmonitored: "unknown", "": "unknown", degraded: "warn", supply_low: "warn", in_service: "ok" },
   look: (state) => tw.aloft.looks[state] ?? "planned",
   state: (name) => (name ? tw.t(`state.${name}`) : tw.t("aloft.no_state")),
-  // [{state, look, n, share}], worst first.
+  // [{state, look, n, share}], worst first; the shares as they are written.
   parts(one) {
     const known = tw.aloft.states.filter((name) => one.states[name]);
     const others = Object.keys(one.states).filter((name) => !tw.aloft.states.includes(name));
-    return [...known, ...others].map((state) => ({ state, look: tw.aloft.look(state), n: one.states[state], share: one.states[state] / one.terminals }));
+    const all = [...known, ...others];
+    const shares = tw.shares(all.map((state) => one.states[state] / one.terminals));
+    return all.map((state, k) => ({ state, look: tw.aloft.look(state), n: one.states[state], share: shares[k] }));
   },
   fleet(filters) {
     const asked = new URLSearchParams();
@@ -53,6 +55,20 @@ tw.aloft = {
       return found; // they are computed yet, or cannot be: nothing is shown in their place
     }
     return found;
+  },
+  // What their components write with. Beside tw.list.
+  words: {
+    methods: {
+      t: (key, values) => tw.t(key, values),
+      number: (n) => tw.number(n),
+      percent: (share, digits) => tw.share(share, digits),
+      range: (least, most, digits) => tw.aloft.range(least, most, digits),
+      parts: (one) => tw.aloft.parts(one),
+      stated: (name) => tw.aloft.state(name),
+      condition: (name) => tw.condition(name),
+      age: (at) => tw.age(at),
+      ms: (iso) => (iso ? Date.parse(iso) : 0),
+    },
   },
   // Fetches again what changes slowly, every so many seconds, while the page is in sight.
   every(seconds, load) {

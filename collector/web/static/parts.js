@@ -44,7 +44,8 @@ tw.parts = {
         return tw.left(this.due);
       },
       said() {
-        if (!this.clock.stopped_at) return tw.t("clock.held", { reason: this.hold });
+        // A clock that rests though nobody holds the incident does so for planned work.
+        if (!this.clock.stopped_at) return tw.t("clock.held", { reason: tw.shipped(this.hold || "planned maintenance") });
         return tw.t(this.clock.missed ? "clock.missed" : "clock.met", { at: tw.stamp(Date.parse(this.clock.stopped_at)) });
       },
       spent() {
@@ -60,7 +61,7 @@ tw.parts = {
   alarm: {
     template: `
       <li class="tw-row" :class="['tw-edge-l' + a.level, { 'tw-over': a.condition === 'normal' }]">
-        <span class="tw-isa" :class="'tw-isa-' + a.isa_state.toLowerCase()" :title="isa(a.isa_state)">{{ a.isa_state }}</span>
+        <span class="tw-isa" :class="'tw-isa-' + a.isa_state.toLowerCase()" :title="isa(a.isa_state)">{{ isaShort(a.isa_state) }}</span>
         <div class="tw-row-what">
           <p>
             <span class="tw-level-badge tw-small-badge" :class="'tw-l' + a.level" :title="level(a.level)" :aria-label="level(a.level)">{{ a.level }}</span>
@@ -75,7 +76,7 @@ tw.parts = {
             <a v-if="!known || known.terminal !== a.terminal" :href="place(a)" class="tw-link">{{ a.terminal }}</a>
             <span v-if="a.component && (!known || known.text !== a.text)" class="tw-code">{{ a.component }}<template v-if="a.signal"> · {{ a.signal }}</template></span>
             <span v-if="!same && a.value !== null && a.value !== ''">{{ t("alarms.value") }} <b>{{ say(a) }}</b></span>
-            <span v-if="a.acked_by">{{ t("alarms.acked") }} <b>{{ a.acked_by }}</b> {{ t("alarms.acked_until", { at: stamp(a.ack_until) }) }}</span>
+            <span v-if="a.acked_by">{{ t("alarms.acked") }} <b>{{ a.acked_by }}</b> <template v-for="(part, k) in until" :key="k"><time v-if="k" :style="{ whiteSpace: 'nowrap' }">{{ stamp(a.ack_until) }}</time>{{ part }}</template></span>
           </p>
           <p v-for="m in masks" :key="m.kind" class="tw-mask">{{ silenced(m) }}</p>
         </div>
@@ -91,6 +92,10 @@ tw.parts = {
     computed: {
       a() {
         return this.alarm;
+      },
+      // What stands before the time and behind it: the time itself is never broken.
+      until() {
+        return tw.t("alarms.acked_until", { at: "\n" }).split("\n");
       },
       same() {
         return Boolean(this.known) && this.known.text === this.alarm.text && this.known.terminal === this.alarm.terminal;
@@ -130,8 +135,9 @@ tw.parts = {
       age: (iso) => tw.age(iso ? Date.parse(iso) : 0),
       stamp: (iso) => tw.stamp(iso ? Date.parse(iso) : 0),
       level: (n) => tw.level(n),
+      isaShort: (state) => tw.t(`isashort.${state.toLowerCase()}`),
       isa: (state) => tw.t(`isa.${state.toLowerCase()}`),
-      say: (a) => tw.say(a.value, a.unit),
+      say: (a) => tw.dated(tw.say(a.value, a.unit)),
       place: (a) => tw.place(a),
     },
   },
@@ -148,7 +154,7 @@ tw.parts.message = {
           <span class="tw-tag" :class="{ 'tw-dead': m.state === 'dead' }">{{ t("delivery." + m.state) }}</span>
         </p>
         <p v-if="apart"><a :href="'/incident/' + encodeURIComponent(m.incident)" class="tw-code">{{ m.incident }}</a></p>
-        <p v-if="m.state !== 'done'" class="tw-faint">{{ t("delivery.attempts", { n: m.attempts }) }}<template v-if="m.next_at"> · {{ t("delivery.next", { at: stamp(m.next_at, true) }) }}</template></p>
+        <p v-if="m.state !== 'done' && (m.attempts || m.next_at)" class="tw-faint">{{ t("delivery.attempts", { n: m.attempts }) }}<template v-if="m.next_at"> · {{ t("delivery.next", { at: stamp(m.next_at, true) }) }}</template></p>
         <p v-if="m.answer" class="tw-faint tw-answer" :title="m.answer">{{ m.answer }}</p>
       </div>
     </li>`,
@@ -189,6 +195,20 @@ tw.marks = (i) => ["drill", "intermittent", "tamper"].filter((name) => i[name]).
 tw.ticketState = (state) => {
   if (["open", "working", "on_hold", "resolved", "closed", "rejected", "duplicate"].includes(state)) return tw.t(`ticket.${state}`);
   return ["pending", "sending", "uncertain", "done", "dead"].includes(state) ? tw.t(`delivery.${state}`) : state;
+};
+// A day of the calendar ("2027-03-01"), which is the same in every zone; "" where there is none.
+tw.wholeDay = (day) => (!day || window.TW.lang === "zh" ? day ?? "" : new Intl.DateTimeFormat(tw.locale(), { dateStyle: "medium", timeZone: "UTC" }).format(Date.parse(`${day}T00:00:00Z`)));
+// A sentence of the collector, its days written as the reader writes them.
+tw.dated = (text) => (typeof text === "string" ? text.replace(/(?<![\w-])\d{4}-\d{2}-\d{2}(?![\w:-])/g, (day) => (Number.isNaN(Date.parse(day)) ? day : tw.wholeDay(day))) : text);
+// A word of the policy or the rules: in the reader's language where it is one of those that ship, else as the bank wrote it.
+tw.shipped = (text) => {
+  const key = (text ?? "").toLowerCase().replace(/[^a-z0-9]+/g, "_");
+  return tw.has(`shipped.${key}`) ? tw.t(`shipped.${key}`) : text;
+};
+// Why several are one: counted ("3 of 5 within 90 s") in the reader's language, else as it was told.
+tw.cause = (i) => {
+  const [, n, of, s] = /^(\d+) of (\d+) within (\d+) s$/.exec(i.cause ?? "") ?? [];
+  return n ? tw.t("incident.counted", { n, of, s }) : i.cause;
 };
 tw.where = (i) => i.branch || i.region || tw.t("incident.everywhere");
 

@@ -14,7 +14,7 @@ export default {
         <ol class="tw-path" :aria-label="t('nav.path')">
           <li v-for="hop in path.hops" :key="hop.hop" class="tw-hop" :class="{ 'tw-hop-guilty': hop.hop === path.guilty, 'tw-hop-blind': blind(hop) }">
             <header><span class="tw-hop-sign" :class="'tw-hop-' + hop.hop" aria-hidden="true"></span><h2>{{ t("hopname." + hop.hop) }}</h2></header>
-            <p class="tw-hop-share"><b>{{ share(hop.share) }}</b> <span class="tw-faint">{{ t("path.passes") }}</span></p>
+            <p class="tw-hop-share"><template v-if="hop.share !== null"><b>{{ share(hop.share) }}</b> <span class="tw-faint">{{ t("path.passes") }}</span></template><b v-else class="tw-hop-none" :aria-label="t('hophealth.unknown')">–</b></p>
             <div class="tw-shares" role="img" :aria-label="said(hop)"><i v-for="k in present(hop)" :key="k" :class="'tw-shares-' + looks[k]" :style="{ flexGrow: hop.health[k] }"></i></div>
             <ul class="tw-hop-counts"><li v-for="k in present(hop)" :key="k"><span class="tw-mark" :class="'tw-' + looks[k]">{{ t("hophealth." + k) }}</span><b>{{ number(hop.health[k]) }}</b></li></ul>
             <ul v-if="Object.keys(hop.why).length" class="tw-hop-why"><li v-for="(n, why) in hop.why" :key="why">{{ t("pathwhy." + why) }} <b>{{ number(n) }}</b></li></ul>
@@ -23,10 +23,10 @@ export default {
           </li>
         </ol>
         <section v-if="places.length" class="tw-panel tw-path-places"><h2>{{ t(region ? "path.by_branch" : "path.by_region") }}</h2>
-          <div class="tw-scroll"><table class="tw-table">
+          <div class="tw-scroll"><table class="tw-table tw-stacked">
             <thead><tr><th scope="col">{{ t(region ? "fleet.branch" : "aloft.region") }}</th><th v-for="hop in path.hops" :key="hop.hop" scope="col" class="tw-number">{{ t("hopname." + hop.hop) }}</th></tr></thead>
-            <tbody><tr v-for="one in places" :key="one.name"><th scope="row"><a :href="'/path?' + one.scope + '=' + encodeURIComponent(one.name)">{{ one.name || "–" }}</a></th>
-              <td v-for="hop in one.hops" :key="hop.hop" class="tw-number"><span v-if="hop.health.guilty" class="tw-mark tw-crit" :title="t('hophealth.guilty')">{{ number(hop.health.guilty) }}</span> <span :class="{ 'tw-faint': !hop.health.guilty }">{{ share(hop.share) }}</span></td></tr></tbody>
+            <tbody><tr v-for="one in places" :key="one.name"><th scope="row" class="tw-whole"><a :href="'/path?' + one.scope + '=' + encodeURIComponent(one.name)">{{ one.name || "–" }}</a></th>
+              <td v-for="hop in one.hops" :key="hop.hop" class="tw-number" :data-label="t('hopname.' + hop.hop)"><span v-if="hop.health.guilty" class="tw-mark tw-crit" :title="t('hophealth.guilty')">{{ number(hop.health.guilty) }}</span> <span :class="{ 'tw-faint': !hop.health.guilty }">{{ share(hop.share) }}</span></td></tr></tbody>
           </table></div>
         </section>
       </template>
@@ -35,7 +35,7 @@ export default {
     const asked = new URL(location.href).searchParams;
     return { path: null, places: [], failed: false, missing: "", region: asked.get("region") ?? "", branch: asked.get("branch") ?? "", terminal: asked.get("terminal") ?? "", order: ["guilty", "unknown", "weak", "planned", "works"], looks: LOOKS };
   },
-  mixins: [tw.list],
+  mixins: [tw.list, tw.aloft.words],
   computed: {
     guilty() {
       return this.path.hops.find((hop) => hop.hop === this.path.guilty);
@@ -45,8 +45,6 @@ export default {
     },
   },
   methods: {
-    t: (key, values) => tw.t(key, values),
-    number: (n) => tw.number(n),
     share: (share) => tw.share(share),
     blind: (hop) => !Object.keys(hop.health).some((k) => k !== "unknown" && hop.health[k]),
     present(hop) {

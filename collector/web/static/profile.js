@@ -3,7 +3,7 @@ const V1 = "/api/v1/me";
 
 export default {
   template: `
-    <div class="tw-account-page">
+    <div class="tw-account-page tw-own-account">
       <p v-if="failed" class="tw-note" role="status">{{ t("app.fetch_failed") }}</p>
       <template v-if="me">
         <section class="tw-section tw-card" aria-labelledby="tw-pp-self">

@@ -33,10 +33,23 @@ tw.queue = {
 
   start(person) {
     tw.queue.person = person;
+    tw.queue.stay();
     window.addEventListener("online", () => tw.queue.flush());
     window.addEventListener("storage", (event) => event.key === tw.queue.place && tw.queue.listeners.forEach((told) => told()));
     document.addEventListener("visibilitychange", () => document.hidden || tw.queue.flush());
     tw.queue.flush();
+  },
+  // These pages open without a connection too (worker.js). The visit on which it comes was not seen by it: it is told what the page is made of.
+  async stay() {
+    if (!navigator.serviceWorker) return;
+    try {
+      await navigator.serviceWorker.register("/worker.js");
+      const { active } = await navigator.serviceWorker.ready;
+      navigator.serviceWorker.addEventListener("message", () => document.documentElement.toggleAttribute("data-kept", true));
+      active.postMessage({ keep: [location.href, ...performance.getEntriesByType("resource").map((each) => each.name)] });
+    } catch {
+      // A browser that lets none in: the pages work as long as they stay open.
+    }
   },
   // As tw.act; null where the act waits. about: what it is, for who reads the list.
   async act(method, address, body, key = tw.key(), about = {}) {

@@ -23,16 +23,16 @@ export default {
               <button type="button" class="tw-button" @click="go(it.readings[it.readings.length - 1])">{{ t("source.later") }} →</button>
             </nav>
             <div class="tw-panel tw-scroll" tabindex="0" role="region" :aria-label="t('source.title')">
-              <table class="tw-table">
+              <table class="tw-table tw-stacked">
                 <thead><tr><th>{{ t("source.at") }}</th><th class="tw-right">{{ t("source.value") }}</th><th>{{ t("source.quality") }}</th><th>{{ t("source.received") }}</th><th class="tw-right">{{ t("source.batch") }}</th><th>{{ t("source.place") }}</th></tr></thead>
                 <tbody>
                   <tr v-for="r in it.readings" :key="r.at + r.batch" :class="{ 'tw-chosen': r.chosen }" :aria-current="r.chosen ? 'true' : null">
                     <td><button type="button" class="tw-readings-pick" @click="go(r)"><span v-if="r.chosen" aria-hidden="true">▸ </span>{{ stamp(r.at) }}</button><span v-if="r.chosen" class="tw-visually-hidden">{{ t("source.chosen") }}</span></td>
                     <td class="tw-right"><b>{{ say(r.value) }}</b></td>
-                    <td><span :class="{ 'tw-stale': r.quality !== 'good' }">{{ quality(r.quality) }}</span></td>
-                    <td>{{ stamp(r.received) }}<span v-if="r.corrected_s" class="tw-faint"> · {{ t("source.corrected", { s: number(r.corrected_s) }) }}</span></td>
-                    <td class="tw-right">{{ number(r.batch) }}</td>
-                    <td class="tw-code">{{ r.epoch.slice(0, 8) }}… / {{ r.seq }}</td>
+                    <td :data-label="t('source.quality')"><span :class="{ 'tw-stale': r.quality !== 'good' }">{{ quality(r.quality) }}</span></td>
+                    <td :data-label="t('source.received')">{{ stamp(r.received) }}<span v-if="r.corrected_s" class="tw-faint"> · {{ t("source.corrected", { s: number(r.corrected_s) }) }}</span></td>
+                    <td class="tw-right" :data-label="t('source.batch')">{{ number(r.batch) }}</td>
+                    <td class="tw-code" :data-label="t('source.place')">{{ r.epoch.slice(0, 8) }}… / {{ r.seq }}</td>
                   </tr>
                 </tbody>
               </table>

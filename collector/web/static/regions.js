@@ -19,7 +19,7 @@ export default {
           </dl>
           <div class="tw-shares tw-shares-large" aria-hidden="true"><i v-for="p in parts(whole)" :key="p.state" :class="'tw-shares-' + p.look" :style="{ flexGrow: p.n }"></i></div>
           <ul class="tw-legend">
-            <li v-for="p in parts(whole)" :key="p.state"><button type="button" :aria-pressed="String(state === p.state)" :class="'tw-look tw-' + p.look" @click="pick(p.state)"><b>{{ number(p.n) }}</b> {{ stated(p.state) }} <small>{{ percent(p.share) }}</small></button></li>
+            <li v-for="p in parts(whole)" :key="p.state"><button type="button" :aria-pressed="String(state === p.state)" :class="'tw-look tw-' + p.look" @click="pick(p.state)"><b>{{ number(p.n) }}</b> {{ stated(p.state) }} <small>{{ p.share }}</small></button></li>
           </ul>
           <nav class="tw-aloft-links" :aria-label="t('aloft.ways')">
             <a :href="fleet({ state: state ?? '' })">{{ t("aloft.to_fleet") }}</a><a :href="'/heat' + query">{{ t("nav.heat") }}</a><a :href="'/path' + query">{{ t("nav.path") }}</a>
@@ -55,7 +55,7 @@ export default {
     const asked = new URL(location.href).searchParams;
     return { whole: null, places: [], failed: false, month: null, months: new Map(), q: asked.get("q") ?? "", state: asked.has("state") ? asked.get("state") : null, by: this.region || asked.get("by") === "branch" ? "branch" : "region" };
   },
-  mixins: [tw.list],
+  mixins: [tw.list, tw.aloft.words],
   computed: {
     scope() {
       return this.region ? `region:${this.region}` : "fleet";
@@ -82,15 +82,7 @@ export default {
     this.stopping();
   },
   methods: {
-    t: (key, values) => tw.t(key, values),
-    number: (n) => tw.number(n),
-    percent: (share, digits) => tw.share(share, digits),
-    range: (least, most, digits) => tw.aloft.range(least, most, digits),
-    parts: (one) => tw.aloft.parts(one),
-    stated: (name) => tw.aloft.state(name),
-    age: (at) => tw.age(at),
-    ms: (iso) => (iso ? Date.parse(iso) : 0),
-    said: (one) => tw.aloft.parts(one).map((p) => `${tw.aloft.state(p.state)}: ${tw.number(p.n)} (${tw.share(p.share)})`).join(", "),
+    said: (one) => tw.aloft.parts(one).map((p) => `${tw.aloft.state(p.state)}: ${tw.number(p.n)} (${p.share})`).join(", "),
     page: (one) => `/${one.kind === "region" ? "regions" : "branch"}/${encodeURIComponent(one.name)}`,
     fleet(filters) {
       return tw.aloft.fleet({ region: this.region, ...filters });

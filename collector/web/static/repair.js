@@ -26,7 +26,7 @@ export default {
         </section>
 
         <section class="tw-section"><h2>{{ t("phone.do") }}</h2>
-          <div v-if="offered.length" class="tw-repair-acts"><button v-for="act in offered" :key="act" type="button" class="tw-button" :class="{ 'tw-primary': act === offered[0] }" :disabled="busy" @click="plain(act)">{{ label(act) }}</button></div>
+          <div v-if="offered.length" class="tw-repair-acts"><button v-for="act in offered" :key="act" type="button" class="tw-button" :class="{ 'tw-primary': act === next }" :disabled="busy" @click="plain(act)">{{ label(act) }}</button></div>
           <p v-else class="tw-note">{{ t("phone.nothing_to_do") }}</p>
           <p v-if="said" class="tw-came" role="status">{{ said }}</p><p v-if="refused" class="tw-refused" role="alert">{{ refused }}</p>
         </section>
@@ -34,7 +34,7 @@ export default {
         <section class="tw-section"><h2>{{ t("phone.live") }}</h2>
           <p v-if="faster" class="tw-faster" role="status">{{ t("phone.faster_on", { state: fasterState }) }}</p>
           <p v-else-if="canFaster"><button type="button" class="tw-button" :disabled="busy" @click="readFaster">{{ t("phone.faster", { n: minutes }) }}</button></p>
-          <p v-else class="tw-faint">{{ t("phone.normal", { every: every }) }}<template v-if="whyNot"> {{ whyNot }}</template></p>
+          <p v-else-if="every !== '–' || whyNot" class="tw-faint">{{ t("phone.normal", { every: every }) }}<template v-if="whyNot"> {{ whyNot }}</template></p>
           <p v-if="!live.length" class="tw-note">{{ t("phone.no_live") }}</p>
           <table v-else class="tw-live-table"><tbody><tr v-for="s in live" :key="s.component + s.signal" :class="{ 'tw-changed': s.changed }">
             <th scope="row"><a :href="'/terminal/' + encodeURIComponent(i.terminal) + '?component=' + encodeURIComponent(s.component) + '&signal=' + encodeURIComponent(s.signal)">{{ s.signal }}</a><span v-if="s.component !== i.component" class="tw-code">{{ s.component }}</span></th>
@@ -82,7 +82,11 @@ export default {
       return this.i.drill ? ["drill"] : ["true_fault", "part_changed", "no_fault_found", "false_alarm"];
     },
     offered() {
-      return ["acknowledge", "repair", "resume", "close"].filter((act) => this.can(act));
+      const order = this.i.state === "open" ? ["acknowledge", "repair", "resume", "close"] : ["repair", "resume", "close", "acknowledge"]; // taken on already: what comes next
+      return order.filter((act) => this.can(act));
+    },
+    next() {
+      return this.offered.find((act) => act !== "acknowledge" || this.i.state === "open");
     },
     near() {
       const name = this.i.component;
@@ -146,8 +150,8 @@ export default {
         const said = await tw.json(`/api/v1/repairs/${encodeURIComponent(this.incident)}?lang=${window.TW.lang}`);
         this.before = new Map(this.r ? this.live.map((s) => [s.component + s.signal, JSON.stringify(s.value)]) : []);
         this.r = said;
-        this.read = tw.now();
-        this.failed = false;
+        this.read = said.keptAt ?? tw.now();
+        this.failed = Boolean(said.keptAt);
         tw.queue.flush();
         if (!said.incident.terminal) return;
         const name = encodeURIComponent(said.incident.terminal);

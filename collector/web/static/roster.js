@@ -9,12 +9,12 @@ export default {
       <template v-else>
         <p class="tw-note tw-ros-source">{{ t("roster.change", { file: plan.source || t("roster.change_default") }) }}</p>
         <p v-if="!plan.used" class="tw-note tw-ros-alarm" role="alert">{{ t("roster.unused") }}</p>
-        <p v-if="plan.unmanned.length" class="tw-note tw-ros-alarm" role="alert">{{ t("roster.unmanned", { roles: plan.unmanned.join(", ") }) }}</p>
+        <p v-if="plan.unmanned.length" class="tw-note tw-ros-alarm" role="alert">{{ t("roster.unmanned", { roles: plan.unmanned.map((role) => shipped(role)).join(", ") }) }}</p>
         <section v-if="plan.used" class="tw-section">
           <h2>{{ t("roster.now") }}</h2>
           <ul class="tw-ros-now">
             <li v-for="(r, k) in plan.rows" :key="k" class="tw-panel" :class="{ 'tw-ros-empty': !r.now.length && r.levels.length, 'tw-ros-idle': !r.now.length && !r.levels.length }">
-              <h3>{{ r.role }} <span v-if="r.branch || r.region" class="tw-tag">{{ place(r) }}</span></h3>
+              <h3>{{ shipped(r.role) }} <span v-if="r.branch || r.region" class="tw-tag">{{ place(r) }}</span></h3>
               <p class="tw-faint">{{ r.levels.length ? t("roster.calls", { levels: r.levels.join(", ") }) : t("roster.never_called") }}</p>
               <p v-if="!r.now.length" class="tw-mark" :class="r.levels.length ? 'tw-crit' : 'tw-unknown'">{{ t("roster.nobody") }}</p>
               <div v-for="p in r.now" :key="p.id" class="tw-ros-person">
@@ -32,7 +32,7 @@ export default {
           <div class="tw-panel tw-ros-lanes">
             <div class="tw-ros-lane tw-ros-scale"><span></span><div class="tw-ros-track"><i v-for="d in ticks" :key="d.at" :style="{ left: d.left + '%' }">{{ d.text }}</i></div></div>
             <div v-for="(r, k) in plan.rows" :key="k" class="tw-ros-lane">
-              <div class="tw-ros-name"><b>{{ r.role }}</b><span class="tw-faint">{{ place(r) }} · <span :class="{ 'tw-late': r.gaps && r.levels.length }">{{ r.gaps ? t("roster.gaps", { n: r.gaps, span: length(r.gap_s) }) : t("roster.no_gap") }}</span></span></div>
+              <div class="tw-ros-name"><b>{{ shipped(r.role) }}</b><span class="tw-faint">{{ place(r) }} · <span :class="{ 'tw-late': r.gaps && r.levels.length }">{{ r.gaps ? t("roster.gaps", { n: r.gaps, span: length(r.gap_s) }) : t("roster.no_gap") }}</span></span></div>
               <div class="tw-ros-track">
                 <span v-for="(s, n) in r.stretches" :key="n" class="tw-ros-bar" :class="[s.people.length ? 'tw-ros-p' + tone(s) : r.levels.length ? 'tw-ros-gap' : 'tw-ros-none']" :style="bar(s)" :title="full(s, r)" tabindex="0" :aria-label="full(s, r)">{{ wide(s) ? (s.people.length ? s.people.join(", ") : t("roster.nobody")) : "" }}</span>
               </div>
@@ -53,10 +53,10 @@ export default {
             <ol>
               <li v-for="(s, k) in told.steps" :key="k">
                 <span class="tw-ros-when">{{ s.after_s ? t("roster.after", { span: length(s.after_s) }) : t("roster.at_once") }}<span class="tw-faint">{{ stamp(s.due) }}</span></span>
-                <b>{{ s.role || "–" }}</b>
-                <span v-if="!s.channels.length" class="tw-faint">{{ s.text || t("roster.no_call") }}</span>
+                <b>{{ shipped(s.role) || "–" }}</b>
+                <span v-if="!s.channels.length" class="tw-faint">{{ shipped(s.text) || t("roster.no_call") }}</span>
                 <span v-else-if="!s.people.length" class="tw-mark tw-crit" :title="t('roster.gap')">{{ t("roster.nobody") }}</span>
-                <span v-else class="tw-ros-people"><span v-for="p in s.people" :key="p.id"><b>{{ p.name }}</b> <span class="tw-faint">{{ s.channels.map(by).join(", ") }}</span></span>
+                <span v-else class="tw-ros-people"><span v-for="p in s.people" :key="p.id"><b v-if="p.name !== s.role">{{ p.name }}</b> <span class="tw-faint">{{ s.channels.map(by).join(", ") }}</span></span>
                   <span v-for="(w, n) in s.ways" :key="n" class="tw-code">→ {{ w.connector }}: {{ by(w.channel) }} {{ w.contact }}</span>
                   <span v-if="told.routed && !s.ways.length" class="tw-late">{{ t("roster.told_no_way") }}</span></span>
               </li>
@@ -72,7 +72,7 @@ export default {
               <p class="tw-faint">{{ hours(l.hours) }}<template v-if="l.remind_s"> · {{ t("roster.remind", { span: length(l.remind_s) }) }}</template></p>
               <ol><li v-for="(s, k) in l.steps" :key="k">
                 <span class="tw-ros-when">{{ t("clock." + s.kind) }} <span class="tw-faint">{{ s.after_s ? t("roster.after", { span: length(s.after_s) }) : t("roster.at_once") }}</span></span>
-                <span><b>{{ s.role || "–" }}</b> <span class="tw-faint">{{ s.channels.map(by).join(", ") || t("roster.no_call") }}</span><span v-if="s.text" class="tw-faint tw-ros-text">{{ s.text }}</span></span>
+                <span><b>{{ shipped(s.role) || "–" }}</b> <span class="tw-faint">{{ s.channels.map(by).join(", ") || t("roster.no_call") }}</span><span v-if="s.text" class="tw-faint tw-ros-text">{{ shipped(s.text) }}</span></span>
               </li></ol>
             </article>
           </div>
@@ -166,13 +166,14 @@ export default {
       return this.people.indexOf(s.people.join(", ")) % 4;
     },
     full(s, r) {
-      const said = `${r.role}, ${tw.stamp(Date.parse(s.from))} – ${tw.stamp(Date.parse(s.to))}: ${s.people.join(", ") || tw.t("roster.nobody")}`;
+      const said = `${tw.shipped(r.role)}, ${tw.stamp(Date.parse(s.from))} – ${tw.stamp(Date.parse(s.to))}: ${s.people.join(", ") || tw.t("roster.nobody")}`;
       return s.people.length || !r.levels.length ? said : `${said}. ${tw.t("roster.gap")}`;
     },
     place(r) {
       return r.branch ? tw.t("roster.branch", { name: r.branch }) : r.region ? tw.t("roster.region", { name: r.region }) : tw.t("roster.everywhere");
     },
     hours: (name) => (name === "always" ? tw.t("roster.hours_always") : name === "service" ? tw.t("roster.hours_service") : tw.t("roster.hours_of", { name })),
+    shipped: (text) => tw.shipped(text),
     by: (channel) => tw.t(`roster.by_${channel}`),
     length: (s) => tw.length(Math.round(s)),
     stamp: (iso) => tw.stamp(iso ? Date.parse(iso) : 0),

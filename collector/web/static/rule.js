@@ -26,7 +26,7 @@ export default {
               </div>
             </section>
             <section class="tw-section"><h2>{{ t("rule.words") }}</h2>
-              <dl class="tw-panel tw-card-text"><div><dt>{{ t("alarms.cause") }}</dt><dd>{{ r.cause }}</dd></div><div><dt>{{ t("alarms.consequence") }}</dt><dd>{{ r.consequence }}</dd></div><div class="tw-action"><dt>{{ t("alarms.action") }}</dt><dd>{{ r.action }}</dd></div><div><dt>{{ t("rule.owner") }}</dt><dd>{{ r.owner }}</dd></div><div><dt>{{ t("rule.review") }}</dt><dd>{{ r.review }}</dd></div></dl>
+              <dl class="tw-panel tw-card-text"><div><dt>{{ t("alarms.cause") }}</dt><dd>{{ r.cause }}</dd></div><div><dt>{{ t("alarms.consequence") }}</dt><dd>{{ r.consequence }}</dd></div><div class="tw-action"><dt>{{ t("alarms.action") }}</dt><dd>{{ r.action }}</dd></div><div><dt>{{ t("rule.owner") }}</dt><dd>{{ shipped(r.owner) }}</dd></div><div><dt>{{ t("rule.review") }}</dt><dd>{{ reviewed(r.review) }}</dd></div></dl>
             </section>
           </div>
           <section class="tw-section"><h2>{{ t("rule.did", { days: r.days.length - 1 }) }}</h2>
@@ -36,9 +36,9 @@ export default {
                 <div><dt>{{ t("rules.hits") }}</dt><dd>{{ r.fired.hit_share === null ? t("rules.no_verdict") : percent(r.fired.hit_share) + ", " + t("rules.verdict_counts", { right: r.fired.right, wrong: r.fired.wrong }) }}</dd></div>
               </dl>
               <p v-if="!r.fired.raised" class="tw-faint">{{ t("rule.nothing") }}</p>
-              <ol v-else class="tw-rule-days"><li v-for="d in days" :key="d.key" :title="d.text" :style="{ '--tw-n': d.share }"><span class="tw-visually-hidden">{{ d.text }}</span></li></ol>
+              <template v-else><ol class="tw-rule-days"><li v-for="d in days" :key="d.key" :title="d.text" :style="{ '--tw-n': d.share }"><span class="tw-visually-hidden">{{ d.text }}</span></li></ol><p class="tw-rule-scale tw-faint" aria-hidden="true"><span>{{ scale.first }}</span><span>{{ scale.most }}</span><span>{{ scale.last }}</span></p></template>
               <p v-if="Object.keys(r.worst).length"><span class="tw-faint">{{ t("rule.worst") }}:</span> <template v-for="(n, name, k) in r.worst" :key="name"><template v-if="k">, </template><a :href="'/terminal/' + encodeURIComponent(name)">{{ name }}</a> {{ n }}</template></p>
-              <p><span class="tw-faint">{{ t("rule.roles") }}:</span> {{ Object.keys(r.roles).length ? Object.entries(r.roles).map(([role, n]) => role + " " + n).join(", ") : t("rule.roles_none") }}</p>
+              <p><span class="tw-faint">{{ t("rule.roles") }}:</span> {{ Object.keys(r.roles).length ? Object.entries(r.roles).map(([role, n]) => shipped(role) + " " + n).join(", ") : t("rule.roles_none") }}</p>
               <template v-if="r.fixes.length"><p class="tw-faint">{{ t("rule.fixes") }}:</p><ul><li v-for="(f, k) in r.fixes.slice(0, 5)" :key="k">{{ verdict(f.verdict) }}<template v-if="f.part">: {{ f.part }}</template> · {{ t("rule.fix", { n: f.count }) }}</li></ul></template>
               <template v-if="r.incidents.length"><p class="tw-faint">{{ t("rule.incidents") }}:</p><ul class="tw-rule-incidents"><li v-for="i in r.incidents.slice(0, 6)" :key="i.id"><span class="tw-level-badge tw-small-badge" :class="'tw-l' + i.level">{{ i.level }}</span> <a class="tw-in-text" :href="'/incident/' + encodeURIComponent(i.id)">{{ i.terminal || i.branch }}</a> <span class="tw-faint">{{ stamp(i.opened_at) }}</span></li></ul></template>
             </div>
@@ -104,12 +104,16 @@ export default {
       if (this.r.for_s) said.push(tw.t("rule.lasting", { span: tw.length(this.r.for_s) }));
       if (this.r.hold_s) said.push(tw.t(this.r.deadband ? "rule.clears" : "rule.clears_plain", { span: tw.length(this.r.hold_s), band: tw.say(this.r.deadband, this.r.unit) }));
       if (this.r.latched) said.push(tw.t("rule.latched"));
-      return said.join("; ");
+      return said.join(tw.t("rule.and"));
     },
     days() {
       const most = Math.max(1, ...this.r.days);
       const first = Math.floor(tw.now() / DAY) - (this.r.days.length - 1);
       return this.r.days.map((n, k) => ({ key: k, share: n / most, text: tw.t("rule.day", { date: tw.date((first + k) * DAY), n }) }));
+    },
+    scale() {
+      const today = Math.floor(tw.now() / DAY) * DAY;
+      return { first: tw.date(today - (this.r.days.length - 1) * DAY), most: tw.t("rule.most", { n: Math.max(...this.r.days) }), last: tw.date(today) };
     },
     reached() {
       return this.trial.share;
@@ -155,7 +159,7 @@ export default {
       }
     },
     begin() {
-      const day = (at) => new Date(at - new Date(at).getTimezoneOffset() * 60000).toISOString().slice(0, 10);
+      const day = (at) => tw.local(at).slice(0, 10);
       const copy = (steps) => steps.map((s) => ({ ...s }));
       this.f = { above: copy(this.r.above), below: copy(this.r.below), words: { ...this.r.words }, for: this.r.for_s / 60, hold: this.r.hold_s / 60, deadband: this.r.deadband, from: day(tw.now() - 30 * DAY), to: day(tw.now()), terminal: "" };
     },
@@ -172,10 +176,8 @@ export default {
     async start() {
       this.trouble = "";
       this.copied = false;
-      const to = new Date(`${this.f.to}T00:00`);
-      to.setDate(to.getDate() + 1);
       try {
-        this.trial = await tw.act("POST", "/api/v1/backtests", { rule: this.rule, from: new Date(`${this.f.from}T00:00`).toISOString(), to: to.toISOString(), terminal: this.f.terminal, changes: this.changes() });
+        this.trial = await tw.act("POST", "/api/v1/backtests", { rule: this.rule, from: tw.midnight(this.f.from), to: tw.midnight(this.f.to, 1), terminal: this.f.terminal, changes: this.changes() });
         this.follow();
       } catch (error) {
         this.trouble = error.message;
@@ -211,6 +213,8 @@ export default {
     },
     ns: (at) => tw.stamp(at / 1e6),
     day: (at) => tw.date(at / 1e6),
+    reviewed: (day) => tw.wholeDay(day) || "–",
+    shipped: (text) => tw.shipped(text),
     span: (ns) => tw.span(ns / 1e6),
     stamp: (iso) => tw.stamp(iso ? Date.parse(iso) : 0),
     number: (n) => tw.number(n),

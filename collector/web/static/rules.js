@@ -22,12 +22,12 @@ export default {
           <tbody><tr v-for="r in got.items" :key="r.id">
             <td class="tw-whole"><a :href="'/rules/' + encodeURIComponent(r.id)"><b>{{ r.text }}</b></a><br><span class="tw-code tw-faint">{{ r.id }}</span> <span v-if="r.origin !== 'shipped'" class="tw-tag">{{ originOf(r.origin) }}</span></td>
             <td><span v-for="n in r.levels" :key="n" class="tw-level-badge tw-small-badge tw-rules-level" :class="'tw-l' + n" :title="level(n)">{{ n }}</span></td>
-            <td class="tw-number" :data-label="t('rules.raised')">{{ r.fired.raised ? number(r.fired.raised) : "–" }}</td>
-            <td class="tw-number" :data-label="t('rules.terminals')">{{ r.fired.terminals ? number(r.fired.terminals) : "–" }}</td>
-            <td class="tw-number" :data-label="t('rules.acknowledged')">{{ r.fired.raised ? number(r.fired.acknowledged) : "–" }}</td>
-            <td class="tw-number" :data-label="t('rules.told')">{{ r.fired.told ? number(r.fired.told) : "–" }}</td>
-            <td :data-label="t('rules.hits')"><template v-if="r.fired.hit_share !== null"><b>{{ percent(r.fired.hit_share) }}</b> <span class="tw-faint">{{ t("rules.verdict_counts", { right: r.fired.right, wrong: r.fired.wrong }) }}</span></template><span v-else class="tw-faint">{{ r.fired.raised ? t("rules.no_verdict") : "–" }}</span></td>
-            <td class="tw-number" :data-label="t('rules.open')"><b v-if="r.fired.open">{{ number(r.fired.open) }}</b><template v-else>–</template></td>
+            <td class="tw-number" :class="{ 'tw-void': !r.fired.raised }" :data-label="t('rules.raised')">{{ r.fired.raised ? number(r.fired.raised) : "–" }}</td>
+            <td class="tw-number" :class="{ 'tw-void': !r.fired.terminals }" :data-label="t('rules.terminals')">{{ r.fired.terminals ? number(r.fired.terminals) : "–" }}</td>
+            <td class="tw-number" :class="{ 'tw-void': !r.fired.raised }" :data-label="t('rules.acknowledged')">{{ r.fired.raised ? number(r.fired.acknowledged) : "–" }}</td>
+            <td class="tw-number" :class="{ 'tw-void': !r.fired.told }" :data-label="t('rules.told')">{{ r.fired.told ? number(r.fired.told) : "–" }}</td>
+            <td :class="{ 'tw-void': !r.fired.raised && r.fired.hit_share === null }" :data-label="t('rules.hits')"><template v-if="r.fired.hit_share !== null"><b>{{ percent(r.fired.hit_share) }}</b> <span class="tw-faint">{{ t("rules.verdict_counts", { right: r.fired.right, wrong: r.fired.wrong }) }}</span></template><span v-else class="tw-faint">{{ r.fired.raised ? t("rules.no_verdict") : "–" }}</span></td>
+            <td class="tw-number" :class="{ 'tw-void': !r.fired.open }" :data-label="t('rules.open')"><b v-if="r.fired.open">{{ number(r.fired.open) }}</b><template v-else>–</template></td>
           </tr></tbody>
         </table>
       </div>

@@ -61,7 +61,7 @@ export default {
       day.setHours(24, 0, 0, 0);
       for (let at = day.getTime(); at < this.start + this.length; day.setDate(day.getDate() + 1), at = day.getTime()) {
         const left = ((at - this.start) / this.length) * 100;
-        found.push({ left, text: narrow ? tw.clock("day", { day: "numeric", hourCycle: undefined }).format(at) : tw.clock("weekday", { weekday: "short", day: "numeric", hourCycle: undefined }).format(at), short: left > 92 });
+        found.push({ left, text: narrow ? tw.clock("strip-day", { day: "numeric", hourCycle: undefined }).format(at) : tw.clock("strip-weekday", { weekday: "short", day: "numeric", hourCycle: undefined }).format(at), short: left > 92 });
       }
       return found;
     },
@@ -101,7 +101,9 @@ export default {
     summary(bands, word) {
       const sums = new Map();
       for (const b of bands) sums.set(b.state, (sums.get(b.state) ?? 0) + this.share(b));
-      return [...sums].sort((a, b) => b[1] - a[1]).map(([state, share]) => `${word(state)} ${tw.percent(share)}`).join(", ");
+      const ordered = [...sums].sort((a, b) => b[1] - a[1]);
+      const shares = tw.shares(ordered.map((pair) => pair[1]), 0);
+      return ordered.map(([state], k) => `${word(state)} ${shares[k]}`).join(", ");
     },
   },
 };

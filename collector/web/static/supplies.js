@@ -151,7 +151,7 @@ export default {
     },
     amount(r) {
       if (r.level === null) return "";
-      return r.capacity ? tw.t("supplies.of", { level: tw.number(r.level), whole: tw.say(r.capacity, r.unit) }) : r.unit === "%" && r.left !== null ? "" : tw.say(r.level, r.unit);
+      return r.capacity ? tw.t("supplies.of", { level: tw.number(r.level), whole: this.say(r.capacity, r.unit) }) : r.unit === "%" && r.left !== null ? "" : this.say(r.level, r.unit);
     },
     days(r) {
       const left = (ms(r.likely) - tw.now()) / DAY;
@@ -166,7 +166,8 @@ export default {
     plan: (n) => tw.t(n === 1 ? "supplies.within_day" : "supplies.within_days", { n: tw.number(n) }),
     source: (r) => tw.source(r.terminal, r.component, r.signal, r.at),
     percent: (share) => tw.percent(share, 0),
-    say: (value, unit) => tw.say(value, unit),
+    // What is counted has no unit in the catalogue: notes, coins, cards.
+    say: (value, unit) => (unit || value === null ? tw.say(value, unit) : tw.t("supplies.items", { n: tw.number(value) })),
     age: (iso) => tw.age(ms(iso)),
     stamp: (iso) => tw.stamp(ms(iso)),
     number: (n) => tw.number(n),

@@ -8,11 +8,8 @@ const two = (n) => String(n).padStart(2, "0");
 const ms = (iso) => (iso ? Date.parse(iso) : 0);
 const pct = (share, digits = 3) => (share === null || share === undefined ? "–" : `${tw.number(share * 100, digits)} %`);
 const length = (s) => (s === null || s === undefined ? "–" : s < 1 && s > 0 ? tw.span(1000) : tw.span(Math.round(s) * 1000));
-// For datetime-local: by the clocks of this browser, to the minute.
-const local = (at) => {
-  const d = new Date(at);
-  return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())}T${two(d.getHours())}:${two(d.getMinutes())}`;
-};
+// For datetime-local: by the reader's clocks, to the minute.
+const local = (at) => tw.local(at).slice(0, 16);
 
 export default {
   components: { "tw-source": tw.parts.source },
@@ -38,7 +35,7 @@ export default {
           <p v-if="!it.stretches.length" class="tw-note">{{ t("interval.no_time") }}</p>
           <template v-else>
             <div class="tw-time-strip" role="list" :aria-label="t('interval.strip')"><a v-for="p in strip" :key="p.from" role="listitem" :href="p.href" :class="'tw-fig-' + p.tone" :style="{ flexGrow: p.weight, flexBasis: 0 }" :title="p.said" :aria-label="p.said" :tabindex="p.tone === 'up' ? -1 : 0" @click="p.tone === 'up' && (withUp = true)"></a></div>
-            <div class="tw-time-axis"><span>{{ stamp(it.period.from) }}</span><span>{{ stamp(it.period.to) }}</span></div>
+            <div class="tw-time-axis"><span>{{ edge(it.period.from) }}</span><span>{{ edge(it.period.to) }}</span></div>
             <ul class="tw-fig-legend"><li v-for="c in counts" :key="c"><i :class="'tw-fig-' + c" aria-hidden="true"></i>{{ t("figures." + c) }} <b>{{ pct(network[c]) }}</b> <span class="tw-faint">{{ span(network[c + "_s"]) }}</span></li></ul>
             <dl class="tw-fig-facts tw-time-facts">
               <div><dt>{{ t("figures.best_worst") }}</dt><dd>{{ pct(network.availability_worst) }} … {{ pct(network.availability_best) }}</dd></div>
@@ -89,7 +86,7 @@ export default {
             <label><span>{{ t("figures.party") }}</span><select v-model="form.party"><option v-for="p in parties" :key="p" :value="p">{{ t("party." + p) }}</option></select></label>
             <label class="tw-form-wide"><span>{{ t("interval.reason") }}</span><input v-model="form.reason" required maxlength="200" :placeholder="t('interval.reason_hint')"></label>
           </div>
-          <p class="tw-faint">{{ t("interval.clock") }}</p>
+          <p class="tw-faint">{{ t("interval.clock", { zone }) }}</p>
           <p v-if="trouble" class="tw-note tw-fig-failed" role="alert">{{ trouble }}</p>
           <footer><button type="submit" class="tw-button tw-primary" :disabled="busy">{{ t(busy ? "interval.saving" : "interval.save") }}</button></footer>
         </form>
@@ -109,6 +106,9 @@ export default {
   computed: {
     asked() {
       return new URLSearchParams(this.from && this.to ? { from: this.from, to: this.to } : { month: this.month }).toString();
+    },
+    zone() {
+      return window.TW.zone || Intl.DateTimeFormat().resolvedOptions().timeZone;
     },
     network() {
       return this.it.definitions.network;
@@ -196,7 +196,7 @@ export default {
     // What was not touched is meant to the millisecond, as the interval has it.
     exactly(name, k) {
       const { exact } = this.form;
-      return exact && this.form[name] === exact.shown[k] ? exact[name] : new Date(this.form[name]).toISOString();
+      return exact && this.form[name] === exact.shown[k] ? exact[name] : new Date(tw.instant(this.form[name])).toISOString();
     },
     async save() {
       this.busy = true;
@@ -215,6 +215,15 @@ export default {
     span: length,
     ms,
     pct,
+    // Where the period begins and ends, by the clocks by which its days are counted: a month begins at midnight.
+    edge(iso) {
+      try {
+        const zh = window.TW.lang === "zh"; // as tw.date writes it
+        return new Intl.DateTimeFormat(zh ? "sv-SE" : tw.locale(), { dateStyle: zh ? "short" : "medium", timeStyle: "short", hourCycle: "h23", timeZone: this.it.period.zone }).format(ms(iso));
+      } catch {
+        return tw.stamp(ms(iso)); // a zone that this browser does not know
+      }
+    },
     stamp: (iso) => tw.stamp(ms(iso)),
     number: (n) => tw.number(n),
     t: (key, values) => tw.t(key, values),

@@ -23,7 +23,7 @@ export default {
         <ol><li v-for="one in ill" :key="one.id">
           <span class="tw-mark" :class="'tw-' + one.condition"><span class="tw-visually-hidden">{{ condition(one.condition) }}</span></span>
           <a :href="'/terminal/' + encodeURIComponent(one.id)">{{ one.id }}</a><span class="tw-cut">{{ one.branch }}</span>
-          <span class="tw-cut tw-wall-text"><span v-if="one.level" class="tw-level-badge" :class="'tw-l' + one.level">{{ one.level }}</span> {{ one.text || stated(one.state) }}</span>
+          <span class="tw-wall-text"><span v-if="one.level" class="tw-level-badge" :class="'tw-l' + one.level">{{ one.level }}</span> <span class="tw-cut">{{ one.text || stated(one.state) }}</span></span>
           <span class="tw-wall-since" :data-span="ms(one.since)">{{ lasts(one) }}</span></li></ol>
       </section>
       <section class="tw-wall-regions" :aria-label="t('wall.regions')"><h2>{{ t("wall.regions") }}</h2>
@@ -43,7 +43,7 @@ export default {
       <footer class="tw-wall-foot"><span>{{ t("wall.data") }} <b :class="{ 'tw-stale': trouble }">{{ age(newest) }}</b></span><span>{{ date(clock) }} <b>{{ time(clock) }}</b></span></footer>
     </div>`,
   data: () => ({ whole: null, worst: null, regions: [], branches: [], month: null, shown: "", held: false, stopped: false, turned: 0, turnS: TURN_S, answered: Date.now(), connected: Date.now(), clock: tw.now(), asked: 0 }),
-  mixins: [tw.list],
+  mixins: [tw.list, tw.aloft.words],
   computed: {
     newest() {
       return this.ms(this.whole?.newest);
@@ -101,17 +101,9 @@ export default {
     document.removeEventListener("keydown", this.seen);
   },
   methods: {
-    t: (key, values) => tw.t(key, values),
-    number: (n) => tw.number(n),
     share: (share) => tw.share(share),
-    range: (least, most, digits) => tw.aloft.range(least, most, digits),
-    parts: (one) => tw.aloft.parts(one),
-    stated: (name) => tw.aloft.state(name),
-    condition: (name) => tw.condition(name),
-    age: (at) => tw.age(at),
     date: (at) => tw.date(at),
     time: (at) => tw.time(at),
-    ms: (iso) => (iso ? Date.parse(iso) : 0),
     lasts(one) {
       return one.since ? tw.span(Math.max(0, this.clock - Date.parse(one.since))) : "";
     },

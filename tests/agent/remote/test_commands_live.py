@@ -172,6 +172,7 @@ def giver(collector, until):
     return Giver(collector, until)
 
 
+@pytest.mark.long
 async def test_each_kind_is_carried_out_once_and_told(run, giver):
     run(TOML + f'[[nut]]\nname = "ups {CARD}"\nhost = "127.0.0.1"\nport = 9\n')
     await giver.greeted()
@@ -209,6 +210,7 @@ async def test_each_kind_is_carried_out_once_and_told(run, giver):
     assert len(giver.told("monitor.command")) == 5
 
 
+@pytest.mark.long
 async def test_what_is_no_command_for_this_terminal_is_answered_with_a_word_or_not_at_all(run, giver, terminal):
     run(TOML + 'allow = ["poll-now"]\n')
     await giver.greeted()
@@ -242,6 +244,7 @@ async def test_what_is_no_command_for_this_terminal_is_answered_with_a_word_or_n
     assert rejected[0].value in {"1 replayed", "1 unknown_key"}
 
 
+@pytest.mark.long
 async def test_killed_while_it_is_carried_out_it_is_never_carried_out_again(silent, run, giver, until):
     """Recorded first: a device that does not answer holds the command; then the power goes."""
     port = await silent.start()
@@ -284,6 +287,7 @@ async def test_off_nobody_listens(run, giver, until):
         seal_command(SigningKey(bytes(32)), giver.command("poll-now", terminal="no/terminal"))
 
 
+@pytest.mark.long
 async def test_a_raised_sampling_outlives_a_restart_only_to_its_end(run, giver, until):
     agent = run(TOML.replace('"30s"', '"2s"'))
     await giver.greeted()

@@ -41,8 +41,8 @@ async def terminal():
 
 
 @pytest.fixture
-async def source(terminal, tmp_path):
-    source = XfsSource("atm", "127.0.0.1", port=terminal.port, off=tmp_path / module.OFF)
+async def source(terminal):
+    source = XfsSource("atm", "127.0.0.1", port=terminal.port)
     yield source
     await source.close()
 
@@ -167,21 +167,6 @@ async def test_a_service_that_is_lost_over_our_questions_is_left_alone(terminal,
     assert samples["atm/CashRecycler1", "atm.device"].value is None
     assert [record.levelname for record in told(caplog)] == ["WARNING", "ERROR"]
     assert "left alone for a day" in caplog.text
-
-
-async def test_the_switch_in_the_state_directory(terminal, source, tmp_path):
-    switch = tmp_path / module.OFF
-    await source.poll(NORMAL)
-    asked = len(terminal.asked)
-    switch.touch()
-    with pytest.raises(SourceError, match=r"switched off: .*xfs4iot.off is there"):
-        await source.poll(NORMAL)
-    async with asyncio.timeout(10):
-        while any(terminal.open.values()):
-            await asyncio.sleep(0.01)
-    assert len(terminal.asked) == asked
-    switch.unlink()
-    assert await source.poll(NORMAL)
 
 
 async def test_all_services_gone_is_an_error_of_the_source(terminal, source, monkeypatch):

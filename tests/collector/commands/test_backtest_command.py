@@ -106,6 +106,7 @@ def test_where_readings_are_not_sealed_any_more_hours_stand_for_them_and_it_says
     assert "the last reading of each hour" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_family_is_tried_by_the_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = bank(tmp_path / "bank")
     trial = tmp_path / "predictions.toml"

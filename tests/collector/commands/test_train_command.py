@@ -44,7 +44,7 @@ def test_a_model_is_saved_with_its_card_where_the_predictions_find_it(
     code, said, _ = _train(site, capsys, "--horizon", "7d")
     assert code == 0, said
     assert "learnt from" in said
-    models = load_models(config.predictions.folder(config))
+    models = load_models(config.models)
     assert isinstance(models.hazard, Hazard)
     assert models.drift is not None
     card = (site.parent / "models" / "hazard.md").read_text()

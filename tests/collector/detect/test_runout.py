@@ -14,7 +14,6 @@ from tillwatch.collector.detect.runout import (
     FORESEEN,
     LEAST,
     Episodes,
-    Sensed,
     Stores,
     after_low,
     days_left,
@@ -27,6 +26,7 @@ from tillwatch.collector.detect.runout import (
     use,
     window,
 )
+from tillwatch.collector.detect.sensed import Sensed
 
 ROW = np.array([0])
 

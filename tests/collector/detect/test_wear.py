@@ -9,18 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tillwatch.collector.detect.days_left import DaysLeft
+from tillwatch.collector.detect.rating import ASSUMED, UNSAID, Rating, Stress, bounds
 from tillwatch.collector.detect.wear import (
-    ASSUMED,
     DAY_NS,
     FASTER,
     LEAST,
     SCORES,
     SLOWER,
-    UNSAID,
-    Rating,
-    Stress,
     begin,
-    bounds,
     calendar_left,
     consume,
     days_left,

@@ -125,6 +125,7 @@ async def test_a_terminal_that_was_away_is_told_when_it_comes_back(bank: Bank) -
     assert bank.orders[0].words == "1 of 1 devices read"
 
 
+@pytest.mark.long
 async def test_off_on_either_side_nothing_is_asked(tmp_path: Path) -> None:
     """A new collector and an agent that takes none; and a collector that is switched off."""
     made = Bank(tmp_path)

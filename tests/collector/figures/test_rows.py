@@ -15,10 +15,11 @@ from tillwatch.collector.changes import Dirty
 from tillwatch.collector.figures.availability import History, stretches
 from tillwatch.collector.figures.load import Shelf, Standing, Turn
 from tillwatch.collector.figures.rollup import FLEET, Scope
-from tillwatch.collector.figures.rows import open_log, read_log, read_policy, read_rules
+from tillwatch.collector.figures.rows import read_log, read_policy, read_rules
 from tillwatch.collector.incident.incidents import Incident
 from tillwatch.collector.records import Correction, IncidentEvent, LateSpan
 from tillwatch.collector.store import folded
+from tillwatch.collector.store.reading import reading
 from tillwatch.collector.store.sqlite import StoreError, open_db
 from tillwatch.collector.terminal.fleet import Component, Series
 
@@ -50,7 +51,7 @@ def test_what_is_read_of_a_period_decides_it_as_the_whole_log_does(emptied, rows
 
 
 def read(path, start, end):
-    with closing(open_log(path)) as db:
+    with closing(reading(path)) as db:
         return read_log(db, start, end)
 
 
@@ -107,7 +108,7 @@ def test_a_period_is_read_with_what_overlaps_it(tmp_path):
     make_store(path, dirty, TERMINALS, known=77)
     add_delivery(path, "I1", 12, 13)
     add_delivery(path, "I2", 30, None)
-    with closing(open_log(path)) as db:
+    with closing(reading(path)) as db:
         log, policy, rules = read_log(db, 10, 20), read_policy(db), read_rules(db)
     assert log.known == 77
     assert list(log.places) == ["t", "u"]
@@ -157,7 +158,7 @@ def test_a_scope_has_what_is_its_own(tmp_path, scope, terminals, incidents):
                 component.series[signal] = Series()
                 component.series[signal].value = value
             db.execute("INSERT INTO component VALUES (?,?,'',0,?)", (terminal, name, component.pack()))
-    with closing(open_log(path)) as db:
+    with closing(reading(path)) as db:
         log = read_log(db, 10, 20, (scope,))
     assert list(log.places) == terminals
     assert [each.corr_id for each in log.incidents] == incidents
@@ -223,15 +224,15 @@ def test_shelves_end_when_they_are_left_or_renewed(tmp_path):
 def test_the_policy_is_that_of_the_store(tmp_path):
     path = tmp_path / "collector.db"
     make_store(path, Dirty(), TERMINALS, known=1, policy="[figures]\ninterruption = 0.02\n")
-    with closing(open_log(path)) as db:
+    with closing(reading(path)) as db:
         assert read_policy(db).interruption == 0.02
 
 
 def test_what_is_no_store_of_this_version_is_refused(tmp_path):
     with pytest.raises(StoreError, match="is not there"):
-        open_log(tmp_path / "none.db")
+        reading(tmp_path / "none.db")
     path = tmp_path / "old.db"
     with closing(open_db(path)) as db:
         db.execute("PRAGMA user_version = 2")
     with pytest.raises(StoreError, match="has schema 2"):
-        open_log(path)
+        reading(path)

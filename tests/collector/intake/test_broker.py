@@ -34,6 +34,8 @@ def internal(broker, **more):
         ("t1", "tw/1/t1/life", True, False),
         ("t1", "tw/1/t1/ack", False, True),
         ("t1", "tw/1/t1/command", False, True),
+        ("t1", "tw/1/t1/bundle", False, True),
+        ("t1", "tw/1/t2/bundle", False, False),
         ("t1", "tw/1/t2/batch", False, False),
         ("t1", "tw/1/t2/ack", False, False),
         ("t1", "tw/1/+/ack", False, False),
@@ -420,6 +422,7 @@ async def test_who_does_not_say_its_name_takes_no_place_for_long(monkeypatch, te
         await broker.stop()
 
 
+@pytest.mark.long
 async def test_a_storm_after_a_restart_lets_everybody_in(authority, certified, terminal, intake):
     broker = EmbeddedBroker("127.0.0.1", 0, authority.terminal_context(("127.0.0.1",)))
     await broker.start()

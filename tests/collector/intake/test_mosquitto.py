@@ -27,9 +27,9 @@ async def test_a_terminal_speaks_and_hears_on_its_own_topics_only(
 ):
     till = await terminal("t1", mosquitto.port, certified(authority, "t1")).connect()
     other = await terminal("t2", mosquitto.port, certified(authority, "t2")).connect()
-    for kind in ("batch", "life", "ack", "command"):
+    for kind in ("batch", "life", "ack", "command", "bundle"):
         till.publish(f"tw/1/t2/{kind}", b"forged")
-    for topic in ("tw/1/t1/ack", "tw/1/t1/command", "tw/2/t1/batch", "$SYS/x", "anything"):
+    for topic in ("tw/1/t1/ack", "tw/1/t1/command", "tw/1/t1/bundle", "tw/2/t1/batch", "$SYS/x", "anything"):
         till.publish(topic, b"forged")
     till.publish("tw/1/t1/life", b"alive")
     till.publish("tw/1/t1/batch", b"own")

@@ -84,6 +84,7 @@ def _live(
     return asked, [each for each in said if each.family == ANOMALY]
 
 
+@pytest.mark.long
 def test_a_model_is_taught_the_very_rows_that_it_is_asked(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(store) as db:
         until = _end(db) - 20 * DAY_NS
@@ -129,6 +130,7 @@ def test_what_lies_ahead_of_the_end_is_neither_looked_at_nor_known(store: Path) 
     )
 
 
+@pytest.mark.long
 def test_of_a_large_fleet_it_looks_less_often_and_then_at_fewer_terminals(store: Path) -> None:
     with opened(store) as db:
         until = _end(db)
@@ -195,6 +197,7 @@ def test_a_verdict_confirms_a_failure_or_takes_it_away() -> None:
     assert _failed(*again) == [(unit, 9)], "a verdict is of the alarm that was there then"
 
 
+@pytest.mark.long
 def test_what_was_learnt_of_the_first_weeks_tells_of_failures_in_the_last_ones(store: Path) -> None:
     horizon = 7 * DAY_NS
     tables = replace(parse_tables(), horizon_ns=horizon)

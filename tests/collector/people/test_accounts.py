@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -33,6 +37,25 @@ def test_the_file_is_its_owners_only(tmp_path):
     db.execute("INSERT INTO preference VALUES ('a', 'b', 'c')")
     assert {each.stat().st_mode & 0o777 for each in tmp_path.iterdir()} == {0o600}
     db.close()
+
+
+def test_what_a_command_changes_is_seen_by_a_console_that_runs(tmp_path):
+    """The console holds two connections; a command comes, and goes as the only one of its process."""
+    path = tmp_path / "console.db"
+    with closing(open_console(path)) as reading, closing(open_console(path)) as writing:
+        code = (
+            "import sys; from contextlib import closing; from pathlib import Path\n"
+            "from tillwatch.collector.people.console_db import open_console, transaction\n"
+            "with closing(open_console(Path(sys.argv[1]))) as db, transaction(db):\n"
+            "    db.execute(\"INSERT INTO preference VALUES ('li.na', 'language', 'zh')\")"
+        )
+        subprocess.run((sys.executable, "-c", code, path), check=True)
+        assert path.with_name("console.db-wal").exists(), "the console's own log"
+        with transaction(writing):
+            writing.execute("INSERT INTO preference VALUES ('li.na', 'zone', 'UTC')")
+        assert reading.execute("SELECT count(*) FROM preference").fetchone() == (2,)
+    with closing(sqlite3.connect(path)) as later:
+        assert later.execute("SELECT count(*) FROM preference").fetchone() == (2,)
 
 
 def test_a_newer_file_and_one_that_is_none_are_one_clear_error(tmp_path):

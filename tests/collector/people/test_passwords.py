@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from argon2 import extract_parameters
+from argon2.exceptions import VerifyMismatchError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,6 +60,14 @@ def test_only_the_right_one_is_verified_and_nobody_has_none():
     assert not CHEAP.verify("", "violet tundra kayak")
     assert not CHEAP.verify("", "nobody has this password")
     assert not CHEAP.verify("$argon2id$broken", "violet tundra kayak")
+
+
+def test_who_is_nobody_is_hashed_for_as_long_as_somebody():
+    """The hash that nobody has is of the parameters of others, and well formed: it is reckoned with to the end, and does not match."""
+    assert extract_parameters(CHEAP._nobody) == extract_parameters(CHEAP.hash("violet tundra kayak"))
+    assert CHEAP._nobody != Passwords(time_cost=1, memory_kib=8, lanes=1)._nobody
+    with pytest.raises(VerifyMismatchError):
+        CHEAP._hasher.verify(CHEAP._nobody, "violet tundra kayak")
 
 
 def test_the_same_characters_are_the_same_password_however_a_keyboard_writes_them():

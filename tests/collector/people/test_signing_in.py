@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 from contextlib import closing
 
 import pyotp
 import pytest
 
 from tests.collector.people.peopled import FORM, HASH, WORD, peopled
-from tillwatch.collector.people.directory import NANO
+from tillwatch.collector.people.directory import NANO, Full
 from tillwatch.collector.people.passwords import Passwords
 from tillwatch.collector.people.recording import MAX_REFUSALS
 from tillwatch.collector.people.roles import Role
 from tillwatch.collector.people.second_factor import SecondFactor, new_codes
 from tillwatch.collector.people.sessions import MAX_DEVICES
 from tillwatch.collector.people.settings import ConsoleSection
-from tillwatch.collector.people.signing_in import STEP_NS, Caller, Refused
+from tillwatch.collector.people.signing_in import MAX_HASHING, MAX_WAITING, STEP_NS, Caller, Refused
 
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 ELSEWHERE = Caller("203.0.113.9")
@@ -163,23 +163,31 @@ async def test_under_attack_the_record_is_bounded_and_counts(house):
 
 
 async def test_no_more_passwords_are_hashed_at_once_than_fit(house):
+    """Those at work go on once all that were not let wait are answered: by then whoever could begin has begun."""
     house.add("li.wei")
-    at_work, most = 0, 0
+    at_work: set[int] = set()
+    most: list[int] = []
+    go_on = threading.Event()
 
-    class Slow(Passwords):
+    class Held(Passwords):
         def verify(self, held: str, password: str) -> bool:
-            nonlocal at_work, most
-            at_work += 1
-            most = max(most, at_work)
-            time.sleep(0.01)
-            at_work -= 1
+            at_work.add(threading.get_ident())
+            most.append(len(at_work))
+            assert go_on.wait(30)
+            at_work.discard(threading.get_ident())
             return False
 
-    house.people._passwords = Slow(1, 8, 1)
-    tried = [house.people.password(f"name{k}", "x", Caller(f"192.0.2.{k}")) for k in range(40)]
-    answers = await asyncio.gather(*tried, return_exceptions=True)
-    assert most == 2
-    assert {type(each).__name__ for each in answers} == {"Refused", "Full"}
+    house.people._passwords = Held(1, 8, 1)
+    tried = [house.people.password(f"name{k}", "x", Caller(f"192.0.2.{k}")) for k in range(MAX_WAITING + 10)]
+    said = []
+    for each in asyncio.as_completed(tried):
+        with pytest.raises((Refused, Full)) as answer:
+            await each
+        said.append(answer.type.__name__)
+        if said.count("Full") == 10:
+            go_on.set()
+    assert said == ["Full"] * 10 + ["Refused"] * MAX_WAITING
+    assert (max(most), len(most)) == (MAX_HASHING, MAX_WAITING)
 
 
 async def test_a_hash_of_old_parameters_is_made_anew_and_no_session_ends(house):

@@ -60,6 +60,7 @@ def ill(day: float, values: NDArray[np.float64], noise: NDArray[np.float64]) -> 
             values[2, 3] *= 2
 
 
+@pytest.mark.long
 def test_the_budget_of_false_alarms_holds_where_nothing_is_wrong():
     """200 terminals and 60 days of stationary noise with a daily course, the same for each run."""
     heard = Fleet(200).live(Engine(TABLES), 60)

@@ -20,7 +20,8 @@ from tests.collector.packed import filled, keep_house
 from tests.collector.predict.threshold_engine import ThresholdEngine, make
 from tests.collector.sending import T0, S, Sender, reading
 from tests.collector.watch.running import until
-from tillwatch.collector.config import CollectorSection, Config, RetentionSection
+from tests.variants import long_after
+from tillwatch.collector.config import Config
 from tillwatch.collector.journal import Kind
 from tillwatch.collector.predict import follower as follower_module
 from tillwatch.collector.predict.__main__ import engine_of
@@ -28,6 +29,7 @@ from tillwatch.collector.predict.checkpoint import Checkpoint, beside, read_stat
 from tillwatch.collector.predict.follower import Follower
 from tillwatch.collector.proof.rebuild import rebuild, tables
 from tillwatch.collector.proof.verify import verify_log
+from tillwatch.collector.sections import CollectorSection, RetentionSection
 from tillwatch.collector.store import foretold, requests
 from tillwatch.collector.store.log import Log
 from tillwatch.collector.store.sqlite import SqliteStore
@@ -306,7 +308,7 @@ async def test_the_engine_itself_goes_on_where_it_stood(worlds: Callable[[str], 
     assert found[0] == found[1]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", long_after(1, range(3)))
 async def test_killed_anywhere_it_ends_as_if_it_never_was(worlds: Callable[[str], World], seed: int) -> None:
     """A process that is killed again and again, beside a collector that takes what it leaves; against one that reads it all in one go."""
     calm, torn = worlds("calm"), worlds("torn")

@@ -25,6 +25,8 @@ from tests.collector.predict.threshold_engine import ThresholdEngine, make
 from tests.collector.stories.foreseen import found
 from tests.collector.test_service import Line
 from tests.collector.watch.running import until
+from tests.variants import long_after
+from tillwatch.collector import child
 from tillwatch.collector.config import ConfigError, parse_config
 from tillwatch.collector.predict import __main__ as predictions
 from tillwatch.collector.predict import checkpoint as checkpoint_module
@@ -58,6 +60,7 @@ def alive(number: int) -> bool:
     return True
 
 
+@pytest.mark.long
 async def test_it_begins_and_ends_with_the_collector_and_neither_needs_the_other(line: Line) -> None:
     await line.start()
     line.enrol("one")
@@ -116,7 +119,7 @@ async def test_without_numpy_the_collector_is_told_once(
 async def test_what_cannot_run_is_begun_again_later_and_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(process, "AGAIN_S", (0.01, 0.02))
+    monkeypatch.setattr(child, "AGAIN_S", (0.01, 0.02))
     config = parse_config(f'[collector]\ndata_dir = "{tmp_path}/none"\n', tmp_path / "c.toml")
     with caplog.at_level(logging.ERROR):
         running = asyncio.create_task(process.PredictionsProcess(config).run())
@@ -222,11 +225,14 @@ def test_without_a_store_it_says_what_to_do(line: Line) -> None:
 
 @pytest.mark.parametrize(
     ("table", "said"),
-    [
-        ("[horizon]\nlook = 3\n", "look"),
-        ("[nonsense]\n", "nonsense"),
-        ("[horizon\n", "site predictions"),
-    ],
+    long_after(
+        1,
+        [
+            ("[horizon]\nlook = 3\n", "look"),
+            ("[nonsense]\n", "nonsense"),
+            ("[horizon\n", "site predictions"),
+        ],
+    ),
 )
 def test_a_table_that_cannot_be_used_is_named(line: Line, table: str, said: str) -> None:
     own = line.folder / "own.toml"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from tillwatch.collector.predict.settings import DAY_NS, TablesError, parse_tables
@@ -56,3 +59,10 @@ def test_what_lives_and_trends_ask_for_is_kept_also_where_nothing_is_unusual_in_
 def test_what_is_wrong_is_said(text: str, said: str):
     with pytest.raises(TablesError, match=said):
         parse_tables(text)
+
+
+def test_who_only_looks_at_the_settings_need_not_have_numpy() -> None:
+    """Every command of the collector reads them, and to load numpy takes as long as all else that it does."""
+    look = "import sys; sys.modules['numpy'] = None; from tillwatch.collector.predict.settings import parse_tables; parse_tables()"
+    done = subprocess.run([sys.executable, "-P", "-c", look], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

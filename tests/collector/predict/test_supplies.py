@@ -152,3 +152,18 @@ def test_refills_are_jumps_towards_full():
     assert [(one.before, one.after) for one in refills(hours, "empties")] == [(900.0, 2000.0), (400.0, 2000.0)]
     assert [(one.before, one.after) for one in refills([(0, 900.0), (1, 1800.0), (2, 0.0)], "fills")] == [(1800.0, 0.0)]
     assert refills([], "fills") == []
+
+
+def test_what_is_low_comes_before_what_lasts_for_weeks_and_after_what_ends_this_week():
+    disk = {"host.disk.percent": 96}
+    low = Stored("atm-2", "Harbour", "North", "atm", "host/disk:/", True, "", NOW + 1, {name: Latest(value, NOW) for name, value in disk.items()})  # fmt: skip
+    soon, later = (
+        (cassette(count, f"atm/CashDispenser unit:{n}"), finding(f"atm/CashDispenser unit:{n}", "runout/cash.empties", days, level=count, left=count, rate=10.0))
+        for n, count, days in ((2, 900, (2, 3, 4)), (3, 1500, (40, 60, 80)))
+    )  # fmt: skip
+    rows = supplies([later[0], low, soon[0]], [later[1], soon[1]], TABLES, predicting=True)
+    assert [(row.stored.component, row.word) for row in rows] == [
+        ("atm/CashDispenser unit:2", "enough"),
+        ("host/disk:/", "low"),
+        ("atm/CashDispenser unit:3", "enough"),
+    ]

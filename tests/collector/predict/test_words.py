@@ -56,8 +56,8 @@ def test_words_of_families_grades_and_outcomes():
 def test_values_are_said_as_people_read_them():
     values = {"what": "ups.temperature", "unit": "C", "value": 41.2345, "low": 20.0, "high": 30.5}
     said = reason(replace(FINDING, reason="anomaly.level", values=values), "en")
-    assert said == "ups.temperature is 41.2 C; usual is 20 to 30.5 C"
-    assert "41.2 C" in reason(replace(FINDING, reason="anomaly.level", values=values), "zh")
+    assert said == "ups.temperature is 41.2 °C; usual is 20 to 30.5 °C"
+    assert "41.2 °C" in reason(replace(FINDING, reason="anomaly.level", values=values), "zh")
     assert phrase("failure.rule", "en", {"horizon_days": 30.0, "factor": "age"}).endswith("its age")
     assert [number(value) for value in (0.0, 1234567.0, 12, 0.00001234, 0.012345)] == [
         "0",

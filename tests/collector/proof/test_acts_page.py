@@ -17,7 +17,6 @@ from tillwatch.collector.proof.acts_page import (
     check_entry,
     first_at,
     follow,
-    group_of,
     page,
 )
 from tillwatch.collector.proof.signed_acts import sealed
@@ -202,9 +201,3 @@ def test_a_hole_is_found_and_a_stretch_is_bounded(db: sqlite3.Connection, monkey
     assert [fault.what for fault in follow(db, 120, 200).faults] == ["hole"]
     monkeypatch.setattr(acts_page, "MAX_STRETCH", 20)
     assert follow(db, 110, 200).entries == 20
-
-
-def test_every_act_belongs_to_one_group() -> None:
-    named = [action for actions in acts_page.GROUPS.values() for action in actions]
-    assert len(named) == len(set(named))
-    assert group_of("acknowledge") == acts_page.HANDLING

@@ -17,9 +17,9 @@ from tests.collector.conftest import World
 from tests.collector.packed import STEP, filled, keep_house, measured
 from tests.collector.sending import T0, S, Sender
 from tillwatch.agent.wire import SigningKey
-from tillwatch.collector.config import RetentionSection
 from tillwatch.collector.proof import bundle
 from tillwatch.collector.proof.prove import Proof, ProofError, prove
+from tillwatch.collector.sections import RetentionSection
 from tillwatch.collector.trust.authority import Authority, open_authority
 from tillwatch.collector.trust.binding import ENROL
 

@@ -16,9 +16,9 @@ from tests.collector.conftest import COLLECTOR_KEY, World
 from tests.collector.packed import STEP, filled, keep_house, measured
 from tests.collector.sending import T0, S
 from tillwatch.agent.wire import SigningKey, VerifyKey
-from tillwatch.collector.config import RetentionSection
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.proof.verify import Verified, verify_log
+from tillwatch.collector.sections import RetentionSection
 from tillwatch.collector.trust.authority import open_authority
 from tillwatch.collector.trust.binding import ENROL
 

@@ -48,6 +48,7 @@ def test_what_was_over_when_it_was_told_is_not_a_finding():
     assert foretold.told == {}
 
 
+@pytest.mark.long
 def test_in_the_shadow_they_see_and_nothing_else_changes_and_the_same_seed_sees_the_same():
     off, shadow, again = (simulate(*BRIEF, pace=PACE, predictions=how) for how in (OFF, SHADOW, SHADOW))
     assert off.foretold is None
@@ -71,6 +72,7 @@ def pooled(found: Hindsight, *modes: str) -> tuple[float, float]:
     return sum(row.rightly for row in rows) / sum(row.announced for row in rows), hits / (hits + false)
 
 
+@pytest.mark.long
 def test_most_of_what_runs_out_is_foretold_where_the_device_tells_a_level():
     found = report(simulate(20, 60, 2, pace=2.0, predictions=SHADOW)).foretold
     assert sum(found.rows[mode].announced for mode in SUPPLIES if mode in found.rows) > 15
@@ -132,6 +134,7 @@ def sees_all(monkeypatch) -> None:
     monkeypatch.setattr(Foresight, "advance", advance)
 
 
+@pytest.mark.long
 def test_acted_on_they_prevent_what_is_going_bad_and_cost_visits_for_nothing(monkeypatch):
     sees_all(monkeypatch)
     off, acted = (simulate(*SMALL, pace=PACE, predictions=how) for how in (OFF, ON))

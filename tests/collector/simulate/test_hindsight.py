@@ -44,6 +44,7 @@ def outcome_of(told: Told) -> str:
     return seen(told).outcomes[told.first.id]
 
 
+@pytest.mark.long
 def test_who_sees_all_that_can_be_seen_foretells_that_and_no_more():
     omens = [omen for omen in small().ledger.omens if omen.fault and omen.strikes - omen.begins > 4 * HOUR]
     told = [

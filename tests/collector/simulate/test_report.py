@@ -38,6 +38,7 @@ def missed(found: Report) -> set[str]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.long
 def test_a_month_of_a_small_bank_meets_every_bar(seed: int):
     found = report(small(seed))
     assert [(bar.name, bar.found, bar.shown) for bar in found.bars if not bar.met] == []
@@ -55,6 +56,7 @@ def test_a_year_of_a_bank_of_500_meets_every_bar():
     assert 10_000_000 < outcome.readings < 50_000_000 * 500 / MOST_TERMINALS
 
 
+@pytest.mark.long
 def test_the_seeds_see_every_kind_of_fault_told():
     told = Counter()
     for seed in SEEDS:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.collector.conftest import World
+from tests.collector.people.peopled import BY, HASH
 from tests.collector.sending import T0, S, Sender, reading
 from tillwatch.agent.window import Discard, Offer, Send, SendLife, Window
 from tillwatch.agent.wire import Ack, AckState
+from tillwatch.collector.people import accounts
+from tillwatch.collector.people.accounts import Person
+from tillwatch.collector.people.console_db import open_console, transaction
+from tillwatch.collector.people.roles import Role
 from tillwatch.collector.proof.rebuild import rebuild, tables
 from tillwatch.collector.store import backup as backup_module
 from tillwatch.collector.store.backup import BackupError, make, restore, verify
@@ -25,6 +31,7 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.data = folder / "data"
         self.database, self.authority = self.data / "collector.db", self.data / "authority"
+        self.console = self.data / "console.db"
         self.file = folder / "backup.db"
 
     def make(self, **how) -> backup_module.Backup:
@@ -190,7 +197,7 @@ async def test_the_terminals_go_on_where_the_restored_collector_stands(site):
 async def test_tokens_and_tickets_of_before_are_not_taken_for_new_ones(site):
     world, _ = await site.world()
     db = world.store.conn
-    db.execute("INSERT INTO token VALUES (x'01', 't', 'b', 'r', 'atm', 0, ?, NULL)", (2**62,))
+    db.execute("INSERT INTO token VALUES (x'01', 't', 'b', 'r', 'atm', 0, ?, NULL, '', '')", (2**62,))
     for seq, state in enumerate(("done", "pending", "sending", "dead")):
         db.execute(
             "INSERT INTO outbox (connector, incident, op, seq, body, level, created_at, state) VALUES ('webhook', 'i', 'update', ?, x'80', 1, 0, ?)",
@@ -217,6 +224,8 @@ async def test_sealed_keys_want_the_passphrase(site):
         with pytest.raises(BackupError, match=text):
             site.restore(passphrase=wrong)
         assert site.keys() == before
+        with locked(site.database):  # nothing was begun: the collector starts
+            pass
     assert site.restore(passphrase=b"nine words") is not None
     assert site.keys() == before
     SqliteReader(site.database).close()
@@ -232,6 +241,64 @@ async def test_without_keys_those_that_are_there_stay(site):
     assert aside is not None
     assert [file.name for file in aside.iterdir()] == ["collector.db"]
     assert site.keys() == before
+
+
+def add_account(site: Site, name: str) -> None:
+    with closing(open_console(site.console)) as db, transaction(db):
+        accounts.add(db, Person(name, "", Role.ADMINISTRATOR, password=HASH), BY)
+
+
+def names(console: Path) -> list[str]:
+    return [name for (name,) in query(console, "SELECT name FROM person ORDER BY name")]
+
+
+@pytest.mark.parametrize("passphrase", [b"", b"nine words"])
+async def test_the_accounts_of_the_console_are_in_it_and_its_sessions_are_not(site, passphrase):
+    world, _ = await site.world(2)
+    add_account(site, "li.wei")
+    with closing(open_console(site.console)) as db:  # the console runs on
+        db.execute("INSERT INTO session VALUES (x'01', 'li.wei', '', 0, 0, ?, 0, '', 'password', '')", (2**62,))
+        made = site.make(passphrase=passphrase)
+        world.store.close()
+        assert made.accounts == verify(site.file).accounts == 1
+        assert (HASH.encode() in site.file.read_bytes()) is not bool(passphrase)
+        with pytest.raises(BackupError, match="the console runs; end it"):
+            site.restore(passphrase=passphrase)
+    with locked(site.database):  # nothing was begun
+        pass
+    add_account(site, "wang")
+    aside = site.restore(passphrase=passphrase)
+    assert (names(site.console), names(aside / "console.db")) == (["li.wei"], ["li.wei", "wang"])
+    assert query(site.console, "SELECT count(*) FROM session") == [(0,)]
+    assert site.console.stat().st_mode & 0o777 == 0o600
+    assert query(site.database, "SELECT count(*) FROM sqlite_master WHERE name = 'backup_console'") == [(0,)]
+    assert HASH.encode() not in site.database.read_bytes()
+
+
+async def test_a_backup_without_accounts_leaves_those_that_are_there(site):
+    world, _ = await site.world(2)
+    made = site.make()
+    world.store.close()
+    with closing(sqlite3.connect(site.file, isolation_level=None)) as db:  # as it was made before accounts were in it
+        db.execute("UPDATE backup_note SET value = 1 WHERE key = 'format'")
+        db.execute("DROP TABLE backup_console")
+    add_account(site, "li.wei")
+    aside = site.restore()
+    assert (made.accounts, names(site.console)) == (None, ["li.wei"])
+    assert not (aside / "console.db").exists()
+    site.file.unlink()
+    assert make(site.database, None, site.file).accounts is None
+    assert HASH.encode() not in site.file.read_bytes()
+
+
+async def test_a_console_file_that_is_damaged_is_told(site):
+    world, _ = await site.world(2)
+    world.store.close()
+    site.console.write_bytes(b"no database" * 500)
+    with pytest.raises(BackupError, match=r"console\.db: file is not a database; .* --without-keys"):
+        site.make()
+    assert list(site.file.parent.iterdir()) == [site.data]
+    assert make(site.database, None, site.file).accounts is None
 
 
 async def test_a_restore_that_was_broken_off_is_done_again(site, monkeypatch):
@@ -336,7 +403,7 @@ async def test_a_folder_that_cannot_be_written_keeps_no_half_of_a_backup(site, m
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(backup_module, "_add_keys", full)
+    monkeypatch.setattr(backup_module, "_add_secrets", full)
     with pytest.raises(BackupError, match="No space left on device; nothing was kept"):
         site.make()
     assert [file for file in site.file.parent.iterdir() if file.is_file()] == []
@@ -344,7 +411,7 @@ async def test_a_folder_that_cannot_be_written_keeps_no_half_of_a_backup(site, m
 
 
 async def test_a_backup_of_a_newer_program_is_left_alone(site):
-    await damaged(site, "UPDATE backup_note SET value = 2 WHERE key = 'format'")
+    await damaged(site, "UPDATE backup_note SET value = 3 WHERE key = 'format'")
     with pytest.raises(BackupError, match="made by a newer tillwatch"):
         site.restore()
     db = open_db(site.database)

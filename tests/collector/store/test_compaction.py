@@ -12,10 +12,10 @@ from tests.collector.conftest import World
 from tests.collector.packed import STEP, filled, keep_house, measured
 from tests.collector.sending import T0, S, Sender
 from tillwatch.agent.wire import AckState
-from tillwatch.collector.config import RetentionSection
 from tillwatch.collector.journal import Kind
 from tillwatch.collector.long_ago import LOOK_BACK_NS
 from tillwatch.collector.proof.rebuild import rebuild, tables
+from tillwatch.collector.sections import RetentionSection
 from tillwatch.collector.store import compaction
 from tillwatch.collector.store.compaction import (
     PAGE,

@@ -223,6 +223,24 @@ async def test_a_file_of_version_6_keeps_what_was_foreseen(tmp_path: Path) -> No
     world.store.close()
 
 
+async def test_a_file_of_version_7_keeps_what_people_wrote_down_and_asked_for(tmp_path: Path) -> None:
+    path = Path(shutil.copy(DATABASES / "collector_v7.db", tmp_path / "collector.db"))
+    tables_kept = (*INCIDENTS, "journal", "outbox", "finding", "risk", "asset", "terminal_note", "command")
+    with closing(sqlite3.connect(path)) as old:
+        kept = {name: sorted(old.execute(f"SELECT * FROM {name}").fetchall()) for name in tables_kept}
+    assert all(kept[name] for name in ("asset", "terminal_note", "command"))
+    world = World(path)
+    assert {name: sorted(world.store.conn.execute(f"SELECT * FROM {name}").fetchall()) for name in kept} == kept
+    world.now = world.pipeline.fold.advanced_to + S
+    await world.start()
+    copy = tmp_path / "again.db"
+    rebuild(path, copy)
+    made = SqliteStore(copy)
+    assert tables(made.conn) == tables(world.store.conn)
+    made.close()
+    world.store.close()
+
+
 def test_what_was_over_in_an_old_file_is_closed_and_waits_for_nobody(tmp_path: Path) -> None:
     path = Path(shutil.copy(DATABASES / "collector_v3.db", tmp_path / "collector.db"))
     with closing(sqlite3.connect(path)) as old, old:

@@ -12,10 +12,11 @@ from tests.collector.conftest import World
 from tests.collector.sending import Sender
 from tests.collector.stories.foreseen import found
 from tillwatch.collector.commands.acts import act
-from tillwatch.collector.config import CollectorSection, Config
+from tillwatch.collector.config import Config
 from tillwatch.collector.journal import Kind
 from tillwatch.collector.proof import audit
 from tillwatch.collector.proof.verify import verify_log
+from tillwatch.collector.sections import CollectorSection
 from tillwatch.collector.store import requests
 from tillwatch.collector.store.lock import WriterLock
 from tillwatch.collector.store.log import Log

@@ -8,9 +8,9 @@ from tests.collector.conftest import COLLECTOR_KEY, UNITS, World
 from tests.collector.packed import filled, keep_house
 from tests.collector.sending import T0, S
 from tillwatch.collector.clock import HOLD_NS, SteadyClock
-from tillwatch.collector.config import RetentionSection
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.proof.rebuild import rebuild
+from tillwatch.collector.sections import RetentionSection
 from tillwatch.collector.store import retention
 from tillwatch.collector.store.sqlite import SqliteStore
 

@@ -57,6 +57,7 @@ def system(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Any
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.long
 async def test_what_is_in_doubt_is_there_once_in_the_end(system: tuple[Any, str], tmp_path: Path) -> None:
     server, address = system
     store = tmp_path / "store.db"

@@ -175,8 +175,9 @@ def levels(gateway: Listener) -> list[int]:
     return sorted(level for _, level, _ in called(gateway).elements())
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("terminals", [10, pytest.param(40, marks=pytest.mark.long)])
+@pytest.mark.parametrize("terminals", [10, 40])
 async def test_an_hour_without_the_ticket_system_loses_and_doubles_nothing(
     tmp_path: Path, gateway: Listener, monkeypatch: pytest.MonkeyPatch, terminals: int
 ) -> None:

@@ -24,8 +24,9 @@ def tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RoundupServer]
         yield server
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("seeds", [5, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seeds", [5, 100])
 def test_two_senders_of_which_one_was_asleep_tell_everything_once(
     tracker: RoundupServer, tmp_path: Path, seeds: int
 ) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from tillwatch.agent.wire import SigningKey
 from tillwatch.collector.alarm.rules import shipped_text
-from tillwatch.collector.config import BrokerSection, CollectorSection, Config
+from tillwatch.collector.config import Config
 from tillwatch.collector.pipeline import Pipeline
+from tillwatch.collector.sections import BrokerSection, CollectorSection
 from tillwatch.collector.store.sqlite import SqliteStore
 from tillwatch.collector.trust.authority import open_authority
 from tillwatch.collector.trust.identities import examine_identities

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.collector.watch.running import Site, until
-from tillwatch.collector.config import WatchdogSection
+from tillwatch.collector.sections import WatchdogSection
 from tillwatch.collector.watch import commands, identity, path
 from tillwatch.collector.watch.commands import STALE_S, status
 from tillwatch.collector.watch.delays import Sample

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
+import pytest
+
 from tests.chaos.proxy import Proxy
 from tests.collector.tickets.conftest import Desk
 from tests.collector.watch.running import Site, free_ports, until
@@ -66,6 +68,7 @@ async def test_a_round_goes_the_whole_way_and_no_desk_hears_of_it(site: Sites, d
         assert "ERROR" not in one.log(name)
 
 
+@pytest.mark.long
 async def test_a_killed_collector_is_complained_of_and_its_return_ends_it(site: Sites, desk: Desk) -> None:
     one = site(**QUICK)
     await one.start("collector")
@@ -87,6 +90,7 @@ async def test_a_killed_collector_is_complained_of_and_its_return_ends_it(site: 
     assert all("HWM-" not in str(ticket["incident"]) for ticket in desk.tickets()), "drills never reach the desk"
 
 
+@pytest.mark.long
 async def test_behind_a_broker_of_its_own_the_collector_is_missed_at_its_word(site: Sites, desk: Desk) -> None:
     one = site(**QUICK, embedded=False)
     mosquitto = Mosquitto(one.folder / "mosquitto", one.broker, open_authority(one.config.authority))
@@ -110,6 +114,7 @@ async def test_behind_a_broker_of_its_own_the_collector_is_missed_at_its_word(si
         mosquitto.kill()
 
 
+@pytest.mark.long
 async def test_drills_that_do_not_arrive_are_missed_at_the_ticket(site: Sites, desk: Desk) -> None:
     (port,) = free_ports(1)
     proxy = Proxy(port)
@@ -136,6 +141,7 @@ async def test_drills_that_do_not_arrive_are_missed_at_the_ticket(site: Sites, d
         await proxy.close()
 
 
+@pytest.mark.long
 async def test_a_lost_connection_is_made_again_and_nothing_is_doubled(site: Sites) -> None:
     one = site(**QUICK)
     proxy = Proxy(one.broker)
@@ -165,6 +171,7 @@ async def test_a_lost_connection_is_made_again_and_nothing_is_doubled(site: Site
         await proxy.close()
 
 
+@pytest.mark.long
 async def test_one_that_is_no_watchdog_to_the_collector_says_what_is_wrong(site: Sites, desk: Desk) -> None:
     """Enrolled as a server its faults are real ones: they go to the desk, and the watchdog misses them."""
     one = site(**QUICK)

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.collector.web.running import Running, Watched
 
 CHROMIUM = Path("/usr/bin/chromium")  # a Debian package; a machine without it fails here, it does not skip
 
 ARGUMENTS = ["--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
+PATIENCE_MS = 30_000
+"""What a page is waited for. It bounds a test that fails: a machine that does much else besides paints late, and nothing is said here of how fast."""
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,7 @@ def console(shared: Running) -> Running:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     """One process for all tests of a module, which run on one loop; a context, with its own cookies and streams, is what each has for itself."""
+    expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as player:
         chromium = await player.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield chromium

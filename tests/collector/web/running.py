@@ -41,7 +41,7 @@ class Serving:
     def stop(self) -> tuple[int, str]:
         """Ends it with SIGTERM; its exit code and what it wrote to stderr."""
         self.process.terminate()
-        _, errors = self.process.communicate(timeout=20)
+        _, errors = self.process.communicate(timeout=60)
         return self.process.returncode, errors
 
 

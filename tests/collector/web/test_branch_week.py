@@ -8,7 +8,8 @@ import pytest
 
 from tests.collector.desk import Desk
 from tillwatch.collector.figures.rollup import Scope, compute
-from tillwatch.collector.figures.rows import open_log, read_log, read_policy
+from tillwatch.collector.figures.rows import read_log, read_policy
+from tillwatch.collector.store.reading import reading
 from tillwatch.collector.web.branch_week import DAYS, KEPT_NS, Weeks, week_of
 
 DAY = 86_400 * 10**9
@@ -29,7 +30,7 @@ def test_a_week_is_the_figures_of_its_days(store: tuple[Path, int]) -> None:
     assert len(week.days) == DAYS
     assert all(one.end == later.start for one, later in zip(week.days, week.days[1:], strict=False))
     assert week.days[-1].start <= now < week.days[-1].end
-    db = open_log(database)
+    db = reading(database)
     scope = Scope("branch", "Harbour Road")
     start = week.days[0].start
     whole = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -15,6 +16,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.collector.desk import Desk
 from tests.collector.web.running import Serving, Watched
+from tests.variants import long_after
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -88,32 +90,46 @@ async def view(browser: Browser, serving: Serving) -> AsyncIterator[Watched]:
     await context.close()
 
 
+AGO = re.compile(r"(18|19|20) min ago")
+"""What waits since 18 minutes, when it is looked at: a busy machine takes its time."""
+
+
 def banner(page: Page):
     return page.locator(".tw-undelivered .tw-banner")
 
 
 PAGES = {
     "": ".tw-tile",
+    "incident": ".tw-file h1",
     "terminal/atm-1": ".tw-component",
     "alarms": ".tw-incident",
-    "incident": ".tw-file h1",
     "deliveries": ".tw-title",
 }
+LOOKS = [
+    ("incident", 390, "dark"),
+    ("deliveries", 1440, "light"),
+    ("incident", 390, "light"),
+    ("incident", 1440, "dark"),
+    ("incident", 1440, "light"),
+    ("deliveries", 390, "dark"),
+    ("deliveries", 390, "light"),
+    ("deliveries", 1440, "dark"),
+]
 
 
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", long_after(2, PAGES))
 async def test_it_comes_and_goes_on_every_page_without_a_reload(view: Watched, bank: Bank, path: str) -> None:
     page = await view.open(f"incident/{bank.incident}" if path == "incident" else path, ready=PAGES[path])
     await page.evaluate("window.stayed = true")
     await expect(banner(page)).to_have_count(0)
     bank.waits(18 * 60)
-    await expect(banner(page)).to_have_count(1, timeout=10_000)
+    await expect(banner(page)).to_have_count(1)
     await expect(banner(page)).to_contain_text("Messages not delivered to desk: 1 (Level 1: 1)")
-    await expect(banner(page)).to_contain_text("18 min ago")
+    await expect(banner(page)).to_contain_text(AGO)
     await expect(banner(page)).to_contain_text(ANSWER)
     await expect(page.get_by_role("alert").filter(has_text=ANSWER)).to_be_visible()
     bank.delivered()
-    await expect(banner(page)).to_have_count(0, timeout=10_000)
+    await expect(banner(page)).to_have_count(0)
     assert await page.evaluate("window.stayed")
 
 
@@ -122,7 +138,7 @@ async def test_since_when_is_said_in_the_time_of_this_place(view: Watched, bank:
     page = await view.open("alarms", ready=".tw-undelivered .tw-banner")
     since = (await page.evaluate("fetch('/api/v1/health').then(a => a.json())"))["undelivered"][0]["oldest_at"]
     await expect(banner(page)).to_contain_text(f"since {await page.evaluate('at => tw.stamp(Date.parse(at))', since)}")
-    await expect(banner(page).locator("[aria-hidden=true] [data-at]")).to_have_text("18 min ago")
+    await expect(banner(page).locator("[aria-hidden=true] [data-at]")).to_have_text(AGO)
 
 
 async def test_it_leads_to_the_messages_and_these_to_their_incident(view: Watched, bank: Bank) -> None:
@@ -157,7 +173,7 @@ async def test_where_the_ticket_and_its_messages_stand(view: Watched, bank: Bank
     bank.waits(60)
     # Told apart from what another test left there, also where one look of the feed has seen neither of both come and go.
     bank.change("UPDATE outbox SET attempts = 7 WHERE incident = ? AND op = 'open'", bank.incident)
-    await expect(messages.filter(has_text="open → desk").locator(".tw-tag")).to_have_text("uncertain", timeout=10_000)
+    await expect(messages.filter(has_text="open → desk").locator(".tw-tag")).to_have_text("uncertain")
 
 
 async def test_chinese(view: Watched, bank: Bank) -> None:
@@ -167,11 +183,9 @@ async def test_chinese(view: Watched, bank: Bank) -> None:
     await expect(page.locator(".tw-ticket")).to_contain_text("处理中 · 系统原文：“In Arbeit”")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
-@pytest.mark.parametrize("path", ["incident", "deliveries"])
+@pytest.mark.parametrize(("path", "width", "scheme"), long_after(2, LOOKS))
 async def test_it_fits_and_is_told_by_more_than_colour(
-    view: Watched, bank: Bank, scheme: str, width: int, path: str
+    view: Watched, bank: Bank, path: str, width: int, scheme: str
 ) -> None:
     bank.waits(18 * 60)
     await view.page.set_viewport_size({"width": width, "height": 900})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
 from tests.collector.fake_dossiers import HOSTILE, SCRIPT
-from tests.collector.web.running import Watched
+from tests.collector.web.running import Running, Watched
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 CHART = ".tw-timeline-panel svg"
@@ -33,7 +35,7 @@ async def test_the_timeline_is_walked_zoomed_and_read_as_a_list_by_keyboard(watc
     rows = page.locator(".tw-timeline-list tbody tr")
     await expect(rows).to_have_count(9)
     await expect(rows.first).to_contain_text("A disk fills up · HWM-2")
-    assert "as=list" in page.url
+    await expect(page).to_have_url(re.compile("as=list"))
     await expect(rows.get_by_role("link").first).to_have_attribute("href", "/incident/HWM-2")
 
 
@@ -41,10 +43,22 @@ async def test_what_was_not_seen_is_hatched_and_said(watched: Watched):
     page = await watched.open("terminal/ATM-001", ".tw-strip-row .tw-band-unknown")
     row = page.locator(".tw-strip-row", has=page.get_by_role("link", name="printer"))
     await expect(row.get_by_role("img")).to_have_attribute(
-        "aria-label", "OK 33 %, Unknown: not seen 33 %, Critical 33 %"
+        "aria-label", "OK 34 %, Unknown: not seen 33 %, Critical 33 %"
     )
     looks = await row.locator(".tw-band-unknown").evaluate("(e) => getComputedStyle(e).backgroundImage")
     assert looks.startswith("repeating-linear-gradient")
+
+
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Pacific/Kiritimati"])
+async def test_a_day_of_the_file_is_the_same_in_every_zone(browser: Browser, console: Running, zone: str):
+    """On a phone as on a wide screen: the strip of seven days above it writes its days shorter."""
+    context = await browser.new_context(viewport={"width": 390, "height": 844}, locale="en-GB", timezone_id=zone)
+    page = await Watched(await context.new_page(), console.url).open("terminal/ATM-001", "#tw-file .tw-asset")
+    await expect(page.locator(".tw-strip-axis span").first).to_be_visible()
+    bought = page.locator("#tw-file .tw-asset dl div, #tw-file .tw-asset dl").filter(has_text="Bought").last
+    await expect(bought).to_contain_text("15 Jan 2024")
+    await expect(bought).to_contain_text("2 Oct 2026")
+    await context.close()
 
 
 async def test_the_file_says_what_is_due_used_up_and_may_have_been_substituted(watched: Watched):

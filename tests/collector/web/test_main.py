@@ -18,11 +18,12 @@ from tests.collector.sending import T0, S, Sender
 from tests.collector.web.running import Running
 from tillwatch.agent.model import Reading
 from tillwatch.collector.commands.service_commands import console_arguments
-from tillwatch.collector.config import Config, PredictionsSection
+from tillwatch.collector.config import Config
 from tillwatch.collector.people import accounts
 from tillwatch.collector.people.accounts import Person
 from tillwatch.collector.people.console_db import open_console, place, transaction
 from tillwatch.collector.people.roles import Role
+from tillwatch.collector.sections import PredictionsSection
 from tillwatch.collector.web.__main__ import Refused, listen, main
 
 
@@ -116,6 +117,7 @@ def test_the_console_is_told_of_the_predictions(tmp_path):
     assert console_arguments(Config(predictions=off))[-1] == "--no-predictions"
 
 
+@pytest.mark.long
 def test_it_ends_cleanly_with_an_open_event_stream(tmp_path):
     console = Running(tmp_path)
     with urllib.request.urlopen(console.url + "api/v1/events", timeout=10) as stream:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.collector.fake_fleet import FakeFleet
-from tillwatch.collector.oversight import CertificateView, DoneView, MonitoringFacts, SpoolView
+from tillwatch.collector.oversight import CertificateView, DoneView, MonitoringFacts, SinkView, SpoolView
 from tillwatch.collector.read import Culprit, Health, WaitingView
 from tillwatch.collector.web.messages import TEXTS
 from tillwatch.collector.web.monitoring import (
@@ -45,7 +45,9 @@ from tillwatch.collector.web.rest.monitoring_schema import HealthPart
 NOW = 1_790_000_000 * S
 ATM = replace(FakeFleet(1).terminals()[0], id="atm-1", connection="online", skew_ms=0, life_cycle="in_service", holes=0, lost=0)  # fmt: skip
 HEALTH = Health(100, NOW, 0, 0, (), NOW - DAY, NOW)
+SINK = SinkView("analysts", 100, NOW, NOW, 1000, 0, running=True)
 FACTS = MonitoringFacts(
+    sinks=(SINK,),
     store_bytes=10**9, disk_free=DISK_WARN, disk_total=10**12, acts_waiting=0, spools=(SpoolView("atm-1", NOW, 0, 0, 0, "ok"),),
     certificates=(CertificateView("ca.pem", NOW + CA_WARN), CertificateView("server.pem", NOW + SERVER_WARN)),
     backup=DoneView(NOW - HOUR, ok=True), verified=DoneView(NOW - HOUR, ok=True), synchronised=True,
@@ -107,6 +109,14 @@ def test_nothing_known_is_never_well() -> None:
         ("outbox", health(outbox_dead=1), WARN),
         ("outbox", health(waiting=(WaitingView("desk", 1, 2, NOW - 3 * S, 2 * S, "no"),)), FAIL),
         ("predictions", replace(SEEN, far=HowFar(BEHIND)), WARN),
+        ("sinks", facts(sinks=()), SWITCHED_OFF),
+        ("sinks", replace(SEEN, facts=None), UNKNOWN),
+        ("sinks", health(journal_entries=101, last_entry_at=NOW + HOUR), OK),
+        ("sinks", health(journal_entries=101, last_entry_at=NOW + HOUR + S), WARN),
+        ("sinks", facts(sinks=(replace(SINK, written=99, at=NOW - 301 * S, trouble="it does not answer"),)), FAIL),
+        ("sinks", facts(sinks=(replace(SINK, written=99, at=NOW - 300 * S, trouble="it does not answer"),)), OK),
+        ("sinks", facts(sinks=(replace(SINK, written=99, at=NOW - 301 * S, running=False),)), FAIL),
+        ("sinks", facts(sinks=(replace(SINK, trouble="it does not answer"), SINK)), OK),
         ("predictions", replace(SEEN, far=HowFar(NEW)), OK),
         ("predictions", replace(SEEN, far=HowFar(OFF)), SWITCHED_OFF),
         *(("predictions", replace(SEEN, far=HowFar(state)), FAIL) for state in (TROUBLE, STOPPED, STUCK)),

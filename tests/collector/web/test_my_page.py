@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, Error, Page, Route, expect
 
 from tests.collector.web.running import Serving, Watched
 
@@ -74,6 +74,7 @@ async def test_what_cannot_be_sent_waits_and_goes_in_its_order(phone: Page, bank
     await phone.context.set_offline(False)
     await expect(phone.locator(".tw-unsent")).to_have_count(0)
     await expect(phone.locator(".tw-head .tw-stage")).to_contain_text("At work")
+    await expect(phone.locator(".tw-repair-acts .tw-primary", has_text="Acknowledge")).to_have_count(0)
     told = [kind for kind in await events(phone, bank, name) if kind in ("acknowledged", "in_repair")]
     assert told == ["acknowledged", "in_repair"]
 
@@ -131,3 +132,71 @@ async def test_what_is_written_outlives_the_page_and_ends_with_the_part(phone: P
     await phone.get_by_role("button", name="Say that it is mended").click()
     await expect(phone.locator(".tw-came")).to_contain_text("by its readings the fault is still there")
     await expect(phone.locator(".tw-bring")).to_contain_text("01750109646, S/N CN24K7719")
+
+
+# Opened without a connection.
+
+
+async def kept(page: Page) -> None:
+    await page.locator("html[data-kept]").wait_for(state="attached")
+
+
+async def caches(page: Page) -> list[str]:
+    found: list[str] = await page.evaluate("caches.keys()")
+    return sorted(name for name in found if name.startswith("tw-data-"))
+
+
+async def test_both_pages_open_without_a_connection_after_one_visit(phone: Page, bank: Serving) -> None:
+    name = await name_of(phone, bank, "ATM-0101")
+    await phone.request.post(f"{bank.url}{V1}/incidents/{name}/acknowledge", data={})  # taken on, if nobody has yet
+    await phone.goto(f"{bank.url}my")
+    await phone.locator(".tw-my-item").first.wait_for()
+    await kept(phone)
+    await phone.goto(f"{bank.url}repair/{name}")
+    await phone.locator(".tw-steps-list").wait_for()
+    await kept(phone)
+    await phone.context.set_offline(True)
+    await phone.goto(f"{bank.url}my")
+    await expect(phone.locator(".tw-my-item", has_text="ATM-0101").first).to_be_visible()
+    await expect(phone.locator(".tw-offline")).to_be_visible()
+    await phone.goto(f"{bank.url}repair/{name}")
+    await expect(phone.locator(".tw-steps-list")).to_be_visible()
+    await phone.get_by_role("button", name="Begin repair").click()
+    await expect(phone.locator(".tw-unsent")).to_contain_text("Waiting to be sent (1)")
+    await phone.context.set_offline(False)
+    await expect(phone.locator(".tw-unsent")).to_have_count(0)
+    assert (await events(phone, bank, name)).count("in_repair") == 1
+
+
+async def test_what_was_kept_is_of_one_person_and_ends_with_the_session(phone: Page, bank: Serving) -> None:
+    await phone.goto(f"{bank.url}my")
+    await kept(phone)
+    [own] = await caches(phone)
+    await phone.context.set_extra_http_headers({"X-Who": "zhang:technician"})
+    await phone.goto(f"{bank.url}my")
+    await phone.locator(".tw-my-item").first.wait_for()
+    await phone.wait_for_function("own => caches.keys().then((all) => !all.includes(own))", arg=own)
+    assert len(await caches(phone)) == 1
+    await phone.goto(f"{bank.url}terminal/ATM-0101")  # asks the same questions, and keeps nothing of them
+    await phone.locator("h1").wait_for()
+    kept_of = "async () => (await (await caches.open((await caches.keys()).find((n) => n.startsWith('tw-data-')))).keys()).map((r) => r.url)"
+    assert not [address for address in await phone.evaluate(kept_of) if "/terminals/" in address]
+    await phone.evaluate("fetch('/api/v1/sign-out', { method: 'POST' }).catch(() => {})")
+    await phone.wait_for_function("() => caches.keys().then((all) => !all.some((name) => name.startsWith('tw-data-')))")
+    await phone.context.set_offline(True)
+    with pytest.raises(Error, match=r"ERR_INTERNET_DISCONNECTED|ERR_FAILED"):
+        await phone.goto(f"{bank.url}my")
+    await phone.context.set_offline(False)
+
+
+async def test_the_worker_is_served_at_the_root_and_its_policy_is_strict(phone: Page, bank: Serving) -> None:
+    answer = await phone.request.get(f"{bank.url}worker.js")
+    assert (answer.status, answer.headers["content-type"].partition(";")[0]) == (200, "text/javascript")
+    assert answer.headers["cache-control"] == "no-cache"
+    assert "worker-src 'self'" in answer.headers["content-security-policy"]
+    marks = [
+        (await phone.request.get(f"{bank.url}{V1}/my", headers={"X-Who": who})).headers["tw-visitor"]
+        for who in ("chen:technician", "zhang:technician")
+    ]
+    assert len(set(marks)) == 2
+    assert "tw-visitor" not in (await phone.request.get(f"{bank.url}{V1}/inbox")).headers

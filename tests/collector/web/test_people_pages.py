@@ -47,7 +47,7 @@ async def test_without_a_script_one_comes_in_and_goes_where_one_wanted(browser, 
     assert "用户名或密码错误" in await page.locator("[role=alert]").inner_text()
     await page.fill("#password", WORD)
     await page.click(".tw-gate-go")
-    assert page.url == served.url + "terminal/ATM-001"
+    await expect(page).to_have_url(served.url + "terminal/ATM-001")
     await context.close()
 
 
@@ -57,7 +57,7 @@ async def test_a_page_that_is_open_when_its_session_ends_shows_the_sign_in_page(
     await page.wait_for_selector(".tw-main")
     await page.wait_for_function("window.socket?.connected")
     served.tell("li.wei active no")
-    await expect(page).to_have_url(served.url + "sign-in?ended&next=%2Falarms", timeout=15_000)
+    await expect(page).to_have_url(served.url + "sign-in?ended&next=%2Falarms")
     await expect(page.locator(".tw-gate")).to_contain_text("You have been signed out")
     served.tell("li.wei active yes")
 

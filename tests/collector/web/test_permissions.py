@@ -23,7 +23,7 @@ from tillwatch.collector.people.settings import ConsoleSection
 from tillwatch.collector.web.entry.door import NEEDS
 from tillwatch.collector.web.pages.theme import static_version
 
-OPEN, SELF, SEE, SEE_PROTECTED, ACT, DIAGNOSE, PLAN, TRY_RULES, PROVE, AUDIT, PEOPLE, METRICS = Permission
+OPEN, SELF, SEE, SEE_PROTECTED, ACT, DIAGNOSE, PLAN, TRY_RULES, PROVE, AUDIT, PEOPLE, METRICS, ROLL_OUT = Permission
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,8 @@ ROUTES: dict[str, Permission | Route] = {
     f"GET {V1}/figures/ran-out": SEE,
     f"GET {V1}/figures/supplies": SEE,
     f"GET {V1}/figures/trend": SEE,
+    f"GET {V1}/figures/report": SEE,
+    "GET /worker.js": OPEN,
     "GET /figures": SEE,
     "GET /figures/{terminal}": SEE,
     f"GET {V1}/terminals/{{terminal}}/intervals": SEE,
@@ -131,6 +133,10 @@ ROUTES: dict[str, Permission | Route] = {
     f"POST {V1}/terminals/{{terminal}}/corrections": Route(
         PLAN, body={"from": "2026-01-02T06:00", "to": "2026-01-02T10:00", "counts_as": "planned", "reason": "move"}
     ),
+    "GET /enrolment": SEE,
+    f"GET {V1}/enrolment": SEE,
+    f"GET {V1}/enrolment/expected": SEE,
+    f"GET {V1}/enrolment/grants/{{name}}/missing": SEE,
     "GET /supplies": SEE,
     f"GET {V1}/supplies": SEE,
     f"GET {V1}/supplies/route": SEE,
@@ -161,6 +167,19 @@ ROUTES: dict[str, Permission | Route] = {
     f"POST {V1}/windows": PLAN,
     f"PUT {V1}/windows/{{window}}": PLAN,
     f"DELETE {V1}/windows/{{window}}": PLAN,
+    # Configuration bundles.
+    "GET /rollout": SEE,
+    f"GET {V1}/bundles": SEE,
+    f"GET {V1}/bundles/{{bundle}}": SEE,
+    f"GET {V1}/rollouts": SEE,
+    f"GET {V1}/rollouts/{{rollout}}": SEE,
+    f"GET {V1}/configurations": SEE,
+    f"POST {V1}/rollouts": Route(
+        ROLL_OUT, body={"bundle": "winter-2026", "rings": [{"name": "rest", "share": 100}], "reason": "cold rooms"}
+    ),
+    f"POST {V1}/rollouts/{{rollout}}/halt": Route(ROLL_OUT, body={"reason": "wait"}),
+    f"POST {V1}/rollouts/{{rollout}}/return": Route(ROLL_OUT, body={"reason": "summer"}),
+    f"PUT {V1}/terminals/{{terminal}}/ring": Route(ROLL_OUT, body={"ring": "pilot", "reason": "beside the office"}),
     "GET /audit": AUDIT,
     f"GET {V1}/audit": AUDIT,
     f"GET {V1}/audit/chain": AUDIT,

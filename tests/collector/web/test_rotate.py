@@ -13,9 +13,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from tillwatch.agent import enrol as agent_enrol
-from tillwatch.agent import identity, renewal, rotate
-from tillwatch.agent.enrol import EnrolError, RefusedError
+from tillwatch.agent import identity
+from tillwatch.agent.enrolment import enrol as agent_enrol
+from tillwatch.agent.enrolment import renewal, rotate
+from tillwatch.agent.enrolment.enrol import EnrolError, RefusedError
 from tillwatch.agent.wire import SigningKey
 from tillwatch.collector.alarm.rules import shipped_text
 from tillwatch.collector.pipeline import Pipeline

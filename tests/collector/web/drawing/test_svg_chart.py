@@ -83,6 +83,13 @@ def test_axis_limit_and_zone_are_told():
     assert texts.count("20") == 2, "of the axis and of the limit"
 
 
+@pytest.mark.parametrize(("unit", "heading"), [("C", "t c s (°C)"), ("ohm", "t c s (Ω)"), ("rpm", "t c s (rpm)")])
+def test_a_unit_is_written_as_people_write_it(unit, heading):
+    points = (Point(BASE, 21.5, None, None, 1),)
+    drawing = ET.fromstring(draw(History("t", "c", "s", unit, "reading", points), BASE, BASE + HOUR, 60, (), UTC, TEXTS["en"]))  # fmt: skip
+    assert drawing.findtext(f"{SVG}title") == heading
+
+
 def test_nine_years_of_readings_are_a_small_picture():
     points = tuple(Point(BASE + k * HOUR, float(k % 97), 0.0, 100.0, 60) for k in range(9 * 366 * 24))
     history = History("t", "c", "s", "%", "hour", points)

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tillwatch.agent import enrol as agent_enrol
 from tillwatch.agent import identity as agent_identity
+from tillwatch.agent.enrolment import enrol as agent_enrol
 from tillwatch.agent.wire import SigningKey
 from tillwatch.collector.store.sqlite import open_db
 from tillwatch.collector.trust.authority import open_authority

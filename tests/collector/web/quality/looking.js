@@ -39,6 +39,7 @@
       wrong.push(`a key instead of a text: ${text} in ${where(element)}`);
     }
     if (/^(undefined|null|NaN|\[object Object\])$|\bNaN\b|\bundefined\b|\[object |Invalid Date/.test(text)) wrong.push(`no text for a person: ${cut(text)} in ${where(element)}`);
+    if (/(?<!\d)\d{1,2} (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sept?|Oct|Nov|Dec) \d{1,3}(?![\d:])/.test(text)) wrong.push(`a date without its year: ${cut(text)} in ${where(element)}`);
     if (other.has(text) && !element.closest("[lang], code")) wrong.push(`of the other language: ${cut(text)} in ${where(element)}`);
     const range = document.createRange();
     range.selectNodeContents(node);
@@ -75,6 +76,36 @@
       const over = getComputedStyle(top);
       if (top.closest("header, .tw-header, [role=dialog], .q-layout__section--marginal") || over.position === "sticky" || top.closest("a, button, label, th, td, svg")?.contains(element)) continue;
       if ([...texts].some(([, other]) => other === top || top.contains(other)) && getComputedStyle(element).pointerEvents !== "none") wrong.push(`under another: ${cut(text)} in ${where(element)} under ${where(top)}`);
+    }
+  }
+
+  // ---- and no two of them share a place, not even their ends: of each line what its holders let through
+  const lines = [];
+  for (const [node, element, text] of texts) {
+    if (hiddenOnPurpose(element) || element.closest(".tw-banner, header, .tw-header, [role=dialog], dialog, svg, .ag-root-wrapper")) continue;
+    let [left, right, top, bottom] = [0, innerWidth, -Infinity, Infinity];
+    let apart = false;
+    for (let holder = element; holder && holder !== document.body; holder = holder.parentElement) {
+      const style = getComputedStyle(holder);
+      if (["sticky", "fixed", "absolute"].includes(style.position)) apart = true;
+      if (style.overflowX === "visible" || style.display === "inline") continue;
+      const clip = holder.getBoundingClientRect();
+      [left, right, top, bottom] = [Math.max(left, clip.left), Math.min(right, clip.right), Math.max(top, clip.top), Math.min(bottom, clip.bottom)];
+    }
+    if (apart) continue;
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    for (const box of range.getClientRects()) {
+      const line = { left: Math.max(left, box.left), right: Math.min(right, box.right), top: Math.max(top, box.top), bottom: Math.min(bottom, box.bottom), node, text, element };
+      if (line.right - line.left > 3 && line.bottom - line.top > 3) lines.push(line);
+    }
+  }
+  lines.sort((a, b) => a.top - b.top);
+  for (let one = 0; one < lines.length; one += 1) {
+    for (let two = one + 1; two < lines.length && lines[two].top < lines[one].bottom - 6; two += 1) {
+      const [a, b] = [lines[one], lines[two]];
+      if (a.node === b.node || Math.min(a.right, b.right) - Math.max(a.left, b.left) < 3 || Math.min(a.bottom, b.bottom) - b.top < 6) continue;
+      wrong.push(`over each other: ${cut(a.text)} in ${where(a.element)} and ${cut(b.text)} in ${where(b.element)}`);
     }
   }
 

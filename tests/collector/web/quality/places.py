@@ -51,7 +51,7 @@ def pages() -> list[Page]:
         if (
             method != "GET"
             or path.startswith(("/api/", "/console/", "/metrics"))
-            or path.endswith((".svg", ".ics", "}.json"))
+            or path.endswith((".svg", ".ics", "}.json", ".js"))
         ):
             continue
         permission = held.permission if isinstance(held, Route) else held

@@ -131,9 +131,7 @@ class WholeBank(ForeseenBank):
         self.operate(action="terminal-note", terminal="atm-1", text="The key is at the branch desk until six.")
         for payload in PAYLOADS:
             self.operate(action="terminal-note", terminal=self.evil, text=payload)
-        for number, (scope, reason) in enumerate(
-            (("branch:Harbour Road", PAYLOADS[0]), (f"terminal:{self.evil}", PAYLOADS[2]))
-        ):
+        for number, (scope, reason) in enumerate((("branch:Harbour Road", PAYLOADS[0]), (self.evil, PAYLOADS[2]))):
             times = {"from": self.now - HOUR + number * DAY, "to": self.now + 3 * HOUR + number * DAY}
             self.operate(action="window", id=f"M-{number}", scope=scope, **times, reason=reason, approved_by=PAYLOADS[1], change_ref=PAYLOADS[3])  # fmt: skip
 
@@ -154,7 +152,7 @@ class WholeBank(ForeseenBank):
                 await world.pipeline.ticket_changed({**about, "url": f"https://desk.example/{number}", "state": "open"})
                 said = [("1", evil, world.now, evil)]
                 seen = {"origin": "seen", "owner": evil, "status": evil, "part": evil, "said": said, "updated_at": 0}
-                await world.pipeline.ticket_changed({**about, **seen, "state": "in_progress" if number else "on_hold"})
+                await world.pipeline.ticket_changed({**about, **seen, "state": "working" if number else "on_hold"})
             body = json.dumps({"version": "4", "alerts": alerts}).encode()
             for facts in facts_of("prometheus", body, AlertsSettings(), world.now):
                 await world.pipeline.operate(facts)

@@ -12,7 +12,10 @@ from fastapi.testclient import TestClient
 
 from tests.collector.web.counter import AUDITOR, Counter
 from tillwatch.collector.people.roles import Role, Scope, Visitor
+from tillwatch.collector.proof.acts_page import Logged
+from tillwatch.collector.proof.audit import Act
 from tillwatch.collector.store import done
+from tillwatch.collector.web.rest.audit_schema import MAX_DETAIL, MAX_NAMES, AuditEntry
 
 V1 = "/api/v1"
 
@@ -104,6 +107,15 @@ def test_all_of_it_leaves_as_a_file(client: TestClient) -> None:
     lines = answer.text.strip().splitlines()
     assert len(lines) == 1 + 3
     assert lines[0].lstrip("\ufeff").startswith("n,at,actor,action")
+
+
+def test_a_fact_that_is_a_table_stays_one_and_is_bounded() -> None:
+    facts = {"labels": {"branch": "Hill", "note": "x" * 2 * MAX_DETAIL, **{f"l{n}": n for n in range(2 * MAX_NAMES)}}}
+    act = Act(7, 10**18, "alerts prometheus", "alert", "", facts, ok=True)
+    labels = AuditEntry.of(Logged(act, b"")).detail["labels"]
+    assert labels["branch"] == "Hill"
+    assert len(labels["note"]) == MAX_DETAIL + 1
+    assert len(labels) == MAX_NAMES
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.TECHNICIAN, Role.SUPERVISOR, Role.ADMINISTRATOR])

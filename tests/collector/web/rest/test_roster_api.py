@@ -73,6 +73,8 @@ def test_numbers_are_masked_and_a_look_at_one_is_record(client: TestClient, coun
     assert PHONE not in client.get(f"{V1}/roster/told", params={"branch": "Harbour"}).text
     whole = client.post(f"{V1}/roster/people/chen/contact")
     assert whole.json()["contact"] == {"phone": PHONE}
+    again = client.post(f"{V1}/roster/people/chen/contact")  # within the hour: shown, and not told twice
+    assert again.json() == whole.json()
     assert client.post(f"{V1}/roster/people/nobody/contact").status_code == 404
     counter.who = Visitor("zhou", Role.AUDITOR)
     (look,) = client.get(f"{V1}/audit", params={"group": "look"}).json()["items"]

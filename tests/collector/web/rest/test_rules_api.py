@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -143,14 +143,18 @@ def banked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClien
         yield client, who, {"asked": asked, "terminal": terminal, "branch": branch}
 
 
+async def over(number: str) -> None:
+    at_work = [task for task in asyncio.all_tasks() if task.get_name() == f"trial {number}"]
+    if at_work:
+        await asyncio.wait(at_work, timeout=60)
+
+
 def done(client: TestClient, number: str) -> dict[str, Any]:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        got: dict[str, Any] = client.get(f"{V1}/backtests/{number}").json()
-        if got["state"] in OVER:
-            return got
-        time.sleep(0.05)
-    raise AssertionError(got)
+    assert client.portal is not None
+    client.portal.call(over, number)
+    got: dict[str, Any] = client.get(f"{V1}/backtests/{number}").json()
+    assert got["state"] in OVER, got
+    return got
 
 
 def test_a_trial_says_what_would_have_been_and_what_to_write(banked: Any) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
-from collections.abc import Iterator
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,9 +16,15 @@ from fastapi.testclient import TestClient
 from tests.collector.fake_fleet import NANO, FakeFleet
 from tests.collector.web.as_visitor import HEADER, let_in
 from tests.collector.web.foreseen_bank import CASH, ForeseenBank
-from tillwatch.collector.people.roles import Role, Scope, Visitor
+from tillwatch.collector.alarm.diagnosis import load_cards
+from tillwatch.collector.people.roles import Role, Scope, Visitor, on_behalf_of
+from tillwatch.collector.predict.supplies import Stored
 from tillwatch.collector.store.reader import SqliteReader
-from tillwatch.collector.web.app import Console
+from tillwatch.collector.web.app import Console, nothing_taken
+from tillwatch.collector.web.parts import Parts
+from tillwatch.collector.web.predicting import Predicting
+from tillwatch.collector.web.reads import Unreadable
+from tillwatch.collector.web.rest.supplies_api import KEPT_S, OLD_S, SHARE, Looking
 
 V1 = "/api/v1"
 WHO = {
@@ -127,3 +136,106 @@ def test_what_cannot_be_asked_is_a_problem(fake, path, status):
     assert answer.headers["content-type"].startswith(
         "application/problem+json" if status != 200 else "application/json"
     )
+
+
+class Held(FakeFleet):
+    """A fleet whose supplies can be looked at when the test lets it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(60, 1_790_000_000 * NANO, folder / "c.json")
+        self.looks, self.go, self.broken = 0, threading.Event(), False
+        self.go.set()
+
+    def supplies(self, signals: Collection[str]) -> Sequence[Stored]:
+        self.looks += 1
+        assert self.go.wait(30)
+        if self.broken:
+            raise sqlite3.OperationalError("disk I/O error")
+        return super().supplies(signals)
+
+
+class Times:
+    def __init__(self) -> None:
+        self.s = 0.0
+
+    def __call__(self) -> float:
+        return self.s
+
+
+@pytest.fixture
+async def held(tmp_path: Path) -> AsyncIterator[tuple[Held, Times, Looking]]:
+    fleet, times = Held(tmp_path), Times()
+    console = Console(lambda: fleet, now=lambda: fleet.base + round(times.s * NANO), with_pages=False)
+    parts = Parts(
+        console.reads,
+        console.feed,
+        lambda: fleet.base + round(times.s * NANO),
+        nothing_taken,
+        load_cards(None),
+        Predicting(),
+    )
+    look = Looking(parts, times)
+    with on_behalf_of(WHO["chen"]):
+        yield fleet, times, look
+    fleet.go.set()
+    await look.close()
+    console.reads.close()
+
+
+async def test_who_asks_in_the_next_minute_does_not_wait_and_sees_how_old_it_is(held) -> None:
+    fleet, times, look = held
+    first, at = await look()
+    assert first
+    assert (fleet.looks, at) == (1, fleet.base)
+    times.s = KEPT_S + 1
+    fleet.go.clear()  # the next look takes as long as the test says
+    for _ in range(5):
+        assert await look() == (first, at)
+    following = look._next
+    assert following is not None
+    fleet.go.set()
+    await following
+    assert fleet.looks == 2
+    assert (await look())[1] == fleet.base + round(times.s * NANO)
+
+
+async def test_what_is_too_old_is_waited_for_by_all_at_once(held) -> None:
+    fleet, times, look = held
+    await look()
+    times.s = OLD_S + 1
+    answers = await asyncio.gather(*(look() for _ in range(4)))
+    assert {at for _, at in answers} == {fleet.base + round(times.s * NANO)}
+    assert fleet.looks == 2
+
+
+async def test_a_slow_store_is_looked_at_less_often(held) -> None:
+    fleet, times, look = held
+    fleet.go.clear()
+    waiting = asyncio.create_task(look())
+    while not fleet.looks:
+        await asyncio.sleep(0)
+    times.s = 20.0
+    fleet.go.set()
+    await waiting
+    times.s = 20.0 + SHARE * 20 - 1
+    await look()
+    assert fleet.looks == 1
+    times.s += 2
+    await look()
+    assert look._next is not None
+    await look._next
+    assert fleet.looks == 2
+
+
+async def test_a_store_that_does_not_answer_leaves_the_last_answer_until_it_is_too_old(held) -> None:
+    fleet, times, look = held
+    first, at = await look()
+    fleet.broken, times.s = True, KEPT_S + 1
+    assert await look() == (first, at)
+    with pytest.raises(Unreadable):
+        await look._next
+    times.s = OLD_S + 1
+    with pytest.raises(Unreadable):
+        await look()
+    fleet.broken = False
+    assert (await look())[1] > at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,18 @@ def test_a_list_is_as_long_as_it_was_asked_for_though_others_stand_before(fleet)
     centre = Visitor("sun", Role.VIEWER, Scope(regions=frozenset({"Centre"})))
     assert own
     assert [alarm.id for alarm in scoped(fleet, centre).alarms(limit=1)] == [own[0].id]
+
+
+def test_orders_of_other_parts_leave_no_room_empty(fleet, monkeypatch):
+    """Of 300 orders the newest 200 are of terminals elsewhere."""
+    [one, *_] = fleet.orders("ATM-0001")
+    own = next(view.id for view in scoped(fleet, SOUTH).terminals())
+    other = next(view.id for view in fleet.terminals() if view.region != "South")
+    made = [replace(one, n=n, terminal=other if n > 100 else own) for n in range(300, 0, -1)]
+    monkeypatch.setattr(FakeFleet, "orders", lambda *_, limit=500, **__: made[:limit])
+    assert [order.n for order in scoped(fleet, SOUTH).orders(limit=50)] == list(range(100, 50, -1))
+    assert [order.n for order in scoped(fleet, SOUTH).orders(limit=150)] == list(range(100, 0, -1))
+    assert len(scoped(fleet, ALL).orders(limit=50)) == 50
 
 
 def test_what_waits_for_a_receiver_is_shown_to_whom_its_incident_concerns(fleet, monkeypatch):

@@ -1,0 +1,47 @@
+"""A collector of the installation on a machine of its own: main process and openers, begun again when it ends by itself, as its unit has it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.scale.chaos.cluster import ACCESS, AMQP, MQTT, USER, VHOST
+from tests.scale.chaos.machine import Machine
+from tests.scale.chaos.network import Network
+
+OPENER = "tillwatch.collector.opening"
+"""On the command line of an opener."""
+MAIN = "tillwatch.collector run"
+
+
+class Collector(Machine):
+    """Its data directory holds the one authority of the installation when it starts."""
+
+    def __init__(self, net: Network, name: str, folder: Path, settings: str) -> None:
+        self.config = folder / f"{name}.toml"
+        self.config.write_text(settings)
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "tillwatch.collector",
+            "run",
+            "--no-console",
+            "--config",
+            str(self.config),
+        ]
+        super().__init__(net, name, folder, command, again=True)
+
+
+def settings(name: str, folder: Path, store: str, nodes: Sequence[str], password: Path, more: str) -> str:
+    """The configuration file. more: sections that all collectors have alike."""
+    hosts = ", ".join(f'"{node}"' for node in nodes)
+    return (
+        f'[collector]\nname = "{name}"\ndata_dir = "{folder / name}"\n[store]\npostgres = "{store}"\n'
+        f'[amqp]\nhosts = [{hosts}]\nport = {AMQP}\nvhost = "{VHOST}"\nuser = "{USER}"\npassword_file = "{password}"\n'
+        f'openers = 1\naccess_host = "0.0.0.0"\naccess_port = {ACCESS}\n'
+        f'[enrolment]\nhost = "0.0.0.0"\naddress = "{name}"\nhosts = ["test"]\n'
+        f'[broker]\nembedded = false\nhost = "test"\nport = {MQTT}\n'
+        f"[predictions]\nenabled = false\n{more}"
+    )

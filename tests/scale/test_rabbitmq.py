@@ -1,0 +1,345 @@
+"""One real node under the written configuration: its topology and what is said where it is not whole, who may do what on it, and the way of real batches from
+terminals through openers and fold and back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import msgpack
+import pytest
+from gmqtt import Subscription
+
+from tests.collector.conftest import World
+from tests.collector.sending import T0, S, Sender, reading
+from tests.mosquitto import HOSTS
+from tests.scale.broker import ADMIN, USER, VHOST, Broker, Till, serial_of
+from tests.scale.servers.rabbitmq import free_ports
+from tillwatch.agent.wire import VerifyKey, open_ack
+from tillwatch.collector.amqp_check import examine_amqp
+from tillwatch.collector.config import parse_config
+from tillwatch.collector.ingest import Ingest
+from tillwatch.collector.intake import Message
+from tillwatch.collector.intake.amqp import Link, TopologyError, open_link
+from tillwatch.collector.intake.forwarded import ForwardedIntake
+from tillwatch.collector.intake.topology import (
+    BATCH_KEYS,
+    FOLD,
+    LIFE_KEYS,
+    LIFE_QUEUE,
+    MQTT_EXCHANGE,
+    PART,
+    PARTITION_QUEUES,
+    QUEUE_ARGUMENTS,
+)
+from tillwatch.collector.intake.topology_check import check_topology
+from tillwatch.collector.opening import opener as opener_module
+from tillwatch.collector.opening import share as share_module
+from tillwatch.collector.opening.keys import KeyReader, Known
+from tillwatch.collector.opening.listening import Enrolled, Folding, opener_app, opener_listener
+from tillwatch.collector.opening.opener import Figures, Opener
+from tillwatch.collector.store.db import connect
+from tillwatch.collector.trust.authority import Authority, open_authority
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return open_authority(tmp_path_factory.mktemp("keys") / "authority")
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Broker]:
+    (access,) = free_ports(1)
+    one = Broker(tmp_path_factory.mktemp("mq"), authority, access)
+    try:
+        asyncio.run(one.start())
+        yield one
+    finally:
+        one.end()
+
+
+@contextlib.asynccontextmanager
+async def linked(broker: Broker, user: str = USER) -> AsyncIterator[Link]:
+    link = await open_link(broker.settings(user=user), "127.0.0.1", broker.amqp)
+    try:
+        yield link
+    finally:
+        await link.close()
+
+
+@contextlib.asynccontextmanager
+async def answering(broker: Broker, authority: Authority, database: Path) -> AsyncIterator[None]:
+    """A collector that answers the broker's questions about terminals."""
+    read = partial(connect, database, read_only=True, timeout_s=5)
+    app = opener_app(Figures(), VHOST, Enrolled(Known(), read), Folding(read))
+    listener = opener_listener(app, "127.0.0.1", broker.access_port, authority.server_file(HOSTS))
+    await listener.start()
+    try:
+        yield
+    finally:
+        await listener.stop()
+
+
+class Line:
+    """Openers and the fold of one world, on one broker."""
+
+    def __init__(self, broker: Broker, world: World) -> None:
+        self.broker, self.world = broker, world
+        self.openers: list[Opener] = []
+        self.tasks: list[asyncio.Task[None]] = []
+        self.epoch = 0
+
+    def open(self, name: str) -> asyncio.Task[None]:
+        known = Known()
+        reader = KeyReader(known, partial(connect, self.world.path, read_only=True, timeout_s=5))
+        one = Opener(self.broker.settings(name), name, known, reader)
+        self.openers.append(one)
+        self.tasks.append(asyncio.create_task(one.run()))
+        return self.tasks[-1]
+
+    async def fold(self) -> tuple[ForwardedIntake, asyncio.Task[None]]:
+        self.epoch += 1
+        intake = ForwardedIntake(self.broker.settings("fold"), self.epoch)
+        await intake.start()
+        await asyncio.wait_for(intake.wait_connected(), 10)
+        ingest = Ingest(self.world.pipeline, intake, max_n=512, max_wait_s=0.005)
+        self.tasks.append(asyncio.create_task(ingest.run()))
+        return intake, self.tasks[-1]
+
+    async def ready(self) -> None:
+        async with asyncio.timeout(20):
+            while not all(one.figures.connected for one in self.openers):
+                await asyncio.sleep(0.02)
+
+    async def end(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two openers on one machine hear of each other at once."""
+    monkeypatch.setattr(opener_module, "SETTLE_S", 0.3)
+    monkeypatch.setattr(share_module, "STANDBY_S", 0.5)
+
+
+@pytest.fixture
+async def line(broker: Broker, world: World) -> AsyncIterator[Line]:
+    one = Line(broker, world)
+    yield one
+    await one.end()
+
+
+async def until(what: Callable[[], bool], within: float = 20) -> None:
+    async with asyncio.timeout(within):
+        while not what():
+            await asyncio.sleep(0.02)
+
+
+def mark(world: World, name: str) -> int:
+    terminal = world.pipeline.terminal(name)
+    return max((stream.mark for stream in terminal.streams.values()), default=0) if terminal else 0
+
+
+async def test_the_topology_is_whole_and_what_is_missing_is_named(broker):
+    async def said() -> str:
+        try:
+            async with linked(broker) as link:
+                await check_topology(link)
+        except TopologyError as error:
+            return str(error)
+        return ""
+
+    assert await said() == ""
+    async with linked(broker, ADMIN) as admin:
+        channel = await admin.asking()
+        await channel.queue_unbind(LIFE_QUEUE, MQTT_EXCHANGE, LIFE_KEYS)
+        assert "tw.1.tillwatch-probe.life reaches no queue" in await said()
+        await channel.queue_bind(LIFE_QUEUE, MQTT_EXCHANGE, LIFE_KEYS)
+        await channel.exchange_unbind(PART, MQTT_EXCHANGE, BATCH_KEYS)
+        assert "tw.1.tillwatch-probe.batch reaches no queue" in await said()
+        await channel.exchange_bind(PART, MQTT_EXCHANGE, BATCH_KEYS)
+        await channel.queue_delete("tw.p7")
+        missing = await said()
+        assert "queue tw.p7 is missing" in missing
+        assert "broker-config rabbitmq" in missing
+        assert "import_definitions" in missing
+        await channel.queue_declare("tw.p7", durable=True, arguments={**QUEUE_ARGUMENTS, "x-delivery-limit": 20})
+        assert "queue tw.p7 is not as it must be" in await said()
+        await channel.queue_delete("tw.p7")
+        await channel.exchange_delete(FOLD)
+        assert "exchange tw.fold (direct) is missing" in await said()
+    broker.import_definitions()
+    assert await said() == ""
+
+
+async def test_the_doctor_says_what_it_saw_of_a_node_and_of_who_folds(broker, authority, tmp_path, database):
+    def found(port: int, password: str) -> dict[str, tuple[str, str]]:
+        (tmp_path / "password").write_text(password)
+        text = f"""
+            [broker]
+            embedded = false
+            host = "127.0.0.1"
+            [store]
+            postgres = "{database.url}"
+            [amqp]
+            hosts = ["127.0.0.1:{port}"]
+            password_file = "password"
+        """
+        config = parse_config(text, tmp_path / "collector.toml")
+        return {subject: (state, said) for subject, state, said in examine_amqp(config, authority)}
+
+    node = f"broker 127.0.0.1 port {broker.amqp}"
+    good = await asyncio.to_thread(found, broker.amqp, broker.password)
+    assert good[node][0] == "ok"
+    assert "64 partitions" in good[node][1]
+    assert good["fold"] == (
+        "fail",
+        "no collector folds: nothing that terminals say is stored; start one, and see its log",
+    )
+    wrong = await asyncio.to_thread(found, broker.amqp, "guess")
+    assert wrong[node][0] == "fail"
+    assert "user and password of [amqp]" in wrong[node][1]
+    (nobody,) = free_ports(1)
+    assert (await asyncio.to_thread(found, nobody, broker.password))[f"broker 127.0.0.1 port {nobody}"][0] == "fail"
+
+
+async def test_batches_of_terminals_are_stored_and_acknowledged(broker, authority, line, world, tmp_path):
+    await world.start()
+    atms = [Sender(f"atm-{n}") for n in range(6)]
+    for atm in atms:
+        await atm.enrol(world.pipeline)
+    async with answering(broker, authority, world.path):
+        line.open("one")
+        line.open("two")
+        await line.fold()
+        await line.ready()
+        tills = [await Till(atm.name, broker, tmp_path).connect() for atm in atms]
+        for till, atm in zip(tills, atms, strict=True):
+            await till.subscribe(f"tw/1/{atm.name}/ack")
+            till.publish(atm.life(T0))
+            for n in range(20):
+                till.publish(atm.batch([reading("host", "host.disk.percent", T0 + n * S, 50.0 + n)], T0 + n * S))
+        await until(lambda: all(mark(world, atm.name) == 20 for atm in atms))
+        key = VerifyKey(world.pipeline._key.public)
+        for till, atm in zip(tills, atms, strict=True):
+            async with asyncio.timeout(10):
+                while open_ack(atm.name, (await till.get())[1], lambda _: key).seq < 20:
+                    pass
+        await until(lambda: sum(one.figures.waiting for one in line.openers) == 0)
+        assert sum(one.figures.opened for one in line.openers) == 120
+        assert sum(one.figures.relayed for one in line.openers) == 6
+        for till in tills:
+            await till.close()
+    await until(lambda: all(one.figures.queues == 64 for one in line.openers))
+    assert sum(one.figures.own_queues for one in line.openers) == 64
+    assert all(one.figures.own_queues > 10 for one in line.openers)
+
+
+async def test_a_batch_without_a_binding_is_told_received_and_goes_nowhere(broker, authority, world, tmp_path):
+    """Why the topology is looked at before anything is taken: MQTT itself does not say."""
+    await world.start()
+    atm = Sender("atm-1")
+    await atm.enrol(world.pipeline)
+    async with answering(broker, authority, world.path), linked(broker, ADMIN) as admin:
+        channel = await admin.asking()
+        till = await Till(atm.name, broker, tmp_path).connect()
+        await channel.exchange_unbind(PART, MQTT_EXCHANGE, BATCH_KEYS)
+        told: asyncio.Queue[int] = asyncio.Queue()
+        till.client.on_message = lambda *_: None
+        till.on_puback(told.put_nowait)
+        till.publish(atm.batch([reading("host", "host.disk.percent", T0, 50.0)], T0))
+        await asyncio.wait_for(told.get(), 10)
+        await channel.exchange_bind(PART, MQTT_EXCHANGE, BATCH_KEYS)
+        waiting = [(await channel.queue_declare(queue, passive=True)).message_count for queue in PARTITION_QUEUES]
+        assert sum(waiting) == 0
+        till.publish(atm.batch([reading("host", "host.disk.percent", T0 + S, 50.0)], T0 + S))
+        await asyncio.wait_for(told.get(), 10)
+
+        async def arrived() -> int:
+            return sum(
+                [(await channel.queue_declare(queue, passive=True)).message_count or 0 for queue in PARTITION_QUEUES]
+            )
+
+        async with asyncio.timeout(10):
+            while not await arrived():
+                await asyncio.sleep(0.05)
+        for queue in PARTITION_QUEUES:
+            await channel.queue_purge(queue)
+        await till.close()
+
+
+async def test_a_terminal_may_do_nothing_but_its_own(broker, authority, world, tmp_path):
+    await world.start()
+    for name in ("till-1", "till-2", "till-3"):
+        await Sender(name).enrol(world.pipeline)
+    await world.pipeline.operate({"action": "revoke", "terminal": "till-3", "reason": "stolen", "actor": "test"})
+    async with answering(broker, authority, world.path):
+        for name, other in (("stranger", ""), ("till-3", "")):
+            with pytest.raises(Exception, match="Connection Refused"):
+                await Till(name, broker, tmp_path, user=other).connect()
+        with pytest.raises(Exception, match="Connection Refused"):
+            await Till("till-2", broker, tmp_path, certificate="till-1").connect()
+        with pytest.raises(Exception, match="Connection Refused"):
+            await Till("till-2", broker, tmp_path, certificate="till-1", user="till-2").connect()
+        till = await Till("till-1", broker, tmp_path).connect()
+        assert await till.subscribe("tw/1/till-1/ack", "tw/1/till-1/command", "tw/1/till-1/bundle") == (0, 0, 0)
+        till.client.subscribe([Subscription("tw/1/till-2/ack", qos=0)])
+        await asyncio.wait_for(till.lost.wait(), 10)
+        till = await Till("till-1", broker, tmp_path).connect()
+        till.publish(Message("tw/1/till-2/batch", b"forged", 0))
+        await asyncio.wait_for(till.lost.wait(), 10)
+        old = await Till("till-1", broker, tmp_path).connect()
+        await old.close()
+        broker.revoke(serial_of(tmp_path / "till-1.pem"))
+        with pytest.raises((ConnectionError, OSError, TimeoutError)):
+            await Till("till-1", broker, tmp_path).connect()
+        broker.revoke()
+
+
+async def test_another_opener_and_another_fold_go_on_where_one_ended(broker, authority, line, world, tmp_path):
+    """In one process, each ended in the midst of its work: what was taken and not stored comes again, in order."""
+    await world.start()
+    atms = [Sender(f"atm-{n}") for n in range(4)]
+    for atm in atms:
+        await atm.enrol(world.pipeline)
+    async with answering(broker, authority, world.path):
+        first = line.open("one")
+        line.open("two")
+        intake, folding = await line.fold()
+        await line.ready()
+        tills = [await Till(atm.name, broker, tmp_path).connect() for atm in atms]
+
+        def say(n: int) -> None:
+            for till, atm in zip(tills, atms, strict=True):
+                for _ in range(n):
+                    at = T0 + atm.seq * S
+                    till.publish(atm.batch([reading("host", "host.disk.percent", at, 50.0)], at))
+
+        say(15)
+        await until(lambda: mark(world, "atm-0") > 0)
+        folding.cancel()
+        await intake.stop()
+        say(15)
+        await until(lambda: sum(one.figures.waiting for one in line.openers) > 10)
+        first.cancel()
+        await asyncio.gather(first, folding, return_exceptions=True)
+        await line.fold()
+        # Settled is what the fold has said to be stored; its marks are ahead of the store.
+        await until(lambda: all(mark(world, atm.name) == 30 for atm in atms) and not line.openers[1].figures.waiting)
+        assert world.pipeline.refusals.by_reason == {}
+        numbers: dict[str, list[int]] = {}
+        for terminal, facts in world.store.conn.execute(
+            "SELECT terminal, facts FROM journal WHERE kind = 3 ORDER BY n"
+        ):
+            numbers.setdefault(terminal, []).append(msgpack.unpackb(facts)["seq"])
+        assert numbers == {atm.name: list(range(1, 31)) for atm in atms}
+        for till in tills:
+            await till.close()
