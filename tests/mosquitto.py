@@ -33,7 +33,7 @@ class Mosquitto:
         assert program, "mosquitto is missing: make packages"
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen([program, "-c", self.config], stderr=log, stdout=log)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 with contextlib.suppress(OSError):
                     _, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -49,7 +49,7 @@ class Mosquitto:
         assert self.process is not None
         before = self.log.count("Reloading config")
         self.process.send_signal(signal.SIGHUP)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.log.count("Reloading config") == before:
                 await asyncio.sleep(0.02)
 

@@ -37,7 +37,7 @@ def free_port():
         return sock.getsockname()[1]
 
 
-async def until(condition, seconds=15.0, what="the condition"):
+async def until(condition, seconds=60.0, what="the condition"):
     """Wait for something to become true, bounded."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -79,7 +79,7 @@ class Broker:
         self.process = subprocess.Popen(
             ["/usr/sbin/mosquitto", "-c", self.config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -92,7 +92,7 @@ class Broker:
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 class Collector:

@@ -125,20 +125,20 @@ def lost_of(collector):
 @pytest.mark.parametrize("trouble", long_after(1, ["full", "read-only"]))
 async def test_the_agent_says_so_keeps_the_newest_and_recovers(agent, disk, collector, until, trouble):
     running = agent()
-    await until(lambda: len(collector.stored) >= 3, 30)
+    await until(lambda: len(collector.stored) >= 3, 60)
     if trouble == "full":
         disk.fill()
     else:
         disk.fail()
-    await until(lambda: "waits in memory" in running.text, 30)
+    await until(lambda: "waits in memory" in running.text, 60)
     assert running.child.poll() is None
     stored = len(collector.stored)
     await asyncio.sleep(2.0)  # not to wait for anything: so long the disk is away
     disk.free() if trouble == "full" else disk.repair()
-    await until(lambda: "the spool can be written again" in running.text, 30)
-    await until(lambda: len(collector.stored) >= stored + 3, 30)
-    await until(lambda: "unwritable" in told(collector, "agent.spool.state"), 30)
-    await until(lambda: told(collector, "agent.spool.state")[-1] == "ok", 30)
+    await until(lambda: "the spool can be written again" in running.text, 60)
+    await until(lambda: len(collector.stored) >= stored + 3, 60)
+    await until(lambda: "unwritable" in told(collector, "agent.spool.state"), 60)
+    await until(lambda: told(collector, "agent.spool.state")[-1] == "ok", 60)
     running.child.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(running.child.wait, 10) == 0, running.text
     assert "Traceback" not in running.text
@@ -154,7 +154,7 @@ async def test_the_agent_says_so_keeps_the_newest_and_recovers(agent, disk, coll
 async def test_a_start_on_a_read_only_disk_waits_for_it(agent, disk, collector, until, tmp_path):
     subprocess.run(["mount", "-o", "remount,ro", disk.path], check=True)
     running = agent()
-    await until(lambda: "waits in memory" in running.text or running.child.poll() is not None, 30)
+    await until(lambda: "waits in memory" in running.text or running.child.poll() is not None, 60)
     if running.child.poll() is not None:
         # The lock of the state directory is a file too: where not even that can be written the start fails with one line.
         assert "Traceback" not in running.text
@@ -171,7 +171,7 @@ async def test_a_start_on_a_read_only_disk_waits_for_it(agent, disk, collector, 
         found = {each["check"]: each for each in json.loads(told_doctor.stdout)}
         assert found["disk"]["result"] == "fail"
         subprocess.run(["mount", "-o", "remount,rw", disk.path], check=True)
-    await until(lambda: len(collector.stored) >= 3, 30)
+    await until(lambda: len(collector.stored) >= 3, 60)
     assert running.child.poll() is None
 
 

@@ -77,9 +77,9 @@ async def test_the_resident_process_has_loaded_nothing_heavy(collector, until, t
             env={**os.environ, "PYTHONPATH": path},
         )
     try:
-        await until(lambda: len(collector.stored) >= 3, 30)
+        await until(lambda: len(collector.stored) >= 3, 60)
         child.terminate()
-        assert child.wait(10) == 0
+        assert child.wait(60) == 0
     finally:
         child.kill()
         child.wait()

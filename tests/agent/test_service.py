@@ -51,7 +51,7 @@ class Process:
     def stop(self, number=signal.SIGTERM):
         started = time.monotonic()
         self.child.send_signal(number)
-        code = self.child.wait(10)
+        code = self.child.wait(60)
         return code, time.monotonic() - started
 
 
@@ -102,7 +102,7 @@ async def test_killed_and_started_again_goes_on_where_it_was(start, collector, u
     for _ in range(3):
         agent = start()
         before = len(collector.stored)
-        await until(lambda before=before: len(collector.stored) > before + 2, 30)
+        await until(lambda before=before: len(collector.stored) > before + 2, 60)
         agent.child.kill()
         agent.child.wait()
     seqs = [header.seq for header, _ in collector.stored]
@@ -112,8 +112,8 @@ async def test_killed_and_started_again_goes_on_where_it_was(start, collector, u
 
 async def test_ends_cleanly_without_a_broker_and_keeps_what_it_read(start, terminal, until, tmp_path):
     agent = start()
-    await until((tmp_path / "state" / "spool.db").exists, 30)
-    await until(lambda: "waits in the spool" in agent.log.read_text(), 30)
+    await until((tmp_path / "state" / "spool.db").exists, 60)
+    await until(lambda: "waits in the spool" in agent.log.read_text(), 60)
     code, seconds = agent.stop()
     assert (code, seconds < 5) == (0, True)
     shown = json.loads(command(tmp_path, "show", "--json").stdout)
@@ -140,14 +140,14 @@ async def test_source_that_does_not_let_go_delays_no_end(terminal, monkeypatch, 
     asyncio.get_running_loop().call_soon(stop.set)
     prepared = Prepared(Config(None, terminal.state_dir), frozenset(), frozenset(), verbose=False)
     agent = service._Agent(prepared, terminal.who, spool, link, {}, Reference())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await agent.run([(Stuck(), Intervals())], stop)
     assert caplog.messages[-1] == "stopped"
 
 
 async def test_agent_without_sources_still_tells_that_it_lives(start, collector, until):
     agent = start(TOML + "enabled = false\n")
-    await until(lambda: len(collector.stored) >= 3, 30)
+    await until(lambda: len(collector.stored) >= 3, 60)
     assert {reading.component for reading in collector.readings} == {"agent"}
     assert agent.stop()[0] == 0
 
@@ -213,10 +213,10 @@ async def test_what_an_atm_and_a_upsd_say_reaches_the_collector(start, collector
     try:
         agent = start(TOML + devices)
         wanted = {("atm/CashRecycler1 unit:A", "atm.unit.reject.rate", 2.333), ("ups", "ups.battery.charge", 87)}
-        await until(lambda: {(r.component, r.signal, r.value) for r in collector.readings} >= wanted, 40)
+        await until(lambda: {(r.component, r.signal, r.value) for r in collector.readings} >= wanted, 60)
         upsd.stop()
         failed = ("ups", "monitor.source", "failed")
-        await until(lambda: failed in {(r.component, r.signal, r.value) for r in collector.readings}, 40)
+        await until(lambda: failed in {(r.component, r.signal, r.value) for r in collector.readings}, 60)
     finally:
         upsd.stop()
         await terminal.stop()
@@ -285,7 +285,7 @@ async def test_tells_the_service_manager(start, terminal, until, tmp_path):
 
 def test_second_agent_is_refused(start, terminal, tmp_path):
     agent = start()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while "terminal atm-1" not in agent.log.read_text():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -308,14 +308,14 @@ def test_second_agent_is_refused(start, terminal, tmp_path):
 )
 def test_wrong_configuration_is_told_and_nothing_starts(start, terminal, config, said):
     agent = start(config)
-    assert agent.child.wait(30) == 2
+    assert agent.child.wait(60) == 2
     assert said in agent.log.read_text()
     assert "Traceback" not in agent.log.read_text()
 
 
 def test_not_enrolled(start, tmp_path):
     agent = start()
-    assert agent.child.wait(30) == 3
+    assert agent.child.wait(60) == 3
     assert "enrol TOKEN" in agent.log.read_text()
 
 
@@ -323,7 +323,7 @@ async def test_journal_gets_levels_and_no_times(start, terminal, until, tmp_path
     (tmp_path / "log").touch()
     status = (tmp_path / "log").stat()
     agent = start(TOML, JOURNAL_STREAM=f"{status.st_dev}:{status.st_ino}")
-    await until(lambda: "waits in the spool" in agent.log.read_text(), 30)
+    await until(lambda: "waits in the spool" in agent.log.read_text(), 60)
     lines = agent.log.read_text().splitlines()
     assert lines[0].startswith("<6>terminal atm-1")
     assert any(line.startswith("<4>broker") for line in lines)

@@ -142,6 +142,6 @@ async def test_a_store_that_refuses_ends_no_looking(late: Late, monkeypatch: pyt
     seen = asyncio.Event()
     monkeypatch.setattr(dispatch, "look", look)
     watching = asyncio.create_task(dispatch._watch())
-    await asyncio.wait_for(seen.wait(), 10)
+    await asyncio.wait_for(seen.wait(), 60)
     assert not watching.done()
     watching.cancel()

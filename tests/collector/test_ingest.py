@@ -55,7 +55,7 @@ class Handed:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0)
 
@@ -90,7 +90,7 @@ async def test_the_next_group_is_opened_while_one_is_written_and_no_ack_comes_be
     look = world.pipeline.look
 
     def end(group, **how) -> None:
-        assert may_end.wait(10)
+        assert may_end.wait(60)
         ends(group, **how)
 
     monkeypatch.setattr(world.store, "end", end)
@@ -115,7 +115,7 @@ async def test_a_group_grows_as_long_as_the_one_before_is_written(
     look, take = world.pipeline.look, world.pipeline.take_opened
 
     def end(group, **how) -> None:
-        assert may_end.wait(10)
+        assert may_end.wait(60)
         ends(group, **how)
 
     monkeypatch.setattr(world.store, "end", end)
@@ -143,7 +143,7 @@ async def test_who_is_cancelled_while_a_group_grows_leaves_nothing_behind(
     look = world.pipeline.look
 
     def end(group, **how) -> None:
-        assert may_end.wait(10)
+        assert may_end.wait(60)
         ends(group, **how)
 
     monkeypatch.setattr(world.store, "end", end)
@@ -217,7 +217,7 @@ async def test_who_is_cancelled_in_the_middle_of_a_write_leaves_no_open_transact
     def slow() -> None:
         begin()
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
 
     monkeypatch.setattr(world.store, "begin", slow)
     intake.groups.put_nowait([batch(world, sender)])

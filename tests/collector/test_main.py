@@ -197,7 +197,7 @@ def test_a_closed_pipe_is_no_error_text(site):
     assert process.stderr is not None
     assert process.stderr.read() == b""
     process.stderr.close()
-    process.wait(30)
+    process.wait(60)
 
 
 def findings(done: subprocess.CompletedProcess[str]) -> dict[str, tuple[str, str]]:
@@ -297,7 +297,7 @@ def test_run_answers_its_doctor_and_ends_on_a_signal(site, tmp_path):
     journal = {**os.environ, "JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
     process = subprocess.Popen(site.command("run"), stdout=log, stderr=log, env=journal)
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not _healthy(site):
             assert process.poll() is None, (tmp_path / "log").read_text()
             assert time.monotonic() < deadline, (tmp_path / "log").read_text()
@@ -319,7 +319,7 @@ def test_run_answers_its_doctor_and_ends_on_a_signal(site, tmp_path):
         assert done.returncode == 1
         assert f"another collector (process {process.pid}) writes" in done.stderr
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         done = site.call("restore", str(tmp_path / "b.db"))
         assert done.returncode == 0, done.stderr
         assert "what was there is in" in done.stdout
@@ -342,7 +342,7 @@ def test_a_killed_collector_takes_its_console_with_it(site, tmp_path):
             wait(lambda: _listens(site.console), process)
             children = psutil.Process(process.pid).children()
             assert any("tillwatch.collector.web" in each.cmdline() for each in children)
-        psutil.wait_procs(children, timeout=30)
+        psutil.wait_procs(children, timeout=60)
         assert not any(each.is_running() for each in children)
         assert not _listens(site.console)
 
@@ -358,7 +358,7 @@ def running(site: Site, log: Path, *arguments: str) -> Iterator[subprocess.Popen
 
 
 def wait(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not condition():
         assert process.poll() is None
         assert time.monotonic() < deadline

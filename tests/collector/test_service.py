@@ -87,7 +87,7 @@ class Line:
     def stop(self, name: str, number: int = signal.SIGTERM) -> None:
         process = self.running.pop(name)
         process.send_signal(number)
-        process.wait(20)
+        process.wait(60)
 
     async def start(self) -> None:
         before = self.log("collector").count(" runs: ") if (self.folder / "collector.log").exists() else 0
@@ -128,7 +128,7 @@ class Line:
         self._spawn(name, sys.executable, "-P", "-c", AGENT, "run", "--config", str(self.toml(name)), **environment)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        connection = sqlite3.connect(f"file:{self.config.database}?mode=ro", uri=True, timeout=10)
+        connection = sqlite3.connect(f"file:{self.config.database}?mode=ro", uri=True, timeout=60)
         try:
             return connection.execute(sql).fetchall()
         finally:

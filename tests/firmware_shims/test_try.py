@@ -49,7 +49,7 @@ def device(answers: dict[bytes, bytes]) -> Iterator[str]:
         yield os.ttyname(theirs)
     finally:
         os.write(end, b"x")
-        thread.join(10)
+        thread.join(60)
         for descriptor in (ours, theirs, ended, end):
             os.close(descriptor)
 

@@ -149,7 +149,7 @@ def test_it_runs_and_stops(frozen, tmp_path):
             while told.recv(100) != b"READY=1":
                 pass
             child.terminate()
-            assert child.wait(20) == 0
+            assert child.wait(60) == 0
         finally:
             child.kill()
             child.wait()

@@ -104,7 +104,7 @@ class Till:
         connecting = asyncio.create_task(self.client.connect("127.0.0.1", self._broker.mqtt, self.tls, 60, MQTTv311))
         lost = asyncio.create_task(self.lost.wait())
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await asyncio.wait({connecting, lost}, return_when=asyncio.FIRST_COMPLETED)
                 # A refusal and the end of the connection come together.
                 if not connecting.done():
@@ -135,10 +135,10 @@ class Till:
 
     async def subscribe(self, *filters: str) -> tuple[int, ...]:
         self.client.subscribe([Subscription(one, qos=0) for one in filters])
-        return await asyncio.wait_for(self.granted.get(), 10)
+        return await asyncio.wait_for(self.granted.get(), 60)
 
     async def get(self) -> tuple[str, bytes]:
-        return await asyncio.wait_for(self.received.get(), 10)
+        return await asyncio.wait_for(self.received.get(), 60)
 
     async def close(self) -> None:
         with contextlib.suppress(Exception):

@@ -107,13 +107,13 @@ class Line:
         self.epoch += 1
         intake = ForwardedIntake(self.broker.settings("fold"), self.epoch)
         await intake.start()
-        await asyncio.wait_for(intake.wait_connected(), 10)
+        await asyncio.wait_for(intake.wait_connected(), 60)
         ingest = Ingest(self.world.pipeline, intake, max_n=512, max_wait_s=0.005)
         self.tasks.append(asyncio.create_task(ingest.run()))
         return intake, self.tasks[-1]
 
     async def ready(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not all(one.figures.connected for one in self.openers):
                 await asyncio.sleep(0.02)
 
@@ -137,7 +137,7 @@ async def line(broker: Broker, world: World) -> AsyncIterator[Line]:
     await one.end()
 
 
-async def until(what: Callable[[], bool], within: float = 20) -> None:
+async def until(what: Callable[[], bool], within: float = 60) -> None:
     async with asyncio.timeout(within):
         while not what():
             await asyncio.sleep(0.02)
@@ -230,7 +230,7 @@ async def test_batches_of_terminals_are_stored_and_acknowledged(broker, authorit
         await until(lambda: all(mark(world, atm.name) == 20 for atm in atms))
         key = VerifyKey(world.pipeline._key.public)
         for till, atm in zip(tills, atms, strict=True):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while open_ack(atm.name, (await till.get())[1], lambda _: key).seq < 20:
                     pass
         await until(lambda: sum(one.figures.waiting for one in line.openers) == 0)
@@ -256,19 +256,19 @@ async def test_a_batch_without_a_binding_is_told_received_and_goes_nowhere(broke
         till.client.on_message = lambda *_: None
         till.on_puback(told.put_nowait)
         till.publish(atm.batch([reading("host", "host.disk.percent", T0, 50.0)], T0))
-        await asyncio.wait_for(told.get(), 10)
+        await asyncio.wait_for(told.get(), 60)
         await channel.exchange_bind(PART, MQTT_EXCHANGE, BATCH_KEYS)
         waiting = [(await channel.queue_declare(queue, passive=True)).message_count for queue in PARTITION_QUEUES]
         assert sum(waiting) == 0
         till.publish(atm.batch([reading("host", "host.disk.percent", T0 + S, 50.0)], T0 + S))
-        await asyncio.wait_for(told.get(), 10)
+        await asyncio.wait_for(told.get(), 60)
 
         async def arrived() -> int:
             return sum(
                 [(await channel.queue_declare(queue, passive=True)).message_count or 0 for queue in PARTITION_QUEUES]
             )
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await arrived():
                 await asyncio.sleep(0.05)
         for queue in PARTITION_QUEUES:
@@ -292,10 +292,10 @@ async def test_a_terminal_may_do_nothing_but_its_own(broker, authority, world, t
         till = await Till("till-1", broker, tmp_path).connect()
         assert await till.subscribe("tw/1/till-1/ack", "tw/1/till-1/command", "tw/1/till-1/bundle") == (0, 0, 0)
         till.client.subscribe([Subscription("tw/1/till-2/ack", qos=0)])
-        await asyncio.wait_for(till.lost.wait(), 10)
+        await asyncio.wait_for(till.lost.wait(), 60)
         till = await Till("till-1", broker, tmp_path).connect()
         till.publish(Message("tw/1/till-2/batch", b"forged", 0))
-        await asyncio.wait_for(till.lost.wait(), 10)
+        await asyncio.wait_for(till.lost.wait(), 60)
         old = await Till("till-1", broker, tmp_path).connect()
         await old.close()
         broker.revoke(serial_of(tmp_path / "till-1.pem"))

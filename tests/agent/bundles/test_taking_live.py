@@ -60,7 +60,7 @@ class Agent:
         self.wanted = False
         if self.child is not None and self.child.returncode is None:
             self.child.terminate()
-        await asyncio.wait_for(self.task, 20)
+        await asyncio.wait_for(self.task, 60)
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ class Giver:
         told = (report_of(reading.value) for reading in self.collector.readings if reading.signal == "monitor.config")
         return [report for report in told if report is not None]
 
-    async def settles(self, directive, seconds=40):
+    async def settles(self, directive, seconds=60):
         """The same until it is good or was given up; which of them."""
         deadline = time.monotonic() + seconds
         while True:
@@ -119,7 +119,7 @@ class Giver:
             self.send(directive)
             await asyncio.sleep(0.1)
 
-    async def ends(self, directive, state, seconds=30):
+    async def ends(self, directive, state, seconds=60):
         """Send it again and again, as the collector does, until the terminal says that this became of it."""
         deadline = time.monotonic() + seconds
         while True:
@@ -280,4 +280,4 @@ async def test_killed_at_every_step_it_runs_what_is_good_or_ends_what_was_begun(
     assert sum(starts for *_, starts in tried) >= len(tried) // 2, tried
     agent.child.send_signal(signal.SIGTERM)
     agent.wanted = False
-    assert await asyncio.wait_for(agent.child.wait(), 20) == 0
+    assert await asyncio.wait_for(agent.child.wait(), 60) == 0

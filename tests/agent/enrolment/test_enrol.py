@@ -164,7 +164,7 @@ def broker(folder, ca):
         ["/usr/sbin/mosquitto", "-c", folder / "broker.conf"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
@@ -176,7 +176,7 @@ def broker(folder, ca):
         yield port
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(60)
 
 
 async def link(port, state_dir):

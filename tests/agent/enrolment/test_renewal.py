@@ -159,7 +159,7 @@ async def test_a_rotation_that_fails_is_told_once_and_tried_again(terminal, unti
 
     one._rotate = counted
     running = asyncio.create_task(one.run())
-    await until(lambda: len(tries) >= 2, 30)
+    await until(lambda: len(tries) >= 2, 60)
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running

@@ -59,7 +59,7 @@ class Agent:
 
     def end(self, number=signal.SIGTERM):
         self.child.send_signal(number)
-        self.child.wait(15)
+        self.child.wait(60)
 
 
 def outcome_in(spool, number):
@@ -121,7 +121,7 @@ class Giver:
         found = (result_of(reading.value) for reading in self.told("monitor.command"))
         return [result for result in found if result is not None and result.number == number]
 
-    async def result(self, number, seconds=40):
+    async def result(self, number, seconds=60):
         return (await self.until(lambda: self.results(number), seconds, f"a result of {number}"))[0]
 
     async def ask(self, kind, arguments=None, **changes):
@@ -187,7 +187,7 @@ async def test_each_kind_is_carried_out_once_and_told(run, giver):
 
     raised = await giver.ask("raise-sampling", {"minutes": 1, "factor": 4})
     assert (raised.outcome, raised.words) == (Outcome.DONE, "read 4 times as often for 1 minutes")
-    await giver.until(lambda: [one.value for one in giver.told("monitor.sampling")] == [4], 20)
+    await giver.until(lambda: [one.value for one in giver.told("monitor.sampling")] == [4], 60)
     await giver.until(
         lambda: any(one.value == 2.0 for one in giver.told("monitor.interval") if one.component == "host"), 20
     )
@@ -240,7 +240,7 @@ async def test_what_is_no_command_for_this_terminal_is_answered_with_a_word_or_n
     last = await giver.ask("poll-now", {"component": "host"})
     assert last.outcome is Outcome.DONE
     assert len(giver.told("monitor.command")) == before + 1
-    rejected = await giver.until(lambda: giver.told("monitor.command.rejected"), 20)
+    rejected = await giver.until(lambda: giver.told("monitor.command.rejected"), 60)
     assert rejected[0].value in {"1 replayed", "1 unknown_key"}
 
 
@@ -263,7 +263,7 @@ async def test_killed_while_it_is_carried_out_it_is_never_carried_out_again(sile
     agent.end(signal.SIGKILL)
     lives = len(giver.collector.lives)
     agent.start()
-    await until(lambda: len(giver.collector.lives) > lives + 1 or giver.results(command.number), 30)
+    await until(lambda: len(giver.collector.lives) > lives + 1 or giver.results(command.number), 60)
     giver.publish(payload)
     told = await giver.result(command.number)
     assert told.outcome is Outcome.INTERRUPTED

@@ -103,7 +103,7 @@ class Snmpd:
     def stop(self) -> None:
         if self._process:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(60)
             self._process = None
 
     def target(self, version: str = "2c", auth: str = "sha256", priv: str = "aes", **other: Any) -> SnmpTarget:

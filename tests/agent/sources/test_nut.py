@@ -49,7 +49,7 @@ def source(upsd, ups=""):
 
 
 async def until(upsd, component, signal, wanted):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             samples = await source(upsd).poll(FAST)
             value = next(each for each in samples if (each.component, each.signal) == (component, signal))

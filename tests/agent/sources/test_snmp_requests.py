@@ -350,7 +350,7 @@ def test_the_reader_reads_what_other_tools_send(command: str, kind: int) -> None
         what = ["0", "1.3.6.1.2.1.2.2.1.7.300"] if kind == 0xA6 else ["1.3.6.1.2.1.2.2.1.7.300"]
         call = [command, "-v2c", "-c", "public", "-t", "0.1", "-r", "0", f"127.0.0.1:{ear.getsockname()[1]}"]
         subprocess.run(
-            [*call, *what, *said], env={**os.environ, "MIBS": ""}, capture_output=True, check=False, timeout=30
+            [*call, *what, *said], env={**os.environ, "MIBS": ""}, capture_output=True, check=False, timeout=60
         )
         asked = asked_in(ear.recv(65_536)) if kind in HARMLESS | {SET} else Asked(pdu_in(ear.recv(65_536))[0], ())
     assert asked.kind == kind

@@ -302,14 +302,14 @@ async def test_a_file_system_that_hangs_costs_a_poll_and_not_the_agent(source, m
     let_go = threading.Event()
     monkeypatch.setattr(system, "POLL_BOUND_S", 0.05)
     with monkeypatch.context() as patched:
-        patched.setattr(psutil, "disk_usage", lambda _path: let_go.wait(30) and disk())
+        patched.setattr(psutil, "disk_usage", lambda _path: let_go.wait(60) and disk())
         with pytest.raises(SourceError, match=r"^reading file system / did not come back"):
             await source.poll(PollClass.NORMAL)
         assert await source.poll(PollClass.FAST)
         with pytest.raises(SourceError, match=r"^reading file system / still has not come back"):
             await source.poll(PollClass.SLOW)
         let_go.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while source._busy:
                 await asyncio.sleep(0.01)
     monkeypatch.setattr(system, "POLL_BOUND_S", 10.0)

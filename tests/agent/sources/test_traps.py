@@ -67,14 +67,14 @@ async def send(environment, source, *arguments, program="snmptrap"):
     process = await asyncio.create_subprocess_exec(
         *command, env=environment, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
     )
-    _, said = await asyncio.wait_for(process.communicate(), 30)
+    _, said = await asyncio.wait_for(process.communicate(), 60)
     assert b"Unknown" not in said, said
     return process.returncode
 
 
 async def taken(source, number):
     """The samples once so many messages were judged, taken or not."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while sum(source._counts.values()) < number:
             await asyncio.sleep(0.01)
     return {(sample.component, sample.signal): sample.value for sample in await source.poll(NORMAL)}
@@ -264,10 +264,10 @@ async def test_a_trap_leads_to_an_early_poll_of_its_device(environment):
     await source.poll(NORMAL)
     watching = asyncio.create_task(sampler.run([(device, hourly), (source, hourly)]))
     try:
-        await asyncio.wait_for(device.polled.wait(), 10)
+        await asyncio.wait_for(device.polled.wait(), 60)
         device.polled.clear()
         await send(environment, source, "-v2c", "-c", "branch-7", "@", "", ON_BATTERY)
-        await asyncio.wait_for(device.polled.wait(), 10)
+        await asyncio.wait_for(device.polled.wait(), 60)
         assert device.polls == 2
     finally:
         watching.cancel()

@@ -63,7 +63,7 @@ def trap(tmp_path):
                 env={**os.environ, "SNMPCONFPATH": str(tmp_path), "SNMP_PERSISTENT_DIR": str(tmp_path), "MIBS": ""},
                 check=True,
             )
-            return await asyncio.wait_for(box.got, 10)
+            return await asyncio.wait_for(box.got, 60)
         finally:
             transport.close()
 

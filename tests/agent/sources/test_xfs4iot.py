@@ -178,7 +178,7 @@ async def test_all_services_gone_is_an_error_of_the_source(terminal, source, mon
     with pytest.raises(SourceError, match=r"^\w+1: "):
         await source.poll(NORMAL)
     await terminal.start(port)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 assert by_key(await source.poll(NORMAL)) == well
@@ -283,7 +283,7 @@ async def test_an_event_leads_to_an_early_poll(terminal):
     watching = asyncio.create_task(sampler.run([(source, hourly)]))
 
     async def shutter(wanted):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while wanted not in [
                 item.value for item in buffer._items if item.component == "atm/CashRecycler1 inDefault"
             ]:

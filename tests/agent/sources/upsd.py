@@ -62,7 +62,7 @@ class Upsd:
         for process in (self.server, self.driver):
             if process is not None and process.poll() is None:
                 process.kill()
-                process.wait(10)
+                process.wait(60)
 
     def _tells(self) -> bool:
         """upsd listens before the driver has read its file; the charge is a variable that the driver has from nowhere else."""
@@ -82,7 +82,7 @@ class Upsd:
             return subprocess.Popen([found, *arguments, *user], env=self._environment, stdout=log, stderr=log)
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not condition():
             for process in (self.driver, self.server):
                 assert process is None or process.poll() is None, (self.folder / "log").read_text()

@@ -161,10 +161,10 @@ def test_the_whole_agent_as_a_service(machine, own, broker, terminal):
     def during(main, order):
         thread = threading.Thread(target=main)
         thread.start()
-        assert running.wait(30)
+        assert running.wait(60)
         began = time.monotonic()
         assert order(STOP, 0) == 0
-        thread.join(30)
+        thread.join(60)
         took.append(time.monotonic() - began)
         assert not thread.is_alive()
 
@@ -219,9 +219,9 @@ def test_a_machine_of_an_image_waits_as_a_service_that_runs(machine, own, monkey
     def during(main, order):
         thread = threading.Thread(target=main)
         thread.start()
-        assert waits.wait(30)
+        assert waits.wait(60)
         order(STOP, 0)
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive()
 
     machine.during = during

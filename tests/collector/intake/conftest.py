@@ -77,7 +77,7 @@ class Terminal:
         )
         lost = asyncio.create_task(self.lost.wait())
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await asyncio.wait({connecting, lost}, return_when=asyncio.FIRST_COMPLETED)
             if not connecting.done():
                 raise ConnectionError("closed by the broker")
@@ -93,10 +93,10 @@ class Terminal:
 
     async def subscribe(self, *filters: str) -> tuple[int, ...]:
         self.client.subscribe([Subscription(one, qos=0) for one in filters])
-        return await asyncio.wait_for(self.granted.get(), 5)
+        return await asyncio.wait_for(self.granted.get(), 60)
 
     async def get(self) -> tuple[str, bytes]:
-        return await asyncio.wait_for(self.received.get(), 5)
+        return await asyncio.wait_for(self.received.get(), 60)
 
     def abort(self) -> None:
         """As when the power goes: no DISCONNECT."""
@@ -129,7 +129,7 @@ async def intake() -> AsyncIterator[Callable[..., Any]]:
         one = MqttIntake(MqttSettings(**settings), jitter=lambda most: min(most, 0.05))
         made.append(one)
         await one.start()
-        await asyncio.wait_for(one.wait_connected(), 5)
+        await asyncio.wait_for(one.wait_connected(), 60)
         return one
 
     yield make
@@ -139,7 +139,7 @@ async def intake() -> AsyncIterator[Callable[..., Any]]:
 
 async def messages(intake: MqttIntake, count: int) -> list[Message]:
     got: list[Message] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(got) < count:
             got += await intake.get_batch(100, 0.001)
     return got

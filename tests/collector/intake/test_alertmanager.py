@@ -62,7 +62,7 @@ def real(tmp_path: Path, listener: Listener) -> Iterator[Alertmanager]:
 
 
 async def first(listener: Listener, status: str, truncated: int = 0) -> Got:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             for got in list(listener.got):
                 if got.json()["status"] == status and got.json()["truncatedAlerts"] == truncated:

@@ -52,7 +52,7 @@ async def test_messages_of_a_terminal_come_in_its_order_and_in_groups_of_at_most
     feed(*(batch(name, n) for n in range(5) for name in ("t1", "t2")))
     got = []
     while len(got) < 10:
-        some = await asyncio.wait_for(intake.get_batch(3, 0), 5)
+        some = await asyncio.wait_for(intake.get_batch(3, 0), 60)
         assert 1 <= len(some) <= 3
         got += some
         intake.settled(len(some), stored=True)
@@ -66,7 +66,7 @@ async def test_a_group_waits_for_the_first_and_then_only_a_little(fed):
     await asyncio.sleep(0)
     assert not waiting.done()
     feed(batch("t1", 1))
-    assert [m.payload for m in await asyncio.wait_for(waiting, 5)] == [b"\x01"]
+    assert [m.payload for m in await asyncio.wait_for(waiting, 60)] == [b"\x01"]
 
 
 async def test_a_wait_that_is_cancelled_loses_no_message(fed):
@@ -77,7 +77,7 @@ async def test_a_wait_that_is_cancelled_loses_no_message(fed):
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    assert len(await asyncio.wait_for(intake.get_batch(10, 0), 5)) == 1
+    assert len(await asyncio.wait_for(intake.get_batch(10, 0), 60)) == 1
 
 
 async def test_nothing_that_is_told_to_terminals_waits_or_fails_without_a_broker(fed):
@@ -89,7 +89,7 @@ async def test_nothing_that_is_told_to_terminals_waits_or_fails_without_a_broker
         intake.publish_directive("t1", b"d")
         intake.refused("t1")
     feed(batch("t1", 1))
-    await asyncio.wait_for(intake.get_batch(10, 0), 5)
+    await asyncio.wait_for(intake.get_batch(10, 0), 60)
     intake.settled(1, stored=False)
     intake.settled(0, stored=True)
 

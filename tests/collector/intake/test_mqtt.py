@@ -63,7 +63,7 @@ async def test_acks_that_a_broker_does_not_read_are_dropped_and_that_is_said_onc
         for _ in range(2):
             collector.publish_ack("t1", b"dropped")
     collector.publish_ack("t1", b"read")
-    assert await asyncio.wait_for(till.get(), 5) == ("tw/1/t1/ack", b"read")
+    assert await asyncio.wait_for(till.get(), 60) == ("tw/1/t1/ack", b"read")
     assert caplog.text.count("the broker does not read") == 1
 
 
@@ -76,12 +76,12 @@ async def test_it_comes_back_after_a_broker_restart_and_says_so_once(
         host="127.0.0.1", port=mosquitto.port, client_id=COLLECTOR_NAME, tls=authority.client_context()
     )
     mosquitto.kill()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while collector.connected:
             await asyncio.sleep(0.01)
     collector.publish_ack("t1", b"nobody hears")
     await mosquitto.start()
-    await asyncio.wait_for(collector.wait_connected(), 5)
+    await asyncio.wait_for(collector.wait_connected(), 60)
     till = await terminal("t1", mosquitto.port, certified(authority, "t1")).connect()
     till.publish("tw/1/t1/batch", b"after")
     assert [m.payload for m in await messages(collector, 1)] == [b"after"]
@@ -99,7 +99,7 @@ async def test_a_dead_connection_is_missed_and_made_anew(authority, mosquitto, i
     await link.start()
     one = await intake(host="127.0.0.1", port=link.port, client_id=COLLECTOR_NAME, tls=authority.client_context())
     link.dead()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while one.connected:
             await asyncio.sleep(0.01)
         await one.wait_connected()
@@ -114,7 +114,7 @@ async def test_a_refusal_is_told_with_its_reason(authority, certified, caplog):
     one = MqttIntake(MqttSettings("127.0.0.1", broker.port, "x", certified(authority, "t1")), jitter=lambda _: 0.01)
     await one.start()
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while "give the collector's user read rights" not in caplog.text:
                 await asyncio.sleep(0.01)
         assert not one.connected
@@ -136,7 +136,7 @@ async def test_an_unreachable_broker_is_told_once(free_port, caplog):
 
     one = MqttIntake(MqttSettings("127.0.0.1", free_port, "x"), jitter)
     await one.start()
-    await asyncio.wait_for(enough.wait(), 5)
+    await asyncio.wait_for(enough.wait(), 60)
     await one.stop()
     assert waits[:8] == [0.5, 1, 2, 4, 8, 16, BACKOFF_MOST_S, BACKOFF_MOST_S]
     assert caplog.text.count(f"127.0.0.1 port {free_port}: cannot connect") == 1
@@ -155,7 +155,7 @@ async def test_a_server_that_never_answers_does_not_hold_it(monkeypatch):
     one = MqttIntake(MqttSettings("127.0.0.1", server.sockets[0].getsockname()[1], "x"), lambda _: 0.0)
     await one.start()
     for _ in range(3):
-        await asyncio.wait_for(tries.get(), 5)
+        await asyncio.wait_for(tries.get(), 60)
     await one.stop()
     server.close()
     await server.wait_closed()
@@ -209,8 +209,8 @@ async def test_a_group_waits_for_the_first_and_then_only_a_little():
     assert not getting.done()
     topics = [f"tw/1/t{n}/batch" for n in range(4)]
     feed(one, *topics)  # full before the wait is over: it goes at once
-    assert [m.topic for m in await asyncio.wait_for(getting, 5)] == topics[:3]
-    assert [m.topic for m in await asyncio.wait_for(one.get_batch(3, 0.001), 5)] == topics[3:]
+    assert [m.topic for m in await asyncio.wait_for(getting, 60)] == topics[:3]
+    assert [m.topic for m in await asyncio.wait_for(one.get_batch(3, 0.001), 60)] == topics[3:]
 
 
 async def test_a_cancelled_wait_loses_nothing():
@@ -253,7 +253,7 @@ async def test_given_up_in_the_moment_of_connecting(monkeypatch, free_port):
         closed.set()
 
     server = await asyncio.start_server(serve, "127.0.0.1", free_port)
-    async with server, asyncio.timeout(10):
+    async with server, asyncio.timeout(60):
         await intake.start()
         await stopped.wait()
         await intake.stop()

@@ -50,7 +50,7 @@ class SmallProvider:
     def stop(self) -> None:
         self.server.shutdown()
         self.server.server_close()
-        self.thread.join(5)
+        self.thread.join(60)
 
     def answer(self, handler: BaseHTTPRequestHandler, body: Any, status: int = 200) -> None:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()

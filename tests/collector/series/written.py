@@ -118,7 +118,7 @@ def exporter(
     return Exporter("test", connect(settings), open_now, SIGNALS, Limits(points, until), stands, save)
 
 
-def all_written(one: Exporter, n: int, seconds: float = 30.0) -> None:
+def all_written(one: Exporter, n: int, seconds: float = 60.0) -> None:
     """Until the sink has answered for entry n."""
     deadline = time.monotonic() + seconds
     while one.standing.written.n < n:

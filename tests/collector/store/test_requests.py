@@ -107,7 +107,7 @@ async def test_a_command_beside_a_collector_waits_for_it(tmp_path: Path) -> None
     world = World(config.database)
     await world.start()
     asking = asyncio.create_task(asyncio.to_thread(act, config, {"action": "export"}))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not asking.done():
             await world.pipeline.take_requests()
             await asyncio.sleep(0.01)

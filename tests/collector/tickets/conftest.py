@@ -96,7 +96,7 @@ def ask(
     address: str, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
 ) -> tuple[int, bytes]:
     parts = urlsplit(address)
-    conn = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    conn = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
     try:
         conn.request(method, path, body, headers or {})
         response = conn.getresponse()
@@ -115,7 +115,7 @@ def desk(tmp_path: Path, secret_file: Path) -> Iterator[Desk]:
             yield Desk(process.stdout.readline().strip(), log)
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(10) == 0
+            assert process.wait(60) == 0
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def proxy(desk: Desk) -> Iterator[FaultProxy]:
 
 @pytest.fixture
 def until() -> Callable[..., Any]:
-    async def wait(condition: Callable[[], bool], within_s: float = 30.0) -> None:
+    async def wait(condition: Callable[[], bool], within_s: float = 60.0) -> None:
         end = time.monotonic() + within_s
         while not condition():
             assert time.monotonic() < end, "the condition did not come true in time"

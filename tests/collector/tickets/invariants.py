@@ -30,7 +30,7 @@ _TOLD = """
 
 def assert_invariants(store: Path, tickets: Tickets | None = None) -> None:
     """I1, I2 and, of a ticket system that can be asked, I3. At any moment."""
-    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=10)) as db:
+    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=60)) as db:
         db.execute("BEGIN")
         alarms = [alarm_of(row) for row in db.execute(f"SELECT {ALARM} FROM alarm WHERE condition <> 'normal'")]
         grave = [each for each in alarms if each.level <= GRAVE and each.muted is None]
@@ -48,7 +48,7 @@ def assert_told_once(store: Path, tickets: Tickets, *, connector: str = "") -> N
     """At rest: every incident has one ticket, that stands where it was last asked to be, and each of its messages is in it once. What people did
     afterwards is not looked at here.
     """
-    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=10)) as db:
+    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=60)) as db:
         keys = [row[0] for row in db.execute("SELECT DISTINCT incident FROM outbox WHERE connector <> 'drills'")]
         rows = {key: db.execute(_TOLD, (key,)).fetchall() for key in keys}
     for key, of_it in rows.items():

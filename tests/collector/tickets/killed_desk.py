@@ -105,7 +105,7 @@ async def send(path: Path, address: str, fate: Fate) -> None:
         fate.reach("after journal")
 
     def connect() -> sqlite3.Connection:
-        conn = sqlite3.connect(path, timeout=5, isolation_level=None, factory=Connection)
+        conn = sqlite3.connect(path, timeout=60, isolation_level=None, factory=Connection)
         conn.fate = fate  # type: ignore[attr-defined]
         return conn
 

@@ -60,7 +60,7 @@ class Port(WebhookPort):
 async def heard(facts: dict[str, Any]) -> None:
     with open(CHANGES, "a") as file:
         file.write(f"{facts['incident']} {facts['state']} {facts['external_id']}\n")
-    with closing(sqlite3.connect(STORE, timeout=5, isolation_level=None)) as conn:
+    with closing(sqlite3.connect(STORE, timeout=60, isolation_level=None)) as conn:
         keep_link(conn, facts)
     reach("after journal")
 
@@ -68,7 +68,7 @@ async def heard(facts: dict[str, Any]) -> None:
 async def main() -> None:
     port = Port(ADDRESS, read_secrets(Path(SECRETS)), timeout_s=5, settle_s=0.02)
     sender = OutboxSender(
-        lambda: sqlite3.connect(STORE, timeout=5, isolation_level=None, factory=Connection),
+        lambda: sqlite3.connect(STORE, timeout=60, isolation_level=None, factory=Connection),
         port,
         on_change=heard,
         pace=Pace(0.01, 0.05, 0.05),

@@ -33,7 +33,7 @@ PATIENCE_S = 60.0
 
 
 def undone(path: Path, state: str = "") -> int:
-    with closing(sqlite3.connect(path, timeout=10)) as conn:
+    with closing(sqlite3.connect(path, timeout=60)) as conn:
         wanted = f"state = '{state}'" if state else "state <> 'done'"
         return int(conn.execute(f"SELECT count(*) FROM outbox WHERE {wanted}").fetchone()[0])
 

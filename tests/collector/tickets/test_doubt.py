@@ -63,7 +63,7 @@ async def test_what_is_in_doubt_is_there_once_in_the_end(system: tuple[Any, str]
     store = tmp_path / "store.db"
     prepared(store, "doubt")
     dice = random.Random(7)
-    with FaultProxy(address, hold_s=TIMEOUT_S + 0.7) as proxy, closing(sqlite3.connect(store, timeout=10)) as db:
+    with FaultProxy(address, hold_s=TIMEOUT_S + 0.7) as proxy, closing(sqlite3.connect(store, timeout=60)) as db:
         proxy.writes = fates = [dice.choice(FATES) for _ in range(40)]
         desk = server.receiver(proxy.address, timeout=TIMEOUT_S, settle=SETTLE_S)
         sender = OutboxSender(partial(outbox.connect, store), desk, connector="roundup", pace=Pace(0.05, 0.3, 0.2, 0.2))

@@ -44,7 +44,7 @@ async def running(sender: OutboxSender):
 @pytest.fixture
 def write(store):
     """Enqueue messages as the collector's store does: in a transaction of its own connection."""
-    with contextlib.closing(sqlite3.connect(store, timeout=10, isolation_level=None)) as conn:
+    with contextlib.closing(sqlite3.connect(store, timeout=60, isolation_level=None)) as conn:
 
         def enqueue(*messages) -> None:
             conn.execute("BEGIN IMMEDIATE")
@@ -365,7 +365,7 @@ async def test_a_broken_store_ends_the_sender_aloud(store, write, message) -> No
     write(message())
     port = StubPort(deliver)
     with pytest.raises(sqlite3.DatabaseError):
-        await asyncio.wait_for(OutboxSender(connect, port, pace=QUICK).run(), 10)
+        await asyncio.wait_for(OutboxSender(connect, port, pace=QUICK).run(), 60)
     assert port.closed
 
 
@@ -378,7 +378,7 @@ async def test_what_comes_due_between_two_looks_is_not_slept_over(store, write, 
         conn.execute("UPDATE outbox SET not_before = ?", (NOW + 15_000_000,))
     times = itertools.count(NOW, 10_000_000)
     async with running(OutboxSender(lambda: outbox.connect(store), StubPort(deliver), clock=lambda: next(times))):
-        await until(lambda: states() == {"done": 1}, 10)
+        await until(lambda: states() == {"done": 1}, 60)
 
 
 @pytest.mark.parametrize("steps", range(4))

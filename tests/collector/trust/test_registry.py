@@ -169,7 +169,7 @@ def test_of_many_at_once_one_wins(db, tmp_path):
     def enrol() -> None:
         connection = open_db(tmp_path / "collector.db")
         try:
-            barrier.wait(10)
+            barrier.wait(60)
             outcomes.append(asyncio.run(registrar(connection).enrol(digest(fields), request())))
         except EnrolError as error:
             outcomes.append(error.reason)
@@ -180,7 +180,7 @@ def test_of_many_at_once_one_wins(db, tmp_path):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert outcomes.count(PLACE) == 1
     assert outcomes.count(Refused.USED) == 7
     assert db.execute("SELECT count(*) FROM entry").fetchone() == (1,)

@@ -19,7 +19,7 @@ from tillwatch.collector.config import load_config
 from tillwatch.collector.watch.commands import status
 
 
-async def until(condition: Callable[[], Any], seconds: float = 40.0, what: str = "the condition") -> Any:
+async def until(condition: Callable[[], Any], seconds: float = 60.0, what: str = "the condition") -> Any:
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"{what} did not come true within {seconds} s"
@@ -81,7 +81,7 @@ class Site:
     def stop(self, name: str, number: int = signal.SIGTERM) -> int:
         process = self.running.pop(name)
         process.send_signal(number)
-        return process.wait(20)
+        return process.wait(60)
 
     def end(self) -> None:
         for process in self.running.values():
@@ -131,7 +131,7 @@ class Site:
         await until(lambda: self.status()["missing"] in stages, what=f"the complaint of {' or '.join(stages)}")
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        connection = sqlite3.connect(f"file:{self.config.database}?mode=ro", uri=True, timeout=10)
+        connection = sqlite3.connect(f"file:{self.config.database}?mode=ro", uri=True, timeout=60)
         try:
             return connection.execute(sql).fetchall()
         finally:

@@ -32,7 +32,7 @@ class Taking:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(20)
+        assert self._ready.wait(60)
         assert self._failed is None, self._failed
         return self
 
@@ -40,7 +40,7 @@ class Taking:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
-        self._thread.join(20)
+        self._thread.join(60)
         assert not self._thread.is_alive()
         assert self._failed is None, self._failed
 

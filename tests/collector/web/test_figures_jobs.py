@@ -106,7 +106,7 @@ async def test_old_figures_are_shown_while_newer_ones_are_made(jobs):
     again = await jobs.find(START, END, ALL)
     assert again.kept is not None
     assert again.job is not None
-    await asyncio.wait_for(again.job.ended.wait(), 20)
+    await asyncio.wait_for(again.job.ended.wait(), 60)
     assert (await jobs.find(START, END, ALL)).meta.at > first.meta.at
 
 
@@ -128,7 +128,7 @@ async def test_those_that_somebody_waits_for_come_before_those_of_a_trend_and_th
     await asyncio.sleep(0)
     await jobs.find(START, END + 9, ALL)
     go_on.set()
-    await asyncio.wait_for(jobs._runner, 10)
+    await asyncio.wait_for(jobs._runner, 60)
     assert order[1:] == [9, *(month for month in (2, 1, 0) if month != order[0])] or order == [9, 2, 1, 0]
 
 
@@ -176,7 +176,7 @@ async def test_what_takes_too_long_is_ended(path, monkeypatch):
 async def test_the_end_of_the_console_ends_what_is_being_made(path):
     jobs = FiguresJobs(path, time.time_ns, SLEEPING)
     await running(jobs)
-    await asyncio.wait_for(jobs.close(), 10)
+    await asyncio.wait_for(jobs.close(), 60)
     assert jobs._runner.done()
 
 

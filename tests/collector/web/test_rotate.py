@@ -62,7 +62,7 @@ class Site:
         context = ssl.create_default_context(cafile=str(self.authority.ca_file))
 
         def send():
-            connection = http.client.HTTPSConnection("127.0.0.1", self.listener.port, context=context, timeout=10)
+            connection = http.client.HTTPSConnection("127.0.0.1", self.listener.port, context=context, timeout=60)
             try:
                 connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
                 answer = connection.getresponse()

@@ -59,7 +59,7 @@ class Bank:
     def stored(self, terminal: str) -> dict[str, int]:
         """How far each stream of the terminal is stored without a hole, by its epoch."""
         database = self._folder / "data" / "collector.db"
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as db:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=60)) as db:
             rows = db.execute("SELECT epoch, mark FROM stream WHERE terminal = ?", (terminal,)).fetchall()
         return {epoch.hex(): mark for epoch, mark in rows}
 

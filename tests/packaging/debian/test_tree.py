@@ -162,7 +162,7 @@ def test_collector_from_installation_to_purge(tree: Tree, debs: Debs, older: Deb
         tree.call(*AUTOMATIC, f"/packages/{debs.collector}")
         until(lambda: tree.status(COLLECTOR, "ActiveState")["ActiveState"] == "active", 90, COLLECTOR)
         assert {path: path.read_bytes() for path in keys} == keys
-        page = "import urllib.request as request; print(request.urlopen('http://127.0.0.1:8080/', timeout=20).status)"
+        page = "import urllib.request as request; print(request.urlopen('http://127.0.0.1:8080/', timeout=60).status)"
         until(lambda: tree.call("python3", "-I", "-c", page, check=False).stdout == "200\n", 90, "the console's page")
         for unit in (COLLECTOR, CONSOLE):
             assert tree.status(unit, "NRestarts")["NRestarts"] == "0"

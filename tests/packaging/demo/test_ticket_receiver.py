@@ -35,12 +35,12 @@ def address(secret_file):
             yield process.stdout.readline().strip()
         finally:
             process.send_signal(signal.SIGINT)
-            assert process.wait(10) == 0
+            assert process.wait(60) == 0
 
 
 def ask(address: str, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None):
     parts = urlsplit(address)
-    conn = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    conn = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
     try:
         conn.request(method, path, body, headers or {})
         response = conn.getresponse()
@@ -122,9 +122,9 @@ def test_a_port_in_use_and_a_bad_secret_are_told_in_a_line(secret_file, tmp_path
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         ended = subprocess.run(
-            [*command, str(secret_file), "--port", port], capture_output=True, text=True, check=False, timeout=30
+            [*command, str(secret_file), "--port", port], capture_output=True, text=True, check=False, timeout=60
         )
     assert (ended.returncode, port in ended.stderr, ended.stderr.count("\n")) == (2, True, 1)
     (tmp_path / "bad").write_text("hunter2\n")
-    ended = subprocess.run([*command, str(tmp_path / "bad")], capture_output=True, text=True, check=False, timeout=30)
+    ended = subprocess.run([*command, str(tmp_path / "bad")], capture_output=True, text=True, check=False, timeout=60)
     assert (ended.returncode, "hunter2" in ended.stderr, f"{tmp_path}/bad:1: " in ended.stderr) == (2, False, True)

@@ -64,11 +64,11 @@ class VictoriaMetrics:
 
     def get(self, path: str, question: Mapping[str, str] | None = None) -> bytes:
         asked = urllib.parse.urlencode(question) if question is not None else ""
-        with urllib.request.urlopen(f"{self.url}{path}?{asked}", timeout=30) as answer:
+        with urllib.request.urlopen(f"{self.url}{path}?{asked}", timeout=60) as answer:
             return bytes(answer.read())
 
     def post(self, path: str, body: bytes) -> None:
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, data=body), timeout=30) as answer:
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, data=body), timeout=60) as answer:
             answer.read()
 
     def exported(self, match: str = '{__name__=~"till_.+"}') -> Series:

@@ -40,7 +40,7 @@ class Alertmanager:
         query = f"?{urllib.parse.urlencode(params)}" if params else ""
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(f"{self.address}/api/v2/{path}{query}", data, self._headers)
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             said = response.read()
         return json.loads(said) if said else None
 
@@ -70,7 +70,7 @@ def alertmanager(folder: Path, webhook: str, more: str = "", *, locked: bool = F
     log = folder / "alertmanager.log"
     with log.open("wb") as file, subprocess.Popen(command, stdout=file, stderr=file) as process:
         try:
-            running, end = Alertmanager(f"http://{address}", locked=locked), time.monotonic() + 20
+            running, end = Alertmanager(f"http://{address}", locked=locked), time.monotonic() + 60
             while True:
                 try:
                     running.ask("status")
@@ -82,4 +82,4 @@ def alertmanager(folder: Path, webhook: str, more: str = "", *, locked: bool = F
             yield running
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(60)

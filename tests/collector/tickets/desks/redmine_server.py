@@ -130,7 +130,7 @@ class RedmineServer:
     def stop(self) -> None:
         assert self._process is not None
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
         (self.home / "server.pid").unlink(missing_ok=True)
         self._process = None
 

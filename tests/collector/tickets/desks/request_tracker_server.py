@@ -201,7 +201,7 @@ class RequestTrackerServer:
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait(10)
+                process.wait(60)
 
     # What a test asks for.
 
@@ -239,7 +239,7 @@ class RequestTrackerServer:
         return bodies[0] if bodies else "", STATES[status], "" if owner == "Nobody" else owner, notes
 
     def _database(self) -> sqlite3.Connection:
-        return sqlite3.connect(f"file:{self.home}/rt5.sqlite3?mode=ro", uri=True, timeout=10)
+        return sqlite3.connect(f"file:{self.home}/rt5.sqlite3?mode=ro", uri=True, timeout=60)
 
     def column(self, ticket: str, name: str) -> Any:
         with closing(self._database()) as database:
@@ -247,7 +247,7 @@ class RequestTrackerServer:
 
     def backdate(self, ticket: str, seconds: int) -> None:
         """As if its last change had been that long ago."""
-        with closing(sqlite3.connect(self.home / "rt5.sqlite3", timeout=10)) as database, database:
+        with closing(sqlite3.connect(self.home / "rt5.sqlite3", timeout=60)) as database, database:
             database.execute(
                 "UPDATE Tickets SET LastUpdated = datetime('now', ?) WHERE id = ?", (f"-{seconds} seconds", ticket)
             )

@@ -111,7 +111,7 @@ class RoundupServer:
             return
         assert self._process.stdout is not None
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
         self._process.stdout.close()
         self._process = None
 
@@ -152,7 +152,7 @@ class RoundupServer:
     def every(self) -> dict[str, list[Seen]]:
         """All tickets that have a key, by it and without their owners, out of the tracker's own files: hundreds are read in an instant."""
         found: dict[str, list[Seen]] = {}
-        with closing(sqlite3.connect(self.home / "db/db", timeout=10)) as db:
+        with closing(sqlite3.connect(self.home / "db/db", timeout=60)) as db:
             statuses = dict(db.execute("SELECT id, _name FROM _status"))
             rows = db.execute(
                 "SELECT id, _dedup_key, _title, _status FROM _issue WHERE _dedup_key <> '' AND NOT __retired__ ORDER BY id"

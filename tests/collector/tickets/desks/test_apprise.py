@@ -172,7 +172,7 @@ async def test_a_time_out_is_doubtful_and_told_again(listener, channel, message,
     listener.hold.set()
     await until(lambda: len(listener.got) == IN_FLIGHT)
     # Until the threads have heard their answers.
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await port.deliver(message(), None, doubtful=True, leg=LI) != Done():
             pass
 

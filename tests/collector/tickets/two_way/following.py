@@ -31,7 +31,7 @@ class Journal:
     """Takes facts as the pipeline does: kept, and with them the link, in one transaction."""
 
     def __init__(self, path: Path) -> None:
-        self.conn = sqlite3.connect(path, timeout=10, isolation_level=None)
+        self.conn = sqlite3.connect(path, timeout=60, isolation_level=None)
         self.facts: list[dict[str, Any]] = []
         self.fails = 0
 

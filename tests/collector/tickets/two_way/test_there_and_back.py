@@ -106,7 +106,7 @@ class Site(Line):
     def hint(self) -> None:
         """As the tracker calls when something changed."""
         context = ssl.create_default_context(cafile=str(open_authority(self.config.authority).ca_file))
-        caller = http.client.HTTPSConnection("127.0.0.1", self.hooks, timeout=10, context=context)
+        caller = http.client.HTTPSConnection("127.0.0.1", self.hooks, timeout=60, context=context)
         caller.request("POST", "/hooks/roundup", b"{}", {"authorization": f"Bearer {HOOK_SECRET}"})
         assert caller.getresponse().status == 202
         caller.close()
@@ -170,7 +170,7 @@ async def site(made: Site) -> AsyncIterator[Site]:
     finally:
         for process in made.running.values():
             process.terminate()
-            process.wait(20)
+            process.wait(60)
 
 
 @pytest.mark.timeout(240)

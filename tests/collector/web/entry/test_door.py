@@ -285,7 +285,7 @@ async def test_a_stream_ends_when_its_session_does(house):
     async def receive():
         await asyncio.Event().wait()
 
-    await asyncio.wait_for(Door(small, hall)(scope, receive, send), 5)
+    await asyncio.wait_for(Door(small, hall)(scope, receive, send), 60)
     assert len(sent) == 6
     assert sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
 

@@ -65,7 +65,7 @@ class Site:
         context = ssl.create_default_context(cafile=str(self.authority.ca_file))
 
         def send():
-            connection = http.client.HTTPSConnection("127.0.0.1", self.listener.port, context=context, timeout=10)
+            connection = http.client.HTTPSConnection("127.0.0.1", self.listener.port, context=context, timeout=60)
             try:
                 data = body if isinstance(body, bytes) else json.dumps(body).encode()
                 connection.request("POST", path, data, {"Content-Type": "application/json"})
@@ -201,7 +201,7 @@ async def test_a_body_that_never_ends_is_given_up(site, monkeypatch):
     context = ssl.create_default_context(cafile=str(site.authority.ca_file))
     reader, writer = await asyncio.open_connection("127.0.0.1", site.listener.port, ssl=context)
     writer.write(b"POST /api/v1/enrol HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
-    assert b" 408 " in await asyncio.wait_for(reader.readline(), 5)
+    assert b" 408 " in await asyncio.wait_for(reader.readline(), 60)
     writer.close()
     await writer.wait_closed()
 
@@ -266,7 +266,7 @@ async def test_a_forged_host_header_sends_nobody_away(site):
         f"POST /api/v1/enrol HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     writer.write(head.encode() + body)
-    answer = await asyncio.wait_for(reader.read(), 5)
+    answer = await asyncio.wait_for(reader.read(), 60)
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["mqtt"]["host"] == "localhost"
     writer.close()
     await writer.wait_closed()
@@ -276,7 +276,7 @@ async def test_health_and_nothing_else(site):
     context = ssl.create_default_context(cafile=str(site.authority.ca_file))
 
     def get(path):
-        connection = http.client.HTTPSConnection("127.0.0.1", site.listener.port, context=context, timeout=10)
+        connection = http.client.HTTPSConnection("127.0.0.1", site.listener.port, context=context, timeout=60)
         connection.request("GET", path)
         answer = connection.getresponse()
         answer.read()

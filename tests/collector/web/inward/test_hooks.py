@@ -35,7 +35,7 @@ WEBHOOK = "whsec_" + base64.b64encode(KEY.key).decode()
 
 
 async def until(condition) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end, "the condition did not come true in time"
         await asyncio.sleep(0.01)
@@ -118,7 +118,7 @@ class Site:
 
     def _post(self, path: str, body: bytes, headers: dict[str, str], method: str = "POST") -> int:
         context = ssl.create_default_context(cadata=self.authority.ca_pem)
-        conn = http.client.HTTPSConnection("127.0.0.1", self.listener.port, context=context, timeout=10)
+        conn = http.client.HTTPSConnection("127.0.0.1", self.listener.port, context=context, timeout=60)
         try:
             conn.request(method, path, body, headers)
             answer = conn.getresponse()

@@ -148,7 +148,7 @@ class Held(FakeFleet):
 
     def supplies(self, signals: Collection[str]) -> Sequence[Stored]:
         self.looks += 1
-        assert self.go.wait(30)
+        assert self.go.wait(60)
         if self.broken:
             raise sqlite3.OperationalError("disk I/O error")
         return super().supplies(signals)
