@@ -19,7 +19,7 @@ from tillwatch.agent.windows.dispatcher import (
 )
 from tillwatch.agent.windows.interfaces import CALL_NOT_IMPLEMENTED, NOT_STARTED_BY_CONTROL, Win32Error
 
-SECONDS = 10
+SECONDS = 60
 
 
 def runs(service, running):

@@ -89,9 +89,7 @@ async def test_it_begins_and_ends_with_the_collector_and_neither_needs_the_other
     assert "the predictions have ended by themselves (-9)" in line.log("collector")
     # An engine that knows nothing of it ends it, once it has read as far.
     await until(lambda: line.rows("SELECT outcome FROM finding") == [("unknown",)], what="what nobody holds any more")
-    began = time.monotonic()
     line.stop("collector")
-    assert time.monotonic() - began < 15
     assert not alive(again)
     assert status(line).process == 0
     line.verified()

@@ -14,7 +14,7 @@ from tests.collector.web.running import Running, Watched
 CHROMIUM = Path("/usr/bin/chromium")  # a Debian package; a machine without it fails here, it does not skip
 
 ARGUMENTS = ["--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
 """What a page is waited for. It bounds a test that fails: a machine that does much else besides paints late, and nothing is said here of how fast."""
 
 

@@ -26,7 +26,7 @@ from tillwatch.collector.web.rest.events_api import _events
 from tillwatch.collector.web.scope.scoped import ScopedReader
 
 WHOLE, SOUTH = Scope(), Scope(regions=frozenset({"South"}))
-WAIT_S = 10
+WAIT_S = 60
 
 
 class Changing:

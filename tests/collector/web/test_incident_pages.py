@@ -144,9 +144,7 @@ async def test_a_change_shows_without_a_reload(view: Watched, bank: Desk) -> Non
     name = await entry(page, "The branch is without mains").get_by_role("link").first.get_attribute("href")
     assert name is not None
     await asyncio.to_thread(bank.operate, action="assign", incident=name.rpartition("/")[2], to="zhang.min")
-    await expect(entry(page, "The branch is without mains").locator(".tw-stage")).to_have_text(
-        "Taken on", timeout=10_000
-    )
+    await expect(entry(page, "The branch is without mains").locator(".tw-stage")).to_have_text("Taken on")
     await expect(entry(page, "The branch is without mains")).to_contain_text("zhang.min")
     assert await page.evaluate("window.stayed")
 

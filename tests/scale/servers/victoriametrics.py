@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.collector.watch.running import free_ports
 
-START_S = 30.0
+START_S = 90.0
 Series = dict[tuple[tuple[str, str], ...], dict[int, list[float]]]
 """Labels, sorted -> UTC ms -> what is kept of that time."""
 

@@ -27,7 +27,7 @@ from tillwatch.collector.store.sqlite import StoreError
 
 HOLDER = Path(__file__).with_name("paused_holder.py")
 SHORT_S = 0.3
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 def until(what: Callable[[], bool]) -> None:

@@ -51,7 +51,7 @@ def test_a_console_that_stands_still_holds_nothing_up(desk, serving):
 
 def test_a_console_that_is_flooded_holds_nothing_up(desk, serving):
     over, answers = threading.Event(), set()
-    begun = threading.Barrier(CALLERS + 1, timeout=20)
+    begun = threading.Barrier(CALLERS + 1, timeout=60)
 
     def call() -> None:
         with httpx2.Client(base_url=serving.url, timeout=60) as client:
