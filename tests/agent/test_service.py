@@ -84,7 +84,7 @@ def command(folder, *args):
 async def test_reads_sends_and_ends_cleanly(start, collector, until, number):
     agent = start()
     await until(
-        lambda: {r.signal for r in collector.readings} >= {"host.cpu.percent", "agent.rss", "monitor.interval"}, 30
+        lambda: {r.signal for r in collector.readings} >= {"host.cpu.percent", "agent.rss", "monitor.interval"}, 60
     )
     assert not [r for r in collector.readings if r.signal.startswith("unmapped.")]
     loop = asyncio.get_running_loop()

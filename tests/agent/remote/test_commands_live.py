@@ -189,7 +189,7 @@ async def test_each_kind_is_carried_out_once_and_told(run, giver):
     assert (raised.outcome, raised.words) == (Outcome.DONE, "read 4 times as often for 1 minutes")
     await giver.until(lambda: [one.value for one in giver.told("monitor.sampling")] == [4], 60)
     await giver.until(
-        lambda: any(one.value == 2.0 for one in giver.told("monitor.interval") if one.component == "host"), 20
+        lambda: any(one.value == 2.0 for one in giver.told("monitor.interval") if one.component == "host"), 60
     )
 
     none = await giver.ask("self-report", {"component": "host"})
