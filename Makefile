@@ -60,7 +60,9 @@ lint: setup
 WORKERS := $(shell expr \( 3 \* $$(getconf _NPROCESSORS_ONLN) + 1 \) / 2)
 # In the order of the files: xdist's own begins with those of many tests, and the few that take longest would come last, alone.
 test: setup packages lint
-	$(BIN)/python -P -m pytest -m 'not long' --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -P -m pytest -m 'not long' --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder $(ARGS) || { \
+		[ $$? = 1 ] && echo "What failed beside others is tried once more, alone: one that passes now still wants mending." && \
+		$(BIN)/python -P -m pytest -m 'not long' --last-failed --last-failed-no-failures=none --maxfail=1 -v $(ARGS); }
 
 test-long: setup packages packages-long
 	$(BIN)/python -P -m pytest --hypothesis-profile=long $(ARGS)
