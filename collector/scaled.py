@@ -21,7 +21,7 @@ from tillwatch.collector.notify import READY, WATCHDOG, notify, watchdog_s
 from tillwatch.collector.opening.process import OpenerProcess
 from tillwatch.collector.store.db import Fence, Postgres
 from tillwatch.collector.store.sqlite import StoreError
-from tillwatch.collector.trust.authority import open_authority
+from tillwatch.collector.trust.pinned import own_authority
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ async def serve(
     from tillwatch.collector.store.postgres import lease as leases  # noqa: PLC0415 - its library is an extra
 
     assert config.amqp is not None
-    settings = amqp_settings(config, open_authority(config.authority), f"fold of {config.collector.name}")
+    settings = amqp_settings(config, own_authority(config.authority, where), f"fold of {config.collector.name}")
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)

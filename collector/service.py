@@ -49,7 +49,8 @@ from tillwatch.collector.store.lock import locked
 from tillwatch.collector.store.opening import open_db, open_store
 from tillwatch.collector.store.rollout_reader import content_of
 from tillwatch.collector.trust import succession
-from tillwatch.collector.trust.authority import Authority, open_authority
+from tillwatch.collector.trust.authority import Authority
+from tillwatch.collector.trust.pinned import own_authority, pin
 from tillwatch.collector.trust.registry import JournalRegistrar
 from tillwatch.collector.web.inward.enrol import EnrolListener, MqttAddress, enrol_app
 from tillwatch.device_profiles.catalogue import load_catalogue
@@ -151,9 +152,10 @@ async def _serve(config: Config, console: bool, holding: scaled.Holding | None =
         wait_s = LOCK_S if isinstance(config.store, Path) else LEASE_S
         lease = holding.lease if holding is not None else stack.enter_context(locked(config.store, wait_s))
         may_start(config.database, config.store)
-        own = open_authority(config.authority)
+        own = own_authority(config.authority, config.store)
         store = open_store(config.store, lease)
         stack.callback(store.close)
+        store.change(lambda db: pin(db, config.store, own))
         units = {name: known.unit for name, known in load_catalogue().signals.items()}
         page = config.console.address
         clock = SteadyClock()
