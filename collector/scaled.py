@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from tillwatch.collector.broker_settings import amqp_settings
 from tillwatch.collector.config import Config, ConfigError
@@ -122,16 +122,20 @@ async def _stand_by(lease: Lease, ended: asyncio.Event) -> bool:
     return False
 
 
-async def _watch(lease: Lease, name: str, leave: Callable[[int], object] = os._exit) -> None:
-    """End this process when the lease is lost: what it knows is old, and another one writes or will. Its children end with the pipes to it."""
+async def _watch(lease: Lease, name: str) -> None:
     while lease.until:  # noqa: ASYNC110 - a thread keeps it, and what it finds is a time
         await asyncio.sleep(LOOK_S)
+    leave(lease, name)
+
+
+def leave(lease: Lease, name: str) -> NoReturn:
+    """End this process, whose lease is lost: what it knows is old, and another one writes or will. Its children end with the pipes to it."""
     log.critical(
         "collector %s has lost the lease of epoch %d and ends; it begins again as a standby", name, lease.epoch
     )
     for handler in logging.getLogger().handlers:
         handler.flush()
-    leave(FENCED_EXIT)
+    os._exit(FENCED_EXIT)
 
 
 async def _over(tasks: list[asyncio.Task[None]]) -> None:

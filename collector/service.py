@@ -48,6 +48,7 @@ from tillwatch.collector.store.db import Fence
 from tillwatch.collector.store.lock import locked
 from tillwatch.collector.store.opening import open_db, open_store
 from tillwatch.collector.store.rollout_reader import content_of
+from tillwatch.collector.store.sqlite import FencedError
 from tillwatch.collector.trust import succession
 from tillwatch.collector.trust.authority import Authority
 from tillwatch.collector.trust.pinned import own_authority, pin
@@ -73,10 +74,15 @@ STOP_S = 3.0
 
 def main(config: Config, *, console: bool = True) -> int:
     """Run until a signal ends it; the exit code. Errors of configuration and start come up to the caller."""
-    if config.amqp is not None:
-        folding, pages = partial(_serve, config, False), partial(_console, config) if console else None
-        return asyncio.run(scaled.serve(config, folding, pages))
-    return asyncio.run(_serve(config, console))
+    try:
+        if config.amqp is not None:
+            folding, pages = partial(_serve, config, False), partial(_console, config) if console else None
+            return asyncio.run(scaled.serve(config, folding, pages))
+        return asyncio.run(_serve(config, console))
+    except FencedError as error:
+        # At its start or its stop.
+        log.critical("%s", error)
+        return scaled.FENCED_EXIT
 
 
 def site_rules(config: Config) -> str:
@@ -212,6 +218,7 @@ async def _serve(config: Config, console: bool, holding: scaled.Holding | None =
         tasks: set[asyncio.Task[Any]] = {
             asyncio.create_task(ingest.run(), name="ingest"),
             asyncio.create_task(_watch(ingest), name="watchdog"),
+            asyncio.create_task(_fenced(config, pipeline, holding), name="fold"),
         }
         if lease is not None and holding is None:
             tasks.add(asyncio.create_task(_held(lease), name="lease"))
@@ -339,6 +346,14 @@ async def _held(lease: Fence) -> None:
     raise _LostError(msg)
 
 
+async def _fenced(config: Config, pipeline: Pipeline, holding: scaled.Holding | None) -> None:
+    """Whoever met it: a group of readings, an act, a change of the store."""
+    await pipeline.fenced.wait()
+    if holding is not None:
+        scaled.leave(holding.lease, config.collector.name)
+    raise _LostError("another collector is the one writer; nothing is written here any more")
+
+
 async def _until(ended: asyncio.Event, tasks: set[asyncio.Task[Any]]) -> int:
     """Wait for a signal, or for a task that should not have ended."""
     signalled = asyncio.create_task(ended.wait())
@@ -349,7 +364,7 @@ async def _until(ended: asyncio.Event, tasks: set[asyncio.Task[Any]]) -> int:
     code = 1
     for task in done:
         failure = task.exception() if not task.cancelled() else None
-        lost = isinstance(failure, _LostError)
+        lost = isinstance(failure, _LostError | FencedError)
         code = scaled.FENCED_EXIT if lost else code
         log.critical("%s has ended: %s", task.get_name(), failure or "see above", exc_info=None if lost else failure)
     return code

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from tillwatch.collector.store.db import Fence, Postgres
 from tillwatch.collector.store.postgres.connection import WRITER_IDLE_S, PostgresDb
 from tillwatch.collector.store.postgres.schema import open_postgres, unreachable
-from tillwatch.collector.store.sqlite import StoreError
+from tillwatch.collector.store.sqlite import FencedError, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +50,6 @@ _RENEW = """
     WHERE name = $1 AND epoch = $2 AND until > clock_timestamp() RETURNING epoch
 """
 _RELEASE = "UPDATE lease SET until = clock_timestamp() WHERE name = $1 AND epoch = $2"
-
-
-class FencedError(StoreError):
-    """Somebody else is the one writer now, or may be. This process writes nothing any more, and what it knows is not to be trusted: it must end."""
 
 
 def asks(fence: Fence) -> str:

@@ -14,10 +14,10 @@ from tillwatch.collector.journal import Journal
 from tillwatch.collector.store.db import Db, Fence, Postgres, scan
 from tillwatch.collector.store.postgres.bulk import Pipeline, Plan
 from tillwatch.collector.store.postgres.connection import LOOK_S, PostgresDb
-from tillwatch.collector.store.postgres.lease import FencedError, asks
+from tillwatch.collector.store.postgres.lease import asks
 from tillwatch.collector.store.postgres.schema import open_postgres
 from tillwatch.collector.store.postgres.values import BYTEA, INT8, TEXT
-from tillwatch.collector.store.sqlite import GROUP, STREAM, Commit, Store
+from tillwatch.collector.store.sqlite import GROUP, STREAM, Commit, FencedError, Store
 from tillwatch.collector.terminal.fleet import RECENT
 
 _MOVED = Plan(
