@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -16,6 +15,7 @@ from typing import NoReturn, Protocol
 
 from tillwatch.collector.broker_settings import amqp_settings
 from tillwatch.collector.config import Config, ConfigError
+from tillwatch.collector.ending import on_signal
 from tillwatch.collector.intake.amqp import AmqpSettings
 from tillwatch.collector.notify import READY, WATCHDOG, notify, watchdog_s
 from tillwatch.collector.opening.process import OpenerProcess
@@ -68,8 +68,7 @@ async def serve(
     assert config.amqp is not None
     settings = amqp_settings(config, own_authority(config.authority, where), f"fold of {config.collector.name}")
     ended = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    on_signal(ended)
     async with AsyncExitStack() as stack:
         beside = [
             asyncio.create_task(OpenerProcess(config, index).run(), name=f"opener {index}")

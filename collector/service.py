@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import signal
 import sys
 import time
 from contextlib import AsyncExitStack
@@ -27,6 +26,7 @@ from tillwatch.collector.config import Config, ConfigError, is_loopback
 from tillwatch.collector.diagnosis.courier import Courier
 from tillwatch.collector.dispatch import Dispatch
 from tillwatch.collector.duty.policy import Policy, PolicyError, parse_policy, resolve, shipped_policy
+from tillwatch.collector.ending import on_signal
 from tillwatch.collector.housekeeping import Housekeeping
 from tillwatch.collector.incident.topology import TopologyError, check
 from tillwatch.collector.ingest import Ingest
@@ -151,9 +151,8 @@ async def _serve(config: Config, console: bool, holding: scaled.Holding | None =
     except CardsError as error:
         raise ConfigError(str(error)) from None
     ended = holding.ended if holding is not None else asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
+    if holding is None:
+        on_signal(ended)
     async with AsyncExitStack() as stack:
         wait_s = LOCK_S if isinstance(config.store, Path) else LEASE_S
         lease = holding.lease if holding is not None else stack.enter_context(locked(config.store, wait_s))

@@ -53,9 +53,7 @@ class PostgresStore(Store):
     def _load(self, db: Db, fold: Fold) -> Journal:
         # One state of it, also where another one writes. Nothing is locked: who is slow here is in nobody's way.
         db.execute("BEGIN")
-        self.conn.script(
-            f"SET LOCAL idle_in_transaction_session_timeout = '{LOOK_S}s'; SET LOCAL statement_timeout = '{LOOK_S}s'"
-        )
+        self.conn.allow(LOOK_S)
         journal = super()._load(db, fold)
         db.execute("COMMIT")
         self._marks = {
