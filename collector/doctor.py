@@ -44,6 +44,7 @@ from tillwatch.collector.trust.authority import (
     open_authority,
 )
 from tillwatch.collector.trust.identities import examine_identities
+from tillwatch.collector.trust.pinned import OtherAuthorityError, check
 from tillwatch.collector.watch.commands import status
 
 LEAST_FREE = 1024**3
@@ -72,13 +73,10 @@ def examine(config: Config) -> Iterator[Finding]:
     yield from _retention(config)
     yield _database(config.store)
     yield from _culprits(config.store)
-    authority = None
-    if config.authority.exists():
-        try:
-            authority = open_authority(config.authority)
-        except AuthorityError as error:
-            yield Finding("authority", "fail", str(error))
-    else:
+    authority, wrong = _authority(config)
+    if wrong:
+        yield Finding("authority", "fail", wrong)
+    elif authority is None:
         yield Finding("authority", "ok", "not there yet; it is made at the first start")
     if authority is not None:
         yield from _certificates(authority, config)
@@ -207,6 +205,19 @@ def _culprits(where: Where) -> Iterator[Finding]:
     for view in [view for view in terminals if view.over_limit][:MAX_NAMED]:
         text = f"{view.over_limit} readings kept and not shown: more components or signals than are followed; look at what it invents"
         yield Finding(f"terminal {view.id}", "warn", text)
+
+
+def _authority(config: Config) -> tuple[Authority | None, str]:
+    """What is in the folder, and what is wrong with it. A state that cannot be read is named elsewhere."""
+    own, wrong = None, ""
+    try:
+        own = open_authority(config.authority) if config.authority.exists() else None
+        check(config.authority, config.store, own)
+    except (AuthorityError, OtherAuthorityError) as error:
+        wrong = str(error)
+    except StoreError:
+        pass
+    return own, wrong
 
 
 def _certificates(authority: Authority, config: Config) -> Iterator[Finding]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from tillwatch.collector.intake import Intake, Message
 from tillwatch.collector.pipeline import Incoming, Pipeline
 from tillwatch.collector.replies import Reply
-from tillwatch.collector.store.sqlite import StoreError
+from tillwatch.collector.store.sqlite import FencedError, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +38,9 @@ class Ingest:
         return self._turns + self._pipeline.kept
 
     async def run(self) -> None:
-        """Until cancelled. A store that refuses is tried again; the terminals keep what was not acknowledged."""
+        """Until cancelled. A store that refuses is tried again; the terminals keep what was not acknowledged. Raises FencedError: another one is the writer, and no
+        trying makes this one it again.
+        """
         writing: asyncio.Task[None] | None = None
         try:
             while True:
@@ -79,13 +80,19 @@ class Ingest:
 
     async def _take_requests(self) -> None:
         if time.monotonic() - self._asked >= TICK_S:
-            with contextlib.suppress(StoreError):  # the next group meets the same store and says so
+            try:
                 await self._pipeline.take_requests()
+            except FencedError:
+                raise
+            except StoreError:
+                pass  # the next group meets the same store and says so
             self._asked = time.monotonic()
 
     async def _store(self, incoming: Sequence[Incoming]) -> None:
         try:
             replies = await self._pipeline.take_opened(incoming)
+        except FencedError:
+            raise
         except StoreError as error:
             if self._storing:
                 log.error("the store does not take readings: %s", error)

@@ -26,7 +26,7 @@ from tillwatch.collector.proof.signed_acts import sealed
 from tillwatch.collector.store import requests
 from tillwatch.collector.store.beside import written
 from tillwatch.collector.store.db import Db
-from tillwatch.collector.store.sqlite import Commit, Store, StoreError
+from tillwatch.collector.store.sqlite import Commit, FencedError, Store, StoreError
 from tillwatch.collector.tickets.message import TicketMessage
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ IDENTITY_ACTS = frozenset({"enrol", "certify", "rotate", "revoke"})
 
 class Journalling:
     """clock: UTC ns; steady: the clock to use instead, and to take the jumps of. on_identity: called with the terminals whose keys or
-    certificates have changed, once that is stored; kept: groups that were stored since the start; likewise on_act with the facts of each act, and on_messages with what is to be told outside.
+    certificates have changed, once that is stored; fenced: set once the store has said that another one is the writer; kept: groups that were stored since the start; likewise on_act with the facts of each act, and on_messages with what is to be told outside.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class Journalling:
         self._clock = clock if steady is None else steady.now
         self._time = JournalTime(steady)
         self.kept = 0
+        self.fenced = asyncio.Event()
         self._running_since = 0
         self._lock = asyncio.Lock()
         self._acts = 0
@@ -81,12 +82,18 @@ class Journalling:
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
         """One after the other, and none on a fold that is ahead of the store: what is kept is loaded first, where it could not be when a group failed. Raises
-        StoreError: it still cannot.
+        StoreError: it still cannot, or FencedError: it must not any more.
         """
         async with self._lock:
-            if self._stale:
-                await written(self._load)
-            yield
+            try:
+                if self.fenced.is_set():
+                    raise FencedError("another collector is the one writer; this process takes nothing any more")
+                if self._stale:
+                    await written(self._load)
+                yield
+            except FencedError:
+                self.fenced.set()
+                raise
 
     def now(self) -> int:
         """The journal's time, UTC ns."""
@@ -156,10 +163,12 @@ class Journalling:
             await written(self.store.begin)
             self.store.write(group)
             await written(partial(self.store.end, group))
-        except BaseException:
+        except BaseException as error:
             # The fold is ahead of the store: what is kept is the truth, as soon as it can be read.
             self.store.abandon()
             self._stale = True
+            if isinstance(error, FencedError):
+                raise  # who must end needs none of it, and a large fleet takes long to load
             with suppress(StoreError):
                 await written(self._load)
             raise

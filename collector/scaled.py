@@ -7,21 +7,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from tillwatch.collector.broker_settings import amqp_settings
 from tillwatch.collector.config import Config, ConfigError
+from tillwatch.collector.ending import on_signal
 from tillwatch.collector.intake.amqp import AmqpSettings
 from tillwatch.collector.notify import READY, WATCHDOG, notify, watchdog_s
 from tillwatch.collector.opening.process import OpenerProcess
 from tillwatch.collector.store.db import Fence, Postgres
 from tillwatch.collector.store.sqlite import StoreError
-from tillwatch.collector.trust.authority import open_authority
+from tillwatch.collector.trust.pinned import own_authority
 
 log = logging.getLogger(__name__)
 
@@ -66,10 +66,9 @@ async def serve(
     from tillwatch.collector.store.postgres import lease as leases  # noqa: PLC0415 - its library is an extra
 
     assert config.amqp is not None
-    settings = amqp_settings(config, open_authority(config.authority), f"fold of {config.collector.name}")
+    settings = amqp_settings(config, own_authority(config.authority, where), f"fold of {config.collector.name}")
     ended = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    on_signal(ended)
     async with AsyncExitStack() as stack:
         beside = [
             asyncio.create_task(OpenerProcess(config, index).run(), name=f"opener {index}")
@@ -122,16 +121,20 @@ async def _stand_by(lease: Lease, ended: asyncio.Event) -> bool:
     return False
 
 
-async def _watch(lease: Lease, name: str, leave: Callable[[int], object] = os._exit) -> None:
-    """End this process when the lease is lost: what it knows is old, and another one writes or will. Its children end with the pipes to it."""
+async def _watch(lease: Lease, name: str) -> None:
     while lease.until:  # noqa: ASYNC110 - a thread keeps it, and what it finds is a time
         await asyncio.sleep(LOOK_S)
+    leave(lease, name)
+
+
+def leave(lease: Lease, name: str) -> NoReturn:
+    """End this process, whose lease is lost: what it knows is old, and another one writes or will. Its children end with the pipes to it."""
     log.critical(
         "collector %s has lost the lease of epoch %d and ends; it begins again as a standby", name, lease.epoch
     )
     for handler in logging.getLogger().handlers:
         handler.flush()
-    leave(FENCED_EXIT)
+    os._exit(FENCED_EXIT)
 
 
 async def _over(tasks: list[asyncio.Task[None]]) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import signal
 import sys
 import time
 from contextlib import AsyncExitStack
@@ -27,6 +26,7 @@ from tillwatch.collector.config import Config, ConfigError, is_loopback
 from tillwatch.collector.diagnosis.courier import Courier
 from tillwatch.collector.dispatch import Dispatch
 from tillwatch.collector.duty.policy import Policy, PolicyError, parse_policy, resolve, shipped_policy
+from tillwatch.collector.ending import on_signal
 from tillwatch.collector.housekeeping import Housekeeping
 from tillwatch.collector.incident.topology import TopologyError, check
 from tillwatch.collector.ingest import Ingest
@@ -48,8 +48,10 @@ from tillwatch.collector.store.db import Fence
 from tillwatch.collector.store.lock import locked
 from tillwatch.collector.store.opening import open_db, open_store
 from tillwatch.collector.store.rollout_reader import content_of
+from tillwatch.collector.store.sqlite import FencedError
 from tillwatch.collector.trust import succession
-from tillwatch.collector.trust.authority import Authority, open_authority
+from tillwatch.collector.trust.authority import Authority
+from tillwatch.collector.trust.pinned import own_authority, pin
 from tillwatch.collector.trust.registry import JournalRegistrar
 from tillwatch.collector.web.inward.enrol import EnrolListener, MqttAddress, enrol_app
 from tillwatch.device_profiles.catalogue import load_catalogue
@@ -72,10 +74,15 @@ STOP_S = 3.0
 
 def main(config: Config, *, console: bool = True) -> int:
     """Run until a signal ends it; the exit code. Errors of configuration and start come up to the caller."""
-    if config.amqp is not None:
-        folding, pages = partial(_serve, config, False), partial(_console, config) if console else None
-        return asyncio.run(scaled.serve(config, folding, pages))
-    return asyncio.run(_serve(config, console))
+    try:
+        if config.amqp is not None:
+            folding, pages = partial(_serve, config, False), partial(_console, config) if console else None
+            return asyncio.run(scaled.serve(config, folding, pages))
+        return asyncio.run(_serve(config, console))
+    except FencedError as error:
+        # At its start or its stop.
+        log.critical("%s", error)
+        return scaled.FENCED_EXIT
 
 
 def site_rules(config: Config) -> str:
@@ -144,16 +151,16 @@ async def _serve(config: Config, console: bool, holding: scaled.Holding | None =
     except CardsError as error:
         raise ConfigError(str(error)) from None
     ended = holding.ended if holding is not None else asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
+    if holding is None:
+        on_signal(ended)
     async with AsyncExitStack() as stack:
         wait_s = LOCK_S if isinstance(config.store, Path) else LEASE_S
         lease = holding.lease if holding is not None else stack.enter_context(locked(config.store, wait_s))
         may_start(config.database, config.store)
-        own = open_authority(config.authority)
+        own = own_authority(config.authority, config.store)
         store = open_store(config.store, lease)
         stack.callback(store.close)
+        store.change(lambda db: pin(db, config.store, own))
         units = {name: known.unit for name, known in load_catalogue().signals.items()}
         page = config.console.address
         clock = SteadyClock()
@@ -210,6 +217,7 @@ async def _serve(config: Config, console: bool, holding: scaled.Holding | None =
         tasks: set[asyncio.Task[Any]] = {
             asyncio.create_task(ingest.run(), name="ingest"),
             asyncio.create_task(_watch(ingest), name="watchdog"),
+            asyncio.create_task(_fenced(config, pipeline, holding), name="fold"),
         }
         if lease is not None and holding is None:
             tasks.add(asyncio.create_task(_held(lease), name="lease"))
@@ -337,6 +345,14 @@ async def _held(lease: Fence) -> None:
     raise _LostError(msg)
 
 
+async def _fenced(config: Config, pipeline: Pipeline, holding: scaled.Holding | None) -> None:
+    """Whoever met it: a group of readings, an act, a change of the store."""
+    await pipeline.fenced.wait()
+    if holding is not None:
+        scaled.leave(holding.lease, config.collector.name)
+    raise _LostError("another collector is the one writer; nothing is written here any more")
+
+
 async def _until(ended: asyncio.Event, tasks: set[asyncio.Task[Any]]) -> int:
     """Wait for a signal, or for a task that should not have ended."""
     signalled = asyncio.create_task(ended.wait())
@@ -347,7 +363,7 @@ async def _until(ended: asyncio.Event, tasks: set[asyncio.Task[Any]]) -> int:
     code = 1
     for task in done:
         failure = task.exception() if not task.cancelled() else None
-        lost = isinstance(failure, _LostError)
+        lost = isinstance(failure, _LostError | FencedError)
         code = scaled.FENCED_EXIT if lost else code
         log.critical("%s has ended: %s", task.get_name(), failure or "see above", exc_info=None if lost else failure)
     return code

@@ -63,6 +63,7 @@ MAY_PRINT = frozenset(
         "collector/figures/command.py",
         "collector/commands/alarm_commands.py",
         "collector/commands/asset_commands.py",
+        "collector/commands/authority_command.py",
         "collector/commands/backtest_command.py",
         "collector/commands/correction_commands.py",
         "collector/commands/diagnose_command.py",

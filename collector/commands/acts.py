@@ -19,7 +19,7 @@ from tillwatch.collector.store import requests
 from tillwatch.collector.store.db import Fence
 from tillwatch.collector.store.lock import LEASE_POLL_S, InUseError, locked
 from tillwatch.collector.store.opening import open_db, open_store
-from tillwatch.collector.trust.authority import open_authority
+from tillwatch.collector.trust.pinned import own_authority, pin
 from tillwatch.device_profiles.catalogue import kept_catalogue
 
 ANSWER_S = 15.0
@@ -54,7 +54,7 @@ def prepare_data_dir(folder: Path) -> None:
 def act(config: Config, facts: dict[str, Any]) -> None:
     """Journal an act and return once it is stored and in effect. facts: `action` and what belongs to it; the actor is added. Blocks.
 
-    Raises ActError, StoreError, AuthorityError or requests.RequestError.
+    Raises ActError, StoreError, AuthorityError, OtherAuthorityError or requests.RequestError.
     """
     with closing(open_db(config.store)) as db:
         number = requests.ask(db, {**facts, "actor": actor()})
@@ -100,10 +100,12 @@ def _taken(config: Config) -> bool:
 
 async def _journal(config: Config, lease: Fence | None) -> None:
     """Be the collector for as long as its start takes: that journals what waits, under the rules that are in force."""
+    own = own_authority(config.authority, config.store)
     store = open_store(config.store, lease)
     try:
+        store.change(lambda db: pin(db, config.store, own))
         units = {name: known.unit for name, known in kept_catalogue().signals.items()}
-        pipeline = Pipeline(store, open_authority(config.authority).ack_key, units)
+        pipeline = Pipeline(store, own.ack_key, units)
         rules = pipeline.fold.book.rules
         await pipeline.start(rules.shipped, rules.text)
         await pipeline.stop()

@@ -28,8 +28,9 @@ from tillwatch.collector.store import requests
 from tillwatch.collector.store.db import Db
 from tillwatch.collector.store.opening import open_db
 from tillwatch.collector.store.sqlite import StoreError
-from tillwatch.collector.trust.authority import AuthorityError, open_authority
+from tillwatch.collector.trust.authority import AuthorityError
 from tillwatch.collector.trust.expected import BATCH, MAX_GRANTS, Grant
+from tillwatch.collector.trust.pinned import own_authority, pin
 from tillwatch.collector.trust.registry import (
     IMAGE_PREFIX,
     MAX_LIFE_NS,
@@ -82,12 +83,13 @@ def run_enrol_token(config: Config, options: argparse.Namespace) -> int:
 def _one(config: Config, options: argparse.Namespace) -> int:
     enrolment = Enrolment(options.terminal, options.branch, options.region, options.terminal_class, options.ring)
     host, now, life = _host(config, options), time.time_ns(), _life(options)
-    fingerprint = open_authority(config.authority).fingerprint
+    own = own_authority(config.authority, config.store)
     with closing(open_db(config.store)) as db:
         # One transaction: no token without its word in the log.
         db.execute("BEGIN IMMEDIATE")
+        pin(db, config.store, own)
         token = create_token(
-            db, enrolment, host=host, port=config.enrolment.port, ca=fingerprint, now=now, life_ns=life
+            db, enrolment, host=host, port=config.enrolment.port, ca=own.fingerprint, now=now, life_ns=life
         )
         place = {"terminal": options.terminal, "branch": options.branch, "region": options.region}
         requests.ask(db, {"action": "token", "actor": actor(), **place, "class": options.terminal_class})
@@ -110,16 +112,17 @@ def _batch(config: Config, options: argparse.Namespace) -> int:
     host, now, life = _host(config, options), time.time_ns(), _life(options)
     name = _name(options.name or f"{datetime.now(UTC):%Y-%m-%d}-{options.list.stem}")
     rows, digest = listed(options.list, serials=False)
-    fingerprint = open_authority(config.authority).fingerprint
+    own = own_authority(config.authority, config.store)
     write = _writer(options.out)
     with closing(open_db(config.store)) as db:
         db.execute("BEGIN IMMEDIATE")
+        pin(db, config.store, own)
         _is_new(db, name)
         tokens = {}
         for row in rows:
             enrolment = replace(row.enrolment, batch=name)
             tokens[enrolment.terminal] = create_token(
-                db, enrolment, host=host, port=config.enrolment.port, ca=fingerprint, now=now, life_ns=life
+                db, enrolment, host=host, port=config.enrolment.port, ca=own.fingerprint, now=now, life_ns=life
             )
         facts = {"action": "token-batch", "actor": actor(), "name": name, "until": now + life, "count": len(rows), "source": options.list.name[:MAX_NAME], "digest": digest}  # fmt: skip
         number = 0
@@ -158,7 +161,8 @@ def _image(config: Config, options: argparse.Namespace) -> int:
     count = options.count or len(rows)
     if not 0 < count <= MAX_ROWS_OF_IMAGE:
         raise CommandError(f"--count says how many machines it may enrol: 1 to {MAX_ROWS_OF_IMAGE:,}", USAGE)
-    secret = secrets.token_bytes(SECRET)
+    # Before the act: whose keys are others, or missing, makes no token that nobody is shown.
+    own, secret = own_authority(config.authority, config.store), secrets.token_bytes(SECRET)
     facts = {
         "action": "image-token", "name": name, "since": since, "until": until, "count": count, "listed": bool(rows), "digest": digest,
         "source": options.only.name[:MAX_NAME] if options.only else "", "secret": secret_digest(secret),
@@ -171,7 +175,7 @@ def _image(config: Config, options: argparse.Namespace) -> int:
         _is_new(db, name)
     lists = [{"action": "expect", "rows": part, "image": name, "source": facts["source"], "digest": digest} for part in chunks(rows)]  # fmt: skip
     act_all(config, [facts, *lists])
-    fields = {"h": host, "p": config.enrolment.port, "f": open_authority(config.authority).fingerprint, "s": secret, "i": name}  # fmt: skip
+    fields = {"h": host, "p": config.enrolment.port, "f": own.fingerprint, "s": secret, "i": name}  # fmt: skip
     token = token_text(IMAGE_PREFIX, fields)
     if options.json:
         print_json({"name": name, "token": token, "count": count, "since": since, "until": until, "listed": len(rows), "host": host})  # fmt: skip

@@ -58,4 +58,13 @@ ENROL = (
         json=True,
         more="A serial number is no secret: a machine needs the token of an image, too. Each is good once; a second claim raises an alarm and waits for a person.",
     ),
+    Command(
+        "new-authority", "commands.authority_command:run_new_authority",
+        "give the state of a stopped collector the authority in its data directory, made where none is there: all terminals enrol again",
+        'tillwatch-collector new-authority --reason "the collector was broken into, report 4712"',
+        (_o("--reason", required=True, metavar="TEXT", help="why: for the record"),),
+        json=True,
+        more="Only where the old one is lost for good, or somebody else may have it. Otherwise restore the folder `authority` from a backup, or copy it from another\n"
+        "collector of the installation. packaging/docs/product-incidents.md.",
+    ),
 )  # fmt: skip

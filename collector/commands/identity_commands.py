@@ -28,7 +28,8 @@ from tillwatch.collector.store.reading import connected
 from tillwatch.collector.store.requests import RequestError
 from tillwatch.collector.store.sqlite import StoreError, terminals_of
 from tillwatch.collector.terminal.fleet import Terminal
-from tillwatch.collector.trust.authority import Authority, AuthorityError, open_authority
+from tillwatch.collector.trust.authority import Authority, AuthorityError
+from tillwatch.collector.trust.pinned import own_authority
 from tillwatch.collector.trust.succession import revoked_serials
 
 MAX_REASON = 200
@@ -68,7 +69,7 @@ def run_broker_config(config: Config, options: argparse.Namespace) -> int:
     hosts = tuple(dict.fromkeys(name for name in names if name))
     revoked = revoked_serials(_terminals(config).values()) if made(config) else {}
     try:
-        authority = open_authority(config.authority)
+        authority = own_authority(config.authority, config.store)
         if options.broker == "rabbitmq":
             return _rabbitmq(config, options, authority, revoked, hosts)
         path = write_mosquitto(
@@ -80,7 +81,7 @@ def run_broker_config(config: Config, options: argparse.Namespace) -> int:
             listen=options.listen,
             user=options.user or "mosquitto",
         )
-    except AuthorityError as error:
+    except (AuthorityError, StoreError) as error:
         raise CommandError(str(error)) from None
     except (OSError, LookupError) as error:
         raise CommandError(

@@ -19,7 +19,7 @@ from tillwatch.collector.fleet_load.terminals import PREFIX, Fleet
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.store.lock import InUseError, locked
 from tillwatch.collector.store.opening import open_store
-from tillwatch.collector.trust.authority import open_authority
+from tillwatch.collector.trust.pinned import own_authority, pin
 from tillwatch.device_profiles.catalogue import load_catalogue
 
 GROUP = 500
@@ -35,9 +35,10 @@ def enrol(config: Config, fleet: Fleet, progress: Callable[[int], None]) -> int:
             lease = stack.enter_context(locked(config.store))
         except InUseError as error:
             raise CommandError(f"--enrol writes into the store of a collector that does not run: {error}") from None
-        own = open_authority(config.authority)
+        own = own_authority(config.authority, config.store)
         store = open_store(config.store, lease)
         stack.callback(store.close)
+        store.change(lambda db: pin(db, config.store, own))
         units = {name: known.unit for name, known in load_catalogue().signals.items()}
         pipeline = Pipeline(store, own.ack_key, units)
         known = pipeline.fold.fleet.terminals

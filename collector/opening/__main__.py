@@ -26,7 +26,9 @@ from tillwatch.collector.opening.keys import KeyReader, Known
 from tillwatch.collector.opening.listening import MAX_ASKING, Enrolled, Folding, opener_app, opener_listener
 from tillwatch.collector.opening.opener import Opener
 from tillwatch.collector.store.db import connect
-from tillwatch.collector.trust.authority import AuthorityError, open_authority
+from tillwatch.collector.store.sqlite import StoreError
+from tillwatch.collector.trust.authority import AuthorityError
+from tillwatch.collector.trust.pinned import own_authority
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _allow_connections()
     try:
         return asyncio.run(_serve(load_config(options.config), options.index))
-    except (ConfigError, AuthorityError, OSError) as error:
+    except (ConfigError, AuthorityError, StoreError, OSError) as error:
         print(f"opener {options.index}: {error}", file=sys.stderr)
         return 1
 
@@ -62,7 +64,7 @@ def _allow_connections() -> None:
 
 
 async def _serve(config: Config, index: int) -> int:
-    own = open_authority(config.authority)
+    own = own_authority(config.authority, config.store)
     settings = amqp_settings(config, own, f"opener {index} of {config.collector.name}")
     assert config.amqp is not None
     read = partial(connect, config.store, read_only=True, timeout_s=READ_S)

@@ -15,7 +15,7 @@ GROUPS: dict[str, frozenset[str]] = {
     "rule": frozenset({"configure", "rules"}),
     "key": frozenset({
         "certify", "claim-refused", "conflict", "enrol", "expect", "expect-dismiss", "expect-release", "expect-remove", "grant-revoke", "image-token",
-        "revoke", "rotate", "token", "token-batch",
+        "new-authority", "revoke", "rotate", "token", "token-batch",
     }),
     "rollout": frozenset({"bundle", "rollout", "rollout-halt", "rollout-return", "terminal-ring"}),
     "sign_in": frozenset({"sign-in", "sign-in-refused", "sign-out"}),

@@ -29,6 +29,7 @@ from tillwatch.collector.store.reading import reading
 from tillwatch.collector.store.requests import RequestError
 from tillwatch.collector.store.sqlite import StoreError
 from tillwatch.collector.trust.authority import AuthorityError, open_authority
+from tillwatch.collector.trust.pinned import own_authority
 
 NS = 1_000_000_000
 DONE, FAILED = 0, 1
@@ -63,7 +64,7 @@ def _prove(config: Config, options: argparse.Namespace, at: int, out: IO[bytes])
     prepare_data_dir(config.collector.data_dir)
     with closing(reading(config.store)) as db:
         db.execute("BEGIN")
-        authority = open_authority(config.authority)
+        authority = own_authority(config.authority, config.store)
         made = prove(db, authority, options.terminal, options.component, options.signal, at, time.time_ns())
         db.execute("COMMIT")
         what = {"terminal": options.terminal, "component": options.component, "signal": options.signal}

@@ -23,7 +23,7 @@ def is_made(where: Where) -> bool:
         return where.is_file()
     try:
         with closing(connected(where)) as db:
-            return bool(_version(where, db))
+            return bool(version_of(where, db))
     except sqlite3.Error as error:
         msg = f"{where} cannot be read: {error}"
         raise StoreError(msg) from None
@@ -37,7 +37,7 @@ def reading(where: Where, timeout_s: float = READ_S) -> Db:
     db = None
     try:
         db = connected(where, timeout_s)
-        version = _version(where, db)
+        version = version_of(where, db)
     except sqlite3.Error as error:
         if db is not None:
             db.close()
@@ -58,7 +58,7 @@ def connected(where: Where, timeout_s: float = READ_S) -> Db:
     return connect(where, read_only=True, timeout_s=timeout_s)
 
 
-def _version(where: Where, db: Db) -> int:
+def version_of(where: Where, db: Db) -> int:
     """0 of a database without tables."""
     if isinstance(where, Path):
         return int(db.execute("PRAGMA user_version").fetchone()[0])

@@ -53,6 +53,10 @@ class StoreError(Exception):
     """The store cannot be used or written. The text says where it is and what to do."""
 
 
+class FencedError(StoreError):
+    """Somebody else is the one writer now, or may be. This process writes nothing any more, and what it knows is not to be trusted: it must end."""
+
+
 def open_db(path: Path) -> Db:
     """Open the collector's file, made if it is not there. Raises StoreError for a file of a newer version, one that is damaged or cannot be used now."""
     path.parent.mkdir(parents=True, exist_ok=True)

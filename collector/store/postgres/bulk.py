@@ -5,7 +5,6 @@ fold's own time that is saved: a row costs about a microsecond to pack, a statem
 from __future__ import annotations
 
 import re
-import select
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -20,6 +19,7 @@ import psycopg
 from psycopg.pq import ExecStatus, Format, PipelineStatus
 from psycopg.pq.abc import PGconn, PGresult
 
+from tillwatch.collector.store.postgres.answers import hear
 from tillwatch.collector.store.postgres.connection import PostgresDb, told
 from tillwatch.collector.store.postgres.dialect import conflict, upsert_of
 from tillwatch.collector.store.postgres.values import BYTEA, FLOAT8, INT8, TEXT, kept
@@ -169,7 +169,7 @@ class Pipeline:
             pgconn.pipeline_sync()
             for label, prepared in waiting:
                 fine = True
-                while (result := _next(pgconn)) is not None:
+                while (result := _next(pgconn, self._db.answer_s)) is not None:
                     fine = result.status in _FINE
                     if fine and label:
                         done.append((label, result.command_tuples or 0))
@@ -177,7 +177,7 @@ class Pipeline:
                         failed.append((label, result))
                 if prepared and not fine:
                     del self._prepared[prepared]
-            _next(pgconn)  # the sync
+            _next(pgconn, self._db.answer_s)  # the sync
             pgconn.exit_pipeline_mode()
         except psycopg.Error as error:
             # Half of the answers are gone: nothing can be made of this connection any more.
@@ -199,10 +199,6 @@ _BINARY = [Format.BINARY] * 64
 _FINE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 
 
-def _next(pgconn: PGconn) -> PGresult | None:
-    while pgconn.is_busy():
-        poll = select.poll()
-        poll.register(pgconn.socket, select.POLLIN)
-        poll.poll()  # others run meanwhile
-        pgconn.consume_input()
+def _next(pgconn: PGconn, answer_s: float) -> PGresult | None:
+    hear(pgconn, answer_s)
     return pgconn.get_result()

@@ -5,6 +5,7 @@ faults. It connects when it is first needed and again when it was lost between t
 from __future__ import annotations
 
 import contextlib
+import math
 import sqlite3
 from collections.abc import Iterator, Sequence
 from itertools import count
@@ -15,10 +16,11 @@ import psycopg
 from psycopg import RawCursor
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
-from psycopg.pq.abc import PGconn, PGresult
+from psycopg.pq.abc import PGresult
 
 from tillwatch.collector.store.db import Parameters, Postgres
 from tillwatch.collector.store.postgres import values
+from tillwatch.collector.store.postgres.answers import LATE_S, Connection, hear
 from tillwatch.collector.store.postgres.dialect import Table, Translated, translate, upsert, upsert_of
 
 LEAST_VERSION = 130_000
@@ -34,7 +36,9 @@ WRITER_IDLE_S = 10
 lease is good for.
 """
 GONE_S = 15
-"""From when on a server that does not acknowledge what it was sent counts as gone: also for statements that the kernel would wait for for a quarter of an hour."""
+"""From when on a machine that does not acknowledge what it was sent counts as gone: also for statements that the kernel would wait for for a quarter of an hour. Where
+only an answer is waited for the questions of the kernel find it out five seconds later.
+"""
 WRITER_LOCK = 0x74696C6C
 """Key of the lock that a transaction of a writer holds: as in SQLite there is one at a time. Locks of this kind are each database's own."""
 BITE = 2_000
@@ -77,10 +81,11 @@ def _told() -> Iterator[None]:
 class PostgresCursor:
     """The rows of one statement, all of them here already."""
 
-    def __init__(self, cursor: RawCursor[tuple[Any, ...]]) -> None:
-        self._cursor = cursor
-        self.rowcount = cursor.rowcount
-        self.description = cursor.description
+    def __init__(self, cursor: RawCursor[tuple[Any, ...]] | None) -> None:
+        """cursor: None of a statement that has no rows."""
+        self.rowcount = cursor.rowcount if cursor is not None else -1
+        self.description = cursor.description if cursor is not None else None
+        self._cursor = cursor if self.description is not None else None
 
     def __iter__(self) -> PostgresCursor:
         return self
@@ -93,25 +98,27 @@ class PostgresCursor:
 
     def fetchone(self) -> Any:
         with _told():
-            return self._cursor.fetchone() if self.description is not None else None
+            return self._cursor.fetchone() if self._cursor is not None else None
 
     def fetchmany(self, size: int, /) -> list[Any]:
         with _told():
-            return self._cursor.fetchmany(size) if self.description is not None else []
+            return self._cursor.fetchmany(size) if self._cursor is not None else []
 
     def fetchall(self) -> list[Any]:
         with _told():
-            return self._cursor.fetchall() if self.description is not None else []
+            return self._cursor.fetchall() if self._cursor is not None else []
 
 
 class PostgresDb:
     """Of one thread at a time, as it is used; `interrupt` is for others."""
 
-    def __init__(self, where: Postgres, *, read_only: bool, timeout_s: float) -> None:
+    def __init__(self, where: Postgres, *, read_only: bool, timeout_s: float, statement_s: float = STATEMENT_S) -> None:
+        """statement_s: for one statement of a writer."""
         self.where = where
+        self._usual_s = LOOK_S if read_only else statement_s
         self._read_only = read_only
         self._lock_ms = max(1, round(timeout_s * 1000))
-        self._conn: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._conn: Connection | None = None
         self._tables: dict[str, Table] = {}
         self._within = False
         self.numbers = count()
@@ -119,7 +126,7 @@ class PostgresDb:
 
     # The connection itself.
 
-    def connection(self) -> psycopg.Connection[tuple[Any, ...]]:
+    def connection(self) -> Connection:
         """The one there is, or a new one if it was lost. Not within a transaction: what a lost one did is gone, and it must not go on elsewhere."""
         if self._conn is not None and self._conn.pgconn.status == ConnStatus.OK:
             return self._conn
@@ -130,7 +137,7 @@ class PostgresDb:
             self._conn = self._connected()
         return self._conn
 
-    def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
+    def _connected(self) -> Connection:
         where = self.where
         given: dict[str, Any] = {
             "application_name": "tillwatch",
@@ -148,7 +155,7 @@ class PostgresDb:
             given["password"] = password_in(where.password_file)
         if where.ca_file is not None:
             given |= {"sslmode": "verify-full", "sslrootcert": str(where.ca_file)}
-        conn = psycopg.Connection[tuple[Any, ...]].connect(**given, client_encoding="utf-8", autocommit=True)
+        conn = Connection.connect(**given, client_encoding="utf-8", autocommit=True)
         try:
             if conn.pgconn.server_version < LEAST_VERSION:
                 msg = f"PostgreSQL: the server is version {conn.pgconn.server_version // 10_000}; from {LEAST_VERSION // 10_000} on it can be used"
@@ -163,10 +170,11 @@ class PostgresDb:
             raise
         return conn
 
-    def _set_up(self, conn: psycopg.Connection[tuple[Any, ...]]) -> None:
-        statement, idle = (LOOK_S, LOOK_S) if self._read_only else (STATEMENT_S, WRITER_IDLE_S)
+    def _set_up(self, conn: Connection) -> None:
+        conn.answer_s = self._usual_s + LATE_S
+        idle = LOOK_S if self._read_only else WRITER_IDLE_S
         settings = [
-            f"SET statement_timeout = '{statement}s'",
+            f"SET statement_timeout = '{round(self._usual_s * 1000)}ms'",
             f"SET lock_timeout = {self._lock_ms}",
             f"SET idle_in_transaction_session_timeout = '{idle}s'",
             f"SET default_transaction_read_only = {'on' if self._read_only else 'off'}",
@@ -176,7 +184,18 @@ class PostgresDb:
             settings.append(
                 "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')"
             )
-        _run(conn.pgconn, "; ".join(settings))
+        _run(conn, "; ".join(settings))
+
+    @property
+    def answer_s(self) -> float:
+        """How long an answer is waited for."""
+        return self._conn.answer_s if self._conn is not None else self._usual_s + LATE_S
+
+    def allow(self, seconds: int) -> None:
+        """Until its end the transaction that was begun may take so long for each statement, and say nothing for so long; 0: as long as it takes."""
+        self.script(f"SET LOCAL idle_in_transaction_session_timeout = '{seconds}s'; SET LOCAL statement_timeout = '{seconds}s'")  # fmt: skip
+        if self._conn is not None:
+            self._conn.answer_s = seconds + LATE_S if seconds else math.inf
 
     @property
     def in_transaction(self) -> bool:
@@ -203,10 +222,11 @@ class PostgresDb:
         match sql.split(None, 2)[:2]:
             case ["BEGIN", *how]:
                 self.begin(immediate=how == ["IMMEDIATE"])
-                sql = "SELECT WHERE false"
+                return PostgresCursor(None)
             case ["COMMIT" | "ROLLBACK" as word, *_]:
                 self.end(word)
-                sql = "SELECT WHERE false"
+                # Nothing is asked behind it: of a connection that was lost the next question makes another one, and who gives up a transaction has none.
+                return PostgresCursor(None)
             case ["PRAGMA", "user_version"]:
                 sql = _VERSION if self.has("schema_version") else "SELECT 0"
             case ["PRAGMA", what]:
@@ -244,14 +264,14 @@ class PostgresDb:
         """immediate: as the one writer. also: statements in the same breath, of which the last one's result is given."""
         if self._within:
             raise PostgresError("cannot start a transaction within a transaction")
-        pgconn = self.connection().pgconn
+        conn = self.connection()
         first = (
             f"BEGIN; SELECT pg_advisory_xact_lock({WRITER_LOCK})"
             if immediate
             else "BEGIN ISOLATION LEVEL REPEATABLE READ"
         )
         try:
-            result = _run(pgconn, f"{first}{also}")
+            result = _run(conn, f"{first}{also}")
         except BaseException:
             self._roll_back()
             raise
@@ -267,18 +287,20 @@ class PostgresDb:
             self._within = False
             self._roll_back()
             return
-        pgconn = self.connection().pgconn
-        if pgconn.transaction_status == TransactionStatus.INERROR:
+        conn = self.connection()
+        if conn.pgconn.transaction_status == TransactionStatus.INERROR:
             raise PostgresError("PostgreSQL: a statement of this transaction failed; nothing of it is kept")
-        _run(pgconn, word)
+        _run(conn, word)
         self._within = False
+        conn.answer_s = self._usual_s + LATE_S
 
     def _roll_back(self) -> None:
         """Whatever is left of a transaction; of a connection that was lost nothing is."""
         if self._conn is None or self._conn.pgconn.transaction_status not in _WITHIN:
             return
         try:
-            _run(self._conn.pgconn, "ROLLBACK")
+            self._conn.answer_s = self._usual_s + LATE_S
+            _run(self._conn, "ROLLBACK")
         except PostgresError:
             self.lose()
 
@@ -291,7 +313,7 @@ class PostgresDb:
 
     def script(self, sql: str) -> None:
         """Statements of PostgreSQL's own, without parameters and answers."""
-        _run(self.connection().pgconn, sql)
+        _run(self.connection(), sql)
 
     def translated(self, sql: str) -> Translated:
         parts = upsert_of(sql)
@@ -336,13 +358,21 @@ def _pragma(what: str) -> str:
     return _PRAGMAS[what]
 
 
-def _run(pgconn: PGconn, statements: str) -> PGresult:
+def _run(conn: Connection, statements: str) -> PGresult:
     """The result of the last one; they go over together."""
+    pgconn = conn.pgconn
+    result = last = None
     with _told():
-        result = pgconn.exec_(statements.encode())
-    if result.status not in _FINE:
-        raise told(psycopg.errors.error_from_result(result))
-    return result
+        pgconn.send_query(statements.encode())
+        while True:
+            hear(pgconn, conn.answer_s)
+            result, last = pgconn.get_result(), result
+            if result is None:
+                break
+    assert last is not None
+    if last.status not in _FINE:
+        raise told(psycopg.errors.error_from_result(last))
+    return last
 
 
 def password_in(path: Path) -> str:

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from tillwatch.collector.store.db import Fence, Postgres
 from tillwatch.collector.store.postgres.connection import WRITER_IDLE_S, PostgresDb
 from tillwatch.collector.store.postgres.schema import open_postgres, unreachable
-from tillwatch.collector.store.sqlite import StoreError
+from tillwatch.collector.store.sqlite import FencedError, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,8 @@ RENEW_S = 3.0
 TAKE_WAIT_S = WRITER_IDLE_S + 2.0
 """For the last transaction of the holder before: longer than the server lets one that says nothing go on."""
 assert GOOD_S >= WRITER_IDLE_S
+STATEMENT_S = TAKE_WAIT_S + 1.0
+"""What is asked here touches one row: who waits longer than for its key waits for a server that does not answer."""
 
 _TAKE = """
     WITH over AS (SELECT 1 FROM lease WHERE name = $1 AND until <= clock_timestamp() FOR UPDATE)
@@ -50,10 +52,6 @@ _RENEW = """
     WHERE name = $1 AND epoch = $2 AND until > clock_timestamp() RETURNING epoch
 """
 _RELEASE = "UPDATE lease SET until = clock_timestamp() WHERE name = $1 AND epoch = $2"
-
-
-class FencedError(StoreError):
-    """Somebody else is the one writer now, or may be. This process writes nothing any more, and what it knows is not to be trusted: it must end."""
 
 
 def asks(fence: Fence) -> str:
@@ -111,7 +109,7 @@ class Lease:
         try:
             if self._db is None:
                 open_postgres(self.where).close()
-                self._db = PostgresDb(self.where, read_only=False, timeout_s=TAKE_WAIT_S)
+                self._db = PostgresDb(self.where, read_only=False, timeout_s=TAKE_WAIT_S, statement_s=STATEMENT_S)
             row: tuple[int] | None = self._db.own(sql, values).fetchone()
         except sqlite3.Error as error:
             raise unreachable(self.where, error) from None

@@ -101,10 +101,9 @@ def unreachable(where: Postgres, error: Exception) -> StoreError:
 def migrate(db: PostgresDb, until: int = SCHEMA_VERSION) -> None:
     """Step by step, each one transaction, as the one writer: who comes second finds it done. Raises StoreError for a newer version, sqlite3.Error."""
     while (version := _version(db)) < until:
-        db.begin(
-            immediate=True, also="; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
-        )
+        db.begin(immediate=True)
         try:
+            db.allow(0)
             if _version(db) == version:
                 step(db, version + 1)
             db.execute("COMMIT")

@@ -14,10 +14,10 @@ from tillwatch.collector.journal import Journal
 from tillwatch.collector.store.db import Db, Fence, Postgres, scan
 from tillwatch.collector.store.postgres.bulk import Pipeline, Plan
 from tillwatch.collector.store.postgres.connection import LOOK_S, PostgresDb
-from tillwatch.collector.store.postgres.lease import FencedError, asks
+from tillwatch.collector.store.postgres.lease import asks
 from tillwatch.collector.store.postgres.schema import open_postgres
 from tillwatch.collector.store.postgres.values import BYTEA, INT8, TEXT
-from tillwatch.collector.store.sqlite import GROUP, STREAM, Commit, Store
+from tillwatch.collector.store.sqlite import GROUP, STREAM, Commit, FencedError, Store
 from tillwatch.collector.terminal.fleet import RECENT
 
 _MOVED = Plan(
@@ -53,9 +53,7 @@ class PostgresStore(Store):
     def _load(self, db: Db, fold: Fold) -> Journal:
         # One state of it, also where another one writes. Nothing is locked: who is slow here is in nobody's way.
         db.execute("BEGIN")
-        self.conn.script(
-            f"SET LOCAL idle_in_transaction_session_timeout = '{LOOK_S}s'; SET LOCAL statement_timeout = '{LOOK_S}s'"
-        )
+        self.conn.allow(LOOK_S)
         journal = super()._load(db, fold)
         db.execute("COMMIT")
         self._marks = {

@@ -21,9 +21,9 @@ from tillwatch.agent.wire import AckState
 from tillwatch.collector.store.db import Postgres
 from tillwatch.collector.store.lock import InUseError, locked
 from tillwatch.collector.store.opening import open_store
-from tillwatch.collector.store.postgres.lease import FencedError, Lease, kept
+from tillwatch.collector.store.postgres.lease import Lease, kept
 from tillwatch.collector.store.postgres.store import PostgresStore
-from tillwatch.collector.store.sqlite import StoreError
+from tillwatch.collector.store.sqlite import FencedError, StoreError
 
 HOLDER = Path(__file__).with_name("paused_holder.py")
 SHORT_S = 0.3
@@ -106,6 +106,9 @@ async def test_without_a_lease_marks_and_numbers_say_that_another_one_wrote(data
     await first.pipeline.take([sent])
     with pytest.raises(FencedError, match="another collector wrote what this one was about to"):
         await second.pipeline.take([sent])
+    with pytest.raises(FencedError, match="takes nothing any more"):
+        await second.pipeline.take([sent])
+    second = second.restart()
     assert (await second.pipeline.take([sent]))["atm-1"].state is AckState.OK, "a duplicate, now that it has loaded"
     first.store.conn.execute("UPDATE stream SET mark = 7")
     with pytest.raises(FencedError, match="1 marks of streams are not where"):
