@@ -201,8 +201,11 @@ _FINE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 
 def _next(pgconn: PGconn) -> PGresult | None:
     while pgconn.is_busy():
+        # What the socket did not take at once waits in libpq, and the server for it: it says nothing before it has the end.
+        unsent = pgconn.flush()
         poll = select.poll()
-        poll.register(pgconn.socket, select.POLLIN)
-        poll.poll()  # others run meanwhile
-        pgconn.consume_input()
+        poll.register(pgconn.socket, select.POLLIN | (select.POLLOUT if unsent else 0))
+        for _, ready in poll.poll():  # others run meanwhile
+            if ready != select.POLLOUT:
+                pgconn.consume_input()
     return pgconn.get_result()
