@@ -181,8 +181,9 @@ async def test_the_topology_is_whole_and_what_is_missing_is_named(broker):
 
 
 async def test_the_doctor_says_what_it_saw_of_a_node_and_of_who_folds(broker, authority, tmp_path, database):
-    def found(port: int, password: str) -> dict[str, tuple[str, str]]:
+    def found(port: int, password: str, *more: str) -> dict[str, tuple[str, str]]:
         (tmp_path / "password").write_text(password)
+        hosts = ", ".join(f'"{host}:{port}"' for host in ("127.0.0.1", *more))
         text = f"""
             [broker]
             embedded = false
@@ -190,7 +191,7 @@ async def test_the_doctor_says_what_it_saw_of_a_node_and_of_who_folds(broker, au
             [store]
             postgres = "{database.url}"
             [amqp]
-            hosts = ["127.0.0.1:{port}"]
+            hosts = [{hosts}]
             password_file = "password"
         """
         config = parse_config(text, tmp_path / "collector.toml")
@@ -203,6 +204,11 @@ async def test_the_doctor_says_what_it_saw_of_a_node_and_of_who_folds(broker, au
     assert good["fold"] == (
         "fail",
         "no collector folds: nothing that terminals say is stored; start one, and see its log",
+    )
+    assert "broker cluster" not in good, "of one there is nothing to compare"
+    twice = await asyncio.to_thread(found, broker.amqp, broker.password, "localhost")
+    assert twice["broker cluster"] == ("ok", "2 nodes know each other's queues"), (
+        "a split one is in chaos/test_directed.py"
     )
     wrong = await asyncio.to_thread(found, broker.amqp, "guess")
     assert wrong[node][0] == "fail"

@@ -1,14 +1,16 @@
-"""Three RabbitMQ nodes on machines of their own as one cluster, under the configuration that `tillwatch-collector broker-config rabbitmq` writes; what a cluster is
-told beside it stands here: who its nodes are, and that a minority pauses.
+"""Three RabbitMQ nodes on machines of their own as one cluster, under the configuration that `tillwatch-collector broker-config rabbitmq` writes and the file that
+is shipped beside it for clusters.
 """
 
 from __future__ import annotations
 
 import getpass
 import json
+import re
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.scale.chaos.machine import UP_S, Machine, until
@@ -19,6 +21,7 @@ from tillwatch.collector.trust.authority import Authority
 
 VHOST, USER = "tillwatch", "tillwatch"
 AMQP, MQTT, ACCESS = 5671, 8883, 8846
+SHIPPED = Path(__file__).parents[3] / "packaging/rabbitmq/cluster.conf"
 TICK_S = 15
 """net_ticktime: after it a node that is cut off counts as gone, and a node that sees no majority pauses. RabbitMQ's own is 60 s, which makes a test four times
 as long and shows nothing more.
@@ -51,12 +54,7 @@ class Node(Machine):
         lines = [line for line in lines if not line.startswith("auth_cache.cache_ttl")] + [
             f"auth_cache.cache_ttl = {REMEMBERED_MS}"
         ]
-        lines += [
-            "cluster_formation.peer_discovery_backend = classic_config",
-            "cluster_partition_handling = pause_minority",
-        ]
-        lines += [f"cluster_formation.classic_config.nodes.{at} = tw@{node}" for at, node in enumerate(nodes, 1)]
-        config.write_text("\n".join(lines) + "\n")
+        config.write_text("\n".join([*lines, *_clustered(name, nodes)]) + "\n")
         environment = {
             "HOME": str(base),
             "LANG": "C.UTF-8",
@@ -98,6 +96,16 @@ class Node(Machine):
         )
 
 
+def _clustered(name: str, nodes: Sequence[str]) -> list[str]:
+    """The file that is shipped for a node of a cluster, with these names: without the line that would let it count itself among the others."""
+    text = SHIPPED.read_text()
+    for at, node in enumerate(nodes, 1):
+        text = text.replace(f"rabbit@mq{at}", f"tw@{node}")
+    return [
+        line for line in text.splitlines() if not re.fullmatch(rf"\S+\.pause_if_all_down\.nodes\.\d = tw@{name}", line)
+    ]
+
+
 class Cluster:
     """One password for all nodes: the first one's files are the others', too. access: where they ask about terminals, the balancer before all collectors."""
 
@@ -122,6 +130,21 @@ class Cluster:
     def wait(self, nodes: Sequence[Node]) -> None:
         for node in nodes:
             until(node.listens, UP_S, f"{node.name} to listen", node.words)
+
+    @contextmanager
+    def unhealed(self) -> Iterator[None]:
+        """While the block runs nodes that were apart stay so, as everywhere where nothing was said about it. Whoever is started within has it as the file says."""
+        asked = "application:get_env(rabbit, cluster_partition_handling)."
+        before = {node: node.control("eval", asked).strip() for node in self.nodes}
+        for node in self.nodes:
+            node.control("eval", "application:set_env(rabbit, cluster_partition_handling, ignore).")
+        try:
+            yield
+        finally:
+            for node, said in before.items():
+                node.control(
+                    "eval", f"{{ok, Said}} = {said}, application:set_env(rabbit, cluster_partition_handling, Said)."
+                )
 
     def running(self) -> list[str]:
         said: dict[str, list[str]] = json.loads(self.nodes[0].control("cluster_status", "--formatter", "json"))

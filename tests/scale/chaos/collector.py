@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +15,8 @@ from tests.scale.chaos.network import Network
 OPENER = "tillwatch.collector.opening"
 """On the command line of an opener."""
 MAIN = "tillwatch.collector run"
+DOCTOR_S = 120.0
+"""It asks three nodes 140 questions each, on a machine that is busy."""
 
 
 class Collector(Machine):
@@ -32,6 +36,23 @@ class Collector(Machine):
             str(self.config),
         ]
         super().__init__(net, name, folder, command, again=True)
+
+    def doctor(self) -> dict[str, tuple[str, str]]:
+        """State and text of each subject, as an administrator of this machine hears them."""
+        told = [
+            *self.net.inside(self.name),
+            sys.executable,
+            "-P",
+            "-m",
+            "tillwatch.collector",
+            "doctor",
+            "--json",
+            "--config",
+            str(self.config),
+        ]
+        done = subprocess.run(told, capture_output=True, text=True, timeout=DOCTOR_S, check=False)
+        assert done.stdout, done.stderr
+        return {found["subject"]: (found["state"], found["text"]) for found in json.loads(done.stdout)}
 
 
 def settings(name: str, folder: Path, store: str, nodes: Sequence[str], password: Path, more: str) -> str:

@@ -12,8 +12,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.scale.chaos.cluster import AMQP
 from tests.scale.chaos.ending import ended
-from tests.scale.chaos.faults import cut, fenced, strike
+from tests.scale.chaos.faults import cut, fenced, stopped, strike
 from tests.scale.chaos.installation import FLOW_S, Installation, installed
 from tests.scale.chaos.machine import until
 from tests.scale.chaos.plan import LEASE_S, Fault, Kind
@@ -24,6 +25,9 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root"),
 ]
 TERMINALS = 20
+MISSED_S = 25.0
+"""Longer than nodes wait before they miss each other, and than collectors wait for a node."""
+CLUSTER = "broker cluster"
 TAKEOVER_S = 60.0
 """From the end of a holder to the first batch stored by the next one: the lease, the load of the fold and a heartbeat take 15 s; a bound for a busy machine."""
 
@@ -92,9 +96,46 @@ def test_a_standby_is_not_missed_for_long(line: Installation, kind: Kind) -> Non
     assert line.lease().epoch == epoch, "nothing happened to who folds"
 
 
-@pytest.mark.parametrize(("kind", "number"), [(Kind.NODE_KILLED, 0), (Kind.NODE_STOPPED, 1), (Kind.NODE_CUT, 2)])
+@pytest.mark.parametrize(
+    ("kind", "number"), [(Kind.NODE_KILLED, 0), (Kind.NODE_STOPPED, 0), (Kind.NODE_STOPPED, 1), (Kind.NODE_CUT, 2)]
+)
 def test_two_nodes_go_on_without_the_third(line: Installation, kind: Kind, number: int) -> None:
-    strike(line, Fault(kind, number, 25.0))
+    first, waited = strike(line, Fault(kind, number, MISSED_S))
+    assert first < TAKEOVER_S
+    assert waited < MISSED_S + TAKEOVER_S
+
+
+def test_two_nodes_that_do_not_see_each_other_both_see_the_third(line: Installation) -> None:
+    line.complete()
+    one, other, _ = line.cluster.nodes
+    began = time.time()
+    with line.net.apart(one.name, other.name):
+        time.sleep(MISSED_S)
+        line.steady(time.time())
+    _, waited = line.recovered("NODES_APART", began, time.time())
+    assert waited < MISSED_S + TAKEOVER_S
+
+
+def test_a_split_that_nothing_heals_is_told_by_the_doctor_and_ended_by_a_restart(line: Installation) -> None:
+    """What pause_minority and the default make of a node that was stopped: its terminals publish, are stored, and hear no ack."""
+    line.complete()
+    node, asked = line.cluster.nodes[1], line.collectors[0]
+    began = time.time()
+    assert asked.doctor()[CLUSTER][0] == "ok"
+    with line.cluster.unhealed():
+        with stopped(node):
+            time.sleep(MISSED_S)
+        until(lambda: asked.doctor()[CLUSTER][0] == "fail", FLOW_S, "the doctor to notice", line.report)
+        state, text = asked.doctor()[CLUSTER]
+        assert (state, text.split(" port ", 1)[0]) == ("fail", node.name), text
+        assert asked.doctor()[f"broker {node.name} port {AMQP}"][0] == "ok", "by itself it looks well"
+        node.kill()
+        node.start()
+        line.cluster.wait([node])
+        back = time.time()
+        line.steady(back)
+    line.recovered("NODE_RESTARTED", began, back)
+    assert asked.doctor()[CLUSTER][0] == "ok"
 
 
 @pytest.mark.parametrize("kind", [Kind.SERVER_KILLED, Kind.SERVER_RESTARTED, Kind.SERVER_STOPPED, Kind.SERVER_CUT])
@@ -102,8 +143,11 @@ def test_without_the_database_everything_waits(line: Installation, kind: Kind) -
     strike(line, Fault(kind, 0, 5.0))
 
 
-def test_without_the_database_for_longer_than_a_lease(line: Installation) -> None:
-    strike(line, Fault(Kind.SERVER_CUT, 0, 2 * LEASE_S))
+@pytest.mark.parametrize("kind", [Kind.SERVER_STOPPED, Kind.SERVER_CUT])
+def test_without_the_database_for_longer_than_a_lease(line: Installation, kind: Kind) -> None:
+    """A server that is stopped still takes what it is sent, as far as its machine tells: nothing but its silence says so."""
+    first, _ = strike(line, Fault(kind, 0, 2 * LEASE_S))
+    assert first < 2 * LEASE_S + TAKEOVER_S
 
 
 def test_one_that_reaches_the_database_is_enough(line: Installation) -> None:
