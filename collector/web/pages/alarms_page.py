@@ -7,9 +7,8 @@ from nicegui import Client, ui
 from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission
-from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.feed import Change, Feed
-from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
+from tillwatch.collector.web.pages.theme import STATIC, frame, listen, page, text_of, words
 
 
 class AlarmList(Element, component=STATIC / "alarms.js"):
@@ -25,7 +24,7 @@ class IncidentList(Element, component=STATIC / "incidents.js"):
 
 
 def add(feed: Feed) -> None:
-    @ui.page("/alarms", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    @page("/alarms", Permission.SEE)
     async def alarms(request: Request, client: Client) -> None:
         await feed.ready()
         text = text_of(request)

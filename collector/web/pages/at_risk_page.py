@@ -9,10 +9,9 @@ from nicegui import Client, ui
 from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission
-from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.feed import Change, Feed
 from tillwatch.collector.web.pages.missing import is_there
-from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
+from tillwatch.collector.web.pages.theme import STATIC, frame, listen, page, text_of, words
 from tillwatch.collector.web.reads import Reads
 
 
@@ -37,7 +36,7 @@ class FindingSheet(Element, component=STATIC / "finding.js"):
 
 
 def add(reads: Reads, feed: Feed) -> None:
-    @ui.page("/at-risk", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    @page("/at-risk", Permission.SEE)
     async def at_risk(request: Request, client: Client) -> None:
         await feed.ready()
         text = text_of(request)
@@ -46,7 +45,7 @@ def add(reads: Reads, feed: Feed) -> None:
             RiskList()
         _refresh(client, feed)
 
-    @ui.page("/findings/{finding}", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    @page("/findings/{finding}", Permission.SEE)
     async def one(request: Request, client: Client, finding: str) -> None:
         await feed.ready()
         text = text_of(request)

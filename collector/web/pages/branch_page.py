@@ -10,9 +10,8 @@ from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission, asking
 from tillwatch.collector.terminal.component_groups import GROUPS
-from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.feed import Change
-from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
+from tillwatch.collector.web.pages.theme import STATIC, frame, listen, page, text_of, words
 from tillwatch.collector.web.parts import Parts
 
 
@@ -31,7 +30,7 @@ class BranchSheet(Element, component=STATIC / "branch.js"):
 def add(parts: Parts) -> None:
     feed = parts.feed
 
-    @ui.page("/branch/{branch:path}", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    @page("/branch/{branch:path}", Permission.SEE)
     async def one_branch(request: Request, client: Client, branch: str) -> None:
         await feed.ready()
         text = text_of(request)

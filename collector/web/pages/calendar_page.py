@@ -7,9 +7,8 @@ from nicegui import Client, ui
 from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission
-from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.feed import Change
-from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
+from tillwatch.collector.web.pages.theme import STATIC, frame, listen, page, text_of, words
 from tillwatch.collector.web.parts import Parts
 
 
@@ -18,7 +17,7 @@ class MaintenanceCalendar(Element, component=STATIC / "calendar.js"):
 
 
 def add(parts: Parts) -> None:
-    @ui.page("/calendar", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    @page("/calendar", Permission.SEE)
     async def calendar(request: Request, client: Client) -> None:
         await parts.feed.ready()
         text = text_of(request)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from fastapi import Request
-from nicegui import Client, ui
+from nicegui import Client
 from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission
-from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.pages.missing import is_there
-from tillwatch.collector.web.pages.theme import STATIC, frame, text_of, words
+from tillwatch.collector.web.pages.theme import STATIC, frame, page, text_of, words
 from tillwatch.collector.web.parts import Parts
 
 
@@ -26,7 +25,7 @@ class CardSheet(Element, component=STATIC / "card.js"):
 
 
 def add(parts: Parts) -> None:
-    @ui.page("/cards", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    @page("/cards", Permission.SEE)
     async def cards(request: Request, client: Client) -> None:
         await parts.feed.ready()
         text = text_of(request)
@@ -34,7 +33,7 @@ def add(parts: Parts) -> None:
             words("h1", text("cards.title")).classes("tw-title")
             CardList()
 
-    @ui.page("/cards/{rule}", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    @page("/cards/{rule}", Permission.SEE)
     async def one(request: Request, client: Client, rule: str) -> None:
         await parts.feed.ready()
         text = text_of(request)

@@ -7,9 +7,8 @@ from nicegui import Client, ui
 from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission
-from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.feed import Change, Feed
-from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
+from tillwatch.collector.web.pages.theme import STATIC, frame, listen, page, text_of, words
 
 
 class DeliveryList(Element, component=STATIC / "deliveries.js"):
@@ -17,7 +16,7 @@ class DeliveryList(Element, component=STATIC / "deliveries.js"):
 
 
 def add(feed: Feed) -> None:
-    @ui.page("/deliveries", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    @page("/deliveries", Permission.SEE)
     async def deliveries(request: Request, client: Client) -> None:
         await feed.ready()
         text = text_of(request)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from fastapi import Request
-from nicegui import Client, ui
+from nicegui import Client
 from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission, asking
-from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.pages.missing import is_there
-from tillwatch.collector.web.pages.theme import STATIC, frame, text_of, words
+from tillwatch.collector.web.pages.theme import STATIC, frame, page, text_of, words
 from tillwatch.collector.web.parts import Parts
 
 
@@ -27,7 +26,7 @@ class TerminalTime(Element, component=STATIC / "terminal_time.js"):
 
 
 def add(parts: Parts) -> None:
-    @ui.page("/figures", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    @page("/figures", Permission.SEE)
     async def figures(request: Request, client: Client) -> None:
         await parts.feed.ready()
         text = text_of(request)
@@ -35,7 +34,7 @@ def add(parts: Parts) -> None:
             words("h1", text("figures.title")).classes("tw-title")
             FiguresSheet()
 
-    @ui.page("/figures/{terminal}", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    @page("/figures/{terminal}", Permission.SEE)
     async def one(request: Request, client: Client, terminal: str) -> None:
         await parts.feed.ready()
         text = text_of(request)

@@ -12,14 +12,13 @@ from nicegui.elements.mixins.text_element import TextElement
 from tillwatch.agent.model import MS
 from tillwatch.collector.people.roles import Permission, asking
 from tillwatch.collector.terminal.component_groups import GROUPS
-from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.feed import CONDITIONS, Change, Feed
 from tillwatch.collector.web.messages import Text
-from tillwatch.collector.web.pages.theme import QUIET_S, STATIC, frame, listen, text_of, words
+from tillwatch.collector.web.pages.theme import QUIET_S, STATIC, frame, listen, page, text_of, words
 
 
 def add(feed: Feed) -> None:
-    @ui.page("/", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    @page("/", Permission.SEE)
     async def fleet(request: Request, client: Client) -> None:
         await feed.ready()
         text = text_of(request)

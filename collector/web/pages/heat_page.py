@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from fastapi import Request
-from nicegui import Client, ui
+from nicegui import Client
 from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission
-from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.pages.regions_page import on_terminals
-from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
+from tillwatch.collector.web.pages.theme import STATIC, frame, listen, page, text_of, words
 from tillwatch.collector.web.parts import Parts
 
 
@@ -20,7 +19,7 @@ class HeatMap(Element, component=STATIC / "heat.js"):
 def add(parts: Parts) -> None:
     feed = parts.feed
 
-    @ui.page("/heat", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    @page("/heat", Permission.SEE)
     async def heat(request: Request, client: Client) -> None:
         await feed.ready()
         text = text_of(request)

@@ -7,9 +7,8 @@ from nicegui import Client, ui
 from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission
-from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.feed import Change
-from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
+from tillwatch.collector.web.pages.theme import STATIC, frame, listen, page, text_of, words
 from tillwatch.collector.web.parts import Parts
 
 
@@ -20,7 +19,7 @@ class InboxList(Element, component=STATIC / "inbox.js"):
 def add(parts: Parts) -> None:
     feed = parts.feed
 
-    @ui.page("/inbox", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    @page("/inbox", Permission.SEE)
     async def inbox(request: Request, client: Client) -> None:
         await feed.ready()
         text = text_of(request)

@@ -9,10 +9,9 @@ from nicegui import Client, ui
 from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission
-from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.feed import Change, Feed
 from tillwatch.collector.web.pages.missing import is_there
-from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of
+from tillwatch.collector.web.pages.theme import STATIC, frame, listen, page, text_of
 from tillwatch.collector.web.reads import Reads
 
 
@@ -25,7 +24,7 @@ class IncidentSheet(Element, component=STATIC / "incident.js"):
 
 
 def add(reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
-    @ui.page("/incident/{incident}", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    @page("/incident/{incident}", Permission.SEE)
     async def incident_page(request: Request, client: Client, incident: str) -> None:
         await feed.ready()
         text = text_of(request)

@@ -7,10 +7,9 @@ from nicegui import Client, ui
 from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission, asking
-from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.feed import Change
 from tillwatch.collector.web.pages.missing import missing
-from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
+from tillwatch.collector.web.pages.theme import STATIC, frame, listen, page, text_of, words
 from tillwatch.collector.web.parts import Parts
 
 SCRIPTS = ("acting", "queue")
@@ -36,7 +35,7 @@ class RepairSheet(Element, component=STATIC / "repair.js"):
 def add(parts: Parts) -> None:
     feed = parts.feed
 
-    @ui.page("/my", title="tillwatch", dependencies=[needs(Permission.ACT)])
+    @page("/my", Permission.ACT)
     async def my(request: Request, client: Client) -> None:
         await feed.ready()
         text = text_of(request)
@@ -51,7 +50,7 @@ def add(parts: Parts) -> None:
 
         listen(client, feed, on_change)
 
-    @ui.page("/repair/{incident}", title="tillwatch", dependencies=[needs(Permission.ACT)])
+    @page("/repair/{incident}", Permission.ACT)
     async def repair(request: Request, client: Client, incident: str) -> None:
         await feed.ready()
         text = text_of(request)

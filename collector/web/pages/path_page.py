@@ -9,9 +9,8 @@ from nicegui import Client, ui
 from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission
-from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.pages.regions_page import on_terminals
-from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
+from tillwatch.collector.web.pages.theme import STATIC, frame, listen, page, text_of, words
 from tillwatch.collector.web.parts import Parts
 
 
@@ -22,7 +21,7 @@ class PathDiagram(Element, component=STATIC / "path.js"):
 def add(parts: Parts) -> None:
     feed = parts.feed
 
-    @ui.page("/path", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    @page("/path", Permission.SEE)
     async def path(request: Request, client: Client) -> None:
         await feed.ready()
         text, asked = text_of(request), request.query_params

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Query, Request
-from nicegui import Client, ui
+from nicegui import Client
 from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission, asking
-from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.pages.missing import is_there
-from tillwatch.collector.web.pages.theme import STATIC, frame, text_of, words
+from tillwatch.collector.web.pages.theme import STATIC, frame, page, text_of, words
 from tillwatch.collector.web.parts import Parts
 from tillwatch.collector.web.rest.prove_api import MAX_NAME
 
@@ -27,7 +26,7 @@ class ReadingList(Element, component=STATIC / "readings.js"):
 
 
 def add(parts: Parts) -> None:
-    @ui.page("/terminal/{terminal}/readings", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    @page("/terminal/{terminal}/readings", Permission.SEE)
     async def readings(
         request: Request,
         client: Client,

@@ -7,9 +7,8 @@ from nicegui import Client, ui
 from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission, asking
-from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.feed import Change
-from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
+from tillwatch.collector.web.pages.theme import STATIC, frame, listen, page, text_of, words
 from tillwatch.collector.web.parts import Parts
 
 
@@ -30,7 +29,7 @@ def on_terminals(change: Change) -> None:
 def add(parts: Parts) -> None:
     feed = parts.feed
 
-    @ui.page("/regions", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    @page("/regions", Permission.SEE)
     async def regions(request: Request, client: Client) -> None:
         await feed.ready()
         text = text_of(request)
@@ -39,7 +38,7 @@ def add(parts: Parts) -> None:
             PlaceList()
         listen(client, feed, on_terminals)
 
-    @ui.page("/regions/{region:path}", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    @page("/regions/{region:path}", Permission.SEE)
     async def one_region(request: Request, client: Client, region: str) -> None:
         await feed.ready()
         text = text_of(request)

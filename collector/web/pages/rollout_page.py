@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from fastapi import Request
-from nicegui import Client, ui
+from nicegui import Client
 from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission, asking
-from tillwatch.collector.web.entry.door import needs
-from tillwatch.collector.web.pages.theme import STATIC, frame, text_of, words
+from tillwatch.collector.web.pages.theme import STATIC, frame, page, text_of, words
 from tillwatch.collector.web.parts import Parts
 
 
@@ -22,7 +21,7 @@ class Rollouts(Element, component=STATIC / "rollout.js"):
 
 
 def add(parts: Parts) -> None:
-    @ui.page("/rollout", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    @page("/rollout", Permission.SEE)
     async def rollout(request: Request, client: Client) -> None:
         await parts.feed.ready()
         text = text_of(request)

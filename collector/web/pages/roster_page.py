@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from fastapi import Request
-from nicegui import Client, ui
+from nicegui import Client
 from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission
-from tillwatch.collector.web.entry.door import needs
-from tillwatch.collector.web.pages.theme import STATIC, frame, text_of, words
+from tillwatch.collector.web.pages.theme import STATIC, frame, page, text_of, words
 from tillwatch.collector.web.parts import Parts
 
 
@@ -17,7 +16,7 @@ class DutyRoster(Element, component=STATIC / "roster.js"):
 
 
 def add(parts: Parts) -> None:
-    @ui.page("/roster", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    @page("/roster", Permission.SEE)
     async def roster(request: Request, client: Client) -> None:
         await parts.feed.ready()
         text = text_of(request)

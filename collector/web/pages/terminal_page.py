@@ -15,7 +15,6 @@ from nicegui.element import Element
 from tillwatch.agent.model import MS
 from tillwatch.collector.people.roles import Permission, asking
 from tillwatch.collector.read import ComponentView, FleetReader, History, StateView, TerminalView
-from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.feed import Change, Feed
 from tillwatch.collector.web.messages import Text
 from tillwatch.collector.web.pages import chart
@@ -23,7 +22,7 @@ from tillwatch.collector.web.pages.alarms_page import AlarmList
 from tillwatch.collector.web.pages.at_risk_page import FindingList
 from tillwatch.collector.web.pages.diagnosis_panel import Diagnosis
 from tillwatch.collector.web.pages.missing import missing
-from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
+from tillwatch.collector.web.pages.theme import STATIC, frame, listen, page, text_of, words
 from tillwatch.collector.web.reads import Busy, Reads, Unreadable
 
 NANO = 1_000_000_000
@@ -76,7 +75,7 @@ ROOMS = ("strip", "timeline", "components", "diagnosis", "file", "lives", "notes
 
 
 def add(reads: Reads, feed: Feed, now: Callable[[], int]) -> None:
-    @ui.page("/terminal/{terminal}", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    @page("/terminal/{terminal}", Permission.SEE)
     async def terminal_page(request: Request, client: Client, terminal: str) -> None:
         await feed.ready()
         text = text_of(request)

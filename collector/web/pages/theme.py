@@ -20,6 +20,7 @@ from nicegui.elements.mixins.text_element import TextElement
 from tillwatch.agent.model import MS
 from tillwatch.collector.people.roles import Permission, Visitor, asking, on_behalf_of
 from tillwatch.collector.read import WaitingView
+from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.feed import Change, Feed
 from tillwatch.collector.web.messages import CATALOGUE, TEXTS, Text, choose
 from tillwatch.collector.web.pages.navigation import current, shown
@@ -30,6 +31,9 @@ SCRIPTS = ("console", "session", "parts", "foretold", "prove")
 
 QUIET_S = 180
 """Three of the usual minute intervals without anything from any terminal: then it is the collector or the network, not a terminal."""
+
+BUILD_S = 60.0
+"""For one page to be built. NiceGUI's own three seconds put its error page before whoever asks a busy machine, though the fleet is there."""
 
 THEMES: dict[str, bool | None] = {"auto": None, "dark": True, "light": False}
 
@@ -142,6 +146,11 @@ def _head(text: Text, *, remember: bool, early: str, files: Iterable[str], scrip
         f'<script src="{base}/{name}.js"></script>' for name in (f"texts-{text.language}", *SCRIPTS, *scripts)
     )
     return f"{styles}<script>window.TW={_script(settings)}</script>{run}"
+
+
+def page(path: str, permission: Permission) -> ui.page:
+    """The decorator of what builds a page: who has the permission may see it."""
+    return ui.page(path, title="tillwatch", dependencies=[needs(permission)], response_timeout=BUILD_S)
 
 
 @contextmanager

@@ -7,9 +7,8 @@ from nicegui import Client, ui
 from nicegui.element import Element
 
 from tillwatch.collector.people.roles import Permission
-from tillwatch.collector.web.entry.door import needs
 from tillwatch.collector.web.feed import Change, Feed
-from tillwatch.collector.web.pages.theme import STATIC, frame, listen, text_of, words
+from tillwatch.collector.web.pages.theme import STATIC, frame, listen, page, text_of, words
 
 
 class DetectorList(Element, component=STATIC / "detectors.js"):
@@ -17,7 +16,7 @@ class DetectorList(Element, component=STATIC / "detectors.js"):
 
 
 def add(feed: Feed) -> None:
-    @ui.page("/trends", title="tillwatch", dependencies=[needs(Permission.SEE)])
+    @page("/trends", Permission.SEE)
     async def trends(request: Request, client: Client) -> None:
         await feed.ready()
         text = text_of(request)
