@@ -6,7 +6,6 @@ time; a live tick only does this earlier. No I/O, no clock.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from sys import intern
 from typing import Any
 
 from tillwatch.agent.model import AGENT, MS, Value
@@ -224,7 +223,7 @@ class Fold:
                 if component is None or terminal.signals >= MAX_SIGNALS:
                     terminal.over_limit += len(column.values)
                     continue
-                series = component.series[intern(column.signal)] = Series()
+                series = component.follow(column.signal)
                 terminal.signals += 1
             assert component is not None
             bounds = keep(
@@ -291,8 +290,7 @@ class Fold:
         if component is None:
             if len(terminal.components) >= MAX_COMPONENTS:
                 return None
-            component = Component(name)
-            terminal.components[component.name] = component
+            component = terminal.follow(name)
             terminal.next_due = 0
         self.book.dirty.components.add((terminal.id, name))
         return component

@@ -107,6 +107,11 @@ class Component:
         self.unknown = ""
         self.blind = False
 
+    def follow(self, signal: str) -> Series:
+        """A series for a signal that was never heard of it before."""
+        series = self.series[intern(signal)] = Series()
+        return series
+
     def pack(self) -> bytes:
         rows = {name: series.pack() for name, series in self.series.items()}
         packed: bytes = msgpack.packb([self.heard, self.interval_s, self.unknown, self.blind, rows])
@@ -242,6 +247,12 @@ class Terminal:
         self.speakers = [Speaker(*row) for row in status.pop("speakers", ())]
         for name in Terminal._STATUS:
             setattr(self, name, status.get(name, getattr(self, name)))
+
+    def follow(self, name: str) -> Component:
+        """A component that was never heard of before."""
+        component = Component(name)
+        self.components[component.name] = component
+        return component
 
     @property
     def in_service(self) -> bool:
