@@ -223,7 +223,7 @@ class Fold:
                 if component is None or terminal.signals >= MAX_SIGNALS:
                     terminal.over_limit += len(column.values)
                     continue
-                series = component.series[column.signal] = Series()
+                series = component.follow(column.signal)
                 terminal.signals += 1
             assert component is not None
             bounds = keep(
@@ -290,7 +290,7 @@ class Fold:
         if component is None:
             if len(terminal.components) >= MAX_COMPONENTS:
                 return None
-            component = terminal.components[name] = Component(name)
+            component = terminal.follow(name)
             terminal.next_due = 0
         self.book.dirty.components.add((terminal.id, name))
         return component

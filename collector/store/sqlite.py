@@ -169,8 +169,9 @@ class Store:
             fleet.terminals[name].streams[epoch] = Stream(epoch, mark, tail)
         for name, component, state in scan(db, "SELECT terminal, name, state FROM component ORDER BY terminal, name"):
             terminal = fleet.terminals[name]
-            terminal.components[component] = Component.unpack(component, state)
-            terminal.signals += len(terminal.components[component].series)
+            kept = Component.unpack(component, state)
+            terminal.components[kept.name] = kept
+            terminal.signals += len(kept.series)
         for rule, name, component, state in scan(
             db, "SELECT detector, terminal, component, state FROM detector ORDER BY detector, terminal, component"
         ):

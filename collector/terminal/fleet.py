@@ -4,8 +4,8 @@ only; how they change stands in fold.py.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any
 
 import msgpack
@@ -92,17 +92,25 @@ class Component:
     """unknown: why nothing current is known of it, empty while something is. heard: UTC ns from which its deadline counts, that is its
     last data, or the return of whoever kept it from speaking; 0 before the first data. blind: an alarm of it is open on a condition
     that cannot be seen.
+
+    Its name and those of its signals are one string for all terminals that have such a component: each batch brings its own, which would be a tenth of the
+    fold's memory, and finding a series would have to read the terminal's own copy of its name.
     """
 
     __slots__ = ("blind", "heard", "interval_s", "name", "series", "unknown")
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name = intern(name)
         self.series: dict[str, Series] = {}
         self.heard = 0
         self.interval_s = 0.0
         self.unknown = ""
         self.blind = False
+
+    def follow(self, signal: str) -> Series:
+        """A series for a signal that was never heard of it before."""
+        series = self.series[intern(signal)] = Series()
+        return series
 
     def pack(self) -> bytes:
         rows = {name: series.pack() for name, series in self.series.items()}
@@ -117,7 +125,7 @@ class Component:
     def unpack(cls, name: str, packed: bytes) -> Component:
         component = cls(name)
         component.heard, component.interval_s, component.unknown, component.blind, rows = msgpack.unpackb(packed)
-        component.series = {signal: Series.unpack(row) for signal, row in rows.items()}
+        component.series = {intern(signal): Series.unpack(row) for signal, row in rows.items()}
         return component
 
 
@@ -174,7 +182,7 @@ class Terminal:
     up_ms: int = 0
     up_received: int = 0
     life_n: int = 0
-    skews_ms: deque[int] = field(default_factory=lambda: deque(maxlen=SKEW_WINDOW))
+    skews_ms: list[int] = field(default_factory=list)
     clock_boot: bytes = b""
     clock_base_ms: int = 0
     components: dict[str, Component] = field(default_factory=dict)
@@ -222,7 +230,7 @@ class Terminal:
         packed: bytes = msgpack.packb(
             {
                 **status,
-                "skews_ms": list(self.skews_ms),
+                "skews_ms": self.skews_ms,
                 "until": [[key, *until] for key, until in self.until.items()],
                 "certificates": [[serial, c.key, c.since, c.revoked] for serial, c in self.certificates.items()],
                 "speakers": [[s.boot, s.epoch, s.n, s.up_ms, s.first, s.last] for s in self.speakers],
@@ -239,6 +247,12 @@ class Terminal:
         self.speakers = [Speaker(*row) for row in status.pop("speakers", ())]
         for name in Terminal._STATUS:
             setattr(self, name, status.get(name, getattr(self, name)))
+
+    def follow(self, name: str) -> Component:
+        """A component that was never heard of before."""
+        component = Component(name)
+        self.components[component.name] = component
+        return component
 
     @property
     def in_service(self) -> bool:
@@ -309,6 +323,7 @@ class Terminal:
             self.skews_ms.clear()
         self.clock_boot, self.clock_base_ms = boot, sent // MS - up_ms
         self.skews_ms.append(skew)
+        del self.skews_ms[:-SKEW_WINDOW]
 
 
 class Fleet:

@@ -44,7 +44,8 @@ def keep(
         series.last, series.last_at = values[-1], tick.last
     else:
         for t, value in zip(tick.at, values, strict=True):
-            _count(rollups, name, series, t, value, seen)
+            # Where it can be, one number for all series of the terminal: each batch compares it with that of every series.
+            _count(rollups, name, series, t, t // HOUR_MS if tick.hour < 0 else tick.hour, value, seen)
     newest, position = tick.newest, tick.position
     if newest > seen.ahead:
         newest, position = max(((t * MS, i) for i, t in enumerate(tick.at) if t * MS <= seen.ahead), default=(-1, 0))
@@ -60,9 +61,8 @@ def keep(
     return bounds
 
 
-def _count(rollups: list[Rollup], name: Name, series: Series, at_ms: int, value: Value, seen: Seen) -> None:
+def _count(rollups: list[Rollup], name: Name, series: Series, at_ms: int, hour: int, value: Value, seen: Seen) -> None:
     terminal, component, signal = name
-    hour = at_ms // HOUR_MS
     # An hour is opened by what is latest: never by the future, and backwards by a live batch only, whose clock was set back.
     if at_ms * MS <= seen.ahead and (hour > series.hour or (hour < series.hour and not seen.historical)):
         if series.hour >= 0:

@@ -59,7 +59,8 @@ async def main(path: Path, terminals: int, batches: int) -> None:
         await pipeline.operate_all(acts[first : first + GROUP])
     del acts
     now_ms = at // MS
-    sealer = Sealer(Plan(fleet, now_ms, INTERVAL_MS, 0, READINGS, 0.0, "run"), range(terminals))
+    plan = Plan(fleet, now_ms, INTERVAL_MS, 0, READINGS, 0.0, "run")
+    sealer = Sealer(plan, range(terminals))
     topics = [batch_topic(fleet.name(n)) for n in range(terminals)]
     for first in range(0, terminals, GROUP):
         some = range(first, min(first + GROUP, terminals))
@@ -70,8 +71,10 @@ async def main(path: Path, terminals: int, batches: int) -> None:
     settle()
     grown = rss_kib()
     store.conn.execute("PRAGMA synchronous=FULL")
-    step = max(terminals // batches, 1)
-    order = [(n * step) % terminals for n in range(batches)]
+    # As they come: each at a time of its own, neighbours far apart. Every so many-th of the list would not do: every tenth is an ATM, which has
+    # more components than a till.
+    by_time = sorted(range(terminals), key=plan.first_due)
+    order = [by_time[n % terminals] for n in range(batches)]
     sealed = [(topics[n], sealer.batch(n, now_ms + INTERVAL_MS, INTERVAL_MS)) for n in order]
     at += INTERVAL_MS * MS
     begun = time.process_time()
