@@ -33,7 +33,7 @@ from tillwatch.collector.store.opening import open_db, open_reader
 from tillwatch.collector.store.sqlite import FOLD_TABLES
 from tillwatch.collector.trust.authority import open_authority
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(7200)]
 
 TERMINALS, DAYS, SEED, PACE = 16, 365, 7, 2.0
 """The fewest terminals that have a region with a line of its own; twice as much breaks as in life, so that the collector is killed, too."""

@@ -27,7 +27,9 @@ from tillwatch.collector.store.sqlite import Store, StoreError
 
 ASK_S = 0.1
 """Between two attempts of a standby to take the lease."""
-TAKEN_S = 60.0
+TAKEN_S = 120.0
+LEASE_S = 20.0
+"""Twice as long as in life: a machine that has much else to do renews it late."""
 
 
 class Small:
@@ -74,9 +76,9 @@ class Small:
         await self.kill()
 
     async def again(self) -> None:
-        """Begun anew after a kill: whoever has heard no word sends once more what is stored already."""
+        """Begun anew after a kill: whoever has heard no word sends once more what is stored already. A will is kept again, and changes nothing."""
         await self.start()
-        await self.line.send([one for one in self._last if one.kind is Kind.BATCH])
+        await self.line.send([one for one in self._last if one.facts.get("state") != "offline"])
 
     async def hear(self, messages: Sequence[Told]) -> None:
         before = self.pipeline.journal.n
@@ -101,7 +103,7 @@ class Large(Small):
         self.through_broker = 0
 
     async def opened(self) -> Store:
-        self._lease = Lease(self._of, holder=f"collector {self.starts}")
+        self._lease = Lease(self._of, holder=f"collector {self.starts}", good_s=LEASE_S)
         async with asyncio.timeout(TAKEN_S):
             while not await asyncio.to_thread(self._lease.acquire):
                 await asyncio.sleep(ASK_S)

@@ -252,7 +252,7 @@ class OverRabbitMq:
         await self._folding.stored(until)
 
     async def close(self) -> None:
-        # A life message that comes again is kept again, and this is about what comes once.
+        # What is not settled comes again to the next one, and a will that does is kept again.
         async with asyncio.timeout(WAIT_S):
             while self.opener.figures.waiting:
                 await asyncio.sleep(LOOK_S)
