@@ -37,7 +37,7 @@ from tillwatch.collector.refusals import Refusals, Unfit, UnfitError
 from tillwatch.collector.replies import Reply, reply_to
 from tillwatch.collector.store.sqlite import Store
 from tillwatch.collector.terminal.fleet import MAX_COMPONENTS, MAX_EPOCHS, MAX_SIGNALS, Terminal
-from tillwatch.collector.trust import succession
+from tillwatch.collector.trust import clones, succession
 
 log = logging.getLogger(__name__)
 
@@ -304,7 +304,8 @@ class Pipeline(Journalling):
                 life.terminal,
                 *decision.loss,
             )
-        entries.append(self._record(Kind.LIFE, message, life.terminal, stamp, digest, content=life))
+        if decision.moved or not clones.copied(self.fold.fleet.terminals[life.terminal].speakers, life):
+            entries.append(self._record(Kind.LIFE, message, life.terminal, stamp, digest, content=life))
         if life.state == "online":
             reply = reply_to(replies, life.terminal, life.epoch)
             if reply.state is AckState.RESEND:

@@ -51,6 +51,12 @@ def heard(speakers: Sequence[Speaker], life: Life, at: int) -> tuple[list[Speake
     return [*(one for one in speakers if one is not mine), now], evidence
 
 
+def copied(speakers: Sequence[Speaker], life: Life) -> bool:
+    """Whether it was heard before: a broker may deliver it again, behind the will that followed it. A spool that was put back counts anew, but the uptime goes on."""
+    known = next((one for one in speakers if (one.boot, one.epoch) == (life.boot, life.epoch)), None)
+    return life.state == "online" and known is not None and life.n <= known.n and life.up <= known.up_ms
+
+
 def against(speakers: Sequence[Speaker], boot: bytes, up_ms: int, at: int) -> str:
     """Who is behind a second history: the boot that told it, and the one that was known before."""
     told = f"told by boot {boot.hex()[:8]} (up {_span(up_ms)}, at {_iso(at)})"

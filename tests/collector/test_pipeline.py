@@ -335,6 +335,25 @@ async def test_what_follows_a_fork_does_not_hide_it(world: World) -> None:
     assert replies["atm-1"].state is AckState.FORK
 
 
+async def test_a_life_message_that_is_delivered_again_says_nothing_of_now(world: World) -> None:
+    """As behind a takeover, for what was stored and not settled with the broker any more: the will in front of it stands."""
+    (atm,) = await opened(world, "atm-1")
+    world.now += 60 * S
+    birth = atm.life(world.now)
+    will = atm.life(world.now, state="offline", n=atm.n)
+    await world.pipeline.take([birth, will])
+    terminal = world.pipeline.fold.fleet.terminals["atm-1"]
+    assert terminal.connection == "offline"
+    before = rows(world, "SELECT * FROM journal"), terminal.up_received
+    world.now += 20 * S
+    replies = await world.pipeline.take([birth._replace(received=world.now)])
+    assert replies["atm-1"].state is AckState.OK
+    assert terminal.connection == "offline"
+    assert (rows(world, "SELECT * FROM journal"), terminal.up_received) == before
+    await world.pipeline.take([atm.life(world.now)])
+    assert terminal.connection == "online"
+
+
 async def test_a_life_message_does_not_hide_a_fork(world: World) -> None:
     """Which of a group comes first is chance; a fork that is not told goes on until the next one that nothing follows."""
     (atm,) = await opened(world, "atm-1")

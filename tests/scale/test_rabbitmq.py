@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import msgpack
 import pytest
@@ -42,7 +41,7 @@ from tillwatch.collector.opening import share as share_module
 from tillwatch.collector.opening.keys import KeyReader, Known
 from tillwatch.collector.opening.listening import Enrolled, Folding, opener_app, opener_listener
 from tillwatch.collector.opening.opener import Figures, Opener
-from tillwatch.collector.store.db import connect
+from tillwatch.collector.store.db import Where, connect
 from tillwatch.collector.trust.authority import Authority, open_authority
 
 pytestmark = pytest.mark.timeout(180)
@@ -74,7 +73,7 @@ async def linked(broker: Broker, user: str = USER) -> AsyncIterator[Link]:
 
 
 @contextlib.asynccontextmanager
-async def answering(broker: Broker, authority: Authority, database: Path) -> AsyncIterator[None]:
+async def answering(broker: Broker, authority: Authority, database: Where) -> AsyncIterator[None]:
     """A collector that answers the broker's questions about terminals."""
     read = partial(connect, database, read_only=True, timeout_s=5)
     app = opener_app(Figures(), VHOST, Enrolled(Known(), read), Folding(read))

@@ -9,24 +9,30 @@ import pytest
 
 from tillwatch.collector.intake import Intake, Message
 from tillwatch.collector.intake.amqp import AmqpSettings
+from tillwatch.collector.intake.fairness import SHARE
 from tillwatch.collector.intake.forwarded import ForwardedIntake
 from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
 from tillwatch.collector.opening.groups import Group
 
 Feed = Callable[..., None]
+Flood = Callable[[str], None]
+"""A terminal says one message more than it may."""
 
 
-def over_mqtt() -> tuple[Intake, Feed]:
+def over_mqtt() -> tuple[Intake, Feed, Flood]:
     intake = MqttIntake(MqttSettings("127.0.0.1", 1, "x"))
 
     def feed(*messages: tuple[str, bytes]) -> None:
         for topic, payload in messages:
             intake._on_message(None, topic, payload, 1, {})
 
-    return intake, feed
+    def flood(terminal: str) -> None:
+        feed(*(batch(terminal, n) for n in range(SHARE + 1)))
+
+    return intake, feed, flood
 
 
-def behind_openers() -> tuple[Intake, Feed]:
+def behind_openers() -> tuple[Intake, Feed, Flood]:
     intake = ForwardedIntake(AmqpSettings((("127.0.0.1", 1),), "v", "u", "p"), 1)
     number = 0
 
@@ -35,12 +41,20 @@ def behind_openers() -> tuple[Intake, Feed]:
         number += 1
         intake._take(Group("o", 1, number - 1, number, [Message(*one, 0) for one in messages]), "answers")
 
-    return intake, feed
+    def flood(terminal: str) -> None:
+        intake._take(Group("p", 1, 0, 1, [], {(terminal, "flood"): 1}), "answers")
+
+    return intake, feed, flood
 
 
 @pytest.fixture(params=[over_mqtt, behind_openers])
-def fed(request: pytest.FixtureRequest) -> tuple[Intake, Feed]:
+def made(request: pytest.FixtureRequest) -> tuple[Intake, Feed, Flood]:
     return request.param()
+
+
+@pytest.fixture
+def fed(made: tuple[Intake, Feed, Flood]) -> tuple[Intake, Feed]:
+    return made[0], made[1]
 
 
 def batch(terminal: str, n: int) -> tuple[str, bytes]:
@@ -94,7 +108,21 @@ async def test_nothing_that_is_told_to_terminals_waits_or_fails_without_a_broker
     intake.settled(0, stored=True)
 
 
-async def test_what_was_dropped_and_who_is_too_fast_is_told_once(fed):
-    intake, _ = fed
+async def test_what_was_dropped_and_who_is_too_fast_is_told_once(made):
+    intake, _, flood = made
+    flood("t1")
+    assert intake.dropped == 1
+    assert intake.take_dropped() == {("t1", "flood"): 1}
+    assert intake.take_slow() == frozenset({"t1"})
     assert intake.take_dropped() == {}
     assert intake.take_slow() == frozenset()
+    assert intake.dropped == 1
+
+
+async def test_it_can_be_stopped_whether_it_was_started_or_not_and_whether_a_broker_is_there_or_not(fed):
+    intake, _ = fed
+    await intake.stop()
+    await intake.start()
+    assert not intake.connected
+    await intake.stop()
+    await intake.stop()

@@ -25,6 +25,8 @@ from tillwatch.collector.proof.verify import verify_log
 from tillwatch.collector.store.db import Db, Where, connect
 from tillwatch.collector.store.opening import open_db, open_reader
 from tillwatch.collector.store.sqlite import StoreError
+from tillwatch.collector.tickets.message import Op, TicketMessage
+from tillwatch.collector.tickets.port import Destination, Leg
 
 ENGINES = ("file", "postgres")
 ALL = ("token", "outbox", "ticket_link", "meta", "operator_request", "sync_cursor", "ticket_inbox", *RECORD_TABLES)
@@ -118,6 +120,67 @@ async def test_whoever_is_cancelled_or_killed_between_the_steps_leaves_nothing(w
     assert everything(store.conn) == before
     assert (await pipeline.take([atm.batch(disk(T0, 40.0), T0 + S)]))["atm-1"].state is AckState.OK
     store.close()
+
+
+async def test_a_change_that_fails_changes_nothing_and_the_next_one_goes_on(world: World) -> None:
+    (atm,) = await opened(world, "atm-1")
+    before = everything(world.store.conn)
+
+    def change(db: Db) -> None:
+        db.execute("INSERT INTO meta VALUES ('a', ?)", (b"1",))
+        db.execute("INSERT INTO journal SELECT * FROM journal")
+
+    with pytest.raises(StoreError, match="nothing was changed"):
+        await world.pipeline.change(change)
+    assert everything(world.store.conn) == before
+    assert (world.store.meta("a"), world.store.meta_int("a")) == (None, 0)
+    await world.pipeline.change(lambda db: db.execute("INSERT INTO meta VALUES ('a', ?)", (b"7",)))
+    assert (world.store.meta("a"), world.store.meta_int("a")) == (b"7", 7)
+    assert (await world.pipeline.take([atm.batch(disk(T0, 40.0), T0 + S)]))["atm-1"].state is AckState.OK
+    world.store.close()
+
+
+async def test_a_batch_of_long_ago_is_known_again_by_its_digest_wherever_its_frame_lies(world: World) -> None:
+    (atm,) = await opened(world, "atm-1")
+    for _ in range(320):
+        world.now += S
+        await world.pipeline.take([atm.batch(disk(world.now, 50.0), world.now)])
+    await keep_house(world)
+    for seq, sealed in (atm.sealed[0], atm.sealed[-1]):
+        assert world.store.stored_digest("atm-1", atm.epoch, seq) == sealed.digest
+    assert world.store.stored_digest("atm-1", atm.epoch, 321) is None
+    assert world.store.stored_digest("atm-1", bytes(12), 1) is None
+    assert world.store.stored_digest("atm-2", atm.epoch, 1) is None
+    world.store.close()
+
+
+async def test_messages_are_kept_for_whom_the_route_names_and_not_at_all_in_a_rebuild(world: World) -> None:
+    (atm,) = await opened(world, "atm-1")
+    asked = []
+
+    def route(message: TicketMessage, at: int, stays: str) -> list[Destination]:
+        asked.append((message.op, at, stays))
+        return [Destination("desk", Leg("Hardware")), Destination("phone")]
+
+    world.store.route = route
+    for _ in range(60):
+        world.now += 2 * S
+        await world.pipeline.take([atm.batch(disk(world.now, 99.0, 99.0), world.now)])
+    told = rows(world, "SELECT incident, op, connector, queue FROM outbox ORDER BY id")
+    assert [(op, connector, queue) for _, op, connector, queue in told] == [
+        ("open", "desk", "Hardware"),
+        ("open", "phone", ""),
+    ]
+    assert [(op, stays) for op, _, stays in asked] == [(Op.OPEN, "")]
+    await world.pipeline.operate({"action": "acknowledge", "actor": "li.wei", "incident": told[0][0], "note": ""})
+    before = rows(world, "SELECT * FROM outbox ORDER BY id")
+    fold = world.pipeline.fold
+    entry = world.pipeline._record(Kind.OPERATOR, facts={"action": "resolve", "actor": "li.wei", "incident": told[0][0], "verdict": "true_fault", "part": "", "note": ""})  # fmt: skip
+    group = world.store.prepare(fold, [entry])
+    assert group.dirty.messages
+    world.store.commit(group, deliver=False)
+    assert rows(world, "SELECT * FROM outbox ORDER BY id") == before
+    world.store.close()
 
 
 async def test_readers_see_whole_groups_while_one_writes(world: World) -> None:

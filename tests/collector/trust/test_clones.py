@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tillwatch.agent.wire import Life
-from tillwatch.collector.trust.clones import MAX_SPEAKERS, against, heard
+from tillwatch.collector.trust.clones import MAX_SPEAKERS, against, copied, heard
 
 S = 10**9
 T0 = 1_790_000_000 * S
@@ -94,3 +96,22 @@ def test_a_second_history_names_its_teller():
     assert text.startswith("told by boot 42424242 (up 1 min, at 2026-")
     assert "while there is boot 41414141" in text
     assert "the only boot that is known" in against(story.speakers, A, 90_000, T0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_copy"),
+    [
+        ({}, True),
+        ({"n": 4}, False),
+        ({"n": 2, "up": 500}, True),
+        ({"n": 2, "up": 1001}, False),  # a spool that was put back while the machine went on
+        ({"boot": B}, False),
+        ({"epoch": F}, False),
+        ({"state": "offline"}, False),  # the will carries the number of its birth
+    ],
+)
+def test_a_birth_that_was_heard_before_is_a_copy(changed, is_copy):
+    birth = Life("t", bytes(8), E, 1, 1, 0, A, 1000, T0, 3)
+    speakers, _ = heard([], birth, T0)
+    assert copied(speakers, replace(birth, **changed)) is is_copy
+    assert not copied([], birth)
