@@ -75,12 +75,12 @@ def _told() -> Iterator[None]:
 
 
 class PostgresCursor:
-    """The rows of one statement, all of them here already."""
+    """The rows of one statement, all of them here already. cursor: None for a word about transactions, which has none."""
 
-    def __init__(self, cursor: RawCursor[tuple[Any, ...]]) -> None:
+    def __init__(self, cursor: RawCursor[tuple[Any, ...]] | None) -> None:
         self._cursor = cursor
-        self.rowcount = cursor.rowcount
-        self.description = cursor.description
+        self.rowcount = -1 if cursor is None else cursor.rowcount
+        self.description = None if cursor is None else cursor.description
 
     def __iter__(self) -> PostgresCursor:
         return self
@@ -93,15 +93,15 @@ class PostgresCursor:
 
     def fetchone(self) -> Any:
         with _told():
-            return self._cursor.fetchone() if self.description is not None else None
+            return self._cursor.fetchone() if self._cursor is not None and self.description is not None else None
 
     def fetchmany(self, size: int, /) -> list[Any]:
         with _told():
-            return self._cursor.fetchmany(size) if self.description is not None else []
+            return self._cursor.fetchmany(size) if self._cursor is not None and self.description is not None else []
 
     def fetchall(self) -> list[Any]:
         with _told():
-            return self._cursor.fetchall() if self.description is not None else []
+            return self._cursor.fetchall() if self._cursor is not None and self.description is not None else []
 
 
 class PostgresDb:
@@ -203,10 +203,10 @@ class PostgresDb:
         match sql.split(None, 2)[:2]:
             case ["BEGIN", *how]:
                 self.begin(immediate=how == ["IMMEDIATE"])
-                sql = "SELECT WHERE false"
+                return PostgresCursor(None)
             case ["COMMIT" | "ROLLBACK" as word, *_]:
                 self.end(word)
-                sql = "SELECT WHERE false"
+                return PostgresCursor(None)
             case ["PRAGMA", "user_version"]:
                 sql = _VERSION if self.has("schema_version") else "SELECT 0"
             case ["PRAGMA", what]:
