@@ -3,7 +3,7 @@ a holder's own clock says, or that it was stopped for an hour and goes on, chang
 taken it: it takes a new one, under a new epoch, and loads what is kept.
 
 A transaction that has asked holds the key of the row until it ends: its own holder renews it meanwhile, and who takes the lease waits for it, at most as long as the server lets a writer say nothing
-(connection.WRITER_IDLE_S), and then sees what it kept.
+(connection.WRITER_IDLE_S), and then sees what it kept. One that still has not ended then is ended by who waits.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from tillwatch.collector.store.db import Fence, Postgres
-from tillwatch.collector.store.postgres.connection import WRITER_IDLE_S, PostgresDb
+from tillwatch.collector.store.postgres.connection import WRITER_IDLE_S, WRITER_LOCK, PostgresDb
 from tillwatch.collector.store.postgres.schema import open_postgres, unreachable
 from tillwatch.collector.store.sqlite import FencedError, StoreError
 
@@ -35,6 +35,8 @@ TAKE_WAIT_S = WRITER_IDLE_S + 2.0
 assert GOOD_S >= WRITER_IDLE_S
 STATEMENT_S = TAKE_WAIT_S + 1.0
 """What is asked here touches one row: who waits longer than for its key waits for a server that does not answer."""
+LOCKED = "(55P03)"
+"""lock_not_available, as the text of an error has it: the wait above was in vain."""
 
 _TAKE = """
     WITH over AS (SELECT 1 FROM lease WHERE name = $1 AND until <= clock_timestamp() FOR UPDATE)
@@ -50,6 +52,14 @@ whoever only stands by locks nothing.
 _RENEW = """
     UPDATE lease SET until = clock_timestamp() + make_interval(secs => $3)
     WHERE name = $1 AND epoch = $2 AND until > clock_timestamp() RETURNING epoch
+"""
+_CUT_OFF = f"""
+    SELECT count(pg_terminate_backend(l.pid)) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+    WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.classid = 0 AND l.objid = {WRITER_LOCK} AND l.objsubid = 1 AND l.granted
+    AND EXISTS (SELECT 1 FROM lease WHERE name = $1 AND until <= clock_timestamp())
+"""  # noqa: S608 - a number
+"""The transaction of a holder whose lease ran out, where it still has not ended. The server counts no idle time between the statements of a group, which go over one behind the
+other: a holder that is stopped there would keep everybody else from the lease.
 """
 _RELEASE = "UPDATE lease SET until = clock_timestamp() WHERE name = $1 AND epoch = $2"
 
@@ -76,7 +86,13 @@ class Lease:
     def acquire(self) -> bool:
         """Whether it is ours now, under a new epoch. The one that there was is over or was given back."""
         began = time.monotonic()
-        row = self._ask(_TAKE, self.name, self.holder, self._good_s)
+        try:
+            row = self._ask(_TAKE, self.name, self.holder, self._good_s)
+        except StoreError as error:
+            if LOCKED in str(error):
+                with suppress(StoreError):
+                    self._ask(_CUT_OFF, self.name)
+            raise
         if row is None:
             return False
         self.epoch, self.until = row[0], began + self._good_s

@@ -102,8 +102,11 @@ class Installation:
         # As the database is called from the collectors' machines.
         store = self.database.where(SERVER).url
         self.collectors = [
-            Collector(net, name, folder, settings(name, folder, store, NODES, folder / "password", more))
-            for name in COLLECTORS
+            # Each calls another node first, so that none carries all of them.
+            Collector(
+                net, name, folder, settings(name, folder, store, (*NODES[at:], *NODES[:at]), folder / "password", more)
+            )
+            for at, name in enumerate(COLLECTORS)
         ]
         for name in COLLECTORS[1:]:
             shutil.copytree(own.ca_file.parent, folder / name / own.ca_file.parent.name)

@@ -27,6 +27,8 @@ pytestmark = [
 TERMINALS = 20
 MISSED_S = 25.0
 """Longer than nodes wait before they miss each other, and than collectors wait for a node."""
+HEARD_S = 120.0
+"""For a terminal that what was struck has left with a connection that carries nothing: it gives it up after three time-outs of 30 s and connects again within 30 s."""
 CLUSTER = "broker cluster"
 TAKEOVER_S = 60.0
 """From the end of a holder to the first batch stored by the next one: the lease, the load of the fold and a heartbeat take 15 s; a bound for a busy machine."""
@@ -102,7 +104,7 @@ def test_a_standby_is_not_missed_for_long(line: Installation, kind: Kind) -> Non
 def test_two_nodes_go_on_without_the_third(line: Installation, kind: Kind, number: int) -> None:
     first, waited = strike(line, Fault(kind, number, MISSED_S))
     assert first < TAKEOVER_S
-    assert waited < MISSED_S + TAKEOVER_S
+    assert waited < MISSED_S + HEARD_S
 
 
 def test_two_nodes_that_do_not_see_each_other_both_see_the_third(line: Installation) -> None:
@@ -113,7 +115,7 @@ def test_two_nodes_that_do_not_see_each_other_both_see_the_third(line: Installat
         time.sleep(MISSED_S)
         line.steady(time.time())
     _, waited = line.recovered("NODES_APART", began, time.time())
-    assert waited < MISSED_S + TAKEOVER_S
+    assert waited < MISSED_S + HEARD_S
 
 
 def test_a_split_that_nothing_heals_is_told_by_the_doctor_and_ended_by_a_restart(line: Installation) -> None:

@@ -75,18 +75,19 @@ async def test_a_connection_that_is_lost_between_the_steps_undoes_all(
     world.store.close()
 
 
-async def test_a_server_that_goes_away_between_the_steps_is_a_store_that_refuses(
+async def test_a_server_that_goes_between_the_steps_and_stays_away_undoes_all(
     database: Postgres, postgres_server: Server, tmp_path: Path
 ) -> None:
-    """And no fault of another kind, by which the collector would end: giving the transaction up asks the server for nothing."""
+    """To roll back what was lost with its connection nobody has to be asked, and nobody is there."""
     world = World(tmp_path / "nowhere.db", database)
     (atm,) = await opened(world, "atm-1")
+    before = tables(world.store.conn)
     sent = atm.batch(disk(T0, 99.0), T0 + S)
     write = world.store.write
 
     def gone(group: object) -> None:
         write(group)  # type: ignore[arg-type]  # what the store is given
-        postgres_server.stop()
+        postgres_server.stop(signal.SIGQUIT)
 
     world.store.write = gone  # type: ignore[method-assign]  # the moment that is meant
     try:
@@ -95,6 +96,7 @@ async def test_a_server_that_goes_away_between_the_steps_is_a_store_that_refuses
     finally:
         postgres_server.start()
     world.store.write = write  # type: ignore[method-assign]
+    assert tables(world.store.conn) == before
     assert (await world.pipeline.take([sent]))["atm-1"].state is AckState.OK
     world.store.close()
 

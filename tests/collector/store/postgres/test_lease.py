@@ -21,7 +21,10 @@ from tillwatch.agent.wire import AckState
 from tillwatch.collector.store.db import Postgres
 from tillwatch.collector.store.lock import InUseError, locked
 from tillwatch.collector.store.opening import open_store
-from tillwatch.collector.store.postgres.lease import Lease, kept
+from tillwatch.collector.store.postgres import lease as lease_module
+from tillwatch.collector.store.postgres.bulk import Pipeline
+from tillwatch.collector.store.postgres.connection import PostgresDb, PostgresError
+from tillwatch.collector.store.postgres.lease import Lease, asks, kept
 from tillwatch.collector.store.postgres.store import PostgresStore
 from tillwatch.collector.store.sqlite import FencedError, StoreError
 
@@ -145,6 +148,35 @@ def test_a_holder_that_is_stopped_in_its_transaction_is_cut_off_and_keeps_nothin
         holder.kill()
         holder.wait()
         holder.stdout.close()  # type: ignore[union-attr]  # see above
+
+
+def test_a_holder_that_is_stopped_between_the_statements_of_a_group_is_cut_off_too(
+    lease: Callable[..., Lease], database: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server waits for the rest of the group and counts no idle time: nothing but the next holder ends that."""
+    monkeypatch.setattr(lease_module, "TAKE_WAIT_S", SHORT_S)
+    one, other = lease(SHORT_S), lease()
+    assert one.acquire()
+    with closing(PostgresDb(database, read_only=False, timeout_s=5)) as db:
+        pipeline = Pipeline(db)
+        sql = "INSERT INTO meta VALUES (?,?)"
+        plan = pipeline.plan_of(sql)
+        assert plan is not None
+        assert db.begin(immediate=True, also=f"; {asks(one)}").ntuples
+        pipeline.send(sql, plan, [("half", b"")])
+        pipeline.flush()
+
+        def taken() -> bool:
+            try:
+                return other.acquire()
+            except StoreError:
+                return False
+
+        until(taken)
+        with pytest.raises(PostgresError):
+            pipeline.answers()
+        db.execute("ROLLBACK")
+        assert db.execute("SELECT count(*) FROM meta WHERE key = 'half'").fetchone() == (0,)
 
 
 def test_it_is_kept_while_a_block_lasts_and_no_second_collector_starts(database: Postgres) -> None:
