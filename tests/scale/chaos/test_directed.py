@@ -107,17 +107,6 @@ def test_two_nodes_go_on_without_the_third(line: Installation, kind: Kind, numbe
     assert waited < MISSED_S + HEARD_S
 
 
-def test_two_nodes_that_do_not_see_each_other_both_see_the_third(line: Installation) -> None:
-    line.complete()
-    one, other, _ = line.cluster.nodes
-    began = time.time()
-    with line.net.apart(one.name, other.name):
-        time.sleep(MISSED_S)
-        line.steady(time.time())
-    _, waited = line.recovered("NODES_APART", began, time.time())
-    assert waited < MISSED_S + HEARD_S
-
-
 def test_a_split_that_nothing_heals_is_told_by_the_doctor_and_ended_by_a_restart(line: Installation) -> None:
     """What pause_minority and the default make of a node that was stopped: its terminals publish, are stored, and hear no ack."""
     line.complete()
