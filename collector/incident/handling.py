@@ -126,6 +126,11 @@ class Handling:
         if rule.explains:
             self._roots.setdefault(self._teller.place(alarm.terminal)[0], set()).add(alarm.key)
         if (mute := alarm.mask(alarms.SHELVED) or alarm.mask(alarms.MAINTENANCE)) is not None:
+            known = self._book.incidents.get(alarm.incident)
+            if known is not None and incidents.over_since(known):
+                self._book.leave(
+                    alarm, at
+                )  # it flapped there and was well as people settled that: told when the mask is gone
             self._book.put(
                 alarm, "not told", at, {"because": mute.kind, "ref": mute.ref, "by": mute.by, "reason": mute.reason}
             )
@@ -151,8 +156,10 @@ class Handling:
 
     def _back(self, rule: Rule, alarm: Alarm, at: int, beside: str, wait: int) -> bool:
         """To the incident that it came from: a ticket is for a fault, not for each of its turns."""
-        incident = self._book.incidents.get(alarm.incident)
-        if incident is None or incident.corr_id == beside or incident.scope != TERMINAL or incident.state == DROPPED:
+        if self._explained_still(alarm, at, beside):
+            return True
+        incident = self._came_from(alarm)
+        if incident is None or incident.corr_id == beside or incident.state == DROPPED:
             return False
         over = incidents.over_since(incident)
         if over and not self._returns_to(incident, at):
@@ -162,12 +169,29 @@ class Handling:
         self._rejoin(incident, [alarm], at)
         return True
 
+    def _came_from(self, alarm: Alarm) -> Incident | None:
+        """The last incident that it was part of, where that is about its own terminal."""
+        incident = self._book.incidents.get(alarm.incident)
+        own = incident is not None and incident.scope == TERMINAL and incident.terminal == alarm.terminal
+        return incident if own else None
+
+    def _explained_still(self, alarm: Alarm, at: int, beside: str) -> bool:
+        """What something elsewhere explained, by the rules or by people's word, is explained by it again for as long as it lasts."""
+        incident = self._book.incidents.get(alarm.incident)
+        if incident is None or incident.corr_id == beside or incident.scope != TERMINAL:
+            return False
+        if incident.terminal == alarm.terminal or not incident.living or incident.state == RESTORED:
+            return False
+        self.under(incident, alarm, at)
+        self._following.tell_soon(incident.corr_id, at)
+        return True
+
     def _anew(self, rule: Rule, alarm: Alarm, at: int, wait: int) -> bool:
         """Its own incident that was over before anybody was told settles once more."""
-        incident = self._book.incidents.get(alarm.incident)
+        incident = self._came_from(alarm)
         if incident is None or incident.state != DROPPED or incident.fault != alarm.rule or incident.parent:
             return False
-        if incident.scope != TERMINAL or at - incident.closed_at > self._book.policy.incident.verify_ns:
+        if at - incident.closed_at > self._book.policy.incident.verify_ns:
             return False
         settled = replace(
             incident, state=SETTLING, level=alarm.level, opened_at=at, occurred_at=alarm.since, closed_at=0,
@@ -224,6 +248,9 @@ class Handling:
             if self._book.apart(alarm, incident.corr_id):
                 continue
             if other.rule in rule.follows and together(rule.within, alarm.component, other.component):
+                if incident.terminal != alarm.terminal:  # what it follows from is explained there itself
+                    self.child(incident, alarm, at)
+                    return True
                 joined = self._book.join(incident.corr_id, alarm, CONSEQUENCE, at)
             elif (
                 rule.id in relation.follows
@@ -310,7 +337,7 @@ class Handling:
             corr_id = incidents.correlation_id(
                 branch, alarm.terminal, alarm.component, f"{alarm.rule}|{at}", alarm.episode
             )
-        former = self._book.incidents.get(alarm.incident)
+        former = self._came_from(alarm)
         again = former.corr_id if former is not None and former.announced and self._returns_to(former, at) else ""
         incident = Incident(
             corr_id, alarm.terminal, branch, alarm.level, SETTLING, at, 0, 0, region=region, component=alarm.component, again=again,
@@ -377,9 +404,10 @@ class Handling:
         if (changed := alarms.unmasked(alarm, alarms.CHILD)) is not None:
             self._book.put(*changed, at, {"kind": alarms.CHILD})
             alarm = changed[0]
-        if incident is None or alarm.key not in self._book.members.get(incident.corr_id, {}):
+        member = self._book.members.get(alarm.incident, {}).get(alarm.key)
+        if incident is None or member is None:
             return
-        if incident.intermittent and alarm.mask(alarms.FLAPPING):
+        if incident.intermittent and member.role != SYMPTOM and alarm.mask(alarms.FLAPPING):
             return
         self._book.leave(alarm, at)
         self.settle_down(incident.corr_id, alarm, at)

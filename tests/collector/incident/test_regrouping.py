@@ -13,13 +13,14 @@ from hypothesis import given
 
 from tests.collector.stories.stage import HOUR, MINUTE, PATIENT, Stage
 from tillwatch.agent.model import State
-from tillwatch.collector.alarm.alarms import CHILD
+from tillwatch.collector.alarm.alarms import CHILD, FLAPPING
 from tillwatch.collector.incident.incidents import (
     ACKNOWLEDGED,
     CLOSED,
     CONSEQUENCE,
     IN_REPAIR,
     OPEN,
+    RESTORED,
     ROOT,
     SYMPTOM,
     Incident,
@@ -118,6 +119,75 @@ def test_another_terminal_of_the_branch_is_explained_until_the_cause_is_over(sta
     assert of(stage, own).state == OPEN
     assert stage.told[-1].incident == own
     assert stage.told[-1].seq == 1
+
+
+def flapping(stage: Stage, *components: str, terminal: str = "atm-2", turns: int = 8) -> None:
+    """The disks come and go together; an even number of turns leaves them well."""
+    for i in range(turns):
+        for each in components:
+            stage.players[terminal].says(each, "host.disk.percent", 10 if i % 2 else 99)
+        stage.wait(MINUTE)
+
+
+def test_a_symptom_that_flaps_leaves_when_it_is_well_and_is_one_again_when_it_is_back(stage: Stage) -> None:
+    """Whatever flaps on the terminal that the incident is about."""
+    flapping(stage, DISK, terminal="atm-1", turns=9)
+    flapping(stage, DISK, turns=9)
+    first, second = (stage.alarm("disk.full", name, DISK).incident for name in ("atm-2", "atm-1"))
+    stage.act("merge", incident=first, into=second)
+    for _ in range(3):
+        stage.players["atm-2"].disk(10)
+        alarm = stage.alarm("disk.full", "atm-2", DISK)
+        assert alarm.mask(FLAPPING) is not None
+        assert alarm.mask(CHILD) is None
+        assert members(stage, second) == {("atm-1", DISK): ROOT}
+        stage.wait(MINUTE)
+        stage.players["atm-2"].disk(99)
+        assert stage.alarm("disk.full", "atm-2", DISK).mask(CHILD) is not None
+        assert members(stage, second) == {("atm-1", DISK): ROOT, ("atm-2", DISK): SYMPTOM}
+        stage.wait(MINUTE)
+    stage.restart()
+    assert members(stage, second)["atm-2", DISK] == SYMPTOM
+
+
+def test_what_flaps_and_is_well_as_it_is_merged_is_a_symptom_from_its_next_turn(stage: Stage) -> None:
+    second = full(stage)
+    flapping(stage, DISK)
+    stage.act("merge", incident=stage.alarm("disk.full", "atm-2", DISK).incident, into=second)
+    assert members(stage, second) == {("atm-1", DISK): ROOT}
+    assert not of(stage, second).intermittent, "what it is about is there all the time"
+    stage.players["atm-2"].disk(99)
+    assert members(stage, second)["atm-2", DISK] == SYMPTOM
+    stage.players["atm-2"].disk(10)
+    stage.wait(5 * HOUR)
+    assert stage.alarm("disk.full", "atm-2", DISK).masks == ()
+
+
+def test_two_that_flap_in_one_incident_end_it_once_both_are_calm(stage: Stage) -> None:
+    first, second = full(stage, "atm-2"), full(stage, "atm-2", OTHER)
+    stage.act("merge", incident=second, into=first)
+    flapping(stage, DISK, OTHER)
+    flapping(stage, OTHER)
+    assert of(stage, first).intermittent
+    stage.wait(5 * HOUR)
+    assert members(stage, first) == {}
+    assert (of(stage, first).intermittent, of(stage, first).state) == (False, RESTORED)
+    assert stage.kinds(first).count("steady") == 1
+
+
+@pytest.mark.parametrize("terminal", ["atm-1", "atm-2"])
+def test_what_was_over_as_it_was_merged_comes_back_to_what_goes_on(stage: Stage, terminal: str) -> None:
+    first, second = full(stage), full(stage, component=OTHER)
+    last = full(stage, terminal, "host/disk:/log")
+    stage.act("merge", incident=second, into=first)
+    stage.players["atm-1"].says(OTHER, "host.disk.percent", 10)
+    stage.act("merge", incident=first, into=last)
+    stage.wait(10 * MINUTE)
+    assert full(stage, component=OTHER) == last
+    assert of(stage, first).state == CLOSED
+    role = ROOT if terminal == "atm-1" else SYMPTOM
+    assert members(stage, last)["atm-1", OTHER] == role
+    assert (stage.alarm("disk.full", "atm-1", OTHER).mask(CHILD) is not None) == (role == SYMPTOM)
 
 
 def test_who_had_taken_the_graver_one_on_has_taken_on_both(stage: Stage) -> None:
