@@ -128,9 +128,8 @@ class Handling:
         if (mute := alarm.mask(alarms.SHELVED) or alarm.mask(alarms.MAINTENANCE)) is not None:
             known = self._book.incidents.get(alarm.incident)
             if known is not None and incidents.over_since(known):
-                self._book.leave(
-                    alarm, at
-                )  # it flapped there and was well as people settled that: told when the mask is gone
+                # It flapped there, and was well as people settled that: told when the mask is gone.
+                self._book.leave(alarm, at)
             self._book.put(
                 alarm, "not told", at, {"because": mute.kind, "ref": mute.ref, "by": mute.by, "reason": mute.reason}
             )
@@ -149,7 +148,7 @@ class Handling:
         if not found and not alarm.mask(alarms.FLAPPING):
             found = self._explained(rule, alarm, at, beside) or self.concluding.common(rule, alarm, at, beside)
         if not found and not self._anew(rule, alarm, at, wait):
-            self._own(rule, alarm, at, wait, beside)
+            self._own(rule, alarm, at, wait)
         if self._may_explain(rule, alarm):
             self._take_over(rule, self._book.alarms[alarm.key], at)
         self._foreseen.came_true(rule, self._book.alarms[alarm.key], at)
@@ -326,14 +325,12 @@ class Handling:
         if (changed := alarms.masked(joined, mask)) is not None:
             self._book.put(*changed, at, {"kind": mask.kind, "ref": mask.ref, "reason": mask.reason})
 
-    def _own(self, rule: Rule, alarm: Alarm, at: int, wait: int, beside: str) -> None:
+    def _own(self, rule: Rule, alarm: Alarm, at: int, wait: int) -> None:
         branch, region = self._teller.place(alarm.terminal)
         corr_id = incidents.correlation_id(branch, alarm.terminal, alarm.component, alarm.rule, alarm.episode)
-        # Its symptom had an incident of its own in this very episode, which has ended; that of a prediction perhaps long ago.
-        # So had one that was merged into what it comes from, and nothing may be told of that any more.
-        released = self._book.incidents.get(beside)
-        taken = released is not None and corr_id in released.took
-        if corr_id in self._book.incidents or taken or rule.id in PREDICTED:
+        # Later than as it began it may have had an incident of this very episode, which has ended, or was merged into another one: nothing
+        # may be told of that any more, and the longer a shelf lasts the surer it is forgotten. That of a prediction was perhaps long ago.
+        if at > alarm.raised_at or corr_id in self._book.incidents or rule.id in PREDICTED:
             corr_id = incidents.correlation_id(
                 branch, alarm.terminal, alarm.component, f"{alarm.rule}|{at}", alarm.episode
             )

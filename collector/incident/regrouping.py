@@ -88,9 +88,8 @@ class Regrouping:
         for alarm in self._book.of(incident.corr_id):
             self._move(into, alarm, at)
         for alarm in list(self._book.alarms.values()):
-            if (
-                alarm.incident == incident.corr_id
-            ):  # over by now: it would open again what has no ticket of its own any more
+            # What is over by now would open again what has no ticket of its own any more.
+            if alarm.incident == incident.corr_id:
                 self._book.send_on(alarm, into.corr_id)
         self._book.adopt(incident.corr_id, into.corr_id, at)
         for each in list(self._book.incidents.values()):

@@ -190,6 +190,22 @@ def test_what_was_over_as_it_was_merged_comes_back_to_what_goes_on(stage: Stage,
     assert (stage.alarm("disk.full", "atm-1", OTHER).mask(CHILD) is not None) == (role == SYMPTOM)
 
 
+def test_what_was_merged_is_told_anew_after_a_long_shelf(stage: Stage) -> None:
+    """The cause is over, the one that was merged forgotten: its ticket is a duplicate all the same, and what is told now no more of that."""
+    first, second = full(stage, "atm-2"), full(stage)
+    stage.act("merge", incident=first, into=second)
+    number = stage.alarm("disk.full", "atm-2", DISK).id
+    stage.act("shelve", terminal="atm-2", alarm=number, until=stage.now + 20 * HOUR, reason="known", second="chen")
+    stage.players["atm-1"].disk(10)
+    stage.wait(19 * HOUR)
+    assert first not in stage.fold.book.incidents
+    stage.wait(2 * HOUR)
+    own = stage.alarm("disk.full", "atm-2", DISK).incident
+    assert own not in (first, second)
+    assert (stage.ops(own)[0], of(stage, own).state) == (Op.OPEN, OPEN)
+    assert of(stage, first).state == CLOSED
+
+
 def test_who_had_taken_the_graver_one_on_has_taken_on_both(stage: Stage) -> None:
     mild, grave = full(stage, percent=93), full(stage, component=OTHER)
     stage.act("assign", incident=mild, to="chen")
