@@ -206,6 +206,22 @@ def test_what_was_merged_is_told_anew_after_a_long_shelf(stage: Stage) -> None:
     assert of(stage, first).state == CLOSED
 
 
+def test_what_is_told_and_let_go_at_the_same_moment_is_told_once(stage: Stage) -> None:
+    """Both fell due while the collector was away."""
+    for name in ("atm-1", "atm-2"):
+        stage.players[name].lost()
+        stage.wait(5 * MINUTE)
+    first, second = (stage.alarm("terminal.silent", name).incident for name in ("atm-2", "atm-1"))
+    stage.act("merge", incident=first, into=second)
+    stage.wait(10 * MINUTE)
+    for name in ("atm-1", "atm-2"):
+        stage.players[name].back(restarted=True)
+    assert of(stage, second).release_at > of(stage, second).tell_at > 0
+    stage.restart(away=6 * HOUR)
+    numbers = [each.seq for each in stage.told if each.incident == second]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
 def test_who_had_taken_the_graver_one_on_has_taken_on_both(stage: Stage) -> None:
     mild, grave = full(stage, percent=93), full(stage, component=OTHER)
     stage.act("assign", incident=mild, to="chen")
