@@ -127,7 +127,7 @@ class Handling:
             self._roots.setdefault(self._teller.place(alarm.terminal)[0], set()).add(alarm.key)
         if (mute := alarm.mask(alarms.SHELVED) or alarm.mask(alarms.MAINTENANCE)) is not None:
             known = self._book.incidents.get(alarm.incident)
-            if known is not None and incidents.over_since(known):
+            if known is not None and incidents.over_since(known) and alarm.mask(alarms.CHILD) is None:
                 # It flapped there, and was well as people settled that: told when the mask is gone.
                 self._book.leave(alarm, at)
             self._book.put(

@@ -222,6 +222,21 @@ def test_what_is_told_and_let_go_at_the_same_moment_is_told_once(stage: Stage) -
     assert numbers == list(range(1, len(numbers) + 1))
 
 
+def test_a_shelved_symptom_is_one_until_it_is_let_go(stage: Stage) -> None:
+    """A window ends above it while what explains it is over, and not yet for long enough."""
+    first, second = full(stage, "atm-2"), full(stage)
+    stage.act("merge", incident=first, into=second)
+    number = stage.alarm("disk.full", "atm-2", DISK).id
+    stage.act("shelve", terminal="atm-2", alarm=number, until=stage.now + HOUR, reason="known", second="chen")
+    span = {"from": stage.now, "to": stage.now + HOUR}
+    stage.act("window", id="w", scope="atm-2", reason="x", approved_by="chen", change_ref="C", **span)
+    stage.players["atm-1"].disk(10)
+    stage.act("window-cancel", id="w")
+    assert members(stage, second) == {("atm-2", DISK): SYMPTOM}
+    stage.wait(11 * MINUTE)
+    assert stage.alarm("disk.full", "atm-2", DISK).mask(CHILD) is None
+
+
 def test_who_had_taken_the_graver_one_on_has_taken_on_both(stage: Stage) -> None:
     mild, grave = full(stage, percent=93), full(stage, component=OTHER)
     stage.act("assign", incident=mild, to="chen")
