@@ -124,6 +124,10 @@ class Book:
             self.dirty.memberships[alarm.incident, alarm.id] = replace(member, until=at)
             self.dirty.incident_events.append(IncidentEvent(alarm.incident, "left", at, {"alarm": alarm.id}))
 
+    def send_on(self, alarm: Alarm, incident: str) -> None:
+        """One that is over goes to this incident when it comes back."""
+        self.alarms[alarm.key] = self.dirty.alarms[alarm.id] = replace(alarm, incident=incident)
+
     def of(self, incident: str, *roles: str) -> list[Alarm]:
         """Its open alarms, of these roles or of all, gravest and oldest first."""
         members = self.members.get(incident, {})

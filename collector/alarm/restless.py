@@ -11,7 +11,7 @@ from tillwatch.collector.alarm.alarms import Key as AlarmKey
 from tillwatch.collector.book import Book
 from tillwatch.collector.incident import incidents
 from tillwatch.collector.incident.following import Following
-from tillwatch.collector.incident.incidents import TERMINAL
+from tillwatch.collector.incident.incidents import CONSEQUENCE, ROOT, TERMINAL
 from tillwatch.collector.terminal.fleet import Fleet
 from tillwatch.collector.tickets.message import Op, say
 from tillwatch.collector.timers import Timers
@@ -60,6 +60,8 @@ class Restless:
         verify = self._book.policy.incident.verify_ns
         if incident is None or not incident.announced or incident.scope != TERMINAL:
             return
+        if incident.terminal != alarm.terminal:
+            return  # a symptom of it, whose turns are not what it is about
         over = incidents.over_since(incident)
         if alarm.mask(alarms.CHILD) or (over and (not alarm.open or alarm.muted or at - over > verify)):
             return
@@ -92,9 +94,11 @@ class Restless:
             return
         self._book.put(*changed, due, {"kind": alarms.FLAPPING})
         alarm, incident = changed[0], self._book.incidents.get(alarm.incident)
-        if incident is None or not incident.intermittent:
+        if incident is None:
             return
-        self._book.put_incident(replace(incident, intermittent=False), "steady", due, alarm=alarm.id)
+        own = self._book.of(incident.corr_id, ROOT, CONSEQUENCE)
+        if incident.intermittent and not any(each.mask(alarms.FLAPPING) for each in own):
+            self._book.put_incident(replace(incident, intermittent=False), "steady", due, alarm=alarm.id)
         if not alarm.open and alarm.key in self._book.members.get(alarm.incident, {}):
             self._book.leave(alarm, due)
             self._settle_down(alarm.incident, alarm, due)

@@ -224,6 +224,7 @@ class Following:
         incident = self._book.incidents[corr_id]
         if 0 < incident.tell_at <= at:
             self.tell(corr_id, Op.UPDATE, at)
+            incident = self._book.incidents[corr_id]
         if 0 < incident.release_at <= at:
             self.release(incident, at)  # follows it up itself, perhaps to where it is forgotten
             return

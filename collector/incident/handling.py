@@ -126,6 +126,10 @@ class Handling:
         if rule.explains:
             self._roots.setdefault(self._teller.place(alarm.terminal)[0], set()).add(alarm.key)
         if (mute := alarm.mask(alarms.SHELVED) or alarm.mask(alarms.MAINTENANCE)) is not None:
+            known = self._book.incidents.get(alarm.incident)
+            if known is not None and incidents.over_since(known) and alarm.mask(alarms.CHILD) is None:
+                # It flapped there, and was well as people settled that: told when the mask is gone.
+                self._book.leave(alarm, at)
             self._book.put(
                 alarm, "not told", at, {"because": mute.kind, "ref": mute.ref, "by": mute.by, "reason": mute.reason}
             )
@@ -144,15 +148,17 @@ class Handling:
         if not found and not alarm.mask(alarms.FLAPPING):
             found = self._explained(rule, alarm, at, beside) or self.concluding.common(rule, alarm, at, beside)
         if not found and not self._anew(rule, alarm, at, wait):
-            self._own(rule, alarm, at, wait, beside)
+            self._own(rule, alarm, at, wait)
         if self._may_explain(rule, alarm):
             self._take_over(rule, self._book.alarms[alarm.key], at)
         self._foreseen.came_true(rule, self._book.alarms[alarm.key], at)
 
     def _back(self, rule: Rule, alarm: Alarm, at: int, beside: str, wait: int) -> bool:
         """To the incident that it came from: a ticket is for a fault, not for each of its turns."""
-        incident = self._book.incidents.get(alarm.incident)
-        if incident is None or incident.corr_id == beside or incident.scope != TERMINAL or incident.state == DROPPED:
+        if self._explained_still(alarm, at, beside):
+            return True
+        incident = self._came_from(alarm)
+        if incident is None or incident.corr_id == beside or incident.state == DROPPED:
             return False
         over = incidents.over_since(incident)
         if over and not self._returns_to(incident, at):
@@ -162,12 +168,29 @@ class Handling:
         self._rejoin(incident, [alarm], at)
         return True
 
+    def _came_from(self, alarm: Alarm) -> Incident | None:
+        """The last incident that it was part of, where that is about its own terminal."""
+        incident = self._book.incidents.get(alarm.incident)
+        own = incident is not None and incident.scope == TERMINAL and incident.terminal == alarm.terminal
+        return incident if own else None
+
+    def _explained_still(self, alarm: Alarm, at: int, beside: str) -> bool:
+        """What something elsewhere explained, by the rules or by people's word, is explained by it again for as long as it lasts."""
+        incident = self._book.incidents.get(alarm.incident)
+        if incident is None or incident.corr_id == beside or incident.scope != TERMINAL:
+            return False
+        if incident.terminal == alarm.terminal or not incident.living or incident.state == RESTORED:
+            return False
+        self.under(incident, alarm, at)
+        self._following.tell_soon(incident.corr_id, at)
+        return True
+
     def _anew(self, rule: Rule, alarm: Alarm, at: int, wait: int) -> bool:
         """Its own incident that was over before anybody was told settles once more."""
-        incident = self._book.incidents.get(alarm.incident)
+        incident = self._came_from(alarm)
         if incident is None or incident.state != DROPPED or incident.fault != alarm.rule or incident.parent:
             return False
-        if incident.scope != TERMINAL or at - incident.closed_at > self._book.policy.incident.verify_ns:
+        if at - incident.closed_at > self._book.policy.incident.verify_ns:
             return False
         settled = replace(
             incident, state=SETTLING, level=alarm.level, opened_at=at, occurred_at=alarm.since, closed_at=0,
@@ -224,6 +247,9 @@ class Handling:
             if self._book.apart(alarm, incident.corr_id):
                 continue
             if other.rule in rule.follows and together(rule.within, alarm.component, other.component):
+                if incident.terminal != alarm.terminal:  # what it follows from is explained there itself
+                    self.child(incident, alarm, at)
+                    return True
                 joined = self._book.join(incident.corr_id, alarm, CONSEQUENCE, at)
             elif (
                 rule.id in relation.follows
@@ -299,18 +325,16 @@ class Handling:
         if (changed := alarms.masked(joined, mask)) is not None:
             self._book.put(*changed, at, {"kind": mask.kind, "ref": mask.ref, "reason": mask.reason})
 
-    def _own(self, rule: Rule, alarm: Alarm, at: int, wait: int, beside: str) -> None:
+    def _own(self, rule: Rule, alarm: Alarm, at: int, wait: int) -> None:
         branch, region = self._teller.place(alarm.terminal)
         corr_id = incidents.correlation_id(branch, alarm.terminal, alarm.component, alarm.rule, alarm.episode)
-        # Its symptom had an incident of its own in this very episode, which has ended; that of a prediction perhaps long ago.
-        # So had one that was merged into what it comes from, and nothing may be told of that any more.
-        released = self._book.incidents.get(beside)
-        taken = released is not None and corr_id in released.took
-        if corr_id in self._book.incidents or taken or rule.id in PREDICTED:
+        # Later than as it began it may have had an incident of this very episode, which has ended, or was merged into another one: nothing
+        # may be told of that any more, and the longer a shelf lasts the surer it is forgotten. That of a prediction was perhaps long ago.
+        if at > alarm.raised_at or corr_id in self._book.incidents or rule.id in PREDICTED:
             corr_id = incidents.correlation_id(
                 branch, alarm.terminal, alarm.component, f"{alarm.rule}|{at}", alarm.episode
             )
-        former = self._book.incidents.get(alarm.incident)
+        former = self._came_from(alarm)
         again = former.corr_id if former is not None and former.announced and self._returns_to(former, at) else ""
         incident = Incident(
             corr_id, alarm.terminal, branch, alarm.level, SETTLING, at, 0, 0, region=region, component=alarm.component, again=again,
@@ -377,9 +401,10 @@ class Handling:
         if (changed := alarms.unmasked(alarm, alarms.CHILD)) is not None:
             self._book.put(*changed, at, {"kind": alarms.CHILD})
             alarm = changed[0]
-        if incident is None or alarm.key not in self._book.members.get(incident.corr_id, {}):
+        member = self._book.members.get(alarm.incident, {}).get(alarm.key)
+        if incident is None or member is None:
             return
-        if incident.intermittent and alarm.mask(alarms.FLAPPING):
+        if incident.intermittent and member.role != SYMPTOM and alarm.mask(alarms.FLAPPING):
             return
         self._book.leave(alarm, at)
         self.settle_down(incident.corr_id, alarm, at)

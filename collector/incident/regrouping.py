@@ -87,11 +87,16 @@ class Regrouping:
         self._following.tell(over.corr_id, Op.RESOLVE, at, says, wish=TicketState.DUPLICATE)
         for alarm in self._book.of(incident.corr_id):
             self._move(into, alarm, at)
+        for alarm in list(self._book.alarms.values()):
+            # What is over by now would open again what has no ticket of its own any more.
+            if alarm.incident == incident.corr_id:
+                self._book.send_on(alarm, into.corr_id)
         self._book.adopt(incident.corr_id, into.corr_id, at)
         for each in list(self._book.incidents.values()):
             if incident.corr_id in each.apart and each.corr_id != into.corr_id:
                 self._book.put_incident(replace(each, apart=tuple(sorted({*each.apart, into.corr_id}))))
         both = incidents.take_in(self._book.incidents[into.corr_id], incident, self._level(into))
+        both = replace(both, intermittent=both.intermittent and self._flaps(into.corr_id))
         answered = {"responded_at": both.responded_at} if both.responded_at else {}
         self._book.put_incident(both, "took_in", at, other=incident.corr_id, **answered, **said)
         if both.level != into.level:
@@ -105,6 +110,10 @@ class Regrouping:
     def _move(self, incident: Incident, alarm: Alarm, at: int) -> None:
         """What is broken on its own terminal is a cause or a consequence; what is elsewhere is explained by it, and told with it."""
         if incident.scope != TERMINAL or alarm.terminal != incident.terminal:
+            if not alarm.open:  # it flaps, and is well at this moment: of a symptom that is over
+                self._book.leave(alarm, at)
+                self._book.send_on(alarm, incident.corr_id)
+                return
             self._handling.under(incident, alarm, at)
             return
         member = self._book.members.get(alarm.incident, {}).get(alarm.key)

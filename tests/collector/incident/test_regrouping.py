@@ -13,13 +13,14 @@ from hypothesis import given
 
 from tests.collector.stories.stage import HOUR, MINUTE, PATIENT, Stage
 from tillwatch.agent.model import State
-from tillwatch.collector.alarm.alarms import CHILD
+from tillwatch.collector.alarm.alarms import CHILD, FLAPPING
 from tillwatch.collector.incident.incidents import (
     ACKNOWLEDGED,
     CLOSED,
     CONSEQUENCE,
     IN_REPAIR,
     OPEN,
+    RESTORED,
     ROOT,
     SYMPTOM,
     Incident,
@@ -118,6 +119,122 @@ def test_another_terminal_of_the_branch_is_explained_until_the_cause_is_over(sta
     assert of(stage, own).state == OPEN
     assert stage.told[-1].incident == own
     assert stage.told[-1].seq == 1
+
+
+def flapping(stage: Stage, *components: str, terminal: str = "atm-2", turns: int = 8) -> None:
+    """The disks come and go together; an even number of turns leaves them well."""
+    for i in range(turns):
+        for each in components:
+            stage.players[terminal].says(each, "host.disk.percent", 10 if i % 2 else 99)
+        stage.wait(MINUTE)
+
+
+def test_a_symptom_that_flaps_leaves_when_it_is_well_and_is_one_again_when_it_is_back(stage: Stage) -> None:
+    """Whatever flaps on the terminal that the incident is about."""
+    flapping(stage, DISK, terminal="atm-1", turns=9)
+    flapping(stage, DISK, turns=9)
+    first, second = (stage.alarm("disk.full", name, DISK).incident for name in ("atm-2", "atm-1"))
+    stage.act("merge", incident=first, into=second)
+    for _ in range(3):
+        stage.players["atm-2"].disk(10)
+        alarm = stage.alarm("disk.full", "atm-2", DISK)
+        assert alarm.mask(FLAPPING) is not None
+        assert alarm.mask(CHILD) is None
+        assert members(stage, second) == {("atm-1", DISK): ROOT}
+        stage.wait(MINUTE)
+        stage.players["atm-2"].disk(99)
+        assert stage.alarm("disk.full", "atm-2", DISK).mask(CHILD) is not None
+        assert members(stage, second) == {("atm-1", DISK): ROOT, ("atm-2", DISK): SYMPTOM}
+        stage.wait(MINUTE)
+    stage.restart()
+    assert members(stage, second)["atm-2", DISK] == SYMPTOM
+
+
+def test_what_flaps_and_is_well_as_it_is_merged_is_a_symptom_from_its_next_turn(stage: Stage) -> None:
+    second = full(stage)
+    flapping(stage, DISK)
+    stage.act("merge", incident=stage.alarm("disk.full", "atm-2", DISK).incident, into=second)
+    assert members(stage, second) == {("atm-1", DISK): ROOT}
+    assert not of(stage, second).intermittent, "what it is about is there all the time"
+    stage.players["atm-2"].disk(99)
+    assert members(stage, second)["atm-2", DISK] == SYMPTOM
+    stage.players["atm-2"].disk(10)
+    stage.wait(5 * HOUR)
+    assert stage.alarm("disk.full", "atm-2", DISK).masks == ()
+
+
+def test_two_that_flap_in_one_incident_end_it_once_both_are_calm(stage: Stage) -> None:
+    first, second = full(stage, "atm-2"), full(stage, "atm-2", OTHER)
+    stage.act("merge", incident=second, into=first)
+    flapping(stage, DISK, OTHER)
+    flapping(stage, OTHER)
+    assert of(stage, first).intermittent
+    stage.wait(5 * HOUR)
+    assert members(stage, first) == {}
+    assert (of(stage, first).intermittent, of(stage, first).state) == (False, RESTORED)
+    assert stage.kinds(first).count("steady") == 1
+
+
+@pytest.mark.parametrize("terminal", ["atm-1", "atm-2"])
+def test_what_was_over_as_it_was_merged_comes_back_to_what_goes_on(stage: Stage, terminal: str) -> None:
+    first, second = full(stage), full(stage, component=OTHER)
+    last = full(stage, terminal, "host/disk:/log")
+    stage.act("merge", incident=second, into=first)
+    stage.players["atm-1"].says(OTHER, "host.disk.percent", 10)
+    stage.act("merge", incident=first, into=last)
+    stage.wait(10 * MINUTE)
+    assert full(stage, component=OTHER) == last
+    assert of(stage, first).state == CLOSED
+    role = ROOT if terminal == "atm-1" else SYMPTOM
+    assert members(stage, last)["atm-1", OTHER] == role
+    assert (stage.alarm("disk.full", "atm-1", OTHER).mask(CHILD) is not None) == (role == SYMPTOM)
+
+
+def test_what_was_merged_is_told_anew_after_a_long_shelf(stage: Stage) -> None:
+    """The cause is over, the one that was merged forgotten: its ticket is a duplicate all the same, and what is told now no more of that."""
+    first, second = full(stage, "atm-2"), full(stage)
+    stage.act("merge", incident=first, into=second)
+    number = stage.alarm("disk.full", "atm-2", DISK).id
+    stage.act("shelve", terminal="atm-2", alarm=number, until=stage.now + 20 * HOUR, reason="known", second="chen")
+    stage.players["atm-1"].disk(10)
+    stage.wait(19 * HOUR)
+    assert first not in stage.fold.book.incidents
+    stage.wait(2 * HOUR)
+    own = stage.alarm("disk.full", "atm-2", DISK).incident
+    assert own not in (first, second)
+    assert (stage.ops(own)[0], of(stage, own).state) == (Op.OPEN, OPEN)
+    assert of(stage, first).state == CLOSED
+
+
+def test_what_is_told_and_let_go_at_the_same_moment_is_told_once(stage: Stage) -> None:
+    """Both fell due while the collector was away."""
+    for name in ("atm-1", "atm-2"):
+        stage.players[name].lost()
+        stage.wait(5 * MINUTE)
+    first, second = (stage.alarm("terminal.silent", name).incident for name in ("atm-2", "atm-1"))
+    stage.act("merge", incident=first, into=second)
+    stage.wait(10 * MINUTE)
+    for name in ("atm-1", "atm-2"):
+        stage.players[name].back(restarted=True)
+    assert of(stage, second).release_at > of(stage, second).tell_at > 0
+    stage.restart(away=6 * HOUR)
+    numbers = [each.seq for each in stage.told if each.incident == second]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_a_shelved_symptom_is_one_until_it_is_let_go(stage: Stage) -> None:
+    """A window ends above it while what explains it is over, and not yet for long enough."""
+    first, second = full(stage, "atm-2"), full(stage)
+    stage.act("merge", incident=first, into=second)
+    number = stage.alarm("disk.full", "atm-2", DISK).id
+    stage.act("shelve", terminal="atm-2", alarm=number, until=stage.now + HOUR, reason="known", second="chen")
+    span = {"from": stage.now, "to": stage.now + HOUR}
+    stage.act("window", id="w", scope="atm-2", reason="x", approved_by="chen", change_ref="C", **span)
+    stage.players["atm-1"].disk(10)
+    stage.act("window-cancel", id="w")
+    assert members(stage, second) == {("atm-2", DISK): SYMPTOM}
+    stage.wait(11 * MINUTE)
+    assert stage.alarm("disk.full", "atm-2", DISK).mask(CHILD) is None
 
 
 def test_who_had_taken_the_graver_one_on_has_taken_on_both(stage: Stage) -> None:

@@ -122,6 +122,28 @@ def test_a_flapping_fault_that_a_person_resolves(nervous: Stage) -> None:
     stage.rebuilt()
 
 
+def test_a_flapping_fault_that_a_person_resolves_is_back_behind_a_shelf(nervous: Stage) -> None:
+    """No part of what is settled while nobody is to be told of it; it goes on there when the shelf ends."""
+    stage = nervous
+    atm = stage.terminal("atm-1")
+    for i in range(12):
+        jam(atm, on=i % 2 == 0)
+        stage.wait(MINUTE)
+    incident = stage.incident("atm.jam")
+    stage.act("resolve", incident=incident.corr_id, verdict="part_changed", part="feeder")
+    stage.act("shelve", terminal="atm-1", alarm=1, until=stage.now + 20 * MINUTE, reason="known")
+    with stage.quiet():
+        jam(atm, on=True)
+        stage.wait(19 * MINUTE)
+    assert stage.fold.book.of(incident.corr_id) == []
+    assert stage.incident("atm.jam").state == RESOLVED
+    stage.wait(2 * MINUTE)
+    assert [each.terminal for each in stage.fold.book.of(incident.corr_id)] == ["atm-1"]
+    assert stage.incident("atm.jam").state == "open"
+    stage.restart()
+    stage.rebuilt()
+
+
 @pytest.mark.parametrize("mask", ["shelf", "window"])
 def test_a_mask_ends_while_what_flaps_rests(nervous: Stage, mask: str) -> None:
     """Somebody is told of it again from then on, though it is well at that very moment."""

@@ -196,6 +196,51 @@ def test_a_symptom_that_ends_is_followed(stage: Stage) -> None:
     assert stage.members(told, SYMPTOM) == {atm.name for atm in atms}
 
 
+def test_a_symptom_that_is_back_is_one_again(stage: Stage) -> None:
+    """While the line is down its terminals come and go: none of them keeps the line's incident open, nor is told by itself before that is over."""
+    server, atm = stage.terminal("server-hill", kind="server"), stage.players["atm-1"]
+    server.says("switch", "net.wan.state", "failed", State.CRIT)
+    stage.wait(10 * MINUTE)
+    wan = stage.incident("net.wan").corr_id
+    for _ in range(4):
+        atm.lost()
+        stage.wait(5 * MINUTE)
+        alarm = stage.alarm("terminal.silent", "atm-1")
+        assert (alarm.incident, alarm.mask(CHILD) is not None) == (wan, True)
+        atm.back()
+        stage.wait(5 * MINUTE)
+        assert stage.alarm("terminal.silent", "atm-1").mask(CHILD) is None
+    assert stage.incident("net.wan").level == stage.alarm("net.wan", "server-hill", "switch").level
+    atm.lost()
+    stage.wait(5 * MINUTE)
+    server.says("switch", "net.wan.state", "up", State.OK)
+    stage.wait(15 * MINUTE)
+    assert stage.incident("net.wan").state == RESTORED
+    assert stage.tickets() == {wan}
+    stage.wait(15 * MINUTE)
+    own = stage.alarm("terminal.silent", "atm-1").incident
+    assert stage.tickets() == {wan, own}
+    assert stage.incident("net.wan").state == RESTORED
+
+
+def test_what_was_explained_elsewhere_opens_nothing_there_again(stage: Stage) -> None:
+    """The line has been well for an hour: a terminal that is lost now is another matter."""
+    server, atm = stage.terminal("server-hill", kind="server"), stage.players["atm-1"]
+    server.says("switch", "net.wan.state", "failed", State.CRIT)
+    stage.wait(10 * MINUTE)
+    atm.lost()
+    stage.wait(5 * MINUTE)
+    atm.back()
+    server.says("switch", "net.wan.state", "up", State.OK)
+    stage.wait(HOUR)
+    wan = stage.incident("net.wan")
+    assert wan.state == RESTORED
+    atm.lost()
+    stage.wait(HOUR)
+    assert stage.incident("net.wan") == wan
+    assert stage.alarm("terminal.silent", "atm-1").incident not in ("", wan.corr_id)
+
+
 def test_a_drill_is_one_to_the_end(stage: Stage) -> None:
     stage.act("drill", terminal="atm-1", rule="atm.jam", component="CDM1", minutes=10, level=2)
     stage.wait(MINUTE)

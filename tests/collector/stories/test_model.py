@@ -22,7 +22,7 @@ from tests.collector.stories.foreseen import found
 from tests.collector.stories.foreseen import over as ended
 from tests.collector.stories.stage import HOUR, MINUTE, PATIENT, Player, Stage
 from tillwatch.agent.model import State
-from tillwatch.collector.alarm.alarms import CHILD, MAINTENANCE, SHELVED, Alarm
+from tillwatch.collector.alarm.alarms import CHILD, FLAPPING, MAINTENANCE, SHELVED, Alarm
 from tillwatch.collector.incident.incidents import CLOSED, DROPPED, RESTORED, SETTLING, SYMPTOM, TERMINAL, Incident
 from tillwatch.collector.predict.finding import LATER, OVER, SOON
 from tillwatch.collector.tickets.message import Op, TicketMessage
@@ -255,6 +255,12 @@ class Desk(RuleBasedStateMachine):
             )
             if mask is not None:
                 assert mask.ref == alarm.incident
+            if member is not None and not alarm.open:
+                flaps = alarm.mask(FLAPPING) is not None and member.role != SYMPTOM
+                assert flaps, f"{alarm.key} is over, and {member.incident} never will be"
+            incident = book.incidents.get(alarm.incident)
+            if member is not None and incident is not None and incident.terminal != alarm.terminal:
+                assert member.role == SYMPTOM, f"{alarm.key} is no part of what is broken on {incident.terminal}"
 
     def _what_is_told_was_announced(self) -> None:
         seen = {each.corr_id: each for each in self.stage.incidents()}
