@@ -135,7 +135,7 @@ async def keep_linked(
     """One session after the other, on the first node that lets us in, until cancelled. session: runs until it is cancelled, and calls link.serve() when
     it stands; what it raises ends it.
     """
-    failing, attempt, turn = False, 0, 0
+    told, attempt, turn = set[str](), 0, 0
     while True:
         host, port = settings.hosts[turn % len(settings.hosts)]
         link = None
@@ -146,10 +146,11 @@ async def keep_linked(
             raise
         except Exception as error:  # the libraries have some forty kinds, and a session may meet each of them
             if link is not None and link.serves:
-                failing, attempt = False, 0
-            if not failing:
-                log.warning("AMQP broker %s port %d: %s; trying again, node after node", host, port, _said(error))
-            failing = True
+                told, attempt = set(), 0
+            # Each reason once: the first one is that a node went, and why nothing stands on the others is another.
+            if (said := f"{host} port {port}: {_said(error)}") not in told:
+                log.warning("AMQP broker %s; trying again, node after node", said)
+            told.add(said)
         finally:
             if link is not None:
                 await link.close()

@@ -41,15 +41,13 @@ async def check_topology(link: Link) -> None:
             await asking.queue_declare(queue, passive=True)
             # There it is, so this only compares: what differs is refused.
             await asking.queue_declare(queue, durable=True, arguments=dict(QUEUE_ARGUMENTS))
-    await asking.close()
-    channel = await link.channel(confirms=True)
     try:
         for key, of, to in (
             (batch_key(PROBE), BATCH_KEYS, PART),
             (life_key(PROBE), LIFE_KEYS, LIFE_QUEUE),
         ):
             try:
-                await publish(channel, MQTT_EXCHANGE, key, b"", kind=PROBE_KIND)
+                await publish(asking, MQTT_EXCHANGE, key, b"", kind=PROBE_KIND)
             except ReturnedError as error:
                 if "full" in str(error):
                     continue  # what is full is bound
@@ -57,7 +55,7 @@ async def check_topology(link: Link) -> None:
                     f"a message to {key} reaches no queue: the binding of {to} to {MQTT_EXCHANGE} on {of}, or those of its queues, are missing; {MEND}"
                 ) from None
     finally:
-        await channel.close()
+        await asking.close()
 
 
 @contextmanager

@@ -66,6 +66,10 @@ ANSWER_S = 15.0
 """Without an answer, before groups are sent again. The fold tells when it begins, and the broker when nobody is there: this is for what neither saw,
 and above the pause of a fold whose store refuses.
 """
+PATIENCE = 3
+"""Times in a row that groups are sent again without an answer to any. Then another node is tried: nodes that lost sight of each other may not know the queue for the
+answers, nor this one that of the fold, long after they are connected again.
+"""
 AWAY_S = 0.5
 """Before groups are sent again to a fold that is not there, or has no room."""
 SETTLE_S = 1.0
@@ -148,6 +152,7 @@ class _Session:
         self._left: deque[Message] = deque()
         self._heard = 0.0
         """When anything was last heard of what is on its way to the fold."""
+        self._in_vain = 0
         self._lives: asyncio.Queue[tuple[int, str, bytes]] = asyncio.Queue()
 
     async def run(self, link: Link) -> None:
@@ -273,7 +278,7 @@ class _Session:
 
     async def _on_answer(self, packed: bytes) -> None:
         answer = open_answer(packed)
-        self._heard = time.monotonic()
+        self._heard, self._in_vain = time.monotonic(), 0
         for terminal in answer.refused:
             self._queue.refused(terminal)
         if not answer.stored:
@@ -304,6 +309,9 @@ class _Session:
             if not self._window.unanswered:
                 self._heard = time.monotonic()
             elif time.monotonic() - self._heard > ANSWER_S:
+                self._in_vain += 1
+                if self._in_vain == PATIENCE:
+                    raise ConnectionError(f"no fold has answered over this node for {PATIENCE * ANSWER_S:g} s")
                 log.warning("the fold has not answered for %g s: its groups are sent again", ANSWER_S)
                 self._heard = time.monotonic()
                 self._again()

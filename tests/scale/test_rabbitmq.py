@@ -28,6 +28,7 @@ from tillwatch.collector.intake.forwarded import ForwardedIntake
 from tillwatch.collector.intake.topology import (
     BATCH_KEYS,
     FOLD,
+    FOLD_KEY,
     LIFE_KEYS,
     LIFE_QUEUE,
     MQTT_EXCHANGE,
@@ -307,6 +308,41 @@ async def test_a_terminal_may_do_nothing_but_its_own(broker, authority, world, t
         with pytest.raises((ConnectionError, OSError, TimeoutError)):
             await Till("till-1", broker, tmp_path).connect()
         broker.revoke()
+
+
+async def test_an_opener_that_cannot_begin_says_why(broker, line, world, caplog):
+    await world.start()
+    async with linked(broker, ADMIN) as admin:
+        await (await admin.asking()).queue_unbind(LIFE_QUEUE, MQTT_EXCHANGE, LIFE_KEYS)
+    try:
+        line.open("one")
+        await until(lambda: "tw.1.tillwatch-probe.life reaches no queue" in caplog.text)
+    finally:
+        broker.import_definitions()
+    await line.ready()
+
+
+async def test_an_opener_that_no_fold_answers_takes_another_node_and_loses_nothing(
+    broker, authority, line, world, tmp_path, caplog, monkeypatch
+):
+    """As among nodes that have lost sight of each other: its groups are taken, and no answer reaches it."""
+    monkeypatch.setattr(opener_module, "ANSWER_S", 0.3)
+    await world.start()
+    atm = Sender("atm-0")
+    await atm.enrol(world.pipeline)
+    async with answering(broker, authority, world.path):
+        line.open("one")
+        await line.ready()
+        async with linked(broker) as deaf:
+            channel = await deaf.asking()
+            queue = str((await channel.queue_declare(exclusive=True)).queue)
+            await channel.queue_bind(queue, FOLD, FOLD_KEY)
+            till = await Till(atm.name, broker, tmp_path).connect()
+            till.publish(atm.batch([reading("host", "host.disk.percent", T0, 50.0)], T0))
+            await until(lambda: caplog.text.count("no fold has answered over this node") == 2)
+        await line.fold()
+        await until(lambda: mark(world, atm.name) == 1)
+        await till.close()
 
 
 async def test_another_opener_and_another_fold_go_on_where_one_ended(broker, authority, line, world, tmp_path):

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import getpass
 import json
-import re
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -54,7 +53,7 @@ class Node(Machine):
         lines = [line for line in lines if not line.startswith("auth_cache.cache_ttl")] + [
             f"auth_cache.cache_ttl = {REMEMBERED_MS}"
         ]
-        config.write_text("\n".join([*lines, *_clustered(name, nodes)]) + "\n")
+        config.write_text("\n".join([*lines, *_clustered(nodes)]) + "\n")
         environment = {
             "HOME": str(base),
             "LANG": "C.UTF-8",
@@ -96,14 +95,12 @@ class Node(Machine):
         )
 
 
-def _clustered(name: str, nodes: Sequence[str]) -> list[str]:
-    """The file that is shipped for a node of a cluster, with these names: without the line that would let it count itself among the others."""
+def _clustered(nodes: Sequence[str]) -> list[str]:
+    """The file that is shipped for a node of a cluster, with these names."""
     text = SHIPPED.read_text()
     for at, node in enumerate(nodes, 1):
         text = text.replace(f"rabbit@mq{at}", f"tw@{node}")
-    return [
-        line for line in text.splitlines() if not re.fullmatch(rf"\S+\.pause_if_all_down\.nodes\.\d = tw@{name}", line)
-    ]
+    return text.splitlines()
 
 
 class Cluster:

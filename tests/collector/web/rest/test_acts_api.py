@@ -83,7 +83,8 @@ def test_the_way_of_an_incident_to_its_end(counter: Counter, client: TestClient)
         client, f"/incidents/{name}/resolve", {"verdict": "part_changed", "part": "SSD 480", "serial": "S1"}
     ).json()
     assert (back["still_there"], back["incident"]["state"]) == (True, "open"), "its readings say that it is not mended"
-    assert counter.kinds()[-1] == "reopened"
+    # Within the bank's hours its time is over at that moment, and it is escalated, too.
+    assert [kind for kind in counter.kinds() if kind != "escalated"][-1] == "reopened"
 
 
 def test_who_acts_is_on_record(counter: Counter, client: TestClient) -> None:
