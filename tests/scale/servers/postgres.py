@@ -12,8 +12,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -37,7 +37,7 @@ max_connections = 60
 shared_buffers = 64MB
 wal_level = minimal
 max_wal_senders = 0
-autovacuum = {autovacuum}
+autovacuum = off
 log_min_messages = warning
 """
 
@@ -46,7 +46,7 @@ def binaries() -> Path | None:
     """Where Debian and others have the server's programs; None where it is not installed."""
     on_path = shutil.which("initdb")
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    return Path(on_path).parent if on_path else found[-1].parent if found else None
+    return Path(on_path).resolve().parent if on_path else found[-1].parent if found else None
 
 
 def free_port() -> int:
@@ -56,9 +56,13 @@ def free_port() -> int:
 
 
 class Server:
-    """folder: a new one, short enough for the path of a socket. fsync: whether it survives the loss of power, which costs a test its time."""
+    """folder: a new one, short enough for the path of a socket. fsync: whether it survives the loss of power, which costs a test its time. conf: more lines of
+    postgresql.conf. primary: another server that runs, whose copy and standby this one becomes (`pg_basebackup`).
+    """
 
-    def __init__(self, folder: Path, *, fsync: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, fsync: bool = False, conf: Sequence[str] = (), primary: Server | None = None
+    ) -> None:
         bin_dir = binaries()
         assert bin_dir is not None
         self._bin, self.folder, self.port = bin_dir, folder, free_port()
@@ -70,10 +74,15 @@ class Server:
             user = pwd.getpwnam(USER)
             os.chown(folder, user.pw_uid, user.pw_gid)
             self._as += [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-        self._run("initdb", "-D", str(self.data), "-U", ROLE, "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
-        conf = _CONF.format(port=self.port, folder=folder, fsync="on" if fsync else "off", autovacuum="off")
+        if primary is None:
+            self._run("initdb", "-D", str(self.data), "-U", ROLE, "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
+        else:
+            self._run(
+                "pg_basebackup", "-D", str(self.data), "-d", primary.where("postgres").url, "-R", "-N", "-c", "fast"
+            )
+        usual = _CONF.format(port=self.port, folder=folder, fsync="on" if fsync else "off")
         with (self.data / "postgresql.conf").open("a") as file:
-            file.write(conf)
+            file.write("\n".join([usual, *conf, ""]))
 
     @property
     def data(self) -> Path:
@@ -112,6 +121,13 @@ class Server:
                 time.sleep(0.05)
             else:
                 return
+
+    def send(self, number: signal.Signals) -> None:
+        """To the server and all that it began."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        for pid in (self.pid, *map(int, children)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """SIGINT: at once and in order; SIGQUIT or SIGKILL: as if it crashed."""

@@ -95,18 +95,11 @@ def through(wire: Wire, where: Postgres) -> Postgres:
 
 @contextmanager
 def stopped(server: Server) -> Iterator[None]:
-    """The server and all that it began for its connections."""
-    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-    pids = [server.pid, *map(int, children)]
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGSTOP)
+    server.send(signal.SIGSTOP)
     try:
         yield
     finally:
-        for pid in reversed(pids):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+        server.send(signal.SIGCONT)
 
 
 def asks(db: PostgresDb) -> dict[str, Callable[[], object]]:
