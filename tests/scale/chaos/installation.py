@@ -31,8 +31,8 @@ from tillwatch.collector.trust.authority import open_authority
 NODES, COLLECTORS, SERVER = ("b1", "b2", "b3"), ("c1", "c2", "c3"), "pg"
 FLOW_S = 180.0
 """For batches to be stored again after any fault that is mended: several heartbeats and leases, and the start of a node, on a machine that is busy."""
-SETTLED_S = 6.0
-"""Within which the newest batch of every terminal was stored where all is well: six of its intervals, for a machine that is busy."""
+SETTLED_INTERVALS = 6
+"""Within which the newest batch of every terminal was stored where all is well: for a machine that is busy."""
 SINK_PORT = 8428
 RULES = """
 [fold]
@@ -211,10 +211,12 @@ class Installation:
     def steady(self, mended_s: float) -> None:
         """Wait until batches of every terminal are stored again, also of those whose last ones were on their way when something was struck."""
 
+        settled = SETTLED_INTERVALS * self._interval_s
+
         def look() -> bool:
             self._fleet_runs()
             newest, now = self.witness.newest(), time.time()
-            return now > mended_s + SETTLED_S and len(newest) == self._terminals and min(newest) > now - SETTLED_S
+            return now > mended_s + settled and len(newest) == self._terminals and min(newest) > now - settled
 
         until(look, FLOW_S, "batches of all terminals to be stored", self.report)
 
