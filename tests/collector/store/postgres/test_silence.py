@@ -30,6 +30,7 @@ from tillwatch.collector.store.postgres.connection import GONE_S, PostgresDb, Po
 from tillwatch.collector.store.postgres.lease import GOOD_S, Lease
 from tillwatch.collector.store.postgres.store import PostgresStore
 from tillwatch.collector.store.sqlite import StoreError
+from tillwatch.collector.web import __main__ as web
 
 SILENT = "no answer within"
 WAIT_S = 60.0
@@ -224,3 +225,37 @@ def test_a_collector_that_is_told_to_end_while_the_server_is_stopped_ends(
     finally:
         collector.kill()
         collector.wait()
+
+
+@pytest.mark.long
+def test_a_console_that_is_told_to_end_while_the_server_is_stopped_ends(
+    database: Postgres, postgres_server: Server, tmp_path: Path
+) -> None:
+    site = Site(tmp_path)
+    site.file.write_text(f'{site.file.read_text()}[store]\npostgres = "{database.url}"\n')
+    site.config.collector.data_dir.mkdir(mode=0o700)
+    question = b"GET /api/v1/terminals HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        console = subprocess.Popen(site.command("console"), stdout=out, stderr=out)
+    try:
+        until = time.monotonic() + WAIT_S
+        while "the console is at" not in log.read_text():
+            assert console.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.05)
+        with socket.create_connection(("127.0.0.1", site.console)) as asked:
+            asked.sendall(question)
+            assert b" 200 " in asked.recv(65536), "whoever reads is connected"
+            with stopped(postgres_server):
+                asked.sendall(question)
+                began = time.monotonic()
+                console.terminate()
+                # As with the collector; a question of a reader is waited for ten minutes.
+                code = console.wait(web.STOP_MOST_S + WAIT_S)
+                print(f"ended with {code} {time.monotonic() - began:.1f} s after SIGTERM")
+        assert code == ending.HUNG_EXIT
+        assert "the stop is not over" in log.read_text()
+    finally:
+        console.kill()
+        console.wait()
