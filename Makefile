@@ -42,9 +42,13 @@ packages:
 	@.ci/install-packages $(DEBIAN_PACKAGES)
 
 # dbconfig-no-thanks: no database for the machine, the tests make their own.
-DEBIAN_PACKAGES_LONG := prometheus binutils debootstrap lintian man-db systemd-container dbconfig-no-thanks redmine redmine-sqlite ruby-webrick bundler
+DEBIAN_PACKAGES_LONG := prometheus binutils debootstrap lintian man-db systemd-container dbconfig-no-thanks redmine-sqlite ruby-webrick bundler
+# Debian 12's redmine cannot be configured: the ruby3.1 of its security updates brings a bundler of its own, 2.3.27, that says "Could not find
+# rotp-6.2.0.gem for installation" of every gem that Debian packages without a folder of its own.
+UNPACKED := redmine
 packages-long:
 	@.ci/install-packages $(DEBIAN_PACKAGES_LONG)
+	@for package in $(UNPACKED); do .ci/unpack-package $$package build/debian/$$package || exit 1; done
 
 demo: setup-demo
 	$(BIN)/python -P packaging/demo/demo.py $(ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import json
 import shutil
 import socket
 import sqlite3
@@ -19,6 +20,7 @@ from pathlib import Path
 from tillwatch.collector.amqp_check import examine_amqp
 from tillwatch.collector.clock_service import synchronised
 from tillwatch.collector.config import Config, is_unspecified
+from tillwatch.collector.console_check import silent_console
 from tillwatch.collector.delivery_check import examine_deliveries
 from tillwatch.collector.diagnosis.check import examine_diagnosis
 from tillwatch.collector.incident_check import examine_incidents
@@ -97,8 +99,7 @@ def examine(config: Config) -> Iterator[Finding]:
         yield Finding(subject, state, text)
     if config.watchdog is not None:
         yield _watchdog(config.watchdog)
-    running = authority is not None and _is_collector(authority, config)
-    yield from _ports(config, running=running)
+    yield from _ports(config, _health(authority, config) if authority is not None else None)
     if config.amqp is not None and authority is not None:
         for subject, state, text in examine_amqp(config, authority):
             yield Finding(subject, state, text)
@@ -247,22 +248,25 @@ def _certificates(authority: Authority, config: Config) -> Iterator[Finding]:
         yield Finding("server certificate", "ok", f"until {ends:%Y-%m-%d}, for {', '.join(hosts)}")
 
 
-def _is_collector(authority: Authority, config: Config) -> bool:
-    """Whether this very collector answers on its enrolment port."""
+def _health(authority: Authority, config: Config) -> dict[str, object] | None:
+    """What this very collector answers on its enrolment port; None where it does not."""
     context = ssl.create_default_context(cafile=str(authority.ca_file))
     context.check_hostname = False  # asked at the listening address, which need not be in the certificate
     host = _reachable(config.enrolment.host)
     connection = http.client.HTTPSConnection(host, config.enrolment.port, timeout=ANSWER_S, context=context)
     try:
         connection.request("GET", "/api/v1/health")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
+        answer = connection.getresponse()
+        said = json.loads(answer.read()) if answer.status == http.client.OK else None
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
     finally:
         connection.close()
+    return said if isinstance(said, dict) else None
 
 
-def _ports(config: Config, *, running: bool) -> Iterator[Finding]:
+def _ports(config: Config, health: dict[str, object] | None) -> Iterator[Finding]:
+    running = health is not None
     wanted = [
         ("enrolment", config.enrolment.host, config.enrolment.port),
         ("console", config.console.host, config.console.port),
@@ -274,7 +278,9 @@ def _ports(config: Config, *, running: bool) -> Iterator[Finding]:
     yield Finding("collector", "ok", "running" if running else "not running")
     for name, host, port in wanted:
         taken = _answers(_reachable(host), port)
-        if running and not taken:
+        if health is not None and not taken and name == "console":
+            yield Finding(*silent_console(config, own=health.get("console") is True))
+        elif running and not taken:
             yield Finding(f"{name} port", "fail", f"nothing answers on {host} port {port}; see the collector's log")
         elif taken and not running and config.amqp is None:
             text = f"{host} port {port} is held by another program; end it, or set port in [{name}]"

@@ -1,4 +1,6 @@
-"""How a signal ends the collector: in order, and where that does not come to its end, as beside a database server that says nothing any more, without."""
+"""How a signal ends the collector and its console: in order, and where that does not come to its end, as beside a database server that says nothing any
+more, without.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +22,21 @@ def on_signal(ended: asyncio.Event) -> None:
 
     def end() -> None:
         ended.set()
-        timer = threading.Timer(STOP_MOST_S, _leave)
-        timer.daemon = True
-        timer.start()
+        end_within(STOP_MOST_S, "terminals send again what is not acknowledged")
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end)
 
 
-def _leave() -> None:
-    log.critical("the stop is not over after %.0f s; ending without order, terminals send again what is not acknowledged", STOP_MOST_S)  # fmt: skip
+def end_within(most_s: float, what: str) -> None:
+    """A process that is still there so much later ends at once. what: becomes of what it was at."""
+    timer = threading.Timer(most_s, _leave, (most_s, what))
+    timer.daemon = True
+    timer.start()
+
+
+def _leave(most_s: float, what: str) -> None:
+    log.critical("the stop is not over after %.0f s; ending without order, %s", most_s, what)
     for handler in logging.getLogger().handlers:
         handler.flush()
     os._exit(HUNG_EXIT)

@@ -44,12 +44,13 @@ class Lease(Fence, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """Of whoever folds. taken: monotonic s when it took the lease."""
+    """Of whoever folds. taken: monotonic s when it took the lease. console: one was started beside it."""
 
     lease: Lease
     settings: AmqpSettings
     taken: float
     ended: asyncio.Event
+    console: bool
 
 
 async def serve(
@@ -90,7 +91,7 @@ async def serve(
             log.info("the lease is ours, epoch %d: the fold is loaded", lease.epoch)
             watching = asyncio.create_task(_watch(lease, config.collector.name), name="lease")
             stack.push_async_callback(_over, [watching])
-            return await fold(Holding(lease, settings, time.monotonic(), ended))
+            return await fold(Holding(lease, settings, time.monotonic(), ended, console is not None))
 
 
 async def _stand_by(lease: Lease, ended: asyncio.Event) -> bool:

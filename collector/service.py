@@ -202,6 +202,7 @@ async def _serve(config: Config, console: bool, holding: scaled.Holding | None =
             own,
             mqtt,
             config.certificate_hosts,
+            console=console if holding is None else holding.console,
         )
         listener = EnrolListener(
             app, config.enrolment.host, config.enrolment.port, own.server_file(config.certificate_hosts)

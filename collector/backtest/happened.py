@@ -14,7 +14,8 @@ from tillwatch.collector.predict.record import LIMIT_FAULTS, RIGHT, WRONG
 from tillwatch.collector.store.db import Db
 
 _ALARMS = """
-    SELECT terminal, component, raised_at, cleared_at, level, detail FROM alarm
+    SELECT terminal, component, raised_at, cleared_at, level,
+        coalesce((SELECT e.detail FROM alarm_event e WHERE e.alarm = alarm.id AND e.kind = 'raised' ORDER BY e.seq LIMIT 1), detail) FROM alarm
     WHERE rule = ? AND drill = 0 AND raised_at >= ? AND raised_at < ? AND (? = '' OR terminal = ?) ORDER BY raised_at, id
 """
 _FINDINGS = """

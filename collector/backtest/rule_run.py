@@ -65,11 +65,11 @@ class Raised:
 
 
 class _Listening:
-    """Episodes of one rule out of what the fold tells."""
+    """Episodes of one rule out of what the fold tells: one an alarm, as in the store, also where it was cleared and came back within `reopen`."""
 
     def __init__(self, rule: str, since: int, until: int) -> None:
         self._rule, self._since, self._until = rule, since, until
-        self._open: dict[int, Episode] = {}
+        self._of: dict[int, Episode] = {}
         self._opened: set[str] = set()
         self.raised = Raised()
 
@@ -78,16 +78,15 @@ class _Listening:
             alarm = dirty.alarms[event.alarm]
             if alarm.rule != self._rule or alarm.drill:
                 continue
-            known = self._open.get(alarm.id)
-            if event.kind in {"raised", "recurred"} and known is None:
-                self._open[alarm.id] = Episode(
+            known = self._of.get(alarm.id)
+            if event.kind == "raised":
+                self._begin(alarm.id, Episode(
                     self._rule, alarm.terminal, alarm.component, event.at, 0, event.level, event.detail.get("value")
-                )
-            elif event.kind == "level" and known is not None and event.level:
-                self._open[alarm.id] = replace(known, level=min(known.level, event.level))
+                ))  # fmt: skip
+            elif event.kind in {"recurred", "level"} and known is not None and event.level:
+                self._of[alarm.id] = replace(known, level=min(known.level, event.level), ended=0)
             elif event.kind == "cleared" and known is not None:
-                del self._open[alarm.id]
-                self._keep(replace(known, ended=event.at))
+                self._of[alarm.id] = replace(known, ended=event.at)
         for incident in dirty.incidents.values():
             told = incident.fault == self._rule and incident.announced_at and incident.state != SETTLING
             if told and incident.corr_id not in self._opened and self._since <= incident.opened_at < self._until:
@@ -95,18 +94,16 @@ class _Listening:
                 self.raised.tickets[incident.branch] = self.raised.tickets.get(incident.branch, 0) + 1
 
     def end(self) -> Raised:
-        for episode in self._open.values():
-            self._keep(episode)
-        self.raised.episodes.sort(key=lambda each: (each.begun, each.terminal, each.component))
+        self.raised.episodes = sorted(self._of.values(), key=lambda each: (each.begun, each.terminal, each.component))
         return self.raised
 
-    def _keep(self, episode: Episode) -> None:
+    def _begin(self, alarm: int, episode: Episode) -> None:
         if not self._since <= episode.begun < self._until:
             return
-        if len(self.raised.episodes) >= MAX_EPISODES:
+        if len(self._of) >= MAX_EPISODES:
             self.raised.left_out += 1
         else:
-            self.raised.episodes.append(episode)
+            self._of[alarm] = episode
 
 
 def run(

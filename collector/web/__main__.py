@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from tillwatch.collector.ending import end_within
 from tillwatch.collector.incident.incident_views import ConsoleReader
 from tillwatch.collector.logs import to_stderr
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 GOODBYE_S = 3
 """How long open connections may take to end after SIGTERM; then they are cut."""
+
+STOP_MOST_S = 8.0
+"""For a stop in all; then it ends without waiting for the answers of the store. The service manager kills after ten, and says nothing of why."""
 
 MAX_CONNECTIONS = 1_000
 """Connections at once; more are told 503. Fifty viewers hold about 150."""
@@ -54,6 +58,7 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
+        end_within(STOP_MOST_S, "who asked for a page gets none")
         self._on_exit()
 
 

@@ -66,15 +66,19 @@ class _Asked:
     terminal: str
 
 
-def enrol_app(registrar: Registrar, authority: Authority, mqtt: MqttAddress, names: tuple[str, ...]) -> FastAPI:
-    """The application behind the listener. names: those of the server certificate; a terminal may be told only one of them."""
+def enrol_app(
+    registrar: Registrar, authority: Authority, mqtt: MqttAddress, names: tuple[str, ...], *, console: bool = False
+) -> FastAPI:
+    """The application behind the listener. names: those of the server certificate; a terminal may be told only one of them. console: the
+    collector was started with a console of its own, which its doctor asks.
+    """
     # No pages of documentation here: this listener is open to the branch network.
     app = FastAPI(title="tillwatch enrolment", openapi_url=None, docs_url=None, redoc_url=None)
     limit = RefusalLimit()
 
     @app.get("/api/v1/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
+    async def health() -> dict[str, str | bool]:
+        return {"status": "ok", "console": console}
 
     @app.post("/api/v1/enrol")
     async def enrol(request: Request) -> Response:

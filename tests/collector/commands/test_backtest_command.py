@@ -45,6 +45,20 @@ def test_the_rule_in_force_tried_again_raises_what_it_raised(desk: Desk) -> None
     assert "on trial" in desk.done("backtest", "disk.full", "--from", _when(desk.now - 2 * HOUR))
 
 
+def test_what_ends_and_comes_back_at_once_is_one_episode_for_both(desk: Desk) -> None:
+    """As in the table of alarms: a fault that comes and goes is no hundred false alarms of the rule on trial."""
+    since = _when(desk.now - 2 * HOUR)
+    for percent in (50, 99, 50, 99, 50):
+        desk.say("atm-1", "host/disk:/", "host.disk.percent", percent, lasting=400.0)
+    found = desk.json("backtest", "disk.full", "--from", since, "--to", _when(desk.now))
+    (tried,), (stood,) = found["tried"]["list"], found["in_force"]["list"]
+    same = ("begun_at", "ended_at", "level", "value")
+    assert [tried[each] for each in same] == [stood[each] for each in same]
+    with closing(sqlite3.connect(desk.path)) as db:
+        kinds = [kind for (kind,) in db.execute("SELECT kind FROM alarm_event ORDER BY seq")]
+    assert (kinds.count("raised"), kinds.count("recurred"), kinds[-1]) == (1, 2, "cleared"), "it did come back"
+
+
 def test_another_limit_raises_otherwise(desk: Desk, tmp_path: Path) -> None:
     trial = tmp_path / "trial.toml"
     trial.write_text(TRIAL)

@@ -32,7 +32,7 @@ async def fold(where: Postgres, folder: Path) -> None:
     (atm,) = await opened(world, "atm-1")
     intake = Handed()
     ended = asyncio.Event()
-    holding = Holding(lease, cast("Any", None), time.monotonic(), ended)
+    holding = Holding(lease, cast("Any", None), time.monotonic(), ended, console=False)
     tasks: set[asyncio.Task[Any]] = {
         asyncio.create_task(Ingest(world.pipeline, intake, max_n=100, max_wait_s=0).run(), name="ingest"),
         asyncio.create_task(service._fenced(load_config(None), world.pipeline, holding), name="fold"),

@@ -30,6 +30,7 @@ from tillwatch.collector.store.postgres.connection import GONE_S, PostgresDb, Po
 from tillwatch.collector.store.postgres.lease import GOOD_S, Lease
 from tillwatch.collector.store.postgres.store import PostgresStore
 from tillwatch.collector.store.sqlite import StoreError
+from tillwatch.collector.web import __main__ as web
 
 SILENT = "no answer within"
 WAIT_S = 60.0
@@ -38,9 +39,9 @@ WAIT_S = 60.0
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same bounds, and a test does not sit them out."""
-    monkeypatch.setattr(answers, "LATE_S", 0.5)
-    monkeypatch.setattr(connection, "LATE_S", 0.5)
-    monkeypatch.setattr(connection, "CONNECT_S", 2)
+    monkeypatch.setattr(answers, "LATE_S", 0.3)
+    monkeypatch.setattr(connection, "LATE_S", 0.3)
+    monkeypatch.setattr(connection, "CONNECT_S", 2)  # libpq knows no shorter one
     monkeypatch.setattr(connection, "LOOK_S", 1)
 
 
@@ -110,33 +111,44 @@ def asks(db: PostgresDb) -> dict[str, Callable[[], object]]:
     }
 
 
+@contextmanager
+def cut_off(wire: Wire) -> Iterator[None]:
+    wire.cut.set()
+    try:
+        yield
+    finally:
+        wire.cut.clear()
+
+
 @pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("what", ["a question", "rows", "a transaction"])
 @pytest.mark.parametrize("how", ["stopped", "cut off"])
 def test_who_asks_is_told_and_goes_on_when_it_answers_again(
-    how: str, what: str, database: Postgres, postgres_server: Server, wire: Wire
+    how: str, what: str, database: Postgres, postgres_server: Server, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with closing(PostgresDb(through(wire, database), read_only=False, timeout_s=1, statement_s=1.0)) as db:
+    with closing(PostgresDb(through(wire, database), read_only=False, timeout_s=1, statement_s=0.5)) as db:
         ask = asks(db)[what]
-        if how == "stopped":
-            with stopped(postgres_server):
-                with pytest.raises(PostgresError, match=SILENT):
-                    ask()
-                with pytest.raises(PostgresError, match="timeout expired"):
-                    ask()
-        else:
-            wire.cut.set()
+        with stopped(postgres_server) if how == "stopped" else cut_off(wire):
             with pytest.raises(PostgresError, match=SILENT):
                 ask()
-            with pytest.raises(PostgresError, match="timeout expired"):
-                ask()
-            wire.cut.clear()
+            if (
+                what == "a question"
+            ):  # a new connection is made before anything is asked: two seconds, the same for each
+                with pytest.raises(PostgresError, match="timeout expired"):
+                    ask()
+        monkeypatch.setattr(connection, "LATE_S", WAIT_S)
         assert not db.in_transaction
         assert db.execute("SELECT 1").fetchone() == (1,)
-    with closing(PostgresDb(through(wire, database), read_only=True, timeout_s=1)) as reader:
-        wire.cut.set()
-        with pytest.raises(PostgresError, match=SILENT):
-            reader.execute("SELECT 1")
+
+
+@pytest.mark.usefixtures("soon")
+def test_who_only_reads_is_told(database: Postgres, wire: Wire) -> None:
+    with (
+        closing(PostgresDb(through(wire, database), read_only=True, timeout_s=1)) as reader,
+        cut_off(wire),
+        pytest.raises(PostgresError, match=SILENT),
+    ):
+        reader.execute("SELECT 1")
 
 
 @pytest.mark.usefixtures("soon")
@@ -217,3 +229,37 @@ def test_a_collector_that_is_told_to_end_while_the_server_is_stopped_ends(
     finally:
         collector.kill()
         collector.wait()
+
+
+@pytest.mark.long
+def test_a_console_that_is_told_to_end_while_the_server_is_stopped_ends(
+    database: Postgres, postgres_server: Server, tmp_path: Path
+) -> None:
+    site = Site(tmp_path)
+    site.file.write_text(f'{site.file.read_text()}[store]\npostgres = "{database.url}"\n')
+    site.config.collector.data_dir.mkdir(mode=0o700)
+    question = b"GET /api/v1/terminals HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        console = subprocess.Popen(site.command("console"), stdout=out, stderr=out)
+    try:
+        until = time.monotonic() + WAIT_S
+        while "the console is at" not in log.read_text():
+            assert console.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.05)
+        with socket.create_connection(("127.0.0.1", site.console)) as asked:
+            asked.sendall(question)
+            assert b" 200 " in asked.recv(65536), "whoever reads is connected"
+            with stopped(postgres_server):
+                asked.sendall(question)
+                began = time.monotonic()
+                console.terminate()
+                # As with the collector; a question of a reader is waited for ten minutes.
+                code = console.wait(web.STOP_MOST_S + WAIT_S)
+                print(f"ended with {code} {time.monotonic() - began:.1f} s after SIGTERM")
+        assert code == ending.HUNG_EXIT
+        assert "the stop is not over" in log.read_text()
+    finally:
+        console.kill()
+        console.wait()

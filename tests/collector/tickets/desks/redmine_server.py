@@ -1,4 +1,4 @@
-"""A real Redmine out of the Debian package, run from a copy of it: neither /etc nor the package's own folder is touched, and nobody needs to be root."""
+"""A real Redmine out of the Debian package, run unpacked and not installed, from a copy of it: nobody needs to be root."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.collector.tickets.desks.contract import NotSupportedError, Seen
 from tillwatch.collector.tickets.desk import Desk
 from tillwatch.collector.tickets.desks import redmine
 
-PACKAGE = Path("/usr/share/redmine")
+PACKAGE = Path(__file__).parents[4] / "build/debian/redmine/usr/share/redmine"
 SEED = Path(__file__).with_name("redmine_seed.rb")
 READY_S = 120.0
 """Rails comes up in 3 s on a machine with nothing else to do."""
@@ -49,7 +49,7 @@ class RedmineServer:
     """One instance. home: an empty folder for it."""
 
     def __init__(self, home: Path) -> None:
-        assert PACKAGE.is_dir(), "Redmine is not installed: make packages-long"
+        assert PACKAGE.is_dir(), "Redmine is not here: make packages-long"
         self.home = home
         self._app = home / "redmine"
         self._process: subprocess.Popen[bytes] | None = None
@@ -64,7 +64,8 @@ class RedmineServer:
             "SECRET_KEY_BASE": secrets.token_hex(64),
         }
         self._copy()
-        self._run("bundle", "install", "--local")
+        # Not `install`: it takes Debian's gems for deleted, and would fetch them from rubygems.org. What is missing is said by `exec`.
+        self._run("bundle", "lock", "--local")
         self._run("bundle", "exec", "rake", "db:migrate")
         self._run("bundle", "exec", "rake", "redmine:load_default_data")
         self._run("bundle", "exec", "rails", "runner", str(SEED))
@@ -72,8 +73,8 @@ class RedmineServer:
         self._words = {number: word for word, number in self._seed["statuses"].items()}
 
     def _copy(self) -> None:
-        links = {"Gemfile.lock", "instances", "database.yml"}  # into /var and /etc
-        shutil.copytree(PACKAGE, self._app, ignore=lambda _, names: links.intersection(names))
+        links = shutil.ignore_patterns("Gemfile.lock", "instances", "database.yml")  # into /var and /etc
+        shutil.copytree(PACKAGE, self._app, ignore=links, ignore_dangling_symlinks=True)  # scripts for browsers
         instance = self._app / "instances/default"  # what Debian's copy looks for beside its code
         for folder in ("config", "tmp/cache", "tmp/pids", "log", "files"):
             (instance / folder).mkdir(parents=True)
