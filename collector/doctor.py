@@ -275,11 +275,13 @@ def _ports(config: Config, health: dict[str, object] | None) -> Iterator[Finding
         wanted.insert(1, ("broker", config.broker.host, config.broker.port))
     if config.tickets.port:
         wanted.append(("tickets", config.tickets.host, config.tickets.port))
-    yield Finding("collector", "ok", "running" if running else "not running")
+    # Only the one that folds listens for enrolment; openers run beside each, and end with it.
+    stands_by = not running and config.amqp is not None and _answers(_reachable(config.amqp.access_host), config.amqp.access_port)  # fmt: skip
+    yield Finding("collector", "ok", "running" if running else "running, it stands by" if stands_by else "not running")
     for name, host, port in wanted:
         taken = _answers(_reachable(host), port)
-        if health is not None and not taken and name == "console":
-            yield Finding(*silent_console(config, own=health.get("console") is True))
+        if (running or stands_by) and not taken and name == "console":
+            yield Finding(*silent_console(config, own=health is not None and health.get("console") is True))
         elif running and not taken:
             yield Finding(f"{name} port", "fail", f"nothing answers on {host} port {port}; see the collector's log")
         elif taken and not running and config.amqp is None:

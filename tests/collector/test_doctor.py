@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.collector.test_main import Site
+from tests.scale.servers.postgres import free_port
 from tillwatch.agent.wire import Refusal
 from tillwatch.collector.config import load_config
 from tillwatch.collector.doctor import Finding, examine
@@ -103,3 +104,19 @@ def test_what_is_well_is_not_told(seeded: Seeded) -> None:
         "roster",
         "routes",
     }
+
+
+def test_a_collector_of_a_large_installation_that_does_not_fold_stands_by(seeded: Seeded) -> None:
+    """Its openers answer the broker's questions; nobody but who folds answers terminals that enrol."""
+    openers = socket.create_server(("127.0.0.1", 0))
+    seeded.held.append(openers)
+    text = seeded.file.read_text("utf-8").replace("[broker]\n", "[broker]\nembedded = false\n")
+    seeded.file.write_text(text, "utf-8")
+    seeded.more(
+        f'[store]\npostgres = "postgresql://tillwatch@127.0.0.1:{free_port()}/none"\n[amqp]\nhosts = ["127.0.0.1:{free_port()}"]\npassword_file = "{seeded.file}"\n'
+        f"access_port = {openers.getsockname()[1]}\n"
+    )
+    found = {each.subject: (each.state, each.text) for each in seeded.looked()}
+    assert found["collector"] == ("ok", "running, it stands by")
+    openers.close()
+    assert {each.subject: each.text for each in seeded.looked()}["collector"] == "not running"

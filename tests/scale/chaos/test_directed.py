@@ -91,6 +91,14 @@ def test_what_a_killed_opener_held_is_the_next_ones(line: Installation, number: 
     strike(line, Fault(Kind.OPENER_KILLED, number, 0.0))
 
 
+def test_each_says_whether_it_folds_or_stands_by(line: Installation) -> None:
+    line.complete()
+    holder = line.holder()
+    said = {each.name: each.doctor()["collector"] for each in line.collectors}
+    assert said.pop(holder.name) == ("ok", "running")
+    assert set(said.values()) == {("ok", "running, it stands by")}
+
+
 @pytest.mark.parametrize("kind", [Kind.STANDBY_KILLED, Kind.STANDBY_STOPPED])
 def test_a_standby_is_not_missed_for_long(line: Installation, kind: Kind) -> None:
     epoch = line.lease().epoch
