@@ -26,7 +26,8 @@ from tillwatch.collector.journal import GENESIS, Entry, Journal, Kind
 from tillwatch.collector.sequence import Stream
 from tillwatch.collector.store import folded, retention, segments, upgrading
 from tillwatch.collector.store.db import Db, Where, scan
-from tillwatch.collector.terminal.fleet import RECENT, Component, Terminal, TerminalKey
+from tillwatch.collector.terminal.digests import RECENT
+from tillwatch.collector.terminal.fleet import Component, Terminal, TerminalKey
 from tillwatch.collector.terminal.late import PREFIX as LATE
 from tillwatch.collector.tickets.links import LINKED, keep_link
 from tillwatch.collector.tickets.message import TicketMessage
