@@ -5,7 +5,6 @@ ended in the opposite one. Nothing is decided here.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import sys
 import time
@@ -43,6 +42,7 @@ from tillwatch.collector.predict.process import PredictionsProcess, switched_off
 from tillwatch.collector.rollout.courier import Courier as Telling
 from tillwatch.collector.series.kept import put_aside
 from tillwatch.collector.series.process import SinksProcess
+from tillwatch.collector.settling import settle
 from tillwatch.collector.store.compaction import Compactor
 from tillwatch.collector.store.db import Fence
 from tillwatch.collector.store.lock import locked
@@ -64,8 +64,6 @@ LEASE_S = 30.0
 """The lease of a collector that was killed is good for seconds longer, and what it had begun is waited for; another one that runs keeps it."""
 YEARS_AHEAD = 3
 """For which public holidays are written into the policy at a start: longer than any collector runs without one."""
-GC_THRESHOLD = 50_000
-"""Objects made and not freed before cycles are looked for: a few MiB at most."""
 LOOK_S = 0.5
 """Between two looks at whether the lease still is ours."""
 STOP_S = 3.0
@@ -244,15 +242,12 @@ async def _serve(config: Config, console: bool, holding: scaled.Holding | None =
         if console:
             process = await _console(config, stack)
             tasks.add(asyncio.create_task(process.wait(), name="console"))
-        # A group of opened batches is some ten thousand lists that live until it is stored: at the default of 700 the collector of cycles looks
-        # at each of them twenty times and finds nothing, for 5 % of the work.
-        gc.freeze()
-        gc.set_threshold(GC_THRESHOLD)
         notify(READY)
         shown = f"console {page}" if console else "no console"
         log.info("collector %s runs: %s, enrolment port %d", config.collector.name, shown, listener.port)
         if holding is not None:
             log.info("it folds %.1f s after it took the lease", time.monotonic() - holding.taken)
+        beside.add(asyncio.create_task(asyncio.to_thread(settle), name="settling"))
         code = await _until(ended, tasks)
         notify(STOPPING)
         for task in (*beside, *tasks):

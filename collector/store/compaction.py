@@ -18,7 +18,7 @@ from tillwatch.collector.journal import GENESIS, Entry, Kind, chain
 from tillwatch.collector.store import pages, segments
 from tillwatch.collector.store.db import Db, Where
 from tillwatch.collector.store.reading import connected
-from tillwatch.collector.terminal.fleet import RECENT
+from tillwatch.collector.terminal.digests import RECENT
 
 log = logging.getLogger(__name__)
 

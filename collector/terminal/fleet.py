@@ -13,6 +13,7 @@ import msgpack
 from tillwatch.agent.model import MS, State, Value, device_of
 from tillwatch.agent.wire import Refusal, VerifyKey
 from tillwatch.collector.sequence import Stream
+from tillwatch.collector.terminal.digests import Digests
 from tillwatch.collector.trust.clones import Speaker
 
 HISTORICAL_MS = 15 * 60 * 1000
@@ -21,8 +22,6 @@ CLOCK_STEP_MS = 10_000
 """A change of UTC minus uptime beyond it is a clock that was set: a quartz drifts less within any window of batches."""
 SKEW_WINDOW = 10
 """Batches whose least skew is that of a terminal's clock: the least is the one that waited nowhere on its way."""
-RECENT = 64
-"""Digests kept at hand for each terminal: eight windows, more than a reconnecting agent sends again."""
 RECENT_EPOCHS = 4
 """Epochs of a terminal with digests at hand: an epoch begins with a new spool, and what is older rests in the journal."""
 MAX_EPOCHS = 1000
@@ -331,7 +330,7 @@ class Fleet:
 
     def __init__(self) -> None:
         self.terminals: dict[str, Terminal] = {}
-        self.recent: dict[str, dict[bytes, dict[int, bytes]]] = {}
+        self.recent: dict[str, dict[bytes, Digests]] = {}
 
     def knows(self, terminal: str) -> bool:
         return terminal in self.terminals
@@ -354,14 +353,14 @@ class Fleet:
     def remember(self, terminal: str, epoch: bytes, seq: int, digest: bytes) -> None:
         epochs = self.recent.setdefault(terminal, {})
         recent = epochs.get(epoch)
-        if recent is None:
-            recent = epochs[epoch] = {}
-            if len(epochs) > RECENT_EPOCHS:
-                del epochs[next(iter(epochs))]
-        recent[seq] = digest
-        if len(recent) > RECENT:
-            del recent[next(iter(recent))]
+        if recent is not None:
+            recent.add(seq, digest)
+            return
+        epochs[epoch] = Digests(seq, digest)
+        if len(epochs) > RECENT_EPOCHS:
+            del epochs[next(iter(epochs))]
 
     def recalled(self, terminal: str, epoch: bytes, seq: int) -> bytes | None:
         """The digest of a batch, if it is among the recent ones."""
-        return self.recent.get(terminal, {}).get(epoch, {}).get(seq)
+        recent = self.recent.get(terminal, {}).get(epoch)
+        return recent.of(seq) if recent is not None else None

@@ -20,7 +20,7 @@ from tillwatch.collector.fleet_load.sealing import Plan, Sealer
 from tillwatch.collector.fleet_load.terminals import Fleet
 from tillwatch.collector.intake import Message
 from tillwatch.collector.pipeline import Pipeline
-from tillwatch.collector.service import GC_THRESHOLD
+from tillwatch.collector.settling import settle
 from tillwatch.collector.store.sqlite import SqliteStore
 
 GROUP = 256
@@ -30,13 +30,6 @@ INTERVAL_MS = 60_000
 
 def rss_kib() -> int:
     return next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if "VmRSS" in line)
-
-
-def settle() -> None:
-    """As the service does once it has loaded."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD)
 
 
 async def main(path: Path, terminals: int, batches: int) -> None:
@@ -68,6 +61,7 @@ async def main(path: Path, terminals: int, batches: int) -> None:
         await pipeline.take(
             [*lives, *(Message(topics[n], sealer.batch(n, now_ms, INTERVAL_MS).payload, at) for n in some)]
         )
+    gc.collect()
     settle()
     grown = rss_kib()
     store.conn.execute("PRAGMA synchronous=FULL")

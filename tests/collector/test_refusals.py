@@ -19,7 +19,8 @@ from tillwatch.collector.proof.rebuild import rebuild, tables
 from tillwatch.collector.read import Culprit
 from tillwatch.collector.refusals import KEPT_EVERY_NS, MAX_CULPRITS, Refusals
 from tillwatch.collector.store.reader import SqliteReader
-from tillwatch.collector.terminal.fleet import MAX_COMPONENTS, MAX_SIGNALS, RECENT, RECENT_EPOCHS
+from tillwatch.collector.terminal.digests import RECENT
+from tillwatch.collector.terminal.fleet import MAX_COMPONENTS, MAX_SIGNALS, RECENT_EPOCHS
 
 
 async def opened(world: World, *names: str) -> list[Sender]:

@@ -183,6 +183,11 @@ def chains(sealed: list[tuple[Any, Any]]) -> dict[bytes, list[int]]:
     return found
 
 
+async def test_a_collector_that_runs_has_put_what_it_loaded_into_huge_pages_or_says_why_not(line: Line) -> None:
+    await line.start()
+    await until(lambda: "huge pages" in line.log("collector"), what="a word about huge pages")
+
+
 @pytest.mark.long
 async def test_a_running_agent_changes_its_key_without_a_gap(line: Line) -> None:
     await line.start()

@@ -18,7 +18,7 @@ from tillwatch.collector.store.postgres.lease import asks
 from tillwatch.collector.store.postgres.schema import open_postgres
 from tillwatch.collector.store.postgres.values import BYTEA, INT8, TEXT
 from tillwatch.collector.store.sqlite import GROUP, STREAM, Commit, FencedError, Store
-from tillwatch.collector.terminal.fleet import RECENT
+from tillwatch.collector.terminal.digests import RECENT
 
 _MOVED = Plan(
     """
