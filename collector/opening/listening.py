@@ -17,8 +17,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
 
 from tillwatch.collector.opening.access import answer
+from tillwatch.collector.opening.figures import Figures
 from tillwatch.collector.opening.keys import Known
-from tillwatch.collector.opening.opener import Figures
 from tillwatch.collector.web.inward.listening import Listener, RefusedError, read_body
 
 log = logging.getLogger(__name__)

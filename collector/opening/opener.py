@@ -10,9 +10,8 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from tillwatch.agent.wire import MAX_PAYLOAD, WireError, open_batch
 from tillwatch.collector.card_data import without_cards
@@ -46,6 +45,7 @@ from tillwatch.collector.intake.topology import (
     terminal_of,
 )
 from tillwatch.collector.intake.topology_check import check_topology
+from tillwatch.collector.opening.figures import Figures
 from tillwatch.collector.opening.groups import (
     ANSWER_KIND,
     MAX_DROPPED,
@@ -88,28 +88,6 @@ SETTLE_S = 1.0
 """For the others' greetings, before the first partition is asked for."""
 RELAYED = 64
 """Life messages sent on at a time."""
-
-
-@dataclass(slots=True)
-class Figures:
-    """What an opener has done since its start, for its metrics."""
-
-    messages: int = 0
-    opened: int = 0
-    forwarded: int = 0
-    groups: int = 0
-    answered: int = 0
-    resent: int = 0
-    acks: int = 0
-    rerouted: int = 0
-    relayed: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    queues: int = 0
-    own_queues: int = 0
-    members: int = 0
-    waiting: int = 0
-    keys: int = 0
-    connected: bool = False
 
 
 class Opener:

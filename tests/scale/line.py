@@ -14,9 +14,10 @@ from tests.scale.broker import USER, VHOST, Broker
 from tillwatch.collector.ingest import Ingest
 from tillwatch.collector.intake.amqp import AmqpSettings, Link, open_link
 from tillwatch.collector.intake.forwarded import ForwardedIntake
+from tillwatch.collector.opening.figures import Figures
 from tillwatch.collector.opening.keys import KeyReader, Known
 from tillwatch.collector.opening.listening import Enrolled, Folding, opener_app, opener_listener
-from tillwatch.collector.opening.opener import Figures, Opener
+from tillwatch.collector.opening.opener import Opener
 from tillwatch.collector.store.db import Where, connect
 from tillwatch.collector.trust.authority import Authority
 
