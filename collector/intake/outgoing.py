@@ -66,9 +66,7 @@ class Outgoing:
         try:
             if not await _taken(self._asking, letter) and loop.time() < late.when():
                 self._reroute(letter)
-        except (
-            Exception
-        ) as error:  # the libraries have some forty kinds; the link is lost with its channel, and says so
+        except Exception as error:  # as below: the link is lost with its channel, and says why
             log.debug("not sent: %s", error)
         finally:
             late.cancel()
@@ -80,7 +78,7 @@ class Outgoing:
             self._work[node].set()
 
     async def _keep(self, node: tuple[str, int]) -> None:
-        way, work = self._ways[node], self._work[node]
+        way, work, failing = self._ways[node], self._work[node], False
         while True:
             while not len(way):
                 work.clear()
@@ -88,11 +86,14 @@ class Outgoing:
             link = None
             try:
                 link = await open_link(self._settings, *node)
+                failing = False
                 await self._carry(node, link)
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # the libraries have some forty kinds
-                log.info("nothing goes over %s port %d instead: %s", *node, str(error) or type(error).__name__)
+                if not failing:
+                    log.info("nothing goes over %s port %d instead: %s", *node, str(error) or type(error).__name__)
+                failing = True
                 way.failed(time.monotonic())
             finally:
                 if link is not None:

@@ -109,39 +109,6 @@ def test_two_nodes_go_on_without_the_third(line: Installation, kind: Kind, numbe
     assert waited < MISSED_S + HEARD_S
 
 
-@pytest.mark.parametrize("aside", [1, 0])
-def test_terminals_at_either_side_of_a_split_that_nothing_heals_are_answered(line: Installation, aside: int) -> None:
-    """What pause_minority and the default make of a node that was stopped: its terminals publish and are stored, and no other node knows what they subscribed to. The
-    doctor names it; it need not be restarted for them to go on. aside: 0 for the node that the holder of the lease calls first.
-    """
-    line.complete()
-    at = line.collectors.index(line.holder()) + aside
-    node, asked = line.cluster.nodes[at % len(line.cluster.nodes)], line.collectors[0]
-    began = time.time()
-    assert asked.doctor()[CLUSTER][0] == "ok"
-    with line.cluster.unhealed():
-        with stopped(node):
-            time.sleep(MISSED_S)
-        until(lambda: asked.doctor()[CLUSTER][0] == "fail", FLOW_S, "the doctor to notice", line.report)
-        before = line.rerouted()
-        # Those of the stopped node had left it. Now a third of all is there again.
-        line.mqtt.shut()
-        goes_on = time.time()
-        line.mqtt.shut(shut=False)
-        line.recovered("SPLIT_UNHEALED", began, goes_on)
-        assert line.rerouted() > before
-        state, text = asked.doctor()[CLUSTER]
-        assert (state, text.split(" port ", 1)[0]) == ("fail", node.name), text
-        assert asked.doctor()[f"broker {node.name} port {AMQP}"][0] == "ok", "by itself it looks well"
-        node.kill()
-        node.start()
-        line.cluster.wait([node])
-        back = time.time()
-        line.steady(back)
-    line.recovered("NODE_RESTARTED", back, time.time())
-    assert asked.doctor()[CLUSTER][0] == "ok"
-
-
 @pytest.mark.parametrize("pair", [(0, 1), (1, 2), (0, 2)])
 def test_two_nodes_that_miss_each_other_while_both_see_the_third(line: Installation, pair: tuple[int, int]) -> None:
     line.complete()
@@ -177,6 +144,39 @@ def made_whole(line: Installation) -> None:
             line.cluster.wait([node])
     if named:
         line.steady(time.time())
+
+
+@pytest.mark.parametrize("aside", [1, 0])
+def test_terminals_at_either_side_of_a_split_that_nothing_heals_are_answered(line: Installation, aside: int) -> None:
+    """What pause_minority and the default make of a node that was stopped: its terminals publish and are stored, and no other node knows what they subscribed to. The
+    doctor names it; it need not be restarted for them to go on. aside: 0 for the node that the holder of the lease calls first.
+    """
+    line.complete()
+    at = line.collectors.index(line.holder()) + aside
+    node, asked = line.cluster.nodes[at % len(line.cluster.nodes)], line.collectors[0]
+    began = time.time()
+    assert asked.doctor()[CLUSTER][0] == "ok"
+    with line.cluster.unhealed():
+        with stopped(node):
+            time.sleep(MISSED_S)
+        until(lambda: asked.doctor()[CLUSTER][0] == "fail", FLOW_S, "the doctor to notice", line.report)
+        before = line.rerouted()
+        # Those of the stopped node had left it. Now a third of all is there again.
+        line.mqtt.shut()
+        goes_on = time.time()
+        line.mqtt.shut(shut=False)
+        line.recovered("SPLIT_UNHEALED", began, goes_on)
+        assert line.rerouted() > before
+        state, text = asked.doctor()[CLUSTER]
+        assert (state, text.split(" port ", 1)[0]) == ("fail", node.name), text
+        assert asked.doctor()[f"broker {node.name} port {AMQP}"][0] == "ok", "by itself it looks well"
+        node.kill()
+        node.start()
+        line.cluster.wait([node])
+        back = time.time()
+        line.steady(back)
+    line.recovered("NODE_RESTARTED", back, time.time())
+    assert asked.doctor()[CLUSTER][0] == "ok"
 
 
 @pytest.mark.parametrize("kind", [Kind.SERVER_KILLED, Kind.SERVER_RESTARTED, Kind.SERVER_STOPPED, Kind.SERVER_CUT])
