@@ -190,15 +190,19 @@ async def publish(
     kind: str = "",
     durable: bool = False,
     reply_to: str = "",
+    also: Sequence[str] = (),
 ) -> None:
-    """Send it to somebody. On a channel with confirms it returns when every queue that is to have it has it. Raises ReturnedError where there is none,
+    """Send it to somebody. also: further keys by which the exchange may find a queue; who gets it sees the first. On a channel with confirms it returns when every queue that is to have it has it. Raises ReturnedError where there is none,
     FullError where one is full.
     """
     from aiormq.exceptions import DeliveryError, PublishError  # noqa: PLC0415 - as above
     from pamqp.commands import Basic  # noqa: PLC0415
 
     properties = Basic.Properties(
-        delivery_mode=2 if durable else 1, message_type=kind or None, reply_to=reply_to or None
+        delivery_mode=2 if durable else 1,
+        message_type=kind or None,
+        reply_to=reply_to or None,
+        headers={"CC": list(also)} if also else None,
     )
     try:
         said = await channel.basic_publish(

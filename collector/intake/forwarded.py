@@ -62,7 +62,7 @@ class ForwardedIntake:
         self.dropped = 0
         self.groups = 0
         self.rerouted = 0
-        """Messages that another node of the broker took, since that of this connection had no queue for them."""
+        """Messages that went by another way than the exchange of this connection's node."""
         self._settings, self._epoch = settings, epoch
         self._turns = Turns()
         self._waiting: deque[tuple[Message, _Work]] = deque()

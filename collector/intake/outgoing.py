@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tillwatch.collector.intake.amqp import AmqpSettings, Link, ReturnedError, open_link, publish, tell
 from tillwatch.collector.intake.detour import PACE_S, Detour, Letter
+from tillwatch.collector.intake.topology import MQTT_EXCHANGE, down_queue
 
 if TYPE_CHECKING:
     from aiormq import Channel
@@ -28,7 +29,7 @@ TOLD_FROM = 20
 
 
 class Outgoing:
-    """Of one link. rerouted: called for each message that another node took."""
+    """Of one link. rerouted: called for each message that went another way than by the exchange of its node."""
 
     def __init__(self, settings: AmqpSettings, link: Link, rerouted: Callable[[], None]) -> None:
         self._settings, self._link, self._rerouted = settings, link, rerouted
@@ -64,7 +65,11 @@ class Outgoing:
         loop = asyncio.get_running_loop()
         late = loop.call_later(CONFIRM_S, self._reroute, letter)
         try:
-            if not await _taken(self._asking, letter) and loop.time() < late.when():
+            if await _taken(self._asking, letter):
+                return
+            if await _taken_past_the_tree(self._asking, letter):
+                self._rerouted()
+            elif loop.time() < late.when():
                 self._reroute(letter)
         except Exception as error:  # as below: the link is lost with its channel, and says why
             log.debug("not sent: %s", error)
@@ -107,7 +112,7 @@ class Outgoing:
             work.clear()
             if letters := way.take(time.monotonic()):
                 async with asyncio.timeout(CONFIRM_S):
-                    taken = await asyncio.gather(*(_taken(channel, letter) for letter in letters))
+                    taken = await asyncio.gather(*(_taken_anyhow(channel, letter) for letter in letters))
                 self._count(node, sum(taken))
                 await asyncio.sleep(PACE_S)
             elif spare_s := way.spare_s(time.monotonic()):
@@ -136,3 +141,18 @@ async def _taken(channel: Channel, letter: Letter) -> bool:
     except ReturnedError:
         return False
     return True
+
+
+async def _taken_past_the_tree(channel: Channel, letter: Letter) -> bool:
+    """A terminal whose binding the topic exchange has lost, while its queue is there: by the name of that, and with the topic as the key that the plugin goes by."""
+    if letter.exchange != MQTT_EXCHANGE:
+        return False
+    try:
+        await publish(channel, "", letter.key, letter.body, also=[down_queue(letter.key)])
+    except ReturnedError:
+        return False
+    return True
+
+
+async def _taken_anyhow(channel: Channel, letter: Letter) -> bool:
+    return await _taken(channel, letter) or await _taken_past_the_tree(channel, letter)

@@ -57,6 +57,11 @@ def down_key(terminal: str, what: str) -> str:
     return f"tw.1.{terminal}.{what}"
 
 
+def down_queue(key: str) -> str:
+    """Behind the topics that a terminal hears: as the MQTT plugin of RabbitMQ 3.10 names the queue of a client that subscribes with QoS 0."""
+    return f"mqtt-subscription-{terminal_of(key)}qos0"
+
+
 def terminal_of(key: str) -> str | None:
     """Of a routing key of these topics; None for any other."""
     words = key.split(".")

@@ -38,7 +38,7 @@ HELP = {
     "answered": "Groups that the fold has stored",
     "resent": "Times that groups without an answer were sent again",
     "acks": "Acks published to terminals",
-    "rerouted": "Acks that went over another node of the broker, since this opener's own had no queue for them",
+    "rerouted": "Acks that went by another way than the exchange of this opener's node: over another node, or by the name of the terminal's queue",
     "relayed": "Life messages sent on into the partition of their terminal",
 }
 GAUGES = {

@@ -13,7 +13,7 @@ from gmqtt import Subscription
 
 from tests.collector.conftest import World
 from tests.collector.sending import T0, S, Sender, reading
-from tests.scale.broker import ADMIN, VHOST, Broker, Till, serial_of
+from tests.scale.broker import ADMIN, BREAK_THE_TREE, Broker, Till, serial_of
 from tests.scale.line import Line, answering, linked, mark, until
 from tests.scale.servers.rabbitmq import free_ports
 from tillwatch.agent.wire import VerifyKey, open_ack
@@ -213,12 +213,7 @@ async def test_batches_arrive_where_the_tree_of_the_terminals_bindings_is_broken
     async with answering(broker, authority, world.path), linked(broker) as link:
         till = await Till(atm.name, broker, tmp_path).connect()
         await till.subscribe(f"tw/1/{atm.name}/ack")
-        await asyncio.to_thread(
-            broker.control,
-            "eval",
-            f"""ok = mnesia:dirty_delete(rabbit_topic_trie_edge,
-                {{trie_edge, {{resource, <<"{VHOST}">>, exchange, <<"{MQTT_EXCHANGE}">>}}, root, "tw"}}).""",
-        )
+        await asyncio.to_thread(broker.control, "eval", BREAK_THE_TREE)
         channel = await link.channel(confirms=True)
         with pytest.raises(ReturnedError):
             await publish(channel, MQTT_EXCHANGE, down_key(atm.name, "ack"), b"unheard")

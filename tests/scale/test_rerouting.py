@@ -13,7 +13,7 @@ import pytest
 
 from tests.collector.conftest import World
 from tests.collector.sending import T0, Sender, reading
-from tests.scale.broker import ADMIN, Broker, Till
+from tests.scale.broker import ADMIN, BREAK_THE_TREE, Broker, Till
 from tests.scale.line import Line, answering, linked, mark, until
 from tests.scale.servers.rabbitmq import free_ports
 from tillwatch.agent.wire import VerifyKey, open_ack
@@ -160,6 +160,22 @@ async def test_a_node_that_says_nothing_is_not_waited_for(brokers, monkeypatch):
             await asyncio.to_thread(brokers[0].control, "set_vm_memory_high_watermark", "0.4")
         async with asyncio.timeout(60):
             assert await here.get() == b"said", "and late is no harm: an ack that comes twice says nothing new"
+
+
+async def test_a_terminal_hears_where_the_tree_of_bindings_is_damaged(brokers, authority, world, tmp_path):
+    """As nodes that missed each other leave it, on all of them: the table has the binding, the terminal its queue, and the exchange finds no way."""
+    await world.start()
+    atm = Sender("atm-1")
+    await atm.enrol(world.pipeline)
+    sending = Sending()
+    async with answering(brokers[0], authority, world.path), sending.over(both(brokers)) as outgoing:
+        till = await Till(atm.name, brokers[0], tmp_path).connect()
+        await till.subscribe(f"tw/1/{atm.name}/ack")
+        await asyncio.to_thread(brokers[0].control, "eval", BREAK_THE_TREE)
+        await outgoing.send(MQTT_EXCHANGE, WAY_KEY, b"heard")
+        assert await till.get() == (f"tw/1/{atm.name}/ack", b"heard")
+        await until(lambda: sending.rerouted == 1)
+        await till.close()
 
 
 async def test_a_terminal_at_another_node_hears_the_acks_of_an_opener_and_its_fold(
