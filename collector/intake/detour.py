@@ -35,7 +35,6 @@ class Detour:
     """What waits for one other node, and whether a connection to it is worth having. Times are any monotone seconds."""
 
     def __init__(self) -> None:
-        self.dropped = 0
         self._waiting: deque[Letter] = deque()
         self._bytes = 0
         self._alone_until = float("-inf")
@@ -44,15 +43,17 @@ class Detour:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, letter: Letter, now: float) -> None:
+    def add(self, letter: Letter, now: float) -> int:
+        """How many were dropped for it, or it itself."""
         if now < self._alone_until:
-            self.dropped += 1
-            return
+            return 1
+        dropped = 0
         self._waiting.append(letter)
         self._bytes += len(letter.body)
         while len(self._waiting) > MAX_WAITING or self._bytes > MAX_WAITING_BYTES:
             self._bytes -= len(self._waiting.popleft().body)
-            self.dropped += 1
+            dropped += 1
+        return dropped
 
     def take(self, now: float) -> list[Letter]:
         """The next ones, in the order in which they came."""
@@ -62,12 +63,13 @@ class Detour:
             self._used = now
         return taken
 
-    def failed(self, now: float) -> None:
-        """The node did not answer, or its connection was lost."""
-        self.dropped += len(self._waiting)
+    def failed(self, now: float) -> int:
+        """The node did not answer, or its connection was lost: how many were dropped."""
+        dropped = len(self._waiting)
         self._waiting.clear()
         self._bytes = 0
         self._alone_until = now + LEFT_ALONE_S
+        return dropped
 
     def spare_s(self, now: float) -> float:
         """For so long a connection over which all was sent is still kept; 0 where it is to be closed."""

@@ -61,8 +61,7 @@ class ForwardedIntake:
     def __init__(self, settings: AmqpSettings, epoch: int) -> None:
         self.dropped = 0
         self.groups = 0
-        self.rerouted = 0
-        """Messages that went by another way than the exchange of this connection's node."""
+        self.rerouted = self.unsent = 0
         self._settings, self._epoch = settings, epoch
         self._turns = Turns()
         self._waiting: deque[tuple[Message, _Work]] = deque()
@@ -156,9 +155,6 @@ class ForwardedIntake:
         self._slow.clear()
         return slow
 
-    def _counted(self) -> None:
-        self.rerouted += 1
-
     async def _until(self, count: int) -> None:
         self._wanted = count
         self._enough.clear()
@@ -195,7 +191,7 @@ class ForwardedIntake:
             arguments={"x-max-length": MAX_GROUPS, "x-overflow": "reject-publish"},
         )
         queue = str(said.queue)
-        outgoing = Outgoing(self._settings, link, self._counted)
+        outgoing = Outgoing(self._settings, link, self)
         await outgoing.start()
         await channel.queue_bind(queue, FOLD, FOLD_KEY)
         await channel.basic_consume(queue, self._on_group)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tillwatch.collector.intake.amqp import AmqpSettings, Link, ReturnedError, open_link, publish, tell
 from tillwatch.collector.intake.detour import PACE_S, Detour, Letter
@@ -28,11 +27,20 @@ TOLD_FROM = 20
 """Messages of one connection that another node took, when it is said: single ones are for terminals that were going from one node to the other."""
 
 
-class Outgoing:
-    """Of one link. rerouted: called for each message that went another way than by the exchange of its node."""
+class Counted(Protocol):
+    """rerouted: messages that went another way than by the exchange of the link's node; unsent: that were to go over another node and did not, for the bound of what
+    waits, or as it did not answer.
+    """
 
-    def __init__(self, settings: AmqpSettings, link: Link, rerouted: Callable[[], None]) -> None:
-        self._settings, self._link, self._rerouted = settings, link, rerouted
+    rerouted: int
+    unsent: int
+
+
+class Outgoing:
+    """Of one link. counted: where it counts."""
+
+    def __init__(self, settings: AmqpSettings, link: Link, counted: Counted) -> None:
+        self._settings, self._link, self._counted = settings, link, counted
         self._sending: set[asyncio.Task[None]] = set()
         self._ways = {node: Detour() for node in dict.fromkeys(settings.hosts) if node != link.node}
         self._work = {node: asyncio.Event() for node in self._ways}
@@ -68,7 +76,7 @@ class Outgoing:
             if await _taken(self._asking, letter):
                 return
             if await _taken_past_the_tree(self._asking, letter):
-                self._rerouted()
+                self._counted.rerouted += 1
             elif loop.time() < late.when():
                 self._reroute(letter)
         except Exception as error:  # as below: the link is lost with its channel, and says why
@@ -79,7 +87,7 @@ class Outgoing:
     def _reroute(self, letter: Letter) -> None:
         now = time.monotonic()
         for node, way in self._ways.items():
-            way.add(letter, now)
+            self._counted.unsent += way.add(letter, now)
             self._work[node].set()
 
     async def _keep(self, node: tuple[str, int]) -> None:
@@ -99,7 +107,7 @@ class Outgoing:
                 if not failing:
                     log.info("nothing goes over %s port %d instead: %s", *node, str(error) or type(error).__name__)
                 failing = True
-                way.failed(time.monotonic())
+                self._counted.unsent += way.failed(time.monotonic())
             finally:
                 if link is not None:
                     await link.close()
@@ -131,8 +139,7 @@ class Outgoing:
                 "the nodes have lost sight of each other, and if that lasts the doctor says which one to restart",
                 *self._link.node, *node,
             )  # fmt: skip
-        for _ in range(taken):
-            self._rerouted()
+        self._counted.rerouted += taken
 
 
 async def _taken(channel: Channel, letter: Letter) -> bool:

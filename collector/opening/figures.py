@@ -18,6 +18,7 @@ class Figures:
     resent: int = 0
     acks: int = 0
     rerouted: int = 0
+    unsent: int = 0
     relayed: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     queues: int = 0

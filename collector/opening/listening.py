@@ -39,6 +39,7 @@ HELP = {
     "resent": "Times that groups without an answer were sent again",
     "acks": "Acks published to terminals",
     "rerouted": "Acks that went by another way than the exchange of this opener's node: over another node, or by the name of the terminal's queue",
+    "unsent": "Acks that were to go over another node and did not: too many waited, or it did not answer",
     "relayed": "Life messages sent on into the partition of their terminal",
 }
 GAUGES = {

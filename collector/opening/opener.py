@@ -124,14 +124,11 @@ class Opener:
         self._connections += 1
         # A name of each connection: what the fold remembers of the one before is of groups that came back to the broker.
         session = _Session(f"{self._name}.{self._connections}", self._known, self.figures)
-        outgoing = Outgoing(self._settings, link, self._rerouted)
+        outgoing = Outgoing(self._settings, link, self.figures)
         try:
             await session.run(link, outgoing)
         finally:
             self.figures.connected = False
-
-    def _rerouted(self) -> None:
-        self.figures.rerouted += 1
 
 
 class _Session:

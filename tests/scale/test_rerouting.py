@@ -57,18 +57,15 @@ def both(brokers: tuple[Broker, ...], *more: tuple[str, int]) -> AmqpSettings:
 
 
 class Sending:
-    """An Outgoing that runs at the first of the hosts, and which of its messages another one took."""
+    """An Outgoing that runs at the first of the hosts, and what it counts."""
 
     def __init__(self) -> None:
-        self.rerouted = 0
-
-    def count(self) -> None:
-        self.rerouted += 1
+        self.rerouted = self.unsent = 0
 
     @contextlib.asynccontextmanager
     async def over(self, settings: AmqpSettings) -> AsyncIterator[Outgoing]:
         link = await open_link(settings, *settings.hosts[0])
-        outgoing = Outgoing(settings, link, self.count)
+        outgoing = Outgoing(settings, link, self)
         await outgoing.start()
         running = asyncio.create_task(outgoing.run())
         try:
@@ -123,6 +120,7 @@ async def test_what_the_node_has_no_queue_for_goes_over_another_one_in_order(bro
             async with asyncio.timeout(60):
                 assert await here.get() == b"here"
     assert sending.rerouted == len(said)
+    assert sending.unsent > 0, "one node did not answer"
     assert there.empty(), "what has a queue goes no other way"
     assert len(opened) == 1, "one connection carries all of it, and one node does not answer"
     warned = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
