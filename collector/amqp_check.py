@@ -66,7 +66,7 @@ async def _node(settings: AmqpSettings, host: str, port: int) -> tuple[str, str,
 
 async def _one_cluster(settings: AmqpSettings, nodes: Sequence[tuple[str, int]]) -> tuple[str, str, str]:
     """Nodes that were apart for a moment go on without each other where nothing heals them, and each looks well by itself: partitions, topology and confirms are
-    fine, but what a terminal subscribes to at one of them is not known at the others, and no ack reaches it.
+    fine, but what a terminal subscribes to at one of them is not known at the others: acks go by the detour of intake/outgoing.py.
     """
     try:
         async with asyncio.timeout(ANSWER_S):
@@ -83,7 +83,7 @@ async def _one_cluster(settings: AmqpSettings, nodes: Sequence[tuple[str, int]])
     return (
         "broker cluster",
         "fail",
-        f"{told} and the other nodes have lost sight of each other, and terminals there hear nothing: restart it, and see cluster_partition_handling in packaging/rabbitmq/cluster.conf",
+        f"{told} and the other nodes have lost sight of each other, and terminals there hear only what goes over it: restart it, and see cluster_partition_handling in packaging/rabbitmq/cluster.conf",
     )
 
 

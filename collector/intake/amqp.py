@@ -46,6 +46,10 @@ class ReturnedError(Exception):
     """The broker has no queue for this message, or none that takes it: it was not sent."""
 
 
+class FullError(ReturnedError):
+    """It has a queue for it, which is full."""
+
+
 class TopologyError(Exception):
     """What the collector stands on is not there, or is different. The text says what, and which command writes it."""
 
@@ -63,10 +67,11 @@ class AmqpSettings:
 
 
 class Link:
-    """One connection, until it or any of its channels is lost."""
+    """One connection, until it or any of its channels is lost. node: host and port, as they were called."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, node: tuple[str, int]) -> None:
         self._connection = connection
+        self.node = node
         self.lost: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
         self.serves = False
         self.version = str(connection.transport.connection.server_properties.get("version", ""))
@@ -124,7 +129,7 @@ async def open_link(settings: AmqpSettings, host: str, port: int) -> Link:
         heartbeat=HEARTBEAT_S,
         client_properties={"connection_name": settings.name},
     )
-    return Link(connection)
+    return Link(connection, (host, port))
 
 
 async def keep_linked(
@@ -185,24 +190,28 @@ async def publish(
     kind: str = "",
     durable: bool = False,
     reply_to: str = "",
+    also: Sequence[str] = (),
 ) -> None:
-    """Send it to somebody. On a channel with confirms it returns when every queue that is to have it has it. Raises ReturnedError where there is none,
-    or one is full.
+    """Send it to somebody. also: further keys by which the exchange may find a queue; who gets it sees the first. On a channel with confirms it returns when every queue that is to have it has it. Raises ReturnedError where there is none,
+    FullError where one is full.
     """
     from aiormq.exceptions import DeliveryError, PublishError  # noqa: PLC0415 - as above
     from pamqp.commands import Basic  # noqa: PLC0415
 
     properties = Basic.Properties(
-        delivery_mode=2 if durable else 1, message_type=kind or None, reply_to=reply_to or None
+        delivery_mode=2 if durable else 1,
+        message_type=kind or None,
+        reply_to=reply_to or None,
+        headers={"CC": list(also)} if also else None,
     )
     try:
         said = await channel.basic_publish(
-            body, exchange=exchange, routing_key=key, properties=properties, mandatory=True
+            body, exchange=exchange, routing_key=key, properties=properties, mandatory=True, wait=False
         )
     except PublishError:
         raise ReturnedError(f"{exchange} has no queue for {key}") from None
     except DeliveryError:
-        raise ReturnedError(f"a queue behind {exchange} is full") from None
+        raise FullError(f"a queue behind {exchange} is full") from None
     if said is not None and not isinstance(said, Basic.Ack):
         raise ReturnedError(f"{exchange} has no queue for {key}")
 

@@ -11,11 +11,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from tillwatch.collector.intake import Message
 from tillwatch.collector.intake.amqp import AmqpSettings, Delivery, Link, keep_linked, tell
 from tillwatch.collector.intake.fairness import Dropped
+from tillwatch.collector.intake.outgoing import Outgoing
 from tillwatch.collector.intake.topology import DOWN, FOLD, FOLD_KEY, HELLO, MQTT_EXCHANGE, down_key
 from tillwatch.collector.opening.groups import (
     ANSWER_KIND,
@@ -28,9 +28,6 @@ from tillwatch.collector.opening.groups import (
     pack_hello,
 )
 from tillwatch.collector.opening.window import WINDOW, Turn, Turns
-
-if TYPE_CHECKING:
-    from aiormq import Channel
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +61,7 @@ class ForwardedIntake:
     def __init__(self, settings: AmqpSettings, epoch: int) -> None:
         self.dropped = 0
         self.groups = 0
+        self.rerouted = self.unsent = 0
         self._settings, self._epoch = settings, epoch
         self._turns = Turns()
         self._waiting: deque[tuple[Message, _Work]] = deque()
@@ -193,6 +191,8 @@ class ForwardedIntake:
             arguments={"x-max-length": MAX_GROUPS, "x-overflow": "reject-publish"},
         )
         queue = str(said.queue)
+        outgoing = Outgoing(self._settings, link, self)
+        await outgoing.start()
         await channel.queue_bind(queue, FOLD, FOLD_KEY)
         await channel.basic_consume(queue, self._on_group)
         # What waited was of a connection that is gone, and its answers may be too; openers send it again.
@@ -200,7 +200,11 @@ class ForwardedIntake:
         link.serve(f"groups are taken under epoch {self._epoch}")
         self._listens.set()
         try:
-            await self._send_out(channel)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(outgoing.run())
+                group.create_task(self._send_out(outgoing))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
         finally:
             self._listens.clear()
 
@@ -235,13 +239,13 @@ class ForwardedIntake:
         if len(self._waiting) >= self._wanted:
             self._enough.set()
 
-    async def _send_out(self, channel: Channel) -> None:
+    async def _send_out(self, outgoing: Outgoing) -> None:
         while True:
             self._to_send.clear()
             while self._unsent:
                 kind, exchange, key, body = self._unsent[0]
                 # An opener that has gone meanwhile hears nothing: its messages are the next one's.
-                await tell(channel, exchange, key, body, kind)
+                await outgoing.send(exchange, key, body, kind)
                 self._unsent.popleft()
             if self._unsaid:
                 log.warning("the broker takes messages again; %d were dropped meanwhile", self._unsaid)

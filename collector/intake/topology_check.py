@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tillwatch.collector.intake.amqp import Link, ReturnedError, TopologyError, publish
+from tillwatch.collector.intake.amqp import FullError, Link, ReturnedError, TopologyError, publish
 from tillwatch.collector.intake.topology import (
     BATCH_KEYS,
     EXCHANGES,
@@ -48,9 +48,9 @@ async def check_topology(link: Link) -> None:
         ):
             try:
                 await publish(asking, MQTT_EXCHANGE, key, b"", kind=PROBE_KIND)
-            except ReturnedError as error:
-                if "full" in str(error):
-                    continue  # what is full is bound
+            except FullError:
+                continue  # it is bound
+            except ReturnedError:
                 raise TopologyError(
                     f"a message to {key} reaches no queue: the binding of {to} to {MQTT_EXCHANGE} on {of}, or those of its queues, are missing; {MEND}"
                 ) from None

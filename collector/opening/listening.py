@@ -17,8 +17,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
 
 from tillwatch.collector.opening.access import answer
+from tillwatch.collector.opening.figures import Figures
 from tillwatch.collector.opening.keys import Known
-from tillwatch.collector.opening.opener import Figures
 from tillwatch.collector.web.inward.listening import Listener, RefusedError, read_body
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ HELP = {
     "answered": "Groups that the fold has stored",
     "resent": "Times that groups without an answer were sent again",
     "acks": "Acks published to terminals",
+    "rerouted": "Acks that went by another way than the exchange of this opener's node: over another node, or by the name of the terminal's queue",
+    "unsent": "Acks that were to go over another node and did not: too many waited, or it did not answer",
     "relayed": "Life messages sent on into the partition of their terminal",
 }
 GAUGES = {

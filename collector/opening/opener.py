@@ -10,15 +10,24 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from tillwatch.agent.wire import MAX_PAYLOAD, WireError, open_batch
 from tillwatch.collector.card_data import without_cards
 from tillwatch.collector.intake import Message
-from tillwatch.collector.intake.amqp import AmqpSettings, Delivery, Link, ReturnedError, keep_linked, publish, tell
+from tillwatch.collector.intake.amqp import (
+    AmqpSettings,
+    Delivery,
+    FullError,
+    Link,
+    ReturnedError,
+    keep_linked,
+    publish,
+    tell,
+)
 from tillwatch.collector.intake.fairness import SHARE, FairQueue
+from tillwatch.collector.intake.outgoing import Outgoing
 from tillwatch.collector.intake.topology import (
     DOWN,
     FOLD,
@@ -36,6 +45,7 @@ from tillwatch.collector.intake.topology import (
     terminal_of,
 )
 from tillwatch.collector.intake.topology_check import check_topology
+from tillwatch.collector.opening.figures import Figures
 from tillwatch.collector.opening.groups import (
     ANSWER_KIND,
     MAX_DROPPED,
@@ -70,33 +80,14 @@ PATIENCE = 3
 """Times in a row that groups are sent again without an answer to any. Then another node is tried: nodes that lost sight of each other may not know the queue for the
 answers, nor this one that of the fold, long after they are connected again.
 """
+NOBODY_S = 20.0
+"""So long a node may know of no fold before another one is tried: longer than another collector takes to follow one that was lost."""
 AWAY_S = 0.5
 """Before groups are sent again to a fold that is not there, or has no room."""
 SETTLE_S = 1.0
 """For the others' greetings, before the first partition is asked for."""
 RELAYED = 64
 """Life messages sent on at a time."""
-
-
-@dataclass(slots=True)
-class Figures:
-    """What an opener has done since its start, for its metrics."""
-
-    messages: int = 0
-    opened: int = 0
-    forwarded: int = 0
-    groups: int = 0
-    answered: int = 0
-    resent: int = 0
-    acks: int = 0
-    relayed: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    queues: int = 0
-    own_queues: int = 0
-    members: int = 0
-    waiting: int = 0
-    keys: int = 0
-    connected: bool = False
 
 
 class Opener:
@@ -133,8 +124,9 @@ class Opener:
         self._connections += 1
         # A name of each connection: what the fold remembers of the one before is of groups that came back to the broker.
         session = _Session(f"{self._name}.{self._connections}", self._known, self.figures)
+        outgoing = Outgoing(self._settings, link, self.figures)
         try:
-            await session.run(link)
+            await session.run(link, outgoing)
         finally:
             self.figures.connected = False
 
@@ -153,10 +145,14 @@ class _Session:
         self._heard = 0.0
         """When anything was last heard of what is on its way to the fold."""
         self._in_vain = 0
+        self._returned: float | None = None
+        """Since when this node has no queue of a fold."""
         self._lives: asyncio.Queue[tuple[int, str, bytes]] = asyncio.Queue()
 
-    async def run(self, link: Link) -> None:
+    async def run(self, link: Link, outgoing: Outgoing) -> None:
         await check_topology(link)
+        self._outgoing = outgoing
+        await outgoing.start()
         self._taking = await link.channel(prefetch=PREFETCH)
         self._relaying = await link.channel(confirms=True, prefetch=2 * RELAYED)
         self._sending = await link.channel(confirms=True)
@@ -168,6 +164,7 @@ class _Session:
         await self._greet()
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(outgoing.run())
                 group.create_task(self._keep_greeting())
                 group.create_task(self._keep_share(link))
                 group.create_task(self._send())
@@ -285,7 +282,7 @@ class _Session:
             self._again()
             return
         for terminal, ack in answer.acks:
-            await tell(self._telling, MQTT_EXCHANGE, down_key(terminal, DOWN[0]), ack)
+            await self._outgoing.send(MQTT_EXCHANGE, down_key(terminal, DOWN[0]), ack)
         self._figures.acks += len(answer.acks)
         done = self._window.answered(answer.number)
         self._figures.answered += len(done)
@@ -321,8 +318,13 @@ class _Session:
                 self._gather()
             try:
                 sent = await self._send_waiting()
-            except ReturnedError:
+                self._returned = None if sent else self._returned
+            except ReturnedError as error:
                 # Nobody folds, or it has no room. It says when it begins; until then this asks.
+                now = time.monotonic()
+                self._returned = None if isinstance(error, FullError) else self._returned or now
+                if self._returned and now - self._returned > NOBODY_S:
+                    raise ConnectionError(f"nobody has folded behind this node for {NOBODY_S:g} s") from None
                 self._again()
                 self._work.clear()
                 sent = False

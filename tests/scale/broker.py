@@ -23,9 +23,14 @@ from tillwatch.collector.intake import Message
 from tillwatch.collector.intake.amqp import AmqpSettings
 from tillwatch.collector.intake.mosquitto import publish
 from tillwatch.collector.intake.rabbitmq import CONFIG, CRL_DIR, DEFINITIONS, PASSWORD, crl_name, write_rabbitmq
+from tillwatch.collector.intake.topology import MQTT_EXCHANGE
 from tillwatch.collector.trust.authority import Authority, open_request
 
 VHOST, USER, ADMIN = "tillwatch", "tillwatch", "admin"
+BREAK_THE_TREE = f"""
+    ok = mnesia:dirty_delete(rabbit_topic_trie_edge, {{trie_edge, {{resource, <<"{VHOST}">>, exchange, <<"{MQTT_EXCHANGE}">>}}, root, "tw"}}).
+"""
+"""For `rabbitmqctl eval`: all bindings below `tw` hang on nothing."""
 
 
 class Broker(RabbitMq):

@@ -5,9 +5,7 @@ terminals through openers and fold and back.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
-from functools import partial
+from collections.abc import AsyncIterator, Iterator
 
 import msgpack
 import pytest
@@ -15,16 +13,14 @@ from gmqtt import Subscription
 
 from tests.collector.conftest import World
 from tests.collector.sending import T0, S, Sender, reading
-from tests.mosquitto import HOSTS
-from tests.scale.broker import ADMIN, USER, VHOST, Broker, Till, serial_of
+from tests.scale.broker import ADMIN, BREAK_THE_TREE, Broker, Till, serial_of
+from tests.scale.line import Line, answering, linked, mark, until
 from tests.scale.servers.rabbitmq import free_ports
 from tillwatch.agent.wire import VerifyKey, open_ack
 from tillwatch.collector.amqp_check import examine_amqp
 from tillwatch.collector.config import parse_config
-from tillwatch.collector.ingest import Ingest
 from tillwatch.collector.intake import Message
-from tillwatch.collector.intake.amqp import Link, TopologyError, open_link
-from tillwatch.collector.intake.forwarded import ForwardedIntake
+from tillwatch.collector.intake.amqp import ReturnedError, TopologyError, publish
 from tillwatch.collector.intake.topology import (
     BATCH_KEYS,
     FOLD,
@@ -35,14 +31,11 @@ from tillwatch.collector.intake.topology import (
     PART,
     PARTITION_QUEUES,
     QUEUE_ARGUMENTS,
+    down_key,
 )
 from tillwatch.collector.intake.topology_check import check_topology
 from tillwatch.collector.opening import opener as opener_module
 from tillwatch.collector.opening import share as share_module
-from tillwatch.collector.opening.keys import KeyReader, Known
-from tillwatch.collector.opening.listening import Enrolled, Folding, opener_app, opener_listener
-from tillwatch.collector.opening.opener import Figures, Opener
-from tillwatch.collector.store.db import Where, connect
 from tillwatch.collector.trust.authority import Authority, open_authority
 
 pytestmark = pytest.mark.timeout(180)
@@ -64,65 +57,6 @@ def broker(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> It
         one.end()
 
 
-@contextlib.asynccontextmanager
-async def linked(broker: Broker, user: str = USER) -> AsyncIterator[Link]:
-    link = await open_link(broker.settings(user=user), "127.0.0.1", broker.amqp)
-    try:
-        yield link
-    finally:
-        await link.close()
-
-
-@contextlib.asynccontextmanager
-async def answering(broker: Broker, authority: Authority, database: Where) -> AsyncIterator[None]:
-    """A collector that answers the broker's questions about terminals."""
-    read = partial(connect, database, read_only=True, timeout_s=5)
-    app = opener_app(Figures(), VHOST, Enrolled(Known(), read), Folding(read))
-    listener = opener_listener(app, "127.0.0.1", broker.access_port, authority.server_file(HOSTS))
-    await listener.start()
-    try:
-        yield
-    finally:
-        await listener.stop()
-
-
-class Line:
-    """Openers and the fold of one world, on one broker."""
-
-    def __init__(self, broker: Broker, world: World) -> None:
-        self.broker, self.world = broker, world
-        self.openers: list[Opener] = []
-        self.tasks: list[asyncio.Task[None]] = []
-        self.epoch = 0
-
-    def open(self, name: str) -> asyncio.Task[None]:
-        known = Known()
-        reader = KeyReader(known, partial(connect, self.world.path, read_only=True, timeout_s=5))
-        one = Opener(self.broker.settings(name), name, known, reader)
-        self.openers.append(one)
-        self.tasks.append(asyncio.create_task(one.run()))
-        return self.tasks[-1]
-
-    async def fold(self) -> tuple[ForwardedIntake, asyncio.Task[None]]:
-        self.epoch += 1
-        intake = ForwardedIntake(self.broker.settings("fold"), self.epoch)
-        await intake.start()
-        await asyncio.wait_for(intake.wait_connected(), 60)
-        ingest = Ingest(self.world.pipeline, intake, max_n=512, max_wait_s=0.005)
-        self.tasks.append(asyncio.create_task(ingest.run()))
-        return intake, self.tasks[-1]
-
-    async def ready(self) -> None:
-        async with asyncio.timeout(60):
-            while not all(one.figures.connected for one in self.openers):
-                await asyncio.sleep(0.02)
-
-    async def end(self) -> None:
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-
-
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two openers on one machine hear of each other at once."""
@@ -135,17 +69,6 @@ async def line(broker: Broker, world: World) -> AsyncIterator[Line]:
     one = Line(broker, world)
     yield one
     await one.end()
-
-
-async def until(what: Callable[[], bool], within: float = 60) -> None:
-    async with asyncio.timeout(within):
-        while not what():
-            await asyncio.sleep(0.02)
-
-
-def mark(world: World, name: str) -> int:
-    terminal = world.pipeline.terminal(name)
-    return max((stream.mark for stream in terminal.streams.values()), default=0) if terminal else 0
 
 
 async def test_the_topology_is_whole_and_what_is_missing_is_named(broker):
@@ -279,6 +202,27 @@ async def test_a_batch_without_a_binding_is_told_received_and_goes_nowhere(broke
                 await asyncio.sleep(0.05)
         for queue in PARTITION_QUEUES:
             await channel.queue_purge(queue)
+        await till.close()
+
+
+async def test_batches_arrive_where_the_tree_of_the_terminals_bindings_is_broken(broker, authority, world, tmp_path):
+    """As nodes leave it that have counted its branches apart: all below `tw` hangs on nothing. Who subscribes anew is heard again."""
+    await world.start()
+    atm = Sender("atm-1")
+    await atm.enrol(world.pipeline)
+    async with answering(broker, authority, world.path), linked(broker) as link:
+        till = await Till(atm.name, broker, tmp_path).connect()
+        await till.subscribe(f"tw/1/{atm.name}/ack")
+        await asyncio.to_thread(broker.control, "eval", BREAK_THE_TREE)
+        channel = await link.channel(confirms=True)
+        with pytest.raises(ReturnedError):
+            await publish(channel, MQTT_EXCHANGE, down_key(atm.name, "ack"), b"unheard")
+        await check_topology(link)
+        await till.close()
+        till = await Till(atm.name, broker, tmp_path).connect()
+        await till.subscribe(f"tw/1/{atm.name}/ack")
+        await publish(channel, MQTT_EXCHANGE, down_key(atm.name, "ack"), b"heard")
+        assert (await till.get())[1] == b"heard"
         await till.close()
 
 

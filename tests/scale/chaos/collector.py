@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.request import urlopen
 
 from tests.scale.chaos.cluster import ACCESS, AMQP, MQTT, USER, VHOST
-from tests.scale.chaos.machine import Machine
+from tests.scale.chaos.machine import UP_S, Machine
 from tests.scale.chaos.network import Network
 
 OPENER = "tillwatch.collector.opening"
@@ -25,6 +27,7 @@ class Collector(Machine):
     def __init__(self, net: Network, name: str, folder: Path, settings: str) -> None:
         self.config = folder / f"{name}.toml"
         self.config.write_text(settings)
+        self._ca = folder / name / "authority" / "ca.pem"
         command = [
             sys.executable,
             "-P",
@@ -53,6 +56,15 @@ class Collector(Machine):
         done = subprocess.run(told, capture_output=True, text=True, timeout=DOCTOR_S, check=False)
         assert done.stdout, done.stderr
         return {found["subject"]: (found["state"], found["text"]) for found in json.loads(done.stdout)}
+
+    def metric(self, name: str) -> int:
+        """Of its first opener."""
+        # Asked by address, which its certificate does not name.
+        trust = ssl.create_default_context(cafile=str(self._ca))
+        trust.check_hostname = False
+        with urlopen(f"https://{self.address}:{ACCESS}/metrics", context=trust, timeout=UP_S) as said:
+            text = said.read().decode()
+        return next(int(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
 
 
 def settings(name: str, folder: Path, store: str, nodes: Sequence[str], password: Path, more: str) -> str:

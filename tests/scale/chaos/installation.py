@@ -233,6 +233,10 @@ class Installation:
         )
         return first, waited
 
+    def rerouted(self) -> int:
+        """Acks that went over another node than the opener's own, of all openers since the last start of each."""
+        return sum(each.metric("tillwatch_opener_rerouted_total") for each in self.collectors)
+
     def _fleet_runs(self) -> None:
         assert self.load.running, f"the fleet has ended by itself\n{self.load.tail()}\n{self.report()}"
 

@@ -91,6 +91,13 @@ class Witness:
             row = conn.execute(asked, (int(Kind.BATCH), since_s)).fetchone()
         return float(row[0] or 0) if row is not None else 0.0
 
+    def longest_pause(self, since_s: float) -> float:
+        """Seconds between two batches that were stored one after the other, of whichever terminal, the second one after that time."""
+        with self._database.asked() as conn:
+            asked = "SELECT max(gap) FROM (SELECT at, at - lag(at) OVER (ORDER BY n) AS gap FROM witness.written WHERE kind = %s) AS gaps WHERE at > %s"
+            row = conn.execute(asked, (int(Kind.BATCH), since_s)).fetchone()
+        return float(row[0] or 0) if row is not None else 0.0
+
     def wrote(self, address: str, after_s: float) -> int:
         """Entries that came from there."""
         with self._database.asked() as conn:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import pytest
 
 from tests.scale.broker import Broker, Till
-from tests.scale.test_rabbitmq import answering
+from tests.scale.line import answering
 from tests.scale.year.told import Told
 from tillwatch.collector.ingest import Ingest
 from tillwatch.collector.intake import Intake, Message
@@ -28,9 +28,10 @@ from tillwatch.collector.intake.mqtt import MqttIntake, MqttSettings
 from tillwatch.collector.intake.topology import FOLD, LIFE_KIND, MQTT_EXCHANGE, PART, batch_key
 from tillwatch.collector.journal import Kind
 from tillwatch.collector.opening import opener as opener_module
+from tillwatch.collector.opening.figures import Figures
 from tillwatch.collector.opening.groups import ANSWER_KIND
 from tillwatch.collector.opening.keys import KeyReader, Known
-from tillwatch.collector.opening.opener import Figures, Opener, _Session
+from tillwatch.collector.opening.opener import Opener, _Session
 from tillwatch.collector.pipeline import Pipeline
 from tillwatch.collector.store.db import Postgres, connect
 
@@ -147,6 +148,7 @@ class ThroughOpener:
         self._session: Any = _Session("opener", self._known, self.figures)
         self._session._taking, self._session._relaying = _Channel(), _Channel()
         self._session._sending = self._session._telling = None
+        self._session._outgoing = self._outgoing = SimpleNamespace(send=self._send)
         self._session._answers = "answers"
         self._intake: Any = ForwardedIntake(AmqpSettings((("127.0.0.1", 1),), "v", "u", "p"), epoch)
         self._intake._acking = _Channel()
@@ -157,11 +159,14 @@ class ThroughOpener:
     async def open(self) -> ThroughOpener:
         patch = self._stack.enter_context(pytest.MonkeyPatch.context())
         patch.setattr(opener_module, "publish", self._publish)
-        patch.setattr(opener_module, "tell", self._tell)
         patch.setattr(opener_module, "GATHER_S", 0.0)
-        patch.setattr(forwarded_module, "tell", self._tell)
         await self._reader.load()
-        working = (self._reader.run(), self._session._send(), self._session._relay(), self._intake._send_out(None))
+        working = (
+            self._reader.run(),
+            self._session._send(),
+            self._session._relay(),
+            self._intake._send_out(self._outgoing),
+        )
         tasks = [asyncio.create_task(one) for one in working]
 
         async def end() -> None:
@@ -179,7 +184,7 @@ class ThroughOpener:
             assert (exchange, kind, durable) == (PART, LIFE_KIND, True)
             await self._partition(key, body, kind)
 
-    async def _tell(self, _: Any, exchange: str, key: str, body: bytes, kind: str = "") -> None:
+    async def _send(self, exchange: str, key: str, body: bytes, kind: str = "") -> None:
         if kind == ANSWER_KIND:
             await self._session._on_said(_delivery(0, key, body, kind))
         else:
