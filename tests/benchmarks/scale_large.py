@@ -22,7 +22,8 @@ from tillwatch.collector.trust.authority import open_authority
 
 PARTS = ("fold", "openers", "broker", "database")
 COLLECTORS = (1, 2, 3)
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
+"""For a fold of a hundred thousand terminals on a machine that has other things to do."""
 LOOK_S = 0.1
 _RUN = "200 terminals with windows of 8 keep it busy, all parts and the load on this machine"
 METRICS = (

@@ -31,13 +31,16 @@ from tillwatch.device_profiles.catalogue import load_catalogue
 CONNECTIONS = 4
 UNDER_WAY = 1_600
 """Batches sent and not acknowledged: 200 terminals with windows of 8. It keeps an installation busy, and the queues short."""
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 """Without an ack: nothing is sent twice here, so one that is lost is an error."""
 GROUP = 256
 
 
-async def populate(config_file: Path, fleet: Fleet, sealer: Sealer, now_ms: int) -> None:
-    """Enrol all of them in the store of a collector that does not run, and let each say that it is there."""
+async def populate(config_file: Path, fleet: Fleet, sealer: Sealer, now_ms: int, interval_ms: int) -> set[bytes]:
+    """Enrol all of them in the store of a collector that does not run, and let each be heard once; digests of the batches. interval_ms: at which they say that they
+    seal: who has said nothing of it is missed after some minutes.
+    """
+    digests: set[bytes] = set()
     config = load_config(config_file)
     with locked(config.store) as lease:
         own = own_authority(config.authority, config.store)
@@ -58,21 +61,25 @@ async def populate(config_file: Path, fleet: Fleet, sealer: Sealer, now_ms: int)
                     for n, one in some
                 ]  # fmt: skip
                 await pipeline.operate_all(acts)
-                lives = [(fleet.name(n), sealer.life(n, now_ms, 1, 1)) for n, _ in some]
-                await pipeline.take([Message(life_topic(name), life, now_ms * MS) for name, life in lives])
+                lives = [Message(life_topic(fleet.name(n)), sealer.life(n, now_ms, 1, 1), now_ms * MS) for n, _ in some]
+                sealed = [(fleet.name(n), sealer.batch(n, now_ms, interval_ms)) for n, _ in some]
+                digests.update(one.digest for _, one in sealed)
+                batches = [Message(batch_topic(name), one.payload, now_ms * MS) for name, one in sealed]
+                await pipeline.take([*lives, *batches])
             await pipeline.stop()
         finally:
             store.close()
+    return digests
 
 
 class SharedWay:
-    """digests: of all that was sent."""
+    """Of a fleet of which each was heard once. digests: of all that was sent here."""
 
     def __init__(self, broker: Broker, folder: Path, fleet: Fleet) -> None:
         self.digests: set[bytes] = set()
         self._fleet = fleet
         self._acks = Acks(broker.authority.ack_key.public)
-        self._settled = [0] * fleet.count
+        self._settled = [1] * fleet.count
         self._under_way = 0
         self._moved = asyncio.Event()
         self._fault: Exception | None = None
