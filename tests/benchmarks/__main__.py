@@ -21,6 +21,7 @@ from tests.benchmarks import (
     proof,
     results,
     scale,
+    scale_fleet,
     scale_large,
     sinks,
     snmp,
@@ -46,6 +47,7 @@ AREAS: tuple[ModuleType, ...] = (
     footprint,
     scale,
     scale_large,
+    scale_fleet,
 )
 RUNS = 3
 

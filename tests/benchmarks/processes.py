@@ -52,8 +52,8 @@ class Process:
         return self._child.pid
 
     def cpu_s(self) -> float:
-        """Processor time since the start, to the nanosecond: the clock that clock_getcpuclockid(3) names for a pid."""
-        return time.clock_gettime_ns((~self.pid << 3) | 2) / 1e9
+        """Processor time since the start."""
+        return _clock_s(self.pid)
 
     def rss_mib(self) -> float:
         return self._kib("status", "VmRSS:") / 1024
@@ -170,7 +170,13 @@ def readiness() -> Iterator[tuple[dict[str, str], Callable[[Process], None]]]:
 
 def cpu_s(pid: int) -> float:
     """Of a process, of its children that live, and of those that have ended."""
-    return sum(_own(each) for each in _tree(pid)) / os.sysconf("SC_CLK_TCK")
+    return sum(map(_own, _tree(pid)))
+
+
+def rss_kib(pid: int) -> int:
+    """Resident memory of a process, without its children."""
+    lines = Path(f"/proc/{pid}/status").read_text("ascii", "replace").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
 
 
 def _tree(pid: int) -> Iterator[int]:
@@ -181,9 +187,16 @@ def _tree(pid: int) -> Iterator[int]:
                 yield from _tree(int(child))
 
 
-def _own(pid: int) -> int:
+def _own(pid: int) -> float:
+    """With its ended children's, which are known to a tick only."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        own = _clock_s(pid)
     except OSError:
-        return 0  # it has ended; its parent has its time
-    return sum(map(int, fields[11:15]))
+        return 0.0  # it has ended; its parent has its time
+    return own + sum(map(int, fields[13:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def _clock_s(pid: int) -> float:
+    """To the nanosecond: the clock that clock_getcpuclockid(3) names for a pid."""
+    return time.clock_gettime_ns((~pid << 3) | 2) / 1e9

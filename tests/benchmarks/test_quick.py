@@ -20,8 +20,9 @@ NAMES = """
     collector.disk_bytes_per_reading collector.ratio_to_bare collector.rss_growth_mib collector.rss_mib
     footprint.agent.rss_mib footprint.agent.threads footprint.agent.wakeups_per_min footprint.agent.written_mib_per_day footprint.agent_system.rss_mib
     footprint.collectd.rss_mib_to_tillwatch footprint.netdata.cpu_s_per_min_to_tillwatch footprint.node_exporter.pss_mib footprint.zabbix_agent2.start_s
-    scale.grown.kib_per_terminal scale.grown.load_s scale.grown.ratio_100000_to_10000 scale.grown.us_per_reading.100000
-    scale.large.batches_per_s.1 scale.large.broker_us_per_batch.3 scale.large.database_us_per_batch.1 scale.large.fold_us_per_batch.1
+    scale.fleet.broker_us_per_batch.100000 scale.fleet.fold_kib_per_terminal scale.fleet.load_s.100000 scale.fleet.ratio_100000_to_10000
+    scale.fleet.us_per_reading.100000 scale.grown.kib_per_terminal scale.grown.load_s scale.grown.ratio_100000_to_10000
+    scale.grown.us_per_reading.100000 scale.large.batches_per_s.1 scale.large.broker_us_per_batch.3 scale.large.database_us_per_batch.1 scale.large.fold_us_per_batch.1
     scale.large.openers_us_per_batch.1 scale.large.ratio_3_to_1 scale.price.collector_to_consumer scale.price.whole scale.sink.lag_s
     scale.small.batches_per_s scale.small.collector_us_per_batch
     snmp.bulkwalk.v2c.cpu_us_per_poll snmp.exporter.v2c.cpu_us_per_poll snmp.exporter.v3.cpu_us_per_poll snmp.mapping.cpu_us_per_poll

@@ -26,6 +26,10 @@ from tillwatch.collector.store.postgres.values import BYTEA, FLOAT8, INT8, TEXT,
 
 MAX_PLANS = 128
 """Statements that are prepared: the store has some forty."""
+MAX_ROWS = 10_000
+"""Of one statement. A start writes the state of all terminals, half a million rows for a hundred thousand of them: a statement may take a minute, and one parameter
+have 1 GiB.
+"""
 _INSERT = re.compile(r"INSERT INTO (\w+)\s*(?:\(([\w\s,]+)\))?\s*VALUES \(\?(?:,\s*\?)*\)", re.IGNORECASE)
 _PLACES = re.compile(r"VALUES \(\?(?:,\s*\?)*\)", re.IGNORECASE)
 _DELETE = re.compile(r"DELETE FROM (\w+) WHERE (\w+ = \?(?: AND \w+ = \?)*)", re.IGNORECASE)
@@ -131,9 +135,13 @@ class Pipeline:
         return self._plans[sql]
 
     def send(self, label: str, it: Plan, rows: Sequence[Sequence[Any]]) -> None:
-        """label: what is told with the answer."""
+        """label: what is told with the answer, that of each statement where there are more rows than one may have."""
         if it.key is not None and len(rows) > 1:
             rows = list({it.key(row): row for row in rows}.values())
+        for first in range(0, len(rows), MAX_ROWS):
+            self._send(label, it, rows[first : first + MAX_ROWS])
+
+    def _send(self, label: str, it: Plan, rows: Sequence[Sequence[Any]]) -> None:
         values = [array(kind, column) for kind, column in zip(it.types, zip(*rows, strict=True), strict=True)]
         pgconn = self._db.connection().pgconn
         if self._of is not pgconn:

@@ -12,7 +12,7 @@ from typing import Any
 from tillwatch.collector.fold import Fold
 from tillwatch.collector.journal import Journal
 from tillwatch.collector.store.db import Db, Fence, Postgres, scan
-from tillwatch.collector.store.postgres.bulk import Pipeline, Plan
+from tillwatch.collector.store.postgres.bulk import MAX_ROWS, Pipeline, Plan
 from tillwatch.collector.store.postgres.connection import LOOK_S, PostgresDb
 from tillwatch.collector.store.postgres.lease import asks
 from tillwatch.collector.store.postgres.schema import open_postgres
@@ -102,8 +102,9 @@ class PostgresStore(Store):
                 begun.append(row)
             else:
                 moved.append((*row, was))
-        if moved:
-            self._pipeline.send(f"{len(moved)}", _MOVED, moved)
+        for first in range(0, len(moved), MAX_ROWS):
+            some = moved[first : first + MAX_ROWS]
+            self._pipeline.send(f"{len(some)}", _MOVED, some)
         if begun:
             self._pipeline.send(_BEGUN, plan, begun)
 

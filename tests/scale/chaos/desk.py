@@ -87,7 +87,14 @@ class Desk:
 
 
 def tickets(told: Iterable[Told]) -> Counter[str]:
-    """Of each incident."""
-    return Counter(
-        incident for _, incident in {(each.id, each.incident) for each in told if each.kind == "incident.opened"}
-    )
+    """Of each incident. One that comes back after it was resolved has the same ticket, opened again; one that is opened while it is open has another."""
+    found: Counter[str] = Counter()
+    running: set[str] = set()
+    for each in {one.id: one for one in told}.values():
+        if each.kind == "incident.resolved":
+            running.discard(each.incident)
+        elif each.kind == "incident.opened":
+            if each.incident in running or not found[each.incident]:
+                found[each.incident] += 1
+            running.add(each.incident)
+    return found

@@ -111,6 +111,8 @@ async def test_tickets_that_are_doubled_or_missing_are_found(tmp_path: Path) -> 
     assert not list(oracle.told(path, _desk([told[0], *told]))), "telling again under the same id is no second ticket"
     again = told[0]._replace(id=f"{incidents[0]}_9")
     assert f"incident {incidents[0]} has 2 tickets" in list(oracle.told(path, _desk([*told, again])))
+    ended = told[0]._replace(id=f"{incidents[0]}_2", kind="incident.resolved")
+    assert not list(oracle.told(path, _desk([*told, ended, again]))), "what comes back opens its ticket again"
     assert f"the desk never heard of incident {incidents[0]}" in list(oracle.told(path, _desk(told[1:])))
     late = [*told, again._replace(kind="incident.updated"), told[0]]
     assert "came behind" in "\n".join(oracle.told(path, _desk(late)))

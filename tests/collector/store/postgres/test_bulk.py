@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from tests.scale.servers.postgres import Server
-from tillwatch.collector.store.postgres.bulk import Pipeline
+from tillwatch.collector.store.postgres.bulk import MAX_ROWS, Pipeline
 from tillwatch.collector.store.postgres.connection import PostgresDb
 
 LEAST = 4096
@@ -42,3 +42,16 @@ def test_a_group_that_the_socket_does_not_take_at_once_is_sent_to_its_end(db: Po
     assert pipeline.answers() == [(f"from {first}", 100) for first in range(0, 400, 100)]
     db.end("COMMIT")
     assert db.execute("SELECT count(*), sum(length(b)) FROM kept").fetchone() == (400, 8_000_000)
+
+
+def test_no_statement_has_more_rows_than_one_may_have(db: PostgresDb) -> None:
+    pipeline = Pipeline(db)
+    sql = "INSERT OR REPLACE INTO kept VALUES (?,?)"
+    plan = pipeline.plan_of(sql)
+    assert plan is not None
+    db.begin(immediate=True)
+    pipeline.send("all", plan, [(n, b"") for n in range(2 * MAX_ROWS + 1)])
+    pipeline.flush()
+    assert pipeline.answers() == [("all", MAX_ROWS), ("all", MAX_ROWS), ("all", 1)]
+    db.end("COMMIT")
+    assert db.execute("SELECT count(*), max(id) FROM kept").fetchone() == (2 * MAX_ROWS + 1, 2 * MAX_ROWS)
