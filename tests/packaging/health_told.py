@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from tests.collector.web.test_monitoring import ATM, FACTS, HEALTH, SEEN, SINK
 from tests.scale.servers.victoriametrics import VictoriaMetrics
+from tillwatch.collector.opening.figures import Figures
+from tillwatch.collector.opening.listening import exposition as of_opener
 from tillwatch.collector.oversight import CertificateView, DoneView, SpoolView
 from tillwatch.collector.read import WaitingView
 from tillwatch.collector.web.metrics import exposition
@@ -53,16 +55,28 @@ def ill(now: int) -> Seen:
     )  # fmt: skip
 
 
-def tell(server: VictoriaMetrics, seen: Seen) -> None:
-    said = exposition(seen, judge(seen), Counter({1: 1, 2: 2, 3: 3}), "1.0")
-    server.post(
-        f"/api/v1/import/prometheus?timestamp={seen.now // 10**6}&extra_label=job=tillwatch&extra_label=instance=console",
-        said,
-    )
+def opener_well(now: int) -> tuple[Figures, int]:
+    """What it has counted, and the epoch of the fold."""
+    after = (now - T0) // S + 10_000
+    return Figures(messages=40 * after, groups=after, answered=after, acks=40 * after, waiting=3, connected=True), 7
+
+
+def opener_ill(now: int) -> tuple[Figures, int]:
+    figures, _ = opener_well(T0)
+    return replace(figures, waiting=5_000, rerouted=(now - T0) // S, connected=False), 0
+
+
+def tell(server: VictoriaMetrics, seen: Seen, opener: tuple[Figures, int]) -> None:
+    console = exposition(seen, judge(seen), Counter({1: 1, 2: 2, 3: 3}), "1.0")
+    for instance, said in (("console", console), ("opener", of_opener(*opener).encode())):
+        server.post(
+            f"/api/v1/import/prometheus?timestamp={seen.now // 10**6}&extra_label=job=tillwatch&extra_label=instance={instance}",
+            said,
+        )
 
 
 def told(server: VictoriaMetrics, *, minutes: int) -> None:
     """Well for so long until T0."""
     for i in range(-minutes, 1):
-        tell(server, well(T0 + i * MINUTE))
+        tell(server, well(T0 + i * MINUTE), opener_well(T0 + i * MINUTE))
     server.get("/internal/force_flush")

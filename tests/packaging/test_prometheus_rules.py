@@ -15,8 +15,9 @@ import yaml
 from fastapi.testclient import TestClient
 
 from tests.collector.fake_fleet import FakeFleet
-from tests.packaging.health_told import MINUTE, T0, ill, tell, told
+from tests.packaging.health_told import MINUTE, T0, ill, opener_ill, opener_well, tell, told
 from tests.scale.servers.victoriametrics import VictoriaMetrics
+from tillwatch.collector.opening.listening import exposition as of_opener
 from tillwatch.collector.web.app import Console
 from tillwatch.collector.web.monitoring import S
 
@@ -36,7 +37,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VictoriaMetric
     server.start()
     told(server, minutes=65)
     for i in range(1, 6):
-        tell(server, ill(T0 + i * MINUTE))
+        tell(server, ill(T0 + i * MINUTE), opener_ill(T0 + i * MINUTE))
     server.get("/internal/force_flush")
     yield server
     server.kill()
@@ -44,7 +45,8 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VictoriaMetric
 
 def test_every_metric_in_a_rule_is_told() -> None:
     with TestClient(Console(FakeFleet, with_pages=False).app, base_url="http://127.0.0.1") as client:
-        told_names = set(re.findall(r"^# TYPE (tillwatch_\w+) ", client.get("/metrics").text, re.MULTILINE))
+        said = client.get("/metrics").text + of_opener(*opener_well(T0))
+    told_names = set(re.findall(r"^# TYPE (tillwatch_\w+) ", said, re.MULTILINE))
     named = {name for rule in RULES for name in re.findall(r"\btillwatch_\w+", rule["expr"])}
     assert named - told_names <= {"tillwatch_clock_synchronised", "tillwatch_clock_skew_seconds_max"}
     assert len(named) > 20
