@@ -33,8 +33,10 @@ REFUSALS = 60
 """Messages of one terminal that may turn out to be nothing before it is not listened to: a real one has none. Forgotten at one a second."""
 MUTE_S = 60.0
 """For so long it is not listened to. 60 signatures a minute cost 3 ms."""
-MAX_LANES = 20_000
-"""Terminals with an allowance of their own; more are treated as strangers. Some 10 MiB."""
+FORGETS_FROM = 20_000
+"""Terminals with an allowance of their own, from which on those are forgotten whose allowance is whole: they begin with the same again. Some 10 MiB. Of a larger fleet,
+with a batch a minute from each, a few are left; and where nobody's is whole, as after an outage, the enrolled ones are the bound.
+"""
 STRANGERS = ""
 """All who are not enrolled share one allowance, so that inventing names gains nothing."""
 
@@ -62,6 +64,12 @@ class _Lane:
         self.refused = (0.0, now)
         self.muted = 0.0
 
+    def whole(self, now: float) -> bool:
+        """Whether a new one would be the same."""
+        level, at = self.refused
+        calm = self.muted <= now and level <= now - at
+        return calm and not self.waiting and self.tokens + (now - self.at) * RATE >= BURST
+
 
 class FairQueue:
     """Bounded in messages and bytes; takes in turn from everybody who waits, and keeps the order of each.
@@ -80,6 +88,7 @@ class FairQueue:
         self._most, self._most_bytes = most, most_bytes
         self._now = now
         self._lanes: dict[str, _Lane] = {}
+        self._room = FORGETS_FROM
         self._turns: deque[_Lane] = deque()
         self._troubled: dict[str, _Lane] = {}
         self._dropped: Counter[tuple[str, Dropped]] = Counter()
@@ -143,12 +152,20 @@ class FairQueue:
     def _lane(self, terminal: str) -> _Lane:
         lane = self._lanes.get(terminal)
         if lane is None:
-            if len(self._lanes) >= MAX_LANES or not self.knows(terminal):
+            if not self.knows(terminal):
                 terminal = STRANGERS
             lane = self._lanes.get(terminal)
             if lane is None:
+                if len(self._lanes) >= self._room:
+                    self._forget()
                 lane = self._lanes[terminal] = _Lane(terminal, self._now())
         return lane
+
+    def _forget(self) -> None:
+        now = self._now()
+        self._lanes = {name: lane for name, lane in self._lanes.items() if not lane.whole(now)}
+        # Twice what is left: going through all of them is a small part of the work of as many newcomers.
+        self._room = max(FORGETS_FROM, 2 * len(self._lanes))
 
     def _obstacle(self, lane: _Lane, size: int, *, life: bool) -> Dropped | None:
         now = self._now()

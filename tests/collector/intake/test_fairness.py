@@ -169,15 +169,61 @@ def test_a_few_refusals_over_a_long_time_are_forgotten():
         world.drain()
 
 
-def test_invented_names_share_one_allowance(monkeypatch):
+def test_a_fleet_of_any_size_is_heard_each_with_an_allowance_of_its_own(monkeypatch):
+    """A hundred thousand terminals with a batch a minute are 1,700 a second; none of them is a stranger for having come late."""
+    monkeypatch.setattr(fairness, "FORGETS_FROM", 100)
+    world = World()
+    most = 0
+    for _ in range(3):
+        for n in range(2_000):
+            world.now += 0.01
+            assert world.put(f"till-{n}") == [None]
+            world.drain()
+            most = max(most, len(world.queue._lanes))
+    assert most == 100, "who has said nothing for a while is as good as new"
+    assert not world.queue.take_dropped()
+
+
+def test_after_an_outage_a_fleet_of_any_size_is_heard(monkeypatch):
+    """All come at once with what has waited: nobody's allowance is whole, and each has one all the same."""
+    monkeypatch.setattr(fairness, "FORGETS_FROM", 100)
+    world = World()
+    for _ in range(20):
+        for n in range(2_000):
+            world.now += 0.0001
+            assert world.put(f"till-{n}", 8) == [None] * 8
+            world.drain()
+    assert len(world.queue._lanes) == 2_000
+    world.now += 3600.0
+    for n in range(2_000, 10_000):
+        world.now += 0.1
+        world.put(f"till-{n}")
+        world.drain()
+    assert len(world.queue._lanes) <= 4_000
+
+
+def test_who_waits_is_muted_or_had_too_much_is_not_forgotten(monkeypatch):
+    monkeypatch.setattr(fairness, "FORGETS_FROM", 10)
+    world = World()
+    world.put("waits")
+    for _ in range(REFUSALS):
+        world.queue.refused("liar")
+    for _ in range(int(BURST / SHARE)):
+        world.put("loud", SHARE)
+        for message in world.queue.take(SHARE + 1):
+            if "waits" in message.topic:
+                world.queue.put(message, "waits", life=False)
+    for n in range(1_000):
+        world.put(f"till-{n}")
+        world.queue.take(256)
+    assert world.put("liar") == [Dropped.MUTED]
+    assert Dropped.FLOOD in world.put("loud", SHARE)
+
+
+def test_invented_names_share_one_allowance():
     world = World(enrolled={"a"})
     results = [why for n in range(1000) for why in world.put(f"x{n}")]
     assert Counter(results) == {None: SHARE, Dropped.FLOOD: 1000 - SHARE}
     assert world.put("a", 3) == [None] * 3
     assert world.queue.take_dropped() == {(STRANGERS, Dropped.FLOOD): 1000 - SHARE}
     assert len(world.queue._lanes) == 2
-    monkeypatch.setattr(fairness, "MAX_LANES", 3)
-    crowd = World()
-    for n in range(100):
-        crowd.put(f"y{n}")
-    assert len(crowd.queue._lanes) == 4, "three of their own, and one for all others"
