@@ -28,6 +28,7 @@ class Kind(StrEnum):
     SINK_DOWN = "the sink: down"
 
 
+SERVER = "PostgreSQL"
 BRIEF_S = (1.0, 8.0)
 LONG_S = (LEASE_S + 5.0, LEASE_S + 20.0)
 """Beyond the lease, the heartbeats and the time after which a node counts as gone."""
@@ -66,6 +67,8 @@ def plan(seed: int, count: int) -> list[Step]:
         together = [faults.pop()]
         if faults and rng.random() < 0.3 and not _same_part(together[0].kind, faults[-1].kind):
             together.append(faults.pop())
+            # Whom another fault strikes, the one that folds or one that stands by, is asked of the server.
+            together.sort(key=lambda fault: _part(fault.kind) == SERVER)
         steps.append(Step(tuple(together), flowing=rng.random() < 0.7))
     return steps
 
@@ -76,7 +79,7 @@ def _same_part(one: Kind, other: Kind) -> bool:
 
 def _part(kind: Kind) -> str:
     """Collectors are one: which of them folds changes while one of them is struck."""
-    for part in ("a broker node", "PostgreSQL", "the sink"):
+    for part in ("a broker node", SERVER, "the sink"):
         if kind.startswith(part):
             return part
     return "a collector"

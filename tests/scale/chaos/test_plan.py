@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scale.chaos.plan import Kind, plan
+from tests.scale.chaos.plan import SERVER, Kind, plan
 
 
 @pytest.mark.parametrize("seed", [0, 7, 2**31])
@@ -29,3 +29,9 @@ def test_no_two_faults_of_a_step_strike_one_part() -> None:
             ]
             struck = ["collector" if part == "opener" else part for part in struck]
             assert len(set(struck)) == len(struck)
+
+
+def test_the_server_is_struck_last_of_those_that_are_struck_together() -> None:
+    pairs = [step.faults for seed in range(50) for step in plan(seed, 30) if len(step.faults) == 2]
+    assert any(second.kind.startswith(SERVER) for _, second in pairs)
+    assert not any(first.kind.startswith(SERVER) for first, _ in pairs)
