@@ -134,6 +134,8 @@ class Server:
         if self._process is None:
             return
         if self._process.poll() is None:
+            # What a test has stopped, and failed before it let it go on, would outlive the server.
+            self.send(signal.SIGCONT)
             self._process.send_signal(how)
         try:
             self._process.wait(STOP_S)
