@@ -37,6 +37,7 @@ class Detour:
     def __init__(self) -> None:
         self._waiting: deque[Letter] = deque()
         self._bytes = 0
+        self._under_way = 0
         self._alone_until = float("-inf")
         self._used = float("-inf")
 
@@ -59,15 +60,20 @@ class Detour:
         """The next ones, in the order in which they came."""
         taken = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
         self._bytes -= sum(len(letter.body) for letter in taken)
+        self._under_way = len(taken)
         if taken:
             self._used = now
         return taken
 
+    def answered(self) -> None:
+        """The node has said of each that was taken last whether it has it."""
+        self._under_way = 0
+
     def failed(self, now: float) -> int:
-        """The node did not answer, or its connection was lost: how many were dropped."""
-        dropped = len(self._waiting)
+        """The node did not answer, or its connection was lost: how many were dropped, those under way to it among them."""
+        dropped = len(self._waiting) + self._under_way
         self._waiting.clear()
-        self._bytes = 0
+        self._bytes = self._under_way = 0
         self._alone_until = now + LEFT_ALONE_S
         return dropped
 

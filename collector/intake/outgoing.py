@@ -121,6 +121,7 @@ class Outgoing:
             if letters := way.take(time.monotonic()):
                 async with asyncio.timeout(CONFIRM_S):
                     taken = await asyncio.gather(*(_taken_anyhow(channel, letter) for letter in letters))
+                way.answered()
                 self._count(node, sum(taken))
                 await asyncio.sleep(PACE_S)
             elif spare_s := way.spare_s(time.monotonic()):

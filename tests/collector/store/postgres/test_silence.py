@@ -204,6 +204,14 @@ def test_a_machine_that_is_gone_is_told_by_the_kernel(database: Postgres) -> Non
     assert kept == [1, GONE_S, 5, 2, GONE_S * 1000]
 
 
+def _says(process: subprocess.Popen[bytes], log: Path, words: str) -> None:
+    until = time.monotonic() + WAIT_S
+    while words not in log.read_text():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < until, log.read_text()
+        time.sleep(0.05)
+
+
 @pytest.mark.long
 def test_a_collector_that_is_told_to_end_while_the_server_is_stopped_ends(
     database: Postgres, postgres_server: Server, tmp_path: Path
@@ -214,10 +222,7 @@ def test_a_collector_that_is_told_to_end_while_the_server_is_stopped_ends(
     with log.open("wb") as out:
         collector = subprocess.Popen(site.command("run", "--no-console"), stdout=out, stderr=out)
     try:
-        until = time.monotonic() + WAIT_S
-        while " runs: " not in log.read_text():
-            assert time.monotonic() < until, log.read_text()
-            time.sleep(0.05)
+        _says(collector, log, " runs: ")
         with stopped(postgres_server):
             began = time.monotonic()
             collector.terminate()
@@ -243,11 +248,7 @@ def test_a_console_that_is_told_to_end_while_the_server_is_stopped_ends(
     with log.open("wb") as out:
         console = subprocess.Popen(site.command("console"), stdout=out, stderr=out)
     try:
-        until = time.monotonic() + WAIT_S
-        while "the console is at" not in log.read_text():
-            assert console.poll() is None, log.read_text()
-            assert time.monotonic() < until, log.read_text()
-            time.sleep(0.05)
+        _says(console, log, "the console is at")
         with socket.create_connection(("127.0.0.1", site.console)) as asked:
             asked.sendall(question)
             assert b" 200 " in asked.recv(65536), "whoever reads is connected"
