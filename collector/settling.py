@@ -14,7 +14,7 @@ GC_THRESHOLD = 50_000
 
 
 def settle() -> None:
-    """Takes some 2 s for a GiB, most of them without the interpreter's lock."""
+    """Takes some 3 s for a GiB, most of them without the interpreter's lock."""
     # A group of opened batches is some ten thousand lists that live until it is stored: at the default of 700 the collector of cycles looks
     # at each of them twenty times and finds nothing, for 5 % of the work.
     gc.freeze()
